@@ -1,0 +1,1 @@
+"""From raw photographs and raw text to records: one script per stage, and the modules they share."""

@@ -1,0 +1,402 @@
+"""The record schemas and the sidecars: the one place where stages and input pipelines agree on what a file holds.
+
+Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so files that the
+authors released are read by the same functions. Beside each output lies a JSON sidecar that says what it is.
+TensorFlow is imported inside the functions: a stage answers `--help` without it.
+
+Sizes in comments: N records, T tokens of one sentence.
+"""
+
+import dataclasses
+import functools
+import glob
+import os
+import re
+
+import numpy as np
+
+import config
+
+# Stages find the schema and the sidecars under one name:
+from preprocessing.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
+
+# Which command makes which file; used only to say how a missing file is mended.
+MADE_BY = {
+    "sentence": "python -m preprocessing.process_descriptions",
+    "detections": "python -m preprocessing.detect_objects",
+    "image_train": "python -m preprocessing.process_images",
+    "image_val": "python -m preprocessing.process_images",
+    "image_test": "python -m preprocessing.process_images",
+    "obj2sen_captions": "python -m initialization.gen_obj2sen_caption",
+}
+
+
+def _tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    return tf
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Writing records
+
+
+@functools.cache
+def _encoded_id(value):
+    """The bytes of a FeatureList that holds one integer."""
+    tf = _tensorflow()
+    feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    return tf.train.FeatureList(feature=[feature]).SerializeToString()
+
+
+def _id_list(values):
+    # Joined messages are the message with the joined lists (protocol buffers define it so); this is three times as
+    # fast as building one feature object per token, which is most of the cost of writing a corpus.
+    return _tensorflow().train.FeatureList.FromString(b"".join([_encoded_id(int(value)) for value in values]))
+
+
+def _float_list(rows):
+    """A feature list with one step per row; a row is a number or a sequence of numbers."""
+    tf = _tensorflow()
+    values = [np.asarray(row, np.float32).reshape(-1) for row in rows]
+    return tf.train.FeatureList(
+        feature=[tf.train.Feature(float_list=tf.train.FloatList(value=value)) for value in values]
+    )
+
+
+def _bytes_feature(value):
+    tf = _tensorflow()
+    value = value if isinstance(value, bytes) else value.encode()
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _bytes_list(values):
+    return _tensorflow().train.FeatureList(feature=[_bytes_feature(value) for value in values])
+
+
+def _serialized(feature_lists, context=None):
+    tf = _tensorflow()
+    example = tf.train.SequenceExample(
+        context=tf.train.Features(feature=context or {}),
+        feature_lists=tf.train.FeatureLists(feature_list=feature_lists),
+    )
+    return example.SerializeToString(deterministic=True)  # else the order of the fields may vary between processes
+
+
+def sentence_example(key_ids, sentence_ids):
+    """One corpus sentence.
+
+    Args:
+      key_ids: ids of the concept words in the sentence, each once.
+      sentence_ids: ids of the sentence [T], with the start and the end marker.
+    Returns: a serialized SequenceExample with the feature lists "key" and "sentence".
+    Source: unsupervised_captioning.md 4.5.
+    """
+    return _serialized({"key": _id_list(key_ids), "sentence": _id_list(sentence_ids)})
+
+
+def image_example(name, data, classes, scores):
+    """One photograph with its objects.
+
+    Args:
+      name: file name with extension.
+      data: bytes of the JPEG file, unchanged.
+      classes: vocabulary ids of the objects' concept words.
+      scores: float in 0..1, one per class.
+    Source: unsupervised_captioning.md 5.2.
+    """
+    context = {"image/name": _bytes_feature(name), "image/data": _bytes_feature(data)}
+    return _serialized({"classes": _id_list(classes), "scores": _float_list(scores)}, context)
+
+
+def detection_example(name, class_ids, class_names, scores, boxes, sources):
+    """What the detectors found in one photograph; all lists have one entry per detection.
+
+    Args:
+      name: file name with extension.
+      class_ids: the detector's own class numbers.
+      class_names: display names.
+      scores: float in 0..1.
+      boxes: float [n, 4] or flat [4n]: ymin, xmin, ymax, xmax in 0..1; a classifier's detection has 0, 0, 1, 1.
+      sources: which detector found it.
+    Raises: ValueError when the lists differ in length or a number is not finite.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    lengths = {len(class_ids), len(class_names), len(scores), len(boxes), len(sources)}
+    if len(lengths) != 1:
+        raise ValueError(f"{name}: the lists of one image's detections have different lengths: {sorted(lengths)}")
+    if not (np.isfinite(boxes).all() and np.isfinite(np.asarray(scores, np.float32)).all()):
+        raise ValueError(f"{name}: a box or score is not a finite number")
+    feature_lists = {
+        "class_ids": _id_list(class_ids),
+        "class_names": _bytes_list(class_names),
+        "scores": _float_list(scores),
+        "boxes": _float_list(boxes.reshape(-1)),
+        "sources": _bytes_list(sources),
+    }
+    return _serialized(feature_lists, {"image/name": _bytes_feature(name)})
+
+
+def caption_example(ids, name=None):
+    """One generated caption: ids without markers, and the file name of its photograph where it is known."""
+    return _serialized({"sentence": _id_list(ids)}, {"image/name": _bytes_feature(name)} if name is not None else None)
+
+
+def write_records(path, serialized):
+    """Writes an iterable of serialized examples to a TFRecord file, whole or not at all; returns their number."""
+    tf = _tensorflow()
+    count, part = 0, path + ".part"
+    with tf.io.TFRecordWriter(part) as writer:
+        for example in serialized:
+            writer.write(example)
+            count += 1
+    os.replace(part, path)
+    return count
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Finding and reading records
+
+
+def find_files(data_dir, stem):
+    """The files of one kind of record: `stem.tfrec`, or the complete set `stem-00000-of-0000N.tfrec` in order.
+
+    Raises: config.UserError when there is none, when a shard is missing, when there is more than one set, or when a
+      file has not the size that the sidecar beside it states.
+    """
+    whole = os.path.join(data_dir, f"{stem}.tfrec")
+    sets = [[whole]] if os.path.exists(whole) else []
+    pattern = re.compile(re.escape(stem) + r"-(\d{5})-of-(\d{5})\.tfrec$")
+    matches = [pattern.match(os.path.basename(path)) for path in glob.glob(os.path.join(glob.escape(data_dir), "*"))]
+    made_by = f"{MADE_BY.get(stem, 'the stage that makes it')} --data_dir {data_dir}"
+    for total in sorted({int(match[2]) for match in matches if match}):
+        names = [f"{stem}-{i:05d}-of-{total:05d}.tfrec" for i in range(total)]
+        missing = [name for name in names if not os.path.exists(os.path.join(data_dir, name))]
+        if missing:
+            raise config.UserError(
+                f"{data_dir}: {len(missing)} of {total} shards are missing, the first is {missing[0]}. "
+                f"Make them with: {made_by}"
+            )
+        sets.append([os.path.join(data_dir, name) for name in names])
+    if not sets:
+        raise config.UserError(
+            f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. Make it with: {made_by}"
+        )
+    if len(sets) > 1:
+        found = " and ".join(os.path.basename(files[0]) for files in sets)
+        raise config.UserError(
+            f"{data_dir}: more than one set of {stem} records ({found}). Keep one, remove the others."
+        )
+    sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
+    damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
+    if damage:
+        raise config.UserError(f"{damage}. Make it again with: {made_by}")
+    return sets[0]
+
+
+def read_examples(path):
+    """Yields (index, serialized example) of a TFRecord file.
+
+    Raises: config.UserError naming the file and the index of the first damaged record.
+    """
+    tf = _tensorflow()
+    index = -1
+    try:
+        for index, serialized in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
+            yield index, serialized
+    except tf.errors.NotFoundError as error:
+        raise config.UserError(f"{path}: no such file") from error
+    except tf.errors.DataLossError as error:
+        raise config.UserError(
+            f"{path}: record {index + 1} is damaged ({error.message.splitlines()[0]}). "
+            "Remove the file and run the command that made it again (it is in the JSON file beside it)."
+        ) from error
+
+
+def _parsed(path, required):
+    """Yields (index, serialized, SequenceExample); every example must have the fields named in `required`."""
+    tf = _tensorflow()
+    for index, serialized in read_examples(path):
+        try:
+            example = tf.train.SequenceExample.FromString(serialized)
+        except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
+            raise config.UserError(f"{path}: record {index} is not a SequenceExample ({error})") from error
+        for name in required:
+            if name not in example.feature_lists.feature_list and name not in example.context.feature:
+                raise config.UserError(f"{path}: record {index} has no field {name!r}: a file of another kind?")
+        yield index, serialized, example
+
+
+def _steps(example, name, kind):
+    """All values of a feature list as one list; `kind` is int64_list, float_list or bytes_list."""
+    if name not in example.feature_lists.feature_list:
+        return []
+    steps = example.feature_lists.feature_list[name].feature
+    return [value for step in steps for value in getattr(step, kind).value]
+
+
+def _name(example):
+    return example.context.feature["image/name"].bytes_list.value[0].decode()
+
+
+def _offsets(lengths):
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """A corpus in memory: sentence i is `flat[offsets[i]:offsets[i + 1]]`, its concept words likewise in `key_*`."""
+
+    key_flat: np.ndarray  # int32
+    key_offsets: np.ndarray  # int64 [N + 1]
+    flat: np.ndarray  # int32, with the start and the end marker
+    offsets: np.ndarray  # int64 [N + 1]
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+
+def _padded_batches(path, names, batch=4096):
+    """Yields {name: (ids [B, T], lengths [B])} of a file of integer feature lists, parsed in batches."""
+    tf = _tensorflow()
+    features = {name: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True) for name in names}
+
+    def parse(serialized):
+        _, padded, lengths = tf.io.parse_sequence_example(serialized, sequence_features=features)
+        return {name: (padded[name], lengths[name]) for name in names}
+
+    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).batch(batch)
+    try:
+        yield from records.map(parse, num_parallel_calls=2).prefetch(2).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        for _ in _parsed(path, names):  # slow, but it says which record it is
+            pass
+        raise config.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
+
+
+def read_sentences(paths):
+    """The sentences of `sentence*.tfrec` files, in order, as one `Sentences`.
+
+    Raises: config.UserError naming the file (and record) that is damaged, empty or of another kind.
+    """
+    columns = {"key": [[], []], "sentence": [[], []]}
+    total = 0
+    for path in paths:
+        count = 0
+        for batch in _padded_batches(path, list(columns)):
+            for name, (ids_BT, lengths_B) in batch.items():
+                valid_BT = np.arange(ids_BT.shape[1])[None, :] < lengths_B[:, None]
+                columns[name][0].append(ids_BT[valid_BT].astype(np.int32))
+                columns[name][1].append(lengths_B)
+            empty = np.flatnonzero(batch["sentence"][1] == 0)
+            if len(empty):
+                raise config.UserError(f"{path}: record {count + empty[0]} has no tokens: a file of another kind?")
+            count += len(batch["sentence"][1])
+        total += count
+    if total == 0:
+        raise config.UserError(f"{', '.join(paths)}: no records")
+    flat = {name: np.concatenate(ids) for name, (ids, _) in columns.items()}
+    offsets = {name: _offsets(np.concatenate(lengths)) for name, (_, lengths) in columns.items()}
+    return Sentences(flat["key"], offsets["key"], flat["sentence"], offsets["sentence"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The photographs of one split: the objects of image i are `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
+
+    names: list  # file names
+    class_flat: np.ndarray  # int32, vocabulary ids
+    class_offsets: np.ndarray  # int64 [N + 1]
+    score_flat: np.ndarray  # float32, as long as class_flat
+    data: list | None  # locations of the JPEG bytes, for `read_at`
+
+    def __len__(self):
+        return len(self.names)
+
+
+def read_images(paths, with_data=False):
+    """The photographs of `image_*.tfrec` files; with `with_data` also where the JPEG bytes lie."""
+    names, classes, lengths, scores, data = [], [], [], [], []
+    for path in paths:
+        start = 0
+        for index, serialized, example in _parsed(path, ["image/name"]):
+            ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
+            if len(ids) != len(values):
+                raise config.UserError(f"{path}: record {index} has {len(ids)} classes but {len(values)} scores")
+            names.append(_name(example))
+            classes.extend(ids)
+            scores.extend(values)
+            lengths.append(len(ids))
+            if with_data:
+                jpeg = example.context.feature["image/data"].bytes_list.value[0]
+                data.append((path, start + 12 + serialized.index(jpeg), len(jpeg)))
+            start += 12 + len(serialized) + 4  # length (8), its checksum (4), the bytes, their checksum (4)
+    return Images(
+        names,
+        np.asarray(classes, np.int32),
+        _offsets(lengths),
+        np.asarray(scores, np.float32),
+        data if with_data else None,
+    )
+
+
+def read_at(location):
+    """The bytes at a location (path, offset, length)."""
+    path, offset, length = location
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """One object: the detector's class number and name, score in 0..1, box ymin, xmin, ymax, xmax, the detector."""
+
+    class_id: int
+    class_name: str
+    score: float
+    box: tuple
+    source: str
+
+
+def read_detections(paths):
+    """dict file name -> list of `Detection`, in the order of the files.
+
+    Raises: config.UserError when two records are about the same photograph.
+    """
+    found = {}
+    for path in paths:
+        for index, _, example in _parsed(path, ["image/name"]):
+            name = _name(example)
+            if name in found:
+                raise config.UserError(f"{path}: record {index} is a second one about {name}")
+            boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
+            columns = zip(
+                _steps(example, "class_ids", "int64_list"),
+                [value.decode() for value in _steps(example, "class_names", "bytes_list")],
+                _steps(example, "scores", "float_list"),
+                [tuple(box) for box in boxes.tolist()],
+                [value.decode() for value in _steps(example, "sources", "bytes_list")],
+                strict=True,
+            )
+            found[name] = [Detection(*values) for values in columns]
+    return found
+
+
+def read_captions(paths):
+    """Generated captions: (file names or None, flat ids int32, offsets int64 [N + 1]).
+
+    The names are None for files without names (the authors'), which are joined with photographs by position.
+    """
+    names, flat, lengths = [], [], []
+    for path in paths:
+        for _, _, example in _parsed(path, ["sentence"]):
+            if "image/name" in example.context.feature:
+                names.append(_name(example))
+            ids = _steps(example, "sentence", "int64_list")
+            flat.extend(ids)
+            lengths.append(len(ids))
+    if names and len(names) != len(lengths):
+        raise config.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
+    return names or None, np.asarray(flat, np.int32), _offsets(lengths)

@@ -1,0 +1,209 @@
+"""Splitting heavy stages: a stage is a function of one task that writes one output file whole.
+
+Text goes through two passes. The first reads the input piece by piece (a piece is a whole file or a range of its
+bytes) and deals the lines out into buckets by a stable hash; the second takes one bucket from all pieces. Each pass is
+a list of independent tasks, so the bytes of the outputs depend on the input alone and not on the number of processes,
+and a stage that was killed goes on with the tasks that are not finished.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+
+import config
+from preprocessing import sidecars
+
+BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
+BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory
+
+
+def digest_of(text):
+    """A number below 2^64 that depends on the text alone (Python's own hash differs from process to process)."""
+    data = text if isinstance(text, bytes) else text.encode()
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def shard_of(text, shards):
+    """The shard, 0 .. shards - 1, that a text (or name) belongs to."""
+    return digest_of(text) * shards >> 64
+
+
+def shard_path(data_dir, stem, index, shards, extension=".tfrec"):
+    """`stem-00000-of-00016.tfrec` in `data_dir`; a single shard is `stem.tfrec`."""
+    name = stem if shards == 1 else f"{stem}-{index:05d}-of-{shards:05d}"
+    return os.path.join(data_dir, name + extension)
+
+
+def shard_count(asked, total_bytes):
+    """The number of shards: as asked for, or chosen from the size of the input when 0 was given."""
+    return asked or max(1, -(-total_bytes // BYTES_PER_SHARD))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Running tasks
+
+
+def process_count(asked):
+    """The number of processes: as asked for, or every core this process may use when 0 was given."""
+    return asked or len(os.sched_getaffinity(0))
+
+
+def _end_with_parent():
+    """Ends a worker when the process that started it is gone, also when that was killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def map_shards(function, tasks, *, processes, description):
+    """Runs `function(task)` for every task in a pool of processes and shows the progress.
+
+    Args:
+      function: a module-level function of one task; it writes one file whole and skips it when it is there.
+      tasks: list of picklable tasks.
+      processes: number of processes, 0 for all cores; 1 runs in this process.
+      description: what the progress bar says.
+    Returns: the list of results in the order of the tasks.
+    Raises: the first failure, after the tasks that had not begun were cancelled; config.UserError when a worker died.
+    """
+    processes = min(process_count(processes), len(tasks))
+    if processes <= 1:
+        return [function(task) for task in config.progress(tasks, description)]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
+        futures = [pool.submit(function, task) for task in tasks]
+        try:
+            for future in config.progress(concurrent.futures.as_completed(futures), description, len(futures)):
+                future.result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise config.UserError(
+                f"{description}: a worker process was killed (out of memory?). Run the same command again with "
+                "a smaller --processes; what is finished is kept."
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def write_once(path, write):
+    """Writes one output file whole unless it is there already.
+
+    Args:
+      path: the file.
+      write: function of a temporary path that writes the file there and returns a JSON-able result.
+    Returns: the result, kept beside the file so that a later run has it too.
+    """
+    if not os.path.exists(path):
+        result = write(path + ".part")
+        sidecars.write_json(path + ".json", result)
+        os.replace(path + ".part", path)
+    return result_of(path)
+
+
+def result_of(path):
+    """The result that `write_once` kept beside a finished file."""
+    with open(path + ".json") as file:
+        return json.load(file)
+
+
+def work_folder(path, plan):
+    """A folder for unfinished work; what another plan has left there is removed.
+
+    Args:
+      path: the folder.
+      plan: JSON-able description of everything that shapes the work.
+    Returns: True when work of the same plan is there and is continued.
+    """
+    plan_path = os.path.join(path, "plan.json")
+    text = json.dumps(plan, indent=1, sort_keys=True)
+    if os.path.exists(plan_path):
+        with open(plan_path) as file:
+            if file.read() == text:
+                return True
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    sidecars.write_whole(plan_path, text)
+    return False
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Pieces of the input
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """The lines of a file that begin at the bytes start .. end - 1."""
+
+    path: str
+    start: int
+    end: int
+
+
+def cut(paths, piece_bytes, is_whole=lambda path: False):
+    """Cuts files into pieces of at most about `piece_bytes`; a file for which `is_whole` holds stays in one piece."""
+    pieces = []
+    for path in paths:
+        size = os.path.getsize(path)
+        step = max(1, size if is_whole(path) else min(piece_bytes, BYTES_PER_PIECE))
+        pieces += [Piece(path, start, min(start + step, size)) for start in range(0, size, step)]
+    return pieces
+
+
+def lines_of(piece):
+    """Yields the lines of a piece as bytes without the line end (`\\n` or `\\r\\n`)."""
+    with open(piece.path, "rb") as file:
+        if piece.start:
+            file.seek(piece.start - 1)
+            file.readline()  # the rest of the line that began in an earlier piece
+        position = file.tell()
+        while position < piece.end:
+            line = file.readline()
+            position += len(line)
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def line_number(piece, index):
+    """The number in its file, counted from 1, of line `index` of a piece; reads the file, so only for messages."""
+    with open(piece.path, "rb") as file:
+        before, position = 0, 0
+        for line in file:
+            if position >= piece.start:
+                break
+            before, position = before + 1, position + len(line)
+    return before + index + 1
+
+
+def write_buckets(path, lines, shards):
+    """Deals lines out into one file of `shards` buckets, one behind the other.
+
+    Args:
+      path: the file to write.
+      lines: iterable of bytes without line ends inside.
+      shards: number of buckets; a line's bucket is `shard_of(line, shards)`.
+    Returns: the byte offsets [shards + 1] of the buckets.
+    """
+    buckets = collections.defaultdict(list)
+    for line in lines:
+        buckets[shard_of(line, shards)].append(line + b"\n")
+    offsets = [0]
+    with open(path, "wb") as file:
+        for shard in range(shards):
+            offsets.append(offsets[-1] + file.write(b"".join(buckets[shard])))
+    return offsets
+
+
+def read_bucket(path, offsets, shard):
+    """The lines of one bucket of a file that `write_buckets` wrote."""
+    with open(path, "rb") as file:
+        file.seek(offsets[shard])
+        return file.read(offsets[shard + 1] - offsets[shard]).split(b"\n")[:-1]

@@ -1,0 +1,133 @@
+"""Sidecars: the JSON file beside an output that says what it is, what it was made from and whether it is complete.
+
+Nothing in a sidecar but the field "command" depends on when, where or how often a stage was run.
+"""
+
+import hashlib
+import json
+import os
+
+import config
+
+SCHEMA_VERSION = 1
+
+
+def fingerprint(path):
+    """{"name", "bytes", "sha256"} of a file: the bare file name, so that a folder can be moved."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
+
+
+def write_whole(path, content):
+    """Writes text or bytes to a file, whole or not at all."""
+    part = path + ".part"
+    with open(part, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+    os.replace(part, path)
+
+
+def write_json(path, value):
+    """Writes a value as JSON (sorted keys, one level of indentation a line), whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, **extra):
+    """Writes the sidecar of a finished output; its presence means that the output is complete.
+
+    Args:
+      json_path: path of the sidecar, in the folder of the files.
+      files: paths of the output's files, in order.
+      count: number of records (lines, rows) in all files together.
+      settings: dict of the settings that shaped the output; another value of one of them makes another output.
+      made_from: dict of what it was made from (fingerprints, upstream counts).
+      counts: number of records in each file, where known.
+      **extra: further fields.
+    """
+    entries = [fingerprint(path) for path in files]
+    for entry, records in zip(entries, counts or [], strict=bool(counts)):
+        entry["count"] = records
+    sidecar = {
+        "schema": SCHEMA_VERSION,
+        "count": count,
+        "files": entries,
+        "settings": settings,
+        "made_from": made_from,
+        "command": config.command_line(),
+        **extra,
+    }
+    write_json(json_path, sidecar)
+
+
+def read_sidecar(json_path):
+    """The sidecar as a dict; config.UserError when it is missing or is not JSON."""
+    try:
+        with open(json_path) as file:
+            return json.load(file)
+    except FileNotFoundError as error:
+        raise config.UserError(f"{json_path}: no such file") from error
+    except ValueError as error:
+        raise config.UserError(f"{json_path}: not a JSON file ({error}); remove it and make it again") from error
+
+
+def damaged_file(json_path):
+    """What is wrong with the files that a sidecar lists ("" when all are there with the right sizes)."""
+    folder = os.path.dirname(json_path)
+    for entry in read_sidecar(json_path)["files"]:
+        path = os.path.join(folder, entry["name"])
+        if not os.path.exists(path):
+            return f"{path} is missing"
+        if os.path.getsize(path) != entry["bytes"]:
+            return f"{path} has {os.path.getsize(path)} bytes, not the {entry['bytes']} that {json_path} states"
+    return ""
+
+
+def sidecar_status(json_path, settings, made_from=None):
+    """Whether an output is there and is the wanted one.
+
+    Args:
+      json_path: path of the sidecar.
+      settings: the wanted settings.
+      made_from: the wanted inputs; None does not compare them.
+    Returns: (status, details): status is "missing" (no sidecar), "different" (made with other settings or from other
+      inputs), "damaged" (a file is missing or has another size) or "complete"; details say what differs.
+    """
+    if not os.path.exists(json_path):
+        return "missing", f"{json_path} is not there"
+    sidecar = read_sidecar(json_path)
+    wanted = {"schema": SCHEMA_VERSION, "settings": settings, "made_from": made_from}
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
+    differences = []
+    if sidecar.get("schema") != wanted["schema"]:
+        differences.append(f"schema: {sidecar.get('schema')} there, {wanted['schema']} wanted")
+    for part in ["settings"] if made_from is None else ["settings", "made_from"]:
+        there, asked = sidecar.get(part, {}), wanted[part]
+        differences += [
+            f"{name}: {there.get(name)!r} there, {asked.get(name)!r} wanted"
+            for name in sorted(there.keys() | asked.keys())
+            if there.get(name) != asked.get(name)
+        ]
+    if differences:
+        return "different", "; ".join(differences)
+    damage = damaged_file(json_path)
+    return ("damaged", damage) if damage else ("complete", f"{sidecar['count']} records")
+
+
+def already_made(json_path, settings, made_from=None, overwrite=False):
+    """Whether a stage has nothing to do; says so, and says what it is about to make again.
+
+    Raises: config.UserError when a complete output of other settings or inputs is there and `overwrite` is False.
+    """
+    if overwrite:
+        return False
+    status, details = sidecar_status(json_path, settings, made_from)
+    if status == "different":
+        raise config.UserError(
+            f"{json_path}: the output there was made otherwise ({details}). "
+            "Add --overwrite to replace it, or give another --data_dir."
+        )
+    if status == "damaged":
+        print(f"{json_path}: {details}; making it again")
+    if status == "complete":
+        print(f"{json_path}: complete ({details}), nothing to do; --overwrite makes it again")
+    return status == "complete"

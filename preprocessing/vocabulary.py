@@ -1,0 +1,218 @@
+"""Words and their numbers: the dictionary, the tokenizers, concept words and plurals."""
+
+import collections
+import functools
+import hashlib
+import json
+import re
+
+import config
+from preprocessing import sidecars
+
+START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
+
+
+class Vocabulary:
+    """The dictionary: a word's id is its line number in the file; the unknown word has the last id and no line.
+
+    Source: unsupervised_captioning.md 3 and 4.4.
+    """
+
+    start_id, end_id = 0, 1
+
+    def __init__(self, words, counts=None):
+        """
+        Args:
+          words: list of words; the first two are the start and the end marker.
+          counts: how often each word occurs in the corpus (default: zeros); kept for the file only.
+        """
+        if list(words[:2]) != [START, END]:
+            raise config.UserError(f"a dictionary begins with {START} and {END}, this one with {list(words[:2])}")
+        self.words = list(words)
+        self.counts = list(counts) if counts is not None else [0] * len(self.words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if len(self._ids) != len(self.words):
+            twice = next(word for word, count in collections.Counter(self.words).items() if count > 1)
+            raise config.UserError(f"a dictionary lists every word once, this one lists {twice!r} twice")
+
+    @classmethod
+    def load(cls, path):
+        """Reads the file `word count` a line (the authors' format). Raises: config.UserError naming file and line."""
+        words, counts = [], []
+        try:
+            with open(path, encoding="utf-8", newline="\n") as file:
+                lines = file.read().removesuffix("\n").split("\n")
+        except FileNotFoundError as error:
+            raise config.UserError(
+                f"{path}: no such file. Make it with: python -m preprocessing.process_descriptions --new_dict"
+            ) from error
+        for number, line in enumerate(lines, 1):
+            word, _, count = line.rstrip("\r").partition(" ")
+            if not word or not count.isdigit():
+                raise config.UserError(f"{path}: line {number} is {line!r}, expected `word count`")
+            words.append(word)
+            counts.append(int(count))
+        try:
+            return cls(words, counts)
+        except config.UserError as error:
+            raise config.UserError(f"{path}: {error}") from error
+
+    def save(self, path):
+        """Writes the file `word count` a line."""
+        lines = [f"{word} {count}\n" for word, count in zip(self.words, self.counts, strict=True)]
+        sidecars.write_whole(path, "".join(lines))
+
+    @property
+    def unknown_id(self):
+        return len(self.words)
+
+    @property
+    def size(self):
+        """Number of ids, the unknown word's included."""
+        return len(self.words) + 1
+
+    def __contains__(self, word):
+        return word in self._ids
+
+    def id(self, word):
+        return self._ids.get(word, self.unknown_id)
+
+    def word(self, id):
+        return self.words[id] if id < len(self.words) else UNKNOWN
+
+    def encode(self, tokens):
+        """Ids of the tokens; no markers are added."""
+        return [self._ids.get(token, self.unknown_id) for token in tokens]
+
+    def decode(self, ids):
+        """The text of ids: ends before the first end marker, leaves out start markers."""
+        words = []
+        for id in ids:
+            if id == self.end_id:
+                break
+            if id != self.start_id:
+                words.append(self.word(int(id)))
+        return " ".join(words)
+
+    def fingerprint(self):
+        """sha256 (hex) of the words in order; two dictionaries with the same one give the same ids."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Tokenizers
+
+TOKENIZERS = ("nltk_word", "nltk_punkt")
+
+
+def tokenizer(name):
+    """The function text -> list of lower-cased tokens with the given name.
+
+    Args:
+      name: "nltk_word": NLTK's word tokenizer on the whole text, needs no data. "nltk_punkt": NLTK's `word_tokenize`,
+        which splits the text into sentences first, as the authors did; the two differ for texts of several sentences.
+    Raises: config.UserError when the sentence model of "nltk_punkt" is not installed.
+    """
+    if name == "nltk_word":
+        from nltk.tokenize import NLTKWordTokenizer
+
+        split = NLTKWordTokenizer().tokenize
+    elif name == "nltk_punkt":
+        import nltk
+
+        split = nltk.word_tokenize
+        try:
+            split("Two dogs. Two cats.")
+        except LookupError as error:
+            raise config.UserError(
+                "--tokenizer nltk_punkt needs NLTK's sentence model, which is not installed. Install it with: "
+                "python -m nltk.downloader punkt_tab (or use --tokenizer nltk_word)"
+            ) from error
+    else:
+        raise config.UserError(f"no tokenizer {name!r}; there are: {', '.join(TOKENIZERS)}")
+    return lambda text: split(text.lower())
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Concept words
+
+
+def concept_word(class_name):
+    """The word that stands for an object class: the last word of its display name, lower-cased.
+
+    Source: unsupervised_captioning.md 4.3.
+    """
+    return class_name.split()[-1].lower()
+
+
+def load_class_names(path):
+    """Display names of the object classes, from a text file (one a line) or a TensorFlow label map (.pbtxt).
+
+    Empty lines and the placeholder `???` of TensorFlow's label files are left out.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError as error:
+        raise config.UserError(f"{path}: no such file; expected class names, one a line, or a label map") from error
+    if path.endswith(".pbtxt"):
+        names = [name for _, name in re.findall(r"""display_name\s*:\s*(["'])(.*?)\1""", text)]
+    else:
+        names = [line.strip() for line in text.splitlines()]
+    names = [name for name in names if name not in ("", "???")]
+    if not names:
+        raise config.UserError(f"{path}: no class names found; expected one a line, or a label map with display_name")
+    return names
+
+
+def concept_words(class_names):
+    """dict concept word -> the class names that it stands for; words in alphabetical order."""
+    found = collections.defaultdict(list)
+    for name in class_names:
+        found[concept_word(name)].append(name)
+    return {word: found[word] for word in sorted(found)}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Plurals
+
+
+@functools.cache
+def _inflect():
+    import inflect
+
+    return inflect.engine()
+
+
+def _inflected(word):
+    """The plural of a noun by rule; a word that is a plural already (scissors) stays."""
+    engine = _inflect()
+    if engine.singular_noun(word) and not word.endswith(("ss", "us")):  # it takes "bus" for the plural of "bu"
+        return word
+    return engine.plural_noun(word)
+
+
+def plurals(source, words):
+    """The replacement table plural -> singular for concept words.
+
+    Args:
+      source: "inflect" (by the rules of that library), "none", or the path of a JSON table word -> plural. A word that
+        is not in the table has no plural.
+      words: the concept words.
+    Returns: dict. Where two words have the same plural, the alphabetically later one wins, so that a class named in
+      the plural ("glasses") keeps its name.
+    Source: unsupervised_captioning.md 4.3.
+    """
+    if source == "none":
+        return {}
+    if source == "inflect":
+        table = {word: _inflected(word) for word in words}
+    else:
+        try:
+            with open(source, encoding="utf-8") as file:
+                table = json.load(file)
+        except (FileNotFoundError, ValueError) as error:
+            raise config.UserError(
+                f"--plurals {source}: not a readable JSON table word -> plural ({error}); or give inflect, or none"
+            ) from error
+    return {table[word]: word for word in sorted(words) if word in table}
