@@ -146,3 +146,120 @@ def progress(iterable, description, total=None, every=30.0):
                 file=sys.stderr,
             )
             last = now
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Trainers
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """Settings that every trainer shares."""
+
+    recipe: str | None = field(None, "named configuration to start from; single flags override it")
+    data_dir: str = field("data/default", "folder that all stages share")
+    job_dir: str = field("runs/run", "run directory: checkpoints, logs; the same command continues what is there")
+    seed: int = field(1, "seed of initial weights, data order, dropout and sampling")
+    semantics: str = choice(
+        "fixed",
+        ("fixed", "reference"),
+        "reference: the authors' program, quirk by quirk (docs/implementation_details.md)",
+    )
+    batch_size: int = field(64, "global batch, split over the devices")
+    max_steps: int = field(1_000_000, "last step")
+    save_checkpoint_steps: int = field(1000, "steps between checkpoints")
+    keep_checkpoints: int = field(100, "newest checkpoints that are kept (the authors keep 100)")
+    save_summary_steps: int = field(100, "steps between two lines of metrics")
+    steps_per_loop: int = field(10, "updates in one call of the compiled loop")
+    emb_dim: int = field(512, "word vectors; equal to mem_dim because the output matrix is the embedding")
+    mem_dim: int = field(512, "LSTM units")
+    keep_prob: float = field(0.8, "share kept by dropout on inputs and outputs of the LSTMs (UIC spec 7.2)")
+    clip_norm: float = field(10.0, "global norm at which the gradients of a network are clipped (UIC spec 8.4)")
+    max_sentence_length: int = field(0, "drop corpus sentences of more words than this, markers counted; 0 keeps all")
+    multi_gpu: bool = field(False, "all visible GPUs through tf.distribute.MirroredStrategy")
+    devices: tuple[str, ...] = field((), "devices of a MirroredStrategy by name, e.g. GPU:0,GPU:1")
+    optimizer: str = choice("adam", ("adam", "sgd"), "sgd is there for numerical tests")
+    intra_op_parallelism_threads: int = field(0, "TensorFlow threads inside an operation, 0 = all")
+    inter_op_parallelism_threads: int = field(0, "TensorFlow threads between operations, 0 = all")
+
+
+@dataclasses.dataclass(frozen=True)
+class FullModel(Trainer):
+    """The full model: adversarial, concept and reconstruction objectives (UIC spec 8, 11)."""
+
+    job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues what is there")
+    images: str = choice(
+        "auto",
+        ("auto", "bank", "records"),
+        "bank: features of extract_features; records: JPEGs through the encoder in "
+        "every step; auto: records when --inc_ckpt is given",
+    )
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
+    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint: all generator variables start from it")
+    sae_ckpt: str | None = field(None, "sentence_gan run or checkpoint: the discriminator's LSTM, embedding and fc")
+    gen_lr: float = field(1e-4, "learning rate of the generator")
+    dis_lr: float = field(1e-4, "learning rate of the discriminator")
+    beta1: float = field(0.5, "beta1 of both Adam optimizers")
+    max_caption_length: int = field(20, "words that are sampled for a caption")
+    gamma: float = field(0.9, "discount of later rewards")
+    w_adv: float = field(1.0, "weight of the adversarial reward and loss; 0 switches them off")
+    w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
+    w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
+    w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
+    label_smoothing: float = field(0.25, "of real sentences: their target is 1 - half of this")
+    advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
+    baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
+    baseline_mask: str = choice(
+        "auto",
+        ("auto", "sample", "own"),
+        "whose length ends the baseline's rewards (quirk Q1); auto: sample under semantics=reference, own under fixed",
+    )
+    dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
+    dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
+    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    feature_scale: float = field(1.0, "factor on the unit feature where it enters the LSTM; the losses see it unscaled")
+    eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+
+
+RECIPES = {
+    # Task: COCO photographs, Shutterstock sentences, the authors' settings (their README: batch 512, lr 1e-3).
+    # Expected: CIDEr 28.6 with initialization (unverified, from memory of the paper); not run here.
+    # Command: bash scripts/reproduce_uic.sh
+    "full_paper": FullModel(
+        semantics="reference", batch_size=512, gen_lr=1e-3, dis_lr=1e-3, save_checkpoint_steps=1000, images="auto"
+    ),
+    # Task: the miniature world from scratch, no initialization. Cost: minutes on two cores.
+    # Command: python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/demo/scratch
+    "miniature_scratch": FullModel(
+        batch_size=64,
+        gen_lr=1e-3,
+        dis_lr=1e-3,
+        emb_dim=128,
+        mem_dim=128,
+        keep_prob=0.8,
+        standardise=True,
+        feature_scale=128**0.5,
+        max_steps=6000,
+        save_checkpoint_steps=500,
+        save_summary_steps=50,
+        max_caption_length=16,
+        max_sentence_length=18,
+    ),
+    # Task: Flickr8k photographs, COCO or Flickr30k sentences, SSD objects, from scratch. Cost: under an hour.
+    # Command: bash scripts/flickr8k.sh --corpus coco
+    "flickr8k_scratch": FullModel(
+        batch_size=64,
+        gen_lr=1e-3,
+        dis_lr=1e-3,
+        emb_dim=128,
+        mem_dim=128,
+        keep_prob=0.8,
+        standardise=True,
+        feature_scale=128**0.5,
+        max_steps=8000,
+        save_checkpoint_steps=500,
+        save_summary_steps=50,
+        max_caption_length=16,
+        max_sentence_length=18,
+    ),
+}

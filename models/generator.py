@@ -1,0 +1,152 @@
+"""The caption generator: image vector -> unit feature -> LSTM -> words (UIC spec 7.1, 7.2).
+
+Shapes: B batch, T time, D image vector, E embedding, H hidden (E = H), V vocabulary. Time-major inside.
+Dropout is the authors' wrapper: a new mask on every input and every emitted output, the state is never dropped.
+All masks of a rollout are drawn at once, so that the second, teacher-forced pass can repeat the sampler's own.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from models import layers
+from models.lstm import BasicLSTM
+from models.randomness import apply_mask, dropout_mask, fold_in
+
+START_ID, END_ID = 0, 1
+
+
+@dataclasses.dataclass
+class Masks:
+    """Dropout masks of one pass, None where nothing is dropped."""
+
+    image_BE: tf.Tensor | None = None  # on the feature that is fed once
+    inputs_TBE: tf.Tensor | None = None  # on the word vectors
+    outputs_TBH: tf.Tensor | None = None  # on the emitted outputs
+
+
+class Generator(tf.Module):
+    """Networks of the scope `Generator/` with the authors' variable names."""
+
+    def __init__(self, vocabulary_size, image_dim, emb_dim, mem_dim, keep_prob, seed, feature_scale=1.0):
+        """Args: image_dim D, or None for a generator that is fed features only (text stages)."""
+        super().__init__()
+        if emb_dim != mem_dim:
+            raise ValueError(
+                f"emb_dim {emb_dim} and mem_dim {mem_dim} must be equal: the output matrix is the embedding"
+            )
+        self.vocabulary_size, self.keep_prob, self.feature_scale = vocabulary_size, keep_prob, feature_scale
+        self.embedding = layers.embedding_variable(
+            vocabulary_size, emb_dim, fold_in(seed, "generator embedding"), "Generator"
+        )
+        limit = (3.0 / vocabulary_size) ** 0.5  # glorot-uniform of a vector, not zeros (UIC spec 7.2)
+        bias = tf.random.stateless_uniform([vocabulary_size], fold_in(seed, "softmax_b"), -limit, limit)
+        self.softmax_b = tf.Variable(bias, name="Generator/softmax_b")
+        self.basic_lstm_cell = BasicLSTM(emb_dim, mem_dim, fold_in(seed, "generator lstm"), "Generator")
+        if image_dim is not None:
+            scope = "Generator/fully_connected"
+            self.fully_connected = layers.Linear(image_dim, emb_dim, fold_in(seed, "projection"), scope)
+
+    # ---------------------------------------------------------------------------------------------- features
+
+    def image_feature(self, image_BD):
+        """x = unit(W f + b): float32 [B, E], the space in which image and sentence meet (UIC spec 7.1)."""
+        return layers.unit(self.fully_connected(image_BD))
+
+    def masks(self, batch, steps, seed):
+        """Fresh dropout masks for one pass of `steps` words."""
+        dim = self.basic_lstm_cell.hidden_dim
+        draw = lambda shape, purpose: dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))  # noqa: E731
+        return Masks(
+            draw([batch, dim], "image"), draw([steps, batch, dim], "inputs"), draw([steps, batch, dim], "outputs")
+        )
+
+    def initial_state(self, feature_BE, masks=None):
+        """The LSTM state (c, h) after the feature was fed once from the zero state; its output is not used."""
+        inputs = apply_mask(self.feature_scale * feature_BE, masks.image_BE if masks else None)
+        return self.basic_lstm_cell.step(inputs, self.basic_lstm_cell.zero_state(tf.shape(feature_BE)[0]))
+
+    def logits(self, hidden_BH):
+        """Logits over the vocabulary, tied to the embedding: float32 [B, V]."""
+        return tf.matmul(hidden_BH, self.embedding, transpose_b=True) + self.softmax_b
+
+    # ---------------------------------------------------------------------------------------------- decoding
+
+    def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
+        """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.
+
+        A row is done at its end token, or later where `at_least_B` asks for more words. The loop ends as soon as all
+        rows are done, at the latest after `steps` words. Words of a row after it was done are 0.
+
+        Args:
+          state: (c, h) after the image step, each float32 [B, H].
+          steps: the largest number of words T.
+          masks: dropout masks of at least T steps, None for none.
+          seed: int32 [2] of the categorical draws, None for the most probable word.
+          at_least_B: int32 [B], words that are decoded even past the end token; None for none.
+          input_embedding: float32 [V, E] looked up for the inputs; None for the generator's own (UIC spec 9.1).
+
+        Returns: int32 [B, T].
+        """
+        embedding = self.embedding if input_embedding is None else input_embedding
+        batch = tf.shape(state[0])[0]
+
+        def body(t, word, c, h, open_B, ended_B, words_TB):
+            inputs = tf.gather(embedding, word)
+            if masks is not None and masks.inputs_TBE is not None:
+                inputs *= masks.inputs_TBE[t]
+            c, h = self.basic_lstm_cell.step(inputs, (c, h))
+            output = h if masks is None or masks.outputs_TBH is None else h * masks.outputs_TBH[t]
+            logits = self.logits(output)
+            if seed is None:
+                word = tf.argmax(logits, 1, tf.int32)
+            else:
+                drawn = tf.random.stateless_categorical(logits, 1, fold_in(seed, t), dtype=tf.int32)
+                word = drawn[:, 0]
+            word = tf.where(open_B, word, 0)
+            words_TB = tf.tensor_scatter_nd_update(words_TB, [[t]], word[None])
+            ended_B |= tf.equal(word, END_ID)
+            open_B = ~ended_B if at_least_B is None else ~ended_B | (t + 1 < at_least_B)
+            return t + 1, word, c, h, open_B, ended_B, words_TB
+
+        start = (
+            tf.constant(0),
+            tf.fill([batch], START_ID),
+            state[0],
+            state[1],
+            tf.fill([batch], True),
+            tf.fill([batch], False),
+            tf.zeros([steps, batch], tf.int32),
+        )
+        unfinished = lambda t, word, c, h, open_B, ended_B, words_TB: (t < steps) & tf.reduce_any(open_B)  # noqa: E731
+        *_, words_TB = tf.while_loop(unfinished, body, start)
+        return tf.stop_gradient(tf.transpose(words_TB))
+
+    # ---------------------------------------------------------------------------------------------- teacher forcing
+
+    def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
+        """Outputs of the LSTM (after output dropout) when it is fed the given words.
+
+        Args:
+          state: (c, h) after the image step.
+          tokens_BT: int32 [B, T] inputs, the first one is the start token.
+          lengths_B: int32 [B] valid inputs of each row.
+          masks: dropout masks of at least T steps.
+          input_embedding: float32 [V, E] for the inputs, None for the generator's own.
+
+        Returns: float32 [B, T, H], zero past a row's length.
+        """
+        embedding = self.embedding if input_embedding is None else input_embedding
+        steps = tf.shape(tokens_BT)[1]
+        inputs_TBE = tf.gather(embedding, tf.transpose(tokens_BT))
+        if masks is not None and masks.inputs_TBE is not None:
+            inputs_TBE *= masks.inputs_TBE[:steps]
+        outputs_TBH, _ = self.basic_lstm_cell.sequence(inputs_TBE, lengths_B, state)
+        if masks is not None and masks.outputs_TBH is not None:
+            outputs_TBH *= masks.outputs_TBH[:steps]
+        return tf.transpose(outputs_TBH, [1, 0, 2])
+
+
+def shift_right(tokens_BT):
+    """Inputs of teacher forcing for generated words: the start token, then all words but the last."""
+    return tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)

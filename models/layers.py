@@ -1,0 +1,47 @@
+"""Small pieces that several networks share: a linear layer, unit vectors, sequence lengths."""
+
+import tensorflow as tf
+
+
+class Linear(tf.Module):
+    """x W + b with the authors' variable names (`SCOPE/weights`, `SCOPE/biases`)."""
+
+    def __init__(self, input_dim, output_dim, seed, scope):
+        super().__init__()
+        limit = (6.0 / (input_dim + output_dim)) ** 0.5  # Xavier-uniform
+        weights = tf.random.stateless_uniform([input_dim, output_dim], seed, -limit, limit)
+        self.weights = tf.Variable(weights, name=f"{scope}/weights")
+        self.biases = tf.Variable(tf.zeros([output_dim]), name=f"{scope}/biases")
+
+    def __call__(self, inputs):
+        return tf.matmul(inputs, self.weights) + self.biases
+
+
+def embedding_variable(vocabulary_size, dim, seed, scope):
+    """Word vectors [V, E], uniform in +-0.08 (UIC spec 7.2, 7.3)."""
+    return tf.Variable(
+        tf.random.stateless_uniform([vocabulary_size, dim], seed, -0.08, 0.08), name=f"{scope}/embedding"
+    )
+
+
+def unit(vectors):
+    """Vectors divided by their length along the last axis; the squared length is at least 1e-12 (UIC spec 7.1)."""
+    return vectors * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vectors * vectors, -1, keepdims=True), 1e-12))
+
+
+def sequence_lengths(tokens_BT, end_id=1):
+    """Index of the first end token plus one, or T when there is none: int32 [B] (UIC spec 7.3)."""
+    is_end = tf.cast(tf.equal(tokens_BT, end_id), tf.int32)
+    length = tf.shape(tokens_BT)[1]
+    first = tf.argmax(is_end, axis=1, output_type=tf.int32)
+    return tf.where(tf.reduce_max(is_end, axis=1) > 0, first + 1, length)
+
+
+def mask_of(lengths_B, steps):
+    """float32 [B, T], 1 on valid positions."""
+    return tf.sequence_mask(lengths_B, steps, dtype=tf.float32)
+
+
+def named_variables(*networks):
+    """The trainable variables of the networks by the authors' names, e.g. `Generator/embedding`."""
+    return {v.name.split(":")[0]: v for network in networks for v in network.trainable_variables}

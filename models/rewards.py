@@ -1,0 +1,67 @@
+"""Rewards, returns, advantages and the adversarial loss (UIC spec 8; the paper's equations 3 to 8).
+
+Shapes: B batch, T time, C objects of an image. Everything is dense tensor algebra on the whole batch.
+"""
+
+import tensorflow as tf
+
+EPSILON = 1e-7  # inside the logarithm of the adversarial reward
+
+
+def adversarial_reward(logits_BT):
+    """r_adv = ln(sigmoid(d) + 1e-7): float32 [B, T]."""
+    return tf.cast(tf.math.log(tf.sigmoid(tf.cast(logits_BT, tf.float64)) + EPSILON), tf.float32)
+
+
+def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
+    """Score of every object that is named, at the position where its word occurs first (without the weight w_obj).
+
+    Entries that share a word add up (quirk Q4); a repeated word earns nothing; padding entries are ignored.
+
+    Args:
+      tokens_BT: int32 words. mask_BT: float32, words outside it earn nothing.
+      classes_BC: int32 word ids of the objects. scores_BC: float32. num_B: int32, valid objects of each row.
+
+    Returns: float32 [B, T].
+    """
+    valid_BC = tf.sequence_mask(num_B, tf.shape(classes_BC)[1])
+    found_BTC = tf.equal(tokens_BT[:, :, None], classes_BC[:, None, :]) & valid_BC[:, None, :]
+    found_BTC = tf.cast(found_BTC, tf.float32) * mask_BT[:, :, None]
+    first_BTC = found_BTC * tf.cast(tf.equal(tf.cumsum(found_BTC, axis=1), 1.0), tf.float32)
+    return tf.einsum("btc,bc->bt", first_BTC, scores_BC)
+
+
+def feature_distance(image_BE, sentence_BE, weight):
+    """w_mse * mean over the dimensions of (x - x')^2: float32 [B]. A mean, not a sum (UIC spec 8.1)."""
+    return weight * tf.reduce_mean(tf.math.squared_difference(image_BE, sentence_BE), axis=1)
+
+
+def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):
+    """R_t = m_t r_im + sum over s >= t of gamma^(s-t) m_s r_s: float64 [B, T] (UIC spec 8.1).
+
+    The sentence reward enters every valid step once, undiscounted.
+    """
+    steps, wide = tf.shape(rewards_BT)[1], tf.float64  # two returns of about -30 are subtracted later
+    distance = tf.cast(tf.range(steps)[:, None] - tf.range(steps)[None, :], wide)  # s - t
+    discount_ST = tf.where(distance >= 0, tf.pow(tf.constant(gamma, wide), distance), 0.0)
+    mask_BT = tf.cast(mask_BT, wide)
+    discounted_BT = tf.matmul(tf.cast(rewards_BT, wide) * mask_BT, discount_ST)
+    return tf.cast(sentence_reward_B, wide)[:, None] * mask_BT + discounted_BT
+
+
+def advantages(difference_BT, clip):
+    """clip(R - B, -clip, clip), a constant for the gradient: float32 [B, T]."""
+    return tf.stop_gradient(tf.clip_by_value(difference_BT, -clip, clip))
+
+
+def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_BT, label_smoothing):
+    """Sums over tokens of the discriminator's two cross entropies (UIC spec 8.3).
+
+    The target of a real token is 1 - smoothing/2 (0.875 at the authors' 0.25), of a generated one 0.
+
+    Returns: (sum over real tokens, sum over generated tokens), float32 scalars; each still to be divided by its count.
+    """
+    target = (1.0 - label_smoothing) + 0.5 * label_smoothing
+    real = tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(real_logits_BT), target), real_logits_BT)
+    fake = tf.nn.sigmoid_cross_entropy_with_logits(tf.zeros_like(fake_logits_BT), fake_logits_BT)
+    return tf.reduce_sum(real * real_mask_BT), tf.reduce_sum(fake * fake_mask_BT)

@@ -1,0 +1,86 @@
+"""Cross entropy over the vocabulary without keeping the logits.
+
+Shapes: N tokens, H hidden, V vocabulary. The output matrix is the embedding (tied weights, UIC spec 7.2).
+The weight of every token is known before the product with the vocabulary (1/count for cross entropy, -advantage/count
+for the policy gradient), so loss and gradients come out of the same pass over a chunk of rows, and only one chunk of
+logits exists at a time.
+"""
+
+import tensorflow as tf
+
+
+def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=2048):
+    """sum_n weights_n * -log p(target_n), differentiable with respect to hidden, embedding and bias.
+
+    Args:
+      hidden_NH: float32 [N, H], N may be 0.
+      embedding_VH: float32 [V, H] output matrix.
+      bias_V: float32 [V].
+      targets_N: int32 [N].
+      weights_N: float32 [N], constants: no gradient flows into them.
+      chunk: rows of logits that exist at a time.
+
+    Returns:
+      loss: float32 scalar.
+      log_probs_N: float32 [N], log p(target), no gradient.
+      entropy_N: float32 [N], entropy of the distribution in nats, no gradient.
+      best_N: int32 [N], the most probable token, no gradient.
+    """
+    embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
+
+    @tf.custom_gradient
+    def forward(hidden, embedding, bias):
+        results = _chunks(hidden, embedding, bias, targets_N, tf.stop_gradient(weights_N), chunk)
+        loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias = results
+
+        def gradient(upstream, *_):
+            return upstream * d_hidden, upstream * d_embedding, upstream * d_bias
+
+        return (loss, log_probs, entropy, best), gradient
+
+    loss, log_probs_N, entropy_N, best_N = forward(hidden_NH, embedding_VH, bias_V)
+    return loss, tf.stop_gradient(log_probs_N), tf.stop_gradient(entropy_N), best_N
+
+
+def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
+    """Loss, statistics and gradients, accumulated over chunks of rows."""
+    rows = tf.shape(hidden_NH)[0]
+    count = tf.maximum(1, (rows + chunk - 1) // chunk)
+    new_array = lambda dtype: tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None])  # noqa: E731
+    hidden_array = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, hidden_NH.shape[1]])
+
+    def body(k, loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias):
+        first, last = k * chunk, tf.minimum((k + 1) * chunk, rows)
+        h, target, weight = hidden_NH[first:last], targets_N[first:last], weights_N[first:last]
+        logits = tf.matmul(h, embedding_VH, transpose_b=True) + bias_V
+        log_p = tf.nn.log_softmax(logits)
+        p = tf.exp(log_p)
+        index = tf.stack([tf.range(last - first), target], 1)
+        picked = tf.gather_nd(log_p, index)
+        # d loss / d logits = weight (p - onehot)
+        d_logits = tf.tensor_scatter_nd_add(p * weight[:, None], index, -weight)
+        return (
+            k + 1,
+            loss - tf.reduce_sum(weight * picked),
+            log_probs.write(k, picked),
+            entropy.write(k, -tf.einsum("nv,nv->n", p, log_p)),
+            best.write(k, tf.argmax(log_p, 1, tf.int32)),
+            d_hidden.write(k, tf.matmul(d_logits, embedding_VH)),
+            d_embedding + tf.matmul(d_logits, h, transpose_a=True),
+            d_bias + tf.reduce_sum(d_logits, 0),
+        )
+
+    start = (
+        tf.constant(0),
+        tf.constant(0.0),
+        new_array(tf.float32),
+        new_array(tf.float32),
+        new_array(tf.int32),
+        hidden_array,
+        tf.zeros_like(embedding_VH),
+        tf.zeros_like(bias_V),
+    )
+    _, loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias = tf.while_loop(
+        lambda k, *_: k < count, body, start
+    )
+    return loss, log_probs.concat(), entropy.concat(), best.concat(), d_hidden.concat(), d_embedding, d_bias

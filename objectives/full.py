@@ -1,0 +1,347 @@
+"""The full model: networks, losses and one update (UIC spec 8; the paper's equations 3 to 9).
+
+Shapes: B batch (of one replica), T time, D image vector, E embedding, C objects, V vocabulary.
+
+    image  -> Generator.image_feature -> x -> sampled caption w, greedy caption g
+    w, g   -> Discriminator -> adversarial reward, x' ;  objects -> concept reward ;  |x - x'| -> image reward
+    returns of w minus returns of g = advantage -> policy gradient            (generator)
+    sentence -> noise -> Discriminator -> x' -> Generator -> sentence         (generator, cross entropy)
+    real against generated, and x against x'                                  (discriminator)
+
+Every mean is a sum divided by the count of the global batch, so that one device and many give the same update.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from models import layers, rewards
+from models.discriminator import Discriminator
+from models.generator import Generator, shift_right
+from models.noise import noised_sentences
+from models.randomness import fold_in
+from models.standardise import Standardise
+from models.token_loss import weighted_cross_entropy
+from training.optimization import apply_gradients, global_sum, make_optimizer, piecewise_rate
+
+
+@dataclasses.dataclass
+class Rollout:
+    """What the generator did with a batch of images."""
+
+    image_BD: tf.Tensor  # standardised image vectors
+    feature_BE: tf.Tensor  # x, no gradient
+    masks: object  # the sampler's dropout masks
+    sample_BT: tf.Tensor
+    sample_lengths_B: tf.Tensor
+    greedy_BT: tf.Tensor
+    greedy_lengths_B: tf.Tensor
+    mask_BT: tf.Tensor  # 1 on the words of the sample
+
+
+class FullObjective:
+    """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
+
+    def __init__(self, options, vocabulary_size, image_dim):
+        """Must be called inside `strategy.scope()`. Args: options: config.FullModel; image_dim: D."""
+        self.options = options
+        seed = fold_in(tf.constant([options.seed, 0], tf.int32), "weights")
+        sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
+        self.generator = Generator(vocabulary_size, image_dim, *sizes, seed, options.feature_scale)
+        self.discriminator = Discriminator(vocabulary_size, *sizes, seed)
+        self.standardise = Standardise(image_dim)
+        self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
+        rate = options.dis_lr
+        if options.dis_warmup_steps:
+            rate = piecewise_rate([options.dis_warmup_steps], [options.dis_warmup_lr, options.dis_lr])
+        self.discriminator_optimizer = make_optimizer(options, rate, options.beta1, self.discriminator)
+
+    def checkpointed(self):
+        """Everything that a checkpoint holds, by name."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "standardise": self.standardise,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+    # ---------------------------------------------------------------------------------------------- one step
+
+    def phase(self, step):
+        """(name, step at which it ends): `warm-up` trains the discriminator alone, `joint` both networks."""
+        warmup = self.options.dis_warmup_steps
+        return ("warm-up", warmup) if step < warmup else ("joint", None)
+
+    def update(self, batch, seed, phase="joint"):
+        """One training step on the shares of one replica.
+
+        Under `fixed` generator and discriminator see the same captions and are updated together. Under `reference` the
+        generator is updated first and the discriminator then judges new captions of other images, drawn by the updated
+        generator (quirk Q12); `batch` then holds two batches one behind the other, as in the authors' order.
+
+        Args:
+          batch: dict of tensors as input_pipeline makes them.
+          seed: int32 [2], distinct for every step and replica.
+          phase: name given by `phase`.
+
+        Returns: dict name -> (sum, count), to be summed over replicas and divided.
+        """
+        if self.options.semantics == "reference":
+            first, second = split_batch(batch)
+            metrics, gradients = self.generator_step(first, fold_in(seed, "generator step"))
+            if phase == "joint":
+                metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
+            seed = fold_in(seed, "discriminator step")
+            rollout = self.rollout(second, seed, greedy=False)
+            more, gradients, _ = self.discriminator_gradients(second, rollout, seed)
+            return (
+                metrics
+                | more
+                | self.apply(self.discriminator_optimizer, gradients, self.discriminator, "discriminator")
+            )
+        rollout = self.rollout(batch, seed)
+        metrics, dis_gradients, judged = self.discriminator_gradients(batch, rollout, seed)
+        more, gen_gradients = self.generator_step(batch, seed, rollout, judged)
+        if phase == "joint":
+            metrics |= self.apply(self.generator_optimizer, gen_gradients, self.generator, "generator")
+        metrics |= self.apply(self.discriminator_optimizer, dis_gradients, self.discriminator, "discriminator")
+        return metrics | more
+
+    def generator_step(self, batch, seed, rollout=None, judged=None):
+        """(metrics, gradients) of the generator for a batch, with a rollout of its own where none is given."""
+        rollout = rollout or self.rollout(batch, seed)
+        return self.generator_gradients(batch, rollout, self.signals(batch, rollout, seed, judged), seed)
+
+    def apply(self, optimizer, gradients, network, name):
+        """Reduces, clips and applies the gradients of a network; returns its gradient norm as a metric."""
+        norm = apply_gradients(optimizer, gradients, network.trainable_variables, self.options.clip_norm)
+        return {f"gradient_norm/{name}": (norm, tf.ones_like(norm))}
+
+    # ---------------------------------------------------------------------------------------------- forward
+
+    def rollout(self, batch, seed, greedy=True, sample_BT=None):
+        """Captions of the images, sampled and greedy, without gradient.
+
+        Args:
+          sample_BT: given sample (tests), None to draw one.
+
+        Under `reference` a greedy caption runs on to its sample's length, because its words after the end token are
+        rewarded there (quirk Q1); under `fixed` it stops at its end token.
+        """
+        options, steps = self.options, self.options.max_caption_length
+        image_BD = self.standardise(batch["image"])
+        feature_BE = tf.stop_gradient(self.generator.image_feature(image_BD))
+        rows = tf.shape(image_BD)[0]
+        masks = self.generator.masks(rows, steps, fold_in(seed, "sampling"))
+        state = self.generator.initial_state(feature_BE, masks)
+        if sample_BT is None:
+            sample_BT = self.generator.decode(state, steps, masks, fold_in(seed, "categorical"))
+        sample_lengths_B = layers.sequence_lengths(sample_BT)
+        greedy_BT = tf.zeros_like(sample_BT)
+        if greedy and options.baseline == "greedy":
+            greedy_masks = self.generator.masks(rows, steps, fold_in(seed, "greedy"))
+            at_least_B = sample_lengths_B if self.options.semantics == "reference" else None
+            greedy_BT = self.generator.decode(state, steps, greedy_masks, None, at_least_B)
+        return Rollout(
+            image_BD,
+            feature_BE,
+            masks,
+            sample_BT,
+            sample_lengths_B,
+            greedy_BT,
+            layers.sequence_lengths(greedy_BT),
+            layers.mask_of(sample_lengths_B, steps),
+        )
+
+    def signals(self, batch, rollout, seed, judged=None):
+        """Rewards, returns, baseline and advantage of a rollout: dict of tensors without gradient (UIC spec 8.1).
+
+        Args:
+          judged: (logits [B, T], features [B, E]) of the sample where the caller has them already.
+        """
+        options = self.options
+        own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
+        use_own = options.baseline_mask == "own" or (options.baseline_mask == "auto" and options.semantics == "fixed")
+        baseline_mask_BT = own_mask_BT if use_own else rollout.mask_BT
+        if judged is None:
+            judged = self.discriminator(rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample"))
+        signals = self._returns(batch, rollout, rollout.sample_BT, rollout.mask_BT, *judged)
+        if options.baseline == "greedy":
+            judged = self.discriminator(rollout.greedy_BT, rollout.greedy_lengths_B, fold_in(seed, "judge greedy"))
+            greedy = self._returns(batch, rollout, rollout.greedy_BT, baseline_mask_BT, *judged)
+            signals |= {f"baseline/{name}": value for name, value in greedy.items()}
+        else:
+            signals["baseline/returns"] = tf.zeros_like(signals["returns"])
+        signals["difference"] = tf.cast(signals["returns"] - signals["baseline/returns"], tf.float32) * rollout.mask_BT
+        signals["advantages"] = rewards.advantages(signals["difference"], options.advantage_clip)
+        return {name: tf.stop_gradient(value) for name, value in signals.items()}
+
+    def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
+        """Reward terms and returns of one set of captions."""
+        options = self.options
+        adversarial_BT = options.w_adv * rewards.adversarial_reward(logits_BT) * mask_BT
+        objects = (batch["classes"], batch["scores"], batch["num"])
+        concept_BT = options.w_obj * rewards.concept_reward(tokens_BT, mask_BT, *objects)
+        distance_B = rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
+        return {
+            "logits": logits_BT,
+            "sentence_feature": sentence_feature_BE,
+            "adversarial": adversarial_BT,
+            "concept": concept_BT,
+            "image": -distance_B,
+            "returns": rewards.returns(adversarial_BT + concept_BT, -distance_B, mask_BT, options.gamma),
+        }
+
+    # ---------------------------------------------------------------------------------------------- gradients
+
+    def generator_gradients(self, batch, rollout, signals, seed):
+        """Policy gradient plus sentence reconstruction. Returns (metrics, gradients of the generator's variables).
+
+        The policy gradient comes from one teacher-forced pass over the sampled words that repeats the sampler's own
+        dropout masks; it and the sentence reconstruction share one product with the vocabulary.
+        """
+        generator, options = self.generator, self.options
+        words, words_global = counted(rollout.mask_BT)
+        sentence_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
+        sentence_lengths_B = batch["length"] - 1
+        sentence_mask_BS = layers.mask_of(sentence_lengths_B, tf.shape(targets_BS)[1])
+        reconstructs = options.w_sen > 0
+        sentence_words, sentence_words_global = counted(sentence_mask_BS)
+        if reconstructs:
+            noised_BS, noised_lengths_B = self.noised(batch, fold_in(seed, "noise"))
+            outputs_TBH, _ = self.discriminator.read(noised_BS, noised_lengths_B, fold_in(seed, "read noised"))
+            code_BE = tf.stop_gradient(self.discriminator.sentence_feature(outputs_TBH, noised_lengths_B))
+
+        with tf.GradientTape() as tape:
+            feature_BE = generator.image_feature(rollout.image_BD)
+            state = generator.initial_state(feature_BE, rollout.masks)
+            inputs_BT = shift_right(rollout.sample_BT)
+            hidden_BTH = generator.hidden_states(state, inputs_BT, rollout.sample_lengths_B, rollout.masks)
+            hidden = [tf.boolean_mask(hidden_BTH, rollout.mask_BT > 0)]
+            targets = [tf.boolean_mask(rollout.sample_BT, rollout.mask_BT > 0)]
+            weights = [tf.boolean_mask(signals["advantages"], rollout.mask_BT > 0) / words_global]
+            if reconstructs:
+                steps, rows = tf.shape(sentence_BS)[1], tf.shape(sentence_BS)[0]
+                masks = generator.masks(rows, steps, fold_in(seed, "reconstruction"))
+                state = generator.initial_state(code_BE, masks)
+                hidden_BSH = generator.hidden_states(state, sentence_BS, sentence_lengths_B, masks)
+                hidden.append(tf.boolean_mask(hidden_BSH, sentence_mask_BS > 0))
+                targets.append(tf.boolean_mask(targets_BS, sentence_mask_BS > 0))
+                weights.append(tf.fill([tf.shape(targets[1])[0]], options.w_sen / sentence_words_global))
+            loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
+                tf.concat(hidden, 0),
+                generator.embedding,
+                generator.softmax_b,
+                tf.concat(targets, 0),
+                tf.concat(weights, 0),
+            )
+        gradients = tape.gradient(loss, generator.trainable_variables)
+
+        sampled = tf.shape(targets[0])[0]
+        policy_loss = -tf.reduce_sum(weights[0] * log_probs_N[:sampled])
+        metrics = self._reward_metrics(batch, rollout, signals, words)
+        metrics |= {
+            "loss/generator": (loss, 1.0 / replicas()),
+            "loss/policy": (policy_loss, 1.0 / replicas()),
+            "policy/entropy": (tf.reduce_sum(entropy_N[:sampled]), words),
+            "policy/log_prob": (tf.reduce_sum(log_probs_N[:sampled]), words),
+        }
+        if reconstructs:
+            right = tf.cast(tf.equal(best_N[sampled:], targets[1]), tf.float32)
+            metrics["loss/sentence"] = (-tf.reduce_sum(log_probs_N[sampled:]), sentence_words)
+            metrics["accuracy/sentence"] = (tf.reduce_sum(right), sentence_words)
+        return metrics, gradients
+
+    def discriminator_gradients(self, batch, rollout, seed):
+        """Adversarial loss plus image reconstruction (UIC spec 8.3).
+
+        Returns (metrics, gradients of the discriminator's variables, (logits, features) of the sample).
+        """
+        options, discriminator = self.options, self.discriminator
+        real_BS, real_lengths_B = batch["sentence"][:, 1:], batch["length"] - 1
+        real_mask_BS = layers.mask_of(real_lengths_B, tf.shape(real_BS)[1])
+        real_words, real_global = counted(real_mask_BS)
+        fake_words, fake_global = counted(rollout.mask_BT)
+        rows, rows_global = counted(tf.ones_like(rollout.sample_lengths_B, tf.float32))
+        with tf.GradientTape() as tape:
+            outputs_TBH, _ = discriminator.read(real_BS, real_lengths_B, fold_in(seed, "judge real"))
+            real_logits_BS = discriminator.judge(outputs_TBH)
+            fake_logits_BT, feature_BE = discriminator(
+                rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample")
+            )
+            real_sum, fake_sum = rewards.adversarial_losses(
+                real_logits_BS, real_mask_BS, fake_logits_BT, rollout.mask_BT, options.label_smoothing
+            )
+            distance_B = rewards.feature_distance(rollout.feature_BE, feature_BE, options.w_mse)
+            adversarial = options.w_adv * (real_sum / real_global + fake_sum / fake_global)
+            loss = adversarial + tf.reduce_sum(distance_B) / rows_global
+        gradients = tape.gradient(loss, discriminator.trainable_variables)
+        real_right = tf.reduce_sum(tf.cast(real_logits_BS > 0, tf.float32) * real_mask_BS)
+        fake_right = tf.reduce_sum(tf.cast(fake_logits_BT < 0, tf.float32) * rollout.mask_BT)
+        metrics = {
+            "loss/discriminator": (loss, 1.0 / replicas()),
+            "loss/adversarial": (adversarial, 1.0 / replicas()),
+            "loss/mse": (tf.reduce_sum(distance_B), rows),
+            "discriminator/accuracy_real": (real_right, real_words),
+            "discriminator/accuracy_fake": (fake_right, fake_words),
+        }
+        return metrics, gradients, (fake_logits_BT, feature_BE)
+
+    def noised(self, batch, seed):
+        """Noised sentences ending with the end token, and their lengths (UIC spec 6)."""
+        return noised_sentences(batch["sentence"], batch["length"], seed)
+
+    # ---------------------------------------------------------------------------------------------- metrics
+
+    def _reward_metrics(self, batch, rollout, signals, words):
+        """What spec 8.4 monitors and what shows a collapse early: dict name -> (sum, count)."""
+        mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
+        total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
+        difference, clip = signals["difference"], self.options.advantage_clip
+        found = tf.reduce_sum(tf.cast(signals["concept"] > 0, tf.float32))
+        metrics = {
+            "reward/adversarial": (total(signals["adversarial"]), words),
+            "reward/concept": (total(signals["concept"]), words),
+            "reward/image": (tf.reduce_sum(signals["image"]), rows),
+            "return/sample": (total(tf.cast(signals["returns"], tf.float32)), words),
+            "return/baseline": (total(tf.cast(signals["baseline/returns"], tf.float32)), words),
+            "advantage/mean": (total(signals["advantages"]), words),
+            "advantage/square": (total(signals["advantages"] ** 2), words),
+            "advantage/clipped": (total(tf.cast(tf.abs(difference) >= clip, tf.float32)), words),
+            "mean_found_obj": (found, rows),
+            "objects": (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows),
+            "length/sample": (words, rows),
+            "length/greedy": (tf.reduce_sum(tf.cast(rollout.greedy_lengths_B, tf.float32)), rows),
+            "unique/sample": (unique_rows(rollout.sample_BT * tf.cast(mask_BT, tf.int32)), rows),
+        }
+        if self.options.baseline == "greedy":
+            metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
+            found = tf.reduce_sum(tf.cast(signals["baseline/concept"] > 0, tf.float32))
+            metrics["mean_found_obj/greedy"] = (found, rows)
+        return metrics
+
+
+def counted(mask):
+    """Sum of a mask in this replica and over all replicas (at least 1)."""
+    local = tf.reduce_sum(mask)
+    return local, tf.maximum(global_sum(local), 1.0)
+
+
+def replicas():
+    """Number of replicas; (x, 1 / replicas()) is a metric whose shares add up to the global value."""
+    return tf.constant(float(tf.distribute.get_strategy().num_replicas_in_sync))
+
+
+def split_batch(batch):
+    """The first and the second half of every tensor of a batch."""
+    half = tf.shape(batch["length"])[0] // 2
+    first = {name: value[:half] for name, value in batch.items()}
+    return first, {name: value[half:] for name, value in batch.items()}
+
+
+def unique_rows(tokens_BT):
+    """Number of distinct rows, by a 64-bit polynomial hash of each row: float32 scalar."""
+    powers = tf.math.cumprod(tf.fill([tf.shape(tokens_BT)[1]], tf.constant(1_000_003, tf.int64)))
+    keys = tf.reduce_sum(tf.cast(tokens_BT, tf.int64) * powers[None], 1)
+    return tf.cast(tf.size(tf.unique(keys)[0]), tf.float32)

@@ -1,0 +1,60 @@
+"""Gradients to updates, the same for one device and many: reduce, clip, divide, apply.
+
+Keras sums gradients over replicas inside `Optimizer.apply` and clips before that sum, replica by replica. So the
+gradients are summed here first, clipped by their global norm, and divided by the number of replicas, which makes the
+sum inside `apply` neutral.
+"""
+
+import keras
+import tensorflow as tf
+
+EPSILON = 1e-8  # TensorFlow 1's Adam; Keras has 1e-7
+
+
+def make_optimizer(options, learning_rate, beta1, network):
+    """The optimizer of a network with its slots built. Must be called inside `strategy.scope()`.
+
+    Args:
+      options: a config.Trainer.
+      learning_rate: float or a Keras schedule (a pure function of the optimizer's own step).
+      network: tf.Module whose trainable variables it updates, or a list of such modules.
+    """
+    if options.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(learning_rate)
+    else:
+        optimizer = keras.optimizers.Adam(learning_rate, beta1, 0.999, EPSILON)
+    networks = network if isinstance(network, (list, tuple)) else [network]
+    optimizer.build([variable for part in networks for variable in part.trainable_variables])
+    return optimizer
+
+
+def piecewise_rate(boundaries, values):
+    """Learning rate that is values[i] up to boundaries[i] steps of the optimizer, the last value afterwards."""
+    return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
+
+
+def global_sum(value):
+    """Sum over the replicas of a value that each replica has of its own."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return value
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def apply_gradients(optimizer, gradients, variables, clip_norm):
+    """Updates the variables with the gradients summed over replicas and clipped by their global norm.
+
+    Args:
+      gradients: list of gradients of this replica's share of the global loss; None for a variable without one.
+      variables: list of tf.Variable in the same order.
+      clip_norm: float; the norm is that of the dense gradients, rows of a sparse one summed first.
+
+    Returns: the global norm before clipping, float32 scalar.
+    """
+    dense = [
+        tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+    clipped, norm = tf.clip_by_global_norm(global_sum(dense), clip_norm)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    optimizer.apply([gradient / replicas for gradient in clipped], variables)
+    return norm
