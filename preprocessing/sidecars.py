@@ -113,14 +113,23 @@ def sidecar_status(json_path, settings, made_from=None):
     return ("damaged", damage) if damage else ("complete", f"{sidecar['count']} records")
 
 
-def already_made(json_path, settings, made_from=None, overwrite=False):
+def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
     """Whether a stage has nothing to do; says so, and says what it is about to make again.
 
+    Args:
+      json_path: path of the sidecar.
+      settings: the wanted settings.
+      made_from: the wanted inputs; None does not compare them.
+      overwrite: the user wants the output made again in any case.
+      others: sidecars of the stage's other outputs, whose files must be undamaged as well.
     Raises: config.UserError when a complete output of other settings or inputs is there and `overwrite` is False.
     """
     if overwrite:
         return False
     status, details = sidecar_status(json_path, settings, made_from)
+    damages = [damaged_file(path) if os.path.exists(path) else f"{path} is missing" for path in others]
+    if status == "complete" and any(damages):
+        status, details = "damaged", next(filter(None, damages))
     if status == "different":
         raise config.UserError(
             f"{json_path}: the output there was made otherwise ({details}). "
@@ -131,3 +140,12 @@ def already_made(json_path, settings, made_from=None, overwrite=False):
     if status == "complete":
         print(f"{json_path}: complete ({details}), nothing to do; --overwrite makes it again")
     return status == "complete"
+
+
+def refuse_unknown(paths, json_path):
+    """Raises config.UserError when one of the files to be written is there without the sidecar that explains it."""
+    found = [path for path in paths if os.path.exists(path)]
+    if found and not os.path.exists(json_path):
+        raise config.UserError(
+            f"{found[0]} is there, but not {json_path}: this stage did not make it. Move it away, or add --overwrite."
+        )

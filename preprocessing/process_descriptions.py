@@ -1,0 +1,361 @@
+"""Tokenised sentences -> the dictionary and the sentence records.
+
+Counts the words and makes the dictionary (or takes one that is there), replaces the plurals of concept words by their
+singulars, drops sentences with too many unknown words, and writes the rest as ids with the concept words they hold.
+
+    python -m preprocessing.process_descriptions --data_dir data/default --new_dict
+
+Reads `sentences.txt`. Writes `word_counts.txt`, `concepts.json` (concept word -> class names) and `word_counts.json`;
+`sentence-*.tfrec` and `sentence.json`. The records are in pseudo-random order, so any range of them is a random sample.
+Source: unsupervised_captioning.md 4.3 to 4.5.
+"""
+
+import collections
+import dataclasses
+import glob
+import json
+import os
+import shutil
+
+import config
+from preprocessing import records, shards, sidecars, vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of process_descriptions."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    new_dict: bool = config.field(False, "make a new dictionary from the sentences; else use an existing one as it is")
+    word_counts: str | None = config.field(
+        None, "existing dictionary, `word count` a line (default: word_counts.txt in the data folder)"
+    )
+    min_word_count: int = config.field(40, "new dictionary: rarer words are unknown, unless they are concept words")
+    word_list: str | None = config.field(
+        None, "new dictionary: only words of this file (the first word of each line, e.g. a GloVe file)"
+    )
+    class_names: str = config.field(
+        "data/coco_names.txt", "names of the detector's classes, one a line, or a label map (.pbtxt)"
+    )
+    plurals: str = config.field("inflect", "plurals of concept words: inflect, none, or a JSON table word -> plural")
+    max_unknown: float = config.field(0.15, "sentences with a larger share of unknown words are dropped")
+    min_length: int = config.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
+    max_length: int = config.field(0, "drop sentences of more tokens than this, 0 keeps all")
+    shards: int = config.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
+    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The dictionary
+
+
+def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
+    """The dictionary of a corpus.
+
+    Args:
+      counts: dict word -> occurrences, before plurals are replaced.
+      sentences: number of sentences, the count of both markers.
+      concepts: the concept words; all of them get into the dictionary.
+      min_count: least occurrences of other words.
+      word_list: set of allowed words, or None.
+    Returns: vocabulary.Vocabulary; markers first, then by count, equal counts in alphabetical order.
+    Source: unsupervised_captioning.md 4.4. As there, a concept word that occurs fewer than four times, or is not in the
+      word list, is listed with count 0.
+    """
+    kept = {
+        word: count
+        for word, count in counts.items()
+        if count >= (min(4, min_count) if word in concepts else min_count) and (word_list is None or word in word_list)
+    }
+    kept = dict.fromkeys(concepts, 0) | kept
+    ordered = sorted(kept.items(), key=lambda item: (-item[1], item[0]))
+    words, numbers = zip(*ordered, strict=True)
+    return vocabulary.Vocabulary([vocabulary.START, vocabulary.END, *words], [sentences, sentences, *numbers])
+
+
+def read_word_list(path):
+    """The set of the first words of a file's lines."""
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            return {line.split(maxsplit=1)[0] for line in file if line.strip()}
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise config.UserError(f"--word_list {path}: expected a text file with one word a line ({error})") from error
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One sentence
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How a sentence becomes a record: the words, the plurals and what is dropped."""
+
+    singulars: dict  # plural -> singular
+    concepts: frozenset  # concept words
+    max_unknown: float
+    min_length: int
+    max_length: int
+
+
+def encode_sentence(tokens, words, rules):
+    """The ids of one sentence.
+
+    Args:
+      tokens: list of tokens without markers.
+      words: vocabulary.Vocabulary.
+      rules: Rules.
+    Returns: (key ids, sentence ids, ""), or (None, None, reason) for a sentence that is dropped; the reason is "length"
+      or "unknown".
+    Source: unsupervised_captioning.md 4.5. The key ids are a set; here they are in ascending order.
+    """
+    if len(tokens) < max(1, rules.min_length) or rules.max_length and len(tokens) > rules.max_length:
+        return None, None, "length"
+    tokens = [rules.singulars.get(token, token) for token in tokens]
+    ids = [words.start_id, *words.encode(tokens), words.end_id]
+    if ids.count(words.unknown_id) > rules.max_unknown * len(ids):
+        return None, None, "unknown"
+    return sorted(words.encode(rules.concepts.intersection(tokens))), ids, ""
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The two passes
+
+
+@dataclasses.dataclass(frozen=True)
+class DealTask:
+    """First pass: the sentences of one piece, dealt out into shards, and their words counted."""
+
+    piece: shards.Piece
+    path: str
+    shards: int
+
+
+def deal(task):
+    def write(part):
+        lines = list(shards.lines_of(task.piece))
+        counts = collections.Counter(word for line in lines for word in line.decode().split(" "))
+        return {"sentences": len(lines), "counts": counts, "offsets": shards.write_buckets(part, lines, task.shards)}
+
+    shards.write_once(task.path, write)
+
+
+TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # what the second pass counts
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeTask:
+    """Second pass: one shard of all pieces, as records."""
+
+    dealt: tuple
+    shard: int
+    path: str
+    dictionary: str
+    rules: Rules
+
+
+def encode(task):
+    def write(part):
+        words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()
+        for path in task.dealt:
+            lines += shards.read_bucket(path, shards.result_of(path)["offsets"], task.shard)
+        lines.sort(key=lambda line: (shards.digest_of(line), line))
+
+        def examples():
+            for line in lines:
+                key, ids, reason = encode_sentence(line.decode().split(), words, task.rules)
+                tally[f"dropped_{reason}" if reason else "count"] += 1
+                if not reason:
+                    tally["with_concept"] += bool(key)
+                    yield records.sentence_example(key, ids)
+
+        records.write_records(part, examples())
+        return {name: tally[name] for name in TALLY}
+
+    return shards.write_once(task.path, write)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _check(options):
+    if not 0 <= options.max_unknown <= 1:
+        raise config.UserError(f"--max_unknown {options.max_unknown}: expected a share between 0 and 1")
+    if min(options.min_word_count, options.min_length, options.max_length, options.shards, options.processes) < 0:
+        raise config.UserError(
+            "--min_word_count, --min_length, --max_length, --shards, --processes: no negative numbers"
+        )
+    if options.new_dict and options.word_counts:
+        raise config.UserError(
+            "--new_dict makes a dictionary, --word_counts names one that is there: give one of the two"
+        )
+    if options.word_list and not options.new_dict:
+        raise config.UserError("--word_list shapes a new dictionary: give --new_dict with it")
+
+
+def _sentences(data_dir):
+    """The path of sentences.txt, checked against its sidecar (which one's own sentences need not have)."""
+    path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
+    damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
+    if damage or not os.path.exists(path):
+        raise config.UserError(
+            f"{damage or path + ': no such file'}. Make it with: python -m preprocessing.extract_descriptions "
+            f"--data_dir {data_dir} --input FILES"
+        )
+    return path
+
+
+def _sha256(path):
+    if not os.path.exists(path):
+        raise config.UserError(f"{path}: no such file")
+    return sidecars.fingerprint(path)["sha256"]
+
+
+def _describe(options, sentences, given, singulars):
+    """(settings, made_from) of the sidecar; `given` is the existing dictionary or None."""
+    names = ("new_dict", "min_word_count", "max_unknown", "min_length", "max_length")
+    settings = {name: getattr(options, name) for name in names}
+    settings["plurals"] = os.path.basename(options.plurals)
+    settings["shards"] = shards.shard_count(options.shards, os.path.getsize(sentences))
+    table = json.dumps(singulars, sort_keys=True)
+    made_from = {
+        "sentences": _sha256(sentences),
+        "class_names": _sha256(options.class_names),
+        "plurals": f"{shards.digest_of(table):016x}",
+        "word_counts": _sha256(given) if given else None,
+        "word_list": _sha256(options.word_list) if options.word_list else None,
+    }
+    return settings, made_from
+
+
+def _deal_all(options, sentences, work, count):
+    """Runs the first pass; returns the paths of the dealt files."""
+    pieces = shards.cut([sentences], -(-os.path.getsize(sentences) // count))
+    tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count) for i, piece in enumerate(pieces)]
+    shards.map_shards(deal, tasks, processes=options.processes, description="counting words")
+    return tuple(task.path for task in tasks)
+
+
+def _new_dictionary(options, dealt, concepts):
+    """The dictionary made of the counts of all dealt files."""
+    counts, sentences = collections.Counter(), 0
+    for path in dealt:
+        result = shards.result_of(path)
+        counts.update(result["counts"])
+        sentences += result["sentences"]
+    word_list = read_word_list(options.word_list) if options.word_list else None
+    return build_dictionary(counts, sentences, concepts, options.min_word_count, word_list)
+
+
+def _check_some_left(total, sentences):
+    if total["count"] == 0:
+        raise config.UserError(
+            f"{sentences}: no sentence is left, {total['dropped_unknown']} have too many unknown words and "
+            f"{total['dropped_length']} the wrong length. "
+            "Check --min_word_count, --max_unknown, --min_length and --max_length"
+        )
+
+
+def _publish_dictionary(options, dictionary, words, concepts, made_from):
+    """Writes word_counts.txt (an existing dictionary keeps its bytes), concepts.json and their sidecar."""
+    paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json")]
+    if os.path.abspath(dictionary) != os.path.abspath(paths[0]):
+        shutil.copyfile(dictionary, paths[0] + ".part")
+        os.replace(paths[0] + ".part", paths[0])
+    sidecars.write_json(paths[1], concepts)
+    sidecars.write_sidecar(
+        os.path.join(options.data_dir, "word_counts.json"),
+        files=paths,
+        count=len(words.words),
+        settings={"new_dict": options.new_dict, "min_word_count": options.min_word_count if options.new_dict else None},
+        made_from=made_from,
+        vocabulary=words.fingerprint(),
+        concept_words=len(concepts),
+    )
+
+
+def _publish_records(data_dir, finished, count):
+    """Moves the finished shards to their place, removes those of an earlier division; returns their paths."""
+    paths = [shards.shard_path(data_dir, "sentence", i, count) for i in range(count)]
+    for old in set(_record_files(data_dir)).difference(paths):
+        os.remove(old)
+    for source, path in zip(finished, paths, strict=True):
+        os.replace(source, path)
+    return paths
+
+
+def _record_files(data_dir):
+    folder = glob.escape(data_dir)
+    return glob.glob(os.path.join(folder, "sentence.tfrec")) + glob.glob(os.path.join(folder, "sentence-*-of-*.tfrec"))
+
+
+def _refuse_unknown(options, given):
+    """Raises when files that this stage did not make would be replaced."""
+    target = os.path.join(options.data_dir, "word_counts.txt")
+    sidecars.refuse_unknown(_record_files(options.data_dir), os.path.join(options.data_dir, "sentence.json"))
+    if given != target:
+        sidecars.refuse_unknown([target], os.path.join(options.data_dir, "word_counts.json"))
+
+
+def main(options):
+    _check(options)
+    sentences = _sentences(options.data_dir)
+    given = None if options.new_dict else options.word_counts or os.path.join(options.data_dir, "word_counts.txt")
+    words = vocabulary.Vocabulary.load(given) if given else None
+    class_names = vocabulary.load_class_names(options.class_names)
+    concepts = vocabulary.concept_words(class_names)
+    absent = [word for word in concepts if words and word not in words]
+    concepts = {word: names for word, names in concepts.items() if word not in absent}
+    singulars = vocabulary.plurals(options.plurals, concepts)
+    settings, made_from = _describe(options, sentences, given, singulars)
+    json_path, dictionary_json = (
+        os.path.join(options.data_dir, name) for name in ("sentence.json", "word_counts.json")
+    )
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite, [dictionary_json]):
+        return
+    work = os.path.join(options.data_dir, ".process_descriptions")
+    if shards.work_folder(work, {"settings": settings, "made_from": made_from}):
+        print(f"{work}: unfinished work of the same command, going on")
+    elif not options.overwrite:
+        _refuse_unknown(options, given)
+    if absent:
+        print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
+
+    count = settings["shards"]
+    dealt = _deal_all(options, sentences, work, count)
+    dictionary = given or os.path.join(work, "word_counts.txt")
+    if words is None:
+        words = _new_dictionary(options, dealt, concepts)
+        words.save(dictionary)
+    rules = Rules(singulars, frozenset(concepts), options.max_unknown, options.min_length, options.max_length)
+    tasks = [EncodeTask(dealt, i, os.path.join(work, f"sentence-{i:05d}"), dictionary, rules) for i in range(count)]
+    results = shards.map_shards(encode, tasks, processes=options.processes, description="writing records")
+    total = {name: sum(result[name] for result in results) for name in TALLY}
+    _check_some_left(total, sentences)
+    if os.path.exists(json_path):
+        os.remove(json_path)
+    _publish_dictionary(options, dictionary, words, concepts, made_from)
+    sidecars.write_sidecar(
+        json_path,
+        files=_publish_records(options.data_dir, [task.path for task in tasks], count),
+        count=total["count"],
+        counts=[result["count"] for result in results],
+        settings=settings,
+        made_from=made_from,
+        vocabulary=words.fingerprint(),
+        plurals=singulars,
+        class_names=class_names,
+        concepts_left_out=absent,
+        sentences=total,
+    )
+    shutil.rmtree(work)
+    print(
+        f"{options.data_dir}: {total['count']} sentences ({total['with_concept']} with a concept word; "
+        f"{total['dropped_unknown']} dropped for unknown words, {total['dropped_length']} for their length), "
+        f"{words.size} words with the unknown one"
+    )
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
