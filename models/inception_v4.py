@@ -1,0 +1,336 @@
+"""Inception-v4 (Szegedy et al. 2016), frozen, with the variable names of the slim checkpoint.
+
+Only inference: batch normalisation uses its stored moments, so each one is folded into the convolution before it.
+The network is written down once, in `network`, and interpreted twice: over tensors (`InceptionV4`) and over channel
+counts (`variable_shapes`), so the list of variables cannot disagree with what is computed.
+
+Shape suffixes: B batch, H height, W width, C channels, D feature (1536).
+Source: UIC spec 7.1; golden/README.md G4; stack.md 5.
+"""
+
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+IMAGE_SIZE = 299
+FEATURE_DIM = 1536
+CLASSES = 1001
+EPSILON = 1e-3
+SCOPE = "InceptionV4"
+
+# --------------------------------------------------------------------------------------------------------------
+# The network. A branch is a list of steps: "max" (3x3, stride 2, VALID), "avg" (3x3, stride 1, SAME), a
+# convolution ("0b_1x7", filters[, "stride 2" or "valid"]), or a tuple of two convolutions side by side.
+
+MIXED_3A = [["max"], [("0a_3x3", 96, "stride 2")]]
+MIXED_4A = [
+    [("0a_1x1", 64), ("1a_3x3", 96, "valid")],
+    [("0a_1x1", 64), ("0b_1x7", 64), ("0c_7x1", 64), ("1a_3x3", 96, "valid")],
+]
+MIXED_5A = [[("1a_3x3", 192, "stride 2")], ["max"]]
+INCEPTION_A = [
+    [("0a_1x1", 96)],
+    [("0a_1x1", 64), ("0b_3x3", 96)],
+    [("0a_1x1", 64), ("0b_3x3", 96), ("0c_3x3", 96)],
+    ["avg", ("0b_1x1", 96)],
+]
+REDUCTION_A = [
+    [("1a_3x3", 384, "stride 2")],
+    [("0a_1x1", 192), ("0b_3x3", 224), ("1a_3x3", 256, "stride 2")],
+    ["max"],
+]
+INCEPTION_B = [
+    [("0a_1x1", 384)],
+    [("0a_1x1", 192), ("0b_1x7", 224), ("0c_7x1", 256)],
+    [("0a_1x1", 192), ("0b_7x1", 192), ("0c_1x7", 224), ("0d_7x1", 224), ("0e_1x7", 256)],
+    ["avg", ("0b_1x1", 128)],
+]
+REDUCTION_B = [
+    [("0a_1x1", 192), ("1a_3x3", 192, "stride 2")],
+    [("0a_1x1", 256), ("0b_1x7", 256), ("0c_7x1", 320), ("1a_3x3", 320, "stride 2")],
+    ["max"],
+]
+INCEPTION_C = [
+    [("0a_1x1", 256)],
+    [("0a_1x1", 384), (("0b_1x3", 256), ("0c_3x1", 256))],
+    [("0a_1x1", 384), ("0b_3x1", 448), ("0c_1x3", 512), (("0d_1x3", 256), ("0e_3x1", 256))],
+    ["avg", ("0b_1x1", 256)],
+]
+BLOCKS = [
+    ("Mixed_3a", MIXED_3A),
+    ("Mixed_4a", MIXED_4A),
+    ("Mixed_5a", MIXED_5A),
+    *((f"Mixed_5{letter}", INCEPTION_A) for letter in "bcde"),
+    ("Mixed_6a", REDUCTION_A),
+    *((f"Mixed_6{letter}", INCEPTION_B) for letter in "bcdefgh"),
+    ("Mixed_7a", REDUCTION_B),
+    *((f"Mixed_7{letter}", INCEPTION_C) for letter in "bcd"),
+]
+
+
+def network(ops, x, aux=False):
+    """Yields (endpoint name, value) from the first convolution to the predictions.
+
+    Args:
+      ops: the interpretation: `conv(x, scope, filters, kernel, stride, padding)`, `max_pool(x)`, `average_pool(x)`,
+        `aux_pool(x)`, `global_pool(x)`, `flatten(x)`, `dense(x, scope, units)`, `softmax(x)`, `join(list)`.
+      x: whatever `ops` works on; the image batch.
+      aux: also the auxiliary classifier, which nothing but a parity check needs.
+    """
+    for name, filters, stride, padding in (
+        ("Conv2d_1a_3x3", 32, 2, "VALID"),
+        ("Conv2d_2a_3x3", 32, 1, "VALID"),
+        ("Conv2d_2b_3x3", 64, 1, "SAME"),
+    ):
+        x = ops.conv(x, f"{SCOPE}/{name}", filters, (3, 3), stride, padding)
+        yield name, x
+    cells = None
+    for name, branches in BLOCKS:
+        parts = [_branch(ops, x, f"{SCOPE}/{name}/Branch_{i}", steps) for i, steps in enumerate(branches)]
+        x = ops.join(parts)
+        yield name, x
+        if name == "Mixed_6h":
+            cells = x
+    if aux:
+        scope = f"{SCOPE}/AuxLogits"
+        y = ops.conv(ops.aux_pool(cells), f"{scope}/Conv2d_1b_1x1", 128, (1, 1), 1, "SAME")
+        y = ops.conv(y, f"{scope}/Conv2d_2a", 768, (5, 5), 1, "VALID")
+        yield "AuxLogits", ops.dense(ops.flatten(y), f"{scope}/Aux_logits", CLASSES)
+    x = ops.global_pool(x)
+    yield "global_pool", x
+    x = ops.flatten(x)
+    yield "PreLogitsFlatten", x
+    x = ops.dense(x, f"{SCOPE}/Logits/Logits", CLASSES)
+    yield "Logits", x
+    yield "Predictions", ops.softmax(x)
+
+
+def _branch(ops, x, scope, steps):
+    for step in steps:
+        if step == "max":
+            x = ops.max_pool(x)
+        elif step == "avg":
+            x = ops.average_pool(x)
+        elif isinstance(step[0], tuple):
+            x = ops.join([_convolution(ops, x, scope, *part) for part in step])
+        else:
+            x = _convolution(ops, x, scope, *step)
+    return x
+
+
+def _convolution(ops, x, scope, name, filters, mode="same"):
+    height, width = (int(side) for side in name.split("_")[1].split("x"))
+    stride, padding = {"same": (1, "SAME"), "valid": (1, "VALID"), "stride 2": (2, "VALID")}[mode]
+    return ops.conv(x, f"{scope}/Conv2d_{name}", filters, (height, width), stride, padding)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Interpretation over channel counts: which variables there are
+
+
+class _Shapes:
+    """Follows channel counts through the network and notes each variable."""
+
+    def __init__(self):
+        self.found = {}
+
+    def conv(self, x, scope, filters, kernel, stride, padding):
+        self.found[f"{scope}/weights"] = (*kernel, x, filters)
+        for name in ("beta", "moving_mean", "moving_variance"):
+            self.found[f"{scope}/BatchNorm/{name}"] = (filters,)
+        return filters
+
+    def dense(self, x, scope, units):
+        self.found[f"{scope}/weights"] = (x, units)
+        self.found[f"{scope}/biases"] = (units,)
+        return units
+
+    def max_pool(self, x):
+        return x
+
+    average_pool = aux_pool = global_pool = flatten = softmax = max_pool  # none of them changes the channel count
+
+    def join(self, parts):
+        return sum(parts)
+
+
+def variable_shapes(aux=False):
+    """Names and shapes of all variables: dict name -> tuple; 598 of them, 608 with the auxiliary classifier."""
+    shapes = _Shapes()
+    for _ in network(shapes, 3, aux):
+        pass
+    return shapes.found
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Interpretation over tensors: the frozen network
+
+
+class InceptionV4:
+    """The frozen network.
+
+    Args:
+      weights: dict variable name -> array, as `load_checkpoint` and `rule_weights` return it. Variables of the
+        auxiliary classifier may be absent.
+
+    Raises:
+      ValueError: a variable is missing, wrongly shaped or not finite; it is named.
+    """
+
+    def __init__(self, weights):
+        self.aux = f"{SCOPE}/AuxLogits/Aux_logits/weights" in weights
+        check_weights(weights, variable_shapes(self.aux))
+        self._kernels, self._biases = {}, {}
+        for name, array in weights.items():
+            scope, _, kind = name.rpartition("/")
+            if kind != "weights" or name not in variable_shapes(self.aux):
+                continue
+            kernel, bias = array, weights.get(f"{scope}/biases")
+            if bias is None:
+                kernel, bias = fold_batch_norm(
+                    array,
+                    *(weights[f"{scope}/BatchNorm/{part}"] for part in ("beta", "moving_mean", "moving_variance")),
+                )
+            self._kernels[scope], self._biases[scope] = tf.constant(kernel), tf.constant(bias)
+        self._pooled = tf.function(
+            self._run_to_pooled, input_signature=[tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE, 3], tf.float32)]
+        )
+
+    def pooled(self, images_BHWC):
+        """The feature of the captioner: mean over the last cell grid.
+
+        Args:
+          images_BHWC: float32 [B, 299, 299, 3] in [-1, 1].
+
+        Returns:
+          float32 tensor [B, 1536].
+        """
+        return self._pooled(images_BHWC)
+
+    def endpoints(self, images_BHWC):
+        """Every named intermediate result, dict name -> tensor; `AuxLogits` if its weights are there."""
+        return dict(network(self, tf.convert_to_tensor(images_BHWC), self.aux))
+
+    def _run_to_pooled(self, images_BHWC):
+        return next(value for name, value in network(self, images_BHWC) if name == "PreLogitsFlatten")
+
+    def conv(self, x, scope, filters, kernel, stride, padding):
+        x = tf.nn.conv2d(x, self._kernels[scope], stride, padding)
+        return tf.nn.relu(tf.nn.bias_add(x, self._biases[scope]))
+
+    def dense(self, x, scope, units):
+        return tf.nn.bias_add(tf.matmul(x, self._kernels[scope]), self._biases[scope])
+
+    def max_pool(self, x):
+        return tf.nn.max_pool2d(x, 3, 2, "VALID")
+
+    def average_pool(self, x):
+        return tf.nn.avg_pool2d(x, 3, 1, "SAME")  # cells outside the picture are not counted
+
+    def aux_pool(self, x):
+        return tf.nn.avg_pool2d(x, 5, 3, "VALID")
+
+    def global_pool(self, x):
+        return tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+
+    def flatten(self, x):
+        return tf.reshape(x, [tf.shape(x)[0], x.shape[1] * x.shape[2] * x.shape[3]])
+
+    def softmax(self, x):
+        return tf.nn.softmax(x)
+
+    def join(self, parts):
+        return tf.concat(parts, axis=-1)
+
+
+def fold_batch_norm(kernel, beta, mean, variance):
+    """(kernel, bias) of the one convolution that equals convolution + batch normalisation without gamma.
+
+    Folded in float64: the result is then off by one rounding, not by the sum of several.
+    """
+    scale = 1.0 / np.sqrt(variance.astype(np.float64) + EPSILON)
+    folded = kernel.astype(np.float64) * scale
+    return folded.astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Weights
+
+
+def check_weights(weights, shapes, source="the weights"):
+    """Raises ValueError naming the first variable of `shapes` that is missing, wrongly shaped or not finite."""
+    missing = [name for name in shapes if name not in weights]
+    if missing:
+        raise ValueError(
+            f"{source}: no variable {missing[0]} ({len(missing)} of {len(shapes)} are missing); "
+            "expected a checkpoint of slim's Inception-v4, e.g. inception_v4.ckpt of 2016-09-09"
+        )
+    for name, shape in shapes.items():
+        if tuple(weights[name].shape) != shape:
+            raise ValueError(f"{source}: variable {name} has shape {list(weights[name].shape)}, expected {list(shape)}")
+        if not np.isfinite(weights[name]).all():
+            raise ValueError(f"{source}: variable {name} holds numbers that are not finite")
+
+
+def load_checkpoint(path):
+    """Weights from a slim checkpoint, TF1 (single file or prefix) or TF2 (object-based, by variable name).
+
+    The auxiliary classifier, the global step and optimizer slots are ignored.
+
+    Args:
+      path: the file, the prefix (without `.index`), or a folder with a `checkpoint` file.
+
+    Returns:
+      dict variable name -> float32 array, 598 variables.
+
+    Raises:
+      ValueError: the file is absent, cut short, or a variable is missing or wrongly shaped; it is named.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+        keys = _object_keys(reader)
+        weights = {}
+        for name in variable_shapes():
+            key = keys.get(name, name)
+            if reader.has_tensor(key):
+                weights[name] = reader.get_tensor(key)
+    except Exception as error:  # the reader raises any of six built-in exceptions, by the kind of damage
+        raise ValueError(
+            f"{path}: not a readable checkpoint (absent or cut short): {str(error).splitlines()[0]}"
+        ) from error
+    check_weights(weights, variable_shapes(), path)
+    return weights
+
+
+def _object_keys(reader):
+    """dict variable name -> key inside an object-based (TF2) checkpoint; empty for a TF1 one."""
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    if not reader.has_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"):
+        return {}
+    graph = trackable_object_graph_pb2.TrackableObjectGraph()
+    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    return {item.full_name: item.checkpoint_key for node in graph.nodes for item in node.attributes}
+
+
+def rule_weights(seed=None, aux=False):
+    """Weights made by a rule from the variables' names, for tests without a checkpoint (golden/README.md G4).
+
+    Args:
+      seed: None for the plain rule, or a second seed word.
+      aux: also the auxiliary classifier.
+    """
+    return {name: _by_rule(name, shape, seed) for name, shape in variable_shapes(aux).items()}
+
+
+def _by_rule(name, shape, seed):
+    crc = zlib.crc32(name.encode())
+    rng = np.random.default_rng(crc if seed is None else [crc, seed])
+    kind = name.rpartition("/")[2]
+    if kind == "weights":
+        fan_in = np.prod(shape[:-1])
+        return rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2.0 / fan_in))
+    if kind == "moving_variance":
+        return np.float32(1) + np.float32(0.1) * rng.random(shape, dtype=np.float32)
+    return np.float32(0.1) * rng.standard_normal(shape, dtype=np.float32)

@@ -1,0 +1,124 @@
+"""Reading one image file, whatever it is: a picture, or the reason why it is none."""
+
+import io
+import os
+
+MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
+
+
+class ImageError(Exception):
+    """A file that cannot be used as a picture.
+
+    Attributes:
+      path: the file, or "" for bytes. reason: why, in a few words.
+    """
+
+    def __init__(self, path, reason):
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.path, self.reason = path, reason
+
+    def __reduce__(self):  # so that it crosses process borders
+        return type(self), (self.path, self.reason)
+
+
+def read_image(source):
+    """The pixels of an image file.
+
+    RGB and greyscale JPEG files are decoded by TensorFlow's default (the fast integer transform), as the reference
+    does; all others by Pillow. The EXIF orientation is not applied, as in the reference. An animation gives its first
+    frame, transparent parts become white, 16-bit greyscale is scaled to 8 bits.
+
+    Args:
+      source: path, or the bytes of the file.
+
+    Returns:
+      uint8 [H, W, 3].
+
+    Raises:
+      ImageError: the file is absent, empty, cut short, too large, or no picture.
+    """
+    path, data = _read(source)
+    return _decode(path, data)[0]
+
+
+def jpeg_bytes(source):
+    """The bytes to keep in a record: RGB and greyscale JPEG files unchanged, others as JPEG of quality 95.
+
+    Decodes the file in any case, so what is in a record can be read. Arguments and exceptions as for `read_image`.
+    """
+    from PIL import Image
+
+    path, data = _read(source)
+    image_HWC, plain = _decode(path, data)
+    if plain:
+        return data
+    buffer = io.BytesIO()
+    Image.fromarray(image_HWC).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def image_names(folder):
+    """The names of all files in a folder, sorted; hidden ones and folders are left out."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
+
+
+def _read(source):
+    if isinstance(source, bytes):
+        path, data = "", source
+    else:
+        path = os.fspath(source)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise ImageError(path, f"cannot be read ({error.strerror})") from error
+    if not data:
+        raise ImageError(path, "empty file")
+    return path, data
+
+
+def _decode(path, data):
+    """(uint8 [H, W, 3], whether the data is a plain JPEG file)."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(path, f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+            # MPO is what phones write for JPEG files with a second picture behind the first.
+            if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+                return _decode_jpeg(path, data), True
+            return _to_rgb(path, image), False
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(path, "not an image file") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(path, f"too many pixels, at most {MAX_PIXELS} are read") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
+        # What Pillow raises for broken files, depending on the format.
+        raise ImageError(path, f"damaged ({str(error) or type(error).__name__})") from error
+
+
+def _decode_jpeg(path, data):
+    import tensorflow as tf
+
+    try:
+        with tf.device("CPU:0"):
+            return tf.io.decode_jpeg(data, channels=3).numpy()
+    except tf.errors.OpError as error:
+        raise ImageError(path, "damaged or cut-short JPEG file") from error
+
+
+def _to_rgb(path, image):
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ImageError(path, f"pixels of 32 bits (mode {image.mode}), whose range is unknown; convert it to 8 bits")
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
