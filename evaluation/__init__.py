@@ -1,0 +1,1 @@
+"""Scores, their uncertainty, the tables that show them, and the rows that need no training."""

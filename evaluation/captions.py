@@ -1,0 +1,131 @@
+"""Caption and reference files: the only place that reads and writes COCO's two caption formats.
+
+Image ids are file names with extension here; integers, as in COCO's own files, are read as their decimal text.
+"""
+
+import json
+import os
+
+from config import UserError
+from preprocessing import sidecars
+
+
+def sanitise(text):
+    """One line of valid Unicode: every run of white space becomes one space, lone surrogates become `?`.
+
+    A carriage return, U+0085 or U+2028 inside a caption is a line end for the tokenizer, which would hand every
+    later caption to the wrong image. `str.split` knows all of them.
+
+    Source: specs/stack.md 2.
+    """
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def name_some(names, limit=5):
+    """The first few of `names` and how many more there are, for error messages."""
+    names = sorted(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def read_json(path, expected):
+    """The content of a JSON file; `expected` says in the error message what should have been there."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected {expected}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a JSON file ({error}); expected {expected}") from None
+
+
+def write_json(path, value):
+    """Writes `value` as JSON, whole or not at all; makes the folder."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    sidecars.write_whole(os.fspath(path), json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def _check_entry(path, kind, number, entry):
+    """Raises UserError unless `entry` is a dict with `image_id` and a string `caption`."""
+    if not isinstance(entry, dict) or "image_id" not in entry or not isinstance(entry.get("caption"), str):
+        raise UserError(
+            f'{path}: {kind} {number} is {str(entry)[:80]!r}; expected {{"image_id": file name, "caption": text}}'
+        )
+
+
+def read_captions(path):
+    """Reads captions in COCO results format.
+
+    Args:
+      path: file with `[{"image_id": NAME, "caption": text}, ...]`.
+
+    Returns:
+      dict image id -> caption, in the order of the file.
+
+    Raises:
+      UserError: no such file, another format, or an image with two captions.
+    """
+    expected = 'captions in COCO results format: [{"image_id": NAME, "caption": text}, ...]'
+    entries = read_json(path, expected)
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: found a {type(entries).__name__}; expected {expected}")
+    captions, twice = {}, set()
+    for number, entry in enumerate(entries):
+        _check_entry(path, "entry", number, entry)
+        name = str(entry["image_id"])
+        if name in captions:
+            twice.add(name)
+        captions[name] = entry["caption"]
+    if twice:
+        raise UserError(f"{path}: {len(twice)} images have more than one caption: {name_some(twice)}; expected one")
+    return captions
+
+
+def write_captions(path, captions):
+    """Writes captions in COCO results format, sanitised, whole or not at all.
+
+    Args:
+      path: the file.
+      captions: iterable of (image id, caption).
+
+    Raises:
+      UserError: an image comes twice.
+    """
+    entries = [{"image_id": str(name), "caption": sanitise(caption)} for name, caption in captions]
+    seen, twice = set(), set()
+    for entry in entries:
+        (twice if entry["image_id"] in seen else seen).add(entry["image_id"])
+    if twice:
+        raise UserError(f"{path}: more than one caption for {name_some(twice)}; expected one for each image")
+    write_json(path, entries)
+
+
+def read_references(path):
+    """Reads reference captions in COCO captions format.
+
+    Args:
+      path: file with `{"images": [{"id": NAME}, ...], "annotations": [{"image_id": NAME, "caption": text}, ...]}`.
+
+    Returns:
+      dict image id -> list of captions.
+
+    Raises:
+      UserError: no such file, another format, or an image without a caption.
+    """
+    expected = (
+        "references in COCO captions format; `python -m preprocessing.process_images` writes refs_{val,test}.json"
+    )
+    content = read_json(path, expected)
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise UserError(f'{path}: there is no list "annotations"; expected {expected}')
+    references = {str(image["id"]): [] for image in content.get("images", [])}
+    for number, entry in enumerate(content["annotations"]):
+        _check_entry(path, "annotation", number, entry)
+        references.setdefault(str(entry["image_id"]), []).append(entry["caption"])
+    bare = [name for name, texts in references.items() if not texts]
+    if bare:
+        raise UserError(
+            f"{path}: {len(bare)} images have no reference caption: {name_some(bare)}; expected at least one for each. "
+            "Take them out of the split and run `python -m preprocessing.process_images --overwrite` again"
+        )
+    return references
