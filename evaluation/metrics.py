@@ -1,0 +1,264 @@
+"""BLEU, METEOR, ROUGE-L, CIDEr and SPICE of captions, with what they were computed from.
+
+The numbers are pycocoevalcap's, taken scorer by scorer: its `COCOEvalCap.evaluate` builds SPICE first and so fails
+wherever SPICE cannot run. A metric that cannot be computed is None with the reason, never 0 and never left out.
+What pycocoevalcap (and the whole field) calls CIDEr is the CIDEr-D scorer.
+
+    scores = metrics.score(captions, references)          # dicts image id -> str, image id -> list of str
+    scores.values["CIDEr"], scores.per_image["CIDEr"], scores.tokens[image_id]
+
+    with metrics.Scorer(references) as scorer:            # many caption sets, METEOR's process started once
+        for step in steps:
+            scores = scorer.score(captions[step])
+"""
+
+import dataclasses
+import importlib.metadata
+import platform
+import sys
+
+import numpy as np
+
+from config import UserError
+from evaluation import java, spice, tokenizer
+from evaluation.captions import name_some
+from evaluation.java import JavaError
+
+METRICS = ("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
+VALUES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
+CIDER_NAME = "CIDEr-D (n 1-4, sigma 6, document frequencies of the references that are scored against)"
+FEW_IMAGES = 50
+NOT_ASKED = "not asked for"
+
+
+@dataclasses.dataclass
+class Scores:
+    """What `score` returns. Arrays are in the order of `names`, which is sorted; N is their number.
+
+    Attributes:
+      values: metric name (see VALUES) -> score x100, or None where it could not be computed or was not asked for.
+      reasons: metric name -> why its value is None.
+      per_image: metric name -> float64 [N], x100. The corpus BLEU and METEOR are not the means of these.
+      bleu_counts: int64 [N, 10]: matched 1- to 4-grams, guessed 1- to 4-grams, length of the caption, length of the
+        reference that is closest to it; the corpus BLEU is a function of their sums.
+      names: image ids.
+      tokens: image id -> the caption's tokens.
+      images, references: how many images and reference captions there were.
+      tokenizer: name of the tokenizer.
+      versions: of pycocoevalcap, Java and Python, and what "CIDEr" is.
+      caveats: sentences that belong beside the numbers.
+    """
+
+    values: dict
+    reasons: dict
+    per_image: dict
+    bleu_counts: np.ndarray | None
+    names: list
+    tokens: dict
+    images: int
+    references: int
+    tokenizer: str
+    versions: dict
+    caveats: list
+
+    def provenance(self):
+        """The part that says what the numbers were computed from, for JSON."""
+        keys = ("images", "references", "tokenizer", "versions", "reasons", "caveats")
+        return {key: getattr(self, key) for key in keys}
+
+    def to_json(self):
+        """Everything but the arrays and tokens, for JSON."""
+        return self.values | self.provenance()
+
+
+def value_names(metric):
+    """The entries of `Scores.values` that a metric fills."""
+    return VALUES[:4] if metric == "BLEU" else (metric,)
+
+
+def score(captions, references, metrics=METRICS):
+    """Scores one caption per image.
+
+    Args:
+      captions: dict image id -> caption.
+      references: dict image id -> list of reference captions, for the same images.
+      metrics: which ones, of METRICS. ("BLEU", "CIDEr") takes well under a second for 1,000 images.
+
+    Returns:
+      `Scores`.
+
+    Raises:
+      UserError: the images differ, an image has no reference, or no such metric.
+    """
+    with Scorer(references, metrics) as scorer:
+        return scorer.score(captions)
+
+
+class Scorer:
+    """Scores many sets of captions against the same references; used in a `with` statement."""
+
+    def __init__(self, references, metrics=METRICS):
+        """References as for `score`; nothing is started before the first score."""
+        unknown = [metric for metric in metrics if metric not in METRICS]
+        if unknown:
+            raise UserError(f"no such metric: {', '.join(unknown)}; there are: {', '.join(METRICS)}")
+        if not references:
+            raise UserError("there are no references to score against; expected at least one image with a caption")
+        bare = [name for name, texts in references.items() if not any(text.strip() for text in texts)]
+        if bare:
+            raise UserError(f"{len(bare)} images have no reference caption: {name_some(bare)}; expected at least one")
+        self.metrics = tuple(metrics)
+        self.references = {name: [t for t in references[name] if t.strip()] for name in sorted(references)}
+        self._meteor = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Ends METEOR's process."""
+        if self._meteor is not None:
+            self._meteor.close()
+            self._meteor = None
+
+    def score(self, captions):
+        """Scores one caption per image, see `score`."""
+        self._check_images(captions)
+        result = Scores(
+            values=dict.fromkeys(VALUES),
+            reasons={name: NOT_ASKED for name in VALUES},
+            per_image={},
+            bleu_counts=None,
+            names=list(self.references),
+            tokens={},
+            images=len(self.references),
+            references=sum(len(texts) for texts in self.references.values()),
+            tokenizer=tokenizer.NAME,
+            versions=_versions(),
+            caveats=self._caveats(),
+        )
+        try:
+            runtime = java.find_java()
+            result.versions["java"] = runtime.version
+            tokenized, hypotheses = self._tokenize(captions, runtime)
+        except JavaError as error:
+            result.reasons |= {
+                name: f"captions not tokenized: {error}" for m in self.metrics for name in value_names(m)
+            }
+        else:
+            result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
+            for metric in self.metrics:
+                self._fill(result, metric, tokenized, hypotheses, runtime)
+        for caveat in result.caveats:
+            print(f"note: {caveat}", file=sys.stderr)
+        return result
+
+    def _check_images(self, captions):
+        """Raises UserError unless captions and references are of the same images."""
+        missing = self.references.keys() - captions.keys()
+        if missing:
+            raise UserError(
+                f"{len(missing)} of {len(self.references)} images have no caption: {name_some(missing)}; "
+                "expected exactly one caption for every image of the references"
+            )
+        extra = captions.keys() - self.references.keys()
+        if extra:
+            raise UserError(
+                f"{len(extra)} captions are of images without references: {name_some(extra)}; "
+                "expected captions and references of the same images (another split?)"
+            )
+
+    def _caveats(self):
+        count = len(self.references)
+        if count >= FEW_IMAGES:
+            return []
+        return [
+            f"CIDEr weighs n-grams by their rarity among the references of the {count} images scored: with fewer than "
+            f"{FEW_IMAGES} images it cannot be compared with published figures, and with 1 image it is always 0"
+        ]
+
+    def _tokenize(self, captions, runtime):
+        """References and captions as dicts image id -> list of tokenized strings, in sorted order."""
+        texts = tuple(text for texts in self.references.values() for text in texts)
+        lines = iter(tokenizer.tokenize_once(texts, runtime))
+        references = {name: [next(lines) for _ in texts] for name, texts in self.references.items()}
+        bare = [name for name, texts in references.items() if not any(texts)]
+        if bare:
+            raise UserError(f"references of {name_some(bare)} hold no word; expected at least one caption with words")
+        lines = tokenizer.tokenize([captions[name] for name in references], runtime)
+        return references, {name: [line] for name, line in zip(references, lines, strict=True)}
+
+    def _fill(self, result, metric, references, hypotheses, runtime):
+        """Computes one metric into `result`."""
+        names = value_names(metric)
+        if metric == "CIDEr" and len(references) == 1:
+            result.reasons[metric] = "with 1 image every n-gram's idf is log 1 = 0, so CIDEr is not defined"
+            return
+        try:
+            if metric == "BLEU":
+                values, per_image, result.bleu_counts = _bleu(references, hypotheses)
+            else:
+                value, scores = self._one(metric, references, hypotheses, runtime)
+                values, per_image = [value], [scores]
+        except JavaError as error:
+            result.reasons[metric] = str(error)
+            return
+        for name, value, scores in zip(names, values, per_image, strict=True):
+            result.values[name] = 100.0 * float(value)
+            result.per_image[name] = 100.0 * np.asarray(scores, np.float64)
+            del result.reasons[name]
+
+    def _one(self, metric, references, hypotheses, runtime):
+        """(corpus score, images' scores) of a metric with one value."""
+        if metric == "METEOR":
+            return self._run_meteor(references, hypotheses, runtime)
+        if metric == "SPICE":
+            return spice.compute_score(references, hypotheses)
+        if metric == "ROUGE-L":
+            from pycocoevalcap.rouge.rouge import Rouge
+
+            return Rouge().compute_score(references, hypotheses)
+        from pycocoevalcap.cider.cider import Cider
+
+        return Cider().compute_score(references, hypotheses)
+
+    def _run_meteor(self, references, hypotheses, runtime):
+        """METEOR, with one fresh process if the first one failed."""
+        from evaluation.meteor import Meteor
+
+        for last in (False, True):
+            if self._meteor is None:
+                self._meteor = Meteor(runtime)
+            try:
+                return self._meteor.compute_score(references, hypotheses)
+            except JavaError as error:
+                self.close()
+                if last:
+                    raise
+                print(f"note: {error}; starting it again", file=sys.stderr)
+
+
+def _versions():
+    return {
+        "pycocoevalcap": importlib.metadata.version("pycocoevalcap"),
+        "python": platform.python_version(),
+        "java": None,
+        "CIDEr": CIDER_NAME,
+    }
+
+
+def _bleu(references, hypotheses):
+    """Corpus and per-image BLEU-1 to 4, and the counts that they are made of (see `Scores.bleu_counts`)."""
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    scorer = BleuScorer(n=4)
+    for name in references:
+        scorer += (hypotheses[name][0], references[name])
+    values, per_image = scorer.compute_score(option="closest", verbose=0)
+    counts = []
+    for image in scorer.ctest:
+        closest = min((abs(length - image["testlen"]), length) for length in image["reflen"])[1]
+        counts.append([*image["correct"], *image["guess"], image["testlen"], closest])
+    return values, per_image, np.array(counts, np.int64)
