@@ -1,0 +1,67 @@
+"""Compares two caption files of the same images: a paired bootstrap over the images.
+
+    python -m evaluation.compare A.json B.json --references data/default/refs_val.json
+
+Prints for each metric both scores, the difference A - B, its 95 % interval, and the share of draws that goes the
+other way (two-sided p). Read no difference as real whose interval contains 0, and remember that the bootstrap knows
+the images only: another training seed can move a score further.
+"""
+
+import dataclasses
+
+from config import UserError, field, run
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of the comparison."""
+
+    paths: tuple[str, ...] = field((), "The two caption files, A and B, in COCO results format (also as arguments).")
+    references: str = field("", "Reference captions in COCO captions format, e.g. DATA_DIR/refs_val.json.")
+    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "What is compared.")
+    resamples: int = field(1000, "Number of bootstrap draws.")
+    seed: int = field(0, "Seed of the draws.")
+    output: str = field("", "Also write the comparison to this JSON file.")
+
+
+def format_comparison(comparison):
+    """The printed table of `statistics.paired`'s result."""
+    lines = [f"{'':9}{'A':>8}{'B':>8}{'A - B':>9}   95 % interval        p"]
+    for metric, entry in comparison.items():
+        low, high = entry["interval"]
+        lines.append(
+            f"{metric:9}{entry['first']:8.2f}{entry['second']:8.2f}{entry['difference']:+9.2f}"
+            f"   [{low:+7.2f}, {high:+7.2f}] {entry['p']:8.3f}"
+        )
+    return "\n".join(lines)
+
+
+def main(options):
+    if len(options.paths) != 2:
+        raise UserError(f"found {len(options.paths)} caption files; expected two: A.json B.json --references refs.json")
+    if not options.references:
+        raise UserError("--references is missing; expected a file such as data/default/refs_val.json")
+    if options.resamples < 100:
+        raise UserError(f"--resamples {options.resamples}: too few for a 95 % interval; expected at least 100")
+    from evaluation import captions, metrics, statistics
+
+    references = captions.read_references(options.references)
+    sides = [captions.read_captions(path) for path in options.paths]
+    with metrics.Scorer(references, options.metrics) as scorer:
+        first, second = [scorer.score(side) for side in sides]
+    comparison = statistics.paired(first, second, options.resamples, options.seed)
+    for name, reason in first.reasons.items():
+        if reason != metrics.NOT_ASKED:
+            print(f"{name} is not compared: {reason}")
+    if not comparison:
+        raise UserError("nothing could be compared, for the reasons above")
+    print(f"A {options.paths[0]}\nB {options.paths[1]}")
+    print(f"{first.images} images, {first.references} references, tokens {first.tokenizer}, scores x100")
+    print(format_comparison(comparison))
+    if options.output:
+        provenance = {"A": options.paths[0], "B": options.paths[1], "references_file": options.references}
+        captions.write_json(options.output, provenance | first.provenance() | {"comparison": comparison})
+
+
+if __name__ == "__main__":
+    run(main, Options)

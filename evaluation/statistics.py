@@ -1,0 +1,167 @@
+"""How sure a score is, how two caption sets differ, and what the scores do not show: variety and named objects.
+
+Sizes in comments: N images, S resamples.
+"""
+
+import collections
+import itertools
+
+import numpy as np
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Bootstrap over images
+
+
+def _draws(count, resamples, seed):
+    """Yields `resamples` times the indices int [N] of N images drawn with replacement; a function of the arguments."""
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield generator.integers(0, count, count)
+
+
+def _interval(values, level=LEVEL):
+    tail = 50.0 * (1.0 - level)
+    return [float(bound) for bound in np.percentile(values, [tail, 100.0 - tail])]
+
+
+def bootstrap_interval(per_image, resamples=RESAMPLES, seed=0):
+    """95 % percentile interval of the mean over images.
+
+    The document frequencies of CIDEr are kept as they are: only the images are drawn again.
+
+    Args:
+      per_image: float [N], e.g. `scores.per_image["CIDEr"]`.
+      resamples, seed: how many draws, and their seed; the same arguments give the same interval.
+
+    Returns:
+      [low, high] in the unit of `per_image`.
+    """
+    values = np.asarray(per_image, np.float64)
+    return _interval([values[draw].mean() for draw in _draws(len(values), resamples, seed)])
+
+
+def bleu_from_counts(counts, order=4):
+    """Corpus BLEU x100 of summed counts, equal to pycocoevalcap's to rounding.
+
+    Args:
+      counts: int [..., 10], sums over images of `Scores.bleu_counts`.
+      order: 1 to 4.
+
+    Returns:
+      float [...].
+    """
+    counts = np.asarray(counts, np.float64)
+    tiny, small = 1e-15, 1e-9  # pycocoevalcap's own guards against zero
+    matched, guessed = counts[..., :order], counts[..., 4 : 4 + order]
+    precision = np.exp(np.log((matched + tiny) / (guessed + small)).sum(-1) / order)
+    ratio = (counts[..., 8] + tiny) / (counts[..., 9] + small)
+    return 100.0 * precision * np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio))
+
+
+def paired(first, second, resamples=RESAMPLES, seed=0):
+    """Compares two caption sets of the same images by a paired bootstrap: both are scored on the same draws.
+
+    Args:
+      first, second: `metrics.Scores` of the same images.
+
+    Returns:
+      dict metric ("BLEU-4", "CIDEr", "METEOR", "ROUGE-L", where both have it) -> {"first", "second", "difference":
+      first - second (x100), "interval": 95 % interval of the difference, "p": twice the smaller share of draws in
+      which the difference is at most, or at least, 0: two-sided, never below 2 / resamples}. METEOR's entry compares
+      the means over images, because the corpus METEOR cannot be resampled without its Java program.
+
+    Raises:
+      ValueError: the images differ.
+    """
+    if first.names != second.names:
+        raise ValueError("the two caption sets are of different images")
+    draws = list(_draws(len(first.names), resamples, seed))
+    result = {}
+    if first.bleu_counts is not None and second.bleu_counts is not None:
+        sides = [scores.bleu_counts for scores in (first, second)]
+        wholes = [float(bleu_from_counts(counts.sum(0))) for counts in sides]
+        drawn = [np.array([bleu_from_counts(counts[draw].sum(0)) for draw in draws]) for counts in sides]
+        result["BLEU-4"] = _comparison(*wholes, drawn[0] - drawn[1])
+    for metric in ("CIDEr", "METEOR", "ROUGE-L"):
+        if metric in first.per_image and metric in second.per_image:
+            one, two = first.per_image[metric], second.per_image[metric]
+            differences = np.array([(one - two)[draw].mean() for draw in draws])
+            result[metric] = _comparison(float(one.mean()), float(two.mean()), differences)
+    return result
+
+
+def _comparison(first, second, differences):
+    """One entry of `paired` from the two scores and the differences [S] of the draws."""
+    smaller = min((differences <= 0).mean(), (differences >= 0).mean())
+    return {
+        "first": first,
+        "second": second,
+        "difference": first - second,
+        "interval": _interval(differences),
+        "p": float(min(1.0, 2.0 * max(smaller, 1.0 / len(differences)))),
+    }
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Variety
+
+
+def diversity(tokens):
+    """How varied captions are: a captioner that says one sentence for everything has a unique share of 1 / N.
+
+    Args:
+      tokens: dict image id -> list of tokens, e.g. `Scores.tokens`.
+
+    Returns:
+      dict: "unique": distinct captions / captions; "length": mean number of tokens; "distinct-1", "distinct-2":
+      distinct words (pairs of neighbours) / all words (pairs) of all captions together, 0 where there are none;
+      "longest_run": the longest row of one and the same word inside a caption (1 = no word is repeated at once).
+    """
+    captions = list(tokens.values())
+    pairs = [list(itertools.pairwise(caption)) for caption in captions]
+    runs = [len(list(group)) for caption in captions for _, group in itertools.groupby(caption)]
+    return {
+        "unique": _share(len(set(map(tuple, captions))), len(captions)),
+        "length": _share(sum(map(len, captions)), len(captions)),
+        "distinct-1": _share(len(set(itertools.chain(*captions))), sum(map(len, captions))),
+        "distinct-2": _share(len(set(itertools.chain(*pairs))), sum(map(len, pairs))),
+        "longest_run": max(runs, default=0),
+    }
+
+
+def _share(part, whole):
+    return part / whole if whole else 0.0
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Named objects
+
+
+def class_recall_precision(tokens, image_words, concept_words, singular):
+    """Which of the known objects the captions name, counted over all images together (micro average).
+
+    A caption names a concept word if it holds the word or its plural; a word counts once a caption.
+
+    Args:
+      tokens: dict image id -> list of tokens.
+      image_words: dict image id -> set of concept words that are known (detected or annotated) in the image.
+      concept_words: set of all concept words.
+      singular: dict plural -> singular.
+
+    Returns:
+      dict: "class_recall": (image, word) pairs known and named / pairs known; "class_precision": pairs known and
+      named / pairs named. Each None where there is nothing to divide by.
+    """
+    counts = collections.Counter()
+    for name, caption in tokens.items():
+        known = image_words.get(name, set())
+        named = {singular.get(token, token) for token in caption} & set(concept_words)
+        counts.update(both=len(known & named), known=len(known), named=len(named))
+    return {
+        "class_recall": counts["both"] / counts["known"] if counts["known"] else None,
+        "class_precision": counts["both"] / counts["named"] if counts["named"] else None,
+    }
