@@ -42,9 +42,15 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    def __init__(self, options, vocabulary_size, image_dim):
-        """Must be called inside `strategy.scope()`. Args: options: config.FullModel; image_dim: D."""
-        self.options = options
+    def __init__(self, options, vocabulary_size, image_dim, encode=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args:
+          options: config.FullModel.
+          image_dim: D.
+          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+        """
+        self.options, self.encode = options, encode
         seed = fold_in(tf.constant([options.seed, 0], tf.int32), "weights")
         sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
         self.generator = Generator(vocabulary_size, image_dim, *sizes, seed, options.feature_scale)
@@ -130,7 +136,7 @@ class FullObjective:
         rewarded there (quirk Q1); under `fixed` it stops at its end token.
         """
         options, steps = self.options, self.options.max_caption_length
-        image_BD = self.standardise(batch["image"])
+        image_BD = self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
         feature_BE = tf.stop_gradient(self.generator.image_feature(image_BD))
         rows = tf.shape(image_BD)[0]
         masks = self.generator.masks(rows, steps, fold_in(seed, "sampling"))

@@ -1,0 +1,192 @@
+"""Captions from a run: networks, vocabulary and encoder are read from the run directory alone.
+
+Shapes: N images, D image vector.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from evaluation import statistics
+from input_pipeline import ImageSet
+from models import encoders, layers
+from models.decoding import beam_search
+from models.generator import END_ID, Generator
+from models.standardise import Standardise
+from preprocessing.vocabulary import Vocabulary
+from training import checkpoints
+from training.run_directory import read_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Hypothesis:
+    """One caption of an image: its text, word ids, summed natural log-probability and the score it is ordered by."""
+
+    text: str
+    ids: tuple
+    log_prob: float
+    score: float
+
+
+def parse_decode(decode):
+    """`greedy` -> 0, `beam3` -> 3. Raises config.UserError."""
+    if decode == "greedy":
+        return 0
+    size = decode.removeprefix("beam")
+    if decode.startswith("beam") and size.isdigit() and int(size) > 0:
+        return int(size)
+    raise config.UserError(f"--decode {decode}: expected greedy or beamK, for example beam3")
+
+
+class Captioner:
+    """A trained generator with its vocabulary."""
+
+    def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
+        self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
+        self.semantics, self.max_caption_length = semantics, max_caption_length
+        self._decoders = {}
+
+    @classmethod
+    def from_run(cls, job_dir, checkpoint=None):
+        """The captioner of a run.
+
+        Args:
+          job_dir: run directory.
+          checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
+        """
+        content = read_config(job_dir)
+        settings, facts = content["settings"], content["facts"]
+        vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
+        if vocabulary.fingerprint != facts["vocabulary"]:
+            raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
+        if facts.get("image_dim") is None:
+            raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+        seed = tf.constant([0, 0], tf.int32)
+        sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
+        generator = Generator(vocabulary.size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
+        captioner = cls(
+            generator,
+            Standardise(facts["image_dim"]),
+            vocabulary,
+            settings["semantics"],
+            settings.get("max_caption_length", 20),
+        )
+        captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
+        return captioner
+
+    def load(self, checkpoint, job_dir=None):
+        """Takes the weights of another checkpoint of the same run (a step or a path)."""
+        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+        arrays = checkpoints.read_variables(path)
+        checkpoints.assign_variables(layers.named_variables(self.generator), arrays, path)
+        if "Standardise/mean" in arrays:  # the authors' checkpoints have none
+            self.standardise.assign(arrays["Standardise/mean"], arrays["Standardise/deviation"])
+
+    # ---------------------------------------------------------------------------------------------- decoding
+
+    def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
+        """Captions of image vectors.
+
+        Args:
+          vectors_ND: float32 [N, D], as the encoder gives them.
+          decode: `greedy` or `beamK`.
+
+        Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
+        """
+        decoder = self._decoder(parse_decode(decode), length_normalization)
+        captions = []
+        starts = range(0, len(vectors_ND), batch)
+        for start in config.progress(starts, description) if description else starts:
+            rows = np.asarray(vectors_ND[start : start + batch], np.float32)
+            count = len(rows)
+            padded = np.concatenate([rows, np.zeros((batch - count, rows.shape[1]), np.float32)])
+            results = [part.numpy()[:count] for part in decoder(tf.constant(padded))]
+            captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
+        return captions
+
+    def _decoder(self, beam, length_normalization):
+        """The compiled decoder: vectors -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
+        key = (beam, length_normalization)
+        if key not in self._decoders:
+
+            @tf.function
+            def decoder(vectors_BD):
+                state = self.generator.initial_state(self.generator.image_feature(self.standardise(vectors_BD)))
+                if beam == 0:
+                    return greedy(self.generator, state, self.max_caption_length)
+                beams = beam_search(self.generator, state, beam, self.max_caption_length, length_normalization)
+                return beams.words, beams.lengths, beams.log_probs, beams.scores, beams.ended
+
+            self._decoders[key] = decoder
+        return self._decoders[key]
+
+    def _hypotheses(self, words, lengths, log_probs, scores, ended):
+        found = []
+        for ids, length, log_prob, score, has_ended in zip(words, lengths, log_probs, scores, ended, strict=True):
+            if not np.isfinite(log_prob):
+                continue
+            ids = [int(i) for i in ids[:length]]
+            kept = ids
+            if not has_ended and self.semantics == "reference":
+                kept = ids[:-1]  # the authors cut the last token, end marker or not (UIC spec 10.1)
+            text = self.vocabulary.decode([i for i in kept if i != END_ID])
+            found.append(Hypothesis(text, tuple(ids), float(log_prob), float(score)))
+        return found
+
+    def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):
+        """dict name -> text of the best caption."""
+        captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
+        return {name: several[0].text for name, several in zip(names, captions, strict=True)}
+
+
+def greedy(generator, state, max_caption_length):
+    """Greedy captions in the form of a beam of one, with their log-probabilities."""
+    words_BT = generator.decode(state, max_caption_length)
+    lengths_B = layers.sequence_lengths(words_BT)
+    inputs_BT = tf.pad(words_BT[:, :-1], [[0, 0], [1, 0]])
+    hidden_BTH = generator.hidden_states(state, inputs_BT, lengths_B)
+    mask_BT = layers.mask_of(lengths_B, max_caption_length)
+    logits = generator.logits(tf.boolean_mask(hidden_BTH, mask_BT > 0))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(words_BT, mask_BT > 0), logits)
+    rows = tf.where(mask_BT > 0)[:, 0]
+    log_probs_B = -tf.math.unsorted_segment_sum(tf.cast(losses, tf.float64), rows, tf.shape(words_BT)[0])
+    ended_B = tf.reduce_any(words_BT == END_ID, 1)
+    return words_BT[:, None], lengths_B[:, None], log_probs_B[:, None], log_probs_B[:, None], ended_B[:, None]
+
+
+def load_encoder(job_dir, spec=None):
+    """The encoder that a run keeps; `spec` points to it where its files have moved. Raises config.UserError."""
+    try:
+        return encoders.load_encoder_from(os.path.join(job_dir, "encoder"), spec)
+    except ValueError as error:
+        raise config.UserError(f"{error}") from error
+
+
+class CollapseWatch:
+    """Greedy captions of some validation images at every checkpoint: does the captioner still tell images apart?"""
+
+    ALARM = 0.05
+
+    def __init__(self, objective, vocabulary, options, log):
+        image_set = ImageSet.from_bank(options.data_dir, "val")
+        rows = np.arange(min(options.eval_images, len(image_set)))
+        self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
+        length = getattr(options, "max_caption_length", 20)
+        self.captioner = Captioner(objective.generator, objective.standardise, vocabulary, "fixed", length)
+        self.log, self.was_low = log, False
+
+    def __call__(self, step):
+        """{"unique", "length", ...} of the greedy captions; two low unique shares in a row are a warning."""
+        captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
+        found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))
+        low = found["unique"] < self.ALARM
+        if low and self.was_low:
+            self.log(
+                f"WARNING: collapse at step {step}: {found['unique']:.1%} of {len(captions)} validation captions are "
+                f"distinct, twice in a row below {self.ALARM:.0%}. The first: {captions[0]!r}"
+            )
+        self.was_low = low
+        return found

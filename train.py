@@ -1,0 +1,95 @@
+"""Trains the full model: photographs and unrelated sentences in, a captioner out (UIC spec 8).
+
+    python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/scratch
+
+The same command continues an interrupted run. SIGTERM and SIGINT save and exit with code 75.
+"""
+
+import os
+
+import config
+
+
+def check(options):
+    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    if options.batch_size < 1 or options.steps_per_loop < 1 or options.save_checkpoint_steps < 1:
+        raise config.UserError("--batch_size, --steps_per_loop and --save_checkpoint_steps must be at least 1")
+    if options.emb_dim != options.mem_dim:
+        raise config.UserError(
+            f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"
+        )
+    if not 0 < options.keep_prob <= 1:
+        raise config.UserError(f"--keep_prob {options.keep_prob}: expected a share above 0, at most 1")
+    if options.w_adv == options.w_obj == options.w_mse == options.w_sen == 0:
+        raise config.UserError("every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight")
+    if options.images == "records" and not options.inc_ckpt:
+        raise config.UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
+    if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
+        raise config.UserError(
+            f"{options.data_dir}/word_counts.txt is missing. Make it with: "
+            f"python -m preprocessing.process_descriptions --data_dir {options.data_dir} --new_dict"
+        )
+
+
+def main(options):
+    """Trains until --max_steps."""
+    check(options)
+
+    import stage
+    from evaluation.captioner import CollapseWatch
+    from input_pipeline import Corpus, UnpairedBatches
+    from models import layers
+    from objectives.full import FullObjective
+    from preprocessing.vocabulary import Vocabulary
+    from training import checkpoints, distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    # ---------------------------------------------------------------------------------------------- devices
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    images = stage.training_images(options)
+    corpus = Corpus.load(options.data_dir, options.max_sentence_length)
+    per_step = 2 if options.semantics == "reference" else 1
+    batches = UnpairedBatches(images.image_set, corpus, options.batch_size, options.seed, per_step)
+
+    # ---------------------------------------------------------------------------------------------- networks
+    with strategy.scope():
+        objective = FullObjective(options, vocabulary.size, images.dim, images.encode)
+        if options.standardise:
+            objective.standardise.assign(*images.statistics)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    facts = {"vocabulary": vocabulary.fingerprint, "image_dim": images.dim, "encoder": images.identity}
+    run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary, images)
+    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+
+    # ---------------------------------------------------------------------------------------------- initialization
+    loop = Loop(options, objective, batches, strategy, run, watch)
+    if not loop.resumed:  # own checkpoint > given checkpoints > fresh weights
+        if options.imcap_ckpt:
+            arrays = checkpoints.read_variables(options.imcap_ckpt)
+            names = checkpoints.assign_variables(
+                layers.named_variables(objective.generator), arrays, options.imcap_ckpt
+            )
+            run.log(f"{options.imcap_ckpt}: took over {', '.join(names)}")
+        if options.sae_ckpt:
+            parts = ("Discriminator/embedding", "Discriminator/rnn/", "Discriminator/fc/")  # recon starts fresh
+            names = checkpoints.assign_variables(
+                layers.named_variables(objective.discriminator),
+                checkpoints.read_variables(options.sae_ckpt),
+                options.sae_ckpt,
+                wanted=lambda name: name.startswith(parts),
+            )
+            run.log(f"{options.sae_ckpt}: took over {', '.join(names)}")
+
+    # ---------------------------------------------------------------------------------------------- training
+    loop.train()
+
+
+if __name__ == "__main__":
+    config.run(main, config.FullModel, config.RECIPES)

@@ -1,0 +1,154 @@
+"""Checkpoints: written whole or not at all, the newest readable one is restored, the authors' files can be read.
+
+`RUN/ckpt-STEP.index`, `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` holds the Python state of the loop. The index is
+put in place last, so a checkpoint with an index is complete.
+"""
+
+import glob
+import json
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+
+import config
+
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def steps_in(job_dir):
+    """Steps of the complete checkpoints in a run directory, ascending."""
+    names = [os.path.basename(path) for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*.index"))]
+    return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"ckpt-(\d+)\.index", name)))
+
+
+def prefix_of(job_dir, step):
+    """Path prefix of the checkpoint of a step."""
+    return os.path.join(job_dir, f"ckpt-{step}")
+
+
+def save(job_dir, step, parts, state):
+    """Writes a checkpoint of `parts` (dict name -> trackable) and of the loop's Python state (JSON)."""
+    part_prefix = os.path.join(job_dir, f"part-{step}")
+    tf.train.Checkpoint(**parts).write(part_prefix)
+    with open(part_prefix + ".json", "w") as file:
+        json.dump(state, file)
+    files = sorted(glob.glob(glob.escape(part_prefix) + ".*"), key=lambda path: path.endswith(".index"))
+    for path in files:  # the index last
+        os.replace(path, prefix_of(job_dir, step) + path[len(part_prefix) :])
+    return prefix_of(job_dir, step)
+
+
+def remove(job_dir, step):
+    """Removes the checkpoint of a step, its index first."""
+    files = glob.glob(glob.escape(prefix_of(job_dir, step)) + ".*")
+    for path in sorted(files, key=lambda path: not path.endswith(".index")):
+        os.remove(path)
+
+
+def restore(prefix, parts):
+    """Restores `parts` from a checkpoint; every one of their variables must be in it.
+
+    Raises: config.UserError naming the checkpoint and what is wrong.
+    """
+    try:
+        tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise config.UserError(f"{prefix}: cannot be restored ({first_line})") from error
+
+
+def restore_newest(job_dir, parts, warn):
+    """Restores the newest readable checkpoint of a run; returns (step, state), or (0, {}) for a run without any.
+
+    A damaged one is passed over with a warning; when all are damaged this is an error, never a silent fresh start.
+    """
+    steps = steps_in(job_dir)
+    for step in reversed(steps):
+        prefix = prefix_of(job_dir, step)
+        try:
+            restore(prefix, parts)
+            with open(prefix + ".json") as file:
+                return step, json.load(file)
+        except (config.UserError, OSError, json.JSONDecodeError) as error:
+            warn(f"checkpoint {prefix} is damaged and passed over: {error}")
+    if steps:
+        raise config.UserError(
+            f"{job_dir}: none of the {len(steps)} checkpoints can be restored. Repair one or start in a new --job_dir."
+        )
+    return 0, {}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading variables by the authors' names
+
+
+def resolve(path, step=None):
+    """The checkpoint prefix that a flag value means: a run directory, one of our checkpoints, or a TF1 prefix.
+
+    Raises: config.UserError saying what is there instead.
+    """
+    if os.path.isdir(path):
+        steps = steps_in(path)
+        if steps:
+            return prefix_of(path, step if step is not None else steps[-1])
+        newest = tf.train.latest_checkpoint(path)
+        if newest:
+            return newest
+        raise config.UserError(f"{path}: a folder without a checkpoint (ckpt-STEP.index or model.ckpt-STEP.index)")
+    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
+    if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
+        raise config.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
+    return prefix
+
+
+def read_variables(path):
+    """The variables of a checkpoint by the authors' names (`Generator/embedding`, ...), slots left out.
+
+    Args:
+      path: a run directory, one of our checkpoints, or the prefix of a TF1 checkpoint.
+
+    Returns: dict name -> numpy array.
+    """
+    prefix = resolve(path)
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        found = {}
+        for key in reader.get_variable_to_shape_map():
+            if key.endswith(SUFFIX):
+                scope, _, rest = key[: -len(SUFFIX)].partition("/")
+                if scope in ("generator", "discriminator", "standardise"):
+                    found[f"{scope.capitalize()}/{rest}"] = reader.get_tensor(key)
+            elif not re.search(r"/Adam(_1)?$|_power$", key):
+                found[key] = reader.get_tensor(key)
+        return found
+    except (tf.errors.OpError, ValueError) as error:
+        raise config.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def assign_variables(variables, arrays, source, wanted=lambda name: True):
+    """Hands variables over from a checkpoint.
+
+    Args:
+      variables: dict name -> tf.Variable (models.layers.named_variables).
+      arrays: dict name -> array (`read_variables`).
+      source: path for messages.
+      wanted: which of `variables` are taken over; all of these must be there with the right shape.
+
+    Returns: list of the names that were assigned.
+    Raises: config.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
+    """
+    names = [name for name in variables if wanted(name)]
+    for name in names:
+        if name not in arrays:
+            raise config.UserError(f"{source}: has no variable {name}; it holds {', '.join(sorted(arrays)[:8])} ...")
+        expected, found = tuple(variables[name].shape), np.shape(arrays[name])
+        if expected != found:
+            raise config.UserError(
+                f"{source}: {name} has shape {found}, expected {expected}: another vocabulary or other sizes "
+                "(--emb_dim, --mem_dim, the image vectors)"
+            )
+    for name in names:
+        variables[name].assign(arrays[name])
+    return names

@@ -1,0 +1,264 @@
+"""The one training loop: `steps_per_loop` updates on the device, everything else in Python between two calls.
+
+The loop knows no model. An objective gives it
+    phase(step) -> (name, end):         what is trained at a step, and the step at which that changes (None: never);
+    update(batch, seed, phase) -> dict: one training step in one replica, metrics as name -> (sum, count);
+    checkpointed() -> dict:             what a checkpoint holds.
+Batches give `batch(step) -> dict of numpy arrays` and `names(step)`. Both are pure functions of the step, so that a
+continued run repeats exactly what an unbroken one would have done.
+"""
+
+import json
+import os
+import queue
+import signal
+import threading
+import time
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from models.randomness import fold_in
+from training import checkpoints, distribution
+from training.run_directory import MetricsFile
+
+EXIT_INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: run the same command again
+
+
+class Interrupted(SystemExit):
+    """Raised after a signal, once everything is saved."""
+
+    def __init__(self):
+        super().__init__(EXIT_INTERRUPTED)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The plan: which steps are done in one call
+
+
+def plan(step, options, phase):
+    """Yields (first step, number of steps, phase name) until max_steps.
+
+    A call ends at the multiples of steps_per_loop, of the summary and of the checkpoint interval, and where a phase
+    ends; so the calls of a continued run are those of an unbroken one.
+    """
+    intervals = (options.steps_per_loop, options.save_summary_steps, options.save_checkpoint_steps)
+    while step < options.max_steps:
+        name, phase_end = phase(step)
+        ends = [(step // interval + 1) * interval for interval in intervals]
+        end = min([*ends, options.max_steps] + ([phase_end] if phase_end is not None else []))
+        yield step, end - step, name
+        step = end
+
+
+class Prefetch:
+    """Makes the stacks of batches of a plan in a thread, at most `depth` ahead."""
+
+    def __init__(self, batches, calls, depth=2):
+        self._queue, self._stopped = queue.Queue(depth), threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(batches, calls), daemon=True)
+        self._thread.start()
+
+    def _fill(self, batches, calls):
+        try:
+            for first, count, phase in calls:
+                made = [batches.batch(step) for step in range(first, first + count)]
+                stack = {name: np.stack([batch[name] for batch in made]) for name in made[0]}
+                if not self._put((first, count, phase, stack)):
+                    return
+            self._put(None)
+        except BaseException as error:  # handed to the training thread, which raises it
+            self._put(error)
+
+    def _put(self, item):
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def __iter__(self):
+        """Yields (first step, steps, phase, stack, seconds waited)."""
+        while True:
+            start = time.monotonic()
+            item = self._queue.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                return
+            yield *item, time.monotonic() - start
+
+    def stop(self):
+        """Ends the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The compiled call
+
+
+def make_run_steps(objective, strategy, seed):
+    """The compiled call: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2] and their names."""
+    names = []
+
+    def one_step(stack, index, first):
+        step = first + index
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        step_seed = fold_in(fold_in(fold_in(tf.constant([seed, 0], tf.int32), "step"), step), replica)
+        batch = {name: values[index] for name, values in stack.items()}
+        metrics = objective.update(batch, step_seed, one_step.phase)
+        names[:] = sorted(metrics)
+        return tf.stack([tf.stack([tf.cast(part, tf.float32) for part in metrics[name]]) for name in names])
+
+    @tf.function(reduce_retracing=True)
+    def run_steps(stack, first, count, phase):
+        one_step.phase = phase
+        collected = tf.TensorArray(tf.float32, count, element_shape=[None, 2])
+        for index in tf.range(count):
+            shares = strategy.run(one_step, (stack, index, first))
+            collected = collected.write(index, strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+        return collected.stack()
+
+    return run_steps, names
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The loop
+
+
+class Loop:
+    """Trains an objective in a run directory until max_steps, a signal or a number that is not finite."""
+
+    def __init__(self, options, objective, batches, strategy, run, evaluate=None):
+        """Args: evaluate: function(step) -> dict of numbers, called at every checkpoint; None for none."""
+        self.options, self.objective, self.batches = options, objective, batches
+        self.strategy, self.run, self.evaluate = strategy, run, evaluate
+        self.parts = objective.checkpointed()
+        self.step, state = checkpoints.restore_newest(options.job_dir, self.parts, self.warn)
+        self.resumed = self.step > 0
+        self.pending = {name: np.asarray(pair) for name, pair in state.get("pending", {}).items()}
+        self.signal = None
+
+    def warn(self, message):
+        """A warning for whoever watches."""
+        self.run.log(f"WARNING: {message}")
+
+    def train(self):
+        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, config.UserError at a number not finite."""
+        options, run = self.options, self.run
+        if self.step >= options.max_steps:
+            run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
+            return
+        run.log(f"{options.job_dir}: " + (f"continues at step {self.step}" if self.resumed else "starts"))
+        self.metrics_file = MetricsFile(run, self.step)
+        old_handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        prefetch = Prefetch(self.batches, plan(self.step, options, self.objective.phase))
+        try:
+            self._calls(prefetch)
+        finally:
+            prefetch.stop()
+            for number, handler in old_handlers.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number, frame):
+        self.signal = number
+
+    def _calls(self, prefetch):
+        options = self.options
+        per_step = self.batches.examples // self.batches.batch_size
+        run_steps, names = make_run_steps(self.objective, self.strategy, options.seed)
+        bar = self._bar()
+        waited, started, first_of_interval = 0.0, time.monotonic(), self.step
+        for first, count, phase, stack, wait in prefetch:
+            waited += wait
+            dealt = distribution.deal(self.strategy, stack, per_step)
+            values = run_steps(dealt, tf.constant(first), tf.constant(count), phase).numpy()
+            self._check_finite(values, names, first)
+            for index, name in enumerate(names):
+                pair = values[:, index].astype(np.float64).sum(0)
+                self.pending[name] = self.pending.get(name, 0.0) + pair
+            self.step = first + count
+            bar.update(count)
+            if self.step % options.save_summary_steps == 0 or self.step == options.max_steps:
+                seconds = time.monotonic() - started
+                self._summarise(bar, seconds, waited, self.step - first_of_interval)
+                waited, started, first_of_interval = 0.0, time.monotonic(), self.step
+            if self.step % options.save_checkpoint_steps == 0 or self.step == options.max_steps or self.signal:
+                self._checkpoint()
+            if self.signal:
+                self.run.log(f"signal {self.signal}: saved step {self.step}; the same command continues")
+                raise Interrupted()
+        bar.close()
+
+    def _bar(self):
+        from tqdm import tqdm
+
+        return tqdm(
+            total=self.options.max_steps,
+            initial=self.step,
+            desc=os.path.basename(self.options.job_dir.rstrip("/")),
+            unit="step",
+            dynamic_ncols=True,
+            disable=None if self.run.writes else True,  # None: only on a terminal
+        )
+
+    def _summarise(self, bar, seconds, waited, steps):
+        """One line of metrics: each a sum over the interval divided by its count."""
+        values = {name: float(pair[0] / max(pair[1], 1e-12)) for name, pair in sorted(self.pending.items())}
+        self.pending = {}
+        self.metrics_file.write(self.step, values)
+        timing = {
+            "seconds_per_step": seconds / steps,
+            "waiting_share": waited / seconds,
+            "examples_per_second": steps * self.batches.batch_size / seconds,
+        }
+        self.metrics_file.write(self.step, timing, "timing.jsonl")
+        shown = {name: value for name, value in values.items() if "/" not in name or name.startswith("loss/")}
+        text = " ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        bar.clear()
+        self.run.log(f"step {self.step}/{self.options.max_steps} {text} | {timing['seconds_per_step']:.3f} s/step")
+
+    def _checkpoint(self):
+        """Evaluates, saves, and removes what is no longer kept. A failed save leaves the older checkpoints usable."""
+        if not self.signal and self.evaluate is not None:
+            values = self.evaluate(self.step)
+            self.metrics_file.write(self.step, {f"eval/{name}": value for name, value in values.items()})
+        if not self.run.writes:
+            return
+        pending = {name: [float(part) for part in pair] for name, pair in self.pending.items()}
+        try:
+            checkpoints.save(self.options.job_dir, self.step, self.parts, {"step": self.step, "pending": pending})
+        except (OSError, tf.errors.OpError) as error:
+            first_line = str(error).splitlines()[0]
+            raise config.UserError(
+                f"checkpoint of step {self.step} could not be written ({first_line}). The older ones are intact; make "
+                "room and run the same command again."
+            ) from error
+        for old in checkpoints.steps_in(self.options.job_dir)[: -self.options.keep_checkpoints]:
+            checkpoints.remove(self.options.job_dir, old)
+
+    def _check_finite(self, values, names, first):
+        """Stops before anything is saved when a metric is not finite, and leaves a post-mortem."""
+        bad = ~np.isfinite(values).all(axis=(1, 2))
+        if not bad.any():
+            return
+        at = int(np.argmax(bad))
+        found = {name: [float(part) for part in values[at, i]] for i, name in enumerate(names)}
+        report = {
+            "step": first + at,
+            "not_finite": [name for name, pair in found.items() if not np.isfinite(pair).all()],
+            "metrics": {name: [repr(part) for part in pair] for name, pair in found.items()},
+            "examples": self.batches.names(first + at),
+        }
+        path = self.run.file("postmortem.json")
+        if self.run.writes:
+            with open(path, "w") as file:
+                json.dump(report, file, indent=1)
+        raise config.UserError(
+            f"step {first + at}: {', '.join(report['not_finite'])} not finite. Nothing was saved after step "
+            f"{(checkpoints.steps_in(self.options.job_dir) or [0])[-1]}; see {path}. A lower rate often helps."
+        )

@@ -1,0 +1,145 @@
+"""A run directory: its lock, its settings, its logs, and what it takes to caption an image from it alone."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import socket
+import sys
+
+import config
+from preprocessing.sidecars import write_json
+
+# Settings that may change between two starts of the same run: they do not shape the update.
+FREE = {
+    "recipe",
+    "job_dir",
+    "data_dir",
+    "max_steps",
+    "keep_checkpoints",
+    "multi_gpu",
+    "devices",
+    "intra_op_parallelism_threads",
+    "inter_op_parallelism_threads",
+}
+
+
+class RunDirectory:
+    """Opens a run for one process at a time and keeps its settings the same from start to start."""
+
+    def __init__(self, options, facts, writes=True):
+        """Locks the directory and checks or writes its settings.
+
+        Args:
+          options: the trainer's dataclass.
+          facts: dict of what the run was made from (vocabulary fingerprint, encoder, image dimension).
+          writes: False in the processes of a cluster that are not the chief.
+
+        Raises: config.UserError when another process has it or when settings or facts differ from the run's.
+        """
+        self.path, self.writes = options.job_dir, writes
+        settings = json.loads(json.dumps(dataclasses.asdict(options)))
+        self.content = {"stage": type(options).__name__, "settings": settings, "facts": facts}
+        if not writes:
+            return
+        os.makedirs(self.path, exist_ok=True)
+        self._lock()
+        saved = read_config(self.path, missing_ok=True)
+        if saved:
+            self._check(saved)
+        write_json(self.file("config.json"), self.content)
+
+    def file(self, name):
+        """Path of a file in the run directory."""
+        return os.path.join(self.path, name)
+
+    def _lock(self):
+        self._lock_file = open(self.file("lock"), "a+")  # held, and so open, as long as the process lives
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock_file.seek(0)
+            raise config.UserError(
+                f"{self.path}: another process trains in this directory ({self._lock_file.read().strip()}). Wait for "
+                "it to end, or choose another --job_dir."
+            ) from error
+        self._lock_file.truncate(0)
+        self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._lock_file.flush()
+
+    def _check(self, saved):
+        """Raises when the run was started with another stage, settings or data."""
+        differences = []
+        if saved["stage"] != self.content["stage"]:
+            differences.append(f"stage: {saved['stage']} in the run, {self.content['stage']} now")
+        for part in ("settings", "facts"):
+            old, new = saved[part], self.content[part]
+            for name in sorted(old.keys() | new.keys()):
+                if name not in FREE and old.get(name) != new.get(name):
+                    differences.append(f"{name}: {old.get(name)} in the run, {new.get(name)} now")
+        if differences:
+            raise config.UserError(
+                f"{self.path} was started with other settings. Continue it with those, or choose another --job_dir.\n  "
+                + "\n  ".join(differences)
+            )
+
+    def log(self, message):
+        """A line for whoever watches."""
+        if self.writes:
+            print(message, file=sys.stderr, flush=True)
+
+
+def read_config(job_dir, missing_ok=False):
+    """The content of RUN/config.json: {"stage", "settings", "facts"}."""
+    path = os.path.join(job_dir, "config.json")
+    if not os.path.exists(path):
+        if missing_ok:
+            return None
+        raise config.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
+    with open(path) as file:
+        return json.load(file)
+
+
+def read_options(job_dir, options_class):
+    """The settings of a run as the dataclass they were given in."""
+    settings = read_config(job_dir)["settings"]
+    known = {item.name for item in dataclasses.fields(options_class)}
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return options_class(**{name: value for name, value in tuples.items() if name in known})
+
+
+class MetricsFile:
+    """`metrics.jsonl` (deterministic quantities) with TensorBoard events beside it, `timing.jsonl` for the others."""
+
+    def __init__(self, run, step):
+        """Cuts the files to the restored step, so that a continued run leaves no line twice."""
+        self.run, self._events = run, None
+        if not run.writes:
+            return
+        for name in ("metrics.jsonl", "timing.jsonl"):
+            path = run.file(name)
+            if os.path.exists(path):
+                with open(path) as file:
+                    lines = [line for line in file if line.endswith("\n") and json.loads(line)["step"] <= step]
+                with open(path + ".part", "w") as file:
+                    file.writelines(lines)
+                os.replace(path + ".part", path)
+
+    def write(self, step, values, name="metrics.jsonl"):
+        """Appends {"step": step, **values}."""
+        if not self.run.writes:
+            return
+        with open(self.run.file(name), "a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        self._write_events(step, values)
+
+    def _write_events(self, step, values):
+        import tensorflow as tf
+
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(self.run.file("events"))
+        with self._events.as_default():
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    tf.summary.scalar(name, value, step)
+        self._events.flush()
