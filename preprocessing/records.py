@@ -77,7 +77,7 @@ def _bytes_list(values):
 def _serialized(feature_lists, context=None):
     tf = _tensorflow()
     example = tf.train.SequenceExample(
-        context=tf.train.Features(feature=context or {}),
+        context=tf.train.Features(feature=context) if context else None,
         feature_lists=tf.train.FeatureLists(feature_list=feature_lists),
     )
     return example.SerializeToString(deterministic=True)  # else the order of the fields may vary between processes
@@ -184,9 +184,7 @@ def find_files(data_dir, stem):
         )
     if len(sets) > 1:
         found = " and ".join(os.path.basename(files[0]) for files in sets)
-        raise config.UserError(
-            f"{data_dir}: more than one set of {stem} records ({found}). Keep one, remove the others."
-        )
+        raise config.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
     sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
     damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
     if damage:
