@@ -1,0 +1,114 @@
+"""The compact encoder: four small convolutions, trained on pictures of single things as Inception is on ImageNet.
+
+Shapes: B batch, s image side, C cells of the grid, D features.
+"""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+# (kernel side, stride, channels) of each layer.
+LAYERS = ((5, 2, 24), (3, 2, 48), (3, 2, 96), (3, 1, 128), (1, 1, 192))
+IMAGE_SIZE = 64
+BATCH_NORM_EPSILON = 1e-3
+
+
+class CompactEncoder:
+    """Convolutions with ReLU; the pooled vector is the mean of the last map.
+
+    Attributes: image_size, dim (pooled features), grid_dim (features of a cell), cells.
+    """
+
+    def __init__(self, kernels, biases, image_size, mean, scale):
+        self.kernels = [tf.constant(kernel, tf.float32) for kernel in kernels]
+        self.biases = [tf.constant(bias, tf.float32) for bias in biases]
+        self.image_size, self.mean, self.scale = image_size, mean, scale
+        self.dim = self.grid_dim = int(self.biases[-1].shape[0])
+        side = image_size
+        for _, stride, _ in LAYERS:
+            side = -(-side // stride)
+        self.cells = side * side
+
+    def grid(self, images):
+        """Features of the cells, row by row.
+
+        Args: images float32 [B, s, s, 3] in 0..1.
+        Returns: float32 [B, C, D].
+        """
+        x = (images - self.mean) * self.scale
+        for kernel, bias, (_, stride, _) in zip(self.kernels, self.biases, LAYERS, strict=True):
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, "SAME") + bias)
+        return tf.reshape(x, [-1, self.cells, self.grid_dim])
+
+    def __call__(self, images):
+        """Pooled features.
+
+        Args: images float32 [B, s, s, 3] in 0..1.
+        Returns: float32 [B, D].
+        """
+        return tf.reduce_mean(self.grid(images), 1)
+
+
+def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
+    """Writes the weights (float32) and a JSON text `about` to an .npz file."""
+    meta = {"image_size": image_size, "dim": int(biases[-1].shape[0]), "mean": mean, "scale": scale, **about}
+    arrays = {f"kernel_{i}": np.asarray(kernel, np.float32) for i, kernel in enumerate(kernels)}
+    arrays |= {f"bias_{i}": np.asarray(bias, np.float32) for i, bias in enumerate(biases)}
+    with open(path, "wb") as file:
+        np.savez(file, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
+
+
+def load(path):
+    """The encoder of an .npz file that `save` wrote.
+
+    Raises: ValueError when the file holds something else.
+    """
+    with np.load(path) as stored:
+        wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
+        if set(stored.files) != wanted:
+            raise ValueError(f"{path}: expected the arrays {sorted(wanted)}, found {sorted(stored.files)}")
+        meta = json.loads(str(stored["meta"]))
+        kernels, biases = ([stored[f"{kind}_{i}"] for i in range(len(LAYERS))] for kind in ("kernel", "bias"))
+    return CompactEncoder(kernels, biases, meta["image_size"], meta["mean"], meta["scale"])
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The network while it is trained: batch normalisation, folded into the convolutions at the end
+
+
+class TrainableCompact(tf.Module):
+    """The same convolutions with batch normalisation and a softmax over the classes."""
+
+    def __init__(self, classes, seed):
+        super().__init__()
+        self.kernels, self.gammas, self.betas = [], [], []
+        channels = 3
+        for index, (side, _, width) in enumerate(LAYERS):
+            deviation = (2.0 / (side * side * channels)) ** 0.5  # He
+            start = tf.random.stateless_normal([side, side, channels, width], [seed, index], stddev=deviation)
+            self.kernels.append(tf.Variable(start))
+            self.gammas.append(tf.Variable(tf.ones([width])))
+            self.betas.append(tf.Variable(tf.zeros([width])))
+            channels = width
+        self.weight = tf.Variable(tf.random.stateless_normal([channels, classes], [seed, 99], stddev=0.03))
+        self.bias = tf.Variable(tf.zeros([classes]))
+
+    def logits(self, x):
+        """Class logits [B, classes] of scaled images [B, s, s, 3], with the moments of each layer over the batch."""
+        moments = []
+        for kernel, gamma, beta, (_, stride, _) in zip(self.kernels, self.gammas, self.betas, LAYERS, strict=True):
+            x = tf.nn.conv2d(x, kernel, stride, "SAME")
+            mean, variance = tf.nn.moments(x, [0, 1, 2])
+            moments.append((mean, variance))
+            x = tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, beta, gamma, BATCH_NORM_EPSILON))
+        return tf.matmul(tf.reduce_mean(x, [1, 2]), self.weight) + self.bias, moments
+
+    def folded(self, moments):
+        """(kernels, biases) of plain convolutions that do the same with fixed moments."""
+        kernels, biases = [], []
+        for kernel, gamma, beta, (mean, variance) in zip(self.kernels, self.gammas, self.betas, moments, strict=True):
+            factor = gamma.numpy() / np.sqrt(variance + BATCH_NORM_EPSILON)
+            kernels.append(kernel.numpy() * factor)
+            biases.append(beta.numpy() - mean * factor)
+        return kernels, biases

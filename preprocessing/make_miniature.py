@@ -1,0 +1,380 @@
+"""Makes the miniature world: drawn photographs, sentences, an object detector's findings and an image encoder.
+
+The world that the demo, the smoke runs and the tests train on. It has the shape of the real task:
+
+    raw/images/*.jpg                    scenes of one to three objects in eight places
+    raw/{train,val,test}.jsonl          {"image", "captions"}; five references for val and test, none for train
+    raw/train_pairs.jsonl               five true captions for each train image, for the supervised ceiling alone
+    raw/descriptions/*.jsonl            the corpus: about scenes that were never drawn, and about nothing drawn
+    raw/detections.jsonl                what a noisy detector finds (preprocessing.miniature_detector states its noise)
+    raw/classes.txt                     the detector's classes
+    raw/miniature.json                  settings, counts and the measured shares of all promises below
+    encoder/compact.npz                 a small encoder trained on pictures of single things, as Inception on ImageNet
+
+Promises, checked before the sidecar is written: no corpus sentence equals a reference; at least 30 % of the object
+combinations of the images are named together by no corpus sentence, and the reverse; every class is in at least 40
+train images; at least 20 % of the objects are missed and 10 % of those found are confused.
+Everything depends on --seed and the sizes alone, not on --processes; a run that was killed goes on where it was.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+
+import config
+from preprocessing import miniature_detector, miniature_grammar, miniature_pictures, miniature_world, shards, sidecars
+from preprocessing.miniature_objects import NAMES
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    data_dir: str = config.field("data/miniature", "folder to make the world in")
+    seed: int = config.field(1, "the whole world is a function of this number and the sizes")
+    train_images: int = config.field(2400, "pictures without captions")
+    val_images: int = config.field(500, "pictures with references for validation")
+    test_images: int = config.field(500, "pictures with references for the test")
+    sentences: int = config.field(20000, "sentences of the corpus")
+    references: int = config.field(5, "true captions of a picture")
+    image_size: int = config.field(128, "side of the pictures in pixels")
+    encoder_images: int = config.field(9000, "pictures of single things that the encoder is trained on; 0: no encoder")
+    encoder_epochs: int = config.field(5, "passes over them")
+    overwrite: bool = config.field(False, "make it again although it is there")
+    processes: int = config.field(0, "processes that draw and write; 0: one for every core")
+
+
+REFERENCE_AGENCY, CORPUS_AGENCY = 0.10, 0.30  # shares of descriptions in the manner of picture agencies
+ISOLATED, IDLE, SHORT = 0.05, 0.13, 0.03  # shares of the corpus: on white paper, about nothing drawn, below 8 words
+IMAGES_PER_TASK, SENTENCES_PER_TASK, SINGLES_PER_TASK = 100, 1000, 250
+SINGLE_HELD_OUT = 1500  # pictures of single things for the encoder's accuracy
+DEFAULTS = Options()
+
+
+def _generator(seed, *purpose):
+    """A numpy Generator for one purpose: strings and numbers that name it."""
+    return np.random.default_rng([seed, shards.digest_of(" ".join(str(part) for part in purpose))])
+
+
+def _lines(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def _dump(path, rows):
+    """Writes JSON lines to a path and returns their number."""
+    with open(path, "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return len(rows)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Photographs
+
+
+def draw_pictures(task):
+    """Draws the pictures start .. stop - 1 of a split and writes what is known of them, one file whole.
+
+    Args:
+      task: {"path", "image_dir", "split", "start", "stop", "options"}.
+    """
+    options = Options(**task["options"])
+
+    def write(part):
+        rows = []
+        for index in range(task["start"], task["stop"]):
+            rng = _generator(options.seed, "picture", task["split"], index)
+            scene = miniature_world.make_scene(rng, options.seed, "pictures")
+            name = f"{task['split']}_{index:05d}.jpg"
+            data = miniature_pictures.jpeg(miniature_pictures.render(rng, scene, options.image_size))
+            sidecars.write_whole(os.path.join(task["image_dir"], name), data)
+            objects, counts = miniature_detector.detect(rng, scene)
+            captions = miniature_grammar.references(rng, scene, options.references, REFERENCE_AGENCY)
+            row = {"image": name, "captions": captions, "objects": objects, "noise": counts}
+            rows.append(row | {"classes": sorted(scene.combination), "sha256": hashlib.sha256(data).hexdigest()})
+        return _dump(part, rows)
+
+    return shards.write_once(task["path"], write)
+
+
+def picture_tasks(options, raw, work):
+    """The tasks of `draw_pictures`, split by split."""
+    sizes = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
+    return [
+        {
+            "path": os.path.join(work, f"{split}-{start:06d}.jsonl"),
+            "image_dir": os.path.join(raw, "images"),
+            "split": split,
+            "start": start,
+            "stop": min(start + IMAGES_PER_TASK, size),
+            "options": dataclasses.asdict(options),
+        }
+        for split, size in sizes.items()
+        for start in range(0, size, IMAGES_PER_TASK)
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Sentences
+
+
+def _sentence(rng, seed):
+    """(category, sentence) of the corpus."""
+    kind = miniature_world.pick(rng, {"isolated": ISOLATED, "idle": IDLE, "scene": 1 - ISOLATED - IDLE})
+    if kind == "idle":
+        return "abstract", miniature_grammar.finished(rng, miniature_grammar.idle(rng))
+    scene = miniature_world.make_scene(rng, seed, "text")
+    category = scene.items[-1].name
+    if kind == "isolated":
+        return category, miniature_grammar.finished(rng, miniature_grammar.isolated(rng, scene))
+    return category, miniature_grammar.describe(rng, scene, CORPUS_AGENCY)
+
+
+def write_sentences(task):
+    """Writes the sentences start .. stop - 1 of the corpus, one file whole; task as in `draw_pictures`."""
+    options = Options(**task["options"])
+
+    def write(part):
+        rows = []
+        for index in range(task["start"], task["stop"]):
+            rng = _generator(options.seed, "sentence", index)
+            shortest = 4 if rng.random() < SHORT else miniature_grammar.MIN_WORDS
+            while True:
+                category, text = _sentence(rng, options.seed)
+                long_enough = len(miniature_grammar.words_of(text)) >= shortest
+                if long_enough and miniature_grammar.side_of(text) == "text":
+                    break
+            rows.append({"category": category, "page": 1 + index // 100, "description": text})
+        return _dump(part, rows)
+
+    return shards.write_once(task["path"], write)
+
+
+def sentence_tasks(options, work):
+    """The tasks of `write_sentences`."""
+    return [
+        {
+            "path": os.path.join(work, f"{number:04d}.jsonl"),
+            "start": start,
+            "stop": min(start + SENTENCES_PER_TASK, options.sentences),
+            "options": dataclasses.asdict(options),
+        }
+        for number, start in enumerate(range(0, options.sentences, SENTENCES_PER_TASK))
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Promises
+
+
+def _share_absent(these, others):
+    """Share of the combinations `these` that are not among `others`."""
+    return len(these - others) / max(1, len(these))
+
+
+def measure(pictures, descriptions):
+    """The figures that the promises are about.
+
+    Args:
+      pictures: split -> rows of `draw_pictures`.
+      descriptions: the corpus sentences.
+    Returns: dict of counts and shares.
+    """
+    rows = [row for split in pictures.values() for row in split]
+    noise = collections.Counter()
+    for row in rows:
+        noise.update(row["noise"])
+    found = noise["true"] - noise["missed"]
+    in_images = {frozenset(row["classes"]) for row in rows if len(row["classes"]) > 1}
+    in_text = {miniature_grammar.combination_of(text) for text in descriptions}
+    in_text = {names for names in in_text if len(names) > 1}
+    words = [" ".join(miniature_grammar.words_of(text)) for text in descriptions]
+    distinct = set(words)
+    references = {" ".join(miniature_grammar.words_of(text)) for row in rows for text in row["captions"]}
+    images_of = collections.Counter(name for row in pictures["train"] for name in row["classes"])
+    vocabulary = collections.Counter(word for text in distinct for word in text.split())
+    return {
+        "images": {split: len(rows) for split, rows in pictures.items()},
+        "sentences": len(descriptions),
+        "distinct_sentences": len(distinct),
+        "distinct_sentences_of_8_words": sum(text.count(" ") >= 7 for text in distinct),
+        "words": len(vocabulary),
+        "words_with_count_5": sum(count >= 5 for count in vocabulary.values()),
+        "sentences_equal_to_a_caption": len(distinct & references),
+        "distinct_captions": len(references),
+        "combinations_in_images": len(in_images),
+        "combinations_in_text": len(in_text),
+        "image_combinations_absent_from_text": round(_share_absent(in_images, in_text), 4),
+        "text_combinations_absent_from_images": round(_share_absent(in_text, in_images), 4),
+        "train_images_of_class": {name: images_of[name] for name in NAMES},
+        "objects": noise["true"],
+        "objects_missed": round(noise["missed"] / noise["true"], 4),
+        "found_objects_confused": round(noise["confused"] / max(1, found), 4),
+        "objects_invented_per_image": round(noise["invented"] / len(rows), 4),
+    }
+
+
+def check_promises(figures, options):
+    """Raises config.UserError when a promise is broken; those about sizes hold from the default sizes up."""
+    promises = {"no corpus sentence equals a caption": figures["sentences_equal_to_a_caption"] == 0}
+    if all(getattr(options, name) >= getattr(DEFAULTS, name) for name in ("train_images", "val_images", "sentences")):
+        promises |= {
+            "10,000 distinct sentences of 8 words": figures["distinct_sentences_of_8_words"] >= 10000,
+            "30 % of the image combinations absent from text": figures["image_combinations_absent_from_text"] >= 0.3,
+            "30 % of the text combinations absent from images": figures["text_combinations_absent_from_images"] >= 0.3,
+            "40 train images of every class": min(figures["train_images_of_class"].values()) >= 40,
+            "20 % of the objects missed": figures["objects_missed"] >= 0.2,
+            "10 % of the found objects confused": figures["found_objects_confused"] >= 0.1,
+        }
+    broken = [promise for promise, kept in promises.items() if not kept]
+    if broken:
+        raise config.UserError(
+            f"seed {options.seed} breaks: {'; '.join(broken)}. Figures: {figures}. Try another --seed."
+        )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The encoder
+
+
+def draw_singles(task):
+    """Pictures of single things. Args: task (seed, start, stop, side). Returns: uint8 [n, side, side, 3]."""
+    seed, start, stop, side = task
+    pictures = []
+    for index in range(start, stop):
+        rng = _generator(seed, "single", index)
+        scene = miniature_world.make_single(rng, NAMES[index % len(NAMES)])
+        pictures.append(miniature_pictures.render(rng, scene, side, oversample=2))
+    return np.stack(pictures)
+
+
+def make_encoder(options, folder):
+    """Trains the encoder and writes encoder/compact.npz with its sidecar, unless they are there."""
+    sidecar = os.path.join(folder, "compact.json")
+    settings = {name: getattr(options, name) for name in ("seed", "encoder_images", "encoder_epochs")}
+    if sidecars.already_made(sidecar, settings, overwrite=options.overwrite):
+        return
+    from models import compact
+    from preprocessing import train_compact
+
+    total = options.encoder_images + SINGLE_HELD_OUT
+    starts = range(0, total, SINGLES_PER_TASK)
+    tasks = [(options.seed, start, min(start + SINGLES_PER_TASK, total), compact.IMAGE_SIZE) for start in starts]
+    pictures = np.concatenate(
+        shards.map_shards(draw_singles, tasks, processes=options.processes, description="single things")
+    )
+    labels = np.arange(total) % len(NAMES)
+    cut, began = options.encoder_images, time.monotonic()
+    kernels, biases, head = train_compact.train(
+        pictures[:cut], labels[:cut], len(NAMES), epochs=options.encoder_epochs, seed=options.seed
+    )
+    seconds = time.monotonic() - began
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "compact.npz")
+    compact.save(path + ".part", kernels, biases, classes=list(NAMES), **train_compact.INPUT)
+    os.replace(path + ".part", path)
+    correct = train_compact.accuracy(compact.load(path), head, pictures[cut:], labels[cut:])
+    print(f"encoder: trained in {seconds:.0f} s, {100 * correct:.1f} % of {SINGLE_HELD_OUT} unseen single things right")
+    sidecars.write_sidecar(
+        sidecar, files=[path], count=options.encoder_images, settings=settings, made_from={}, accuracy=round(correct, 4)
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _merge(raw, work, options):
+    """Joins what the tasks wrote into the files of raw/. Returns (pictures by split, descriptions, files)."""
+    pictures, tasks = collections.defaultdict(list), picture_tasks(options, raw, work)
+    for task in tasks:
+        pictures[task["split"]] += _lines(task["path"])
+    tables = {f"{split}.jsonl": [] for split in ("train", "val", "test")} | {"train_pairs.jsonl": []}
+    tables["detections.jsonl"] = []
+    for split, rows in pictures.items():
+        for row in rows:
+            shown = row["captions"] if split != "train" else []
+            tables[f"{split}.jsonl"].append({"image": row["image"], "captions": shown})
+            tables["detections.jsonl"].append({"image": row["image"], "objects": row["objects"]})
+            if split == "train":
+                tables["train_pairs.jsonl"].append({"image": row["image"], "captions": row["captions"]})
+    for name, rows in tables.items():
+        sidecars.write_whole(os.path.join(raw, name), "".join(json.dumps(row) + "\n" for row in rows))
+    sidecars.write_whole(os.path.join(raw, "classes.txt"), "".join(f"{name.capitalize()}\n" for name in NAMES))
+    folder = os.path.join(raw, "descriptions")
+    os.makedirs(folder, exist_ok=True)
+    descriptions = []
+    for task in sentence_tasks(options, work):
+        rows = _lines(task["path"])
+        descriptions += [row["description"] for row in rows]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        sidecars.write_whole(os.path.join(folder, os.path.basename(task["path"])), text)
+    return pictures, descriptions, [os.path.join(raw, name) for name in [*tables, "classes.txt"]]
+
+
+def _timed(phase, began):
+    print(f"{phase}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def make_raw(options, raw):
+    """Draws, writes, joins and checks; raw/miniature.json at the end."""
+    sidecar, work = os.path.join(raw, "miniature.json"), os.path.join(raw, ".work")
+    left_out = ("data_dir", "overwrite", "processes", "encoder_images", "encoder_epochs")
+    settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
+    if sidecars.already_made(sidecar, settings, overwrite=options.overwrite) and _images_there(raw, sidecar):
+        return
+    if not shards.work_folder(work, settings):
+        for folder in ("images", "descriptions"):
+            shutil.rmtree(os.path.join(raw, folder), ignore_errors=True)
+    os.makedirs(os.path.join(raw, "images"), exist_ok=True)
+    began = time.monotonic()
+    tasks = picture_tasks(options, raw, work)
+    shards.map_shards(draw_pictures, tasks, processes=options.processes, description="drawing pictures")
+    _timed("pictures", began)
+    began = time.monotonic()
+    tasks = sentence_tasks(options, work)
+    shards.map_shards(write_sentences, tasks, processes=options.processes, description="writing sentences")
+    _timed("sentences", began)
+    began = time.monotonic()
+    pictures, descriptions, files = _merge(raw, work, options)
+    figures = measure(pictures, descriptions)
+    check_promises(figures, options)
+    digests = "".join(row["sha256"] for rows in pictures.values() for row in rows)
+    sidecars.write_sidecar(
+        sidecar,
+        files=files,
+        count=sum(figures["images"].values()),
+        settings=settings,
+        made_from={},
+        images_sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        noise_model=miniature_detector.noise_model(),
+        figures=figures,
+    )
+    shutil.rmtree(work)
+    _timed("joined and checked", began)
+
+
+def _images_there(raw, sidecar):
+    """Whether all the pictures that a complete sidecar counts are there."""
+    there, wanted = len(os.listdir(os.path.join(raw, "images"))), sidecars.read_sidecar(sidecar)["count"]
+    if there != wanted:
+        print(f"{raw}/images: {there} pictures, expected {wanted}; making them again")
+    return there == wanted
+
+
+def main(options):
+    began = time.monotonic()
+    raw = os.path.join(options.data_dir, "raw")
+    os.makedirs(raw, exist_ok=True)
+    make_raw(options, raw)
+    if options.encoder_images:
+        make_encoder(options, os.path.join(options.data_dir, "encoder"))
+    _timed("all", began)
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

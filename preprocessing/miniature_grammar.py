@@ -1,0 +1,309 @@
+"""Sentences of the miniature world: what a caption, a stock description or idle talk says.
+
+`caption` and `stock` speak about a scene and say only what is true of it; `idle` is about nothing that is drawn. Every
+sentence has a side by its words alone (`side_of`): references and corpus take theirs from different sides, so no corpus
+sentence can equal a reference, and neither side is poorer in any way of speaking.
+"""
+
+import dataclasses
+import functools
+import re
+
+from preprocessing import miniature_phrases as phrases
+from preprocessing.miniature_objects import BY_NAME, NAMES
+from preprocessing.miniature_world import WATER, pick
+from preprocessing.shards import digest_of
+
+MIN_WORDS = 8  # what extract_descriptions keeps
+
+
+@dataclasses.dataclass(frozen=True)
+class Entity:
+    """One or several objects of a class that are spoken of together."""
+
+    name: str
+    count: int
+    colour: str
+    size: str
+    members: tuple
+
+
+def words_of(text):
+    """The words of a text, lower-cased, without punctuation."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def side_of(text):
+    """ "pictures" or "text": on which side a sentence may be used, by its words alone."""
+    return "pictures" if digest_of(" ".join(words_of(text))) % 2 else "text"
+
+
+@functools.cache
+def plural(noun):
+    """The plural of a noun."""
+    import inflect
+
+    return inflect.engine().plural(noun)
+
+
+@functools.cache
+def _class_of_word():
+    return {form: name for name in NAMES for form in (name, plural(name))}
+
+
+def combination_of(text):
+    """The set of the classes that a text names, in singular or plural."""
+    return frozenset(_class_of_word()[word] for word in words_of(text) if word in _class_of_word())
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Noun phrases
+
+
+def entities_of(scene):
+    """The scene's objects, those of one class together."""
+    entities = []
+    for name in dict.fromkeys(item.name for item in scene.items):
+        members = tuple(index for index, item in enumerate(scene.items) if item.name == name)
+        colours = {scene.items[index].colour for index in members}
+        sizes = {scene.items[index].size for index in members}
+        colour, size = (values.pop() if len(values) == 1 else "" for values in (colours, sizes))
+        entities.append(Entity(name, len(members), colour, size, members))
+    return entities
+
+
+def _choose(rng, options):
+    """One of `a|b|c`; the first ones more often: a long tail of rare ways to say it."""
+    options = options.split("|") if isinstance(options, str) else list(options)
+    return pick(rng, {option: 1.0 / (rank + 1.5) for rank, option in enumerate(options)})
+
+
+def _with_article(phrase):
+    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+
+def _adjectives(rng, entity, fancy):
+    words = []
+    if fancy and rng.random() < fancy:
+        words.append(_choose(rng, phrases.FANCY))
+    if entity.size and rng.random() < 0.65:
+        words.append(_choose(rng, phrases.SIZES[entity.size]))
+    # A tree is green anyway: what everybody knows is said less often.
+    usual = len(BY_NAME[entity.name].colours) == 1
+    if entity.colour and entity.name not in phrases.CLOTHES and rng.random() < (0.2 if usual else 0.6):
+        words.append(entity.colour)
+    return words
+
+
+def _clothes(rng, entity):
+    """` in a blue shirt`, sometimes, for people."""
+    if entity.name not in phrases.CLOTHES or not entity.colour or rng.random() < 0.5:
+        return ""
+    return " " + phrases.CLOTHES[entity.name][entity.count > 1].replace("<colour>", entity.colour)
+
+
+def noun_phrase(rng, entity, article=True, fancy=0.0):
+    """`a small brown dog`, `two dogs`; without article `small brown dog`, `dogs`."""
+    words = _adjectives(rng, entity, fancy)
+    if entity.count == 1:
+        text = " ".join([*words, entity.name]) + _clothes(rng, entity)
+        return _with_article(text) if article else text
+    text = " ".join([*words, plural(entity.name)]) + _clothes(rng, entity)
+    return f"{_choose(rng, phrases.COUNTS[entity.count])} {text}" if article else text
+
+
+def _be(entity):
+    return "is" if entity.count == 1 else "are"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Verbs, places, relations
+
+
+def _is_tied(scene, entity, kinds):
+    return any(index in entity.members and kind in kinds for index, kind, _ in scene.relations)
+
+
+def _verb(rng, scene, entity):
+    thing = BY_NAME[entity.name]
+    if _is_tied(scene, entity, ("on",)):
+        return _choose(rng, "sitting|standing|resting")
+    if _is_tied(scene, entity, ("in",)):
+        return _choose(rng, "standing|sailing")
+    if "water" in thing.traits and scene.place not in WATER:
+        return _choose(rng, "standing|walking")
+    if scene.place == "room" and "air" in thing.traits:
+        return "floating"
+    return _choose(rng, thing.verbs)
+
+
+def _place(rng, scene, entity):
+    traits = BY_NAME[entity.name].traits
+    if "air" in traits and not _is_tied(scene, entity, ("on",)):
+        table = phrases.IN_THE_AIR
+    elif "water" in traits and scene.place in WATER or _is_tied(scene, entity, ("in",)):
+        table = phrases.ON_THE_WATER
+    else:
+        table = phrases.PLACES
+    phrase = _choose(rng, table[scene.place])
+    if "floor" in phrase and _is_tied(scene, entity, ("on",)):
+        return _choose(rng, phrases.PLACES["room"].split("|")[:2])
+    return phrase
+
+
+def _tail(rng, scene, share):
+    """How the sky is, sometimes; a leading space when there is something to say."""
+    if rng.random() > share:
+        return ""
+    return " " + _choose(rng, phrases.SKIES[scene.sky or scene.place])
+
+
+def _relations(scene, first, second):
+    """What can be said of the first entity towards the second, as keys of phrases.RELATIONS."""
+    found = []
+    for i, kind, j in scene.relations:
+        if i in first.members and j in second.members:
+            found.append(kind)
+        elif i in second.members and j in first.members and kind in phrases.INVERSE:
+            found.append(phrases.INVERSE[kind])
+    single = first.count == second.count == 1
+    return [kind for kind in dict.fromkeys(found) if single or kind in ("beside", "above", "below")]
+
+
+def _linked(rng, scene, entities, fancy=0.0):
+    """`a dog next to a ball`: the noun phrases of one to three entities with what holds between the first two.
+
+    Returns: (text before the verb, relation after it or "", text after the relation).
+    """
+    first, *others = entities
+    nouns = [noun_phrase(rng, entity, fancy=fancy) for entity in entities]
+    if not others:
+        return nouns[0], "", ""
+    kinds = _relations(scene, first, others[0])
+    if not kinds or rng.random() < 0.2:
+        joined = " and ".join(nouns) if len(nouns) == 2 else f"{nouns[0]} , {nouns[1]} and {nouns[2]}"
+        return joined, "", ""
+    weights = {kind: phrases.WEIGHTS.get(kind, 1.0) for kind in kinds}
+    kind = pick(rng, weights)
+    # What holds towards the second thing need not hold towards the third.
+    joint = " and " if kind in ("beside", "left of", "right of") else " with "
+    return nouns[0], _choose(rng, phrases.RELATIONS[kind]), joint.join(nouns[1:])
+
+
+def _spoken_of(rng, scene):
+    """The entities that a sentence speaks of, the subject first; not everything is always mentioned."""
+    entities = entities_of(scene)
+    order = [entities[index] for index in rng.permutation(len(entities))]
+    if len(order) == 3 and rng.random() < 0.3 or len(order) == 2 and rng.random() < 0.07:
+        order.pop()
+    # Who rides, sits on or stands under something is the natural subject.
+    tied = [entity for entity in order if _is_tied(scene, entity, phrases.TIES)]
+    if tied and rng.random() < 0.7:
+        order.sort(key=lambda entity: entity is not tied[0])
+        partners = {j for i, kind, j in scene.relations if i in tied[0].members and kind in phrases.TIES}
+        order[1:] = sorted(order[1:], key=lambda entity: not partners & set(entity.members))
+    return order
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Sentences
+
+
+def caption(rng, scene):
+    """One sentence as people write it under a photograph, without capital and full stop."""
+    entities = _spoken_of(rng, scene)
+    first = entities[0]
+    subject, relation, rest = _linked(rng, scene, entities)
+    place = _place(rng, scene, first)
+    several = not relation and len(entities) > 1
+    verb = "" if relation == "riding" else _verb(rng, scene, first)
+    if several and any(verb not in BY_NAME[entity.name].verbs for entity in entities):
+        verb = ""
+    be = "are" if several else _be(first)
+    link = f" {relation} {rest}" if relation else ""
+    tail = _tail(rng, scene, 0.3)
+    act = f" {verb}" if verb else ""
+    style = pick(rng, phrases.CAPTION_STYLES)
+    if style == "finite":
+        doing = f" riding {rest}" if relation == "riding" else act + link
+        return f"{subject} {be}{doing} {place}{tail}"
+    if style == "there":
+        return f"there {be} {subject}{link} {place}{tail}"
+    if style == "view":
+        return f"{_choose(rng, phrases.VIEWS)} {subject}{link} {place}{tail}"
+    if style == "place first":
+        doing = f" riding {rest}" if relation == "riding" else act + link
+        return f"{place} {subject} {be}{doing}{tail}" if doing else f"{place} there {be} {subject}{tail}"
+    if style == "plain":
+        return f"{subject}{link} {place}{tail}"
+    return f"{subject}{act if relation != 'riding' else ''}{link} {place}{tail}"
+
+
+def stock(rng, scene):
+    """One description in the manner of picture agencies: no articles, key words, praise."""
+    entities = _spoken_of(rng, scene)
+    first = entities[0]
+    bare = [noun_phrase(rng, entity, article=False, fancy=0.5) for entity in entities]
+    place, keywords = _place(rng, scene, first), _keywords(rng, scene)
+    style = pick(rng, {"list": 3.0, "close": 1.5, "praise": 1.5, "linked": 3.0})
+    if style == "close":
+        return f"{_choose(rng, phrases.CLOSE)} {noun_phrase(rng, first, fancy=0.5)} {place} , {keywords}"
+    if style == "praise":
+        return f"{_choose(rng, phrases.PRAISE)} with {' and '.join(bare)} {place} , {keywords}"
+    kinds = _relations(scene, first, entities[1]) if len(entities) > 1 else []
+    if style == "linked" and kinds:
+        relation = _choose(rng, phrases.RELATIONS[_choose(rng, kinds)])
+        return f"{bare[0]} {relation} {' and '.join(bare[1:])} {place} , {keywords}"
+    return f"{' and '.join(bare)} {place} , {keywords}"
+
+
+def _keywords(rng, scene):
+    words = [_choose(rng, phrases.KEYWORDS[scene.place])]
+    if rng.random() < 0.5:
+        words.append(_choose(rng, phrases.SKIES[scene.sky or scene.place]))
+    if rng.random() < 0.4:
+        words.append(_choose(rng, phrases.AGENCY))
+    return " , ".join(words)
+
+
+def isolated(rng, scene):
+    """An agency picture of a thing on white paper: names a thing, but no photograph shows it so."""
+    entity = entities_of(scene)[0]
+    thing = noun_phrase(rng, entity, article=bool(rng.random() < 0.5), fancy=0.6)
+    return f"{thing} {_choose(rng, phrases.ISOLATED)} , {_choose(rng, phrases.AGENCY)}"
+
+
+def idle(rng):
+    """A sentence about nothing that is drawn."""
+    template = _choose(rng, phrases.IDLE)
+    return re.sub(r"<(\w+)>", lambda slot: _choose(rng, phrases.IDLE_WORDS[slot[1]]), template)
+
+
+def finished(rng, text):
+    """With a capital, and mostly with a full stop."""
+    return text[0].upper() + text[1:] + (" ." if rng.random() < 0.6 else "")
+
+
+def describe(rng, scene, agency):
+    """One finished sentence about a scene.
+
+    Args:
+      rng: numpy Generator.
+      scene: miniature_world.Scene.
+      agency: share of sentences in the manner of picture agencies.
+    """
+    return (
+        finished(rng, (stock if rng.random() < agency else caption)(rng, scene)).replace(" ,", ",").replace(" .", ".")
+    )
+
+
+def references(rng, scene, count, agency=0.1):
+    """`count` different true sentences about a scene, all from the side of the pictures."""
+    found = {}
+    for _ in range(1000):
+        text = describe(rng, scene, agency)
+        if side_of(text) == "pictures" and len(words_of(text)) >= 6:
+            found.setdefault(" ".join(words_of(text)), text)
+        if len(found) == count:
+            return list(found.values())
+    raise ValueError(f"the grammar has fewer than {count} sentences for {scene}")
