@@ -5,12 +5,13 @@ made from the fields, so a setting is written down in exactly one place.
 """
 
 import dataclasses
+import os
 import sys
 import time
 import types
 import typing
 
-from absl import app, flags
+from absl import app, flags, logging
 
 
 class UserError(Exception):
@@ -90,6 +91,8 @@ def run(main, options_class, recipes=None):
       options_class: a frozen dataclass with a default for every field. With `recipes` it has a field `recipe`.
       recipes: dict name -> instance of `options_class` chosen by `--recipe`; single flags override it.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+    logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     _define_flags(options_class, values)
 
@@ -110,7 +113,7 @@ def run(main, options_class, recipes=None):
 
     main_module = sys.modules["__main__"]
     usage = (main_module.__doc__ or "").strip()
-    main_module.__doc__ = usage + "\n\nflags:" if usage else None
+    main_module.__doc__ = usage + "\n" if usage else None
     app.run(entry)
 
 
