@@ -187,7 +187,33 @@ class Trainer:
 
 
 @dataclasses.dataclass(frozen=True)
-class FullModel(Trainer):
+class UnpairedTrainer(Trainer):
+    """Settings that the stages of the full model share: they hand the same networks on."""
+
+    feature_scale: float = field(1.0, "factor on the unit feature where it enters the LSTM; the losses see it unscaled")
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialTrainer(UnpairedTrainer):
+    """Settings of the two stages in which a generator learns from a discriminator (UIC spec 8, 9.5)."""
+
+    gen_lr: float = field(1e-4, "learning rate of the generator")
+    dis_lr: float = field(1e-4, "learning rate of the discriminator")
+    beta1: float = field(0.5, "beta1 of both Adam optimizers")
+    max_caption_length: int = field(20, "words that are sampled for a caption")
+    gamma: float = field(0.9, "discount of later rewards")
+    label_smoothing: float = field(0.25, "of real sentences: their target is 1 - half of this")
+    advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
+    baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
+    baseline_mask: str = choice(
+        "auto",
+        ("auto", "sample", "own"),
+        "whose length ends the baseline's rewards (quirk Q1); auto: sample under semantics=reference, own under fixed",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FullModel(AdversarialTrainer):
     """The full model: adversarial, concept and reconstruction objectives (UIC spec 8, 11)."""
 
     job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues what is there")
@@ -200,28 +226,64 @@ class FullModel(Trainer):
     inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
     imcap_ckpt: str | None = field(None, "im_caption run or checkpoint: all generator variables start from it")
     sae_ckpt: str | None = field(None, "sentence_gan run or checkpoint: the discriminator's LSTM, embedding and fc")
-    gen_lr: float = field(1e-4, "learning rate of the generator")
-    dis_lr: float = field(1e-4, "learning rate of the discriminator")
-    beta1: float = field(0.5, "beta1 of both Adam optimizers")
-    max_caption_length: int = field(20, "words that are sampled for a caption")
-    gamma: float = field(0.9, "discount of later rewards")
     w_adv: float = field(1.0, "weight of the adversarial reward and loss; 0 switches them off")
     w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
     w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
-    label_smoothing: float = field(0.25, "of real sentences: their target is 1 - half of this")
-    advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
-    baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
-    baseline_mask: str = choice(
-        "auto",
-        ("auto", "sample", "own"),
-        "whose length ends the baseline's rewards (quirk Q1); auto: sample under semantics=reference, own under fixed",
-    )
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
-    feature_scale: float = field(1.0, "factor on the unit feature where it enters the LSTM; the losses see it unscaled")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropyTrainer(UnpairedTrainer):
+    """Settings of the initialization stages that learn sentences by teacher forcing (UIC spec 9.1, 9.3, 9.4)."""
+
+    batch_size: int = field(512, "global batch, split over the devices")
+    lr: float = field(1e-3, "learning rate")
+    lr_decay_steps: int = field(0, "steps in which the learning rate falls to 0 along a cosine, 0 = constant")
+    beta1: float = field(0.9, "beta1 of Adam")
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectToSentence(CrossEntropyTrainer):
+    """obj2sen: concept words -> sentence (UIC spec 9.1)."""
+
+    job_dir: str = field("runs/obj2sen", "run directory; the same command continues what is there")
+    save_checkpoint_steps: int = field(5000, "steps between checkpoints")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageCaption(CrossEntropyTrainer):
+    """im_caption: image -> pseudo caption (UIC spec 9.3)."""
+
+    job_dir: str = field("runs/im_caption", "run directory; the same command continues what is there")
+    save_checkpoint_steps: int = field(2000, "steps between checkpoints")
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
+    o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint: the generator but for its projection starts from it")
+    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceAutoEncoder(CrossEntropyTrainer):
+    """sentence_ae: noised sentence -> sentence (UIC spec 9.4)."""
+
+    job_dir: str = field("runs/sentence_ae", "run directory; the same command continues what is there")
+    save_checkpoint_steps: int = field(5000, "steps between checkpoints")
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceGan(AdversarialTrainer):
+    """sentence_gan: sentences from noise against a discriminator (UIC spec 9.5)."""
+
+    job_dir: str = field("runs/sentence_gan", "run directory; the same command continues what is there")
+    batch_size: int = field(512, "global batch, split over the devices")
+    save_checkpoint_steps: int = field(2000, "steps between checkpoints")
+    sae_ckpt: str | None = field(
+        "runs/sentence_ae",
+        "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding",
+    )
 
 
 RECIPES = {
