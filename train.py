@@ -63,7 +63,7 @@ def main(options):
             objective.standardise.assign(*images.statistics)
 
     # ---------------------------------------------------------------------------------------------- run directory
-    facts = {"vocabulary": vocabulary.fingerprint, "image_dim": images.dim, "encoder": images.identity}
+    facts = {"vocabulary": vocabulary.fingerprint(), "image_dim": images.dim, "encoder": images.identity}
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     stage.keep_for_inference(run, vocabulary, images)
     watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None

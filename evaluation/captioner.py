@@ -60,7 +60,7 @@ class Captioner:
         content = read_config(job_dir)
         settings, facts = content["settings"], content["facts"]
         vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
-        if vocabulary.fingerprint != facts["vocabulary"]:
+        if vocabulary.fingerprint() != facts["vocabulary"]:
             raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
         if facts.get("image_dim") is None:
             raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")

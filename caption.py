@@ -1,0 +1,164 @@
+"""Captions image files or folders with a trained run; the run directory is all it needs.
+
+    python caption.py --job_dir runs/full photo.jpg holiday/ --output captions.json
+
+A broken image is reported and the rest go on. Exit code: 0 when every image got a caption, 1 if some did
+not, 2 if none did.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+
+import config
+from preprocessing.images import ImageError, image_names, read_image
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of caption.py."""
+
+    paths: tuple[str, ...] = config.field((), "image files and folders; they are also taken as plain arguments")
+    job_dir: str = config.field("runs/full", "run directory, or a copy of one")
+    checkpoint: str = config.field(
+        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
+    )
+    decode: str = config.field("beam3", "greedy or beamK")
+    length_normalization: float = config.field(0.0, "finished captions are ordered by log p / length^this")
+    nbest: int = config.field(1, "captions an image, best first, with their log-probabilities when more than one")
+    format: str = config.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
+    output: str | None = config.field(None, "file to write; the screen if not given")
+    encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
+    batch_size: int = config.field(16, "images at a time")
+
+
+def files_of(paths):
+    """Files to caption; a folder stands for all its files in the order of their names.
+
+    Returns: list of (path, image_id); the id is the file name, with its folder where two files share a name.
+    Raises: config.UserError for a path that does not exist.
+    """
+    files = []
+    for path in paths:
+        if os.path.isdir(path):
+            files += [os.path.join(path, name) for name in image_names(path)]
+        elif os.path.exists(path):
+            files.append(path)
+        else:
+            raise config.UserError(f"{path}: no such file or folder")
+    names = [os.path.basename(path) for path in files]
+    return [(path, name if names.count(name) == 1 else path) for path, name in zip(files, names, strict=True)]
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Returns the files. Raises config.UserError."""
+    if not options.paths:
+        raise config.UserError("no image given: python caption.py --job_dir RUN PATH...")
+    if options.nbest < 1 or options.batch_size < 1:
+        raise config.UserError("--nbest and --batch_size must be at least 1")
+    if not os.path.exists(os.path.join(options.job_dir, "config.json")):
+        raise config.UserError(f"{options.job_dir}: not a run directory (no config.json)")
+    files = files_of(options.paths)
+    if not files:
+        raise config.UserError(f"{', '.join(options.paths)}: no file in there")
+    return files
+
+
+def main(options):
+    """Captions the files; returns the exit code."""
+    files = check(options)
+
+    from evaluation.captioner import Captioner, load_encoder, parse_decode
+
+    beam = parse_decode(options.decode)
+    if options.nbest > max(beam, 1):
+        raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
+    captioner = Captioner.from_run(options.job_dir, chosen_checkpoint(options))
+    encoder = load_encoder(options.job_dir, options.encoder)
+    results, broken = {}, []
+    starts = range(0, len(files), options.batch_size)
+    for start in config.progress(starts, "captioning", len(starts)):
+        ids, crops = [], []
+        for path, image_id in files[start : start + options.batch_size]:
+            crop = prepared(path, encoder, broken)
+            if crop is not None:
+                ids.append(image_id)
+                crops.append(crop)
+        if ids:
+            results |= dict(zip(ids, captions_of(captioner, encoder, crops, options), strict=True))
+    write(results, options)
+    for path, reason in broken:
+        print(f"no caption for {path}: {reason}", file=sys.stderr)
+    print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
+    return 0 if not broken else 1 if results else 2
+
+
+def chosen_checkpoint(options):
+    """The checkpoint that --checkpoint means: a step or a path."""
+    from training import checkpoints
+
+    if options.checkpoint in ("best", "newest"):
+        ranking = os.path.join(options.job_dir, "b34.json")
+        if options.checkpoint == "best" and os.path.exists(ranking):
+            from evaluation import rankings
+
+            return rankings.best_step(options.job_dir)
+        steps = checkpoints.steps_in(options.job_dir)
+        if not steps:
+            raise config.UserError(f"{options.job_dir}: no checkpoint in there (ckpt-STEP.index)")
+        return steps[-1]
+    return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
+
+
+def prepared(path, encoder, broken):
+    """The centre crop of an image file, or None with an entry in `broken`."""
+    try:
+        return encoder.crops(read_image(path), 0, 0)[0]
+    except (ImageError, OSError) as error:
+        broken.append((path, getattr(error, "reason", error)))
+        return None
+
+
+def captions_of(captioner, encoder, crops, options):
+    """Lists of hypotheses, one for each crop."""
+    import numpy as np
+
+    vectors = encoder.encode(np.stack(crops))
+    return captioner.caption_vectors(vectors, options.decode, options.length_normalization, batch=options.batch_size)
+
+
+def write(results, options):
+    """Writes the captions to --output or the screen: COCO results (JSON), JSON lines, or text."""
+    ending = os.path.splitext(options.output or "")[1]
+    kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
+    if kind == "text":
+        lines = [
+            f"{image_id}\t{h.text}" + (f"\t{h.log_prob:.4f}" if options.nbest > 1 else "")
+            for image_id, found in results.items()
+            for h in found[: options.nbest]
+        ]
+        text = "".join(line + "\n" for line in lines)
+    else:
+        entries = [entry(image_id, found, options.nbest) for image_id, found in results.items()]
+        text = (
+            json.dumps(entries, indent=1) + "\n" if kind == "json" else "".join(json.dumps(e) + "\n" for e in entries)
+        )
+    if options.output is None:
+        print(text, end="")
+        return
+    with open(options.output + ".part", "w") as file:
+        file.write(text)
+    os.replace(options.output + ".part", options.output)
+
+
+def entry(image_id, found, nbest):
+    """One image in COCO results format, with the n-best list where it was asked for."""
+    result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
+    if nbest > 1:
+        result["nbest"] = [{"caption": h.text, "log_prob": round(h.log_prob, 6)} for h in found[:nbest]]
+    return result
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,73 @@
+"""What scoring a run needs beside its captioner: image vectors of a split, and how long it trained."""
+
+import json
+import os
+
+import numpy as np
+
+import config
+from evaluation.captioner import load_encoder
+from evaluation.captions import read_references
+from input_pipeline import FeatureBank
+from models import encoders
+from training.run_directory import read_config
+
+
+def references_of(data_dir, split):
+    """dict image name -> reference captions, from refs_SPLIT.json."""
+    path = os.path.join(data_dir, f"refs_{split}.json")
+    if not os.path.exists(path):
+        raise config.UserError(
+            f"{path} is missing: nothing to score against. python -m preprocessing.process_images makes it from a data "
+            "set with captions"
+        )
+    return read_references(path)
+
+
+def split_vectors(job_dir, data_dir, split, names, encoder=None):
+    """Image vectors of the centre crop: float32 [N, D] in the order of `names`.
+
+    From the feature bank where there is one, made by the run's own encoder; else from the JPEGs in the image records.
+    """
+    if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
+        bank = FeatureBank(data_dir, split)
+        wanted, found = read_config(job_dir)["facts"]["encoder"], encoders.identity(bank.sidecar["encoder"])
+        different = [key for key in wanted if found.get(key) != wanted[key]]
+        if different:
+            raise config.UserError(
+                f"{data_dir}/features_{split}.npy comes from another encoder than the run {job_dir}: {different[0]} is "
+                f"{found.get(different[0])}, the run has {wanted[different[0]]}"
+            )
+        return bank.centre(bank.rows(names))
+    return _encoded(load_encoder(job_dir, encoder), data_dir, split, names)
+
+
+def _encoded(network, data_dir, split, names, batch=16):
+    """Vectors of the JPEGs in the records, by the encoder."""
+    from preprocessing import images, records
+
+    found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
+    location = dict(zip(found.names, found.data, strict=True))
+    vectors = []
+    for start in config.progress(range(0, len(names), batch), "encoding"):
+        crops = [
+            network.crops(images.read_image(records.read_at(location[name])), 0, 0)[0]
+            for name in names[start : start + batch]
+        ]
+        vectors.append(network.encode(np.stack(crops)))
+    return np.concatenate(vectors)
+
+
+def training_minutes(job_dir, step):
+    """Minutes of training up to a step, from timing.jsonl; None where there is none."""
+    path = os.path.join(job_dir, "timing.jsonl")
+    if not os.path.exists(path):
+        return None
+    seconds, last = 0.0, 0
+    with open(path) as file:
+        for line in file:
+            entry = json.loads(line)
+            if entry["step"] <= step:
+                seconds += entry["seconds_per_step"] * (entry["step"] - last)
+                last = entry["step"]
+    return round(seconds / 60, 2)
