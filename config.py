@@ -206,30 +206,10 @@ class AdversarialTrainer(UnpairedTrainer):
     advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
     baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
     baseline_mask: str = choice(
-        "auto",
-        ("auto", "sample", "own"),
-        "whose length ends the baseline's rewards (quirk Q1); auto: sample under semantics=reference, own under fixed",
+        "sample",
+        ("sample", "own"),
+        "whose length ends the baseline's rewards (quirk Q1); under own, ending early pays and captions shrink",
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class FullModel(AdversarialTrainer):
-    """The full model: adversarial, concept and reconstruction objectives (UIC spec 8, 11)."""
-
-    job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues what is there")
-    images: str = choice(
-        "auto",
-        ("auto", "bank", "records"),
-        "bank: features of extract_features; records: JPEGs through the encoder in "
-        "every step; auto: records when --inc_ckpt is given",
-    )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
-    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint: all generator variables start from it")
-    sae_ckpt: str | None = field(None, "sentence_gan run or checkpoint: the discriminator's LSTM, embedding and fc")
-    w_adv: float = field(1.0, "weight of the adversarial reward and loss; 0 switches them off")
-    w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
-    w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
-    w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
@@ -284,6 +264,8 @@ class SentenceGan(AdversarialTrainer):
         "runs/sentence_ae",
         "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding",
     )
+    # The adversarial term alone (no annotation: these are no flags).
+    w_adv, w_obj, w_mse, w_sen = 1.0, 0.0, 0.0, 0.0
 
 
 RECIPES = {

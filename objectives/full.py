@@ -16,20 +16,22 @@ import dataclasses
 import tensorflow as tf
 
 from models import layers, rewards
-from models.discriminator import Discriminator
-from models.generator import Generator, shift_right
+from models.generator import shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
-from training.optimization import apply_gradients, global_sum, make_optimizer, piecewise_rate
+from objectives.counts import counted, replicas
+from objectives.cross_entropy import teacher_forced
+from objectives.networks import build_discriminator, build_generator
+from training.optimization import apply_gradients, make_optimizer, piecewise_rate
 
 
 @dataclasses.dataclass
 class Rollout:
     """What the generator did with a batch of images."""
 
-    image_BD: tf.Tensor  # standardised image vectors
+    source: tf.Tensor  # what the feature is made from: standardised image vectors [B, D]
     feature_BE: tf.Tensor  # x, no gradient
     masks: object  # the sampler's dropout masks
     sample_BT: tf.Tensor
@@ -51,10 +53,8 @@ class FullObjective:
           encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
         """
         self.options, self.encode = options, encode
-        seed = fold_in(tf.constant([options.seed, 0], tf.int32), "weights")
-        sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
-        self.generator = Generator(vocabulary_size, image_dim, *sizes, seed, options.feature_scale)
-        self.discriminator = Discriminator(vocabulary_size, *sizes, seed)
+        self.generator = build_generator(options, vocabulary_size, image_dim)
+        self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
         rate = options.dis_lr
@@ -94,7 +94,7 @@ class FullObjective:
         Returns: dict name -> (sum, count), to be summed over replicas and divided.
         """
         if self.options.semantics == "reference":
-            first, second = split_batch(batch)
+            first, second = self.two_batches(batch)
             metrics, gradients = self.generator_step(first, fold_in(seed, "generator step"))
             if phase == "joint":
                 metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
@@ -114,6 +114,12 @@ class FullObjective:
         metrics |= self.apply(self.discriminator_optimizer, dis_gradients, self.discriminator, "discriminator")
         return metrics | more
 
+    def two_batches(self, batch):
+        """The generator's and the discriminator's batch under `reference`: the two halves of every tensor."""
+        half = tf.shape(batch["length"])[0] // 2
+        first = {name: value[:half] for name, value in batch.items()}
+        return first, {name: value[half:] for name, value in batch.items()}
+
     def generator_step(self, batch, seed, rollout=None, judged=None):
         """(metrics, gradients) of the generator for a batch, with a rollout of its own where none is given."""
         rollout = rollout or self.rollout(batch, seed)
@@ -126,6 +132,14 @@ class FullObjective:
 
     # ---------------------------------------------------------------------------------------------- forward
 
+    def source(self, batch, seed):
+        """What the feature is made from, a row for each caption: standardised image vectors float32 [B, D]."""
+        return self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
+
+    def feature(self, source):
+        """x, the unit vector that the generator is fed before the first word: float32 [B, E]."""
+        return self.generator.image_feature(source)
+
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
         """Captions of the images, sampled and greedy, without gradient.
 
@@ -136,9 +150,9 @@ class FullObjective:
         rewarded there (quirk Q1); under `fixed` it stops at its end token.
         """
         options, steps = self.options, self.options.max_caption_length
-        image_BD = self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
-        feature_BE = tf.stop_gradient(self.generator.image_feature(image_BD))
-        rows = tf.shape(image_BD)[0]
+        source = self.source(batch, seed)
+        feature_BE = tf.stop_gradient(self.feature(source))
+        rows = tf.shape(feature_BE)[0]
         masks = self.generator.masks(rows, steps, fold_in(seed, "sampling"))
         state = self.generator.initial_state(feature_BE, masks)
         if sample_BT is None:
@@ -150,7 +164,7 @@ class FullObjective:
             at_least_B = sample_lengths_B if self.options.semantics == "reference" else None
             greedy_BT = self.generator.decode(state, steps, greedy_masks, None, at_least_B)
         return Rollout(
-            image_BD,
+            source,
             feature_BE,
             masks,
             sample_BT,
@@ -168,8 +182,7 @@ class FullObjective:
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
-        use_own = options.baseline_mask == "own" or (options.baseline_mask == "auto" and options.semantics == "fixed")
-        baseline_mask_BT = own_mask_BT if use_own else rollout.mask_BT
+        baseline_mask_BT = own_mask_BT if options.baseline_mask == "own" else rollout.mask_BT
         if judged is None:
             judged = self.discriminator(rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample"))
         signals = self._returns(batch, rollout, rollout.sample_BT, rollout.mask_BT, *judged)
@@ -187,16 +200,20 @@ class FullObjective:
         """Reward terms and returns of one set of captions."""
         options = self.options
         adversarial_BT = options.w_adv * rewards.adversarial_reward(logits_BT) * mask_BT
-        objects = (batch["classes"], batch["scores"], batch["num"])
-        concept_BT = options.w_obj * rewards.concept_reward(tokens_BT, mask_BT, *objects)
-        distance_B = rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
+        found_BT, image_B = tf.zeros_like(adversarial_BT), tf.zeros_like(adversarial_BT[:, 0])
+        if "classes" in batch:
+            objects = (batch["classes"], batch["scores"], batch["num"])
+            found_BT = rewards.concept_reward(tokens_BT, mask_BT, *objects)
+        if sentence_feature_BE is not None:
+            image_B = -rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
+        concept_BT = options.w_obj * found_BT
         return {
             "logits": logits_BT,
-            "sentence_feature": sentence_feature_BE,
             "adversarial": adversarial_BT,
+            "found": found_BT,
             "concept": concept_BT,
-            "image": -distance_B,
-            "returns": rewards.returns(adversarial_BT + concept_BT, -distance_B, mask_BT, options.gamma),
+            "image": image_B,
+            "returns": rewards.returns(adversarial_BT + concept_BT, image_B, mask_BT, options.gamma),
         }
 
     # ---------------------------------------------------------------------------------------------- gradients
@@ -209,43 +226,36 @@ class FullObjective:
         """
         generator, options = self.generator, self.options
         words, words_global = counted(rollout.mask_BT)
-        sentence_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
-        sentence_lengths_B = batch["length"] - 1
-        sentence_mask_BS = layers.mask_of(sentence_lengths_B, tf.shape(targets_BS)[1])
+        sentence_words, sentence_words_global = counted(
+            layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1])
+        )
         reconstructs = options.w_sen > 0
-        sentence_words, sentence_words_global = counted(sentence_mask_BS)
         if reconstructs:
             noised_BS, noised_lengths_B = self.noised(batch, fold_in(seed, "noise"))
             outputs_TBH, _ = self.discriminator.read(noised_BS, noised_lengths_B, fold_in(seed, "read noised"))
             code_BE = tf.stop_gradient(self.discriminator.sentence_feature(outputs_TBH, noised_lengths_B))
 
         with tf.GradientTape() as tape:
-            feature_BE = generator.image_feature(rollout.image_BD)
-            state = generator.initial_state(feature_BE, rollout.masks)
-            inputs_BT = shift_right(rollout.sample_BT)
-            hidden_BTH = generator.hidden_states(state, inputs_BT, rollout.sample_lengths_B, rollout.masks)
-            hidden = [tf.boolean_mask(hidden_BTH, rollout.mask_BT > 0)]
-            targets = [tf.boolean_mask(rollout.sample_BT, rollout.mask_BT > 0)]
-            weights = [tf.boolean_mask(signals["advantages"], rollout.mask_BT > 0) / words_global]
+            inputs_BT, lengths_B = shift_right(rollout.sample_BT), rollout.sample_lengths_B
+            hidden_NH, targets_N = teacher_forced(
+                generator, self.feature(rollout.source), inputs_BT, rollout.sample_BT, lengths_B, rollout.masks
+            )
+            weights_N = tf.boolean_mask(signals["advantages"], rollout.mask_BT > 0) / words_global
+            sampled = tf.shape(targets_N)[0]
             if reconstructs:
-                steps, rows = tf.shape(sentence_BS)[1], tf.shape(sentence_BS)[0]
+                inputs_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
+                steps, rows = tf.shape(inputs_BS)[1], tf.shape(inputs_BS)[0]
                 masks = generator.masks(rows, steps, fold_in(seed, "reconstruction"))
-                state = generator.initial_state(code_BE, masks)
-                hidden_BSH = generator.hidden_states(state, sentence_BS, sentence_lengths_B, masks)
-                hidden.append(tf.boolean_mask(hidden_BSH, sentence_mask_BS > 0))
-                targets.append(tf.boolean_mask(targets_BS, sentence_mask_BS > 0))
-                weights.append(tf.fill([tf.shape(targets[1])[0]], options.w_sen / sentence_words_global))
+                more_NH, more_N = teacher_forced(generator, code_BE, inputs_BS, targets_BS, batch["length"] - 1, masks)
+                hidden_NH, targets_N = tf.concat([hidden_NH, more_NH], 0), tf.concat([targets_N, more_N], 0)
+                share = options.w_sen / sentence_words_global
+                weights_N = tf.concat([weights_N, tf.fill([tf.shape(more_N)[0]], share)], 0)
             loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
-                tf.concat(hidden, 0),
-                generator.embedding,
-                generator.softmax_b,
-                tf.concat(targets, 0),
-                tf.concat(weights, 0),
+                hidden_NH, generator.embedding, generator.softmax_b, targets_N, weights_N
             )
         gradients = tape.gradient(loss, generator.trainable_variables)
 
-        sampled = tf.shape(targets[0])[0]
-        policy_loss = -tf.reduce_sum(weights[0] * log_probs_N[:sampled])
+        policy_loss = -tf.reduce_sum((weights_N * log_probs_N)[:sampled])
         metrics = self._reward_metrics(batch, rollout, signals, words)
         metrics |= {
             "loss/generator": (loss, 1.0 / replicas()),
@@ -254,7 +264,7 @@ class FullObjective:
             "policy/log_prob": (tf.reduce_sum(log_probs_N[:sampled]), words),
         }
         if reconstructs:
-            right = tf.cast(tf.equal(best_N[sampled:], targets[1]), tf.float32)
+            right = tf.cast(tf.equal(best_N[sampled:], targets_N[sampled:]), tf.float32)
             metrics["loss/sentence"] = (-tf.reduce_sum(log_probs_N[sampled:]), sentence_words)
             metrics["accuracy/sentence"] = (tf.reduce_sum(right), sentence_words)
         return metrics, gradients
@@ -279,16 +289,18 @@ class FullObjective:
             real_sum, fake_sum = rewards.adversarial_losses(
                 real_logits_BS, real_mask_BS, fake_logits_BT, rollout.mask_BT, options.label_smoothing
             )
-            distance_B = rewards.feature_distance(rollout.feature_BE, feature_BE, options.w_mse)
-            adversarial = options.w_adv * (real_sum / real_global + fake_sum / fake_global)
-            loss = adversarial + tf.reduce_sum(distance_B) / rows_global
+            loss = adversarial = options.w_adv * (real_sum / real_global + fake_sum / fake_global)
+            distance = tf.zeros([])
+            if feature_BE is not None:
+                distance = tf.reduce_sum(rewards.feature_distance(rollout.feature_BE, feature_BE, options.w_mse))
+                loss += distance / rows_global
         gradients = tape.gradient(loss, discriminator.trainable_variables)
         real_right = tf.reduce_sum(tf.cast(real_logits_BS > 0, tf.float32) * real_mask_BS)
         fake_right = tf.reduce_sum(tf.cast(fake_logits_BT < 0, tf.float32) * rollout.mask_BT)
         metrics = {
             "loss/discriminator": (loss, 1.0 / replicas()),
             "loss/adversarial": (adversarial, 1.0 / replicas()),
-            "loss/mse": (tf.reduce_sum(distance_B), rows),
+            "loss/mse": (distance, rows),
             "discriminator/accuracy_real": (real_right, real_words),
             "discriminator/accuracy_fake": (fake_right, fake_words),
         }
@@ -305,7 +317,6 @@ class FullObjective:
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = signals["difference"], self.options.advantage_clip
-        found = tf.reduce_sum(tf.cast(signals["concept"] > 0, tf.float32))
         metrics = {
             "reward/adversarial": (total(signals["adversarial"]), words),
             "reward/concept": (total(signals["concept"]), words),
@@ -315,35 +326,19 @@ class FullObjective:
             "advantage/mean": (total(signals["advantages"]), words),
             "advantage/square": (total(signals["advantages"] ** 2), words),
             "advantage/clipped": (total(tf.cast(tf.abs(difference) >= clip, tf.float32)), words),
-            "mean_found_obj": (found, rows),
-            "objects": (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows),
             "length/sample": (words, rows),
             "length/greedy": (tf.reduce_sum(tf.cast(rollout.greedy_lengths_B, tf.float32)), rows),
             "unique/sample": (unique_rows(rollout.sample_BT * tf.cast(mask_BT, tf.int32)), rows),
         }
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
-            found = tf.reduce_sum(tf.cast(signals["baseline/concept"] > 0, tf.float32))
-            metrics["mean_found_obj/greedy"] = (found, rows)
+        if "classes" in batch:
+            positive = lambda values_BT: tf.reduce_sum(tf.cast(values_BT > 0, tf.float32))  # noqa: E731
+            metrics["objects"] = (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows)
+            metrics["mean_found_obj"] = (positive(signals["found"]), rows)
+            if self.options.baseline == "greedy":
+                metrics["mean_found_obj/greedy"] = (positive(signals["baseline/found"]), rows)
         return metrics
-
-
-def counted(mask):
-    """Sum of a mask in this replica and over all replicas (at least 1)."""
-    local = tf.reduce_sum(mask)
-    return local, tf.maximum(global_sum(local), 1.0)
-
-
-def replicas():
-    """Number of replicas; (x, 1 / replicas()) is a metric whose shares add up to the global value."""
-    return tf.constant(float(tf.distribute.get_strategy().num_replicas_in_sync))
-
-
-def split_batch(batch):
-    """The first and the second half of every tensor of a batch."""
-    half = tf.shape(batch["length"])[0] // 2
-    first = {name: value[:half] for name, value in batch.items()}
-    return first, {name: value[half:] for name, value in batch.items()}
 
 
 def unique_rows(tokens_BT):
