@@ -210,6 +210,26 @@ class AdversarialTrainer(UnpairedTrainer):
         ("sample", "own"),
         "whose length ends the baseline's rewards (quirk Q1); under own, ending early pays and captions shrink",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class FullModel(AdversarialTrainer):
+    """The full model: adversarial, concept and reconstruction objectives (UIC spec 8, 11)."""
+
+    job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues what is there")
+    images: str = choice(
+        "auto",
+        ("auto", "bank", "records"),
+        "bank: features of extract_features; records: JPEGs through the encoder in "
+        "every step; auto: records when --inc_ckpt is given",
+    )
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
+    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint: all generator variables start from it")
+    sae_ckpt: str | None = field(None, "sentence_gan run or checkpoint: the discriminator's LSTM, embedding and fc")
+    w_adv: float = field(1.0, "weight of the adversarial reward and loss; 0 switches them off")
+    w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
+    w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
+    w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
