@@ -200,10 +200,12 @@ def main(options):
         return
     os.makedirs(options.data_dir, exist_ok=True)
     work = os.path.join(options.data_dir, ".extract_descriptions")
-    if shards.work_folder(work, {"settings": settings, "made_from": made_from}):
+    plan = {"settings": settings, "made_from": made_from}
+    if shards.is_unfinished(work, plan):
         print(f"{work}: unfinished work of the same command, going on")
-    elif not options.overwrite:
-        sidecars.refuse_unknown([output], json_path)
+    else:
+        sidecars.refuse_unknown([output], json_path, options.overwrite)
+        shards.begin(work, plan)
 
     # At least as many pieces as shards, so that small inputs are shared among the processes as well.
     total_bytes = sum(os.path.getsize(path) for path in paths)

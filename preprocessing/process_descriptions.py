@@ -293,9 +293,11 @@ def _record_files(data_dir):
 def _refuse_unknown(options, given):
     """Raises when files that this stage did not make would be replaced."""
     target = os.path.join(options.data_dir, "word_counts.txt")
-    sidecars.refuse_unknown(_record_files(options.data_dir), os.path.join(options.data_dir, "sentence.json"))
+    sidecars.refuse_unknown(
+        _record_files(options.data_dir), os.path.join(options.data_dir, "sentence.json"), options.overwrite
+    )
     if given != target:
-        sidecars.refuse_unknown([target], os.path.join(options.data_dir, "word_counts.json"))
+        sidecars.refuse_unknown([target], os.path.join(options.data_dir, "word_counts.json"), options.overwrite)
 
 
 def main(options):
@@ -315,10 +317,12 @@ def main(options):
     if sidecars.already_made(json_path, settings, made_from, options.overwrite, [dictionary_json]):
         return
     work = os.path.join(options.data_dir, ".process_descriptions")
-    if shards.work_folder(work, {"settings": settings, "made_from": made_from}):
+    plan = {"settings": settings, "made_from": made_from}
+    if shards.is_unfinished(work, plan):
         print(f"{work}: unfinished work of the same command, going on")
-    elif not options.overwrite:
+    else:
         _refuse_unknown(options, given)
+        shards.begin(work, plan)
     if absent:
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 

@@ -116,24 +116,20 @@ def result_of(path):
         return json.load(file)
 
 
-def work_folder(path, plan):
-    """A folder for unfinished work; what another plan has left there is removed.
-
-    Args:
-      path: the folder.
-      plan: JSON-able description of everything that shapes the work.
-    Returns: True when work of the same plan is there and is continued.
-    """
+def is_unfinished(path, plan):
+    """Whether the work folder `path` holds work of the same plan (what shapes the work, JSON-able)."""
     plan_path = os.path.join(path, "plan.json")
-    text = json.dumps(plan, indent=1, sort_keys=True)
-    if os.path.exists(plan_path):
-        with open(plan_path) as file:
-            if file.read() == text:
-                return True
+    if not os.path.exists(plan_path):
+        return False
+    with open(plan_path) as file:
+        return file.read() == json.dumps(plan, sort_keys=True)
+
+
+def begin(path, plan):
+    """Makes an empty work folder for a plan; what another plan has left there is removed."""
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
-    sidecars.write_whole(plan_path, text)
-    return False
+    sidecars.write_whole(os.path.join(path, "plan.json"), json.dumps(plan, sort_keys=True))
 
 
 # --------------------------------------------------------------------------------------------------------------

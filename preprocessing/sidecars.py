@@ -142,10 +142,10 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
     return status == "complete"
 
 
-def refuse_unknown(paths, json_path):
+def refuse_unknown(paths, json_path, overwrite):
     """Raises config.UserError when one of the files to be written is there without the sidecar that explains it."""
     found = [path for path in paths if os.path.exists(path)]
-    if found and not os.path.exists(json_path):
+    if found and not overwrite and not os.path.exists(json_path):
         raise config.UserError(
             f"{found[0]} is there, but not {json_path}: this stage did not make it. Move it away, or add --overwrite."
         )

@@ -142,9 +142,11 @@ def test_write_once_leaves_nothing_finished_when_it_fails(tmp_path):
     assert os.listdir(tmp_path) == ["a.part"]
 
 
-def test_work_folder_keeps_work_of_the_same_plan_only(tmp_path):
+def test_work_of_the_same_plan_is_known(tmp_path):
     path = str(tmp_path / "work")
-    assert not shards.work_folder(path, {"shards": 2})
+    assert not shards.is_unfinished(path, {"shards": 2})
+    shards.begin(path, {"shards": 2})
     (tmp_path / "work" / "done").touch()
-    assert shards.work_folder(path, {"shards": 2}) and os.path.exists(path + "/done")
-    assert not shards.work_folder(path, {"shards": 3}) and not os.path.exists(path + "/done")
+    assert shards.is_unfinished(path, {"shards": 2}) and not shards.is_unfinished(path, {"shards": 3})
+    shards.begin(path, {"shards": 3})
+    assert os.listdir(path) == ["plan.json"] and shards.is_unfinished(path, {"shards": 3})
