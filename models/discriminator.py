@@ -29,13 +29,14 @@ class Discriminator(tf.Module):
             vocabulary_size, emb_dim, fold_in(seed, "discriminator embedding"), "Discriminator"
         )
         self.rnn = SentenceLSTM(emb_dim, mem_dim, fold_in(seed, "discriminator lstm"))
+        self.fc = self.recon = None
         if "fc" in heads:
             self.fc = layers.Linear(mem_dim, 1, fold_in(seed, "fc"), "Discriminator/fc")
         if "recon" in heads:
             self.recon = layers.Linear(mem_dim, emb_dim, fold_in(seed, "recon"), "Discriminator/recon")
 
     def read(self, tokens_BT, lengths_B, seed):
-        """Runs the LSTM over sentences.
+        """Runs the LSTM over sentences; `seed` draws the dropout masks, None drops nothing.
 
         Returns:
           outputs_TBH: float32, after output dropout, zero past a row's length.
@@ -47,7 +48,7 @@ class Discriminator(tf.Module):
         return apply_mask(outputs_TBH, self._mask(tf.shape(outputs_TBH), seed, "outputs")), hidden_BH
 
     def _mask(self, shape, seed, purpose):
-        return dropout_mask(shape, self.keep_prob, fold_in(seed, purpose)) if self.keep_prob < 1.0 else None
+        return None if seed is None else dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))
 
     def judge(self, outputs_TBH):
         """Logit that each position belongs to a real sentence: float32 [B, T]; past the length it is the bias of fc."""
@@ -60,6 +61,7 @@ class Discriminator(tf.Module):
         return layers.unit(self.recon(last_BH))
 
     def __call__(self, tokens_BT, lengths_B, seed):
-        """(logits [B, T], sentence features [B, E]) of the sentences."""
+        """(logits [B, T], sentence features [B, E]) of the sentences; None for the features without the head recon."""
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
-        return self.judge(outputs_TBH), self.sentence_feature(outputs_TBH, lengths_B)
+        feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None
+        return self.judge(outputs_TBH), feature_BE

@@ -54,7 +54,9 @@ class Generator(tf.Module):
         return layers.unit(self.fully_connected(image_BD))
 
     def masks(self, batch, steps, seed):
-        """Fresh dropout masks for one pass of `steps` words."""
+        """Fresh dropout masks for one pass of `steps` words; without a seed nothing is dropped."""
+        if seed is None:
+            return Masks()
         dim = self.basic_lstm_cell.hidden_dim
         draw = lambda shape, purpose: dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))  # noqa: E731
         return Masks(

@@ -20,6 +20,13 @@ def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
     return tf.gather(tokens_BK, tf.argsort(keys_BK, axis=1, stable=True), batch_dims=1)
 
 
+def shuffled(tokens_BK, lengths_B, seed):
+    """The words of each row in random order; padding stays behind. int32 [B, K]."""
+    keys_BK = tf.random.stateless_uniform(tf.shape(tokens_BK), seed)
+    keys_BK = tf.where(tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1]), keys_BK, 2.0)
+    return tf.gather(tokens_BK, tf.argsort(keys_BK, axis=1, stable=True), batch_dims=1)
+
+
 def random_drop(tokens_BK, lengths_B, uniforms_BK):
     """Keeps each word with probability 0.9, independently. Returns the words moved together and the new lengths."""
     kept_BK = (uniforms_BK + KEEP_WORD >= 1.0) & tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1])

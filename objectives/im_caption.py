@@ -1,0 +1,45 @@
+"""im_caption: an image -> a caption, by teacher forcing on pseudo captions (UIC spec 9.3).
+
+Shapes: B batch, D image vector, E embedding.
+
+    image -> Generator.image_feature -> unit feature -> Generator -> caption
+"""
+
+import tensorflow as tf
+
+from models.standardise import Standardise
+from objectives.cross_entropy import CrossEntropyObjective
+from objectives.networks import build_generator
+
+TEXT_GRADIENT_FACTOR = 0.1  # on all gradients but the projection's, before the clip (quirk Q9)
+
+
+class ImageCaptionObjective(CrossEntropyObjective):
+    """Batches hold `image` float32 [B, D] and a caption with both markers as `sentence` and `length`."""
+
+    def __init__(self, options, vocabulary_size, image_dim, encode=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args:
+          options: config.ImageCaption.
+          image_dim: dimension D of an image vector.
+          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+        """
+        self.encode, self.standardise = encode, Standardise(image_dim)
+        generator = build_generator(options, vocabulary_size, image_dim)
+        super().__init__(options, generator=generator, standardise=self.standardise)
+
+    def feature(self, batch, seed):
+        image_BD = self.encode(batch["pixels"]) if "pixels" in batch else batch["image"]
+        return self.generator.image_feature(self.standardise(image_BD))
+
+    def gradients(self, batch, seed):
+        """As in the base class; under `reference` the gradients of everything but the projection are made smaller."""
+        metrics, gradients = super().gradients(batch, seed)
+        if self.options.semantics == "reference":
+            projection = {variable.ref() for variable in self.generator.fully_connected.trainable_variables}
+            gradients = [
+                gradient if variable.ref() in projection else TEXT_GRADIENT_FACTOR * tf.convert_to_tensor(gradient)
+                for gradient, variable in zip(gradients, self.trainable_variables, strict=True)
+            ]
+        return metrics, gradients

@@ -1,0 +1,53 @@
+"""sentence_gan: sentences from noise against a discriminator, text alone (UIC spec 9.5).
+
+It is the full model with noise in the place of images and the adversarial term alone: no concepts, no reconstruction.
+
+Shapes: B batch (of one replica), E embedding.
+
+    noise -> unit feature -> Generator -> sampled and greedy sentence -> Discriminator -> adversarial reward
+"""
+
+import tensorflow as tf
+
+from models import layers
+from models.randomness import fold_in
+from objectives.full import FullObjective
+from objectives.networks import build_discriminator, build_generator
+from training.optimization import make_optimizer
+
+
+class SentenceGanObjective(FullObjective):
+    """Batches hold `sentence` and `length`; `update` is one training step in one replica."""
+
+    def __init__(self, options, vocabulary_size):
+        """Must be called inside `strategy.scope()`. Args: options: config.SentenceGan."""
+        self.options = options
+        self.generator = build_generator(options, vocabulary_size)
+        self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc",))
+        self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
+        self.discriminator_optimizer = make_optimizer(options, options.dis_lr, options.beta1, self.discriminator)
+
+    def checkpointed(self):
+        """Everything that a checkpoint holds, by name."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+    def phase(self, step):
+        """(name, step at which it ends): one phase without end."""
+        return "joint", None
+
+    def two_batches(self, batch):
+        """Under `reference` the generator reads no sentences, so one batch does for both; the noise is drawn anew."""
+        return batch, batch
+
+    def source(self, batch, seed):
+        """Standard normal noise in the place of image vectors: float32 [B, E]."""
+        shape = [tf.shape(batch["length"])[0], self.options.emb_dim]
+        return tf.random.stateless_normal(shape, fold_in(seed, "noise"))
+
+    def feature(self, source):
+        return layers.unit(source)
