@@ -1,0 +1,55 @@
+"""What is known to be in the photographs of a split: concept words with scores, from the image records."""
+
+import dataclasses
+import os
+
+from evaluation.captions import read_json
+from preprocessing import records, vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Concepts:
+    """The objects of one split.
+
+    Attributes:
+      scores: dict image name -> dict concept word -> score in 0..1, the best of its detections.
+      words: set of all concept words.
+      singular: dict plural -> singular of the concept words, by rule. The corpus may have been made with another
+        table; measuring always with the same one keeps runs comparable.
+    """
+
+    scores: dict
+    words: frozenset
+    singular: dict
+
+    def image_words(self, threshold=0.5):
+        """dict image name -> set of the concept words that were detected with at least this score."""
+        return {
+            name: {word for word, score in found.items() if score >= threshold} for name, found in self.scores.items()
+        }
+
+
+def load_concepts(data_dir, split):
+    """The objects of a split, from `image_SPLIT*.tfrec`, `word_counts.txt` and, where it is there, `concepts.json`.
+
+    Args:
+      data_dir: the stages' folder.
+      split: "train", "val" or "test".
+
+    Returns:
+      `Concepts`. Without `concepts.json` (files released by others) the concept words are those seen in the images.
+    """
+    words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
+    images = records.read_images(records.find_files(data_dir, f"image_{split}"))
+    scores = {}
+    for i, name in enumerate(images.names):
+        found = scores.setdefault(name, {})
+        for k in range(images.class_offsets[i], images.class_offsets[i + 1]):
+            word = words.word(int(images.class_flat[k]))
+            found[word] = max(found.get(word, 0.0), float(images.score_flat[k]))
+    listed = os.path.join(data_dir, "concepts.json")
+    if os.path.exists(listed):
+        known = frozenset(read_json(listed, "the concept words; `python -m preprocessing.process_descriptions`"))
+    else:
+        known = frozenset(word for found in scores.values() for word in found)
+    return Concepts(scores, known, vocabulary.plurals("inflect", sorted(known)))
