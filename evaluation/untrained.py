@@ -1,0 +1,248 @@
+"""Rows of the table that need no training: `random`, `constant`, `retrieval`.
+
+    python -m evaluation.untrained --data_dir data/miniature --split test --table runs/demo/table.json
+
+random     a corpus sentence drawn at random for each image: the floor.
+constant   the one corpus sentence with the best CIDEr-D as the caption of all images: what a collapsed captioner can
+           reach. Chosen on validation when the test split is scored; on validation itself chosen on one half of the
+           images and scored on the other, both ways.
+retrieval  the most typical corpus sentence among those whose concept words fit the detections best.
+
+Sentences are those of the sentence records, so with plurals of concept words replaced; those with an unknown word are
+left out. Captions go beside the table, as ROW_CORPUS_SPLIT.json. `constant` reads validation references to choose: mild
+supervision, like the choice of a checkpoint.
+"""
+
+import dataclasses
+import hashlib
+import os
+import time
+
+from config import UserError, choice, command_line, field, run
+
+ROWS = ("random", "constant", "retrieval")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of the rows without training."""
+
+    data_dir: str = field("data/default", "Folder of the stages: sentence and image records, refs_{val,test}.json.")
+    split: str = choice("val", ("val", "test"), "Which split is captioned and scored.")
+    table: str = field("runs/untrained/table.json", "Table file to which the rows are added.")
+    rows: tuple[str, ...] = field(ROWS, "Which rows.")
+    corpus: str = field("", "Name of the corpus in the table; empty = name of the data folder.")
+    seed: int = field(0, "Seed of the row random.")
+    threshold: float = field(0.5, "Least score of a detection that counts (retrieval, class recall and precision).")
+    bonus: float = field(0.7, "retrieval: gain of a detected concept word beside its score, cost of another one.")
+    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "What is scored.")
+    overwrite: bool = field(False, "Make rows again that are already there.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """The sentences of the records: N texts and, for each, the sorted tuple of its concept words."""
+
+    texts: list
+    keys: list
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The corpus
+
+
+def load_corpus(data_dir):
+    """The sentences of `sentence*.tfrec` without unknown words, as text.
+
+    Raises:
+      UserError: there are none.
+    """
+    import numpy as np
+
+    from preprocessing import records, vocabulary
+
+    words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
+    sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
+    known = np.logical_and.reduceat(sentences.flat < words.unknown_id, sentences.offsets[:-1])
+    spelled = [words.word(i) for i in range(words.size)]
+    flat, keys = sentences.flat.tolist(), sentences.key_flat.tolist()
+    offsets, key_offsets = sentences.offsets.tolist(), sentences.key_offsets.tolist()
+    corpus = Corpus([], [])
+    for i in np.flatnonzero(known).tolist():
+        ids = flat[offsets[i] + 1 : offsets[i + 1] - 1]  # without the markers
+        if ids:
+            corpus.texts.append(" ".join([spelled[k] for k in ids]))
+            corpus.keys.append(tuple(sorted(spelled[k] for k in keys[key_offsets[i] : key_offsets[i + 1]])))
+    if not corpus.texts:
+        raise UserError(
+            f"{data_dir}: every one of {len(sentences)} sentences holds an unknown word; expected a dictionary that "
+            "fits the corpus: python -m preprocessing.process_descriptions --new_dict --min_word_count 4 --overwrite"
+        )
+    return corpus
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The rows
+
+
+def random_captions(names, texts, seed):
+    """dict name -> a random sentence; equal sentences count as often as they occur."""
+    import numpy as np
+
+    draws = np.random.default_rng(seed).integers(0, len(texts), len(names))
+    return {name: texts[draw] for name, draw in zip(names, draws.tolist(), strict=True)}
+
+
+def best_constant(texts, references):
+    """The sentence with the highest CIDEr-D as the caption of all images; the first of equals.
+
+    Args:
+      texts: list of different sentences.
+      references: list of dicts image name -> list of captions; one choice is made for each dict.
+
+    Returns:
+      list of (text, its CIDEr-D x100 on the dict it was chosen on).
+    """
+    from evaluation import java, tokenizer
+    from evaluation.consensus import Consensus
+
+    if min(map(len, references)) < 2:
+        raise UserError("CIDEr needs at least 2 images to choose on (4 when a split is halved)")
+    try:
+        runtime = java.find_java()
+        candidates = tokenizer.tokenize(texts, runtime)
+        result = []
+        for split in references:
+            lines = iter(tokenizer.tokenize([text for name in sorted(split) for text in split[name]], runtime))
+            tokenized = [[next(lines) for _ in split[name]] for name in sorted(split)]
+            scores = Consensus(tokenized).scores(candidates)
+            result.append((texts[int(scores.argmax())], float(scores.max())))
+        return result
+    except java.JavaError as error:
+        raise UserError(f"row constant: {error}") from None
+
+
+def constant_captions(texts, references, validation=None):
+    """The best constant caption, never chosen on the images it is scored on.
+
+    Args:
+      texts: list of sentences.
+      references: references of the split that is captioned.
+      validation: references to choose on, or None: then every second image (by name) is one half, each half gets the
+        sentence chosen on the other one, and the row is the score of both together.
+
+    Returns:
+      (dict name -> caption, what to say in the row).
+    """
+    distinct = list(dict.fromkeys(texts))
+    names = sorted(references)
+    if validation:
+        [(text, score)] = best_constant(distinct, [validation])
+        return dict.fromkeys(names, text), {"chosen_on": "val", "chosen_CIDEr": [round(score, 4)]}
+    halves = [names[0::2], names[1::2]]
+    chosen = best_constant(distinct, [{name: references[name] for name in half} for half in halves])
+    captions = dict.fromkeys(halves[0], chosen[1][0]) | dict.fromkeys(halves[1], chosen[0][0])
+    return captions, {"chosen_on": "the other half", "chosen_CIDEr": [round(score, 4) for _, score in chosen]}
+
+
+def retrieval_captions(names, corpus, concepts, threshold, bonus):
+    """dict name -> the most typical of the sentences that fit the image's detections best."""
+    from evaluation.retrieval import retrieve
+
+    missing = [name for name in names if name not in concepts.scores]
+    if missing:
+        raise UserError(
+            f"{len(missing)} images with references have no image record, the first is {missing[0]}; expected both "
+            "from one run of python -m preprocessing.process_images --overwrite"
+        )
+    found = [{word: s for word, s in concepts.scores[name].items() if s >= threshold} for name in names]
+    return dict(zip(names, retrieve(corpus.texts, corpus.keys, found, bonus), strict=True))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _made_from(options):
+    """Fingerprints of what the rows depend on, so that a row is made again only when something changed."""
+    result = {name: getattr(options, name) for name in ("threshold", "bonus")} | {"metrics": list(options.metrics)}
+    for name in ("word_counts.txt", "sentence.json", f"image_{options.split}.json", "refs_val.json", "refs_test.json"):
+        path = os.path.join(options.data_dir, name)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                result[name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return result
+
+
+def _check(options):
+    unknown = [row for row in options.rows if row not in ROWS]
+    if unknown or not options.rows:
+        raise UserError(f"--rows {','.join(options.rows)}: expected some of {', '.join(ROWS)}")
+    if not 0 <= options.threshold <= 1:
+        raise UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    if options.bonus < 0:
+        raise UserError(f"--bonus {options.bonus}: expected no negative number")
+
+
+def _captions(row, options, names, corpus, concepts, references):
+    """(captions, extra fields) of one row."""
+    if row == "random":
+        return random_captions(names, corpus.texts, options.seed), {}
+    if row == "retrieval":
+        return retrieval_captions(names, corpus, concepts, options.threshold, options.bonus), {}
+    validation = os.path.join(options.data_dir, "refs_val.json")
+    if options.split == "test" and os.path.exists(validation):
+        from evaluation.captions import read_references
+
+        return constant_captions(corpus.texts, references, read_references(validation))
+    return constant_captions(corpus.texts, references)
+
+
+def main(options):
+    _check(options)
+    from evaluation import captions, metrics, table
+    from evaluation.concepts import load_concepts
+
+    corpus_name = options.corpus or os.path.basename(os.path.normpath(options.data_dir))
+    references = captions.read_references(os.path.join(options.data_dir, f"refs_{options.split}.json"))
+    names, made_from = sorted(references), _made_from(options)
+    old = {table.key_of(row): row for row in table.read_table(options.table)} if os.path.exists(options.table) else {}
+    todo = []
+    for row in options.rows:
+        seed = options.seed if row == "random" else None
+        stem = f"{row}_{corpus_name}_{options.split}" + ("" if seed is None else f"_seed{seed}")
+        path = os.path.join(os.path.dirname(options.table), f"{stem}.json")
+        there = old.get((row, corpus_name, options.split, None, seed), {})
+        if not options.overwrite and there.get("made_from") == made_from and os.path.exists(path):
+            print(f"{options.table}: row {row} is there, nothing to do; --overwrite makes it again")
+        else:
+            todo.append((row, seed, path))
+    if todo:
+        corpus, concepts = load_corpus(options.data_dir), load_concepts(options.data_dir, options.split)
+        print(f"{len(corpus.texts)} sentences without unknown words, {len(names)} images")
+    with metrics.Scorer(references, options.metrics) as scorer:
+        for row, seed, path in todo:
+            start = time.monotonic()
+            made, extra = _captions(row, options, names, corpus, concepts, references)
+            minutes = round((time.monotonic() - start) / 60, 2)
+            captions.write_captions(path, made.items())
+            result = table.make_row(
+                row,
+                scorer.score(made),
+                corpus=corpus_name,
+                split=options.split,
+                seed=seed,
+                concepts=concepts,
+                threshold=options.threshold,
+                minutes=minutes,
+                command=command_line(),
+                made_from=made_from,
+                **extra,
+            )
+            table.merge_row(options.table, result)
+            print(f"row {row}: captions in {path}, made in {minutes} min")
+    table.print_table([row for row in table.read_table(options.table) if row.get("split") == options.split])
+
+
+if __name__ == "__main__":
+    run(main, Options)
