@@ -43,7 +43,7 @@ def compute_score(references, captions):
     absent = missing_jars()
     if absent:
         raise JavaError(
-            f"SPICE's jars are not installed ({', '.join(absent)} in {folder()}); "
+            f"its jars are not installed ({', '.join(absent)} in pycocoevalcap's folder spice); "
             "`python -m pycocoevalcap.spice.get_stanford_models` downloads them (384 MB)"
         )
     java = find_java(MAJORS)
