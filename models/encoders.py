@@ -1,0 +1,379 @@
+"""Encoders: photograph -> feature vector (or a grid of cells), behind one class.
+
+    inception_v4:CKPT         slim checkpoint; `inception_v4:rule` has weights made by a rule, for tests
+    tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output
+    compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
+    keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
+
+Every encoder states how a photograph is prepared and which files it consists of, so that features can be checked
+against the encoder that a run directory holds.
+
+Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from models import image_ops
+
+COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
+WINDOW = (0.85, 1.0)  # share of each side that a random window keeps
+
+
+def load_encoder(spec, resize=None):
+    """The encoder that `spec` names.
+
+    Args:
+      spec: see the top of this file.
+      resize: "legacy" or "modern"; None for the encoder's own: legacy for inception_v4, whose released captioners were
+        trained with it, modern for the others.
+
+    Returns:
+      an `Encoder`.
+
+    Raises:
+      ValueError: unknown kind, or the file is absent or broken; it is named.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind not in KINDS:
+        raise ValueError(f"encoder {spec!r}: no such kind; expected one of {', '.join(f'{name}:…' for name in KINDS)}")
+    if not argument:
+        raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
+    try:
+        return KINDS[kind](spec, argument, resize)
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
+
+
+class Encoder:
+    """What all encoders share.
+
+    Attributes:
+      spec: as given. dim: D. cells: number of grid cells or None. image_size: S.
+      preprocessing: dict, how a photograph is prepared. files: paths of the files that it consists of.
+    """
+
+    usage = ""
+    cells = None
+    files = ()
+
+    def crops(self, image_HWC, k, seed):
+        """Prepares one photograph.
+
+        Args:
+          image_HWC: uint8 [H, W, 3].
+          k: number of random crops beside the centre.
+          seed: int made from the image's name, so that the result depends on the input alone.
+
+        Returns:
+          [1 + k, S, S, 3]; index 0 is the centre crop or whole image.
+        """
+        raise NotImplementedError
+
+    def encode(self, batch_BSSC):
+        """Features of prepared pictures: [B, S, S, 3] -> float32 [B, D] or [B, cells, D]."""
+        raise NotImplementedError
+
+    def describe(self):
+        """What this encoder is, for sidecars and run directories (JSON-able)."""
+        return {
+            "spec": self.spec,
+            "dim": self.dim,
+            "cells": self.cells,
+            "image_size": self.image_size,
+            "preprocessing": self.preprocessing,
+            "files": [_fingerprint(path) for path in self.files],
+        }
+
+
+def identity(description):
+    """The part of a description that decides about the features: two encoders with the same one are the same."""
+    kind, _, argument = description["spec"].partition(":")
+    tensor = argument.partition("#")[2] if kind in ("tflite", "compact") else ""
+    name = argument.partition("#")[0] if kind == "keras" or argument.partition("#")[0] == "rule" else ""
+    files = sorted(entry["sha256"] for entry in description["files"])
+    return {
+        "kind": kind,
+        "name": name,
+        "tensor": tensor,
+        "files": files,
+        **{key: description[key] for key in ("dim", "cells", "image_size", "preprocessing")},
+    }
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Preparing photographs
+
+
+class _WholeImageEncoder(Encoder):
+    """Takes the whole image, resized; random crops are windows of 85 to 100 % of each side, resized."""
+
+    def _prepare(self, size, resize):
+        self.image_size = int(size)
+        self._mode = resize or "modern"
+        self.preprocessing = {
+            "centre": "whole image",
+            "crops": f"windows of {WINDOW[0]:.0%} to {WINDOW[1]:.0%} of each side",
+            "resize": self._mode,
+            "resized_to": self.image_size,
+            "decode": "EXIF orientation not applied",
+        }
+
+    def crops(self, image_HWC, k, seed):
+        windows = [(0, 0, *image_HWC.shape[:2]), *random_windows(*image_HWC.shape[:2], k, seed)]
+        return np.stack([self._resized(image_HWC[top:bottom, left:right]) for top, left, bottom, right in windows])
+
+    def _resized(self, image_HWC):
+        if image_HWC.shape[:2] == (self.image_size, self.image_size):
+            return image_HWC
+        resized = image_ops.resize(image_HWC[None].astype(np.float32), self.image_size, self._mode)[0]
+        return np.clip(np.rint(resized.numpy()), 0, 255).astype(np.uint8)
+
+
+def random_windows(height, width, k, seed):
+    """k windows (top, left, bottom, right) that keep 85 to 100 % of each side, at random places."""
+    rng = np.random.default_rng(seed)
+    windows = []
+    for share_y, share_x, place_y, place_x in rng.random((k, 4)):
+        low, high = WINDOW
+        rows = max(1, round(height * (low + (high - low) * share_y)))
+        columns = max(1, round(width * (low + (high - low) * share_x)))
+        top, left = int(place_y * (height - rows + 1)), int(place_x * (width - columns + 1))
+        windows.append((top, left, top + rows, left + columns))
+    return windows
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The kinds
+
+
+class _InceptionEncoder(Encoder):
+    """Inception-v4: resized to 346, the centre 299x299 or random ones, scaled to [-1, 1]. Source: UIC spec 5.3, 5.4."""
+
+    usage = "inception_v4:CHECKPOINT (slim's inception_v4.ckpt, or the prefix of one)"
+
+    def __init__(self, spec, argument, resize):
+        from models import inception_v4
+
+        self.spec, self._mode = spec, resize or "legacy"
+        self.dim, self.image_size = inception_v4.FEATURE_DIM, inception_v4.IMAGE_SIZE
+        if argument == "rule":
+            weights = inception_v4.rule_weights()
+        else:
+            weights, self.files = inception_v4.load_checkpoint(argument), checkpoint_files(argument)
+        self._network = inception_v4.InceptionV4(weights)
+        last = image_ops.CENTRE + image_ops.CROPPED - 1
+        self.preprocessing = {
+            "centre": f"rows and columns {image_ops.CENTRE} to {last} of the resized image",
+            "crops": f"{image_ops.CROPPED} pixels a side at offsets 0 to {image_ops.OFFSETS - 1}",
+            "resize": self._mode,
+            "resized_to": image_ops.RESIZED,
+            "range": "-1 to 1",
+            "decode": "EXIF orientation not applied",
+        }
+
+    def crops(self, image_HWC, k, seed):
+        resized = image_ops.resize(image_ops.to_unit(image_HWC)[None], image_ops.RESIZED, self._mode)
+        corners = np.random.default_rng(seed).integers(0, image_ops.OFFSETS, (k, 2))
+        corners = np.concatenate([[[image_ops.CENTRE] * 2], corners]).astype(np.int32)
+        crops = image_ops.crop_299(tf.repeat(resized, 1 + k, axis=0), tf.constant(corners))
+        return image_ops.to_signed(crops).numpy()
+
+    def encode(self, batch_BSSC):
+        return self._network.pooled(batch_BSSC).numpy()
+
+
+class _TFLiteEncoder(_WholeImageEncoder):
+    """A tensor of a `.tflite` network, dequantised; one picture at a time."""
+
+    usage = "tflite:FILE or tflite:FILE#TENSOR"
+
+    def __init__(self, spec, argument, resize):
+        from models.tflite import TFLiteModel
+
+        path, _, tensor = argument.partition("#")
+        self.spec, self.files = spec, (path,)
+        self._model = TFLiteModel(path, keep_all=bool(tensor))
+        self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
+        shape = [int(side) for side in self._tensor["shape"]]
+        if len(shape) not in (2, 4) or shape[0] != 1:
+            raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
+        cells = shape[1] * shape[2] if len(shape) == 4 else 1
+        self.dim, self.cells = shape[-1], cells if cells > 1 else None
+        self._prepare(self._model.image_size, resize)
+
+    def _chosen(self, tensor):
+        tensors = self._model.tensors()
+        if not tensor.isdigit() or int(tensor) not in tensors:
+            wide = [f"{n} {list(map(int, d['shape']))}" for n, d in tensors.items() if len(d["shape"]) in (2, 4)]
+            raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last ones are {', '.join(wide[-6:])}")
+        return tensors[int(tensor)]
+
+    def encode(self, batch_BSSC):
+        shape = (self.dim,) if self.cells is None else (self.cells, self.dim)
+        features = np.empty((len(batch_BSSC), *shape), np.float32)
+        for feature, image in zip(features, batch_BSSC, strict=True):
+            self._model.run(image)
+            feature[...] = self._model.read(self._tensor).reshape(shape)
+        return features
+
+
+class _CompactEncoder(_WholeImageEncoder):
+    """The small network that was trained on the miniature world's single objects."""
+
+    usage = "compact:FILE.npz or compact:FILE.npz#grid"
+
+    def __init__(self, spec, argument, resize):
+        from models import compact
+
+        path, _, part = argument.partition("#")
+        if part not in ("", "grid"):
+            raise ValueError(f"encoder {spec!r}: expected {self.usage}")
+        self.spec, self.files = spec, (path,)
+        self._network = compact.load(path)
+        self.dim, self.cells = int(self._network.dim), int(self._network.cells) if part else None
+        self._run = self._network.grid if part else self._network
+        self._prepare(self._network.image_size, resize)
+
+    def encode(self, batch_BSSC):
+        return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
+
+
+class _KerasEncoder(_WholeImageEncoder):
+    """The pooled vector of a keras.applications network, prepared as its own module says."""
+
+    usage = "keras:NAME (for example keras:MobileNetV2) or keras:NAME#WEIGHTS.h5"
+
+    def __init__(self, spec, argument, resize):
+        import keras
+
+        name, _, weights = argument.partition("#")
+        modules = [
+            module
+            for module in vars(keras.applications).values()
+            if hasattr(module, "preprocess_input") and callable(getattr(module, name, None))
+        ]
+        if not modules:
+            raise ValueError(f"encoder {spec!r}: keras.applications has no network {name!r}")
+        self.spec, self.files = spec, (weights,) if weights else ()
+        try:
+            self._network = getattr(modules[0], name)(
+                include_top=False, pooling="avg", weights=weights or "imagenet", input_shape=(224, 224, 3)
+            )
+        except Exception as error:  # Keras raises bare Exceptions for failed downloads
+            raise ValueError(
+                f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
+                f"elsewhere and give keras:{name}#WEIGHTS.h5"
+            ) from error
+        self._scale = modules[0].preprocess_input
+        self.dim = int(self._network.output_shape[-1])
+        self._prepare(224, resize)
+        self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
+
+    def encode(self, batch_BSSC):
+        return self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
+
+
+KINDS = {
+    "inception_v4": _InceptionEncoder,
+    "tflite": _TFLiteEncoder,
+    "compact": _CompactEncoder,
+    "keras": _KerasEncoder,
+}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Files: what an encoder consists of, and keeping it with a run
+
+
+def checkpoint_files(path):
+    """The files of a checkpoint given as a single file, a prefix, or a folder."""
+    prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+    parts = sorted(glob.glob(glob.escape(prefix) + ".index") + glob.glob(glob.escape(prefix) + ".data-*"))
+    return tuple(parts) or (prefix,)
+
+
+def _fingerprint(path):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
+
+
+def save_encoder(encoder, folder):
+    """Keeps an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB.
+
+    Larger files stay where they are: path and sha256 are recorded.
+    """
+    os.makedirs(folder, exist_ok=True)
+    description = encoder.describe()
+    small = sum(entry["bytes"] for entry in description["files"]) < COPY_LIMIT
+    for path, entry in zip(encoder.files, description["files"], strict=True):
+        if small:
+            target = os.path.join(folder, entry["name"])
+            shutil.copyfile(path, target + ".part")
+            os.replace(target + ".part", target)
+        else:
+            entry["path"] = os.path.abspath(path)
+    target = os.path.join(folder, "encoder.json")
+    with open(target + ".part", "w") as file:
+        json.dump(description, file, indent=1)
+    os.replace(target + ".part", target)
+
+
+def load_encoder_from(source, spec=None):
+    """The encoder that a run directory or a features sidecar describes.
+
+    Args:
+      source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
+      spec: where the encoder is now, if its files have moved.
+
+    Raises:
+      ValueError: its files are not there, or are not the ones that the features were made with.
+    """
+    folder = None
+    if isinstance(source, dict):
+        description = source
+    else:
+        folder, path = source, os.path.join(source, "encoder.json")
+        try:
+            with open(path) as file:
+                description = json.load(file)
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: no readable description of an encoder ({error})") from error
+    encoder = load_encoder(spec or _located(description, folder), description["preprocessing"]["resize"])
+    found, wanted = identity(encoder.describe()), identity(description)
+    different = [name for name in wanted if found[name] != wanted[name]]
+    if different:
+        name = different[0]
+        raise ValueError(
+            f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found[name]}, "
+            f"expected {wanted[name]}. Point --encoder at {description['spec']!r}"
+        )
+    return encoder
+
+
+def _located(description, folder):
+    """The spec with the path at which the file is now: in the run directory if it was copied there."""
+    kind, _, argument = description["spec"].partition(":")
+    if not description["files"]:
+        return description["spec"]
+    entry = description["files"][0]
+    if folder is not None and "path" not in entry:
+        path = os.path.join(folder, entry["name"])
+    else:
+        path = entry.get("path")
+    if path is None:
+        return description["spec"]
+    if kind == "inception_v4":
+        return f"{kind}:{path.removesuffix('.index').partition('.data-')[0]}"
+    if kind == "keras":
+        return f"{kind}:{argument.partition('#')[0]}#{path}"
+    tensor = argument.partition("#")[2]
+    return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")
