@@ -1,5 +1,6 @@
 """Reading one image file, whatever it is: a picture, or the reason why it is none."""
 
+import hashlib
 import io
 import os
 
@@ -60,6 +61,20 @@ def jpeg_bytes(source):
 def image_names(folder):
     """The names of all files in a folder, sorted; hidden ones and folders are left out."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
+
+
+def listing_digest(folder, names):
+    """sha256 (hex) over names and file sizes: tells one set of image files from another without reading them."""
+    sizes = (os.path.getsize(path) if os.path.exists(path) else -1 for path in (os.path.join(folder, n) for n in names))
+    return digest_of_sizes(names, sizes)
+
+
+def digest_of_sizes(names, sizes):
+    """sha256 (hex) over names and byte counts in order."""
+    digest = hashlib.sha256()
+    for name, size in zip(names, sizes, strict=True):
+        digest.update(f"{name}\t{size}\n".encode())
+    return digest.hexdigest()
 
 
 def _read(source):

@@ -1,0 +1,182 @@
+"""Photographs -> the objects that a detector finds in them.
+
+    python -m preprocessing.detect_objects --image_dir photographs --detector ssd.tflite --labels coco_labels.txt
+
+Writes `detections-*.tfrec` and `detections.json` (the detectors, their class names, counts, and every image that could
+not be read, with the reason). Scores are kept as they are; `process_images` applies the threshold.
+Source: unsupervised_captioning.md 5.1.
+"""
+
+import collections
+import dataclasses
+import functools
+import os
+import shutil
+
+import config
+from preprocessing import datasets, detectors, images, outputs, records, shards, sidecars
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of detect_objects."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    image_dir: str = config.field("", "folder of the photographs")
+    dataset: str | None = config.field(
+        None, "only the images of these lists, KIND:DIR, e.g. jsonl:DIR or flickr8k:DIR (default: all in the folder)"
+    )
+    detector: str = config.field(
+        "", "FILE.tflite, classifier:FILE.tflite, annotations:FILE.jsonl; several are joined by +"
+    )
+    labels: str | None = config.field(
+        None, "class names of the .tflite files, one a line (or #labels=FILE behind the file)"
+    )
+    score_threshold: float = config.field(0.0, "detections below this score are not even stored")
+    classifier_threshold: float = config.field(0.1, "classifier: least probability of a class")
+    classifier_top: int = config.field(3, "classifier: at most this many classes an image")
+    max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
+    shards: int = config.field(16, "record files; 1 writes detections.tfrec")
+    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The images of one shard."""
+
+    path: str
+    names: tuple
+    image_dir: str
+    parts: tuple
+    classifier_threshold: float
+    classifier_top: int
+    score_threshold: float
+
+
+def detect(task):
+    """Writes the detections of one shard; returns counts and the images that could not be read."""
+    return shards.write_once(task.path, functools.partial(_write_shard, task))
+
+
+def _write_shard(task, path):
+    detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top)
+    failures, classes, examples = [], collections.Counter(), []
+    for name in task.names:
+        try:
+            pixels = images.read_image(os.path.join(task.image_dir, name)) if detector.needs_pixels else None
+            found = detector.detect(name, pixels)
+        except images.ImageError as error:
+            failures.append((name, error.reason))
+            continue
+        found = [detection for detection in found if detection.score >= task.score_threshold]
+        classes.update(str(detection.class_id) for detection in found)
+        columns = [[getattr(item, field) for item in found] for field in COLUMNS]
+        examples.append(records.detection_example(name, *columns))
+    count = records.write_records(path, examples)
+    return {"count": count, "failures": failures, "classes": classes}
+
+
+COLUMNS = ("class_id", "class_name", "score", "box", "source")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _check(options):
+    if not os.path.isdir(options.image_dir):
+        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+    for name in ("score_threshold", "classifier_threshold", "max_failures"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+    if options.shards < 1 or options.classifier_top < 1 or options.processes < 0:
+        raise config.UserError("--shards and --classifier_top must be at least 1, --processes at least 0")
+
+
+def _names(options):
+    """The images to look at, sorted."""
+    if not options.dataset:
+        names = images.image_names(options.image_dir)
+    else:
+        names = sorted(name for split in datasets.load_dataset(options.dataset).splits.values() for name in split)
+    if not names:
+        raise config.UserError(f"{options.dataset or options.image_dir}: no images")
+    return names
+
+
+def _tasks(options, names, parts, work):
+    by_shard = collections.defaultdict(list)
+    for name in names:
+        by_shard[shards.shard_of(name, options.shards)].append(name)
+    return [
+        Task(
+            os.path.join(work, f"detections-{i:05d}"),
+            tuple(by_shard[i]),
+            options.image_dir,
+            parts,
+            options.classifier_threshold,
+            options.classifier_top,
+            options.score_threshold,
+        )
+        for i in range(options.shards)
+    ]
+
+
+def _publish(options, tasks, results, failures, settings, made_from):
+    """Moves the shards to their place and writes the sidecar; returns the number of detections."""
+    detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top)
+    counts = sum((collections.Counter(result["classes"]) for result in results), collections.Counter())
+    described = detector.describe()
+    for member in described:
+        first = member["first_class_id"]
+        member["detections"] = {
+            name: counts[str(first + i)] for i, name in enumerate(member["class_names"]) if counts[str(first + i)]
+        }
+    json_path = os.path.join(options.data_dir, "detections.json")
+    if os.path.exists(json_path):
+        os.remove(json_path)
+    paths = outputs.publish_records(options.data_dir, "detections", [task.path for task in tasks])
+    sidecars.write_sidecar(
+        json_path,
+        files=paths,
+        count=sum(result["count"] for result in results),
+        counts=[result["count"] for result in results],
+        settings=settings,
+        made_from=made_from,
+        detectors=described,
+        unreadable=[{"name": name, "reason": reason} for name, reason in failures],
+    )
+    return counts.total()
+
+
+def main(options):
+    _check(options)
+    parts = detectors.parse(options.detector, options.labels)
+    names = _names(options)
+    kept = ("score_threshold", "classifier_threshold", "classifier_top", "shards")
+    settings = {name: getattr(options, name) for name in kept}
+    made_from = {
+        "detectors": [part.identity() for part in parts],
+        "images": {"count": len(names), "names_and_sizes": images.listing_digest(options.image_dir, names)},
+    }
+    json_path = os.path.join(options.data_dir, "detections.json")
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return
+    os.makedirs(options.data_dir, exist_ok=True)
+    work = os.path.join(options.data_dir, ".detect_objects")
+    replaced = [(outputs.record_files(options.data_dir, "detections"), json_path)]
+    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
+
+    tasks = _tasks(options, names, parts, work)
+    results = shards.map_shards(detect, tasks, processes=options.processes, description="detecting objects")
+    failures = sorted(tuple(failure) for result in results for failure in result["failures"])
+    outputs.report_failures(failures, len(names), options.max_failures, "detect_objects")
+    detections = _publish(options, tasks, results, failures, settings, made_from)
+    shutil.rmtree(work)
+    count = len(names) - len(failures)
+    print(f"{json_path}: {detections} detections in {count} images, {detections / max(1, count):.2f} an image")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,287 @@
+"""Photographs -> the feature bank: what a frozen encoder makes of the centre crop and of k random crops.
+
+    python -m preprocessing.extract_features --encoder inception_v4:inception_v4.ckpt --crops 9
+
+Reads the JPEG bytes in `image_SPLIT*.tfrec`, or files of `--image_dir` when the records hold none. Writes for each
+split `features_SPLIT.npy`, float16 [N, 1 + k, D] (or [N, 1 + k, cells, D]) in the order of the records, index 0 the
+centre crop; and `features_SPLIT.json` with the names in order, the encoder, mean and deviation.
+Source: unsupervised_captioning.md 5.3, 5.4, 16 (12).
+"""
+
+import dataclasses
+import functools
+import os
+import shutil
+
+import numpy as np
+
+import config
+from preprocessing import images, outputs, records, shards, sidecars
+
+IMAGES_PER_PART = 256  # images of one task; a constant, so that batches are the same for any number of processes
+LARGEST = float(np.finfo(np.float16).max)
+ENCODERS = ("inception_v4", "tflite", "compact", "keras")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of extract_features."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    encoder: str = config.field(
+        "", "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR], compact:FILE.npz, or keras:NAME[#WEIGHTS]"
+    )
+    crops: int = config.field(0, "random crops of each image beside the centre one")
+    splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    resize: str = config.choice(
+        "own",
+        ("own", "legacy", "modern"),
+        "legacy: bilinear of TensorFlow 1; modern: smooths when shrinking; own: legacy for inception_v4, else modern",
+    )
+    image_dir: str | None = config.field(None, "folder of the photographs, for records that hold no image bytes")
+    batch_size: int = config.field(32, "crops in one pass of the encoder")
+    processes: int = config.field(
+        0, "processes of one thread each, 0 = all cores; the output is the same for any number"
+    )
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One part
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Some images of a split, in order; `sources` are paths or locations inside record files."""
+
+    path: str
+    names: tuple
+    sources: tuple
+    encoder: str
+    resize: str | None
+    crops: int
+    batch_size: int
+
+
+@functools.cache
+def load_encoder(spec, resize):
+    """The encoder, loaded once in a process that computes with one thread.
+
+    With more threads the last bits of a sum may depend on their number; processes share the work instead.
+    """
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:  # only where TensorFlow was at work before, as in a notebook
+        print(f"NOTE: {error}; the last bits of the features may differ from those of a fresh process")
+    from models import encoders
+
+    try:
+        return encoders.load_encoder(spec, resize)
+    except ValueError as error:
+        raise config.UserError(f"--encoder: {error}") from error
+
+
+def extract(task):
+    """Writes the features of one part."""
+    return shards.write_once(task.path, functools.partial(_write_part, task))
+
+
+def _write_part(task, path):
+    encoder = load_encoder(task.encoder, task.resize)
+    shape = (1 + task.crops, *_feature_shape(encoder))
+    bank = np.empty((len(task.names), *shape), np.float16)
+    step = max(1, task.batch_size // (1 + task.crops))
+    for start in range(0, len(task.names), step):
+        names = task.names[start : start + step]
+        crops = [
+            encoder.crops(_pixels(name, source), task.crops, shards.digest_of(name))
+            for name, source in zip(names, task.sources[start : start + step], strict=True)
+        ]
+        features = encoder.encode(np.concatenate(crops)).reshape(len(names), *shape)
+        check_finite(features, names)
+        bank[start : start + step] = features
+    with open(path, "wb") as file:
+        np.save(file, bank)
+    return {"count": len(bank)}
+
+
+def _feature_shape(encoder):
+    return (encoder.dim,) if encoder.cells is None else (encoder.cells, encoder.dim)
+
+
+def _pixels(name, source):
+    try:
+        return images.read_image(source if isinstance(source, str) else records.read_at(source))
+    except images.ImageError as error:
+        raise config.UserError(
+            f"{name}: {error.reason}. Run python -m preprocessing.process_images --overwrite: it leaves such images out"
+        ) from error
+
+
+def check_finite(features, names):
+    """Raises config.UserError naming the first image whose features float16 cannot hold.
+
+    Args:
+      features: float32 [n, ...], one row per image.
+      names: n file names.
+    """
+    rows = np.abs(features.reshape(len(names), -1)).max(axis=1)
+    for name, largest in zip(names, rows, strict=True):
+        if not largest <= LARGEST:  # also true for NaN
+            kind = "larger than float16 holds" if np.isfinite(largest) else "not finite"
+            raise config.UserError(
+                f"{name}: a feature is {kind} ({largest}). Is it the right encoder, with undamaged weights?"
+            )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _check(options):
+    if options.encoder.partition(":")[0] not in ENCODERS or not options.encoder.partition(":")[2]:
+        raise config.UserError(
+            f"--encoder {options.encoder!r}: expected {', '.join(f'{kind}:…' for kind in ENCODERS)}; see --help"
+        )
+    if options.crops < 0 or options.batch_size < 1 or options.processes < 0:
+        raise config.UserError("--crops and --processes must be at least 0, --batch_size at least 1")
+    unknown = set(options.splits).difference(("train", "val", "test"))
+    if unknown or not options.splits:
+        raise config.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
+    if options.image_dir is not None and not os.path.isdir(options.image_dir):
+        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder")
+
+
+def _present_splits(options):
+    """The asked splits whose records are there; the error of the first when none are."""
+    present = [split for split in options.splits if outputs.record_files(options.data_dir, f"image_{split}")]
+    if not present:
+        records.find_files(options.data_dir, f"image_{options.splits[0]}")
+    for split in options.splits:
+        if split not in present:
+            print(f"NOTE: {options.data_dir} has no image_{split} records; nothing to do for {split}")
+    return present
+
+
+def _sources(options, split):
+    """(names, where each image is, digest) of a split."""
+    found = records.read_images(records.find_files(options.data_dir, f"image_{split}"), with_data=True)
+    sizes = [size for _, _, size in found.data]
+    if all(sizes):
+        return found.names, found.data, images.digest_of_sizes(found.names, sizes)
+    if options.image_dir is None:
+        raise config.UserError(
+            f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
+            "by --image_dir, or run python -m preprocessing.process_images --store_images --overwrite"
+        )
+    paths = [os.path.join(options.image_dir, name) for name in found.names]
+    return found.names, paths, images.listing_digest(options.image_dir, found.names)
+
+
+def assemble(paths, target):
+    """Joins the parts to one .npy file; returns mean and deviation [D] over all rows, crops and cells."""
+    parts = [np.load(path, mmap_mode="r") for path in paths]
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    bank = np.lib.format.open_memmap(target + ".part", mode="w+", dtype=np.float16, shape=shape)
+    start = 0
+    for part in parts:
+        bank[start : start + len(part)] = part
+        start += len(part)
+    bank.flush()
+    vectors = bank.size // bank.shape[-1]
+    rows = [part.astype(np.float64).reshape(-1, shape[-1]) for part in parts]
+    mean = sum(row.sum(axis=0) for row in rows) / vectors
+    deviation = np.sqrt(sum(((row - mean) ** 2).sum(axis=0) for row in rows) / vectors)
+    os.replace(target + ".part", target)
+    return mean, deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitWork:
+    """What has to be done for one split."""
+
+    names: list
+    tasks: list
+    work: str
+    target: str
+    json_path: str
+    settings: dict
+    made_from: dict
+
+
+def _plan_split(options, split, encoder):
+    """The work on one split, None when its features are there."""
+    from models import encoders
+
+    names, sources, digest = _sources(options, split)
+    settings = {"encoder": encoders.identity(encoder.describe()), "crops": options.crops}
+    made_from = {"images": {"count": len(names), "names_and_sizes": digest}}
+    target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return None
+    work = os.path.join(options.data_dir, f".extract_features_{split}")
+    plan = {"settings": settings, "made_from": made_from, "batch_size": options.batch_size}
+    outputs.begin_or_continue(work, plan, [([target], json_path)], options.overwrite)
+    tasks = []
+    for i, start in enumerate(range(0, len(names), IMAGES_PER_PART)):
+        chosen = slice(start, start + IMAGES_PER_PART)
+        path = os.path.join(work, f"features-{i:05d}.npy")
+        common = (options.encoder, _resize(options), options.crops, options.batch_size)
+        tasks.append(Task(path, tuple(names[chosen]), tuple(sources[chosen]), *common))
+    return SplitWork(names, tasks, work, target, json_path, settings, made_from)
+
+
+def _finish_split(options, split_work, encoder):
+    """Joins the parts of one split and writes its sidecar."""
+    if os.path.exists(split_work.json_path):
+        os.remove(split_work.json_path)
+    mean, deviation = assemble([task.path for task in split_work.tasks], split_work.target)
+    sidecars.write_sidecar(
+        split_work.json_path,
+        files=[split_work.target],
+        count=len(split_work.names),
+        settings=split_work.settings,
+        made_from=split_work.made_from,
+        names=split_work.names,
+        encoder=encoder.describe(),
+        dim=encoder.dim,
+        cells=encoder.cells,
+        crops=options.crops,
+        mean=mean.tolist(),
+        deviation=deviation.tolist(),
+        finite=True,
+    )
+    shutil.rmtree(split_work.work)
+    print(
+        f"{split_work.target}: {len(split_work.names)} images x {1 + options.crops} crops x {encoder.dim} numbers, "
+        f"mean {mean.mean():.4f}, deviation {deviation.mean():.4f}"
+    )
+
+
+def _resize(options):
+    return None if options.resize == "own" else options.resize
+
+
+def main(options):
+    _check(options)
+    splits = _present_splits(options)
+    encoder = load_encoder(options.encoder, _resize(options))
+    planned = [_plan_split(options, split, encoder) for split in splits]
+    planned = [split_work for split_work in planned if split_work]
+    if not planned:
+        return
+    import tensorflow as tf
+
+    # A graphics card is used by one process; it brings its own parallelism. (Not run on one.)
+    processes = 1 if tf.config.list_physical_devices("GPU") else options.processes
+    tasks = [task for split_work in planned for task in split_work.tasks]
+    shards.map_shards(extract, tasks, processes=processes, description="extracting features")
+    for split_work in planned:
+        _finish_split(options, split_work, encoder)
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,310 @@
+"""Photographs, their objects and their split -> image records, and the references that captions are scored against.
+
+    python -m preprocessing.process_images --image_dir photographs --dataset flickr8k:Flickr8k_text
+
+Reads `detections*.tfrec` and `word_counts.txt`. Writes for each split `image_SPLIT*.tfrec` and `image_SPLIT.json`, and
+for val and test `refs_SPLIT.json` (COCO captions format; for scoring only, no caption enters a record).
+Training images are in a pseudo-random order that depends on their names alone, the others in the order of their list.
+Source: unsupervised_captioning.md 5.2.
+"""
+
+import collections
+import dataclasses
+import functools
+import json
+import os
+import shutil
+
+import config
+from preprocessing import datasets, images, outputs, records, shards, sidecars, vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of process_images."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    image_dir: str = config.field("", "folder of the photographs")
+    dataset: str = config.field("", "lists of the splits and their captions, KIND:DIR, e.g. jsonl:DIR or flickr8k:DIR")
+    score_threshold: float = config.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
+    class_map: str | None = config.field(
+        None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
+    )
+    store_images: bool = config.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
+    max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
+    shards: int = config.field(16, "record files of the training images; 1 writes image_train.tfrec as the authors did")
+    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Objects: from the detector's classes to words of the dictionary
+
+
+def class_words(class_names, words, class_map):
+    """The vocabulary id of each class.
+
+    Args:
+      class_names: iterable of display names.
+      words: vocabulary.Vocabulary.
+      class_map: dict class name -> word, or None for a class to be dropped; overrides the last word of the name.
+
+    Returns:
+      (dict class name -> vocabulary id, dict class name -> word that is not in the vocabulary).
+    """
+    ids, absent = {}, {}
+    for name in sorted(set(class_names)):
+        word = class_map.get(name, vocabulary.concept_word(name))
+        if word is None:
+            continue
+        if word in words:
+            ids[name] = words.id(word)
+        else:
+            absent[name] = word
+    return ids, absent
+
+
+def objects_of(detections, ids, threshold):
+    """The objects of one image as a record holds them.
+
+    Args:
+      detections: list of records.Detection.
+      ids: dict class name -> vocabulary id; other classes are left out.
+      threshold: least score.
+
+    Returns:
+      (vocabulary ids, scores): one entry per class of the detector, ascending by its class number, with its best
+      score; two classes with the same word stay two entries.
+    Source: unsupervised_captioning.md 5.2.
+    """
+    best = {}
+    for detection in detections:
+        if detection.score >= threshold and detection.class_name in ids:
+            _, score = best.get(detection.class_id, (None, -1.0))
+            best[detection.class_id] = (ids[detection.class_name], max(score, detection.score))
+    ordered = [best[class_id] for class_id in sorted(best)]
+    return [word_id for word_id, _ in ordered], [score for _, score in ordered]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One shard
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The images of one shard of one split; `entries` are (name, vocabulary ids, scores)."""
+
+    path: str
+    split: str
+    entries: tuple
+    image_dir: str
+    store_images: bool
+
+
+def process(task):
+    """Writes the records of one shard; returns counts and the images that could not be read."""
+    return shards.write_once(task.path, functools.partial(_write_shard, task))
+
+
+def _write_shard(task, path):
+    failures, sizes = [], []
+
+    def examples():
+        for name, ids, scores in task.entries:
+            try:
+                data = images.jpeg_bytes(os.path.join(task.image_dir, name))
+            except images.ImageError as error:
+                failures.append((name, error.reason))
+                continue
+            sizes.append(len(ids))
+            yield records.image_example(name, data if task.store_images else b"", ids, scores)
+
+    count = records.write_records(path, examples())
+    return {"count": count, "failures": failures, "objects": sum(sizes), "without_objects": sizes.count(0)}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The stage
+
+
+def _check(options):
+    if not os.path.isdir(options.image_dir):
+        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+    for name in ("score_threshold", "max_failures"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+    if options.shards < 1 or options.processes < 0:
+        raise config.UserError("--shards must be at least 1, --processes at least 0")
+
+
+def _class_map(path):
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            table = json.load(file)
+        if not isinstance(table, dict) or not all(word is None or isinstance(word, str) for word in table.values()):
+            raise ValueError("it is no such object")
+    except (OSError, ValueError) as error:
+        raise config.UserError(
+            f"--class_map {path}: expected a JSON object class name -> word or null ({error})"
+        ) from error
+    return table
+
+
+def _objects(options, names, words):
+    """The objects of every image: (dict name -> (ids, scores), summary of the classes, undetected names)."""
+    detections = records.read_detections(records.find_files(options.data_dir, "detections"))
+    json_path = os.path.join(options.data_dir, "detections.json")
+    unreadable = []
+    if os.path.exists(json_path):
+        unreadable = [entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])]
+    lost = [name for name in names if name not in detections and name not in set(unreadable)]
+    if lost:
+        raise config.UserError(
+            f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Run "
+            "python -m preprocessing.detect_objects --overwrite with the same --image_dir and --dataset"
+        )
+    found = collections.Counter(item.class_name for name in names for item in detections.get(name, ()))
+    ids, absent = class_words(found, words, _class_map(options.class_map))
+    classes = {
+        "words": {name: words.word(ids[name]) for name in ids},
+        "not_in_dictionary": {name: {"word": absent[name], "detections": found[name]} for name in absent},
+    }
+    objects = {name: objects_of(detections.get(name, ()), ids, options.score_threshold) for name in names}
+    return objects, classes
+
+
+def _tasks(options, splits, objects, work):
+    tasks = []
+    for split, names in splits.items():
+        count = options.shards if split == "train" else 1
+        by_shard = collections.defaultdict(list)
+        if split == "train":
+            names = sorted(names, key=lambda name: (shards.digest_of(name), name))
+        for name in names:
+            by_shard[shards.shard_of(name, count)].append((name, *objects[name]))
+        for i in range(count):
+            path = os.path.join(work, f"image_{split}-{i:05d}")
+            tasks.append(Task(path, split, tuple(by_shard[i]), options.image_dir, options.store_images))
+    return tasks
+
+
+def references(names, captions):
+    """The captions of images in COCO's format, image by image; None when there are none at all.
+
+    Raises:
+      config.UserError: some images have captions and others have none.
+    """
+    without = [name for name in names if not captions.get(name)]
+    if len(without) == len(names):
+        return None
+    if without:
+        raise config.UserError(
+            f"{len(without)} of {len(names)} images have no caption, the first is {without[0]}: they cannot be scored. "
+            "Give each image of a split at least one caption, or none of them any"
+        )
+    pairs = [(name, text) for name in names for text in captions[name]]
+    return {
+        "images": [{"id": name, "file_name": name} for name in names],
+        "annotations": [{"image_id": name, "id": i, "caption": text} for i, (name, text) in enumerate(pairs)],
+    }
+
+
+def _publish(options, split, names, captions, tasks, results, sidecar):
+    """Moves one split's shards to their place, writes its references and its sidecar."""
+    stem, data_dir = f"image_{split}", options.data_dir
+    json_path = os.path.join(data_dir, f"{stem}.json")
+    if os.path.exists(json_path):
+        os.remove(json_path)
+    paths = outputs.publish_records(data_dir, stem, [task.path for task in tasks])
+    failed = {name for result in results for name, _ in result["failures"]}
+    refs = references([name for name in names if name not in failed], captions) if split != "train" else None
+    refs_path = os.path.join(data_dir, f"refs_{split}.json")
+    if refs:
+        sidecars.write_json(refs_path, refs)
+    elif os.path.exists(refs_path):
+        os.remove(refs_path)
+    count, objects = (sum(result[name] for result in results) for name in ("count", "objects"))
+    without = sum(result["without_objects"] for result in results)
+    sidecars.write_sidecar(
+        json_path,
+        files=paths,
+        count=count,
+        counts=[result["count"] for result in results],
+        references=sidecars.fingerprint(refs_path) if refs else None,
+        objects=objects,
+        without_objects=without,
+        unreadable=[{"name": name, "reason": reason} for result in results for name, reason in result["failures"]],
+        **sidecar,
+    )
+    scored = f", {len(refs['annotations'])} references" if refs else ", no references" if split != "train" else ""
+    print(f"{json_path}: {count} images, {objects / max(1, count):.2f} objects an image, {without} without any{scored}")
+
+
+def _complete(options, splits, settings, made_from):
+    """Whether the output of every split is there; replaces nothing that was made otherwise."""
+    done = []
+    for split in splits:
+        json_path = os.path.join(options.data_dir, f"image_{split}.json")
+        complete = sidecars.already_made(json_path, settings, made_from, options.overwrite)
+        if complete and (entry := sidecars.read_sidecar(json_path)["references"]):
+            path = os.path.join(options.data_dir, entry["name"])
+            if not os.path.exists(path) or os.path.getsize(path) != entry["bytes"]:
+                print(f"{path}: missing or cut short; making it again")
+                complete = False
+        done.append(complete)
+    return all(done)
+
+
+def _made_from(options, dataset, names, words):
+    detections = records.find_files(options.data_dir, "detections")
+    captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
+    return {
+        "detections": [sidecars.fingerprint(path)["sha256"] for path in detections],
+        "vocabulary": words.fingerprint(),
+        "dataset": f"{shards.digest_of(captions):016x}",
+        "images": {"count": len(names), "names_and_sizes": images.listing_digest(options.image_dir, names)},
+    }
+
+
+def main(options):
+    _check(options)
+    dataset = datasets.load_dataset(options.dataset)
+    splits = {split: names for split, names in dataset.splits.items() if names}
+    names = [name for split in splits.values() for name in split]
+    words = vocabulary.Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    kept = ("score_threshold", "store_images", "shards")
+    settings = {name: getattr(options, name) for name in kept} | {"class_map": _class_map(options.class_map)}
+    made_from = _made_from(options, dataset, names, words)
+    if _complete(options, splits, settings, made_from):
+        return
+    work = os.path.join(options.data_dir, ".process_images")
+    replaced = [
+        (
+            outputs.record_files(options.data_dir, f"image_{split}"),
+            os.path.join(options.data_dir, f"image_{split}.json"),
+        )
+        for split in splits
+    ]
+    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
+
+    objects, classes = _objects(options, names, words)
+    for name, entry in classes["not_in_dictionary"].items():
+        print(
+            f"NOTE: class {name!r} is left out ({entry['detections']} detections): {entry['word']!r} is no known word"
+        )
+    tasks = _tasks(options, splits, objects, work)
+    results = shards.map_shards(process, tasks, processes=options.processes, description="writing image records")
+    failures = [tuple(failure) for result in results for failure in result["failures"]]
+    outputs.report_failures(failures, len(names), options.max_failures, "process_images")
+    sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}
+    for split in splits:
+        mine = [i for i, task in enumerate(tasks) if task.split == split]
+        chosen = [tasks[i] for i in mine], [results[i] for i in mine]
+        _publish(options, split, splits[split], dataset.captions, *chosen, sidecar)
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
