@@ -110,6 +110,8 @@ class Scorer:
         self.metrics = tuple(metrics)
         self.references = {name: [t for t in references[name] if t.strip()] for name in sorted(references)}
         self._meteor = None
+        for caveat in self._caveats():
+            print(f"note: {caveat}", file=sys.stderr)
 
     def __enter__(self):
         return self
@@ -151,8 +153,6 @@ class Scorer:
             result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
             for metric in self.metrics:
                 self._fill(result, metric, tokenized, hypotheses, runtime)
-        for caveat in result.caveats:
-            print(f"note: {caveat}", file=sys.stderr)
         return result
 
     def _check_images(self, captions):
