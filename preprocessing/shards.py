@@ -51,7 +51,8 @@ def shard_count(asked, total_bytes):
 
 def process_count(asked):
     """The number of processes: as asked for, or every core this process may use when 0 was given."""
-    return asked or len(os.sched_getaffinity(0))
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())  # Linux only
+    return asked or len(allowed)
 
 
 def _end_with_parent():
