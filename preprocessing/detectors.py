@@ -32,11 +32,14 @@ class Part:
 
     Attributes:
       kind: "tflite", "classifier" or "annotations". path: its file. labels: path of its class names, or None.
+      sha256, labels_sha256: of the two files.
     """
 
     kind: str
     path: str
     labels: str | None
+    sha256: str
+    labels_sha256: str | None
 
     @property
     def source(self):
@@ -44,11 +47,7 @@ class Part:
 
     def identity(self):
         """What decides about its detections (JSON-able)."""
-        return {
-            "source": self.source,
-            "sha256": sidecars.fingerprint(self.path)["sha256"],
-            "labels_sha256": sidecars.fingerprint(self.labels)["sha256"] if self.labels else None,
-        }
+        return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
 def parse(spec, labels=None):
@@ -63,22 +62,22 @@ def parse(spec, labels=None):
     """
     parts = []
     for text in filter(None, spec.split("+")):
-        kind, colon, argument = text.partition(":")
-        if not colon and text.endswith(".tflite"):
+        kind, _, argument = text.partition(":")
+        if kind not in KINDS and text.partition("#")[0].endswith(".tflite"):
             kind, argument = "tflite", text
         path, _, own_labels = argument.partition("#labels=")
         if kind not in KINDS or not path:
             raise config.UserError(
                 f"--detector {text!r}: expected FILE.tflite, or one of {', '.join(f'{name}:FILE' for name in KINDS)}"
             )
-        needs_labels = kind != "annotations"
-        part = Part(kind, path, (own_labels or labels) if needs_labels else None)
-        if needs_labels and not part.labels:
+        names = None if kind == "annotations" else own_labels or labels
+        if not names and kind != "annotations":
             raise config.UserError(f"--detector {text!r}: give its class names by --labels FILE or #labels=FILE")
-        for file in filter(None, (part.path, part.labels)):
+        for file in filter(None, (path, names)):
             if not os.path.isfile(file):
                 raise config.UserError(f"--detector {text!r}: {file} is no file")
-        parts.append(part)
+        digests = [sidecars.fingerprint(file)["sha256"] if file else None for file in (path, names)]
+        parts.append(Part(kind, path, names, *digests))
     if not parts:
         raise config.UserError("--detector: expected FILE.tflite, tflite:FILE, classifier:FILE or annotations:FILE")
     return tuple(parts)

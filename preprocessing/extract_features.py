@@ -268,6 +268,7 @@ def _resize(options):
 def main(options):
     _check(options)
     splits = _present_splits(options)
+    load_encoder.cache_clear()  # its file may have changed since an earlier call in this process
     encoder = load_encoder(options.encoder, _resize(options))
     planned = [_plan_split(options, split, encoder) for split in splits]
     planned = [split_work for split_work in planned if split_work]

@@ -9,7 +9,7 @@ SIDE = 8  # pixels of a picture
 def _convert(function, path, quantised=False):
     kind = tf.float32 if quantised else tf.uint8
     concrete = tf.function(function, input_signature=[tf.TensorSpec([1, SIDE, SIDE, 3], kind)]).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if quantised:
         levels = np.linspace(0.0, 1.0, 9, dtype=np.float32)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
