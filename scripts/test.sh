@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests: `scripts/test.sh` the fast ones (under 15 minutes on 2 cores), `scripts/test.sh --all` the slow ones
+# as well. Further arguments go to pytest. Makes .venv when it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/setup.sh requirements-dev.txt
+
+selection=(-m "not slow")
+if [ "${1:-}" = --all ]; then
+  selection=()
+  shift
+fi
+ruff check .
+ruff format --check .
+python -m pytest -q "${selection[@]}" "$@"
