@@ -1,0 +1,44 @@
+"""Which of an image's objects are told to obj2sen (UIC spec 9.2; quirk Q7).
+
+Shapes: B batch, C objects of an image, K objects that are told.
+"""
+
+import numpy as np
+
+LIMIT = 5
+
+
+def first_concepts(classes_BC, num_B, limit=LIMIT):
+    """The authors' choice: the first entries of the record, which are the most frequent classes of the detector.
+
+    They feed the stored classes reversed and keep the last five, so the most frequent class comes last; scores play no
+    part, and two classes with the same word are both told.
+
+    Args:
+      classes_BC: int32 word ids in the record's order (ascending class id of the detector). num_B: int32.
+
+    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    """
+    return _rows([row[: min(num, limit)][::-1] for row, num in zip(classes_BC, num_B, strict=True)], limit)
+
+
+def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
+    """The `limit` different words with the highest scores, the best one last; equal scores in the record's order.
+
+    Args: classes_BC: int32 word ids. scores_BC: float32. num_B: int32.
+
+    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    """
+    chosen = []
+    for classes, scores, num in zip(classes_BC, scores_BC, num_B, strict=True):
+        order = np.argsort(-scores[:num], kind="stable")
+        words = list(dict.fromkeys(classes[order].tolist()))
+        chosen.append(words[:limit][::-1])
+    return _rows(chosen, limit)
+
+
+def _rows(chosen, limit):
+    key_BK = np.zeros([len(chosen), limit], np.int32)
+    for row, words in zip(key_BK, chosen, strict=True):
+        row[: len(words)] = words
+    return key_BK, np.asarray([len(words) for words in chosen], np.int32)
