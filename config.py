@@ -204,11 +204,7 @@ class AdversarialTrainer(UnpairedTrainer):
     gamma: float = field(0.9, "discount of later rewards")
     label_smoothing: float = field(0.25, "of real sentences: their target is 1 - half of this")
     advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
-    baseline: str = choice(
-        "greedy",
-        ("greedy", "batch", "none"),
-        "greedy: self-critical; batch: mean return of the batch at each position; none: the return itself",
-    )
+    baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
     baseline_mask: str = choice(
         "sample",
         ("sample", "own"),

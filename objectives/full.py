@@ -24,7 +24,7 @@ from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import teacher_forced
 from objectives.networks import build_discriminator, build_generator
-from training.optimization import apply_gradients, global_sum, make_optimizer, piecewise_rate
+from training.optimization import apply_gradients, make_optimizer, piecewise_rate
 
 
 @dataclasses.dataclass
@@ -191,18 +191,10 @@ class FullObjective:
             greedy = self._returns(batch, rollout, rollout.greedy_BT, baseline_mask_BT, *judged)
             signals |= {f"baseline/{name}": value for name, value in greedy.items()}
         else:
-            signals["baseline/returns"] = self._batch_mean(signals["returns"], rollout.mask_BT)
+            signals["baseline/returns"] = tf.zeros_like(signals["returns"])
         signals["difference"] = tf.cast(signals["returns"] - signals["baseline/returns"], tf.float32) * rollout.mask_BT
         signals["advantages"] = rewards.advantages(signals["difference"], options.advantage_clip)
         return {name: tf.stop_gradient(value) for name, value in signals.items()}
-
-    def _batch_mean(self, returns_BT, mask_BT):
-        """Mean return of the global batch at each position, for `baseline=batch`; zeros for `none`."""
-        if self.options.baseline == "none":
-            return tf.zeros_like(returns_BT)
-        mask_BT = tf.cast(mask_BT, returns_BT.dtype)
-        total_T, count_T = global_sum([tf.reduce_sum(returns_BT * mask_BT, 0), tf.reduce_sum(mask_BT, 0)])
-        return tf.broadcast_to(total_T / tf.maximum(count_T, 1.0), tf.shape(returns_BT))
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
         """Reward terms and returns of one set of captions."""
