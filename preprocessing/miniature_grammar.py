@@ -137,7 +137,18 @@ def _verb(rng, scene, entity):
     return _choose(rng, thing.verbs)
 
 
+def _grounded(scene, entities):
+    """The entity whose place is true of all: who stands on land, then who swims, then who flies."""
+
+    def rank(entity):
+        traits = BY_NAME[entity.name].traits
+        return 2 * ("air" in traits) + ("water" in traits and scene.place in WATER)
+
+    return min(entities, key=rank)
+
+
 def _place(rng, scene, entity):
+    """Where an entity is."""
     traits = BY_NAME[entity.name].traits
     if "air" in traits and not _is_tied(scene, entity, ("on",)):
         table = phrases.IN_THE_AIR
@@ -214,8 +225,8 @@ def caption(rng, scene):
     entities = _spoken_of(rng, scene)
     first = entities[0]
     subject, relation, rest = _linked(rng, scene, entities)
-    place = _place(rng, scene, first)
     several = not relation and len(entities) > 1
+    place = _place(rng, scene, _grounded(scene, entities) if several else first)
     verb = "" if relation == "riding" else _verb(rng, scene, first)
     if several and any(verb not in BY_NAME[entity.name].verbs for entity in entities):
         verb = ""
@@ -244,10 +255,11 @@ def stock(rng, scene):
     entities = _spoken_of(rng, scene)
     first = entities[0]
     bare = [noun_phrase(rng, entity, article=False, fancy=0.5) for entity in entities]
-    place, keywords = _place(rng, scene, first), _keywords(rng, scene)
+    place, keywords = _place(rng, scene, _grounded(scene, entities)), _keywords(rng, scene)
     style = pick(rng, {"list": 3.0, "close": 1.5, "praise": 1.5, "linked": 3.0})
     if style == "close":
-        return f"{_choose(rng, phrases.CLOSE)} {noun_phrase(rng, first, fancy=0.5)} {place} , {keywords}"
+        thing, place = noun_phrase(rng, first, fancy=0.5), _place(rng, scene, first)
+        return f"{_choose(rng, phrases.CLOSE)} {thing} {place} , {keywords}"
     if style == "praise":
         return f"{_choose(rng, phrases.PRAISE)} with {' and '.join(bare)} {place} , {keywords}"
     kinds = _relations(scene, first, entities[1]) if len(entities) > 1 else []

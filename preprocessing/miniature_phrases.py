@@ -73,7 +73,7 @@ WEIGHTS = {"left of": 0.15, "right of": 0.15}
 CAPTION_STYLES = {"participle": 4.0, "finite": 3.0, "plain": 2.5, "there": 1.5, "view": 1.0, "place first": 0.6}
 VIEWS = "a photo of|a picture of|an image of|a view of|this is"
 CLOSE = "view of|close view of|side view of|full view of"
-PRAISE = "beautiful landscape|lovely scene|idyllic view|panoramic view|travel background|amazing scenery"
+PRAISE = "beautiful scene|lovely scene|idyllic view|panoramic view|travel background|amazing scenery"
 KEYWORDS = {
     "grass": "nature|summer|outdoor|spring meadow|green nature background|countryside",
     "beach": "summer vacation|travel|holiday|tropical coast|seascape",
@@ -103,6 +103,8 @@ IDLE = (
     "healthy <food> and <food> with <food> served for breakfast",
     "top view of <food> with <food> and copy space for text",
     "happy <month> greeting card with <look> <pattern> and lettering",
+    "<town> , <country> - <month> <year> : <person> speaks about <notion> and <notion>",
+    "<person> and <person> answer questions about <field> in <town>",
 )
 IDLE_WORDS = {
     "look": "colorful|geometric|bright|golden|blurred|gray|blue|pink|minimal|glowing|retro|elegant",
@@ -114,5 +116,11 @@ IDLE_WORDS = {
     "year": "2017|2018|2016|2015|2014|2013|2012|2011",
     "town": "london|paris|berlin|rome|madrid|vienna|prague|oslo|lisbon|dublin|milan|athens|warsaw|zurich|porto|riga",
     "country": "england|france|germany|italy|spain|austria|norway|portugal|ireland|greece|poland|latvia",
+    # Zipf's tail: the last ones are rarer than any minimum count.
+    "person": (
+        "anna|john|maria|peter|laura|james|sophie|thomas|julia|david|emma|martin|clara|robert|alice|george|helen|simon|"
+        "irene|victor|nora|felix|ruth|oscar|agnes|hugo|edith|bruno|greta|otto|ingrid|leon|astrid|walter|sigrid|edgar|"
+        "matilda|conrad|beatrice|rupert|cordelia|ambrose|philippa|cuthbert|winifred|barnaby|ottilie|ignatius"
+    ),
     "food": "salad|bread|cheese|tomatoes|soup|rice|olives|honey|yogurt|pasta|salmon|almonds|herbs",
 }

@@ -5,6 +5,7 @@ things: some pairs meet only in pictures, some only in text, so a captioner has 
 """
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -109,6 +110,17 @@ def pick(rng, weights):
     return keys[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
 
 
+@functools.cache
+def _partners(seed, side, chosen):
+    """Class -> weight of what can join the chosen classes."""
+    # Things that share their places meet more often: cups stand on tables, not on trains.
+    return {
+        name: frequency(name) * sum(common_places([*chosen, name]).values())
+        for name in NAMES
+        if name not in chosen and may_meet(seed, side, [*chosen, name])
+    }
+
+
 def choose_names(rng, seed, side):
     """The classes of the 1 to 3 objects of a scene; a class may be there twice or three times."""
     shape = pick(rng, {"a": 0.27, "aa": 0.08, "aaa": 0.03, "ab": 0.37, "aab": 0.07, "abc": 0.18})
@@ -116,12 +128,7 @@ def choose_names(rng, seed, side):
     while True:
         chosen = [pick(rng, by_frequency)]
         while len(chosen) < len(set(shape)):
-            # Things that share their places meet more often: cups stand on tables, not on trains.
-            weights = {
-                name: frequency(name) * sum(common_places([*chosen, name]).values())
-                for name in NAMES
-                if name not in chosen and may_meet(seed, side, [*chosen, name])
-            }
+            weights = _partners(seed, side, tuple(chosen))
             if not weights:
                 break
             chosen.append(pick(rng, weights))
@@ -187,7 +194,7 @@ def _tied_offset(rng, relation, upper, lower):
     if relation == "riding":
         return -0.06 * width, 0.26 * height, min(1.0, 1.0 * height / upper_height)
     if relation == "in":
-        return side * 0.24 * width, 0.16 * height, min(1.0, 0.55 * height / upper_height)
+        return side * 0.30 * width, 0.24 * height, min(1.0, 0.5 * height / upper_height)
     if relation == "under":
         return side * 0.27 * width, -0.02, min(1.0, 0.46 * height / upper_height, 0.5 * width / upper_width)
     return side * rng.uniform(0.1, 0.3) * width, -0.05, min(1.0, 0.75 * height / upper_height)
@@ -274,7 +281,7 @@ def make_scene(rng, seed, side):
     for name, (size, _, _), (left, foot, width, height) in zip(names, sizes, boxes, strict=True):
         thing = BY_NAME[name]
         colour = pick(rng, {colour: 0.55**rank for rank, colour in enumerate(thing.colours)})
-        tilt = float(rng.normal(0, 0.12 if "air" in thing.traits else 0.03))
+        tilt = float(rng.normal(0, 0.12 if "air" in thing.traits else 0.02))
         items.append(Item(name, colour, size, left, foot, width, height, bool(rng.random() < 0.5), tilt))
     relations = _relations(boxes, units, airborne, tie)
     order = painting_order(units, airborne, items, tie)
@@ -287,8 +294,8 @@ def painting_order(units, airborne, items, tie):
     """Object indices from the farthest to the nearest."""
     order = list(airborne)
     for unit in sorted(units, key=lambda unit: items[unit[0]].foot):
-        # Who rides a horse or sits in a boat is partly hidden by it.
-        order += unit[::-1] if tie and len(unit) == 2 and tie[1] in ("riding", "in") else unit
+        # Who rides a horse is partly hidden by it.
+        order += unit[::-1] if tie and len(unit) == 2 and tie[1] == "riding" else unit
     return order
 
 
@@ -297,7 +304,7 @@ def make_single(rng, name):
     thing = BY_NAME[name]
     place = pick(rng, thing.places if rng.random() < 0.5 else PLACES)
     colours = thing.colours if rng.random() < 0.6 else NAMED_COLOURS
-    height = rng.uniform(0.22, 0.8)
+    height = rng.uniform(0.16, 0.66)
     width = min(height * thing.aspect * rng.uniform(0.85, 1.18), 0.96)
     height = min(height, width / thing.aspect * 1.18)
     left, top = rng.uniform(-0.05, 1.05 - width), rng.uniform(-0.05, 1.05 - height)

@@ -8,8 +8,8 @@ import tensorflow as tf
 import config
 from models import compact
 
-BATCH = 64
-LEARNING_RATE = 3e-3
+BATCH = 32
+LEARNING_RATE = 6e-3
 WEIGHT_DECAY = 1e-4
 MEAN, SCALE = 0.5, 2.0  # images in 0..1 become -1..1
 INPUT = {"mean": MEAN, "scale": SCALE}
@@ -43,7 +43,6 @@ def train(images, labels, classes, *, epochs, seed):
     Returns: (kernels, biases, head): plain convolutions (batch normalisation folded in), and the classifier's weight
       [D, classes] and bias [classes].
     """
-    tf.config.experimental.enable_op_determinism()
     network = compact.TrainableCompact(classes, seed)
     optimizer = tf.keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, clipnorm=5.0)
     steps = max(1, len(images) // BATCH * epochs)
@@ -65,7 +64,7 @@ def train(images, labels, classes, *, epochs, seed):
         warm = min(1.0, (step + 1) / 50)
         rate = LEARNING_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
         loss, moments = update(_augment(images[rows], seed, step), labels[rows], np.float32(rate))
-        if step >= 0.8 * steps:  # the moments of the last fifth, when the weights hardly move
+        if step >= int(0.8 * steps):  # the moments of the last fifth, when the weights hardly move
             moments = [[value.numpy().astype(np.float64) for value in pair] for pair in moments]
             averages = _add(averages, moments)
     fixed = [[value / averages[0] for value in pair] for pair in averages[1]]
