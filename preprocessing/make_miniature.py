@@ -7,6 +7,7 @@ The world that the demo, the smoke runs and the tests train on. It has the shape
     raw/train_pairs.jsonl               five true captions for each train image, for the supervised ceiling alone
     raw/descriptions/*.jsonl            the corpus: about scenes that were never drawn, and about nothing drawn
     raw/detections.jsonl                what a noisy detector finds (preprocessing.miniature_detector states its noise)
+    raw/objects.jsonl                   what truly is in each picture, with boxes: to judge attention and detections by
     raw/classes.txt                     the detector's classes
     raw/miniature.json                  settings, counts and the measured shares of all promises below
     encoder/compact.npz                 a small encoder trained on pictures of single things, as Inception on ImageNet
@@ -100,11 +101,20 @@ def draw_pictures(task):
             sidecars.write_whole(os.path.join(task["image_dir"], name), data)
             objects, counts = miniature_detector.detect(rng, scene)
             captions = miniature_grammar.references(rng, scene, options.references, REFERENCE_AGENCY)
-            row = {"image": name, "captions": captions, "objects": objects, "noise": counts}
+            row = {"image": name, "captions": captions, "objects": objects, "noise": counts, "truth": _truth(scene)}
             rows.append(row | {"classes": sorted(scene.combination), "sha256": hashlib.sha256(data).hexdigest()})
         return _dump(part, rows)
 
     return shards.write_once(task["path"], write)
+
+
+def _truth(scene):
+    """The scene as JSON: place, sky, and name, colour, size and box of every object."""
+    objects = [
+        {"name": item.name, "colour": item.colour, "size": item.size, "box": [round(edge, 4) for edge in item.box]}
+        for item in scene.items
+    ]
+    return {"place": scene.place, "sky": scene.sky, "objects": objects}
 
 
 def picture_tasks(options, raw, work):
@@ -230,12 +240,13 @@ def _merge(raw, work, options):
     for task in tasks:
         pictures[task["split"]] += _lines(task["path"])
     tables = {f"{split}.jsonl": [] for split in ("train", "val", "test")} | {"train_pairs.jsonl": []}
-    tables["detections.jsonl"] = []
+    tables |= {"detections.jsonl": [], "objects.jsonl": []}
     for split, rows in pictures.items():
         for row in rows:
             shown = row["captions"] if split != "train" else []
             tables[f"{split}.jsonl"].append({"image": row["image"], "captions": shown})
             tables["detections.jsonl"].append({"image": row["image"], "objects": row["objects"]})
+            tables["objects.jsonl"].append({"image": row["image"], **row["truth"]})
             if split == "train":
                 tables["train_pairs.jsonl"].append({"image": row["image"], "captions": row["captions"]})
     for name, rows in tables.items():

@@ -1,8 +1,8 @@
 """What the miniature world promises about itself, measured on what was made.
 
-From the default sizes up: at least 10,000 distinct sentences; at least 30 % of the object combinations of the images are
-named together by no sentence, and the reverse; every class is in at least 40 train images; at least 20 % of the objects
-are missed and 10 % of those found are confused. Of any size: no corpus sentence equals a caption.
+From the default sizes up: at least 10,000 distinct sentences; at least 30 % of the object combinations of the images
+are named together by no sentence, and the reverse; every class is in at least 40 train images; at least 20 % of the
+objects are missed and 10 % of those found are confused. Of any size: no corpus sentence equals a caption.
 """
 
 import collections

@@ -203,6 +203,21 @@ def test_files_of_the_stage(world):
     assert not (world / ".work").exists()
 
 
+def test_true_objects(world):
+    """The captions name what the truth lists, and its boxes lie in the picture; the detector sees most of them."""
+    truth = {row["image"]: row for row in lines(world / "objects.jsonl")}
+    for row in [*lines(world / "val.jsonl"), *lines(world / "test.jsonl")]:
+        names = {item["name"] for item in truth[row["image"]]["objects"]}
+        assert all(miniature_grammar.combination_of(text) <= names for text in row["captions"])
+    for row in truth.values():
+        for item in row["objects"]:
+            ymin, xmin, ymax, xmax = item["box"]
+            assert 0 <= ymin < ymax <= 1 and 0 <= xmin < xmax <= 1
+    pairs = [(found, truth[row["image"]]) for row in lines(world / "detections.jsonl") for found in row["objects"]]
+    right = [any(item["name"] == found["name"] for item in true["objects"]) for found, true in pairs]
+    assert 0.7 < np.mean(right) < 1
+
+
 def test_no_corpus_sentence_is_a_caption(world):
     captions = {
         tuple(miniature_grammar.words_of(text))
