@@ -1,10 +1,11 @@
-"""Settings: how a frozen dataclass becomes command-line flags, and how an entry point is run.
+"""Settings: how a frozen dataclass becomes command-line flags, how an entry point is run, and what trainers are told.
 
 Every entry point keeps its settings in one frozen dataclass. Each field carries its meaning, and the flags are
-made from the fields, so a setting is written down in exactly one place.
+made from the fields, so a setting is written down in exactly one place. Named sets of values are in recipes.py.
 """
 
 import dataclasses
+import glob
 import os
 import sys
 import time
@@ -260,9 +261,21 @@ class ImageCaption(CrossEntropyTrainer):
 
     job_dir: str = field("runs/im_caption", "run directory; the same command continues what is there")
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
+    captions: str = field(
+        "obj2sen",
+        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), STEM of other caption records, "
+        "or pairs:FILE.jsonl (true captions of the training images: the supervised ceiling)",
+    )
+    images: str = choice(
+        "auto",
+        ("auto", "bank", "records"),
+        "bank: features of extract_features; records: JPEGs through the encoder in "
+        "every step; auto: records when --inc_ckpt is given",
+    )
     inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
     o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint: the generator but for its projection starts from it")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,51 +295,43 @@ class SentenceGan(AdversarialTrainer):
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     sae_ckpt: str | None = field(
         "runs/sentence_ae",
-        "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding",
+        "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding; empty = fresh weights",
     )
     # The adversarial term alone (no annotation: these are no flags).
     w_adv, w_obj, w_mse, w_sen = 1.0, 0.0, 0.0, 0.0
 
 
-RECIPES = {
-    # Task: COCO photographs, Shutterstock sentences, the authors' settings (their README: batch 512, lr 1e-3).
-    # Expected: CIDEr 28.6 with initialization (unverified, from memory of the paper); not run here.
-    # Command: bash scripts/reproduce_uic.sh
-    "full_paper": FullModel(
-        semantics="reference", batch_size=512, gen_lr=1e-3, dis_lr=1e-3, save_checkpoint_steps=1000, images="auto"
-    ),
-    # Task: the miniature world from scratch, no initialization. Cost: minutes on two cores.
-    # Command: python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/demo/scratch
-    "miniature_scratch": FullModel(
-        batch_size=64,
-        gen_lr=1e-3,
-        dis_lr=1e-3,
-        emb_dim=128,
-        mem_dim=128,
-        keep_prob=0.8,
-        standardise=True,
-        feature_scale=128**0.5,
-        max_steps=6000,
-        save_checkpoint_steps=500,
-        save_summary_steps=50,
-        max_caption_length=16,
-        max_sentence_length=18,
-    ),
-    # Task: Flickr8k photographs, COCO or Flickr30k sentences, SSD objects, from scratch. Cost: under an hour.
-    # Command: bash scripts/flickr8k.sh --corpus coco
-    "flickr8k_scratch": FullModel(
-        batch_size=64,
-        gen_lr=1e-3,
-        dis_lr=1e-3,
-        emb_dim=128,
-        mem_dim=128,
-        keep_prob=0.8,
-        standardise=True,
-        feature_scale=128**0.5,
-        max_steps=8000,
-        save_checkpoint_steps=500,
-        save_summary_steps=50,
-        max_caption_length=16,
-        max_sentence_length=18,
-    ),
-}
+# --------------------------------------------------------------------------------------------------------------
+# What can be said about a trainer's settings before TensorFlow starts
+
+
+def check_trainer(options, *checkpoint_flags):
+    """Checks what all trainers share.
+
+    Args:
+      options: a Trainer.
+      checkpoint_flags: names of the settings that point to a run or checkpoint to start from.
+
+    Raises: UserError naming the flag.
+    """
+    for name in ("batch_size", "steps_per_loop", "save_checkpoint_steps", "save_summary_steps", "emb_dim"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: expected at least 1")
+    if options.emb_dim != options.mem_dim:
+        raise UserError(
+            f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"
+        )
+    if not 0 < options.keep_prob <= 1:
+        raise UserError(f"--keep_prob {options.keep_prob}: expected a share above 0, at most 1")
+    if getattr(options, "images", None) == "records" and not options.inc_ckpt:
+        raise UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
+    if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
+        raise UserError(
+            f"{options.data_dir}/word_counts.txt is missing. Make it with: "
+            f"python -m preprocessing.process_descriptions --data_dir {options.data_dir} --new_dict"
+        )
+    started = glob.glob(os.path.join(glob.escape(options.job_dir), "ckpt-*.index"))
+    for name in checkpoint_flags if not started else ():  # a run that goes on needs them no more
+        path = getattr(options, name)
+        if path and not os.path.exists(path) and not os.path.exists(path + ".index"):
+            raise UserError(f"--{name} {path}: neither a run directory nor a checkpoint (no {path}.index)")

@@ -8,27 +8,14 @@ The same command continues an interrupted run. SIGTERM and SIGINT save and exit 
 import os
 
 import config
+import recipes
 
 
 def check(options):
     """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
-    if options.batch_size < 1 or options.steps_per_loop < 1 or options.save_checkpoint_steps < 1:
-        raise config.UserError("--batch_size, --steps_per_loop and --save_checkpoint_steps must be at least 1")
-    if options.emb_dim != options.mem_dim:
-        raise config.UserError(
-            f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"
-        )
-    if not 0 < options.keep_prob <= 1:
-        raise config.UserError(f"--keep_prob {options.keep_prob}: expected a share above 0, at most 1")
+    config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     if options.w_adv == options.w_obj == options.w_mse == options.w_sen == 0:
         raise config.UserError("every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight")
-    if options.images == "records" and not options.inc_ckpt:
-        raise config.UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
-    if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
-        raise config.UserError(
-            f"{options.data_dir}/word_counts.txt is missing. Make it with: "
-            f"python -m preprocessing.process_descriptions --data_dir {options.data_dir} --new_dict"
-        )
 
 
 def main(options):
@@ -92,4 +79,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.FullModel, config.RECIPES)
+    config.run(main, config.FullModel, recipes.FULL)

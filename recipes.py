@@ -1,0 +1,158 @@
+"""Named settings: one dict of recipes for each trainer, chosen by --recipe; single flags override them.
+
+    NAME_paper       COCO photographs, Shutterstock sentences, the authors' program and README (`--semantics reference`)
+    miniature_NAME   the drawn world of `python -m preprocessing.make_miniature`; minutes on two cores
+    flickr8k_NAME    Flickr8k photographs, COCO or Flickr30k sentences, a small detector; minutes on two cores
+
+The rows of the ablation table are recipes of train.py: `adv` the adversarial term alone, `con` with the concept reward,
+`im` with the image reconstruction as well, `full` with the sentence reconstruction as well. The rows with
+initialization are given the runs they start from by --imcap_ckpt and --sae_ckpt; `scratch` rows start fresh.
+Expected results stand in the README's tables with the commands that made them.
+"""
+
+import dataclasses
+
+import config
+
+
+def _ablations(full, changes_of_name):
+    """The recipe `full` with the losses of each row switched off: dict name -> recipe."""
+    return {name: dataclasses.replace(full, **changes) for name, changes in changes_of_name.items()}
+
+
+ADVERSARIAL = {"w_obj": 0.0, "w_mse": 0.0, "w_sen": 0.0}
+CONCEPT = {"w_mse": 0.0, "w_sen": 0.0}
+IMAGE = {"w_sen": 0.0}
+
+# Small networks: what two cores train in minutes. Image vectors are standardised and the unit feature enters the LSTM
+# with length sqrt(128): without both, captions hardly depend on the image at this size (specs/dynamics.md 4, 5).
+SMALL = {
+    "emb_dim": 128,
+    "mem_dim": 128,
+    "feature_scale": 128**0.5,
+    "save_summary_steps": 50,
+    "max_sentence_length": 18,
+}
+SMALL_IMAGES = SMALL | {"standardise": True}
+
+# --------------------------------------------------------------------------------------------------------------
+# train.py
+
+# Task: COCO <- Shutterstock as published. Expected: CIDEr 28.6 with initialization (unverified, from memory of the
+# paper). Cost: scripts/reproduce_uic.sh states it. Not run where this was written: no COCO images there.
+# Command: bash scripts/reproduce_uic.sh ...
+_PAPER = config.FullModel(
+    semantics="reference", batch_size=512, gen_lr=1e-3, dis_lr=1e-3, save_checkpoint_steps=1000, images="auto"
+)
+
+# Task: the full model from fresh weights. Cost: about ten minutes on two cores.
+# Command: python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/demo/scratch
+_SCRATCH = config.FullModel(
+    **SMALL_IMAGES,
+    gen_lr=1e-3,
+    dis_lr=1e-3,
+    max_steps=6000,
+    save_checkpoint_steps=500,
+    max_caption_length=16,
+)
+
+# Task: the gentle polish of an initialized captioner. The discriminator learns alone first, no dropout, low rates;
+# captions shorten when it goes on for long. Cost: two to three minutes on two cores.
+# Command: python train.py --recipe miniature_full --data_dir data/miniature --imcap_ckpt runs/demo/feat2sen \
+#   --job_dir runs/demo/full
+_POLISH = config.FullModel(
+    **SMALL_IMAGES,
+    gen_lr=1e-4,
+    dis_lr=1e-4,
+    dis_warmup_steps=200,
+    dis_warmup_lr=1e-3,
+    keep_prob=1.0,
+    max_steps=1000,
+    save_checkpoint_steps=100,
+    max_caption_length=16,
+)
+
+FULL = (
+    _ablations(_PAPER, {"full_paper": {}, "adv_paper": ADVERSARIAL, "con_paper": CONCEPT, "im_paper": IMAGE})
+    | _ablations(
+        _SCRATCH,
+        {
+            "miniature_scratch": {},
+            "miniature_scratch_adv": ADVERSARIAL,
+            "miniature_scratch_con": CONCEPT,
+            "miniature_scratch_im": IMAGE,
+            "flickr8k_scratch": {"max_steps": 8000},
+        },
+    )
+    | _ablations(
+        _POLISH,
+        {
+            "miniature_full": {},
+            "miniature_adv": ADVERSARIAL,
+            "miniature_con": CONCEPT,
+            "miniature_im": IMAGE,
+            "flickr8k_full": {},
+            "flickr8k_adv": ADVERSARIAL,
+            "flickr8k_con": CONCEPT,
+            "flickr8k_im": IMAGE,
+        },
+    )
+)
+
+# --------------------------------------------------------------------------------------------------------------
+# initialization/
+
+# Small cross-entropy stages: a higher rate that falls to zero along a cosine.
+_SMALL_RATE = SMALL | {"batch_size": 64, "lr": 2e-3}
+
+# Task: concept words -> sentence. The authors chose the checkpoint of step 35,000.
+# Command: python -m initialization.obj2sen --recipe miniature_obj2sen --data_dir data/miniature
+OBJ2SEN = {
+    "obj2sen_paper": config.ObjectToSentence(semantics="reference", max_steps=50_000),
+    "miniature_obj2sen": config.ObjectToSentence(
+        **_SMALL_RATE, max_steps=2000, lr_decay_steps=2000, save_checkpoint_steps=250
+    ),
+    "flickr8k_obj2sen": config.ObjectToSentence(
+        **_SMALL_RATE, max_steps=2000, lr_decay_steps=2000, save_checkpoint_steps=250
+    ),
+}
+
+# Task: image -> pseudo caption; `*_supervised` learns from true captions (--captions pairs:FILE.jsonl): the ceiling.
+# The authors chose the checkpoint of step 18,000.
+# Command: python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature
+_SMALL_IM_CAPTION = config.ImageCaption(
+    **(_SMALL_RATE | SMALL_IMAGES),
+    captions="retrieved",
+    max_steps=1600,
+    lr_decay_steps=1600,
+    save_checkpoint_steps=200,
+)
+IM_CAPTION = {
+    "im_caption_paper": config.ImageCaption(semantics="reference", max_steps=30_000),
+    "miniature_im_caption": _SMALL_IM_CAPTION,
+    "miniature_supervised": _SMALL_IM_CAPTION,
+    "flickr8k_im_caption": dataclasses.replace(_SMALL_IM_CAPTION, max_steps=2600, lr_decay_steps=2600),
+    "flickr8k_supervised": dataclasses.replace(_SMALL_IM_CAPTION, max_steps=2600, lr_decay_steps=2600),
+}
+
+# Task: noised sentence -> sentence. The authors chose the checkpoint of step 65,000.
+# Command: python -m initialization.sentence_ae --recipe miniature_sentence_ae --data_dir data/miniature
+_SMALL_SENTENCE_AE = config.SentenceAutoEncoder(
+    **_SMALL_RATE, max_steps=1000, lr_decay_steps=1000, save_checkpoint_steps=250
+)
+SENTENCE_AE = {
+    "sentence_ae_paper": config.SentenceAutoEncoder(semantics="reference", max_steps=70_000),
+    "miniature_sentence_ae": _SMALL_SENTENCE_AE,
+    "flickr8k_sentence_ae": _SMALL_SENTENCE_AE,
+}
+
+# Task: sentences from noise against a discriminator. The authors chose the checkpoint of step 30,000.
+# Command: python -m initialization.sentence_gan --recipe miniature_sentence_gan --data_dir data/miniature
+_SMALL_SENTENCE_GAN = config.SentenceGan(
+    **SMALL, batch_size=64, max_caption_length=16, max_steps=300, save_checkpoint_steps=100
+)
+SENTENCE_GAN = {
+    "sentence_gan_paper": config.SentenceGan(semantics="reference", max_steps=30_000),
+    "miniature_sentence_gan": _SMALL_SENTENCE_GAN,
+    "flickr8k_sentence_gan": _SMALL_SENTENCE_GAN,
+}
