@@ -42,7 +42,11 @@ def parse_decode(decode):
 
 
 class Captioner:
-    """A trained generator with its vocabulary."""
+    """A trained generator with its vocabulary; a subclass may feed it something else than images."""
+
+    row_type = np.float32
+    input_embedding = None  # word vectors that the generator reads; None for its own
+    suppress_unknown = True  # whether beam search leaves the unknown word out
 
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
@@ -87,11 +91,15 @@ class Captioner:
 
     # ---------------------------------------------------------------------------------------------- decoding
 
+    def feature(self, rows_BD):
+        """The unit feature of each row: float32 [B, E]; here the rows are image vectors."""
+        return self.generator.image_feature(self.standardise(rows_BD))
+
     def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
         """Captions of image vectors.
 
         Args:
-          vectors_ND: float32 [N, D], as the encoder gives them.
+          vectors_ND: float32 [N, D], as the encoder gives them (or what else `feature` reads).
           decode: `greedy` or `beamK`.
 
         Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
@@ -100,25 +108,33 @@ class Captioner:
         captions = []
         starts = range(0, len(vectors_ND), batch)
         for start in config.progress(starts, description) if description else starts:
-            rows = np.asarray(vectors_ND[start : start + batch], np.float32)
+            rows = np.asarray(vectors_ND[start : start + batch], self.row_type)
             count = len(rows)
-            padded = np.concatenate([rows, np.zeros((batch - count, rows.shape[1]), np.float32)])
+            padded = np.concatenate([rows, np.zeros((batch - count, rows.shape[1]), self.row_type)])
             results = [part.numpy()[:count] for part in decoder(tf.constant(padded))]
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
 
     def _decoder(self, beam, length_normalization):
-        """The compiled decoder: vectors -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
+        """The compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
         key = (beam, length_normalization)
         if key not in self._decoders:
 
             @tf.function
-            def decoder(vectors_BD):
-                state = self.generator.initial_state(self.generator.image_feature(self.standardise(vectors_BD)))
+            def decoder(rows_BD):
+                state, length = self.generator.initial_state(self.feature(rows_BD)), self.max_caption_length
                 if beam == 0:
-                    return greedy(self.generator, state, self.max_caption_length)
-                beams = beam_search(self.generator, state, beam, self.max_caption_length, length_normalization)
-                return beams.words, beams.lengths, beams.log_probs, beams.scores, beams.ended
+                    return greedy(self.generator, state, length, self.input_embedding)
+                found = beam_search(
+                    self.generator,
+                    state,
+                    beam,
+                    length,
+                    length_normalization,
+                    self.suppress_unknown,
+                    self.input_embedding,
+                )
+                return found.words, found.lengths, found.log_probs, found.scores, found.ended
 
             self._decoders[key] = decoder
         return self._decoders[key]
@@ -142,12 +158,12 @@ class Captioner:
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
-def greedy(generator, state, max_caption_length):
+def greedy(generator, state, max_caption_length, input_embedding=None):
     """Greedy captions in the form of a beam of one, with their log-probabilities."""
-    words_BT = generator.decode(state, max_caption_length)
+    words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
     lengths_B = layers.sequence_lengths(words_BT)
     inputs_BT = tf.pad(words_BT[:, :-1], [[0, 0], [1, 0]])
-    hidden_BTH = generator.hidden_states(state, inputs_BT, lengths_B)
+    hidden_BTH = generator.hidden_states(state, inputs_BT, lengths_B, None, input_embedding)
     mask_BT = layers.mask_of(lengths_B, max_caption_length)
     logits = generator.logits(tf.boolean_mask(hidden_BTH, mask_BT > 0))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(words_BT, mask_BT > 0), logits)

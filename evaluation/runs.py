@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 import config
-from evaluation.captioner import load_encoder
+from evaluation.captioner import Captioner, load_encoder
 from evaluation.captions import read_references
 from input_pipeline import FeatureBank
 from models import encoders
@@ -22,6 +22,16 @@ def references_of(data_dir, split):
             "set with captions"
         )
     return read_references(path)
+
+
+def image_captioner(job_dir, data_dir, encoder=None):
+    """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors)."""
+
+    def open_run(checkpoint, split, names):
+        captioner = Captioner.from_run(job_dir, checkpoint)
+        return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
+
+    return open_run
 
 
 def split_vectors(job_dir, data_dir, split, names, encoder=None):

@@ -5,6 +5,7 @@ put in place last, so a checkpoint with an index is complete.
 """
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -101,6 +102,49 @@ def resolve(path, step=None):
     if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
         raise config.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
     return prefix
+
+
+def best(path):
+    """The checkpoint that a hand-over takes from a flag value: (prefix, why this one).
+
+    Of a run it is the best one: the last entry of b34.json (eval_val.py), else best.json (least validation loss), else
+    the newest. Anything else is taken as `resolve` takes it.
+
+    Raises: config.UserError when the best one is no longer there.
+    """
+    for name, why in (("b34.json", "best by BLEU-3 + BLEU-4"), ("best.json", "least validation loss")):
+        step = _named_step(os.path.join(path, name))
+        if step is not None:
+            if step not in steps_in(path):
+                raise config.UserError(
+                    f"{path}/{name} names step {step}, whose checkpoint is not there (any more). Give one by its path, "
+                    f"e.g. {prefix_of(path, steps_in(path)[-1] if steps_in(path) else step)}"
+                )
+            return prefix_of(path, step), why
+    return resolve(path), "newest" if os.path.isdir(path) else "as given"
+
+
+def _named_step(path):
+    """The step that a ranking or best.json names; None where there is no such file, or no scores in it."""
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path) as file:
+            content = json.load(file)
+        if isinstance(content, dict):
+            return int(content["step"])
+        scored = content and None not in content[-1]
+        return int(content[-1][0]) if scored else None
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise config.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
+
+
+def digest(prefix):
+    """16 hex digits that tell the content of a checkpoint (its index holds checksums); empty where there is none."""
+    if not os.path.exists(prefix + ".index"):
+        return ""
+    with open(prefix + ".index", "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def read_variables(path):

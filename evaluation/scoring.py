@@ -1,0 +1,186 @@
+"""Captioning and scoring the checkpoints of a run: what eval_val.py, eval_test.py and eval_obj2sen share (UIC spec 10).
+
+What is captioned is up to the caller, who hands over
+    open_run(checkpoint, split, names) -> (captioner, rows)
+with a `captioner` as evaluation.captioner.Captioner and one row of its input for each name.
+"""
+
+import dataclasses
+import json
+import os
+
+import config
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringOptions:
+    """Flags of the scripts that score."""
+
+    job_dir: str = config.field("runs/full", "run directory")
+    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
+    decode: str = config.field("beam3", "greedy or beamK")
+    length_normalization: float = config.field(0.0, "finished captions are ordered by log p / length^this")
+    metrics: tuple[str, ...] = config.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "what is scored")
+    row: str = config.field("", "name of the row; empty = name of the run directory")
+    corpus: str = config.field("", "name of the corpus in the table; empty = name of the data folder")
+    table: str = config.field("", "table file; empty = table.json beside the run directory")
+
+
+def data_dir_of(options):
+    """The stages' folder: --data_dir, or the one that the run was trained on."""
+    from training.run_directory import read_config
+
+    return options.data_dir or read_config(options.job_dir)["settings"]["data_dir"]
+
+
+def folder_of(options):
+    """Where captions and rankings of validation go: the run, or a folder in it for another --decode than beam3."""
+    return options.job_dir if options.decode == "beam3" else os.path.join(options.job_dir, options.decode)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Every checkpoint on validation
+
+
+def score_checkpoints(options, open_run, how=None):
+    """Scores every checkpoint on the validation images, ranks them, adds the row of the best one to the table.
+
+    Args:
+      options: ScoringOptions with `steps` and `overwrite`.
+      open_run: see the module's text.
+      how: dict of further settings that decide about the captions.
+    """
+    from evaluation import captions, metrics, rankings, runs
+
+    names_of_steps = _steps(options)
+    folder, data_dir = folder_of(options), data_dir_of(options)
+    os.makedirs(folder, exist_ok=True)
+    references = runs.references_of(data_dir, "val")
+    how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
+    with metrics.Scorer(references, options.metrics) as scorer:
+        known = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
+        rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
+        best = rankings.best_step(folder)
+        scores = scorer.score(captions.read_captions(os.path.join(folder, f"val_{best}.json")))
+    row = _row(options, scores, "val", best, rankings.SELECTED_BY)
+    _publish(options, row)
+    print(f"best by BLEU-3 + BLEU-4: step {best}")
+
+
+def _steps(options):
+    from training import checkpoints
+
+    steps = [int(step) for step in options.steps] or checkpoints.steps_in(options.job_dir)
+    if not steps:
+        raise config.UserError(f"{options.job_dir}: no checkpoint in there yet; train this run first")
+    return steps
+
+
+def _score_all(options, steps, folder, references, scorer, open_run, how):
+    """Captions and scores what was not scored before: dict step (text) -> {"how", "values", "unique"}."""
+    from evaluation import captions, statistics
+    from training import checkpoints
+
+    known, names = _read_scores(folder), sorted(references)
+    captioner = rows = None
+    for step in config.progress(steps, "checkpoints"):
+        path, entry = os.path.join(folder, f"val_{step}.json"), known.get(str(step), {})
+        made_by = how | {"checkpoint": checkpoints.digest(checkpoints.prefix_of(options.job_dir, step))}
+        if not options.overwrite and entry.get("how") == made_by and os.path.exists(path):
+            continue
+        if captioner is None:
+            captioner, rows = open_run(step, "val", names)
+        captioner.load(step, options.job_dir)
+        found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
+        captions.write_captions(path, found.items())
+        scores = scorer.score(found)
+        variety = statistics.diversity(scores.tokens)
+        known[str(step)] = {"how": made_by, "values": scores.values, "unique": variety["unique"]}
+        captions.write_json(os.path.join(folder, "val_scores.json"), known)
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in scores.values.items() if value is not None)
+        print(f"step {step}: {shown}, unique {variety['unique']:.3f}")
+    return known
+
+
+def _read_scores(folder):
+    """RUN/val_scores.json: step -> how it was captioned, scores."""
+    path = os.path.join(folder, "val_scores.json")
+    if not os.path.exists(path):
+        return {}
+    with open(path) as file:
+        return json.load(file)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One checkpoint
+
+
+def chosen_checkpoint(options):
+    """The checkpoint that --checkpoint means: a step, or a path."""
+    from evaluation import rankings
+    from training import checkpoints
+
+    if options.checkpoint == "best":
+        return rankings.best_step(folder_of(options))
+    if options.checkpoint == "newest":
+        steps = checkpoints.steps_in(options.job_dir)
+        if not steps:
+            raise config.UserError(f"{options.job_dir}: no checkpoint yet")
+        return steps[-1]
+    return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
+
+
+def score_checkpoint(options, split, open_run):
+    """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
+    from evaluation import captions, metrics, rankings, runs
+
+    checkpoint = chosen_checkpoint(options)
+    references = runs.references_of(data_dir_of(options), split)
+    names = sorted(references)
+    captioner, rows = open_run(checkpoint, split, names)
+    found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
+    stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
+    captions.write_captions(os.path.join(options.job_dir, f"{stem}.json"), found.items())
+    scores = metrics.score(found, references, options.metrics)
+    selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
+    row = _row(options, scores, split, checkpoint, selection)
+    content = row | scores.to_json() | {"data_dir": data_dir_of(options)}
+    captions.write_json(os.path.join(options.job_dir, f"{stem}_scores.json"), content)
+    _publish(options, row)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The row
+
+
+def _row(options, scores, split, checkpoint, selection):
+    """The row of the table for one checkpoint (a step or a path)."""
+    from evaluation import runs, table
+    from evaluation.concepts import load_concepts
+    from training import checkpoints
+    from training.run_directory import read_config
+
+    data_dir = data_dir_of(options)
+    is_step = isinstance(checkpoint, int)
+    return table.make_row(
+        options.row or os.path.basename(os.path.normpath(options.job_dir)),
+        scores,
+        corpus=options.corpus or os.path.basename(os.path.normpath(data_dir)),
+        split=split,
+        decode=options.decode,
+        seed=read_config(options.job_dir)["settings"]["seed"],
+        concepts=load_concepts(data_dir, split),
+        minutes=runs.training_minutes(options.job_dir, checkpoint) if is_step else None,
+        checkpoint=checkpoints.prefix_of(options.job_dir, checkpoint) if is_step else checkpoint,
+        command=config.command_line(),
+        selection=selection,
+    )
+
+
+def _publish(options, row):
+    """Puts the row into the table and prints it."""
+    from evaluation import table
+
+    beside = os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
+    table.merge_row(options.table or beside, row)
+    table.print_table([row])
