@@ -65,17 +65,24 @@ class Corpus:
     rows: np.ndarray  # int64, the sentences that are used
 
     @classmethod
-    def load(cls, data_dir, max_length=0, first=0, last=None):
-        """Reads `sentence*.tfrec`.
-
-        Args:
-          max_length: sentences of more words (markers counted) are left out; 0 keeps all.
-          first, last: the part of the file that is used, in record order (the init stages hold out the first 2 %).
-        """
+    def load(cls, data_dir, max_length=0):
+        """All of `sentence*.tfrec` but sentences of more than `max_length` words (markers counted); 0 keeps all."""
         sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
-        rows = np.arange(len(sentences))[first:last]
-        lengths = np.diff(sentences.offsets)[rows]
-        rows = rows[lengths <= max_length] if max_length else rows
+        return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
+
+    @classmethod
+    def load_split(cls, data_dir, max_length=0, share=50):
+        """(training part, held-out part): the first 1/`share` of the records is held out (UIC spec 9.1, 9.4)."""
+        sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
+        rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
+        return (
+            cls._of(sentences, rows[count:], max_length, data_dir),
+            cls._of(sentences, rows[:count], max_length, data_dir),
+        )
+
+    @classmethod
+    def _of(cls, sentences, rows, max_length, data_dir):
+        rows = rows[np.diff(sentences.offsets)[rows] <= max_length] if max_length else rows
         if not len(rows):
             raise config.UserError(
                 f"{data_dir}: no sentence of at most {max_length} words; raise --max_sentence_length"

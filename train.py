@@ -25,10 +25,9 @@ def main(options):
     import stage
     from evaluation.captioner import CollapseWatch
     from input_pipeline import Corpus, UnpairedBatches
-    from models import layers
     from objectives.full import FullObjective
     from preprocessing.vocabulary import Vocabulary
-    from training import checkpoints, distribution
+    from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory
 
@@ -59,20 +58,10 @@ def main(options):
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed:  # own checkpoint > given checkpoints > fresh weights
         if options.imcap_ckpt:
-            arrays = checkpoints.read_variables(options.imcap_ckpt)
-            names = checkpoints.assign_variables(
-                layers.named_variables(objective.generator), arrays, options.imcap_ckpt
-            )
-            run.log(f"{options.imcap_ckpt}: took over {', '.join(names)}")
+            stage.take_over(run, objective.generator, options.imcap_ckpt)
         if options.sae_ckpt:
             parts = ("Discriminator/embedding", "Discriminator/rnn/", "Discriminator/fc/")  # recon starts fresh
-            names = checkpoints.assign_variables(
-                layers.named_variables(objective.discriminator),
-                checkpoints.read_variables(options.sae_ckpt),
-                options.sae_ckpt,
-                wanted=lambda name: name.startswith(parts),
-            )
-            run.log(f"{options.sae_ckpt}: took over {', '.join(names)}")
+            stage.take_over(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()
