@@ -157,10 +157,13 @@ class FeatureBank:
         """Vectors of the centre crop: float32 [n, D]."""
         return np.asarray(self.features[rows, 0], np.float32)
 
-    def random_crops(self, rows, generator):
-        """Vectors of one random crop each (the centre crop where the bank holds no other): float32 [n, D]."""
+    def random_crops(self, rows, draws):
+        """Vectors of the crops that `draws` (float [n, 2] in 0 to 1) choose: float32 [n, D].
+
+        The centre crop is not among them, unless the bank holds no other.
+        """
         crops = self.features.shape[1]
-        crop = generator.integers(1, crops, len(rows)) if crops > 1 else np.zeros(len(rows), np.int64)
+        crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
         return np.asarray(self.features[rows, crop], np.float32)
 
 
@@ -171,7 +174,7 @@ class ImageSet:
     images: records.Images
     bank: FeatureBank | None
     bank_rows: np.ndarray | None
-    load_pixels: object = None  # function (locations, generator) -> float32 [n, s, s, 3], where there is no bank
+    load_pixels: object = None  # function (locations, draws) -> float32 [n, s, s, 3], where there is no bank
 
     @classmethod
     def from_bank(cls, data_dir, split):
@@ -200,18 +203,29 @@ class ImageSet:
         scores, _ = padded_rows(self.images.score_flat, offsets, indices, self.width)
         return {"classes": classes, "scores": scores, "num": num}
 
-    def take(self, indices, generator):
-        """Objects and a random crop of each image: {"image" float32 [n, D]} or {"pixels" float32 [n, s, s, 3]}."""
+    def take(self, indices, draws):
+        """Objects and a crop of each image, chosen by `draws` (float [n, 2] in 0 to 1).
+
+        Returns: what `objects` does, and {"image" float32 [n, D]} or {"pixels" float32 [n, s, s, 3]}.
+        """
         batch = self.objects(indices)
         if self.bank is not None:
-            batch["image"] = self.bank.random_crops(self.bank_rows[indices], generator)
+            batch["image"] = self.bank.random_crops(self.bank_rows[indices], draws)
         else:
-            batch["pixels"] = self.load_pixels([self.images.data[i] for i in indices], generator)
+            batch["pixels"] = self.load_pixels([self.images.data[i] for i in indices], draws)
         return batch
 
 
 # --------------------------------------------------------------------------------------------------------------
 # Batches
+#
+# `examples` rows make a step: one batch, or two one behind the other. `batch(step, rows)` makes the named rows of them
+# only: what the replicas of one process need. Which example stands where does not depend on the number of devices.
+
+
+def crop_draws(seed, step, examples):
+    """The numbers that choose the crops of a step's images: float64 [examples, 2] in 0 to 1."""
+    return generator_of(seed, "crops", step).random((examples, 2))
 
 
 class UnpairedBatches:
@@ -227,12 +241,12 @@ class UnpairedBatches:
         self.image_stream = Stream(len(image_set), seed, "images")
         self.sentence_stream = Stream(len(corpus), seed, "sentences")
 
-    def batch(self, step):
-        """The examples of a step: dict of numpy arrays with `examples` rows."""
-        images = self.image_stream.indices(step * self.examples, self.examples)
-        sentences = self.sentence_stream.indices(step * self.examples, self.examples)
-        crops = generator_of(self.seed, "crops", step)
-        return self.image_set.take(images, crops) | self.corpus.take(sentences)
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        images = self.image_stream.indices(step * self.examples, self.examples)[rows]
+        sentences = self.sentence_stream.indices(step * self.examples, self.examples)[rows]
+        draws = crop_draws(self.seed, step, self.examples)[rows]
+        return self.image_set.take(images, draws) | self.corpus.take(sentences)
 
     def names(self, step):
         """File names of the images of a step."""
@@ -250,9 +264,9 @@ class SentenceBatches:
             self.corpus = Corpus(corpus.sentences, corpus.rows[named])
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
-    def batch(self, step):
-        """The examples of a step: dict of numpy arrays with `examples` rows."""
-        return self.rows(self.stream.indices(step * self.examples, self.examples))
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
     def rows(self, indices):
         """The sentences (and concept words) with these numbers."""
@@ -283,10 +297,11 @@ class PairedBatches:
         self.width = int(np.diff(self.offsets).max())
         self.stream = Stream(len(pairs), seed, "pairs")
 
-    def batch(self, step):
-        """The examples of a step: dict of numpy arrays with `examples` rows."""
-        pairs = self.stream.indices(step * self.examples, self.examples)
-        batch = self.image_set.take(self.pair_images[pairs], generator_of(self.seed, "crops", step))
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        pairs = self.stream.indices(step * self.examples, self.examples)[rows]
+        draws = crop_draws(self.seed, step, self.examples)[rows]
+        batch = self.image_set.take(self.pair_images[pairs], draws)
         batch["sentence"], batch["length"] = padded_rows(self.flat, self.offsets, pairs, self.width)
         return batch
 

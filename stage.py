@@ -67,9 +67,12 @@ def load_encoder(spec):
         raise config.UserError(str(error)) from error
 
 
-def load_random_crops(locations, generator):
-    """JPEG bytes -> float32 [n, 299, 299, 3] in -1 to 1: legacy resize to 346, a random 299 crop (UIC spec 5.3)."""
-    corners = generator.integers(0, image_ops.OFFSETS, (len(locations), 2)).astype(np.int32)
+def load_random_crops(locations, draws):
+    """JPEG bytes -> float32 [n, 299, 299, 3] in -1 to 1: legacy resize to 346, a random 299 crop (UIC spec 5.3).
+
+    Args: locations: where the bytes lie (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops.
+    """
+    corners = (draws * image_ops.OFFSETS).astype(np.int32)
     crops = []
     for location, corner in zip(locations, corners, strict=True):
         image = tf.io.decode_jpeg(records.read_at(location), channels=3)

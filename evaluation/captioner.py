@@ -18,7 +18,7 @@ from models.generator import END_ID, Generator
 from models.standardise import Standardise
 from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
-from training.run_directory import read_config
+from training.run_directory import last_metric, read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,17 +192,16 @@ class CollapseWatch:
         self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
         length = getattr(options, "max_caption_length", 20)
         self.captioner = Captioner(objective.generator, objective.standardise, vocabulary, "fixed", length)
-        self.log, self.was_low = log, False
+        self.log, self.job_dir = log, options.job_dir
 
     def __call__(self, step):
         """{"unique", "length", ...} of the greedy captions; two low unique shares in a row are a warning."""
+        before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
         found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))
-        low = found["unique"] < self.ALARM
-        if low and self.was_low:
+        if found["unique"] < self.ALARM and before is not None and before < self.ALARM:
             self.log(
                 f"WARNING: collapse at step {step}: {found['unique']:.1%} of {len(captions)} validation captions are "
                 f"distinct, twice in a row below {self.ALARM:.0%}. The first: {captions[0]!r}"
             )
-        self.was_low = low
         return found

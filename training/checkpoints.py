@@ -1,7 +1,7 @@
 """Checkpoints: written whole or not at all, the newest readable one is restored, the authors' files can be read.
 
-`RUN/ckpt-STEP.index`, `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` holds the Python state of the loop. The index is
-put in place last, so a checkpoint with an index is complete.
+`RUN/ckpt-STEP.index`, `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` holds the Python state of the loop. They are
+written in a folder of their own, `part-STEP`; its renaming to `ready-STEP` makes them a checkpoint.
 """
 
 import glob
@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +21,17 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 def steps_in(job_dir):
     """Steps of the complete checkpoints in a run directory, ascending."""
-    names = [os.path.basename(path) for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*.index"))]
-    return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"ckpt-(\d+)\.index", name)))
+    return [step for step, endings in _found(job_dir).items() if "index" in endings]
+
+
+def _found(job_dir):
+    """dict step -> endings of its files (`index`, `data-00000-of-00001`, `json`), ascending."""
+    found = {}
+    for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*")):
+        match = re.fullmatch(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)", os.path.basename(path))
+        if match:
+            found.setdefault(int(match[1]), set()).add(match[2])
+    return dict(sorted(found.items()))
 
 
 def prefix_of(job_dir, step):
@@ -30,22 +40,43 @@ def prefix_of(job_dir, step):
 
 
 def save(job_dir, step, parts, state):
-    """Writes a checkpoint of `parts` (dict name -> trackable) and of the loop's Python state (JSON)."""
-    part_prefix = os.path.join(job_dir, f"part-{step}")
-    tf.train.Checkpoint(**parts).write(part_prefix)
-    with open(part_prefix + ".json", "w") as file:
-        json.dump(state, file)
-    files = sorted(glob.glob(glob.escape(part_prefix) + ".*"), key=lambda path: path.endswith(".index"))
-    for path in files:  # the index last
-        os.replace(path, prefix_of(job_dir, step) + path[len(part_prefix) :])
+    """Writes a checkpoint of `parts` (dict name -> trackable) and of the loop's Python state (JSON).
+
+    When it fails nothing of it is left behind. Raises: OSError, tf.errors.OpError.
+    """
+    finish_saves(job_dir)
+    part, ready = (os.path.join(job_dir, f"{name}-{step}") for name in ("part", "ready"))
+    try:
+        os.makedirs(part)
+        prefix = prefix_of(part, step)
+        tf.train.Checkpoint(**parts).write(prefix)
+        with open(prefix + ".json", "w") as file:
+            json.dump(state, file)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    os.rename(part, ready)  # from here on it is complete
+    finish_saves(job_dir)
     return prefix_of(job_dir, step)
 
 
-def remove(job_dir, step):
-    """Removes the checkpoint of a step, its index first."""
-    files = glob.glob(glob.escape(prefix_of(job_dir, step)) + ".*")
-    for path in sorted(files, key=lambda path: not path.endswith(".index")):
-        os.remove(path)
+def finish_saves(job_dir):
+    """Completes a save that was killed while its files were put in place, removes one that was killed earlier."""
+    for ready in glob.glob(os.path.join(glob.escape(job_dir), "ready-*")):
+        for name in sorted(os.listdir(ready), key=lambda name: name.endswith(".index")):  # the index last
+            os.replace(os.path.join(ready, name), os.path.join(job_dir, name))
+        os.rmdir(ready)
+    for part in glob.glob(os.path.join(glob.escape(job_dir), "part-*")):
+        shutil.rmtree(part)
+
+
+def remove_superseded(job_dir, keep_last, keep_every):
+    """Removes all checkpoints but the newest `keep_last` and those at multiples of `keep_every` (0: no others)."""
+    for step in list(_found(job_dir))[:-keep_last]:
+        if not keep_every or step % keep_every:
+            files = glob.glob(glob.escape(prefix_of(job_dir, step)) + ".*")
+            for path in sorted(files, key=lambda path: not path.endswith(".index")):
+                os.remove(path)
 
 
 def restore(prefix, parts):
@@ -65,20 +96,34 @@ def restore_newest(job_dir, parts, warn):
 
     A damaged one is passed over with a warning; when all are damaged this is an error, never a silent fresh start.
     """
-    steps = steps_in(job_dir)
+    steps = list(_found(job_dir))
     for step in reversed(steps):
         prefix = prefix_of(job_dir, step)
         try:
-            restore(prefix, parts)
+            if not os.path.exists(prefix + ".index"):
+                raise config.UserError(f"{prefix}.index is missing")
             with open(prefix + ".json") as file:
-                return step, json.load(file)
-        except (config.UserError, OSError, json.JSONDecodeError) as error:
+                state = json.load(file)
+            restore(prefix, parts)
+            return step, state
+        except (config.UserError, OSError, ValueError) as error:
             warn(f"checkpoint {prefix} is damaged and passed over: {error}")
     if steps:
         raise config.UserError(
             f"{job_dir}: none of the {len(steps)} checkpoints can be restored. Repair one or start in a new --job_dir."
         )
     return 0, {}
+
+
+def not_finite(parts):
+    """Names of the variables of `parts` that hold a NaN or an infinity."""
+    found = []
+    for part, trackable in parts.items():
+        for variable in trackable.variables:
+            value = tf.convert_to_tensor(variable)
+            if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
+                found.append(f"{part}/{getattr(variable, 'path', variable.name)}")
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------

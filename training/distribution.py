@@ -1,24 +1,74 @@
 """One device, many devices, many machines: which strategy, and how a global batch is dealt out to its replicas."""
 
+import json
 import os
 
 import numpy as np
 import tensorflow as tf
 
+import config
+
 
 def make_strategy(options):
-    """The strategy that the settings ask for.
+    """The strategy that the settings ask for. Must come before any TensorFlow operation.
 
     TF_CONFIG in the environment: MultiWorkerMirroredStrategy. `--devices`: a MirroredStrategy of these. `--multi_gpu`:
     one of all visible GPUs. Otherwise TensorFlow's default strategy: one device.
+
+    Raises: config.UserError for a TF_CONFIG or a device that cannot be used.
     """
     if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        check_cluster(os.environ["TF_CONFIG"])
+        waiting = tf.distribute.experimental.CommunicationOptions(timeout_seconds=options.worker_timeout)
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=waiting)
     if options.devices:
+        there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+        missing = [name for name in options.devices if name.removeprefix("/").removeprefix("device:") not in there]
+        if missing:
+            raise config.UserError(
+                f"--devices {','.join(options.devices)}: no {missing[0]}; there are {', '.join(there)}"
+            )
         return tf.distribute.MirroredStrategy(list(options.devices))
     if options.multi_gpu:
+        if not tf.config.list_logical_devices("GPU"):
+            raise config.UserError("--multi_gpu: TensorFlow sees no GPU here. Leave the flag out to train on the CPU.")
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def check_cluster(text):
+    """Raises config.UserError when the environment variable TF_CONFIG does not describe a cluster and a task in it."""
+    expected = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        found = json.loads(text)
+        addresses = found["cluster"][found["task"]["type"]]
+        if not 0 <= int(found["task"]["index"]) < len(addresses):
+            raise ValueError(f"task {found['task']['index']} of {len(addresses)}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise config.UserError(f"TF_CONFIG={text}: not a cluster ({error!r}); expected {expected}") from error
+
+
+def spans_processes(strategy):
+    """Whether other processes take part."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_chief(strategy):
+    """Whether this process writes checkpoints and logs."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return (resolver.task_type, resolver.task_id) in (("chief", 0), ("worker", 0))
+
+
+def gathered(strategy, number):
+    """The number that each replica's process has: a list of floats, one for each replica."""
+    shares = strategy.experimental_distribute_values_from_function(lambda context: tf.constant([number], tf.float64))
+    return strategy.gather(shares, axis=0).numpy().tolist()
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Dealing out a batch
 
 
 def replica_rows(rows, replica, replicas, per_step=1):
@@ -31,37 +81,38 @@ def replica_rows(rows, replica, replicas, per_step=1):
     return np.concatenate([np.arange(share) + part * size + replica * share for part in range(per_step)])
 
 
-def deal(strategy, stack, per_step=1):
-    """A stack of global batches as per-replica values.
+class Shares:
+    """Which examples of a step this process needs, and which of these go to which of its replicas."""
 
-    Args:
-      stack: dict of numpy arrays [steps, rows, ...].
+    def __init__(self, strategy, examples, per_step=1):
+        """Args: examples: rows of a step's batch. per_step: batches that stand one behind the other in it."""
+        replicas = strategy.num_replicas_in_sync
+        batch_size = examples // per_step
+        if batch_size % replicas:
+            raise config.UserError(
+                f"--batch_size {batch_size} cannot be dealt out to {replicas} devices; "
+                f"{batch_size - batch_size % replicas or replicas} can"
+            )
+        self.strategy, self.size, self.replicas = strategy, examples // replicas, []
+        strategy.experimental_distribute_values_from_function(self._note)
+        self.rows = np.concatenate([replica_rows(examples, r, replicas, per_step) for r in self.replicas])
 
-    Returns: dict of tensors, or of per-replica values with this process's shares.
-    """
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1:
-        return {name: tf.convert_to_tensor(values) for name, values in stack.items()}
+    def _note(self, context):
+        self.replicas.append(context.replica_id_in_sync_group)
+        return tf.zeros([])
 
-    def share_of(values):
+    def deal(self, stack):
+        """A stack of batches of `rows` as tensors, per replica where there are several.
+
+        Args: stack: dict of numpy arrays [steps, rows, ...].
+        """
+        if self.strategy.num_replicas_in_sync == 1:
+            return {name: tf.convert_to_tensor(values) for name, values in stack.items()}
+        return {name: self._dealt(values) for name, values in stack.items()}
+
+    def _dealt(self, values):
         def share(context):
-            rows = replica_rows(values.shape[1], context.replica_id_in_sync_group, replicas, per_step)
-            return tf.convert_to_tensor(values[:, rows])
+            place = self.replicas.index(context.replica_id_in_sync_group) * self.size
+            return tf.convert_to_tensor(values[:, place : place + self.size])
 
-        return strategy.experimental_distribute_values_from_function(share)
-
-    return {name: share_of(values) for name, values in stack.items()}
-
-
-def is_chief(strategy):
-    """Whether this process writes checkpoints and logs."""
-    resolver = strategy.cluster_resolver
-    return (
-        resolver is None
-        or not resolver.task_type
-        or (resolver.task_type, resolver.task_id)
-        in (
-            ("chief", 0),
-            ("worker", 0),
-        )
-    )
+        return self.strategy.experimental_distribute_values_from_function(share)

@@ -4,11 +4,11 @@ The loop knows no model. An objective gives it
     phase(step) -> (name, end):         what is trained at a step, and the step at which that changes (None: never);
     update(batch, seed, phase) -> dict: one training step in one replica, metrics as name -> (sum, count);
     checkpointed() -> dict:             what a checkpoint holds.
-Batches give `batch(step) -> dict of numpy arrays` and `names(step)`. Both are pure functions of the step, so that a
-continued run repeats exactly what an unbroken one would have done.
+Batches give `batch(step, rows) -> dict of numpy arrays` and `names(step)`, pure functions of the step, so that a
+continued run repeats exactly what an unbroken one would have done. In a cluster every process runs this loop; only the
+chief writes.
 """
 
-import json
 import os
 import queue
 import signal
@@ -20,6 +20,7 @@ import tensorflow as tf
 
 import config
 from models.randomness import fold_in
+from preprocessing.sidecars import write_json
 from training import checkpoints, distribution
 from training.run_directory import MetricsFile
 
@@ -55,15 +56,16 @@ def plan(step, options, phase):
 class Prefetch:
     """Makes the stacks of batches of a plan in a thread, at most `depth` ahead."""
 
-    def __init__(self, batches, calls, depth=2):
-        self._queue, self._stopped = queue.Queue(depth), threading.Event()
+    def __init__(self, batches, rows, calls, depth=2):
+        """Args: rows: the rows of each step's batch that this process needs. calls: what `plan` yields."""
+        self._queue, self._stopped, self._rows = queue.Queue(depth), threading.Event(), rows
         self._thread = threading.Thread(target=self._fill, args=(batches, calls), daemon=True)
         self._thread.start()
 
     def _fill(self, batches, calls):
         try:
             for first, count, phase in calls:
-                made = [batches.batch(step) for step in range(first, first + count)]
+                made = [batches.batch(step, self._rows) for step in range(first, first + count)]
                 stack = {name: np.stack([batch[name] for batch in made]) for name in made[0]}
                 if not self._put((first, count, phase, stack)):
                     return
@@ -102,8 +104,11 @@ class Prefetch:
 
 
 def make_run_steps(objective, strategy, seed):
-    """The compiled call: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2] and their names."""
-    names = []
+    """The compiled call: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2].
+
+    Returns: that function, and a dict phase -> names of its metrics, filled at the first call of each phase.
+    """
+    names = {}
 
     def one_step(stack, index, first):
         step = first + index
@@ -111,8 +116,8 @@ def make_run_steps(objective, strategy, seed):
         step_seed = fold_in(fold_in(fold_in(tf.constant([seed, 0], tf.int32), "step"), step), replica)
         batch = {name: values[index] for name, values in stack.items()}
         metrics = objective.update(batch, step_seed, one_step.phase)
-        names[:] = sorted(metrics)
-        return tf.stack([tf.stack([tf.cast(part, tf.float32) for part in metrics[name]]) for name in names])
+        order = names[one_step.phase] = sorted(metrics)
+        return tf.stack([tf.stack([tf.cast(part, tf.float32) for part in metrics[name]]) for name in order])
 
     @tf.function(reduce_retracing=True)
     def run_steps(stack, first, count, phase):
@@ -134,51 +139,81 @@ class Loop:
     """Trains an objective in a run directory until max_steps, a signal or a number that is not finite."""
 
     def __init__(self, options, objective, batches, strategy, run, evaluate=None):
-        """Args: evaluate: function(step) -> dict of numbers, called at every checkpoint; None for none."""
+        """Restores the newest checkpoint of the run.
+
+        Args: evaluate: function(step) -> dict of numbers, called at every checkpoint; None for none.
+        """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
+        self.shares = distribution.Shares(strategy, batches.examples, batches.examples // batches.batch_size)
         self.parts = objective.checkpointed()
+        if run.writes:
+            checkpoints.finish_saves(options.job_dir)
         self.step, state = checkpoints.restore_newest(options.job_dir, self.parts, self.warn)
         self.resumed = self.step > 0
         self.pending = {name: np.asarray(pair) for name, pair in state.get("pending", {}).items()}
-        self.signal = None
+        self.signal = 0
 
     def warn(self, message):
         """A warning for whoever watches."""
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, config.UserError at a number not finite."""
+        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, config.UserError where it cannot go on."""
         options, run = self.options, self.run
         if self.step >= options.max_steps:
             run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
             return
         run.log(f"{options.job_dir}: " + (f"continues at step {self.step}" if self.resumed else "starts"))
-        self.metrics_file = MetricsFile(run, self.step)
         old_handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        prefetch = Prefetch(self.batches, plan(self.step, options, self.objective.phase))
+        prefetch = Prefetch(self.batches, self.shares.rows, plan(self.step, options, self.objective.phase))
         try:
+            self._same_start()
+            self.metrics_file = MetricsFile(run, self.step)
             self._calls(prefetch)
+        except tf.errors.OpError as error:
+            if not distribution.spans_processes(self.strategy):
+                raise
+            raise config.UserError(
+                f"another worker was lost, or did not answer for {options.worker_timeout} s, after step {self.step} "
+                f"({str(error).splitlines()[0]}). Start all workers again with the same command: they go on from the "
+                "newest checkpoint."
+            ) from error
         finally:
             prefetch.stop()
             for number, handler in old_handlers.items():
                 signal.signal(number, handler)
+            self.run.close()
+
+    def _same_start(self):
+        """Raises unless all workers of a cluster restored the same step."""
+        if distribution.spans_processes(self.strategy):
+            steps = distribution.gathered(self.strategy, self.step)
+            if len(set(steps)) > 1:
+                raise config.UserError(
+                    f"the workers are at different steps ({', '.join(f'{step:.0f}' for step in steps)}): "
+                    f"{self.options.job_dir} must be one folder that all of them see"
+                )
 
     def _on_signal(self, number, frame):
         self.signal = number
 
+    def _agreed_signal(self):
+        """The signal that this process or another one of the cluster has got; 0 for none."""
+        if not distribution.spans_processes(self.strategy):
+            return self.signal
+        return int(max(distribution.gathered(self.strategy, self.signal)))
+
     def _calls(self, prefetch):
         options = self.options
-        per_step = self.batches.examples // self.batches.batch_size
         run_steps, names = make_run_steps(self.objective, self.strategy, options.seed)
         bar = self._bar()
         waited, started, first_of_interval = 0.0, time.monotonic(), self.step
         for first, count, phase, stack, wait in prefetch:
             waited += wait
-            dealt = distribution.deal(self.strategy, stack, per_step)
-            values = run_steps(dealt, tf.constant(first), tf.constant(count), phase).numpy()
-            self._check_finite(values, names, first)
-            for index, name in enumerate(names):
+            values = run_steps(self.shares.deal(stack), tf.constant(first), tf.constant(count), phase).numpy()
+            self._check_finite(values, names[phase], first)
+            for index, name in enumerate(names[phase]):
                 pair = values[:, index].astype(np.float64).sum(0)
                 self.pending[name] = self.pending.get(name, 0.0) + pair
             self.step = first + count
@@ -187,10 +222,12 @@ class Loop:
                 seconds = time.monotonic() - started
                 self._summarise(bar, seconds, waited, self.step - first_of_interval)
                 waited, started, first_of_interval = 0.0, time.monotonic(), self.step
-            if self.step % options.save_checkpoint_steps == 0 or self.step == options.max_steps or self.signal:
-                self._checkpoint()
-            if self.signal:
-                self.run.log(f"signal {self.signal}: saved step {self.step}; the same command continues")
+            stopped_by = self._agreed_signal()
+            regular = self.step % options.save_checkpoint_steps == 0 or self.step == options.max_steps
+            if regular or stopped_by:
+                self._checkpoint(regular)
+            if stopped_by:
+                self.run.log(f"signal {stopped_by}: saved step {self.step}; the same command continues")
                 raise Interrupted()
         bar.close()
 
@@ -222,27 +259,30 @@ class Loop:
         bar.clear()
         self.run.log(f"step {self.step}/{self.options.max_steps} {text} | {timing['seconds_per_step']:.3f} s/step")
 
-    def _checkpoint(self):
-        """Evaluates, saves, and removes what is no longer kept. A failed save leaves the older checkpoints usable."""
-        if not self.signal and self.evaluate is not None:
+    def _checkpoint(self, regular):
+        """Saves, and removes what is no longer kept; at a regular checkpoint evaluates first."""
+        options = self.options
+        not_finite = checkpoints.not_finite(self.parts)
+        if not_finite:
+            self._stop(self.step, {"step": self.step, "not_finite": not_finite})
+        if regular and self.evaluate is not None:
             values = self.evaluate(self.step)
             self.metrics_file.write(self.step, {f"eval/{name}": value for name, value in values.items()})
         if not self.run.writes:
             return
         pending = {name: [float(part) for part in pair] for name, pair in self.pending.items()}
         try:
-            checkpoints.save(self.options.job_dir, self.step, self.parts, {"step": self.step, "pending": pending})
+            checkpoints.save(options.job_dir, self.step, self.parts, {"step": self.step, "pending": pending})
         except (OSError, tf.errors.OpError) as error:
             first_line = str(error).splitlines()[0]
             raise config.UserError(
                 f"checkpoint of step {self.step} could not be written ({first_line}). The older ones are intact; make "
                 "room and run the same command again."
             ) from error
-        for old in checkpoints.steps_in(self.options.job_dir)[: -self.options.keep_checkpoints]:
-            checkpoints.remove(self.options.job_dir, old)
+        checkpoints.remove_superseded(options.job_dir, options.keep_checkpoints, options.keep_every_steps)
 
     def _check_finite(self, values, names, first):
-        """Stops before anything is saved when a metric is not finite, and leaves a post-mortem."""
+        """Stops before anything is saved when a metric is not finite."""
         bad = ~np.isfinite(values).all(axis=(1, 2))
         if not bad.any():
             return
@@ -254,11 +294,14 @@ class Loop:
             "metrics": {name: [repr(part) for part in pair] for name, pair in found.items()},
             "examples": self.batches.names(first + at),
         }
+        self._stop(first + at, report)
+
+    def _stop(self, step, report):
+        """Leaves a post-mortem and raises config.UserError."""
         path = self.run.file("postmortem.json")
         if self.run.writes:
-            with open(path, "w") as file:
-                json.dump(report, file, indent=1)
+            write_json(path, report)
         raise config.UserError(
-            f"step {first + at}: {', '.join(report['not_finite'])} not finite. Nothing was saved after step "
+            f"step {step}: {', '.join(report['not_finite'])} not finite. Nothing was saved after step "
             f"{(checkpoints.steps_in(self.options.job_dir) or [0])[-1]}; see {path}. A lower rate often helps."
         )

@@ -8,7 +8,7 @@ import socket
 import sys
 
 import config
-from preprocessing.sidecars import write_json
+from preprocessing.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run: they do not shape the update.
 FREE = {
@@ -17,8 +17,12 @@ FREE = {
     "data_dir",
     "max_steps",
     "keep_checkpoints",
+    "keep_every_steps",
     "multi_gpu",
     "devices",
+    "worker_timeout",
+    "verify",
+    "skip_damaged",
     "intra_op_parallelism_threads",
     "inter_op_parallelism_threads",
 }
@@ -44,10 +48,19 @@ class RunDirectory:
             return
         os.makedirs(self.path, exist_ok=True)
         self._lock()
-        saved = read_config(self.path, missing_ok=True)
-        if saved:
-            self._check(saved)
+        try:
+            saved = read_config(self.path, missing_ok=True)
+            if saved:
+                self._check(saved)
+        except config.UserError:
+            self.close()
+            raise
         write_json(self.file("config.json"), self.content)
+
+    def close(self):
+        """Gives the directory free for another process; the end of this one does so as well."""
+        if self.writes:
+            self._lock_file.close()
 
     def file(self, name):
         """Path of a file in the run directory."""
@@ -96,8 +109,12 @@ def read_config(job_dir, missing_ok=False):
         if missing_ok:
             return None
         raise config.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
-    with open(path) as file:
-        return json.load(file)
+    try:
+        with open(path) as file:
+            content = json.load(file)
+        return {part: content[part] for part in ("stage", "settings", "facts")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise config.UserError(f"{path}: not the settings of a run ({error!r}); restore it from a copy") from error
 
 
 def read_options(job_dir, options_class):
@@ -106,6 +123,27 @@ def read_options(job_dir, options_class):
     known = {item.name for item in dataclasses.fields(options_class)}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     return options_class(**{name: value for name, value in tuples.items() if name in known})
+
+
+def _read_lines(path):
+    """Yields (line, its content) of a JSON lines file up to the first line that was not written whole."""
+    with open(path) as file:
+        for line in file:
+            if not line.endswith("\n"):
+                return
+            try:
+                yield line, json.loads(line)
+            except ValueError:
+                return
+
+
+def last_metric(job_dir, name):
+    """The newest value of a metric in RUN/metrics.jsonl, None where there is none."""
+    path, found = os.path.join(job_dir, "metrics.jsonl"), None
+    if os.path.exists(path):
+        for _, entry in _read_lines(path):
+            found = entry.get(name, found)
+    return found
 
 
 class MetricsFile:
@@ -119,18 +157,21 @@ class MetricsFile:
         for name in ("metrics.jsonl", "timing.jsonl"):
             path = run.file(name)
             if os.path.exists(path):
-                with open(path) as file:
-                    lines = [line for line in file if line.endswith("\n") and json.loads(line)["step"] <= step]
-                with open(path + ".part", "w") as file:
-                    file.writelines(lines)
-                os.replace(path + ".part", path)
+                lines = [line for line, entry in _read_lines(path) if entry["step"] <= step]
+                write_whole(path, "".join(lines))
 
     def write(self, step, values, name="metrics.jsonl"):
-        """Appends {"step": step, **values}."""
+        """Appends {"step": step, **values}. Raises: config.UserError when there is no room."""
         if not self.run.writes:
             return
-        with open(self.run.file(name), "a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+        try:
+            with open(self.run.file(name), "a") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+        except OSError as error:
+            raise config.UserError(
+                f"{self.run.file(name)} cannot be written at step {step} ({error.strerror}). The checkpoints are "
+                "intact; make room and run the same command again."
+            ) from error
         self._write_events(step, values)
 
     def _write_events(self, step, values):
