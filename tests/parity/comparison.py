@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.optimization import EPSILON
+from training.optimization import EPSILON, apply_gradients
 
 TOLERANCE = 1e-5
 # Float32 rounding in both programs: each is within 8e-7 of the same gradient in float64.
 GRADIENT_NOISE = 2e-6
 BETA2 = 0.999
+CLIP = 10.0  # the authors' norm
 
 noted = {}  # quantity -> largest deviation in the running test
 
@@ -35,22 +36,30 @@ def names_of(*networks):
     return [variable.name.split(":")[0] for network in networks for variable in network.trainable_variables]
 
 
-def assert_gradients(golden, prefix, names, gradients):
-    """Raw gradients, our global norm, and gradients clipped by it.
+class Recorder:
+    """An optimizer that keeps what it is given."""
+
+    def apply(self, gradients, variables):
+        self.gradients = gradients
+
+
+def assert_gradients(golden, prefix, variables, gradients, options):
+    """Raw gradients, our global norm, and the clipped gradients that reach the optimizer.
 
     We clip by the norm of the dense gradients (`global_norm_dense`), the authors by that of un-summed rows
     (`global_norm_used`): their clipped gradients are compared after a change of that one factor.
     """
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    for name, gradient in zip(names, dense, strict=True):
+    names = [variable.name.split(":")[0] for variable in variables]
+    for name, gradient in zip(names, gradients, strict=True):
         key = f"{prefix}/before_clip/{name}"
         key = key if key in golden.files else f"{prefix}/raw/{name}"
-        assert_close(gradient, golden[key], "raw gradients", key)
-    clipped, norm = tf.clip_by_global_norm(dense, 10.0)
+        assert_close(tf.convert_to_tensor(gradient), golden[key], "raw gradients", key)
+    recorder = Recorder()
+    norm = apply_gradients(recorder, gradients, variables, options.clip_norm)
     assert_close(norm, golden[f"{prefix}/global_norm_dense"], "global norm", prefix)
     used, dense_norm = float(golden[f"{prefix}/global_norm_used"]), float(golden[f"{prefix}/global_norm_dense"])
-    factor = min(1.0, 10.0 / dense_norm) / min(1.0, 10.0 / used)
-    for name, gradient in zip(names, clipped, strict=True):
+    factor = min(1.0, CLIP / dense_norm) / min(1.0, CLIP / used)
+    for name, gradient in zip(names, recorder.gradients, strict=True):
         assert_close(gradient, golden[f"{prefix}/clip/{name}"] * factor, "clipped gradients", name)
 
 

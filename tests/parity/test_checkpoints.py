@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 import config
+from evaluation.captioner import Captioner
 from models import layers
 from models.decoding import beam_search
 from objectives.full import FullObjective
 from objectives.obj2sen import ObjectToSentenceObjective
+from preprocessing.vocabulary import Vocabulary
 from tests.parity import golden_files
 from tests.parity.comparison import assert_close, note
 
@@ -93,6 +95,18 @@ def test_full(case, full):
     state = objective.generator.initial_state(objective.generator.image_feature(arrays["net"]))
     beams = beam_search(objective.generator, state, beam_size, max_length, length_normalization)
     check_captions(beams, json.loads((place / "infer_full.json").read_text())[name])
+
+
+@pytest.mark.parametrize("case", cases("infer_full.json"), ids=lambda case: case[1])
+def test_texts(case, full):
+    """The texts of evaluation.captioner, also where the authors cut a real word because no caption has ended."""
+    place, name, beam_size, length_normalization, max_length = case
+    objective, arrays = full(place)
+    vocabulary = Vocabulary.load(str(place / "word_counts.txt"))
+    parts = (objective.generator, objective.standardise, vocabulary, "reference", max_length)
+    found = Captioner(*parts).caption_vectors(arrays["net"], f"beam{beam_size}", length_normalization, batch=32)
+    golden = json.loads((place / "infer_full.json").read_text())[name]
+    assert [[h.text for h in several] for several in found] == [[c["text"] for c in several] for several in golden]
 
 
 @pytest.mark.parametrize("case", cases("infer_obj2sen.json"), ids=lambda case: case[1])
