@@ -17,6 +17,8 @@ import tensorflow as tf
 import config
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+# What TensorFlow raises for files that are absent, cut short (IndexError) or whose checksums are wrong.
+UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
 def steps_in(job_dir):
@@ -86,7 +88,7 @@ def restore(prefix, parts):
     """
     try:
         tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except UNREADABLE as error:
         first_line = str(error).strip().splitlines()[0]
         raise config.UserError(f"{prefix}: cannot be restored ({first_line})") from error
 
@@ -212,7 +214,7 @@ def read_variables(path):
             elif not re.search(r"/Adam(_1)?$|_power$", key):
                 found[key] = reader.get_tensor(key)
         return found
-    except (tf.errors.OpError, ValueError) as error:
+    except UNREADABLE as error:
         raise config.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
