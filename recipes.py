@@ -45,13 +45,17 @@ _PAPER = config.FullModel(
     semantics="reference", batch_size=512, gen_lr=1e-3, dis_lr=1e-3, save_checkpoint_steps=1000, images="auto"
 )
 
-# Task: the full model from fresh weights. Cost: about ten minutes on two cores.
+# Task: the full model from fresh weights. The discriminator learns three times slower than the generator and nothing is
+# dropped: at equal rates (1e-3) with dropout, advantages drown in the discriminator's noise and the captions hardly
+# depend on the image (miniature validation, beam 3, one seed each: CIDEr 30.8, unique .17 against 46.3, .80 after 4,500
+# and 5,000 steps). Cost: about five minutes on two idle cores.
 # Command: python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/demo/scratch
 _SCRATCH = config.FullModel(
     **SMALL_IMAGES,
     gen_lr=1e-3,
-    dis_lr=1e-3,
-    max_steps=6000,
+    dis_lr=3e-4,
+    keep_prob=1.0,
+    max_steps=5000,
     save_checkpoint_steps=500,
     max_caption_length=16,
 )
