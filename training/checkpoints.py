@@ -13,10 +13,11 @@ import shutil
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 import config
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # What TensorFlow raises for files that are absent, cut short (IndexError) or whose checksums are wrong.
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
@@ -205,17 +206,34 @@ def read_variables(path):
     prefix = resolve(path)
     try:
         reader = tf.train.load_checkpoint(prefix)
-        found = {}
-        for key in reader.get_variable_to_shape_map():
-            if key.endswith(SUFFIX):
-                scope, _, rest = key[: -len(SUFFIX)].partition("/")
-                if scope in ("generator", "discriminator", "standardise"):
-                    found[f"{scope.capitalize()}/{rest}"] = reader.get_tensor(key)
-            elif not re.search(r"/Adam(_1)?$|_power$", key):
-                found[key] = reader.get_tensor(key)
-        return found
+        keys = reader.get_variable_to_shape_map()
+        if OBJECT_GRAPH in keys:
+            return {name: reader.get_tensor(key) for name, key in _network_keys(reader).items()}
+        return {key: reader.get_tensor(key) for key in keys if not re.search(r"/Adam(_1)?$|_power$", key)}
     except UNREADABLE as error:
         raise config.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def _network_keys(reader):
+    """The networks' variables in one of our checkpoints: dict authors' name -> key.
+
+    A key alone does not tell: TensorFlow names a variable by the shortest of the paths that lead to it, which may be an
+    optimizer's. So the graph of objects is walked from the networks.
+    """
+    graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
+    found = {}
+
+    def walk(node, path):
+        for attribute in node.attributes:
+            if attribute.name == "VARIABLE_VALUE":
+                found[path] = attribute.checkpoint_key
+        for child in node.children:
+            walk(graph.nodes[child.node_id], f"{path}/{child.local_name}")
+
+    for child in graph.nodes[0].children:
+        if child.local_name in ("generator", "discriminator", "standardise"):
+            walk(graph.nodes[child.node_id], child.local_name.capitalize())
+    return found
 
 
 def assign_variables(variables, arrays, source, wanted=lambda name: True):
