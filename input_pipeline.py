@@ -262,6 +262,11 @@ class SentenceBatches:
         if keys:
             named = np.diff(corpus.sentences.key_offsets)[corpus.rows] > 0
             self.corpus = Corpus(corpus.sentences, corpus.rows[named])
+        if not len(self.corpus):
+            raise config.UserError(
+                f"none of {len(corpus)} sentences holds a concept word: were they made with the right --class_names? "
+                "See python -m preprocessing.process_descriptions --help"
+            )
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):

@@ -81,13 +81,13 @@ def load_random_crops(locations, draws):
     return np.stack([crop.numpy() for crop in crops])
 
 
-def keep_for_inference(run, vocabulary, images):
-    """Puts the vocabulary and the encoder into the run directory, so that it can caption on its own."""
+def keep_for_inference(run, vocabulary, images=None):
+    """Puts the vocabulary, and the encoder of a run with images, into the run directory: it can caption on its own."""
     if not run.writes:
         return
     vocabulary.save(run.file("vocabulary.txt"))
     folder = run.file("encoder")
-    if os.path.exists(os.path.join(folder, "encoder.json")):
+    if images is None or os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:
         encoder = images.encoder or encoders.load_encoder_from(images.description)
@@ -122,6 +122,7 @@ def take_over(run, network, path, wanted=lambda name: True):
     if run.writes:
         target = run.file("started_from.json")
         sources = sidecars.read_sidecar(target) if os.path.exists(target) else {}
+        names = sorted({*names, *sources.get(prefix, {}).get("variables", [])})
         entry = {"chosen": why, "digest": checkpoints.digest(prefix), "variables": names}
         sidecars.write_json(target, sources | {prefix: entry})
 

@@ -14,7 +14,7 @@ from evaluation import statistics
 from input_pipeline import ImageSet
 from models import encoders, layers
 from models.decoding import beam_search
-from models.generator import END_ID, Generator
+from models.generator import END_ID, START_ID, Generator
 from models.standardise import Standardise
 from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
@@ -23,12 +23,16 @@ from training.run_directory import last_metric, read_config
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """One caption of an image: its text, word ids, summed natural log-probability and the score it is ordered by."""
+    """One caption of an image: its text, word ids, summed natural log-probability and the score it is ordered by.
+
+    `ids` are those that were decoded, the end marker among them; `words` are those of the text, without markers.
+    """
 
     text: str
     ids: tuple
     log_prob: float
     score: float
+    words: tuple = ()
 
 
 def parse_decode(decode):
@@ -148,8 +152,8 @@ class Captioner:
             kept = ids
             if not has_ended and self.semantics == "reference":
                 kept = ids[:-1]  # the authors cut the last token, end marker or not (UIC spec 10.1)
-            text = self.vocabulary.decode([i for i in kept if i != END_ID])
-            found.append(Hypothesis(text, tuple(ids), float(log_prob), float(score)))
+            words = tuple(i for i in kept if i not in (START_ID, END_ID))
+            found.append(Hypothesis(self.vocabulary.decode(words), tuple(ids), float(log_prob), float(score), words))
         return found
 
     def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):

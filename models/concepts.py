@@ -8,6 +8,25 @@ import numpy as np
 LIMIT = 5
 
 
+def told_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limit=LIMIT):
+    """The concept words that obj2sen is told about each image.
+
+    Args:
+      classes_BC: int32 word ids in the record's order. scores_BC: float32. num_B: int32, valid entries.
+      semantics: `reference` takes the first entries, `fixed` those with the highest scores.
+      threshold: objects of a lower score are not told.
+
+    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    """
+    classes_BC, scores_BC = np.array(classes_BC), np.array(scores_BC)
+    kept_BC = (np.arange(classes_BC.shape[1]) < np.asarray(num_B)[:, None]) & (scores_BC >= threshold)
+    order_BC = np.argsort(~kept_BC, axis=1, kind="stable")  # what is kept moves to the front
+    classes_BC, scores_BC = (np.take_along_axis(array, order_BC, 1) for array in (classes_BC, scores_BC))
+    if semantics == "reference":
+        return first_concepts(classes_BC, kept_BC.sum(1), limit)
+    return best_concepts(classes_BC, scores_BC, kept_BC.sum(1), limit)
+
+
 def first_concepts(classes_BC, num_B, limit=LIMIT):
     """The authors' choice: the first entries of the record, which are the most frequent classes of the detector.
 

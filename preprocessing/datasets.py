@@ -84,14 +84,15 @@ def _jsonl(folder, with_train_captions):
         path = os.path.join(folder, f"{split}.jsonl")
         if not os.path.exists(path):
             continue
-        entries = list(_jsonl_entries(path))
+        entries = list(jsonl_entries(path))
         splits[split] = [name for name, _ in entries]
         if split != "train" or with_train_captions:
             captions.update((name, texts) for name, texts in entries if texts)
     return Dataset(splits, captions)
 
 
-def _jsonl_entries(path):
+def jsonl_entries(path):
+    """Yields (file name, list of texts) of the lines of a file {"image": NAME, "captions": [text, ...]}."""
     for number, line in text_lines(path):
         try:
             value = json.loads(line)

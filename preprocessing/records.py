@@ -28,6 +28,7 @@ MADE_BY = {
     "image_val": "python -m preprocessing.process_images",
     "image_test": "python -m preprocessing.process_images",
     "obj2sen_captions": "python -m initialization.gen_obj2sen_caption",
+    "retrieved_captions": "python -m initialization.retrieve_captions",
 }
 
 

@@ -1,0 +1,58 @@
+"""Validation of the stages that learn sentences: cross entropy, token accuracy and perplexity of held-out sentences."""
+
+import json
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from preprocessing.sidecars import write_json
+
+
+class HeldOut:
+    """Called at every checkpoint; RUN/best.json names the step with the least loss."""
+
+    def __init__(self, objective, batches, run):
+        """
+        Args:
+          objective: an objectives.cross_entropy.CrossEntropyObjective.
+          batches: input_pipeline.SentenceBatches of the held-out sentences.
+          run: the RunDirectory.
+        """
+        self.batches, self.run = batches, run
+        self._evaluate = tf.function(objective.evaluate, reduce_retracing=True)
+
+    def __call__(self, step):
+        """{"loss", "accuracy", "perplexity"} over all words of the held-out sentences."""
+        totals = np.zeros(3)
+        for batch in self._batches():
+            totals += [float(part) for part in self._evaluate(batch)]
+        loss, right, words = totals
+        found = {"loss": loss / words, "accuracy": right / words, "perplexity": math.exp(min(loss / words, 700.0))}
+        self.run.log(
+            f"step {step}: held-out sentences ({int(words)} words): cross entropy {found['loss']:.4f}, token accuracy "
+            f"{found['accuracy']:.4f}, perplexity {found['perplexity']:.2f}"
+        )
+        self._keep_best(step, found)
+        return found
+
+    def _batches(self):
+        """The sentences by length, each batch as wide as its longest one."""
+        lengths = np.diff(self.batches.corpus.sentences.offsets)[self.batches.corpus.rows]
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), self.batches.batch_size):
+            batch = self.batches.rows(order[start : start + self.batches.batch_size])
+            batch["sentence"] = batch["sentence"][:, : batch["length"].max()]
+            yield {name: tf.constant(array) for name, array in batch.items()}
+
+    def _keep_best(self, step, found):
+        if not self.run.writes:
+            return
+        path = self.run.file("best.json")
+        if os.path.exists(path):
+            with open(path) as file:
+                best = json.load(file)
+            if best["loss"] <= found["loss"]:
+                return
+        write_json(path, {"step": step, **found})

@@ -1,0 +1,53 @@
+"""Trains noised sentence -> sentence, on the corpus alone (UIC spec 9.4).
+
+    python -m initialization.sentence_ae --recipe miniature_sentence_ae --data_dir data/miniature \
+        --job_dir runs/demo/sentence_ae
+
+The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and
+RUN/best.json names the step with the least loss. Hands the generator, and the discriminator's LSTM and embedding, to
+sentence_gan. The same command continues an interrupted run.
+"""
+
+import os
+
+import config
+import recipes
+
+
+def main(options):
+    """Trains until --max_steps."""
+    config.check_trainer(options)
+
+    import stage
+    from evaluation.held_out import HeldOut
+    from input_pipeline import Corpus, SentenceBatches
+    from objectives.sentence_ae import SentenceAutoEncoderObjective
+    from preprocessing.vocabulary import Vocabulary
+    from training import distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    # ---------------------------------------------------------------------------------------------- devices
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    corpus, held_out = Corpus.load_split(options.data_dir, options.max_sentence_length)
+    batches = SentenceBatches(corpus, options.batch_size, options.seed)
+
+    # ---------------------------------------------------------------------------------------------- networks
+    with strategy.scope():
+        objective = SentenceAutoEncoderObjective(options, vocabulary.size)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary)
+    validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed), run)
+
+    # ---------------------------------------------------------------------------------------------- training
+    Loop(options, objective, batches, strategy, run, validation).train()
+
+
+if __name__ == "__main__":
+    config.run(main, config.SentenceAutoEncoder, recipes.SENTENCE_AE)

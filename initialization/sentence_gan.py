@@ -1,0 +1,57 @@
+"""Trains sentences from noise against a discriminator, on the corpus alone (UIC spec 9.5).
+
+    python -m initialization.sentence_gan --recipe miniature_sentence_gan --data_dir data/miniature \
+        --sae_ckpt runs/demo/sentence_ae --job_dir runs/demo/sentence_gan
+
+Starts from sentence_ae: the generator, and the discriminator's LSTM and embedding. Hands the discriminator's LSTM,
+embedding and head to train.py; its generator is thrown away. The same command continues an interrupted run.
+"""
+
+import os
+
+import config
+import recipes
+
+
+def main(options):
+    """Trains until --max_steps."""
+    config.check_trainer(options, "sae_ckpt")
+
+    import stage
+    from input_pipeline import Corpus, SentenceBatches
+    from objectives.sentence_gan import SentenceGanObjective
+    from preprocessing.vocabulary import Vocabulary
+    from training import distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    # ---------------------------------------------------------------------------------------------- devices
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    corpus = Corpus.load(options.data_dir, options.max_sentence_length)
+    batches = SentenceBatches(corpus, options.batch_size, options.seed)
+
+    # ---------------------------------------------------------------------------------------------- networks
+    with strategy.scope():
+        objective = SentenceGanObjective(options, vocabulary.size)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary)
+
+    # ---------------------------------------------------------------------------------------------- initialization
+    loop = Loop(options, objective, batches, strategy, run)
+    if not loop.resumed and options.sae_ckpt:  # own checkpoint > given checkpoint > fresh weights
+        parts = ("Discriminator/embedding", "Discriminator/rnn/")  # fc starts fresh
+        stage.take_over(run, objective.generator, options.sae_ckpt)
+        stage.take_over(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
+
+    # ---------------------------------------------------------------------------------------------- training
+    loop.train()
+
+
+if __name__ == "__main__":
+    config.run(main, config.SentenceGan, recipes.SENTENCE_GAN)
