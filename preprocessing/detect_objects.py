@@ -36,7 +36,7 @@ class Options:
     classifier_threshold: float = config.field(0.1, "classifier: least probability of a class")
     classifier_top: int = config.field(3, "classifier: at most this many classes an image")
     max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
-    shards: int = config.field(16, "record files; 1 writes detections.tfrec")
+    shards: int = config.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
@@ -90,8 +90,8 @@ def _check(options):
     for name in ("score_threshold", "classifier_threshold", "max_failures"):
         if not 0 <= getattr(options, name) <= 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
-    if options.shards < 1 or options.classifier_top < 1 or options.processes < 0:
-        raise config.UserError("--shards and --classifier_top must be at least 1, --processes at least 0")
+    if options.classifier_top < 1 or min(options.shards, options.processes) < 0:
+        raise config.UserError("--classifier_top must be at least 1, --shards and --processes at least 0")
 
 
 def _names(options):
@@ -105,10 +105,10 @@ def _names(options):
     return names
 
 
-def _tasks(options, names, parts, work):
+def _tasks(options, names, parts, count, work):
     by_shard = collections.defaultdict(list)
     for name in names:
-        by_shard[shards.shard_of(name, options.shards)].append(name)
+        by_shard[shards.shard_of(name, count)].append(name)
     return [
         Task(
             os.path.join(work, f"detections-{i:05d}"),
@@ -119,7 +119,7 @@ def _tasks(options, names, parts, work):
             options.classifier_top,
             options.score_threshold,
         )
-        for i in range(options.shards)
+        for i in range(count)
     ]
 
 
@@ -154,8 +154,9 @@ def main(options):
     _check(options)
     parts = detectors.parse(options.detector, options.labels)
     names = _names(options)
-    kept = ("score_threshold", "classifier_threshold", "classifier_top", "shards")
-    settings = {name: getattr(options, name) for name in kept}
+    kept = ("score_threshold", "classifier_threshold", "classifier_top")
+    count = outputs.shard_count(options.shards, len(names))
+    settings = {name: getattr(options, name) for name in kept} | {"shards": count}
     made_from = {
         "detectors": [part.identity() for part in parts],
         "images": {"count": len(names), "names_and_sizes": images.listing_digest(options.image_dir, names)},
@@ -168,14 +169,14 @@ def main(options):
     replaced = [(outputs.record_files(options.data_dir, "detections"), json_path)]
     outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
 
-    tasks = _tasks(options, names, parts, work)
+    tasks = _tasks(options, names, parts, count, work)
     results = shards.map_shards(detect, tasks, processes=options.processes, description="detecting objects")
     failures = sorted(tuple(failure) for result in results for failure in result["failures"])
     outputs.report_failures(failures, len(names), options.max_failures, "detect_objects")
     detections = _publish(options, tasks, results, failures, settings, made_from)
     shutil.rmtree(work)
-    count = len(names) - len(failures)
-    print(f"{json_path}: {detections} detections in {count} images, {detections / max(1, count):.2f} an image")
+    seen = len(names) - len(failures)
+    print(f"{json_path}: {detections} detections in {seen} images, {detections / max(1, seen):.2f} an image")
 
 
 if __name__ == "__main__":

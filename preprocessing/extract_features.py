@@ -18,7 +18,7 @@ import numpy as np
 import config
 from preprocessing import images, outputs, records, shards, sidecars
 
-IMAGES_PER_PART = 256  # images of one task; a constant, so that batches are the same for any number of processes
+CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)
 ENCODERS = ("inception_v4", "tflite", "compact", "keras")
 
@@ -181,22 +181,23 @@ def _sources(options, split):
     return found.names, paths, images.listing_digest(options.image_dir, found.names)
 
 
-def assemble(paths, target):
-    """Joins the parts to one .npy file; returns mean and deviation [D] over all rows, crops and cells."""
-    parts = [np.load(path, mmap_mode="r") for path in paths]
-    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+def assemble(paths, count, target):
+    """Joins the parts to one .npy file of `count` images; returns mean and deviation [D] over images, crops, cells."""
+    shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     bank = np.lib.format.open_memmap(target + ".part", mode="w+", dtype=np.float16, shape=shape)
-    start = 0
-    for part in parts:
+    start, total = 0, np.zeros(shape[-1])
+    for path in paths:
+        part = np.load(path)
         bank[start : start + len(part)] = part
+        total += part.astype(np.float64).reshape(-1, shape[-1]).sum(axis=0)
         start += len(part)
     bank.flush()
-    vectors = bank.size // bank.shape[-1]
-    rows = [part.astype(np.float64).reshape(-1, shape[-1]) for part in parts]
-    mean = sum(row.sum(axis=0) for row in rows) / vectors
-    deviation = np.sqrt(sum(((row - mean) ** 2).sum(axis=0) for row in rows) / vectors)
+    vectors = bank.size // shape[-1]
+    mean, squares = total / vectors, np.zeros(shape[-1])
+    for path in paths:
+        squares += ((np.load(path).astype(np.float64).reshape(-1, shape[-1]) - mean) ** 2).sum(axis=0)
     os.replace(target + ".part", target)
-    return mean, deviation
+    return mean, np.sqrt(squares / vectors)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,8 +227,9 @@ def _plan_split(options, split, encoder):
     plan = {"settings": settings, "made_from": made_from, "batch_size": options.batch_size}
     outputs.begin_or_continue(work, plan, [([target], json_path)], options.overwrite)
     tasks = []
-    for i, start in enumerate(range(0, len(names), IMAGES_PER_PART)):
-        chosen = slice(start, start + IMAGES_PER_PART)
+    size = max(1, CROPS_PER_PART // (1 + options.crops))
+    for i, start in enumerate(range(0, len(names), size)):
+        chosen = slice(start, start + size)
         path = os.path.join(work, f"features-{i:05d}.npy")
         common = (options.encoder, _resize(options), options.crops, options.batch_size)
         tasks.append(Task(path, tuple(names[chosen]), tuple(sources[chosen]), *common))
@@ -238,7 +240,7 @@ def _finish_split(options, split_work, encoder):
     """Joins the parts of one split and writes its sidecar."""
     if os.path.exists(split_work.json_path):
         os.remove(split_work.json_path)
-    mean, deviation = assemble([task.path for task in split_work.tasks], split_work.target)
+    mean, deviation = assemble([task.path for task in split_work.tasks], len(split_work.names), split_work.target)
     sidecars.write_sidecar(
         split_work.json_path,
         files=[split_work.target],

@@ -1,6 +1,7 @@
 """Around the work of an image stage: going on or beginning, moving what is finished to its place, naming failures."""
 
 import glob
+import math
 import os
 import re
 
@@ -8,6 +9,12 @@ import config
 from preprocessing import shards, sidecars
 
 SHOWN = 20  # lines of a report that are printed; the sidecar has all
+IMAGES_PER_SHARD = 500  # the size of a shard when --shards is 0: a few seconds to a few minutes of work
+
+
+def shard_count(asked, image_count):
+    """The number of shards: as asked for, or chosen from the number of images when 0 was given."""
+    return asked or max(1, -(-image_count // IMAGES_PER_SHARD))
 
 
 def begin_or_continue(work, plan, replaced, overwrite):
@@ -67,8 +74,9 @@ def report_failures(failures, total, max_failures, stage):
         print(f"{stage}: … and {len(failures) - SHOWN} more, all are listed in the JSON file beside the output")
     share = len(failures) / total
     if share > max_failures:
+        enough = math.ceil(share * 1000) / 1000
         raise config.UserError(
             f"{stage}: {len(failures)} of {total} images ({share:.1%}) cannot be used, the first is {failures[0][0]} "
-            f"({failures[0][1]}). Mend or remove them, or accept more with --max_failures {share:.4f}"
+            f"({failures[0][1]}). Mend or remove them, or accept more with --max_failures {enough}"
         )
     print(f"{stage}: {len(failures)} of {total} images cannot be used and are left out")

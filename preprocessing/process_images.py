@@ -32,7 +32,9 @@ class Options:
     )
     store_images: bool = config.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
     max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
-    shards: int = config.field(16, "record files of the training images; 1 writes image_train.tfrec as the authors did")
+    shards: int = config.field(
+        0, "record files of the training images, 0 = one for every 500; 1 writes image_train.tfrec as the authors did"
+    )
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
@@ -133,8 +135,8 @@ def _check(options):
     for name in ("score_threshold", "max_failures"):
         if not 0 <= getattr(options, name) <= 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
-    if options.shards < 1 or options.processes < 0:
-        raise config.UserError("--shards must be at least 1, --processes at least 0")
+    if min(options.shards, options.processes) < 0:
+        raise config.UserError("--shards and --processes must be at least 0")
 
 
 def _class_map(path):
@@ -175,10 +177,10 @@ def _objects(options, names, words):
     return objects, classes
 
 
-def _tasks(options, splits, objects, work):
+def _tasks(options, splits, objects, train_shards, work):
     tasks = []
     for split, names in splits.items():
-        count = options.shards if split == "train" else 1
+        count = train_shards if split == "train" else 1
         by_shard = collections.defaultdict(list)
         if split == "train":
             names = sorted(names, key=lambda name: (shards.digest_of(name), name))
@@ -274,8 +276,9 @@ def main(options):
     splits = {split: names for split, names in dataset.splits.items() if names}
     names = [name for split in splits.values() for name in split]
     words = vocabulary.Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    kept = ("score_threshold", "store_images", "shards")
-    settings = {name: getattr(options, name) for name in kept} | {"class_map": _class_map(options.class_map)}
+    count = outputs.shard_count(options.shards, len(splits.get("train", ())))
+    settings = {name: getattr(options, name) for name in ("score_threshold", "store_images")}
+    settings |= {"class_map": _class_map(options.class_map), "shards": count}
     made_from = _made_from(options, dataset, names, words)
     if _complete(options, splits, settings, made_from):
         return
@@ -290,11 +293,11 @@ def main(options):
     outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
 
     objects, classes = _objects(options, names, words)
-    for name, entry in classes["not_in_dictionary"].items():
-        print(
-            f"NOTE: class {name!r} is left out ({entry['detections']} detections): {entry['word']!r} is no known word"
-        )
-    tasks = _tasks(options, splits, objects, work)
+    if absent := classes["not_in_dictionary"]:
+        shown = [f"{entry['word']} ({entry['detections']})" for entry in absent.values()][: outputs.SHOWN]
+        more = ", …" if len(absent) > len(shown) else ""
+        print(f"NOTE: {len(absent)} classes are left out, the dictionary has no such word: {', '.join(shown)}{more}")
+    tasks = _tasks(options, splits, objects, count, work)
     results = shards.map_shards(process, tasks, processes=options.processes, description="writing image records")
     failures = [tuple(failure) for result in results for failure in result["failures"]]
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")

@@ -160,7 +160,7 @@ def test_unknown_files_are_not_replaced(options, tmp_path):
         ({"labels": None}, "--labels"),
         ({"score_threshold": 1.5}, "--score_threshold"),
         ({"max_failures": np.nan}, "--max_failures"),
-        ({"shards": 0}, "--shards"),
+        ({"shards": -1}, "--shards"),
     ],
 )
 def test_wrong_settings(options, changes, message):

@@ -83,7 +83,7 @@ def test_batches_do_not_change_the_result(options, tmp_path, monkeypatch):
     whole = bank_of(options, "train")[0]
     run(options, crops=2, batch_size=1, overwrite=True)
     np.testing.assert_array_equal(bank_of(options, "train")[0], whole)
-    monkeypatch.setattr(extract_features, "IMAGES_PER_PART", 3)
+    monkeypatch.setattr(extract_features, "CROPS_PER_PART", 9)
     run(options, crops=2, overwrite=True)
     np.testing.assert_array_equal(bank_of(options, "train")[0], whole)
 

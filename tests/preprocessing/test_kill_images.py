@@ -15,7 +15,7 @@ from tests import small_networks
 from tests.preprocessing.picture_files import write_pictures
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-IMAGES, SHARDS, PARTS = 2700, 64, 10
+IMAGES, SHARDS, PARTS = 2248, 64, 32
 
 # stage -> (flags, its work folder, its finished files there, how many those are in the end, the last file it writes)
 STAGES = {

@@ -130,7 +130,7 @@ def test_sidecars_and_references(options, capsys):
     assert about["objects"] == 38 and about["without_objects"] == 1
     assert about["classes"]["words"] == {"Dog": "dog", "Person": "person", "Traffic light": "light"}
     assert about["classes"]["not_in_dictionary"] == {"Kite": {"word": "kite", "detections": 25}}
-    assert "class 'Kite' is left out (25 detections)" in capsys.readouterr().out
+    assert "1 classes are left out, the dictionary has no such word: kite (25)" in capsys.readouterr().out
     assert about["references"] is None
     with open(f"{options.data_dir}/refs_val.json") as file:
         refs = json.load(file)
@@ -226,7 +226,7 @@ def test_missing_inputs_name_their_command(options, tmp_path):
         ({"image_dir": "/nowhere"}, "--image_dir"),
         ({"score_threshold": -1.0}, "--score_threshold"),
         ({"class_map": "/nowhere.json"}, "--class_map"),
-        ({"shards": 0}, "--shards"),
+        ({"shards": -1}, "--shards"),
     ],
 )
 def test_wrong_settings(options, changes, message):
