@@ -112,7 +112,7 @@ def assert_first_step(golden, variables, prefix, after, learning_rate):
 def assert_later_steps(golden, variables, optimizers, after, slots, learning_rate, steps):
     """Variables and Adam's moments after several steps that were clipped by the authors' norm.
 
-    The variables agree to 1e-5 absolute in 98 % of every array, and in all of it but where rounding can move a step by
+    The variables agree to 1e-5 absolute in 95 % of every array, and in all of it but where rounding can move a step by
     more: where the root mean square of the gradients is below `learning_rate * steps * rounding / 1e-5`.
 
     Args:
@@ -129,4 +129,4 @@ def assert_later_steps(golden, variables, optimizers, after, slots, learning_rat
             size = np.sqrt(golden_v / (1 - BETA2**steps))
             uncertain = size < learning_rate * steps * GRADIENT_NOISE * size.max() / TOLERANCE
             bound = np.where(uncertain, 2 * steps * learning_rate, TOLERANCE)
-            assert_variable(variables[name], golden[f"{after}/{name}"], bound, name, 0.02)
+            assert_variable(variables[name], golden[f"{after}/{name}"], bound, name, 0.05)
