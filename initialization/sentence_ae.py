@@ -33,7 +33,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    corpus, held_out = Corpus.load_split(options.data_dir, options.max_sentence_length)
+    corpus, held_out = Corpus.load_split(options.data_dir, options.max_sentence_length, options.skip_damaged)
     batches = SentenceBatches(corpus, options.batch_size, options.seed)
 
     # ---------------------------------------------------------------------------------------------- networks

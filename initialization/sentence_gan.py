@@ -31,7 +31,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    corpus = Corpus.load(options.data_dir, options.max_sentence_length)
+    corpus = Corpus.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
     batches = SentenceBatches(corpus, options.batch_size, options.seed)
 
     # ---------------------------------------------------------------------------------------------- networks

@@ -1,0 +1,79 @@
+"""Writing pseudo captions: one record file for each record file of the training images, finished files are kept.
+
+What gen_obj2sen_caption and retrieve_captions share. The captions are in the order of the images, as in the authors'
+file, and each one names its image, so that the two are joined by name.
+"""
+
+import functools
+import os
+import shutil
+
+import config
+from preprocessing import outputs, records, shards, sidecars
+
+
+def write_captions(data_dir, stem, caption, settings, made_from, overwrite, vocabulary):
+    """Writes `STEM*.tfrec` and `STEM.json`, unless they are there.
+
+    Args:
+      caption: function that makes the function records.Images -> list of (image name, word ids without markers); it is
+        called only when there is something to do.
+      settings, made_from: JSON-able dicts that decide about the captions, besides the images.
+      vocabulary: fingerprint of the dictionary that the ids belong to.
+    """
+    sources = records.find_files(data_dir, "image_train")
+    made_from = made_from | {"images": _content(data_dir, sources)}
+    json_path = os.path.join(data_dir, f"{stem}.json")
+    if sidecars.already_made(json_path, settings, made_from, overwrite):
+        return
+    work = os.path.join(data_dir, f".{stem}")
+    replaced = [(outputs.record_files(data_dir, stem), json_path)]
+    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, overwrite)
+    caption = functools.cache(caption)
+    finished, results = [], []
+    for i, source in enumerate(config.progress(sources, stem.replace("_", " "))):
+        finished.append(os.path.join(work, f"{stem}-{i:05d}"))
+        results.append(shards.write_once(finished[-1], functools.partial(_write_shard, source, caption)))
+    if os.path.exists(json_path):
+        os.remove(json_path)
+    paths = outputs.publish_records(data_dir, stem, finished)
+    totals = {name: sum(result[name] for result in results) for name in results[0]}
+    totals["distinct"] = _distinct(paths)
+    sidecars.write_sidecar(
+        json_path,
+        files=paths,
+        counts=[result["count"] for result in results],
+        settings=settings,
+        made_from=made_from,
+        vocabulary=vocabulary,
+        **totals,
+    )
+    shutil.rmtree(work)
+    print(
+        f"{data_dir}: {totals['count']} captions, {totals['distinct']} different ones, of {totals['images']} images in "
+        f"{stem}*.tfrec; {totals['without_caption']} images have none"
+    )
+
+
+def _distinct(paths):
+    _, flat, offsets = records.read_captions(paths)
+    return len({flat[start:end].tobytes() for start, end in zip(offsets[:-1], offsets[1:], strict=True)})
+
+
+def _write_shard(source, caption, path):
+    images = records.read_images([source])
+    pairs = caption()(images)
+    count = records.write_records(path, (records.caption_example(ids, name) for name, ids in pairs))
+    return {
+        "count": count,
+        "images": len(images),
+        "without_caption": len(images) - len({name for name, _ in pairs}),
+    }
+
+
+def _content(data_dir, paths):
+    """What tells the content of the image records: the checksums in their sidecar, else their sizes."""
+    json_path = os.path.join(data_dir, "image_train.json")
+    if os.path.exists(json_path):
+        return {entry["name"]: entry["sha256"] for entry in sidecars.read_sidecar(json_path)["files"]}
+    return {os.path.basename(path): os.path.getsize(path) for path in paths}

@@ -1,0 +1,44 @@
+"""Scores obj2sen on detected concept words: the row `con2sen` (UIC spec 9.2).
+
+    python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen                  # every checkpoint on validation
+    python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen --split test     # the best one on test
+
+Writes what eval_val.py and eval_test.py write: RUN/val_STEP.json, the rankings b34.json, cider.json, ..., RUN/test.json.
+"""
+
+import dataclasses
+
+import config
+from evaluation import scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(scoring.ScoringOptions):
+    """Flags of eval_obj2sen."""
+
+    job_dir: str = config.field("runs/obj2sen", "run directory of initialization.obj2sen")
+    split: str = config.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
+    checkpoint: str = config.field("best", "for the test split: best (last entry of b34.json), newest, a step, a path")
+    steps: tuple[str, ...] = config.field((), "for validation: checkpoints by step; empty = all")
+    threshold: float = config.field(0.0, "objects of a lower score are not told")
+    row: str = config.field("con2sen", "name of the row")
+    overwrite: bool = config.field(False, "score again what was scored before")
+
+
+def main(options):
+    """Scores, ranks, adds the row."""
+    if not 0 <= options.threshold <= 1:
+        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    from evaluation.captioner import parse_decode
+    from initialization.object_captioner import object_captioner
+
+    parse_decode(options.decode)
+    open_run = object_captioner(options.job_dir, scoring.data_dir_of(options), options.threshold)
+    if options.split == "test":
+        scoring.score_checkpoint(options, "test", open_run)
+    else:
+        scoring.score_checkpoints(options, open_run, {"threshold": options.threshold})
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,90 @@
+"""Pseudo captions of the training images: what obj2sen says about their objects (UIC spec 9.2).
+
+    python -m initialization.gen_obj2sen_caption --job_dir runs/demo/obj2sen --data_dir data/miniature
+
+Reads `image_train*.tfrec`. Writes `obj2sen_captions*.tfrec` (word ids without markers, image name) and
+`obj2sen_captions.json`. An image without objects gets obj2sen's generic caption, as in the authors' program; im_caption
+leaves such images out. Beams of many images are searched at once on the device; an interrupted run keeps finished files.
+"""
+
+import dataclasses
+import os
+
+import config
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of gen_obj2sen_caption."""
+
+    job_dir: str = config.field("runs/obj2sen", "run directory of initialization.obj2sen")
+    checkpoint: str = config.field(
+        "best", "best (b34.json of eval_obj2sen, else best.json of the training, else the newest), newest, or a step"
+    )
+    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
+    output: str = config.field("obj2sen_captions", "name of the record files without number and ending")
+    decode: str = config.field("beam3", "greedy or beamK")
+    threshold: float = config.field(0.0, "objects of a lower score are not told")
+    batch_size: int = config.field(512, "images that are captioned at once")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Raises config.UserError."""
+    if not 0 <= options.threshold <= 1:
+        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    if options.batch_size < 1:
+        raise config.UserError(f"--batch_size {options.batch_size}: expected at least 1")
+    if os.path.dirname(options.output) or not options.output:
+        raise config.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
+    if not options.checkpoint.isdigit() and options.checkpoint not in ("best", "newest"):
+        raise config.UserError(f"--checkpoint {options.checkpoint}: expected best, newest or a step")
+
+
+def chosen(options):
+    """(prefix, why) of the checkpoint that --checkpoint means."""
+    from training import checkpoints
+
+    if options.checkpoint == "best":
+        return checkpoints.best(options.job_dir)
+    step = int(options.checkpoint) if options.checkpoint.isdigit() else None
+    return checkpoints.resolve(options.job_dir, step), "as given"
+
+
+def main(options):
+    """Captions the training images."""
+    check(options)
+
+    import tensorflow as tf
+
+    from evaluation import scoring
+    from evaluation.captioner import parse_decode
+    from initialization.caption_records import write_captions
+    from initialization.object_captioner import ObjectCaptioner
+    from training import checkpoints
+
+    tf.config.experimental.enable_op_determinism()
+    parse_decode(options.decode)
+    data_dir, (prefix, why) = scoring.data_dir_of(options), chosen(options)
+    captioner = ObjectCaptioner.from_run(options.job_dir, prefix)
+    captioner.check_vocabulary(data_dir)
+    print(f"captions by {prefix} ({why})")
+
+    def captions_of(images):
+        rows = captioner.rows_of(images, options.threshold)
+        found = captioner.caption_vectors(rows, options.decode, batch=options.batch_size)
+        return [(name, several[0].words) for name, several in zip(images.names, found, strict=True)]
+
+    settings = {
+        "decode": options.decode,
+        "threshold": options.threshold,
+        "semantics": captioner.semantics,
+        "batch_size": options.batch_size,
+    }
+    made_from = {"checkpoint": checkpoints.digest(prefix)}
+    vocabulary = captioner.vocabulary.fingerprint()
+    write_captions(data_dir, options.output, lambda: captions_of, settings, made_from, options.overwrite, vocabulary)
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
