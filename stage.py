@@ -17,9 +17,13 @@ from training.run_directory import read_config
 
 
 def configure(options):
-    """Threads and determinism. Must come before any TensorFlow operation."""
-    tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.inter_op_parallelism_threads)
+    """Threads and determinism; with --verify the checksums of all data. Must come before any TensorFlow operation."""
+    if options.verify:
+        sidecars.verify(options.data_dir)
+    if options.intra_op_parallelism_threads:
+        tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
+    if options.inter_op_parallelism_threads:
+        tf.config.threading.set_inter_op_parallelism_threads(options.inter_op_parallelism_threads)
     tf.config.experimental.enable_op_determinism()
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
@@ -49,14 +53,15 @@ def training_images(options):
     """The training images that `--images` and `--inc_ckpt` ask for."""
     in_step = options.images == "records" or (options.images == "auto" and options.inc_ckpt)
     if not in_step:
-        image_set = ImageSet.from_bank(options.data_dir, "train")
+        image_set = ImageSet.from_bank(options.data_dir, "train", options.skip_damaged)
         bank = image_set.bank
         return TrainingImages(image_set, bank.dim, None, None, bank.sidecar["encoder"], bank.statistics)
     if getattr(options, "standardise", False):
         raise config.UserError("--standardise needs the statistics of a feature bank: use --images bank")
-    encoder = load_encoder(options.inc_ckpt if ":" in options.inc_ckpt else f"inception_v4:{options.inc_ckpt}")
-    image_set = ImageSet.from_records(options.data_dir, "train", load_random_crops)
-    return TrainingImages(image_set, encoder.dim, encoder, encoder.network, encoder.describe(), None)
+    spec = options.inc_ckpt if options.inc_ckpt.startswith("inception_v4:") else f"inception_v4:{options.inc_ckpt}"
+    encoder = load_encoder(spec)
+    image_set = ImageSet.from_records(options.data_dir, "train", load_random_crops, options.skip_damaged)
+    return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
 
 
 def load_encoder(spec):

@@ -189,6 +189,10 @@ class _InceptionEncoder(Encoder):
     def encode(self, batch_BSSC):
         return self._network.pooled(batch_BSSC).numpy()
 
+    def in_step(self, pixels_BSSC):
+        """The same as a tensor, for an encoder that runs inside a compiled training step."""
+        return self._network.pooled(pixels_BSSC)
+
 
 class _TFLiteEncoder(_WholeImageEncoder):
     """A tensor of a `.tflite` network, dequantised; one picture at a time."""
