@@ -3,7 +3,7 @@
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen                  # every checkpoint on validation
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen --split test     # the best one on test
 
-Writes what eval_val.py and eval_test.py write: RUN/val_STEP.json, the rankings b34.json, cider.json, ..., RUN/test.json.
+Writes what eval_val.py and eval_test.py write: RUN/val_STEP.json, rankings b34.json, cider.json, ..., RUN/test.json.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@
 
 Reads `image_train*.tfrec`. Writes `obj2sen_captions*.tfrec` (word ids without markers, image name) and
 `obj2sen_captions.json`. An image without objects gets obj2sen's generic caption, as in the authors' program; im_caption
-leaves such images out. Beams of many images are searched at once on the device; an interrupted run keeps finished files.
+leaves such images out. Beams of many images are searched at once on the device. Interrupted, it keeps finished files.
 """
 
 import dataclasses

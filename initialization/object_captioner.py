@@ -81,8 +81,8 @@ def object_captioner(job_dir, data_dir, threshold=0.0):
         missing = [name for name in names if name not in row_of]
         if missing:
             raise config.UserError(
-                f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make both "
-                "by one run of python -m preprocessing.process_images --overwrite"
+                f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make "
+                "both by one run of python -m preprocessing.process_images --overwrite"
             )
         return captioner, captioner.rows_of(images, threshold)[[row_of[name] for name in names]]
 
