@@ -1,0 +1,83 @@
+"""Trains image -> pseudo caption (UIC spec 9.3); on true pairs it is the supervised ceiling.
+
+    python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature \
+        --captions retrieved --job_dir runs/demo/feat2sen
+
+Validation is that of the full model: captions of some images are watched for collapse, and eval_val.py scores every
+checkpoint (the row feat2sen) and chooses one. Hands all generator variables to train.py. The same command continues an
+interrupted run.
+"""
+
+import os
+
+import config
+import recipes
+
+
+def check(options):
+    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    config.check_trainer(options, "o2s_ckpt")
+    kind, _, path = options.captions.partition(":")
+    if kind == "pairs" and not os.path.exists(path):
+        raise config.UserError(f'--captions {options.captions}: no file {path!r} with lines {{"image", "captions"}}')
+    if not options.captions:
+        raise config.UserError(
+            "--captions is empty: expected obj2sen, retrieved, a STEM of records or pairs:FILE.jsonl"
+        )
+
+
+def main(options):
+    """Trains until --max_steps."""
+    check(options)
+
+    import stage
+    from evaluation.captioner import CollapseWatch
+    from initialization.pseudo_captions import load_captions
+    from input_pipeline import PairedBatches
+    from objectives.im_caption import ImageCaptionObjective
+    from preprocessing.vocabulary import Vocabulary
+    from training import distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    # ---------------------------------------------------------------------------------------------- devices
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    images = stage.training_images(options)
+    pseudo = load_captions(options, images.image_set.images, vocabulary)
+    batches = PairedBatches(images.image_set, pseudo.captions, options.batch_size, options.seed)
+
+    # ---------------------------------------------------------------------------------------------- networks
+    with strategy.scope():
+        objective = ImageCaptionObjective(options, vocabulary.size, images.dim, images.encode)
+        if options.standardise:
+            objective.standardise.assign(*images.statistics)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    facts = {
+        "vocabulary": vocabulary.fingerprint(),
+        "image_dim": images.dim,
+        "encoder": images.identity,
+        "captions": pseudo.digest(),
+    }
+    run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary, images)
+    for note in pseudo.notes:
+        run.log(note)
+    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+
+    # ---------------------------------------------------------------------------------------------- initialization
+    loop = Loop(options, objective, batches, strategy, run, watch)
+    if not loop.resumed and options.o2s_ckpt:  # own checkpoint > given checkpoint > fresh weights
+        text = lambda name: not name.startswith("Generator/fully_connected")  # noqa: E731  the projection starts fresh
+        stage.take_over(run, objective.generator, options.o2s_ckpt, text)
+
+    # ---------------------------------------------------------------------------------------------- training
+    loop.train()
+
+
+if __name__ == "__main__":
+    config.run(main, config.ImageCaption, recipes.IM_CAPTION)

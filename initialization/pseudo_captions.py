@@ -1,0 +1,154 @@
+"""What im_caption learns from: pseudo captions joined with the training images, or true pairs (UIC spec 9.3)."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+
+import numpy as np
+
+import config
+from preprocessing import datasets, extract_descriptions, records, sidecars
+from preprocessing.process_descriptions import Rules, encode_sentence
+from preprocessing.vocabulary import plurals, tokenizer
+
+STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
+PAIRS = "pairs:"
+
+
+@dataclasses.dataclass
+class PseudoCaptions:
+    """Captions of the training images.
+
+    Attributes:
+      captions: list over images of lists of word id arrays without markers; an image without any is left out.
+      notes: what should be said about them.
+    """
+
+    captions: list
+    notes: list
+
+    def digest(self):
+        """16 hex digits that tell which captions these are."""
+        found = hashlib.sha256()
+        for several in self.captions:
+            for ids in several:
+                found.update(np.asarray(ids, np.int32).tobytes() + b";")
+            found.update(b"\n")
+        return found.hexdigest()[:16]
+
+
+def load_captions(options, images, vocabulary):
+    """The captions that `--captions` names.
+
+    Args:
+      options: config.ImageCaption.
+      images: records.Images of the training images.
+      vocabulary: preprocessing.vocabulary.Vocabulary of the data folder.
+
+    Returns: PseudoCaptions.
+    Raises: config.UserError when they are missing or belong to other images or to another dictionary.
+    """
+    if options.captions.startswith(PAIRS):
+        found = _true_pairs(options, images, vocabulary)
+    else:
+        found = _generated(options, images, vocabulary)
+    if options.max_sentence_length:
+        room = options.max_sentence_length - 2  # without the markers
+        found.captions = [[ids for ids in several if len(ids) <= room] for several in found.captions]
+    found.captions = [[ids for ids in several if len(ids)] for several in found.captions]
+    total, used = sum(map(len, found.captions)), sum(map(bool, found.captions))
+    if not total:
+        raise config.UserError(f"--captions {options.captions}: none of {len(images)} training images has a caption")
+    found.notes.append(f"{total} captions of {used} images; {len(images) - used} images are left out")
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Caption records
+
+
+def _generated(options, images, vocabulary):
+    """Captions of gen_obj2sen_caption or retrieve_captions; images without objects are left out, as by the authors."""
+    folder, stem = os.path.split(STEMS.get(options.captions, options.captions))
+    folder = folder or options.data_dir
+    paths = records.find_files(folder, stem)
+    sidecar = os.path.join(folder, f"{stem}.json")
+    if os.path.exists(sidecar):
+        theirs = sidecars.read_sidecar(sidecar).get("vocabulary")
+        if theirs not in (None, vocabulary.fingerprint()):
+            raise config.UserError(
+                f"{sidecar}: these captions were made with another dictionary than {options.data_dir}/word_counts.txt; "
+                f"make them again with: {records.MADE_BY.get(stem, 'the command in that file')} --overwrite"
+            )
+    names, flat, offsets = records.read_captions(paths)
+    if len(flat) and flat.max() >= vocabulary.size:
+        raise config.UserError(
+            f"{paths[0]}: word id {flat.max()} is beyond the dictionary of {vocabulary.size} words: another one?"
+        )
+    joined, notes = _join(names, [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], images, paths)
+    objects = np.diff(images.class_offsets)
+    return PseudoCaptions([several if n else [] for several, n in zip(joined, objects, strict=True)], notes)
+
+
+def _join(names, captions, images, paths):
+    """(list over images of lists of captions, notes): by name, or by position where captions carry no names."""
+    if names is None:
+        if len(captions) != len(images):
+            raise config.UserError(
+                f"{paths[0]}: {len(captions)} captions without image names, but {len(images)} training images: they "
+                "cannot be joined by position. Make them again: python -m initialization.gen_obj2sen_caption"
+            )
+        note = f"WARNING: {paths[0]} names no images; joined by position, right only for the same image_train records"
+        return [[ids] for ids in captions], [note]
+    row_of = {name: row for row, name in enumerate(images.names)}
+    joined, strangers = [[] for _ in images.names], 0
+    for name, ids in zip(names, captions, strict=True):
+        if name in row_of:
+            joined[row_of[name]].append(ids)
+        else:
+            strangers += 1
+    if strangers == len(names):
+        raise config.UserError(f"{paths[0]}: none of its images is a training image, the first is {names[0]}")
+    return joined, [f"WARNING: {strangers} captions are of no training image"] if strangers else []
+
+
+# --------------------------------------------------------------------------------------------------------------
+# True pairs: the supervised ceiling
+
+
+def _true_pairs(options, images, vocabulary):
+    """Captions of a file of lines {"image", "captions"}, made into ids as the corpus was."""
+    path = options.captions.removeprefix(PAIRS)
+    encode = _corpus_encoder(options.data_dir, vocabulary)
+    row_of = {name: row for row, name in enumerate(images.names)}
+    joined, dropped, strangers = [[] for _ in images.names], 0, 0
+    for name, texts in datasets.jsonl_entries(path):
+        if name not in row_of:
+            strangers += 1
+            continue
+        found = [encode(text) for text in texts]
+        joined[row_of[name]] += [ids for ids in found if ids is not None]
+        dropped += sum(ids is None for ids in found)
+    notes = [f"true captions of {path}: supervised. {dropped} captions with too many unknown words are left out"]
+    if strangers:
+        notes.append(f"WARNING: {strangers} images of {path} are no training images")
+    return PseudoCaptions(joined, notes)
+
+
+def _corpus_encoder(data_dir, vocabulary):
+    """Function text -> word ids without markers, by the rules that made the corpus; None for too many unknown words."""
+    made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
+    sentences, sentence, concepts = (sidecars.read_sidecar(path) if os.path.exists(path) else {} for path in made)
+    split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))
+    singulars = sentence["plurals"] if "plurals" in sentence else plurals("inflect", sorted(concepts))
+    max_unknown = sentence.get("settings", {}).get("max_unknown", 0.15)
+    rules = Rules(singulars, frozenset(), max_unknown, 0, 0)
+
+    @functools.cache
+    def encode(text):
+        line = b" ".join(extract_descriptions.ascii_lines(text)).decode()
+        _, ids, _ = encode_sentence(split(line), vocabulary, rules)
+        return None if ids is None else np.asarray(ids[1:-1], np.int32)
+
+    return encode
