@@ -7,7 +7,6 @@ on any machine, and a change of the number of devices does not change the order.
 
 import dataclasses
 import functools
-import json
 import os
 import zlib
 
@@ -15,6 +14,7 @@ import numpy as np
 
 import config
 from preprocessing import records
+from preprocessing.sidecars import damaged_file, read_sidecar
 
 
 def generator_of(seed, purpose, number):
@@ -57,6 +57,16 @@ def padded_rows(flat, offsets, indices, width):
     return np.where(valid, flat[source], 0).astype(flat.dtype), lengths
 
 
+def read_all(read, data_dir, stem, skip_damaged, **arguments):
+    """Reads all records of a kind; there must be as many as the sidecar states, unless damaged ones are left out."""
+    found = read(records.find_files(data_dir, stem, skip_damaged), skip_damaged=skip_damaged, **arguments)
+    sidecar = os.path.join(data_dir, f"{stem}.json")
+    stated = read_sidecar(sidecar)["count"] if os.path.exists(sidecar) else len(found)
+    if len(found) != stated and not skip_damaged:
+        raise config.UserError(f"{data_dir}: {len(found)} {stem} records, but {sidecar} states {stated}")
+    return found
+
+
 @dataclasses.dataclass
 class Corpus:
     """The sentences of a data folder, in memory as ragged ids."""
@@ -65,15 +75,15 @@ class Corpus:
     rows: np.ndarray  # int64, the sentences that are used
 
     @classmethod
-    def load(cls, data_dir, max_length=0):
+    def load(cls, data_dir, max_length=0, skip_damaged=False):
         """All of `sentence*.tfrec` but sentences of more than `max_length` words (markers counted); 0 keeps all."""
-        sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
+        sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
 
     @classmethod
-    def load_split(cls, data_dir, max_length=0, share=50):
+    def load_split(cls, data_dir, max_length=0, skip_damaged=False, share=50):
         """(training part, held-out part): the first 1/`share` of the records is held out (UIC spec 9.1, 9.4)."""
-        sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
+        sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
         return (
             cls._of(sentences, rows[count:], max_length, data_dir),
@@ -123,8 +133,10 @@ class FeatureBank:
         made_by = f"python -m preprocessing.extract_features --data_dir {data_dir} --encoder ..."
         if not os.path.exists(path + ".json"):
             raise config.UserError(f"{path}.json is missing. Make the feature bank with: {made_by}")
-        with open(path + ".json") as file:
-            self.sidecar = json.load(file)
+        damage = damaged_file(path + ".json")
+        if damage:
+            raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
+        self.sidecar = read_sidecar(path + ".json")
         self.features = np.load(path + ".npy", mmap_mode="r")
         self.names = self.sidecar["names"]
         if len(self.names) != len(self.features) or self.features.ndim < 3:
@@ -177,15 +189,16 @@ class ImageSet:
     load_pixels: object = None  # function (locations, draws) -> float32 [n, s, s, 3], where there is no bank
 
     @classmethod
-    def from_bank(cls, data_dir, split):
+    def from_bank(cls, data_dir, split, skip_damaged=False):
         """Objects from `image_SPLIT*.tfrec`, vectors from `features_SPLIT.npy`, joined by name."""
-        images, bank = records.read_images(records.find_files(data_dir, f"image_{split}")), FeatureBank(data_dir, split)
+        images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged)
+        bank = FeatureBank(data_dir, split)
         return cls(images, bank, bank.rows(images.names))
 
     @classmethod
-    def from_records(cls, data_dir, split, load_pixels):
+    def from_records(cls, data_dir, split, load_pixels, skip_damaged=False):
         """Objects and JPEG bytes from `image_SPLIT*.tfrec`; the encoder runs in the training step."""
-        images = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
+        images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged, with_data=True)
         return cls(images, None, None, load_pixels)
 
     def __len__(self):

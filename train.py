@@ -38,7 +38,7 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     images = stage.training_images(options)
-    corpus = Corpus.load(options.data_dir, options.max_sentence_length)
+    corpus = Corpus.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
     per_step = 2 if options.semantics == "reference" else 1
     batches = UnpairedBatches(images.image_set, corpus, options.batch_size, options.seed, per_step)
 

@@ -191,7 +191,7 @@ class CollapseWatch:
     ALARM = 0.05
 
     def __init__(self, objective, vocabulary, options, log):
-        image_set = ImageSet.from_bank(options.data_dir, "val")
+        image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)
         rows = np.arange(min(options.eval_images, len(image_set)))
         self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
         length = getattr(options, "max_caption_length", 20)

@@ -4,32 +4,34 @@ Records are `tf.train.SequenceExample` in TFRecord files, with the field names o
 authors released are read by the same functions. Beside each output lies a JSON sidecar that says what it is.
 TensorFlow is imported inside the functions: a stage answers `--help` without it.
 
+    python -m preprocessing.records --index data/coco/image_train.tfrec
+
+writes the sidecar of a file that has none, such as those that the authors released: every checksum in it is compared,
+and from then on a run notices when the file has changed.
+
 Sizes in comments: N records, T tokens of one sentence.
 """
 
 import dataclasses
 import functools
-import glob
+import itertools
 import os
-import re
 
 import numpy as np
 
 import config
 
-# Stages find the schema and the sidecars under one name:
+# Stages find the schema, the files and the sidecars under one name:
+from preprocessing.record_files import (  # noqa: F401
+    CUT_IN_LENGTH,
+    FOOTER,
+    HEADER,
+    find_files,
+    read_at,
+    read_examples,
+    write_records,
+)
 from preprocessing.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
-
-# Which command makes which file; used only to say how a missing file is mended.
-MADE_BY = {
-    "sentence": "python -m preprocessing.process_descriptions",
-    "detections": "python -m preprocessing.detect_objects",
-    "image_train": "python -m preprocessing.process_images",
-    "image_val": "python -m preprocessing.process_images",
-    "image_test": "python -m preprocessing.process_images",
-    "obj2sen_captions": "python -m initialization.gen_obj2sen_caption",
-    "retrieved_captions": "python -m initialization.retrieve_captions",
-}
 
 
 def _tensorflow():
@@ -143,79 +145,14 @@ def caption_example(ids, name=None):
     return _serialized({"sentence": _id_list(ids)}, {"image/name": _bytes_feature(name)} if name is not None else None)
 
 
-def write_records(path, serialized):
-    """Writes an iterable of serialized examples to a TFRecord file, whole or not at all; returns their number."""
-    tf = _tensorflow()
-    count, part = 0, path + ".part"
-    with tf.io.TFRecordWriter(part) as writer:
-        for example in serialized:
-            writer.write(example)
-            count += 1
-    os.replace(part, path)
-    return count
-
-
 # --------------------------------------------------------------------------------------------------------------
-# Finding and reading records
+# Reading records
 
 
-def find_files(data_dir, stem):
-    """The files of one kind of record: `stem.tfrec`, or the complete set `stem-00000-of-0000N.tfrec` in order.
-
-    Raises: config.UserError when there is none, when a shard is missing, when there is more than one set, or when a
-      file has not the size that the sidecar beside it states.
-    """
-    whole = os.path.join(data_dir, f"{stem}.tfrec")
-    sets = [[whole]] if os.path.exists(whole) else []
-    pattern = re.compile(re.escape(stem) + r"-(\d{5})-of-(\d{5})\.tfrec$")
-    matches = [pattern.match(os.path.basename(path)) for path in glob.glob(os.path.join(glob.escape(data_dir), "*"))]
-    made_by = f"{MADE_BY.get(stem, 'the stage that makes it')} --data_dir {data_dir}"
-    for total in sorted({int(match[2]) for match in matches if match}):
-        names = [f"{stem}-{i:05d}-of-{total:05d}.tfrec" for i in range(total)]
-        missing = [name for name in names if not os.path.exists(os.path.join(data_dir, name))]
-        if missing:
-            raise config.UserError(
-                f"{data_dir}: {len(missing)} of {total} shards are missing, the first is {missing[0]}. "
-                f"Make them with: {made_by}"
-            )
-        sets.append([os.path.join(data_dir, name) for name in names])
-    if not sets:
-        raise config.UserError(
-            f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. Make it with: {made_by}"
-        )
-    if len(sets) > 1:
-        found = " and ".join(os.path.basename(files[0]) for files in sets)
-        raise config.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
-    sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
-    damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
-    if damage:
-        raise config.UserError(f"{damage}. Make it again with: {made_by}")
-    return sets[0]
-
-
-def read_examples(path):
-    """Yields (index, serialized example) of a TFRecord file.
-
-    Raises: config.UserError naming the file and the index of the first damaged record.
-    """
+def _parsed(path, required, skip_damaged=False):
+    """Yields (index, (byte offset, bytes), SequenceExample); each must have the fields named in `required`."""
     tf = _tensorflow()
-    index = -1
-    try:
-        for index, serialized in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
-            yield index, serialized
-    except tf.errors.NotFoundError as error:
-        raise config.UserError(f"{path}: no such file") from error
-    except tf.errors.DataLossError as error:
-        raise config.UserError(
-            f"{path}: record {index + 1} is damaged ({error.message.splitlines()[0]}). "
-            "Remove the file and run the command that made it again (it is in the JSON file beside it)."
-        ) from error
-
-
-def _parsed(path, required):
-    """Yields (index, serialized, SequenceExample); every example must have the fields named in `required`."""
-    tf = _tensorflow()
-    for index, serialized in read_examples(path):
+    for index, offset, serialized in read_examples(path, skip_damaged):
         try:
             example = tf.train.SequenceExample.FromString(serialized)
         except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
@@ -223,7 +160,7 @@ def _parsed(path, required):
         for name in required:
             if name not in example.feature_lists.feature_list and name not in example.context.feature:
                 raise config.UserError(f"{path}: record {index} has no field {name!r}: a file of another kind?")
-        yield index, serialized, example
+        yield index, (offset, serialized), example
 
 
 def _steps(example, name, kind):
@@ -255,34 +192,45 @@ class Sentences:
         return len(self.offsets) - 1
 
 
-def _padded_batches(path, names, batch=4096):
+def _padded_batches(path, names, skip_damaged, batch=4096):
     """Yields {name: (ids [B, T], lengths [B])} of a file of integer feature lists, parsed in batches."""
     tf = _tensorflow()
     features = {name: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True) for name in names}
 
     def parse(serialized):
         _, padded, lengths = tf.io.parse_sequence_example(serialized, sequence_features=features)
-        return {name: (padded[name], lengths[name]) for name in names}
+        size = tf.reduce_sum(tf.strings.length(serialized)) + tf.size(serialized) * (HEADER + FOOTER)
+        return {name: (padded[name], lengths[name]) for name in names}, size
 
     records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).batch(batch)
+    done, position, reason = 0, 0, CUT_IN_LENGTH
     try:
-        yield from records.map(parse, num_parallel_calls=2).prefetch(2).as_numpy_iterator()
+        for parsed, size in records.map(parse, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+            yield parsed
+            done, position = done + len(parsed[names[0]][1]), position + int(size)
+        if position == os.path.getsize(path):
+            return
     except tf.errors.OpError as error:
-        for _ in _parsed(path, names):  # slow, but it says which record it is
-            pass
-        raise config.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
+        reason = error.message.splitlines()[0]
+    # Slow, but it says which record it is, or leaves it out.
+    examples = (found[1] for index, found, _ in _parsed(path, names, skip_damaged) if index >= done)
+    while group := list(itertools.islice(examples, batch)):
+        yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in parse(tf.constant(group))[0].items()}
+    if not skip_damaged:
+        raise config.UserError(f"{path}: cannot be read ({reason})")
 
 
-def read_sentences(paths):
+def read_sentences(paths, skip_damaged=False):
     """The sentences of `sentence*.tfrec` files, in order, as one `Sentences`.
 
+    Args: skip_damaged: leave damaged records out, with a warning that counts them.
     Raises: config.UserError naming the file (and record) that is damaged, empty or of another kind.
     """
     columns = {"key": [[], []], "sentence": [[], []]}
     total = 0
     for path in paths:
         count = 0
-        for batch in _padded_batches(path, list(columns)):
+        for batch in _padded_batches(path, list(columns), skip_damaged):
             for name, (ids_BT, lengths_B) in batch.items():
                 valid_BT = np.arange(ids_BT.shape[1])[None, :] < lengths_B[:, None]
                 columns[name][0].append(ids_BT[valid_BT].astype(np.int32))
@@ -313,12 +261,16 @@ class Images:
         return len(self.names)
 
 
-def read_images(paths, with_data=False):
-    """The photographs of `image_*.tfrec` files; with `with_data` also where the JPEG bytes lie."""
+def read_images(paths, with_data=False, skip_damaged=False):
+    """The photographs of `image_*.tfrec` files.
+
+    Args:
+      with_data: also where the JPEG bytes lie.
+      skip_damaged: leave damaged records out, with a warning that counts them.
+    """
     names, classes, lengths, scores, data = [], [], [], [], []
     for path in paths:
-        start = 0
-        for index, serialized, example in _parsed(path, ["image/name"]):
+        for index, (offset, serialized), example in _parsed(path, ["image/name"], skip_damaged):
             ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
             if len(ids) != len(values):
                 raise config.UserError(f"{path}: record {index} has {len(ids)} classes but {len(values)} scores")
@@ -328,8 +280,7 @@ def read_images(paths, with_data=False):
             lengths.append(len(ids))
             if with_data:
                 jpeg = example.context.feature["image/data"].bytes_list.value[0]
-                data.append((path, start + 12 + serialized.index(jpeg), len(jpeg)))
-            start += 12 + len(serialized) + 4  # length (8), its checksum (4), the bytes, their checksum (4)
+                data.append((path, offset + serialized.index(jpeg), len(jpeg)))
     return Images(
         names,
         np.asarray(classes, np.int32),
@@ -337,14 +288,6 @@ def read_images(paths, with_data=False):
         np.asarray(scores, np.float32),
         data if with_data else None,
     )
-
-
-def read_at(location):
-    """The bytes at a location (path, offset, length)."""
-    path, offset, length = location
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(length)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -398,3 +341,31 @@ def read_captions(paths):
     if names and len(names) != len(lengths):
         raise config.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
     return names or None, np.asarray(flat, np.int32), _offsets(lengths)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Files that others made
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of `python -m preprocessing.records`."""
+
+    index: str = config.field("", "a .tfrec file that was made elsewhere; its sidecar is written beside it")
+    overwrite: bool = config.field(False, "replace a sidecar that is there")
+
+
+def main(options):
+    """Reads a file whole and writes its sidecar."""
+    stem, ending = os.path.splitext(options.index)
+    if ending != ".tfrec" or not os.path.isfile(options.index):
+        raise config.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
+    if os.path.exists(stem + ".json") and not options.overwrite:
+        raise config.UserError(f"{stem}.json is there: the file has a sidecar. Add --overwrite to replace it.")
+    count = sum(1 for _ in config.progress(read_examples(options.index), os.path.basename(options.index)))
+    write_sidecar(stem + ".json", files=[options.index], count=count, settings={}, made_from={}, counts=[count])
+    print(f"{options.index}: {count} records, none damaged; written to {stem}.json")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -3,6 +3,7 @@
 Nothing in a sidecar but the field "command" depends on when, where or how often a stage was run.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -70,8 +71,8 @@ def read_sidecar(json_path):
         raise config.UserError(f"{json_path}: not a JSON file ({error}); remove it and make it again") from error
 
 
-def damaged_file(json_path):
-    """What is wrong with the files that a sidecar lists ("" when all are there with the right sizes)."""
+def damaged_file(json_path, checksums=False):
+    """What is wrong with the files that a sidecar lists: "" when all are there with the right sizes (and sha256)."""
     folder = os.path.dirname(json_path)
     for entry in read_sidecar(json_path)["files"]:
         path = os.path.join(folder, entry["name"])
@@ -79,7 +80,30 @@ def damaged_file(json_path):
             return f"{path} is missing"
         if os.path.getsize(path) != entry["bytes"]:
             return f"{path} has {os.path.getsize(path)} bytes, not the {entry['bytes']} that {json_path} states"
+        if checksums and fingerprint(path)["sha256"] != entry["sha256"]:
+            return f"{path} is not the file that {json_path} describes: its sha256 is another one"
     return ""
+
+
+def verify(folder):
+    """Compares every file of a folder that a sidecar lists with its sha256; returns how many sidecars there are.
+
+    Raises: config.UserError naming the first file that is missing or has changed.
+    """
+    listed = [
+        path for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))) if "files" in _fields(path)
+    ]
+    for path in config.progress(listed, "checksums"):
+        damage = damaged_file(path, checksums=True)
+        if damage:
+            command = read_sidecar(path).get("command", "the stage that made it")
+            raise config.UserError(f"{damage}. Remove it and make it again: {command}")
+    return len(listed)
+
+
+def _fields(path):
+    content = read_sidecar(path)
+    return content if isinstance(content, dict) else {}
 
 
 def sidecar_status(json_path, settings, made_from=None):

@@ -10,6 +10,14 @@ from preprocessing.sidecars import write_json
 WORDS = ["<S>", "</S>", "a", "dog", "cat", "bird", "runs", "sleeps", "on", "the", "grass", "red", "small"]
 NOUNS = [3, 4, 5]
 DIM = 12
+ENCODER = {  # no such file is there: it is never run
+    "spec": "tflite:none.tflite",
+    "dim": DIM,
+    "cells": None,
+    "image_size": 8,
+    "preprocessing": {"resize": "modern"},
+    "files": [],
+}
 
 
 def make(folder, images=40, sentences=60, seed=0, crops=2):
@@ -18,9 +26,7 @@ def make(folder, images=40, sentences=60, seed=0, crops=2):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "word_counts.txt"), "w") as file:
         file.writelines(f"{word} {100 - i}\n" for i, word in enumerate(WORDS))
-    write_json(
-        os.path.join(folder, "concepts.json"), {WORDS[noun]: [WORDS[noun].capitalize()] for noun in NOUNS}
-    )
+    write_json(os.path.join(folder, "concepts.json"), {WORDS[noun]: [WORDS[noun].capitalize()] for noun in NOUNS})
 
     def sentence():
         noun = int(rng.choice(NOUNS))
@@ -28,41 +34,26 @@ def make(folder, images=40, sentences=60, seed=0, crops=2):
         return [noun], [int(i) for i in ids]
 
     rows = [sentence() for _ in range(sentences)]
-    records.write_records(
-        os.path.join(folder, "sentence.tfrec"), (records.sentence_example(key, ids) for key, ids in rows)
-    )
+    _write(folder, "sentence", [records.sentence_example(key, ids) for key, ids in rows])
     for split, count in (("train", images), ("val", images // 2)):
         _write_split(folder, split, count, rng, crops)
     return folder
+
+
+def _write(folder, stem, examples):
+    path = os.path.join(folder, stem)
+    records.write_records(path + ".tfrec", examples)
+    records.write_sidecar(path + ".json", files=[path + ".tfrec"], count=len(examples), settings={}, made_from={})
 
 
 def _write_split(folder, split, count, rng, crops):
     nouns = rng.choice(NOUNS, count)
     names = [f"{split}_{i:03d}.jpg" for i in range(count)]
     extra = [[int(noun)] if i % 7 else [] for i, noun in enumerate(nouns)]
-    records.write_records(
-        os.path.join(folder, f"image_{split}.tfrec"),
-        (records.image_example(name, b"", ids, [0.9] * len(ids)) for name, ids in zip(names, extra, strict=True)),
-    )
+    examples = [records.image_example(name, b"", ids, [0.9] * len(ids)) for name, ids in zip(names, extra, strict=True)]
+    _write(folder, f"image_{split}", examples)
     features = rng.normal(size=(count, 1 + crops, DIM)) * 0.1 + np.eye(DIM)[nouns][:, None]
-    np.save(os.path.join(folder, f"features_{split}.npy"), features.astype(np.float16))
-    flat = features.reshape(-1, DIM)
-    sidecar = {
-        "names": names,
-        "dim": DIM,
-        "crops": crops,
-        "mean": flat.mean(0).tolist(),
-        "deviation": flat.std(0).tolist(),
-        "encoder": {
-            "spec": "tflite:none.tflite",
-            "dim": DIM,
-            "cells": None,
-            "image_size": 8,
-            "preprocessing": {"resize": "modern"},
-            "files": [],
-        },
-    }
-    write_json(os.path.join(folder, f"features_{split}.json"), sidecar)
+    write_features(folder, split, names, features)
     captions = [
         {"image_id": name, "id": 5 * i + k, "caption": f"a {WORDS[noun]} {verb} on the grass"}
         for i, (name, noun) in enumerate(zip(names, nouns, strict=True))
@@ -70,3 +61,22 @@ def _write_split(folder, split, count, rng, crops):
     ]
     references = {"images": [{"id": name, "file_name": name} for name in names], "annotations": captions}
     write_json(os.path.join(folder, f"refs_{split}.json"), references)
+
+
+def write_features(folder, split, names, features, encoder=ENCODER):
+    """A feature bank: features [N, crops, D]."""
+    path, flat = os.path.join(folder, f"features_{split}"), features.reshape(-1, features.shape[-1])
+    np.save(path + ".npy", features.astype(np.float16))
+    records.write_sidecar(
+        path + ".json",
+        files=[path + ".npy"],
+        count=len(names),
+        settings={},
+        made_from={},
+        names=names,
+        dim=features.shape[-1],
+        crops=features.shape[1] - 1,
+        mean=flat.mean(0).tolist(),
+        deviation=flat.std(0).tolist(),
+        encoder=encoder | {"dim": features.shape[-1]},
+    )

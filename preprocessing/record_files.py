@@ -1,0 +1,210 @@
+"""TFRecord files: written whole, found, read record by record; what is damaged is named, or left out and counted.
+
+A record is framed: its length (8 bytes), the length's checksum (4), the data, the data's checksum (4). TensorFlow's
+reader ends a file at the first wrong checksum. To leave out damaged records and no others, a file in which that happens
+is read a second time here: after damaged data the next record is where the length says, after a damaged length it is
+the next place where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
+"""
+
+import glob
+import mmap
+import os
+import re
+import sys
+
+import numpy as np
+
+import config
+from preprocessing.sidecars import damaged_file
+
+# Which command makes which file; used only to say how a missing file is mended.
+MADE_BY = {
+    "sentence": "python -m preprocessing.process_descriptions",
+    "detections": "python -m preprocessing.detect_objects",
+    "image_train": "python -m preprocessing.process_images",
+    "image_val": "python -m preprocessing.process_images",
+    "image_test": "python -m preprocessing.process_images",
+    "obj2sen_captions": "python -m initialization.gen_obj2sen_caption",
+    "retrieved_captions": "python -m initialization.retrieve_captions",
+}
+HEADER, FOOTER = 12, 4  # bytes before and after the data of a record
+CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader takes this for the end of the file
+
+
+def _tensorflow():
+    import tensorflow as tf
+
+    return tf
+
+
+def _warn(message):
+    print(f"WARNING: {message}", file=sys.stderr, flush=True)
+
+
+def write_records(path, serialized):
+    """Writes an iterable of serialized examples to a TFRecord file, whole or not at all; returns their number."""
+    tf = _tensorflow()
+    count, part = 0, path + ".part"
+    with tf.io.TFRecordWriter(part) as writer:
+        for example in serialized:
+            writer.write(example)
+            count += 1
+    os.replace(part, path)
+    return count
+
+
+def find_files(data_dir, stem, skip_damaged=False):
+    """The files of one kind of record: `stem.tfrec`, or the complete set `stem-00000-of-0000N.tfrec` in order.
+
+    Args:
+      skip_damaged: a file that has not the size that the sidecar beside it states is a warning.
+
+    Raises: config.UserError when there is none, when a shard is missing, when there is more than one set, or when a
+      file has another size.
+    """
+    whole = os.path.join(data_dir, f"{stem}.tfrec")
+    sets = [[whole]] if os.path.exists(whole) else []
+    pattern = re.compile(re.escape(stem) + r"-(\d{5})-of-(\d{5})\.tfrec$")
+    matches = [pattern.match(os.path.basename(path)) for path in glob.glob(os.path.join(glob.escape(data_dir), "*"))]
+    made_by = f"{MADE_BY.get(stem, 'the stage that makes it')} --data_dir {data_dir}"
+    for total in sorted({int(match[2]) for match in matches if match}):
+        names = [f"{stem}-{i:05d}-of-{total:05d}.tfrec" for i in range(total)]
+        missing = [name for name in names if not os.path.exists(os.path.join(data_dir, name))]
+        if missing:
+            raise config.UserError(
+                f"{data_dir}: {len(missing)} of {total} shards are missing, the first is {missing[0]}. "
+                f"Make them with: {made_by}"
+            )
+        sets.append([os.path.join(data_dir, name) for name in names])
+    if not sets:
+        raise config.UserError(
+            f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. Make it with: {made_by}"
+        )
+    if len(sets) > 1:
+        found = " and ".join(os.path.basename(files[0]) for files in sets)
+        raise config.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
+    sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
+    damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
+    if damage and not skip_damaged:
+        raise config.UserError(f"{damage}. Make it again with: {made_by}")
+    if damage:
+        _warn(damage)
+    return sets[0]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def read_examples(path, skip_damaged=False):
+    """Yields (index, byte offset of the data, data) of the records of a TFRecord file.
+
+    Args:
+      skip_damaged: leave damaged records out, with a warning that counts them; they count in the indices.
+
+    Raises: config.UserError naming the file and the index of the first damaged record.
+    """
+    tf = _tensorflow()
+    count = position = 0
+    try:
+        for serialized in tf.data.TFRecordDataset(path, buffer_size=1 << 20).as_numpy_iterator():
+            yield count, position + HEADER, serialized
+            count, position = count + 1, position + HEADER + len(serialized) + FOOTER
+        if position == os.path.getsize(path):
+            return
+        reason = CUT_IN_LENGTH
+    except tf.errors.NotFoundError as error:
+        raise config.UserError(f"{path}: no such file") from error
+    except tf.errors.DataLossError as error:
+        reason = error.message.splitlines()[0]
+    if not skip_damaged:
+        raise config.UserError(
+            f"{path}: record {count} is damaged ({reason}). Remove the file and run the command that made it again (it "
+            "is in the JSON file beside it), or leave such records out: the trainers' --skip_damaged"
+        )
+    yield from salvaged(path, count, position)
+
+
+def salvaged(path, index, position):
+    """Yields what `read_examples` does from a record on that is damaged, and says what was left out.
+
+    Args: index, position: number and byte offset of that record.
+    """
+    lost = []
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        while position < len(content):
+            length = _length_at(content, position)
+            if length is None:
+                lost.append(index)
+                position = _next_record(content, position + 1)
+            else:
+                start, end = position + HEADER, position + HEADER + length
+                data = content[start:end]
+                if int.from_bytes(content[end : end + FOOTER], "little") == _masked(crc32c(data)):
+                    yield index, start, data
+                else:
+                    lost.append(index)
+                position = end + FOOTER
+            index += 1
+    shown = ", ".join(map(str, lost[:10])) + (", …" if len(lost) > 10 else "")
+    _warn(f"{path}: {len(lost)} damaged records left out (number {shown}), {index - len(lost)} read")
+
+
+def _length_at(content, position):
+    """The length of the record at a position; None when its checksum is wrong or it goes beyond the file's end."""
+    header = content[position : position + HEADER]
+    length, checksum = int.from_bytes(header[:8], "little"), int.from_bytes(header[8:], "little")
+    fits = len(header) == HEADER and position + HEADER + length + FOOTER <= len(content)
+    return length if fits and checksum == _masked(crc32c(header[:8])) else None
+
+
+def _next_record(content, position, window=1 << 20):
+    """The first position from here on with a record's length; the end of the file when there is none."""
+    for start in range(position, len(content), window):
+        found = np.frombuffer(content[start : start + window + HEADER - 1], np.uint8)
+        places = len(found) - HEADER + 1
+        if places <= 0:
+            break
+        crc = np.full(places, 0xFFFFFFFF, np.uint32)
+        for byte in range(8):
+            crc = CRC_TABLE[(crc ^ found[byte : byte + places]) & 255] ^ (crc >> 8)
+        stored = sum(found[8 + i : 8 + i + places].astype(np.uint32) << (8 * i) for i in range(4))
+        for place in np.flatnonzero(stored == _masked(crc ^ np.uint32(0xFFFFFFFF))):
+            if _length_at(content, start + int(place)) is not None:
+                return start + int(place)
+    return len(content)
+
+
+def _crc_table():
+    """Remainders of the 256 bytes under the Castagnoli polynomial: uint32 [256]."""
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
+    return table
+
+
+CRC_TABLE = _crc_table()
+_CRC_LIST = CRC_TABLE.tolist()
+
+
+def crc32c(data):
+    """CRC-32C of bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CRC_LIST[(crc ^ byte) & 255] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def _masked(crc):
+    """A checksum as it is stored: rotated right by 15 bits, plus a constant. Takes an int or a uint32 array."""
+    crc = np.asarray(crc, np.uint64)
+    rotated = ((crc >> np.uint64(15)) | (crc << np.uint64(17))) & np.uint64(0xFFFFFFFF)
+    return (rotated + np.uint64(0xA282EAD8)) & np.uint64(0xFFFFFFFF)
+
+
+def read_at(location):
+    """The bytes at a location (path, offset, length)."""
+    path, offset, length = location
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
