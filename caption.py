@@ -12,7 +12,9 @@ import os
 import sys
 
 import config
+from evaluation.scoring import parse_decode
 from preprocessing.images import ImageError, image_names, read_image
+from training.run_directory import read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,9 @@ def check(options):
         raise config.UserError("no image given: python caption.py --job_dir RUN PATH...")
     if options.nbest < 1 or options.batch_size < 1:
         raise config.UserError("--nbest and --batch_size must be at least 1")
-    if not os.path.exists(os.path.join(options.job_dir, "config.json")):
-        raise config.UserError(f"{options.job_dir}: not a run directory (no config.json)")
+    if options.nbest > max(parse_decode(options.decode), 1):
+        raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
+    read_config(options.job_dir)
     files = files_of(options.paths)
     if not files:
         raise config.UserError(f"{', '.join(options.paths)}: no file in there")
@@ -69,11 +72,8 @@ def main(options):
     """Captions the files; returns the exit code."""
     files = check(options)
 
-    from evaluation.captioner import Captioner, load_encoder, parse_decode
+    from evaluation.captioner import Captioner, load_encoder
 
-    beam = parse_decode(options.decode)
-    if options.nbest > max(beam, 1):
-        raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
     captioner = Captioner.from_run(options.job_dir, chosen_checkpoint(options))
     encoder = load_encoder(options.job_dir, options.encoder)
     results, broken = {}, []

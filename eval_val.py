@@ -24,11 +24,11 @@ class Options(scoring.ScoringOptions):
 
 def main(options):
     """Scores, ranks, adds the row."""
-    from evaluation import runs
-    from evaluation.captioner import parse_decode
+    data_dir = scoring.check(options)
 
-    parse_decode(options.decode)
-    open_run = runs.image_captioner(options.job_dir, scoring.data_dir_of(options), options.encoder)
+    from evaluation import runs
+
+    open_run = runs.image_captioner(options.job_dir, data_dir, options.encoder)
     scoring.score_checkpoints(options, open_run)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import config
 from evaluation import statistics
+from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
 from models import encoders, layers
 from models.decoding import beam_search
@@ -33,16 +34,6 @@ class Hypothesis:
     log_prob: float
     score: float
     words: tuple = ()
-
-
-def parse_decode(decode):
-    """`greedy` -> 0, `beam3` -> 3. Raises config.UserError."""
-    if decode == "greedy":
-        return 0
-    size = decode.removeprefix("beam")
-    if decode.startswith("beam") and size.isdigit() and int(size) > 0:
-        return int(size)
-    raise config.UserError(f"--decode {decode}: expected greedy or beamK, for example beam3")
 
 
 class Captioner:

@@ -26,6 +26,25 @@ class ScoringOptions:
     table: str = config.field("", "table file; empty = table.json beside the run directory")
 
 
+def parse_decode(decode):
+    """`greedy` -> 0, `beam3` -> 3. Raises config.UserError."""
+    if decode == "greedy":
+        return 0
+    size = decode.removeprefix("beam")
+    if decode.startswith("beam") and size.isdigit() and int(size) > 0:
+        return int(size)
+    raise config.UserError(f"--decode {decode}: expected greedy or beamK, for example beam3")
+
+
+def check(options):
+    """What can be said about the flags before TensorFlow starts; returns the stages' folder.
+
+    Raises: config.UserError for a --decode or --job_dir that cannot be used.
+    """
+    parse_decode(options.decode)
+    return data_dir_of(options)
+
+
 def data_dir_of(options):
     """The stages' folder: --data_dir, or the one that the run was trained on."""
     from training.run_directory import read_config

@@ -29,11 +29,11 @@ def main(options):
     """Scores, ranks, adds the row."""
     if not 0 <= options.threshold <= 1:
         raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
-    from evaluation.captioner import parse_decode
+    data_dir = scoring.check(options)
+
     from initialization.object_captioner import object_captioner
 
-    parse_decode(options.decode)
-    open_run = object_captioner(options.job_dir, scoring.data_dir_of(options), options.threshold)
+    open_run = object_captioner(options.job_dir, data_dir, options.threshold)
     if options.split == "test":
         scoring.score_checkpoint(options, "test", open_run)
     else:

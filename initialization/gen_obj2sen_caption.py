@@ -11,6 +11,7 @@ import dataclasses
 import os
 
 import config
+from evaluation import scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +55,16 @@ def chosen(options):
 def main(options):
     """Captions the training images."""
     check(options)
+    data_dir = scoring.check(options)
 
     import tensorflow as tf
 
-    from evaluation import scoring
-    from evaluation.captioner import parse_decode
     from initialization.caption_records import write_captions
     from initialization.object_captioner import ObjectCaptioner
     from training import checkpoints
 
     tf.config.experimental.enable_op_determinism()
-    parse_decode(options.decode)
-    data_dir, (prefix, why) = scoring.data_dir_of(options), chosen(options)
+    prefix, why = chosen(options)
     captioner = ObjectCaptioner.from_run(options.job_dir, prefix)
     captioner.check_vocabulary(data_dir)
     print(f"captions by {prefix} ({why})")

@@ -29,7 +29,7 @@ def data(tmp_path):
             examples.append(
                 records.image_example(name, buffer.getvalue(), images.class_flat[objects], images.score_flat[objects])
             )
-        records.write_records(path, examples)
+        tiny_world.write(str(tmp_path / "data"), f"image_{split}", examples)
     return tmp_path / "data"
 
 

@@ -34,13 +34,14 @@ def make(folder, images=40, sentences=60, seed=0, crops=2):
         return [noun], [int(i) for i in ids]
 
     rows = [sentence() for _ in range(sentences)]
-    _write(folder, "sentence", [records.sentence_example(key, ids) for key, ids in rows])
+    write(folder, "sentence", [records.sentence_example(key, ids) for key, ids in rows])
     for split, count in (("train", images), ("val", images // 2)):
         _write_split(folder, split, count, rng, crops)
     return folder
 
 
-def _write(folder, stem, examples):
+def write(folder, stem, examples):
+    """A file of records and its sidecar."""
     path = os.path.join(folder, stem)
     records.write_records(path + ".tfrec", examples)
     records.write_sidecar(path + ".json", files=[path + ".tfrec"], count=len(examples), settings={}, made_from={})
@@ -51,7 +52,7 @@ def _write_split(folder, split, count, rng, crops):
     names = [f"{split}_{i:03d}.jpg" for i in range(count)]
     extra = [[int(noun)] if i % 7 else [] for i, noun in enumerate(nouns)]
     examples = [records.image_example(name, b"", ids, [0.9] * len(ids)) for name, ids in zip(names, extra, strict=True)]
-    _write(folder, f"image_{split}", examples)
+    write(folder, f"image_{split}", examples)
     features = rng.normal(size=(count, 1 + crops, DIM)) * 0.1 + np.eye(DIM)[nouns][:, None]
     write_features(folder, split, names, features)
     captions = [
