@@ -1,0 +1,63 @@
+"""Runs a trainer that gets a signal at a chosen point, for the tests of interruptions.
+
+    python -m tests.interrupt MODULE SIGNAL POINT --flag=value ...
+
+POINT is `batch:N` (while the batch of step N is made, which is some steps ahead of the training), or `save:N` (at the
+N-th time that a file of a checkpoint is moved or a folder of one is renamed).
+"""
+
+import os
+import runpy
+import signal
+import sys
+
+
+def at_batch(step, strike):
+    """Strikes while the batch of a step is made."""
+    import input_pipeline
+
+    for kind in (input_pipeline.UnpairedBatches, input_pipeline.SentenceBatches, input_pipeline.PairedBatches):
+
+        def batch(self, number, *arguments, make=kind.batch):
+            if number == step:
+                strike()
+            return make(self, number, *arguments)
+
+        kind.batch = batch
+
+
+def at_save(count, strike):
+    """Strikes at the n-th renaming that checkpoints need."""
+    from training import checkpoints
+
+    class Counting:
+        """The module `os` with renamings that are counted."""
+
+        left = count
+
+        def __getattr__(self, name):
+            found = getattr(os, name)
+            if name not in ("replace", "rename"):
+                return found
+
+            def counted(*arguments):
+                self.left -= 1
+                if self.left == 0:
+                    strike()
+                return found(*arguments)
+
+            return counted
+
+    checkpoints.os = Counting()
+
+
+def main():
+    module, name, point = sys.argv[1:4]
+    kind, _, number = point.partition(":")
+    {"batch": at_batch, "save": at_save}[kind](int(number), lambda: os.kill(os.getpid(), getattr(signal, f"SIG{name}")))
+    sys.argv = [module, *sys.argv[4:]]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

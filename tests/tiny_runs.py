@@ -1,0 +1,90 @@
+"""Short runs on the tiny world: settings, the commands for them, and what a run directory holds."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from training import checkpoints
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SHORT = {
+    "batch_size": 8,
+    "emb_dim": 8,
+    "mem_dim": 8,
+    "max_steps": 24,
+    "steps_per_loop": 4,
+    "save_summary_steps": 4,
+    "save_checkpoint_steps": 8,
+}
+FULL = {"max_caption_length": 8, "eval_images": 6, "standardise": True, "gen_lr": 1e-3, "dis_lr": 1e-3}
+
+
+def full(data_dir, job_dir, **changes):
+    """Settings of a short run of the full model."""
+    return config.FullModel(data_dir=str(data_dir), job_dir=str(job_dir), **{**SHORT, **FULL, **changes})
+
+
+def flags(options):
+    """The flags that give these settings."""
+    defaults, given = type(options)(), []
+    for item in dataclasses.fields(options):
+        value = getattr(options, item.name)
+        if value != getattr(defaults, item.name):
+            given.append(f"--{item.name}=" + (",".join(value) if isinstance(value, tuple) else str(value)))
+    return given
+
+
+def start(arguments, environment=None):
+    """A Python process from the root of the repository with its output in pipes."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, seconds=600):
+    """(exit code, standard error) of a process; killed when it takes longer."""
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, errors = process.communicate()
+        errors += f"\nkilled after {seconds} s"
+    return process.returncode, errors
+
+
+def tensors(job_dir, step):
+    """dict name -> array of everything in a checkpoint: variables, optimizer slots, statistics."""
+    reader = tf.train.load_checkpoint(checkpoints.prefix_of(str(job_dir), step))
+    names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def metrics(job_dir):
+    """The text of metrics.jsonl."""
+    return (pathlib.Path(job_dir) / "metrics.jsonl").read_text()
+
+
+def entries(job_dir):
+    """The entries of metrics.jsonl."""
+    return [json.loads(line) for line in metrics(job_dir).splitlines()]
+
+
+def assert_same_runs(first, second, step):
+    """Bitwise equal variables, slots and metrics."""
+    ours, theirs = tensors(first, step), tensors(second, step)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert np.array_equal(ours[name], theirs[name]), name
+    assert metrics(first) == metrics(second)
