@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
+from evaluation.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, image_ops, layers
 from preprocessing import records, sidecars
@@ -62,6 +63,20 @@ def training_images(options):
     encoder = load_encoder(spec)
     image_set = ImageSet.from_records(options.data_dir, "train", load_random_crops, options.skip_damaged)
     return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
+
+
+def concept_names(data_dir, vocabulary):
+    """Which concept word each word names (synonyms and kept plurals, `names.json`), for the concept reward.
+
+    Returns: (dict word -> concept word, int32 [V] of ids), or (None, None) where every word names itself.
+    """
+    names = load_names(data_dir)
+    if not names:
+        return None, None
+    concept_of_V = np.arange(vocabulary.size, dtype=np.int32)
+    for name, word in names.items():
+        concept_of_V[vocabulary.id(name)] = vocabulary.id(word)
+    return names, concept_of_V
 
 
 def load_encoder(spec):

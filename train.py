@@ -43,13 +43,19 @@ def main(options):
     batches = UnpairedBatches(images.image_set, corpus, options.batch_size, options.seed, per_step)
 
     # ---------------------------------------------------------------------------------------------- networks
+    names, concept_of_V = stage.concept_names(options.data_dir, vocabulary)
     with strategy.scope():
-        objective = FullObjective(options, vocabulary.size, images.dim, images.encode)
+        objective = FullObjective(options, vocabulary.size, images.dim, images.encode, concept_of_V)
         if options.standardise:
             objective.standardise.assign(*images.statistics)
 
     # ---------------------------------------------------------------------------------------------- run directory
-    facts = {"vocabulary": vocabulary.fingerprint(), "image_dim": images.dim, "encoder": images.identity}
+    facts = {
+        "vocabulary": vocabulary.fingerprint(),
+        "image_dim": images.dim,
+        "encoder": images.identity,
+        "names": names,
+    }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     stage.keep_for_inference(run, vocabulary, images)
     watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None

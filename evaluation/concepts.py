@@ -14,8 +14,8 @@ class Concepts:
     Attributes:
       scores: dict image name -> dict concept word -> score in 0..1, the best of its detections.
       words: set of all concept words.
-      singular: dict plural -> singular of the concept words, by rule. The corpus may have been made with another
-        table; measuring always with the same one keeps runs comparable.
+      singular: dict word -> the concept word that it names: plurals by rule, and names.json. The corpus may have been
+        made with another table of plurals; measuring always with the same one keeps runs comparable.
     """
 
     scores: dict
@@ -52,4 +52,11 @@ def load_concepts(data_dir, split):
         known = frozenset(read_json(listed, "the concept words; `python -m preprocessing.process_descriptions`"))
     else:
         known = frozenset(word for found in scores.values() for word in found)
-    return Concepts(scores, known, vocabulary.plurals("inflect", sorted(known)))
+    return Concepts(scores, known, vocabulary.plurals("inflect", sorted(known)) | load_names(data_dir))
+
+
+def load_names(data_dir):
+    """dict word -> concept word that it names (`names.json`: synonyms, kept plurals); empty where there is none."""
+    path = os.path.join(data_dir, "names.json")
+    expected = "other names of the concept words; `python -m preprocessing.process_descriptions` makes it"
+    return read_json(path, expected) if os.path.exists(path) else {}

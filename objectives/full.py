@@ -44,15 +44,16 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    def __init__(self, options, vocabulary_size, image_dim, encode=None):
+    def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Must be called inside `strategy.scope()`.
 
         Args:
           options: config.FullModel.
           image_dim: D.
           encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+          concept_of_V: int32 [V], the concept word that each word names for the concept reward; None: itself.
         """
-        self.options, self.encode = options, encode
+        self.options, self.encode, self.concept_of_V = options, encode, concept_of_V
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
@@ -203,7 +204,8 @@ class FullObjective:
         found_BT, image_B = tf.zeros_like(adversarial_BT), tf.zeros_like(adversarial_BT[:, 0])
         if "classes" in batch:
             objects = (batch["classes"], batch["scores"], batch["num"])
-            found_BT = rewards.concept_reward(tokens_BT, mask_BT, *objects)
+            named_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
+            found_BT = rewards.concept_reward(named_BT, mask_BT, *objects)
         if sentence_feature_BE is not None:
             image_B = -rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
         concept_BT = options.w_obj * found_BT

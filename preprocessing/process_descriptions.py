@@ -37,7 +37,14 @@ class Options:
     class_names: str = config.field(
         "data/coco_names.txt", "names of the detector's classes, one a line, or a label map (.pbtxt)"
     )
-    plurals: str = config.field("inflect", "plurals of concept words: inflect, none, or a JSON table word -> plural")
+    plurals: str = config.field(
+        "inflect",
+        "plurals of concept words, replaced by the singular: inflect, none, or a JSON table word -> plural; keep: they "
+        "stay and name the concept as well",
+    )
+    synonyms: str | None = config.field(
+        None, "other names of concept words, lines `word: name name ...`, e.g. data/synonyms.txt; they stay in the text"
+    )
     max_unknown: float = config.field(0.15, "sentences with a larger share of unknown words are dropped")
     min_length: int = config.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
     max_length: int = config.field(0, "drop sentences of more tokens than this, 0 keeps all")
@@ -83,6 +90,20 @@ def read_word_list(path):
         raise config.UserError(f"--word_list {path}: expected a text file with one word a line ({error})") from error
 
 
+def naming(options, concepts):
+    """How the corpus names the concepts beside their own words.
+
+    Returns: (dict plural -> singular that is replaced in the text, dict word -> concept word that it names).
+    """
+    names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
+    plurals = vocabulary.plurals("inflect", names)
+    names |= {plural: names[name] for plural, name in plurals.items() if plural not in {*concepts, *names}}
+    if options.plurals != "keep":
+        return vocabulary.plurals(options.plurals, concepts), names
+    kept = vocabulary.plurals("inflect", concepts)
+    return {}, names | {plural: word for plural, word in kept.items() if plural not in concepts}
+
+
 # --------------------------------------------------------------------------------------------------------------
 # One sentence
 
@@ -92,6 +113,7 @@ class Rules:
     """How a sentence becomes a record: the words, the plurals and what is dropped."""
 
     singulars: dict  # plural -> singular
+    names: dict  # word -> the concept word that it names
     concepts: frozenset  # concept words
     max_unknown: float
     min_length: int
@@ -115,7 +137,7 @@ def encode_sentence(tokens, words, rules):
     ids = [words.start_id, *words.encode(tokens), words.end_id]
     if ids.count(words.unknown_id) > rules.max_unknown * len(ids):
         return None, None, "unknown"
-    return sorted(words.encode(rules.concepts.intersection(tokens))), ids, ""
+    return sorted(words.encode(rules.concepts.intersection(rules.names.get(token, token) for token in tokens))), ids, ""
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -225,6 +247,7 @@ def _describe(options, sentences, given, singulars):
         "plurals": f"{shards.digest_of(table):016x}",
         "word_counts": _sha256(given) if given else None,
         "word_list": _sha256(options.word_list) if options.word_list else None,
+        "synonyms": _sha256(options.synonyms) if options.synonyms else None,
     }
     return settings, made_from
 
@@ -257,13 +280,14 @@ def _check_some_left(total, sentences):
         )
 
 
-def _publish_dictionary(options, dictionary, words, concepts, made_from):
-    """Writes word_counts.txt (an existing dictionary keeps its bytes), concepts.json and their sidecar."""
-    paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json")]
+def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
+    """Writes word_counts.txt (an existing dictionary keeps its bytes), concepts.json, names.json and their sidecar."""
+    paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json", "names.json")]
     if os.path.abspath(dictionary) != os.path.abspath(paths[0]):
         shutil.copyfile(dictionary, paths[0] + ".part")
         os.replace(paths[0] + ".part", paths[0])
     sidecars.write_json(paths[1], concepts)
+    sidecars.write_json(paths[2], names)
     sidecars.write_sidecar(
         os.path.join(options.data_dir, "word_counts.json"),
         files=paths,
@@ -309,7 +333,7 @@ def main(options):
     concepts = vocabulary.concept_words(class_names)
     absent = [word for word in concepts if words and word not in words]
     concepts = {word: names for word, names in concepts.items() if word not in absent}
-    singulars = vocabulary.plurals(options.plurals, concepts)
+    singulars, names = naming(options, concepts)
     settings, made_from = _describe(options, sentences, given, singulars)
     json_path, dictionary_json = (
         os.path.join(options.data_dir, name) for name in ("sentence.json", "word_counts.json")
@@ -332,14 +356,15 @@ def main(options):
     if words is None:
         words = _new_dictionary(options, dealt, concepts)
         words.save(dictionary)
-    rules = Rules(singulars, frozenset(concepts), options.max_unknown, options.min_length, options.max_length)
+    rules = Rules(singulars, names, frozenset(concepts), options.max_unknown, options.min_length, options.max_length)
     tasks = [EncodeTask(dealt, i, os.path.join(work, f"sentence-{i:05d}"), dictionary, rules) for i in range(count)]
     results = shards.map_shards(encode, tasks, processes=options.processes, description="writing records")
     total = {name: sum(result[name] for result in results) for name in TALLY}
     _check_some_left(total, sentences)
     if os.path.exists(json_path):
         os.remove(json_path)
-    _publish_dictionary(options, dictionary, words, concepts, made_from)
+    names = {name: word for name, word in names.items() if name in words}
+    _publish_dictionary(options, dictionary, words, concepts, names, made_from)
     sidecars.write_sidecar(
         json_path,
         files=_publish_records(options.data_dir, [task.path for task in tasks], count),

@@ -173,6 +173,32 @@ def concept_words(class_names):
     return {word: found[word] for word in sorted(found)}
 
 
+def load_synonyms(path, concepts):
+    """Other names of concept words, from lines `word: name name ...`; `#` starts a comment.
+
+    Args:
+      path: the file.
+      concepts: the concept words; lines about other words, and names that are concept words themselves, are left out.
+    Returns: dict name -> concept word.
+    Raises: config.UserError for a line of another form.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise config.UserError(f"--synonyms {path}: cannot be read ({error.strerror})") from error
+    names = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        word, colon, others = line.partition(":")
+        if not colon or not others.split():
+            raise config.UserError(f"{path}: line {number} is {line!r}; expected `word: name name ...`")
+        if word.strip() in concepts:
+            names |= {name: word.strip() for name in others.split() if name not in concepts}
+    return names
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Plurals
 

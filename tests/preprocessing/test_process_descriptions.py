@@ -1,13 +1,14 @@
 """process_descriptions: dictionary, plurals, what is dropped, the order, and bytes that depend on the input alone."""
 
 import collections
+import dataclasses
 import json
 
 import pytest
 
 import config
 from preprocessing import process_descriptions, records, shards, sidecars
-from preprocessing.process_descriptions import Options, Rules, build_dictionary, encode_sentence
+from preprocessing.process_descriptions import Options, Rules, build_dictionary, encode_sentence, naming
 from preprocessing.vocabulary import Vocabulary
 
 # --------------------------------------------------------------------------------------------------------------
@@ -53,7 +54,24 @@ WORDS = Vocabulary(["<S>", "</S>", "a", "dog", "cat", "and", "dogs", "play"])
 
 def rules(**changes):
     fields = {"max_unknown": 0.15, "min_length": 0, "max_length": 0, **changes}
-    return Rules({"dogs": "dog", "cats": "cat"}, frozenset(["dog", "cat"]), **fields)
+    return Rules({"dogs": "dog", "cats": "cat"}, {"puppy": "dog"}, frozenset(["dog", "cat"]), **fields)
+
+
+def test_a_synonym_stays_in_the_text_and_names_its_concept():
+    words = Vocabulary(["<S>", "</S>", "dog", "puppy", "a", "barks"])
+    key, ids, _ = encode_sentence(["a", "puppy", "barks"], words, rules())
+    assert key == [words.id("dog")] and ids == [0, words.id("a"), words.id("puppy"), words.id("barks"), 1]
+
+
+def test_naming_by_synonyms_and_kept_plurals(tmp_path):
+    path = tmp_path / "synonyms.txt"
+    path.write_text("# comment\nperson: man woman\nunicorn: horse\ndog: puppy cat\n")
+    options = Options(plurals="keep", synonyms=str(path))
+    replaced, names = naming(options, ["person", "dog", "cat"])
+    assert replaced == {}
+    assert names["man"] == names["men"] == names["women"] == "person" and names["puppies"] == names["dogs"] == "dog"
+    assert "horse" not in names and "cat" not in names  # no such concept; a concept of its own
+    assert naming(dataclasses.replace(options, plurals="none", synonyms=None), ["dog"]) == ({}, {})
 
 
 def test_encoding_replaces_plurals_and_finds_each_concept_word_once():
@@ -180,7 +198,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(folder):
     run(folder, shards=4, processes=1)
     first = digests(folder)
     run(folder, shards=4, processes=2, overwrite=True)
-    assert digests(folder) == first and len(first) == 4 + 3 + 3
+    assert digests(folder) == first and len(first) == 4 + 3 + 4
 
 
 def test_filters(folder):
