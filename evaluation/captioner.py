@@ -99,7 +99,7 @@ class Captioner:
 
         Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
         """
-        decoder = self._decoder(parse_decode(decode), length_normalization)
+        decoder = self._decoder(parse_decode(decode), length_normalization, np.shape(vectors_ND)[1:])
         captions = []
         starts = range(0, len(vectors_ND), batch)
         for start in config.progress(starts, description) if description else starts:
@@ -110,12 +110,12 @@ class Captioner:
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
 
-    def _decoder(self, beam, length_normalization):
+    def _decoder(self, beam, length_normalization, row_shape):
         """The compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
-        key = (beam, length_normalization)
+        key = (beam, length_normalization, row_shape)
         if key not in self._decoders:
 
-            @tf.function
+            @tf.function(input_signature=[tf.TensorSpec([None, *row_shape], self.row_type)])
             def decoder(rows_BD):
                 state, length = self.generator.initial_state(self.feature(rows_BD)), self.max_caption_length
                 if beam == 0:

@@ -1,7 +1,6 @@
 """What im_caption learns from: pseudo captions joined with the training images, or true pairs (UIC spec 9.3)."""
 
 import dataclasses
-import functools
 import hashlib
 import os
 
@@ -9,7 +8,7 @@ import numpy as np
 
 import config
 from preprocessing import datasets, extract_descriptions, records, sidecars
-from preprocessing.process_descriptions import Rules, encode_sentence
+from preprocessing.record_files import MADE_BY
 from preprocessing.vocabulary import plurals, tokenizer
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
@@ -79,7 +78,7 @@ def _generated(options, images, vocabulary):
         if theirs not in (None, vocabulary.fingerprint()):
             raise config.UserError(
                 f"{sidecar}: these captions were made with another dictionary than {options.data_dir}/word_counts.txt; "
-                f"make them again with: {records.MADE_BY.get(stem, 'the command in that file')} --overwrite"
+                f"make them again with: {MADE_BY.get(stem, 'the command in that file')} --overwrite"
             )
     names, flat, offsets = records.read_captions(paths)
     if len(flat) and flat.max() >= vocabulary.size:
@@ -143,12 +142,11 @@ def _corpus_encoder(data_dir, vocabulary):
     split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))
     singulars = sentence["plurals"] if "plurals" in sentence else plurals("inflect", sorted(concepts))
     max_unknown = sentence.get("settings", {}).get("max_unknown", 0.15)
-    rules = Rules(singulars, frozenset(), max_unknown, 0, 0)
 
-    @functools.cache
     def encode(text):
-        line = b" ".join(extract_descriptions.ascii_lines(text)).decode()
-        _, ids, _ = encode_sentence(split(line), vocabulary, rules)
-        return None if ids is None else np.asarray(ids[1:-1], np.int32)
+        tokens = split(b" ".join(extract_descriptions.ascii_lines(text)).decode())
+        ids = vocabulary.encode([singulars.get(token, token) for token in tokens])
+        unknown = ids.count(vocabulary.unknown_id)
+        return np.asarray(ids, np.int32) if unknown <= max_unknown * (len(ids) + 2) else None  # markers counted
 
     return encode

@@ -181,7 +181,7 @@ def _named_step(path):
             content = json.load(file)
         if isinstance(content, dict):
             return int(content["step"])
-        scored = content and None not in content[-1]
+        scored = content and None not in content[-1][3:5]  # [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2]
         return int(content[-1][0]) if scored else None
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise config.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error

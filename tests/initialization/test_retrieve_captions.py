@@ -1,0 +1,79 @@
+"""Pseudo captions by retrieval: the best-fitting sentences, among equals a choice by the image's name alone."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import config
+from evaluation.retrieval import draw_fitting
+from initialization import retrieve_captions
+from preprocessing import records
+from preprocessing.vocabulary import Vocabulary
+from tests import tiny_world
+
+DOG, CAT, BIRD = 3, 4, 5
+
+
+def test_the_best_fitting_sentences_come_first():
+    """A sure dog, an unsure cat, bonus 0.7: dog and cat fit 1.6 + 1.0, dog 1.6, cat 1.0, nothing 0, bird -0.7."""
+    keys = [(), (DOG,), (BIRD,), (DOG, CAT), (CAT,), (CAT, BIRD)]
+    [order] = draw_fitting(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=6, bonus=0.7)
+    assert order[:4] == [3, 1, 4, 5] and order[4:] == [0, 2]  # cat and bird: 1.0 - 0.7
+    assert draw_fitting(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=2, bonus=0.7) == [[3, 1]]
+    assert len(draw_fitting(keys, [{DOG: 0.9}], [0], k=50)[0]) == len(keys)
+
+
+def test_equal_fits_are_drawn_at_random_by_the_seed_alone():
+    keys = [(DOG,)] * 30 + [(CAT,)] * 30
+    several = draw_fitting(keys, [{DOG: 0.9}, {CAT: 0.9}, {DOG: 0.9}], [1, 2, 3], k=5)
+    alone = draw_fitting(keys, [{DOG: 0.9}], [3], k=5)
+    assert several[2] == alone[0] and several[0] != several[2]
+    assert all(index < 30 for index in several[0]) and all(index >= 30 for index in several[1])
+    assert all(len(set(chosen)) == 5 for chosen in several)
+    counts = np.bincount(np.concatenate(draw_fitting(keys, [{DOG: 0.9}] * 2000, range(2000), k=3)), minlength=60)
+    assert counts[30:].sum() == 0 and counts[:30].min() > 120  # 200 expected
+
+
+def test_the_stage(tmp_path):
+    data = tiny_world.make(str(tmp_path), sentences=90)
+    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=3))
+    names, flat, offsets = records.read_captions(records.find_files(data, "retrieved_captions"))
+    images = records.read_images(records.find_files(data, "image_train"))
+    objects = np.diff(images.class_offsets)
+    assert names == [name for name, count in zip(images.names, objects, strict=True) if count for _ in range(3)]
+    sentences = records.read_sentences(records.find_files(data, "sentence"))
+    there = {
+        tuple(sentences.flat[a + 1 : b - 1]) for a, b in zip(sentences.offsets[:-1], sentences.offsets[1:], strict=True)
+    }
+    noun_of = {name: images.class_flat[images.class_offsets[i]] for i, name in enumerate(images.names) if objects[i]}
+    for i, name in enumerate(names):
+        ids = flat[offsets[i] : offsets[i + 1]]
+        assert tuple(ids) in there and noun_of[name] in ids
+    first = (tmp_path / "retrieved_captions.tfrec").read_bytes()
+    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=3, overwrite=True))
+    assert (tmp_path / "retrieved_captions.tfrec").read_bytes() == first
+    assert json.loads((tmp_path / "retrieved_captions.json").read_text())["without_caption"] == 6
+
+
+def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
+    data = tiny_world.make(str(tmp_path))
+    vocabulary = Vocabulary.load(os.path.join(data, "word_counts.txt"))
+    rows = [
+        ([DOG], [0, 2, DOG, 6, 1]),
+        ([DOG], [0, 2, DOG, vocabulary.unknown_id, 1]),
+        ([DOG], [0, 2, DOG, 6, 8, 9, 10, 1]),
+    ]
+    (tmp_path / "sentence.json").unlink()
+    records.write_records(str(tmp_path / "sentence.tfrec"), [records.sentence_example(*row) for row in rows])
+    corpus = retrieve_captions.Corpus(data, vocabulary, 6)
+    assert [ids.tolist() for ids in corpus.sentences] == [[2, DOG, 6]] and corpus.keys == [(DOG,)]
+    with pytest.raises(config.UserError, match="none of 3 sentences is free of unknown words and short enough"):
+        retrieve_captions.Corpus(data, vocabulary, 4)
+
+
+@pytest.mark.parametrize("changes", [{"k": 0}, {"threshold": 1.5}, {"bonus": -1.0}, {"output": "a/b"}])
+def test_bad_flags(changes):
+    with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
+        retrieve_captions.check(retrieve_captions.Options(**changes))
