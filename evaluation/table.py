@@ -1,6 +1,6 @@
 """The table of results: `table.json`, a list of rows, and how it is printed.
 
-    python -m evaluation.table runs/demo/table.json runs/other/table.json [--markdown]
+    python -m evaluation.table runs/demo/table.json runs/other/table.json [--markdown] [--published]
 
 Scores are x100, shares 0 to 1. No score is read without the unique share: a captioner that says one sentence for
 everything scores like the row `constant`. Rows that differ in nothing but the seed are followed by their mean and
@@ -14,6 +14,7 @@ import statistics as stdlib_statistics
 from config import UserError, field, run
 from evaluation.captions import read_json, write_json
 from evaluation.metrics import NOT_ASKED
+from evaluation.published import published_rows
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (
@@ -131,6 +132,8 @@ def _cell(row, name):
     value, digits = row.get(name), 3 if name in SHARES else 1
     if value is None:
         return "-"
+    if name == "row" and row.get("published"):
+        return f"{value} ({'unverified' if row['unverified'] else 'published'})"
     if isinstance(value, tuple | list) and len(value) == 2:
         return f"{value[0]:.{digits}f}±{value[1]:.{digits}f}"
     if name == "CIDEr" and row.get("CIDEr_95"):
@@ -185,6 +188,8 @@ def notes(rows):
             if reason != NOT_ASKED:
                 missing.setdefault(f"{name}: {reason}", []).append(row["row"])
     result += [f"No {reason} ({', '.join(dict.fromkeys(names))})" for reason, names in sorted(missing.items())]
+    if any(row.get("unverified") for row in rows):
+        result.append("Unverified: published figures that were recalled, not read; check them before quoting.")
     few = sorted({row["images"] for row in rows if row.get("images") and row["images"] < 50})
     if few:
         result.append(f"CIDEr of {', '.join(map(str, few))} images cannot be compared with published figures.")
@@ -202,12 +207,14 @@ class Options:
 
     paths: tuple[str, ...] = field((), "Table files; they may also be given as arguments.")
     markdown: bool = field(False, "Print Markdown.")
+    published: bool = field(False, "Print published results on COCO beside them (evaluation/published.py).")
 
 
 def main(options):
     if not options.paths:
         raise UserError("no table given; expected files such as runs/demo/table.json")
-    print_table([row for path in options.paths for row in read_table(path)], options.markdown)
+    rows = [row for path in options.paths for row in read_table(path)]
+    print_table(rows + (published_rows() if options.published else []), options.markdown)
 
 
 if __name__ == "__main__":
