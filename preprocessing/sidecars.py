@@ -73,8 +73,10 @@ def read_sidecar(json_path):
 
 def damaged_file(json_path, checksums=False):
     """What is wrong with the files that a sidecar lists: "" when all are there with the right sizes (and sha256)."""
-    folder = os.path.dirname(json_path)
-    for entry in read_sidecar(json_path)["files"]:
+    folder, content = os.path.dirname(json_path), _fields(json_path)
+    if not content.get("files"):
+        return f"{json_path} lists no files: it is no sidecar"
+    for entry in content["files"]:
         path = os.path.join(folder, entry["name"])
         if not os.path.exists(path):
             return f"{path} is missing"

@@ -61,10 +61,20 @@ def is_chief(strategy):
     return (resolver.task_type, resolver.task_id) in (("chief", 0), ("worker", 0))
 
 
-def gathered(strategy, number):
-    """The number that each replica's process has: a list of floats, one for each replica."""
-    shares = strategy.experimental_distribute_values_from_function(lambda context: tf.constant([number], tf.float64))
-    return strategy.gather(shares, axis=0).numpy().tolist()
+def make_total(strategy):
+    """A function: number of this process -> its sum over all replicas of the cluster (the number itself alone)."""
+    if not spans_processes(strategy):
+        return lambda number: number
+
+    @tf.function
+    def total(shares):
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+
+    def of_all(number):
+        shares = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(number, tf.float64))
+        return float(total(shares))
+
+    return of_all
 
 
 # --------------------------------------------------------------------------------------------------------------

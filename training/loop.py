@@ -145,6 +145,7 @@ class Loop:
         """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
+        self.total = distribution.make_total(strategy)
         self.shares = distribution.Shares(strategy, batches.examples, batches.examples // batches.batch_size)
         self.parts = objective.checkpointed()
         if run.writes:
@@ -176,7 +177,7 @@ class Loop:
                 raise
             raise config.UserError(
                 f"another worker was lost, or did not answer for {options.worker_timeout} s, after step {self.step} "
-                f"({str(error).splitlines()[0]}). Start all workers again with the same command: they go on from the "
+                f"({type(error).__name__}). Start all workers again with the same command: they go on from the "
                 "newest checkpoint."
             ) from error
         finally:
@@ -187,22 +188,16 @@ class Loop:
 
     def _same_start(self):
         """Raises unless all workers of a cluster restored the same step."""
-        if distribution.spans_processes(self.strategy):
-            steps = distribution.gathered(self.strategy, self.step)
-            if len(set(steps)) > 1:
-                raise config.UserError(
-                    f"the workers are at different steps ({', '.join(f'{step:.0f}' for step in steps)}): "
-                    f"{self.options.job_dir} must be one folder that all of them see"
-                )
+        mean = self.total(self.step) / self.total(1)
+        spread = self.total((self.step - mean) ** 2)
+        if spread > 0:
+            raise config.UserError(
+                f"the workers are at different steps, this one at {self.step}: {self.options.job_dir} must be one "
+                "folder that all of them see"
+            )
 
     def _on_signal(self, number, frame):
         self.signal = number
-
-    def _agreed_signal(self):
-        """The signal that this process or another one of the cluster has got; 0 for none."""
-        if not distribution.spans_processes(self.strategy):
-            return self.signal
-        return int(max(distribution.gathered(self.strategy, self.signal)))
 
     def _calls(self, prefetch):
         options = self.options
@@ -222,12 +217,13 @@ class Loop:
                 seconds = time.monotonic() - started
                 self._summarise(bar, seconds, waited, self.step - first_of_interval)
                 waited, started, first_of_interval = 0.0, time.monotonic(), self.step
-            stopped_by = self._agreed_signal()
+            stopped = self.total(self.signal) > 0  # here or in another worker
             regular = self.step % options.save_checkpoint_steps == 0 or self.step == options.max_steps
-            if regular or stopped_by:
+            if regular or stopped:
                 self._checkpoint(regular)
-            if stopped_by:
-                self.run.log(f"signal {stopped_by}: saved step {self.step}; the same command continues")
+            if stopped:
+                number = self.signal or "in another worker"
+                self.run.log(f"signal {number}: saved step {self.step}; the same command continues")
                 raise Interrupted()
         bar.close()
 
