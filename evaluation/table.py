@@ -18,7 +18,8 @@ from evaluation.published import published_rows
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (
-    *("random", "constant", "retrieval", "con2sen", "feat2sen", "scratch", "full"),
+    *("random", "constant", "retrieval", "con2sen", "feat2sen"),
+    *("scratch_adv", "scratch_con", "scratch_im", "scratch", "adv", "con", "im", "full"),
     *("r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")

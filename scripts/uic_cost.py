@@ -1,0 +1,107 @@
+"""What scripts/reproduce_uic.sh will need: disk, memory and hours by device, estimated, and whether it is there.
+
+    python -m scripts.uic_cost --data_dir data/coco --runs runs/uic
+
+Hours are arithmetic, not measurements: floating-point operations of a step over what a device is assumed to sustain
+(40 % of its TF32 peak; 60 billion a second for two cores), at least 8 ms a step. Reading JPEGs, detecting objects and
+scoring are not counted.
+
+Source: specs/anchors.md E3 to E5: Inception-v4 24.58 GFLOP an image forward; with 18,669 words, 512 units and 20
+words a caption 4.13 GFLOP an example for the full model, 0.47 for a decoder forward (times three with gradients).
+"""
+
+import dataclasses
+import os
+import shutil
+
+import config
+
+BATCH = 512
+DEVICES = {"H200": 198e12, "RTX 3090": 14e12, "2 CPU cores": 60e9}  # sustained FLOP a second
+TRUNK, FULL, DECODER = 24.58e9, 4.13e9, 3 * 0.47e9  # FLOP an example
+SECONDS_AT_LEAST = 0.008
+CROPS = 5 * 113_287 + 10_000  # of a feature bank
+
+# stage, steps, FLOP an example on words, images through the encoder an example when it runs inside the step
+STAGES = (
+    ("obj2sen", 50_000, DECODER, 0),
+    ("im_caption", 30_000, DECODER, 1),
+    ("sentence_ae", 70_000, DECODER, 0),
+    ("sentence_gan", 30_000, FULL, 0),
+    ("full model", 20_000, FULL, 2),
+    ("full model from scratch", 20_000, FULL, 2),
+)
+CHECKPOINTS = 10 * 0.28 + 15 * 0.16 + 14 * 0.28 + 15 * 0.28 + 2 * 20 * 0.29  # GB, both Adam moments included
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of the estimate."""
+
+    data_dir: str = config.field("data/coco", "where the stages will write")
+    runs: str = config.field("runs/uic", "where the runs will be")
+    images: str = config.choice("bank", ("bank", "records"), "features kept in a bank, or the encoder inside the step")
+    smoke: bool = config.field(False, "the miniature world with a few steps")
+
+
+def hours(flop, speed, steps=1):
+    """Hours of `steps` steps of `flop` operations each on a device of `speed` operations a second."""
+    return steps * max(flop / speed, SECONDS_AT_LEAST) / 3600
+
+
+def table(images):
+    """List of (stage, hours on each device)."""
+    rows = []
+    if images == "bank":
+        rows.append(("feature bank, 4 crops", [hours(CROPS * TRUNK, speed) for speed in DEVICES.values()]))
+    for stage, steps, words, encoded in STAGES:
+        flop = BATCH * (words + (encoded * TRUNK if images == "records" else 0))
+        rows.append((stage, [hours(flop, speed, steps) for speed in DEVICES.values()]))
+    return [*rows, ("all of these", [sum(column) for column in zip(*(times for _, times in rows), strict=True)])]
+
+
+def needs(options):
+    """(GB of disk below data_dir, GB of disk below runs, GB of memory)."""
+    if options.smoke:
+        return 0.2, 0.1, 2
+    bank = 1.8 if options.images == "bank" else 0
+    return 22 + 2 + bank, CHECKPOINTS, 6 if options.images == "bank" else 10
+
+
+def free_disk(path):
+    """GB that are free where `path` is or will be."""
+    path = os.path.abspath(path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return shutil.disk_usage(path).free / 1e9, os.stat(path).st_dev
+
+
+def main(options):
+    """Prints the estimate; raises config.UserError where disk or memory do not suffice."""
+    data_disk, runs_disk, memory = needs(options)
+    print("This run needs about (estimates):")
+    print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {memory} GB of memory")
+    if not options.smoke:
+        print(f"  {'hours on':28}" + "".join(f"{device:>14}" for device in DEVICES))
+        for stage, times in table(options.images):
+            print(f"  {stage:28}" + "".join(f"{time:14.1f}" for time in times))
+        print("  not run where this was written: no COCO images and no GPU there")
+    (data_free, data_device), (runs_free, runs_device) = free_disk(options.data_dir), free_disk(options.runs)
+    if data_device == runs_device:
+        wanted = {options.data_dir: (data_disk + runs_disk, data_free)}
+    else:
+        wanted = {options.data_dir: (data_disk, data_free), options.runs: (runs_disk, runs_free)}
+    for path, (needed, free) in wanted.items():
+        if free < needed:
+            raise config.UserError(
+                f"{path}: {free:.1f} GB of disk are free, about {needed:.1f} GB are needed. Make room, give another "
+                "--data_dir or --runs, or go on with --unchecked (a run that has begun needs less)."
+            )
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    if there < memory:
+        raise config.UserError(f"this machine has {there:.1f} GB of memory, about {memory} GB are needed (--unchecked)")
+    print(f"  there: {data_free:.0f} GB of disk, {there:.0f} GB of memory")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
