@@ -85,7 +85,7 @@ FULL = (
             "miniature_scratch_adv": ADVERSARIAL,
             "miniature_scratch_con": CONCEPT,
             "miniature_scratch_im": IMAGE,
-            "flickr8k_scratch": {"max_steps": 8000},
+            "flickr8k_scratch": {},
         },
     )
     | _ablations(
