@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Unsupervised Image Captioning (CVPR 2019) from downloaded data to test scores, with the authors' settings, stage by
+# stage. Interrupted at any point, the same command goes on where it was. What it needs is said and checked at the start.
+#
+#   scripts/reproduce_uic.sh --image_dir DIR --dataset jsonl:DIR --encoder inception_v4:CKPT \
+#     --descriptions FILES --class_names LABELMAP.pbtxt --detector D [--labels FILE]
+#     [--word_list GLOVE.txt] [--plurals plural_words.json]  the authors' lists, when a new dictionary is made
+#     [--data_dir data/coco] [--runs runs/uic] [--seed 1]
+#     [--images bank|records]   bank (default): features of 5 crops are kept; records: the encoder in every step
+#     [--captions obj2sen|retrieved]  what im_caption learns (default obj2sen, the authors')
+#     [--ablations]             the rows adv, con, im as well, with and without initialization
+#     [--unchecked]             begin although disk or memory seem too small
+#   scripts/reproduce_uic.sh --smoke [--data_dir D] [--runs R]   the same stages on a tiny drawn world, a few steps each
+#
+# Without --descriptions the authors' released sentence.tfrec and word_counts.txt are expected in --data_dir, without
+# --detector released image_{train,val,test}.tfrec. DIR of --dataset holds Karpathy's splits as {train,val,test}.jsonl
+# with lines {"image": file name, "captions": [...]}; train captions are never read.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=data/coco runs=runs/uic seed=1 image_dir="" dataset="" encoder="" descriptions="" class_names="" detector=""
+labels="" word_list="" plurals=inflect images=bank captions=obj2sen ablations=no unchecked=no smoke=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --data_dir) data=$2; shift ;;
+    --runs) runs=$2; shift ;;
+    --seed | --image_dir | --dataset | --encoder | --descriptions | --class_names | --detector | --labels | --word_list \
+      | --plurals | --images | --captions) declare "${1#--}=$2"; shift ;;
+    --ablations | --unchecked | --smoke) declare "${1#--}=yes" ;;
+    *) sed -n 2,19p "$0"; exit 2 ;;
+  esac
+  shift
+done
+source scripts/setup.sh requirements.txt
+export TF_CPP_MIN_LOG_LEVEL=3
+step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
+fail() { echo "ERROR: $*" >&2; exit 1; }
+
+# ------------------------------------------------------------------------------------------------------ settings
+# What differs between the paper's run and the smoke run: sizes and lengths, nothing else.
+tokenizer=nltk_punkt min_count=40 in_step=() crops=4
+small=() adversarial=() full=(--max_steps 20000) metrics=() test_metrics=()
+check=(--data_dir "$data" --runs "$runs" --images "$images")
+if [ $smoke = yes ]; then
+  [ "$data" = data/coco ] && data=data/smoke
+  [ "$runs" = runs/uic ] && runs=runs/smoke
+  check=(--data_dir "$data" --runs "$runs" --smoke)
+  tokenizer=nltk_word min_count=3 crops=1
+  small=(--emb_dim 16 --mem_dim 16 --batch_size 16 --max_steps 4 --save_checkpoint_steps 2 --save_summary_steps 2)
+  adversarial=(--max_caption_length 8) full=("${adversarial[@]}")
+  metrics=(--metrics BLEU,CIDEr) test_metrics=(--metrics BLEU,CIDEr)
+fi
+[ $unchecked = yes ] || python -m scripts.uic_cost "${check[@]}"
+
+# ------------------------------------------------------------------------------------------------------ data
+if [ $smoke = yes ]; then
+  step "a tiny drawn world" python -m preprocessing.make_miniature --data_dir "$data" --train_images 120 \
+    --val_images 60 --test_images 60 --sentences 1500 --encoder_images 480 --encoder_epochs 1
+  descriptions=$data/raw/descriptions class_names=$data/raw/classes.txt dataset=jsonl:$data/raw
+  image_dir=$data/raw/images detector=annotations:$data/raw/detections.jsonl encoder=compact:$data/encoder/compact.npz
+fi
+[ -n "$encoder" ] || fail "--encoder is missing: inception_v4:CKPT, slim's inception_v4.ckpt of 2016-09-09"
+if [ -n "$descriptions" ]; then
+  [ -n "$class_names" ] || fail "--class_names is missing: oid_bbox_trainable_label_map.pbtxt, or names one a line"
+  step "raw text -> sentences" python -m preprocessing.extract_descriptions --data_dir "$data" \
+    --input "$descriptions" --tokenizer $tokenizer
+  step "sentences -> dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
+    --class_names "$class_names" --new_dict --min_word_count $min_count --plurals "$plurals" \
+    ${word_list:+--word_list "$word_list"}
+fi
+if [ -n "$detector" ]; then
+  [ -n "$image_dir" ] && [ -n "$dataset" ] || fail "--image_dir and --dataset are missing: photographs and splits"
+  step "photographs -> objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$image_dir" \
+    --dataset "$dataset" --detector "$detector" ${labels:+--labels "$labels"}
+  step "photographs and objects -> records" python -m preprocessing.process_images --data_dir "$data" \
+    --image_dir "$image_dir" --dataset "$dataset" --score_threshold 0.3
+fi
+splits=train,val,test
+if [ "$images" = records ]; then  # captions are scored from a bank all the same
+  splits=val,test crops=0 in_step=(--inc_ckpt "$encoder" --steps_per_loop 1)
+fi
+step "photographs -> feature bank" python -m preprocessing.extract_features --data_dir "$data" --encoder "$encoder" \
+  --splits $splits --crops $crops
+step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split test \
+  --table "$runs/table.json" --seed "$seed" "${metrics[@]}"
+
+# ------------------------------------------------------------------------------------------------------ initialization
+# Every stage starts from the best checkpoint of the one before: by BLEU-3 + BLEU-4 on validation where it captions,
+# by the loss on held-out sentences where it only reads them.
+train() {  # train MODULE RUN FLAGS...
+  local module=$1 run=$2
+  shift 2
+  step "train $run" python $module --data_dir "$data" --job_dir "$runs/$run" --seed "$seed" "$@" "${small[@]}"
+}
+score() {  # score RUN: every checkpoint on validation, the best one on test
+  step "score $1 on validation" python eval_val.py --job_dir "$runs/$1" --row "$1" "${metrics[@]}"
+  step "score $1 on test" python eval_test.py --job_dir "$runs/$1" --row "$1" "${test_metrics[@]}"
+}
+train "-m initialization.obj2sen" obj2sen --recipe obj2sen_paper
+step "score con2sen on validation" python -m initialization.eval_obj2sen --job_dir "$runs/obj2sen" "${metrics[@]}"
+step "score con2sen on test" python -m initialization.eval_obj2sen --job_dir "$runs/obj2sen" --split test \
+  "${test_metrics[@]}"
+if [ "$captions" = obj2sen ]; then
+  step "pseudo captions" python -m initialization.gen_obj2sen_caption --job_dir "$runs/obj2sen" --data_dir "$data"
+else
+  step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data"
+fi
+train "-m initialization.im_caption" feat2sen --recipe im_caption_paper --captions "$captions" \
+  --o2s_ckpt "$runs/obj2sen" "${in_step[@]}"
+score feat2sen
+train "-m initialization.sentence_ae" sentence_ae --recipe sentence_ae_paper
+train "-m initialization.sentence_gan" sentence_gan --recipe sentence_gan_paper --sae_ckpt "$runs/sentence_ae" \
+  "${adversarial[@]}"
+
+# ------------------------------------------------------------------------------------------------------ the full model
+rows=(full)
+[ $ablations = yes ] && rows=(adv con im full)
+for row in "${rows[@]}"; do
+  train train.py "$row" --recipe "${row}_paper" "${full[@]}" "${in_step[@]}" \
+    --imcap_ckpt "$runs/feat2sen" --sae_ckpt "$runs/sentence_gan"
+  score "$row"
+  without=scratch_$row
+  [ "$row" = full ] && without=scratch
+  train train.py "$without" --recipe "${row}_paper" "${full[@]}" "${in_step[@]}"
+  score "$without"
+done
+step "the table" python -m evaluation.table "$runs/table.json" --published
