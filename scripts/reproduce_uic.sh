@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
     --seed | --image_dir | --dataset | --encoder | --descriptions | --class_names | --detector | --labels | --word_list \
       | --plurals | --images | --captions) declare "${1#--}=$2"; shift ;;
     --ablations | --unchecked | --smoke) declare "${1#--}=yes" ;;
-    *) sed -n 2,19p "$0"; exit 2 ;;
+    *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift
 done
