@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -207,6 +209,18 @@ def test_a_lost_worker_ends_the_other_and_restarting_both_goes_on(world, tmp_pat
     finished = finish_all(train_workers(tiny_runs.full(world, options.job_dir, max_steps=step + 16)))
     assert [code for code, _ in finished] == [0, 0], finished
     assert f"continues at step {step}" in finished[0][1]
+
+
+@pytest.mark.slow
+def test_launch_workers_hands_signals_and_exit_codes_on(world, tmp_path):
+    options = tiny_runs.full(world, tmp_path / "run", max_steps=100_000)
+    command = ["scripts/launch_workers.sh", "2", sys.executable, "train.py", *tiny_runs.flags(options)]
+    script = subprocess.Popen(command, cwd=tiny_runs.ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for_step(options.job_dir, 8, [script])
+    script.send_signal(signal.SIGTERM)
+    code, errors = tiny_runs.finish(script, 120)
+    assert code == 75 and "the same command continues" in errors
+    assert (tmp_path / "run.worker-1.log").exists()
 
 
 @pytest.mark.slow
