@@ -6,6 +6,7 @@ with a `captioner` as evaluation.captioner.Captioner and one row of its input fo
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -96,38 +97,51 @@ def _steps(options):
 
 
 def _score_all(options, steps, folder, references, scorer, open_run, how):
-    """Captions and scores what was not scored before: dict step (text) -> {"how", "values", "unique"}."""
+    """Captions and scores what was not scored before: dict step (text) -> {"how", "against", "values", "unique"}.
+
+    Captions of the same checkpoint, made in the same way, are kept; with other metrics or references they are scored
+    again. What was scored otherwise in an earlier call is not among the result: it cannot be ranked with these.
+    """
     from evaluation import captions, statistics
     from training import checkpoints
 
     known, names = _read_scores(folder), sorted(references)
+    how = how | {"images": _digest(names)}
+    against = {"metrics": sorted(options.metrics), "references": _digest(references)}
     captioner = rows = None
     for step in config.progress(steps, "checkpoints"):
         path, entry = os.path.join(folder, f"val_{step}.json"), known.get(str(step), {})
         made_by = how | {"checkpoint": checkpoints.digest(checkpoints.prefix_of(options.job_dir, step))}
-        if not options.overwrite and entry.get("how") == made_by and os.path.exists(path):
+        captioned = not options.overwrite and entry.get("how") == made_by and os.path.exists(path)
+        if captioned and entry.get("against") == against:
             continue
-        if captioner is None:
-            captioner, rows = open_run(step, "val", names)
-        captioner.load(step, options.job_dir)
-        found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
-        captions.write_captions(path, found.items())
-        scores = scorer.score(found)
-        variety = statistics.diversity(scores.tokens)
-        known[str(step)] = {"how": made_by, "values": scores.values, "unique": variety["unique"]}
-        captions.write_json(os.path.join(folder, "val_scores.json"), known)
+        if not captioned:
+            if captioner is None:
+                captioner, rows = open_run(step, "val", names)
+            captioner.load(step, options.job_dir)
+            found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
+            captions.write_captions(path, found.items())
+        scores = scorer.score(captions.read_captions(path))
+        unique = statistics.diversity(scores.tokens)["unique"]
+        known[str(step)] = {"how": made_by, "against": against, "values": scores.values, "unique": unique}
+        captions.write_json(os.path.join(folder, "val_checkpoints.json"), known)
         shown = ", ".join(f"{name} {value:.1f}" for name, value in scores.values.items() if value is not None)
-        print(f"step {step}: {shown}, unique {variety['unique']:.3f}")
-    return known
+        print(f"step {step}: {shown}, unique {unique:.3f}")
+    alike = lambda entry: entry.get("against") == against and how.items() <= entry["how"].items()  # noqa: E731
+    return {step: entry for step, entry in known.items() if alike(entry)}
 
 
 def _read_scores(folder):
-    """RUN/val_scores.json: step -> how it was captioned, scores."""
-    path = os.path.join(folder, "val_scores.json")
-    if not os.path.exists(path):
-        return {}
-    with open(path) as file:
-        return json.load(file)
+    """RUN/val_checkpoints.json: step -> how it was captioned, what it was scored against, scores."""
+    from evaluation import captions
+
+    path = os.path.join(folder, "val_checkpoints.json")
+    return captions.read_json(path, "the scores of the checkpoints; remove it") if os.path.exists(path) else {}
+
+
+def _digest(value):
+    """Short sha256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # --------------------------------------------------------------------------------------------------------------
