@@ -170,10 +170,18 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
 
 def load_encoder(job_dir, spec=None):
     """The encoder that a run keeps; `spec` points to it where its files have moved. Raises config.UserError."""
+    kept = os.path.join(job_dir, "encoder")
     try:
-        return encoders.load_encoder_from(os.path.join(job_dir, "encoder"), spec)
+        if os.path.exists(os.path.join(kept, "encoder.json")):
+            return encoders.load_encoder_from(kept, spec)
+        if not spec:
+            raise config.UserError(f"{job_dir} keeps no encoder: say by --encoder which one it was trained with")
+        encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:
         raise config.UserError(f"{error}") from error
+    if encoder.dim != dim:
+        raise config.UserError(f"--encoder {spec} gives {encoder.dim} dimensions, {job_dir} was trained on {dim}")
+    return encoder
 
 
 class CollapseWatch:

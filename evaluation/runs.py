@@ -41,7 +41,8 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
     """
     if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
         bank = FeatureBank(data_dir, split)
-        wanted, found = read_config(job_dir)["facts"]["encoder"], encoders.identity(bank.sidecar["encoder"])
+        wanted = read_config(job_dir)["facts"]["encoder"] or {}  # an imported run may not know its encoder
+        found = encoders.identity(bank.sidecar["encoder"])
         different = [key for key in wanted if found.get(key) != wanted[key]]
         if different:
             raise config.UserError(

@@ -81,14 +81,18 @@ class RunDirectory:
         self._lock_file.flush()
 
     def _check(self, saved):
-        """Raises when the run was started with another stage, settings or data."""
+        """Raises when the run was started with another stage, settings or data.
+
+        A fact that the run does not know (imported runs know less) is learned from this start.
+        """
         differences = []
         if saved["stage"] != self.content["stage"]:
             differences.append(f"stage: {saved['stage']} in the run, {self.content['stage']} now")
         for part in ("settings", "facts"):
             old, new = saved[part], self.content[part]
             for name in sorted(old.keys() | new.keys()):
-                if name not in FREE and old.get(name) != new.get(name):
+                unknown = part == "facts" and old.get(name) is None
+                if name not in FREE and not unknown and old.get(name) != new.get(name):
                     differences.append(f"{name}: {old.get(name)} in the run, {new.get(name)} now")
         if differences:
             raise config.UserError(

@@ -1,0 +1,304 @@
+"""Makes a run of ours from a checkpoint of the authors' program (TensorFlow 1): weights, Adam's slots and the step.
+
+    python -m scripts.import_tf1_checkpoint --checkpoint model.ckpt-10000 --word_counts word_counts.txt \
+        --job_dir runs/released
+
+The run can be evaluated, captioned with, handed on (--imcap_ckpt, --sae_ckpt, --o2s_ckpt) and trained on. Sizes are
+read from the variables, everything else is the stage's `*_paper` recipe (`--semantics reference`); the command that
+trains on is printed. obj2sen and sentence_ae have the same variables, so --stage must say which of them it is.
+The encoder is taken from the checkpoint itself where it holds InceptionV4, or from --inc_ckpt; --features names the
+sidecar of a feature bank that was made by it. Without any of them the run captions image vectors only.
+"""
+
+import dataclasses
+import math
+import os
+
+import config
+import recipes
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of import_tf1_checkpoint."""
+
+    checkpoint: str = config.field("", "prefix of the TF1 checkpoint: model.ckpt-N, or one of its files")
+    word_counts: str = config.field("data/word_counts.txt", "the dictionary it was trained with, `word count` a line")
+    job_dir: str = config.field("", "run directory to make")
+    stage: str = config.choice(
+        "auto",
+        ("auto", "full", "im_caption", "obj2sen", "sentence_ae", "sentence_gan"),
+        "which trainer the checkpoint is of; auto: by its variables",
+    )
+    inc_ckpt: str | None = config.field(None, "the encoder: a slim Inception-v4 checkpoint, or KIND:FILE")
+    features: str | None = config.field(None, "features_SPLIT.json of a bank made by the encoder")
+    settings: tuple[str, ...] = config.field((), "other settings of the run than the recipe's, e.g. batch_size=64")
+    fresh_optimizer: bool = config.field(False, "start Adam afresh: for a checkpoint without its slots")
+
+
+# stage -> (recipes of its trainer, recipe, command)
+STAGES = {
+    "full": (recipes.FULL, "full_paper", "python train.py"),
+    "im_caption": (recipes.IM_CAPTION, "im_caption_paper", "python -m initialization.im_caption"),
+    "obj2sen": (recipes.OBJ2SEN, "obj2sen_paper", "python -m initialization.obj2sen"),
+    "sentence_ae": (recipes.SENTENCE_AE, "sentence_ae_paper", "python -m initialization.sentence_ae"),
+    "sentence_gan": (recipes.SENTENCE_GAN, "sentence_gan_paper", "python -m initialization.sentence_gan"),
+}
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Raises config.UserError."""
+    for name in ("checkpoint", "job_dir"):
+        if not getattr(options, name):
+            raise config.UserError(f"--{name} is missing; see --help")
+    if not os.path.exists(options.word_counts):
+        raise config.UserError(f"--word_counts {options.word_counts}: no such file")
+    if options.features and options.inc_ckpt:
+        raise config.UserError("--features and --inc_ckpt both describe the encoder: give one of them")
+    if os.path.exists(os.path.join(options.job_dir, "config.json")):
+        raise config.UserError(f"{options.job_dir} is a run already; choose another --job_dir")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def read_all(path):
+    """dict name -> array of everything in a TF1 checkpoint but the encoder. Raises config.UserError naming the file."""
+    import tensorflow as tf
+
+    from training import checkpoints
+
+    prefix = checkpoints.resolve(path)
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("InceptionV4/")]
+        return {name: reader.get_tensor(name) for name in names}
+    except checkpoints.UNREADABLE as error:
+        raise config.UserError(f"{prefix}: damaged or cut short ({str(error).splitlines()[0]})") from error
+
+
+def stage_of(arrays, options):
+    """The trainer that a checkpoint is of, by the parts that it has; a variable missing in a part is named later."""
+    has = lambda *scopes: any(name.startswith(scopes) for name in arrays)  # noqa: E731
+    if not has("Generator/"):
+        raise config.UserError(f"{options.checkpoint}: not of the authors' trainers; it holds {some_of(arrays)}")
+    if options.stage != "auto":
+        return options.stage
+    if has("Generator/fully_connected/"):
+        return "full" if has("Discriminator/") else "im_caption"
+    if has("Discriminator/recon/"):
+        return "full"
+    if has("Discriminator/fc/"):
+        return "sentence_gan"
+    raise config.UserError(f"{options.checkpoint}: obj2sen or sentence_ae? Their variables are the same: give --stage")
+
+
+def some_of(arrays):
+    """The first few names."""
+    return ", ".join(sorted(arrays)[:8]) + (", ..." if len(arrays) > 8 else "")
+
+
+def sizes_of(arrays, options):
+    """(vocabulary size, dimension of words and LSTM, dimension of image vectors or None)."""
+    path = options.checkpoint
+    for name in ("Generator/embedding", "Generator/basic_lstm_cell/kernel", "global_step"):
+        if name not in arrays:
+            raise config.UserError(f"{path}: has no variable {name}; it holds {some_of(arrays)}")
+    vocabulary_size, dim = arrays["Generator/embedding"].shape
+    mem_dim = arrays["Generator/basic_lstm_cell/kernel"].shape[1] // 4
+    if dim != mem_dim:
+        raise config.UserError(f"{path}: words have {dim} dimensions, the LSTM {mem_dim}; they must be equal")
+    projection = arrays.get("Generator/fully_connected/weights")
+    return vocabulary_size, dim, None if projection is None else projection.shape[0]
+
+
+def trainer_options(stage, dim, options):
+    """The settings of the run: the paper's recipe with the sizes of the checkpoint and what --settings says."""
+    known, recipe, _ = STAGES[stage]
+    base = known[recipe]
+    changes = {"recipe": recipe, "job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
+    if options.inc_ckpt:
+        changes |= {"inc_ckpt": options.inc_ckpt, "images": "auto"}
+    fields = {item.name for item in dataclasses.fields(base)}
+    changes = {name: value for name, value in changes.items() if name in fields}
+    for setting in options.settings:
+        name, _, text = setting.partition("=")
+        if name not in fields:
+            raise config.UserError(f"--settings {setting}: {type(base).__name__} has no setting {name!r}")
+        kind = str if getattr(base, name) is None else type(getattr(base, name))
+        try:
+            changes[name] = text.lower() in ("1", "true") if kind is bool else kind(text)
+        except (TypeError, ValueError) as error:
+            raise config.UserError(f"--settings {setting}: expected a value of type {kind.__name__}") from error
+    return dataclasses.replace(base, **changes)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Networks and optimizers
+
+
+def build(stage, options, vocabulary_size, image_dim):
+    """The stage's objective, and dict name of an optimizer -> (its variables, scope of its beta powers)."""
+    if stage in ("full", "sentence_gan"):
+        from objectives.full import FullObjective
+        from objectives.sentence_gan import SentenceGanObjective
+
+        made = (
+            FullObjective(options, vocabulary_size, image_dim)
+            if stage == "full"
+            else SentenceGanObjective(options, vocabulary_size)
+        )
+        return made, {
+            "generator_optimizer": (made.generator.trainable_variables, "train/generator_train/"),
+            "discriminator_optimizer": (made.discriminator.trainable_variables, "train/discriminator_train/"),
+        }
+    from objectives.im_caption import ImageCaptionObjective
+    from objectives.obj2sen import ObjectToSentenceObjective
+    from objectives.sentence_ae import SentenceAutoEncoderObjective
+
+    if stage == "im_caption":
+        made = ImageCaptionObjective(options, vocabulary_size, image_dim)
+    else:
+        kind = {"obj2sen": ObjectToSentenceObjective, "sentence_ae": SentenceAutoEncoderObjective}[stage]
+        made = kind(options, vocabulary_size)
+    return made, {"optimizer": (made.trainable_variables, "")}
+
+
+def hand_over(objective, optimizers, arrays, options):
+    """Assigns all weights, and Adam's slots and steps unless it starts afresh."""
+    from models import layers
+    from training import checkpoints
+
+    parts = objective.checkpointed()
+    networks = [parts[name] for name in ("generator", "discriminator") if name in parts]
+    checkpoints.assign_variables(layers.named_variables(*networks), arrays, options.checkpoint)
+    if not options.fresh_optimizer:
+        for name, (variables, scope) in optimizers.items():
+            assign_adam(parts[name], variables, scope, arrays, options.checkpoint)
+
+
+def assign_adam(optimizer, variables, scope, arrays, source):
+    """Keras' Adam from TF1's: m is NAME/Adam, v is NAME/Adam_1; the beta powers tell the number of updates.
+
+    Args: variables: in the order in which the optimizer was built. scope: of the beta powers' names.
+    """
+    slots = {"": optimizer.iterations}
+    for kind, ending in (("momentum", "/Adam"), ("velocity", "/Adam_1")):
+        ours = [slot for slot in optimizer.variables if slot.path.endswith(kind)]
+        for variable, slot in zip(variables, ours, strict=True):
+            slots[variable.name.split(":")[0] + ending] = slot
+    powers = [f"{scope}beta2_power", "global_step"]
+    for name in [*slots, *powers]:
+        if name and name not in arrays:
+            raise config.UserError(
+                f"{source}: has no {name}: Adam cannot go on where it was. Add --fresh_optimizer to start it afresh."
+            )
+        if name in slots and name and tuple(slots[name].shape) != arrays[name].shape:
+            raise config.UserError(f"{source}: {name} has shape {arrays[name].shape}, expected {slots[name].shape}")
+    slots.pop("").assign(updates_made(*(float(arrays[name]) for name in powers)))
+    for name, slot in slots.items():
+        slot.assign(arrays[name])
+
+
+def updates_made(beta2_power, global_step, beta2=0.999):
+    """How many updates an optimizer has made: its power is beta2 ** (updates + 1), in float32.
+
+    After many updates rounding has added up in the power, and at last it is zero; the global step, which it agrees with
+    in all of the authors' trainers, is then the better number.
+    """
+    if beta2_power < 1e-37:
+        return int(global_step)
+    updates = math.log(beta2_power) / math.log(beta2) - 1
+    return int(global_step) if abs(updates - global_step) <= 0.5 + 1e-3 * updates else round(updates)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The encoder
+
+
+def find_encoder(options, image_dim):
+    """What the run knows about its image vectors, as a stage.TrainingImages; None when nothing is known."""
+    import tensorflow as tf
+
+    import stage
+    from preprocessing.sidecars import read_sidecar
+    from training import checkpoints
+
+    if image_dim is None:
+        return None
+    prefix = checkpoints.resolve(options.checkpoint)
+    inside = "InceptionV4/Conv2d_1a_3x3/weights"
+    spec = options.inc_ckpt
+    if not spec and not options.features and tf.train.load_checkpoint(prefix).has_tensor(inside):
+        spec = prefix
+    if spec:
+        encoder = stage.load_encoder(spec if ":" in spec else f"inception_v4:{spec}")
+        description = encoder.describe()
+    elif options.features:
+        encoder, description = None, read_sidecar(options.features).get("encoder")
+        if not description:
+            raise config.UserError(f"--features {options.features}: not the sidecar of a feature bank")
+    else:
+        return None
+    if description["dim"] != image_dim:
+        raise config.UserError(
+            f"the encoder {description['spec']} gives vectors of {description['dim']} dimensions, the checkpoint was "
+            f"trained on {image_dim}"
+        )
+    return stage.TrainingImages(None, image_dim, encoder, None, description, None)
+
+
+# --------------------------------------------------------------------------------------------------------------
+
+
+def main(options):
+    """Reads, checks, writes the run directory."""
+    check(options)
+
+    import stage as stages
+    from preprocessing.vocabulary import Vocabulary
+    from training import checkpoints
+    from training.run_directory import RunDirectory
+
+    arrays = read_all(options.checkpoint)
+    stage = stage_of(arrays, options)
+    vocabulary_size, dim, image_dim = sizes_of(arrays, options)
+    vocabulary = Vocabulary.load(options.word_counts)
+    if vocabulary.size != vocabulary_size:
+        raise config.UserError(
+            f"{options.word_counts} makes a dictionary of {vocabulary.size} words, the unknown one counted; "
+            f"{options.checkpoint} was trained with {vocabulary_size}. Give its own file by --word_counts."
+        )
+    if stage in ("full", "im_caption") and image_dim is None:
+        raise config.UserError(f"{options.checkpoint}: has no variable Generator/fully_connected/weights")
+    settings = trainer_options(stage, dim, options)
+    objective, optimizers = build(stage, settings, vocabulary_size, image_dim)
+    hand_over(objective, optimizers, arrays, options)
+    images = find_encoder(options, image_dim)
+
+    facts = {"vocabulary": vocabulary.fingerprint()}
+    if image_dim is not None:
+        facts |= {"image_dim": image_dim, "encoder": images.identity if images else None}
+    run = RunDirectory(settings, facts)
+    stages.keep_for_inference(run, vocabulary, images)
+    step = int(arrays["global_step"])
+    checkpoints.save(options.job_dir, step, objective.checkpointed(), {"step": step, "pending": {}})
+    print(f"{options.job_dir}: {stage} at step {step}, {vocabulary_size} words, {dim} dimensions")
+    print("train on with: " + " ".join([STAGES[stage][2], *flags_of(settings, STAGES[stage]), "--data_dir ..."]))
+    run.close()
+
+
+def flags_of(settings, stage):
+    """The flags that give these settings to the stage's trainer."""
+    base = stage[0][stage[1]]
+    changed = [
+        f"--{item.name} {getattr(settings, item.name)}"
+        for item in dataclasses.fields(settings)
+        if item.name != "recipe" and getattr(settings, item.name) != getattr(base, item.name)
+    ]
+    return [f"--recipe {settings.recipe}", *changed]
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
