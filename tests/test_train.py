@@ -4,6 +4,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -149,3 +151,38 @@ def test_interrupted_many_times(world, unbroken, tmp_path):
         assert_begun(tmp_path / "run")
     train.main(options)
     tiny_runs.assert_same_runs(unbroken, tmp_path / "run", LAST)
+
+
+# A file system of its own with a given size; the second run finds it larger.
+FULL_DISK = """
+set -e
+mount -t tmpfs -o size=600k tmpfs "$1"
+shift
+"$@" --max_steps=4000 && exit 9
+echo FULL >&2
+mount -o remount,size=50m tmpfs "$(dirname "$JOB_DIR")"
+exec "$@" --max_steps=4000
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_older_checkpoints_and_the_run_goes_on(world, tmp_path):
+    """A small tmpfs in a namespace of its own, first full, then larger."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("no right to make a mount namespace here")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = tiny_runs.full(world, disk / "run", max_steps=1_000_000, keep_checkpoints=1000, eval_images=0)
+    command = [sys.executable, "train.py", *tiny_runs.flags(options)]
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", FULL_DISK, "bash", str(disk), *command],
+        cwd=tiny_runs.ROOT,
+        env={**os.environ, "JOB_DIR": options.job_dir},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    first, _, second = done.stderr.partition("FULL\n")
+    assert "make room and run the same command again" in first and "No space left" in first, done.stderr[-3000:]
+    assert done.returncode == 0 and "step 4000/4000" in second, second[-3000:]
+    assert "continues at step" in second and "damaged" not in second

@@ -168,15 +168,18 @@ class MetricsFile:
         """Appends {"step": step, **values}. Raises: config.UserError when there is no room."""
         if not self.run.writes:
             return
+        import tensorflow as tf
+
         try:
             with open(self.run.file(name), "a") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
-        except OSError as error:
+            self._write_events(step, values)
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
             raise config.UserError(
-                f"{self.run.file(name)} cannot be written at step {step} ({error.strerror}). The checkpoints are "
-                "intact; make room and run the same command again."
+                f"{self.run.file(name)} cannot be written at step {step} ({reason}). The checkpoints are intact; make "
+                "room and run the same command again."
             ) from error
-        self._write_events(step, values)
 
     def _write_events(self, step, values):
         import tensorflow as tf
