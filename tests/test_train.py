@@ -18,6 +18,12 @@ from training import checkpoints
 LAST = tiny_runs.SHORT["max_steps"]
 
 
+@pytest.fixture(autouse=True)
+def no_process_stays_behind():
+    yield
+    tiny_runs.stop_all()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return tiny_world.make(str(tmp_path_factory.mktemp("world")))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -41,16 +42,31 @@ def flags(options):
     return given
 
 
-def start(arguments, environment=None):
-    """A Python process from the root of the repository with its output in pipes."""
-    return subprocess.Popen(
-        [sys.executable, *arguments],
+STARTED = []
+
+
+def start(arguments, environment=None, program=sys.executable):
+    """A process from the root of the repository with its messages in a pipe."""
+    process = subprocess.Popen(
+        [program, *arguments],
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+    STARTED.append(process)
+    return process
+
+
+def stop_all():
+    """Kills what a test has started and not seen to its end, with all its children."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def finish(process, seconds=600):
