@@ -28,7 +28,7 @@ def main(options):
 
     from evaluation import runs
 
-    open_run = runs.image_captioner(options.job_dir, data_dir, options.encoder)
+    open_run = runs.image_captioner(options, data_dir)
     scoring.score_checkpoint(options, options.split, open_run)
 
 

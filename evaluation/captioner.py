@@ -37,7 +37,10 @@ class Hypothesis:
 
 
 class Captioner:
-    """A trained generator with its vocabulary; a subclass may feed it something else than images."""
+    """A trained generator with its vocabulary; a subclass may feed it something else than images.
+
+    Made inside `strategy.scope()`, it deals its batches out to the strategy's devices.
+    """
 
     row_type = np.float32
     input_embedding = None  # word vectors that the generator reads; None for its own
@@ -46,7 +49,7 @@ class Captioner:
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
         self.semantics, self.max_caption_length = semantics, max_caption_length
-        self._decoders = {}
+        self._strategy, self._decoders = tf.distribute.get_strategy(), {}
 
     @classmethod
     def from_run(cls, job_dir, checkpoint=None):
@@ -100,13 +103,14 @@ class Captioner:
         Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
         """
         decoder = self._decoder(parse_decode(decode), length_normalization, np.shape(vectors_ND)[1:])
+        batch += -batch % self._strategy.num_replicas_in_sync
         captions = []
         starts = range(0, len(vectors_ND), batch)
         for start in config.progress(starts, description) if description else starts:
             rows = np.asarray(vectors_ND[start : start + batch], self.row_type)
             count = len(rows)
             padded = np.concatenate([rows, np.zeros((batch - count, rows.shape[1]), self.row_type)])
-            results = [part.numpy()[:count] for part in decoder(tf.constant(padded))]
+            results = [part.numpy()[:count] for part in decoder(padded)]
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
 
@@ -131,8 +135,23 @@ class Captioner:
                 )
                 return found.words, found.lengths, found.log_probs, found.scores, found.ended
 
-            self._decoders[key] = decoder
+            self._decoders[key] = self._on_all_devices(decoder)
         return self._decoders[key]
+
+    def _on_all_devices(self, decoder):
+        """The same function with its rows dealt out to the strategy's devices."""
+        strategy, replicas = self._strategy, self._strategy.num_replicas_in_sync
+        if replicas == 1:
+            return decoder
+        run = tf.function(lambda shares: strategy.run(lambda rows: decoder(rows), (shares,)))
+
+        def dealt_out(rows):
+            shares = np.split(rows, replicas)
+            share = lambda context: tf.constant(shares[context.replica_id_in_sync_group])  # noqa: E731
+            results = run(strategy.experimental_distribute_values_from_function(share))
+            return [tf.concat(strategy.experimental_local_results(part), 0) for part in results]
+
+        return dealt_out
 
     def _hypotheses(self, words, lengths, log_probs, scores, ended):
         found = []

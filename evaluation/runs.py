@@ -10,6 +10,7 @@ from evaluation.captioner import Captioner, load_encoder
 from evaluation.captions import read_references
 from input_pipeline import FeatureBank
 from models import encoders
+from training import distribution
 from training.run_directory import read_config
 
 
@@ -24,11 +25,13 @@ def references_of(data_dir, split):
     return read_references(path)
 
 
-def image_captioner(job_dir, data_dir, encoder=None):
+def image_captioner(options, data_dir):
     """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors)."""
+    strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
 
     def open_run(checkpoint, split, names):
-        captioner = Captioner.from_run(job_dir, checkpoint)
+        with strategy.scope():
+            captioner = Captioner.from_run(job_dir, checkpoint)
         return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
 
     return open_run

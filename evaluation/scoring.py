@@ -25,6 +25,8 @@ class ScoringOptions:
     row: str = config.field("", "name of the row; empty = name of the run directory")
     corpus: str = config.field("", "name of the corpus in the table; empty = name of the data folder")
     table: str = config.field("", "table file; empty = table.json beside the run directory")
+    multi_gpu: bool = config.field(False, "caption on all visible GPUs")
+    devices: tuple[str, ...] = config.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
 
 def parse_decode(decode):

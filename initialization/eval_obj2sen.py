@@ -33,7 +33,7 @@ def main(options):
 
     from initialization.object_captioner import object_captioner
 
-    open_run = object_captioner(options.job_dir, data_dir, options.threshold)
+    open_run = object_captioner(options, data_dir)
     if options.split == "test":
         scoring.score_checkpoint(options, "test", open_run)
     else:

@@ -17,7 +17,7 @@ from models.concepts import told_concepts
 from objectives.obj2sen import ObjectToSentenceObjective
 from preprocessing import records
 from preprocessing.vocabulary import Vocabulary
-from training import checkpoints
+from training import checkpoints, distribution
 from training.run_directory import read_config, read_options
 
 
@@ -70,11 +70,13 @@ class ObjectCaptioner(Captioner):
             )
 
 
-def object_captioner(job_dir, data_dir, threshold=0.0):
+def object_captioner(options, data_dir):
     """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, rows)."""
+    strategy = distribution.local_strategy(options)
 
     def open_run(checkpoint, split, names):
-        captioner = ObjectCaptioner.from_run(job_dir, checkpoint)
+        with strategy.scope():
+            captioner = ObjectCaptioner.from_run(options.job_dir, checkpoint)
         captioner.check_vocabulary(data_dir)
         images = records.read_images(records.find_files(data_dir, f"image_{split}"))
         row_of = {name: row for row, name in enumerate(images.names)}
@@ -84,6 +86,6 @@ def object_captioner(job_dir, data_dir, threshold=0.0):
                 f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make "
                 "both by one run of python -m preprocessing.process_images --overwrite"
             )
-        return captioner, captioner.rows_of(images, threshold)[[row_of[name] for name in names]]
+        return captioner, captioner.rows_of(images, options.threshold)[[row_of[name] for name in names]]
 
     return open_run

@@ -151,6 +151,16 @@ def test_a_replaced_checkpoint_is_captioned_again(run, capsys):
     assert (run / "val_8.json").read_text() == (run / "val_24.json").read_text()
 
 
+def test_several_devices_caption_alike(run):
+    before = (run / "val_24.json").read_text()
+    flags = [f"--job_dir={run}", f"--data_dir={run.parent}/world", "--metrics=BLEU", "--steps=24", "--overwrite"]
+    code, errors = tiny_runs.finish(
+        tiny_runs.start(["-m", "tests.logical_cpus", "2", "eval_val", *flags, "--devices=CPU:0,CPU:1"])
+    )
+    assert code == 0, errors
+    assert (run / "val_24.json").read_text() == before
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Test
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +20,14 @@ def make_strategy(options):
     """
     if os.environ.get("TF_CONFIG"):
         check_cluster(os.environ["TF_CONFIG"])
+        print("waiting for the other processes of TF_CONFIG", file=sys.stderr, flush=True)
         waiting = tf.distribute.experimental.CommunicationOptions(timeout_seconds=options.worker_timeout)
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=waiting)
+    return local_strategy(options)
+
+
+def local_strategy(options):
+    """The strategy for the devices of this machine that `--devices` or `--multi_gpu` ask for."""
     if options.devices:
         there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
         missing = [name for name in options.devices if name.removeprefix("/").removeprefix("device:") not in there]
