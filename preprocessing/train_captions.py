@@ -1,0 +1,56 @@
+"""What people said about the training photographs, for the supervised baselines alone.
+
+    python -m preprocessing.train_captions --dataset flickr8k:DIR --data_dir data/flickr8k_supervised
+
+Writes `train_captions.jsonl`, lines {"image", "captions"} as `--captions pairs:FILE` reads them, and
+`train_captions.txt`, one caption a line, of which extract_descriptions and process_descriptions make the dictionary of a
+supervised run. No unsupervised stage reads either file.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import config
+from preprocessing import datasets, sidecars
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of train_captions."""
+
+    data_dir: str = config.field("data/supervised", "folder that all stages of a supervised run share")
+    dataset: str = config.field("", "photographs with captions: flickr8k:DIR or jsonl:DIR (preprocessing.datasets)")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+def main(options):
+    """Writes both files and their sidecar."""
+    dataset = datasets.load_dataset(options.dataset, with_train_captions=True)
+    names = [name for name in dataset.splits.get("train", []) if dataset.captions.get(name)]
+    if not names:
+        raise config.UserError(f"--dataset {options.dataset}: no training image has a caption there")
+    pairs = [{"image": name, "captions": dataset.captions[name]} for name in names]
+    texts = [" ".join(text.split()) for pair in pairs for text in pair["captions"]]
+    content = {
+        "train_captions.jsonl": "".join(json.dumps(pair) + "\n" for pair in pairs),
+        "train_captions.txt": "".join(text + "\n" for text in texts),
+    }
+    target = os.path.join(options.data_dir, "train_captions.json")
+    digest = hashlib.sha256(content["train_captions.jsonl"].encode()).hexdigest()
+    made_from = {"dataset": {"images": len(names), "captions": len(texts), "sha256": digest}}
+    if sidecars.already_made(target, {}, made_from, options.overwrite):
+        return
+    os.makedirs(options.data_dir, exist_ok=True)
+    if os.path.exists(target):
+        os.remove(target)
+    for name, text in content.items():
+        sidecars.write_whole(os.path.join(options.data_dir, name), text)
+    files = [os.path.join(options.data_dir, name) for name in content]
+    sidecars.write_sidecar(target, files=files, count=len(names), settings={}, made_from=made_from)
+    print(f"{options.data_dir}: {len(texts)} captions of {len(names)} training images")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
