@@ -321,7 +321,7 @@ def check_trainer(options, *checkpoint_flags):
     for name in ("batch_size", "steps_per_loop", "save_checkpoint_steps", "save_summary_steps", "emb_dim"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)}: expected at least 1")
-    if options.emb_dim != options.mem_dim:
+    if isinstance(options, UnpairedTrainer) and options.emb_dim != options.mem_dim:
         raise UserError(
             f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"
         )

@@ -43,8 +43,8 @@ def beam_search(
     """Searches the most probable captions.
 
     Args:
-      generator: a models.generator.Generator.
-      state: (c, h) after the image step, each float32 [B, H].
+      generator: a models.generator.WordDecoder.
+      state: tuple of tensors [B, ...] after the image step, (c, h) of an LSTM.
       beam_size: K.
       max_caption_length: one more than the number of words that are tried (19 rounds at 20, quirk Q22).
       length_normalization: finished captions are ordered by log p / length^this (start and end token counted).
@@ -67,10 +67,10 @@ def beam_search(
         return log_probs / tf.cast(length, tf.float64) ** length_normalization
 
     def expand(t, partial, finished):
-        words, log_probs, c, h = partial
+        words, log_probs, state = partial
         inputs = tf.gather(embedding, words[:, :, t])
-        c, h = generator.basic_lstm_cell.step(tf.reshape(inputs, [batch * K, -1]), (c, h))
-        p = tf.nn.softmax(generator.logits(h))
+        output, state = generator.step(tf.reshape(inputs, [batch * K, -1]), state)
+        p = tf.nn.softmax(generator.logits(output))
         if suppress_unknown:
             p *= tf.concat([tf.ones([generator.vocabulary_size - 1]), [0.0]], 0)
         top_p, top_words = tf.math.top_k(p, K)
@@ -99,7 +99,7 @@ def beam_search(
 
         words = _write(tf.gather(words, parent, batch_dims=1), t + 1, chosen_words)
         row = tf.reshape(tf.range(batch)[:, None] * K + parent, [-1])
-        partial = (words, log_probs, tf.gather(c, row), tf.gather(h, row))
+        partial = (words, log_probs, tuple(tf.gather(part, row) for part in state))
         return t + 1, partial, (done_words, done_log_probs, done_scores, done_lengths)
 
     def can_improve(t, partial, finished):
@@ -109,7 +109,7 @@ def beam_search(
     words = tf.fill([batch, K, rounds + 1], START_ID)
     first_log_probs = tf.tile(tf.where(tf.range(K) == 0, tf.zeros([], tf.float64), minus_inf)[None], [batch, 1])
     none = tf.fill([batch, K], minus_inf)
-    partial = (words, first_log_probs, tf.repeat(state[0], K, 0), tf.repeat(state[1], K, 0))
+    partial = (words, first_log_probs, tuple(tf.repeat(part, K, 0) for part in state))
     finished = (words, none, none, tf.zeros([batch, K], tf.int32))
     t, partial, finished = tf.while_loop(can_improve, expand, (tf.constant(0), partial, finished))
 

@@ -25,7 +25,77 @@ class Masks:
     outputs_TBH: tf.Tensor | None = None  # on the emitted outputs
 
 
-class Generator(tf.Module):
+class WordDecoder(tf.Module):
+    """What decoding asks of a network that says one word after the other.
+
+    Attributes: embedding float32 [V, E] of the inputs, vocabulary_size V. The state is a tuple of tensors [B, ...].
+    """
+
+    @property
+    def output_matrix(self):
+        """float32 [V, H], which with `softmax_b` makes the logits of an output; here the embedding (tied weights)."""
+        return self.embedding
+
+    def step(self, inputs_BE, state):
+        """One step: (output float32 [B, H], new state)."""
+        raise NotImplementedError
+
+    def logits(self, hidden_BH):
+        """Logits over the vocabulary: float32 [B, V]."""
+        return tf.matmul(hidden_BH, self.output_matrix, transpose_b=True) + self.softmax_b
+
+    def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
+        """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.
+
+        A row is done at its end token, or later where `at_least_B` asks for more words. The loop ends as soon as all
+        rows are done, at the latest after `steps` words. Words of a row after it was done are 0.
+
+        Args:
+          state: tuple of tensors [B, ...] after the image step.
+          steps: the largest number of words T.
+          masks: dropout masks of at least T steps, None for none.
+          seed: int32 [2] of the categorical draws, None for the most probable word.
+          at_least_B: int32 [B], words that are decoded even past the end token; None for none.
+          input_embedding: float32 [V, E] looked up for the inputs; None for the network's own (UIC spec 9.1).
+
+        Returns: int32 [B, T].
+        """
+        embedding = self.embedding if input_embedding is None else input_embedding
+        batch = tf.shape(state[0])[0]
+
+        def body(t, word, state, open_B, ended_B, words_TB):
+            inputs = tf.gather(embedding, word)
+            if masks is not None and masks.inputs_TBE is not None:
+                inputs *= masks.inputs_TBE[t]
+            output, state = self.step(inputs, state)
+            if masks is not None and masks.outputs_TBH is not None:
+                output *= masks.outputs_TBH[t]
+            logits = self.logits(output)
+            if seed is None:
+                word = tf.argmax(logits, 1, tf.int32)
+            else:
+                drawn = tf.random.stateless_categorical(logits, 1, fold_in(seed, t), dtype=tf.int32)
+                word = drawn[:, 0]
+            word = tf.where(open_B, word, 0)
+            words_TB = tf.tensor_scatter_nd_update(words_TB, [[t]], word[None])
+            ended_B |= tf.equal(word, END_ID)
+            open_B = ~ended_B if at_least_B is None else ~ended_B | (t + 1 < at_least_B)
+            return t + 1, word, state, open_B, ended_B, words_TB
+
+        start = (
+            tf.constant(0),
+            tf.fill([batch], START_ID),
+            tuple(state),
+            tf.fill([batch], True),
+            tf.fill([batch], False),
+            tf.zeros([steps, batch], tf.int32),
+        )
+        unfinished = lambda t, word, state, open_B, ended_B, words_TB: (t < steps) & tf.reduce_any(open_B)  # noqa: E731
+        *_, words_TB = tf.while_loop(unfinished, body, start)
+        return tf.stop_gradient(tf.transpose(words_TB))
+
+
+class Generator(WordDecoder):
     """Networks of the scope `Generator/` with the authors' variable names."""
 
     def __init__(self, vocabulary_size, image_dim, emb_dim, mem_dim, keep_prob, seed, feature_scale=1.0):
@@ -68,61 +138,10 @@ class Generator(tf.Module):
         inputs = apply_mask(self.feature_scale * feature_BE, masks.image_BE if masks else None)
         return self.basic_lstm_cell.step(inputs, self.basic_lstm_cell.zero_state(tf.shape(feature_BE)[0]))
 
-    def logits(self, hidden_BH):
-        """Logits over the vocabulary, tied to the embedding: float32 [B, V]."""
-        return tf.matmul(hidden_BH, self.embedding, transpose_b=True) + self.softmax_b
-
-    # ---------------------------------------------------------------------------------------------- decoding
-
-    def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
-        """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.
-
-        A row is done at its end token, or later where `at_least_B` asks for more words. The loop ends as soon as all
-        rows are done, at the latest after `steps` words. Words of a row after it was done are 0.
-
-        Args:
-          state: (c, h) after the image step, each float32 [B, H].
-          steps: the largest number of words T.
-          masks: dropout masks of at least T steps, None for none.
-          seed: int32 [2] of the categorical draws, None for the most probable word.
-          at_least_B: int32 [B], words that are decoded even past the end token; None for none.
-          input_embedding: float32 [V, E] looked up for the inputs; None for the generator's own (UIC spec 9.1).
-
-        Returns: int32 [B, T].
-        """
-        embedding = self.embedding if input_embedding is None else input_embedding
-        batch = tf.shape(state[0])[0]
-
-        def body(t, word, c, h, open_B, ended_B, words_TB):
-            inputs = tf.gather(embedding, word)
-            if masks is not None and masks.inputs_TBE is not None:
-                inputs *= masks.inputs_TBE[t]
-            c, h = self.basic_lstm_cell.step(inputs, (c, h))
-            output = h if masks is None or masks.outputs_TBH is None else h * masks.outputs_TBH[t]
-            logits = self.logits(output)
-            if seed is None:
-                word = tf.argmax(logits, 1, tf.int32)
-            else:
-                drawn = tf.random.stateless_categorical(logits, 1, fold_in(seed, t), dtype=tf.int32)
-                word = drawn[:, 0]
-            word = tf.where(open_B, word, 0)
-            words_TB = tf.tensor_scatter_nd_update(words_TB, [[t]], word[None])
-            ended_B |= tf.equal(word, END_ID)
-            open_B = ~ended_B if at_least_B is None else ~ended_B | (t + 1 < at_least_B)
-            return t + 1, word, c, h, open_B, ended_B, words_TB
-
-        start = (
-            tf.constant(0),
-            tf.fill([batch], START_ID),
-            state[0],
-            state[1],
-            tf.fill([batch], True),
-            tf.fill([batch], False),
-            tf.zeros([steps, batch], tf.int32),
-        )
-        unfinished = lambda t, word, c, h, open_B, ended_B, words_TB: (t < steps) & tf.reduce_any(open_B)  # noqa: E731
-        *_, words_TB = tf.while_loop(unfinished, body, start)
-        return tf.stop_gradient(tf.transpose(words_TB))
+    def step(self, inputs_BE, state):
+        """One step of the LSTM: (output float32 [B, H], new state (c, h))."""
+        state = self.basic_lstm_cell.step(inputs_BE, state)
+        return state[1], state
 
     # ---------------------------------------------------------------------------------------------- teacher forcing
 

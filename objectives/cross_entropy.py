@@ -112,7 +112,7 @@ class CrossEntropyObjective:
         )
         loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
             hidden_NH,
-            self.generator.embedding,
+            self.generator.output_matrix,
             self.generator.softmax_b,
             targets_N,
             tf.fill([tf.shape(targets_N)[0]], weight),

@@ -3,8 +3,8 @@
     python -m preprocessing.train_captions --dataset flickr8k:DIR --data_dir data/flickr8k_supervised
 
 Writes `train_captions.jsonl`, lines {"image", "captions"} as `--captions pairs:FILE` reads them, and
-`train_captions.txt`, one caption a line, of which extract_descriptions and process_descriptions make the dictionary of a
-supervised run. No unsupervised stage reads either file.
+`train_captions.txt`, one caption a line, of which extract_descriptions and process_descriptions make the dictionary of
+a supervised run. No unsupervised stage reads either file.
 """
 
 import dataclasses
