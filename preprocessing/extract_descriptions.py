@@ -1,9 +1,9 @@
 """Raw descriptions -> one tokenised sentence a line.
 
-Reads what a crawl or a corpus gives (text files, JSON lines, the authors' crawl dumps), turns it into ASCII, splits it
-at line ends, drops lines that occur twice, tokenises, and keeps what is long enough.
+Reads what a crawl or a corpus gives (the formats are in corpora.py), turns it into ASCII, splits it at line ends, drops
+lines that occur twice, tokenises, and keeps what is long enough.
 
-    python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/
+    python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/,coco:captions.json
 
 Writes `sentences.txt` (lower-cased tokens joined by a space, no markers) and `sentences.json`.
 Source: unsupervised_captioning.md 4.2.
@@ -11,13 +11,13 @@ Source: unsupervised_captioning.md 4.2.
 
 import collections
 import dataclasses
-import json
+import math
 import os
 import shutil
 import unicodedata
 
 import config
-from preprocessing import shards, sidecars, vocabulary
+from preprocessing import corpora, shards, sidecars, vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Options:
     data_dir: str = config.field("data/default", "folder that all stages share")
     input: str = config.field(
         "",
-        "files or folders, separated by commas: *.txt (one text a line), *.jsonl (objects with a description), "
-        "*.json (crawl dumps {page: [{description: ...}]})",
+        "files or folders, separated by commas; FORMAT:PATH names the format, else it is recognised by the content: "
+        + ", ".join(corpora.FORMATS),
     )
     min_tokens: int = config.field(8, "shortest sentence that is kept, in tokens without markers")
     tokenizer: str = config.choice(
@@ -36,74 +36,14 @@ class Options:
         vocabulary.TOKENIZERS,
         "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
     )
+    max_failures: float = config.field(0.0, "largest share of unreadable lines or objects that is accepted")
     shards: int = config.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Reading descriptions
-
-EXTENSIONS = (".txt", ".jsonl", ".json")
-
-
-def input_files(text):
-    """The files that `--input` names, sorted."""
-    paths = []
-    for part in filter(None, text.split(",")):
-        if not os.path.exists(part):
-            raise config.UserError(f"--input {part}: no such file or folder")
-        inside = [os.path.join(part, name) for name in os.listdir(part)] if os.path.isdir(part) else [part]
-        matching = [path for path in inside if path.endswith(EXTENSIONS)]
-        if not matching:
-            raise config.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")
-        paths += matching
-    if not paths:
-        raise config.UserError("--input names no file; expected files or folders, separated by commas")
-    return sorted(set(paths))
-
-
-def _description(value):
-    """The description in one JSON object, None when it has none; ValueError says what is wrong with it."""
-    if not isinstance(value, dict):
-        raise ValueError(f'expected an object with a "description", found {str(value)[:80]!r}')
-    text = value.get("description")
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"the description is not a text but {str(text)[:80]!r}")
-    return text
-
-
-def _crawl_dump(path):
-    """Yields the descriptions of a crawl file {page number: [{"description": ...}, ...]}."""
-    try:
-        with open(path, "rb") as file:
-            pages = json.load(file)
-        if not isinstance(pages, dict) or not all(isinstance(page, list) for page in pages.values()):
-            raise ValueError("expected a crawl dump {page: [objects]}; is it another kind of file?")
-        yield from [_description(value) for page in pages.values() for value in page]
-    except ValueError as error:
-        raise config.UserError(f"{path}: {error}") from error
-
-
-def descriptions(piece):
-    """Yields the texts in a piece of an input file; None for an object without a description.
-
-    Raises: config.UserError naming the file and the line that cannot be read.
-    """
-    if piece.path.endswith(".json"):
-        yield from _crawl_dump(piece.path)
-        return
-    for index, line in enumerate(shards.lines_of(piece)):
-        try:
-            text = line.decode()
-            if piece.path.endswith(".jsonl"):
-                if not text.strip():
-                    continue
-                text = _description(json.loads(text))
-        except ValueError as error:  # of the encoding, the JSON, or its content
-            number = shards.line_number(piece, index)
-            raise config.UserError(f"{piece.path}: line {number}: {getattr(error, 'msg', error)}") from error
-        yield text
+# The two passes
 
 
 def ascii_lines(text):
@@ -111,8 +51,7 @@ def ascii_lines(text):
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").split(b"\n")
 
 
-# --------------------------------------------------------------------------------------------------------------
-# The two passes
+READ = ("texts", "without_description", "unreadable")  # what the first pass counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +59,7 @@ class DealTask:
     """First pass: the lines of one piece, dealt out into buckets."""
 
     piece: shards.Piece
+    format: str
     path: str
     shards: int
 
@@ -127,10 +67,12 @@ class DealTask:
 def deal(task):
     def write(part):
         counts, lines = collections.Counter(), {}  # a dict is a set that keeps its order
-        for text in descriptions(task.piece):
+        bad = corpora.BadEntries()
+        for text in corpora.texts(task.piece, task.format, bad):
             counts["without_description" if text is None else "texts"] += 1
             lines.update(dict.fromkeys(ascii_lines(text or "")) if text is not None else {})
-        return {**counts, "offsets": shards.write_buckets(part, lines, task.shards)}
+        offsets = shards.write_buckets(part, lines, task.shards)
+        return {**counts, "unreadable": bad.count, "named": bad.named, "offsets": offsets}
 
     return shards.write_once(task.path, write)
 
@@ -165,10 +107,11 @@ def tokenise(task):
 # The stage
 
 
-def _settings(options, paths):
+def _settings(options, files):
     """(settings, made_from) of the sidecar, and the number of shards."""
     import nltk
 
+    paths = [file.path for file in files]
     count = shards.shard_count(options.shards, sum(os.path.getsize(path) for path in paths))
     settings = {
         "min_tokens": options.min_tokens,
@@ -178,7 +121,29 @@ def _settings(options, paths):
     }
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     made_from = {os.path.relpath(path, root): sidecars.fingerprint(path)["sha256"] for path in paths}
+    # A recognised format follows from the content; one that was given is a setting of its own.
+    if given := {os.path.relpath(file.path, root): file.format for file in files if file.given}:
+        settings["formats"] = given
     return settings, made_from, count
+
+
+def _report_unreadable(options, dealt, counts):
+    """Names the lines and objects that could not be read, and ends the stage when they are too many."""
+    if not counts["unreadable"]:
+        return []
+    named = [line for result in dealt for line in result["named"]][: corpora.BAD_KEPT]
+    total = counts["unreadable"] + counts["texts"] + counts["without_description"]
+    share = counts["unreadable"] / total
+    more = f"\n  … and {counts['unreadable'] - len(named)} more" if counts["unreadable"] > len(named) else ""
+    message = f"{counts['unreadable']} of {total} texts cannot be read:\n  " + "\n  ".join(named) + more
+    if share > options.max_failures:
+        enough = math.ceil(share * 1000) / 1000
+        raise config.UserError(
+            f"{message}\nMend or remove them; name the format (FORMAT:PATH) if another one was meant; or leave them "
+            f"out with --max_failures {enough}"
+        )
+    print(f"NOTE: {message}\nThey are left out")
+    return named
 
 
 def _concatenate(paths, path):
@@ -192,9 +157,11 @@ def _concatenate(paths, path):
 def main(options):
     if options.min_tokens < 1 or options.shards < 0 or options.processes < 0:
         raise config.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
-    paths = input_files(options.input)
+    if not 0 <= options.max_failures <= 1:
+        raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+    files = corpora.corpora(options.input)
     vocabulary.tokenizer(options.tokenizer)  # says now whether its data is there
-    settings, made_from, count = _settings(options, paths)
+    settings, made_from, count = _settings(options, files)
     output, json_path = (os.path.join(options.data_dir, name) for name in ("sentences.txt", "sentences.json"))
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):
         return
@@ -208,10 +175,16 @@ def main(options):
         shards.begin(work, plan)
 
     # At least as many pieces as shards, so that small inputs are shared among the processes as well.
-    total_bytes = sum(os.path.getsize(path) for path in paths)
-    pieces = shards.cut(paths, -(-total_bytes // count), is_whole=lambda path: path.endswith(".json"))
-    dealing = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count) for i, piece in enumerate(pieces)]
+    formats = {file.path: file.format for file in files}
+    total_bytes = sum(os.path.getsize(path) for path in formats)
+    pieces = shards.cut(formats, -(-total_bytes // count), is_whole=lambda path: corpora.is_whole(formats[path]))
+    dealing = [
+        DealTask(piece, formats[piece.path], os.path.join(work, f"dealt-{i:05d}"), count)
+        for i, piece in enumerate(pieces)
+    ]
     dealt = shards.map_shards(deal, dealing, processes=options.processes, description="reading")
+    read = {name: sum(result.get(name, 0) for result in dealt) for name in READ}
+    unreadable = _report_unreadable(options, dealt, read)
     dealt_paths = tuple(task.path for task in dealing)
     tokenising = [
         TokeniseTask(dealt_paths, i, os.path.join(work, f"sentences-{i:05d}"), options.tokenizer, options.min_tokens)
@@ -219,10 +192,7 @@ def main(options):
     ]
     results = shards.map_shards(tokenise, tokenising, processes=options.processes, description="tokenising")
 
-    counts = {
-        name: sum(result.get(name, 0) for result in dealt + results)
-        for name in ("texts", "without_description", "distinct_lines", "kept")
-    }
+    counts = read | {name: sum(result[name] for result in results) for name in ("distinct_lines", "kept")}
     if counts["kept"] == 0:
         raise config.UserError(
             f"--input {options.input}: no sentence of at least {options.min_tokens} tokens in {counts['texts']} texts "
@@ -232,7 +202,13 @@ def main(options):
         os.remove(json_path)
     _concatenate([task.path for task in tokenising], output)
     sidecars.write_sidecar(
-        json_path, files=[output], count=counts["kept"], settings=settings, made_from=made_from, counts_read=counts
+        json_path,
+        files=[output],
+        count=counts["kept"],
+        settings=settings,
+        made_from=made_from,
+        counts_read=counts,
+        unreadable=unreadable,
     )
     shutil.rmtree(work)
     print(f"{output}: {counts['kept']} sentences of {counts['distinct_lines']} distinct lines, {counts['texts']} texts")

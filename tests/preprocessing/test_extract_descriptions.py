@@ -6,7 +6,7 @@ import json
 import pytest
 
 import config
-from preprocessing import extract_descriptions, shards
+from preprocessing import corpora, extract_descriptions, shards
 from preprocessing.extract_descriptions import Options
 
 LONG = "a dog and a cat play in the green park"  # ten tokens
@@ -35,7 +35,8 @@ def test_every_input_format(raw, tmp_path):
     (raw / "notes.md").write_text("not read")
     sentences, sidecar = run(tmp_path, shards=1)
     assert sentences == [f"{LONG} {i}" for i in range(1, 5)]
-    assert sidecar["counts_read"] == {"texts": 4, "without_description": 3, "distinct_lines": 4, "kept": 4}
+    counts = {"texts": 4, "without_description": 3, "unreadable": 0, "distinct_lines": 4, "kept": 4}
+    assert sidecar["counts_read"] == counts and sidecar["unreadable"] == []
     assert sidecar["count"] == 4 and sorted(sidecar["made_from"]) == ["a.txt", "b.jsonl", "c.json"]
     assert sidecar["settings"]["tokenizer"] == "nltk_word" and sidecar["settings"]["nltk"]
 
@@ -140,8 +141,8 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
         ("a.jsonl", b'{"description": 7}\n', r"a\.jsonl: line 1: the description is not a text but '7'"),
         ("a.txt", b"one\ntwo \xff\xfe\n", r"a\.txt: line 2: .*utf-8"),
         ("a.json", b'{"1": [', r"a\.json: Expecting"),
-        ("a.json", b'[{"description": "x"}]', r"a\.json: expected a crawl dump"),
-        ("a.json", b'{"1": ["x"]}', r"a\.json: expected an object"),
+        ("a.json", b'[{"description": "x"}]', r"a\.json: the format is not recognised; expected a crawl dump"),
+        ("a.json", b'{"1": ["x"]}', r"a\.json: page 1, object 1: expected an object"),
         ("a.md", b"x", "expected files that end in .txt, .jsonl, .json"),
         ("a.txt", b"too short\n", "no sentence of at least 8 tokens in 1 texts"),
         ("a.txt", b"", "no sentence of at least 8 tokens in 0 texts"),
@@ -158,6 +159,31 @@ def test_the_line_number_is_that_of_the_file_in_a_late_piece(raw, tmp_path):
     (raw / "a.jsonl").write_text("".join(f'{{"description": "{LONG} {i}"}}\n' for i in range(100)) + "oops\n")
     with pytest.raises(config.UserError, match=r"a\.jsonl: line 101: "):
         run(tmp_path, shards=7)
+
+
+def test_bad_lines_are_named_counted_and_left_out_when_that_is_accepted(raw, tmp_path, capsys):
+    lines = [json.dumps({"description": f"{LONG} {i}"}) for i in range(200)]
+    lines[10:10] = ["oops"] * 30
+    (raw / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(config.UserError, match="30 of 230 texts cannot be read") as caught:
+        run(tmp_path, shards=1, max_failures=0.1)
+    message = str(caught.value)
+    assert message.count("a.jsonl: line ") == 20 and "line 11: Expecting value" in message and "and 10 more" in message
+    assert "--max_failures 0.131" in message and not (tmp_path / "out" / "sentences.txt").exists()
+    sentences, sidecar = run(tmp_path, shards=1, max_failures=0.131)
+    printed = capsys.readouterr().out
+    assert "going on" in printed and "NOTE: 30 of 230 texts cannot be read" in printed
+    assert len(sentences) == 200 and sidecar["counts_read"]["unreadable"] == 30 and len(sidecar["unreadable"]) == 20
+
+
+def test_a_named_format_is_a_setting(raw, tmp_path):
+    (raw / "a.tsv").write_text("".join(f"{LONG} {i}\thttp://host/{i}.jpg\n" for i in range(3)))
+    recognised, sidecar = run(tmp_path)
+    assert recognised == [f"{LONG} {i}" for i in range(3)] and "formats" not in sidecar["settings"]
+    with pytest.raises(config.UserError, match="formats: None there"):
+        run(tmp_path, input=f"text:{raw / 'a.tsv'}")
+    sentences, sidecar = run(tmp_path, input=f"text:{raw / 'a.tsv'}", overwrite=True)
+    assert sidecar["settings"]["formats"] == {"a.tsv": "text"} and all("http" in sentence for sentence in sentences)
 
 
 def test_missing_input(tmp_path):
@@ -181,7 +207,7 @@ def test_a_file_that_the_stage_did_not_make_is_not_replaced(raw, tmp_path):
 def test_several_inputs_and_one_piece_for_a_crawl_dump(raw, tmp_path):
     (raw / "a.json").write_text(json.dumps({"1": [{"description": f"{LONG} {i}"} for i in range(50)]}))
     (tmp_path / "b.txt").write_text(LONG + "\n")
-    files = extract_descriptions.input_files(f"{raw},{tmp_path / 'b.txt'}")
+    files = [file.path for file in corpora.corpora(f"{raw},{tmp_path / 'b.txt'}")]
     assert files == sorted([str(raw / "a.json"), str(tmp_path / "b.txt")])
     pieces = shards.cut(files, 100, is_whole=lambda path: path.endswith(".json"))
     assert [piece.path.rsplit("/")[-1] for piece in pieces] == sorted(["a.json", "b.txt"], key=lambda n: n == "a.json")
