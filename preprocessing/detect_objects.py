@@ -27,10 +27,14 @@ class Options:
         None, "only the images of these lists, KIND:DIR, e.g. jsonl:DIR or flickr8k:DIR (default: all in the folder)"
     )
     detector: str = config.field(
-        "", "FILE.tflite, classifier:FILE.tflite, annotations:FILE.jsonl; several are joined by +"
+        "",
+        "FILE.tflite, classifier:FILE.tflite, frozen:FILE.pb (TensorFlow 1's zoo), saved_model:FOLDER, hub:HANDLE, "
+        "annotations:FILE.jsonl, hdf5:object.hdf5 (the authors'); several are joined by +",
     )
     labels: str | None = config.field(
-        None, "class names of the .tflite files, one a line (or #labels=FILE behind the file)"
+        None,
+        "class names of networks that name none: one a line, a label map (.pbtxt) or OpenImages' .csv (or #labels=FILE "
+        "behind the file)",
     )
     score_threshold: float = config.field(0.0, "detections below this score are not even stored")
     classifier_threshold: float = config.field(0.1, "classifier: least probability of a class")
@@ -61,7 +65,7 @@ def detect(task):
 
 def _write_shard(task, path):
     detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top)
-    failures, classes, examples = [], collections.Counter(), []
+    failures, classes, names, examples = [], collections.Counter(), {}, []
     for name in task.names:
         try:
             pixels = images.read_image(os.path.join(task.image_dir, name)) if detector.needs_pixels else None
@@ -71,10 +75,11 @@ def _write_shard(task, path):
             continue
         found = [detection for detection in found if detection.score >= task.score_threshold]
         classes.update(str(detection.class_id) for detection in found)
+        names.update((str(detection.class_id), detection.class_name) for detection in found)
         columns = [[getattr(item, field) for item in found] for field in COLUMNS]
         examples.append(records.detection_example(name, *columns))
     count = records.write_records(path, examples)
-    return {"count": count, "failures": failures, "classes": classes}
+    return {"count": count, "failures": failures, "classes": classes, "names": names}
 
 
 COLUMNS = ("class_id", "class_name", "score", "box", "source")
@@ -127,12 +132,12 @@ def _publish(options, tasks, results, failures, settings, made_from):
     """Moves the shards to their place and writes the sidecar; returns the number of detections."""
     detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top)
     counts = sum((collections.Counter(result["classes"]) for result in results), collections.Counter())
+    names = {class_id: name for result in results for class_id, name in result["names"].items()}
     described = detector.describe()
-    for member in described:
-        first = member["first_class_id"]
-        member["detections"] = {
-            name: counts[str(first + i)] for i, name in enumerate(member["class_names"]) if counts[str(first + i)]
-        }
+    ends = [member["first_class_id"] for member in described[1:]] + [float("inf")]
+    for member, end in zip(described, ends, strict=True):
+        mine = sorted(class_id for class_id in map(int, counts) if member["first_class_id"] <= class_id < end)
+        member["detections"] = {names[str(class_id)]: counts[str(class_id)] for class_id in mine}
     json_path = os.path.join(options.data_dir, "detections.json")
     if os.path.exists(json_path):
         os.remove(json_path)
@@ -170,7 +175,10 @@ def main(options):
     outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
 
     tasks = _tasks(options, names, parts, count, work)
-    results = shards.map_shards(detect, tasks, processes=options.processes, description="detecting objects")
+    processes = options.processes
+    if any(part.kind in detectors.ON_GRAPHICS_CARDS for part in parts):
+        processes = shards.processes_on_devices(processes)
+    results = shards.map_shards(detect, tasks, processes=processes, description="detecting objects")
     failures = sorted(tuple(failure) for result in results for failure in result["failures"])
     outputs.report_failures(failures, len(names), options.max_failures, "detect_objects")
     detections = _publish(options, tasks, results, failures, settings, made_from)

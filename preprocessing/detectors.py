@@ -1,29 +1,39 @@
 """Object detectors behind one function: photographs -> classes, scores, boxes.
 
-    FILE.tflite or tflite:FILE[#labels=FILE]   an SSD network with the detection post-processing inside
-    classifier:FILE[#labels=FILE]              a .tflite classifier: its likeliest classes, as objects without boxes
-    annotations:FILE                           objects that are known already, JSON lines with the fields
-                                               image, objects: [{name, score, box: [ymin, xmin, ymax, xmax]}, ...]
+    FILE.tflite or tflite:FILE      an SSD network with the detection post-processing inside
+    classifier:FILE                 a .tflite classifier: its likeliest classes, as objects without boxes
+    frozen:FILE.pb                  a frozen graph of TensorFlow 1's object-detection zoo (the authors' detector)
+    saved_model:FOLDER              a SavedModel of the object-detection zoo, or one with the Open Images signature
+    hub:HANDLE                      the same from TensorFlow Hub; `hub:google/faster_rcnn/openimages_v4/
+                                    inception_resnet_v2/1`, or a whole address
+    annotations:FILE                objects that are known already, JSON lines with the fields
+                                    image, objects: [{name, score, box: [ymin, xmin, ymax, xmax]}, ...]
+    hdf5:FILE                       objects that the authors' program found (their `object.hdf5`)
 
-Several are joined by `+`. Each detection keeps its source; class numbers of later detectors follow on those of the
-earlier ones, so a number means one class of one detector.
-TensorFlow is imported when the first network is loaded.
+Class names are read from `--labels FILE`, or from FILE in `KIND:PATH#labels=FILE` (see label_maps.py); annotations and
+the Open Images signature bring their own. Several detectors are joined by `+`. Each detection keeps its source; class
+numbers of later detectors follow on those of the earlier ones, so a number means one class of one detector.
 """
 
 import dataclasses
 import functools
-import json
 import os
 
-import numpy as np
-
 import config
-from preprocessing import datasets, sidecars
-from preprocessing.images import ImageError
-from preprocessing.records import Detection
+from preprocessing import detector_networks, known_objects, sidecars
+from preprocessing.detector_networks import CLASS_NUMBERS
 
-PLACEHOLDERS = ("???", "background")  # lines of label files that stand for no class
-WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+KINDS = {
+    "tflite": detector_networks.TFLiteDetector,
+    "classifier": detector_networks.TFLiteClassifier,
+    "frozen": detector_networks.FrozenGraphDetector,
+    "saved_model": detector_networks.SavedModelDetector,
+    "hub": detector_networks.SavedModelDetector,
+    "annotations": known_objects.Annotations,
+    "hdf5": known_objects.DetectionFile,
+}
+NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # class names need not be given
+ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,19 +41,20 @@ class Part:
     """One detector of a specification.
 
     Attributes:
-      kind: "tflite", "classifier" or "annotations". path: its file. labels: path of its class names, or None.
-      sha256, labels_sha256: of the two files.
+      kind: one of KINDS. path: its file, folder or address. labels: path of its class names, or None.
+      sha256, labels_sha256: of the two; None for an address, which with its version names one network.
     """
 
     kind: str
     path: str
     labels: str | None
-    sha256: str
+    sha256: str | None
     labels_sha256: str | None
 
     @property
     def source(self):
-        return f"{self.kind}:{os.path.basename(self.path)}"
+        name = self.path if self.kind == "hub" else os.path.basename(os.path.normpath(self.path))
+        return f"{self.kind}:{name}"
 
     def identity(self):
         """What decides about its detections (JSON-able)."""
@@ -68,177 +79,39 @@ def parse(spec, labels=None):
         path, _, own_labels = argument.partition("#labels=")
         if kind not in KINDS or not path:
             raise config.UserError(
-                f"--detector {text!r}: expected FILE.tflite, or one of {', '.join(f'{name}:FILE' for name in KINDS)}"
+                f"--detector {text!r}: expected FILE.tflite, or one of {', '.join(f'{name}:PATH' for name in KINDS)}"
             )
         names = None if kind == "annotations" else own_labels or labels
-        if not names and kind != "annotations":
+        if not names and kind not in NAMED_BY_THEMSELVES:
             raise config.UserError(f"--detector {text!r}: give its class names by --labels FILE or #labels=FILE")
-        for file in filter(None, (path, names)):
-            if not os.path.isfile(file):
-                raise config.UserError(f"--detector {text!r}: {file} is no file")
-        digests = [sidecars.fingerprint(file)["sha256"] if file else None for file in (path, names)]
-        parts.append(Part(kind, path, names, *digests))
+        path = _address(path) if kind == "hub" else path
+        parts.append(Part(kind, path, names, _digest(text, kind, path), _digest(text, "labels", names)))
     if not parts:
-        raise config.UserError("--detector: expected FILE.tflite, tflite:FILE, classifier:FILE or annotations:FILE")
+        raise config.UserError(
+            "--detector: expected FILE.tflite, hub:HANDLE, annotations:FILE or another kind, see --help"
+        )
     return tuple(parts)
 
 
-def read_labels(path):
-    """The lines of a label file; an empty line between others counts, like the placeholder `???`."""
-    labels = []
-    for number, line in datasets.text_lines(path):
-        labels += [PLACEHOLDERS[0]] * (number - 1 - len(labels)) + [line.strip()]
-    if not labels:
-        raise config.UserError(f"{path}: no class names, expected one a line")
-    return labels
+def _address(handle):
+    if "://" not in handle and ("/" not in handle.strip("/") or os.path.exists(handle)):
+        raise config.UserError(
+            f"--detector hub:{handle}: expected hub:PUBLISHER/NAME/VERSION or an address; folders: saved_model:FOLDER"
+        )
+    return handle if "://" in handle else f"https://tfhub.dev/{handle.strip('/')}"
 
 
-# --------------------------------------------------------------------------------------------------------------
-# The kinds
-
-
-class TFLiteDetector:
-    """An SSD network that ends in boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1].
-
-    The name of class c is line c of the label file, or line c + 1 if its first line is a placeholder.
-    """
-
-    needs_pixels = True
-
-    def __init__(self, part, settings):
-        from models.tflite import TFLiteModel
-
-        self.source, self.classes = part.source, read_labels(part.labels)
-        self._first = 1 if self.classes[0] in PLACEHOLDERS else 0
-        self._model = _load(TFLiteModel, part.path)
-        shapes = [[int(side) for side in output["shape"]] for output in self._model.outputs]
-        if len(shapes) != 4 or len(shapes[0]) != 3 or shapes[0][2] != 4 or not shapes[0][1] == shapes[1][1]:
-            raise config.UserError(
-                f"{part.path}: its outputs have shapes {shapes}, expected boxes [1, N, 4], classes [1, N], "
-                "scores [1, N], count [1]; a classifier is given as classifier:FILE"
-            )
-
-    def detect(self, name, image_HWC):
-        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
-        self._model.run(_resized(image_HWC, self._model.image_size))
-        boxes, classes, scores, count = (self._model.read(output) for output in self._model.outputs)
-        count = int(count.reshape(-1)[0]) if count.ndim else int(count)
-        found = []
-        for box, number, score in zip(boxes[:count], classes[:count], scores[:count], strict=True):
-            if not np.isfinite([*box, number, score]).all():
-                raise config.UserError(f"{self.source}: a box, class or score of {name} is not a finite number")
-            class_id = int(round(float(number))) + self._first
-            if not 0 <= class_id < len(self.classes):
-                raise config.UserError(
-                    f"{self.source}: class {class_id - self._first} was found in {name}, but there are only "
-                    f"{len(self.classes)} labels; is it the right label file?"
-                )
-            if self.classes[class_id] not in PLACEHOLDERS:
-                box = tuple(np.clip(box, 0.0, 1.0).tolist())
-                found.append(Detection(class_id, self.classes[class_id], float(score), box, self.source))
-        return found
-
-
-class TFLiteClassifier:
-    """A classifier as a detector without boxes: its likeliest classes, at least `classifier_threshold` sure.
-
-    Of a label with synonyms ("tench, Tinca tinca") the first one is the name.
-    """
-
-    needs_pixels = True
-
-    def __init__(self, part, settings):
-        from models.tflite import TFLiteModel
-
-        self.source = part.source
-        self.classes = [label.partition(",")[0].strip() for label in read_labels(part.labels)]
-        self._threshold, self._top = settings["classifier_threshold"], settings["classifier_top"]
-        self._model = _load(TFLiteModel, part.path)
-        shape = [int(side) for side in self._model.outputs[0]["shape"]]
-        if np.prod(shape) != len(self.classes):
-            raise config.UserError(
-                f"{part.path}: its output has shape {shape}, but {part.labels} has {len(self.classes)} class names"
-            )
-
-    def detect(self, name, image_HWC):
-        """Classes of one photograph, uint8 [H, W, 3], by falling score; the box is the whole image."""
-        self._model.run(_resized(image_HWC, self._model.image_size))
-        scores = self._model.read(self._model.outputs[0]).reshape(-1)
-        if not np.isfinite(scores).all():
-            raise config.UserError(f"{self.source}: a score of {name} is not a finite number")
-        scores = _probabilities(scores)
-        order = np.argsort(-scores, kind="stable")[: self._top]
-        return [
-            Detection(int(class_id), self.classes[class_id], float(scores[class_id]), WHOLE_IMAGE, self.source)
-            for class_id in order
-            if scores[class_id] >= self._threshold and self.classes[class_id] not in PLACEHOLDERS
-        ]
-
-
-class Annotations:
-    """Objects that are known already; a photograph without a line is an error, one without objects has `[]`."""
-
-    needs_pixels = False
-
-    def __init__(self, part, settings):
-        self.source, self._objects = part.source, {}
-        for number, line in datasets.text_lines(part.path):
-            try:
-                value = json.loads(line)
-                objects = [_annotated(item) for item in value["objects"]]
-                self._objects[value["image"]] = objects
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-                raise config.UserError(
-                    f'{part.path}: line {number} is {line[:80]!r}, expected {{"image": ..., "objects": '
-                    '[{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
-                ) from error
-        self.classes = sorted({name for objects in self._objects.values() for name, _, _ in objects})
-        self._ids = {name: i for i, name in enumerate(self.classes)}
-        self._path = part.path
-
-    def detect(self, name, image_HWC=None):
-        """The known objects of one photograph, by falling score."""
-        if name not in self._objects:
-            raise ImageError(name, f"has no line in {self._path}")
-        objects = sorted(self._objects[name], key=lambda item: -item[1])
-        return [Detection(self._ids[label], label, score, box, self.source) for label, score, box in objects]
-
-
-def _annotated(item):
-    """(name, score, box) of one annotated object; ValueError when a number is missing or out of range."""
-    name, score = item["name"], float(item.get("score", 1.0))
-    box = tuple(float(side) for side in item.get("box", WHOLE_IMAGE))
-    if not isinstance(name, str) or not name.strip() or len(box) != 4:
-        raise ValueError
-    if not all(0.0 <= value <= 1.0 for value in (score, *box)):  # also refuses NaN
-        raise ValueError
-    return name, score, box
-
-
-KINDS = {"tflite": TFLiteDetector, "classifier": TFLiteClassifier, "annotations": Annotations}
-
-
-def _load(model_class, path):
-    try:
-        return model_class(path)
-    except ValueError as error:
-        raise config.UserError(str(error)) from error
-
-
-def _resized(image_HWC, size):
-    from PIL import Image
-
-    if image_HWC.shape[:2] == (size, size):
-        return image_HWC
-    return np.asarray(Image.fromarray(image_HWC).resize((size, size), Image.Resampling.BILINEAR))
-
-
-def _probabilities(scores):
-    """Scores as they are when they are probabilities; their softmax when one lies outside 0 to 1."""
-    if scores.min() >= 0.0 and scores.max() <= 1.0:
-        return scores
-    powers = np.exp(scores - scores.max())
-    return powers / powers.sum()
+def _digest(text, kind, path):
+    """sha256 (hex) of the file or folder `path` of the part `text`; None where there is none to have."""
+    if path is None or kind == "hub":
+        return None
+    if kind != "saved_model":
+        if not os.path.isfile(path):
+            raise config.UserError(f"--detector {text!r}: {path} is no file")
+        return sidecars.fingerprint(path)["sha256"]
+    if not any(os.path.isfile(os.path.join(path, name)) for name in ("saved_model.pb", "saved_model.pbtxt")):
+        raise config.UserError(f"--detector {text!r}: {path} is no folder with a saved_model.pb")
+    return sidecars.folder_digest(path)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -256,7 +129,7 @@ class Detectors:
     def __init__(self, parts, settings):
         self.members = [KINDS[part.kind](part, settings) for part in parts]
         self.needs_pixels = any(member.needs_pixels for member in self.members)
-        sizes = [len(member.classes) for member in self.members]
+        sizes = [CLASS_NUMBERS if member.classes is None else len(member.classes) for member in self.members]
         self.first_ids = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def detect(self, name, image_HWC=None):
@@ -276,7 +149,7 @@ class Detectors:
         ]
 
     def describe(self):
-        """Per detector: its source, its first class number and its class names (JSON-able)."""
+        """Per detector: its source, its first class number, its class names or None if the network keeps them."""
         return [
             {"source": member.source, "first_class_id": first, "class_names": member.classes}
             for member, first in zip(self.members, self.first_ids, strict=True)

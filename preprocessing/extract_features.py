@@ -65,17 +65,8 @@ class Task:
 
 @functools.cache
 def load_encoder(spec, resize):
-    """The encoder, loaded once in a process that computes with one thread.
-
-    With more threads the last bits of a sum may depend on their number; processes share the work instead.
-    """
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError as error:  # only where TensorFlow was at work before, as in a notebook
-        print(f"NOTE: {error}; the last bits of the features may differ from those of a fresh process")
+    """The encoder, loaded once in a process that computes with one thread."""
+    shards.compute_with_one_thread()
     from models import encoders
 
     try:
@@ -276,10 +267,7 @@ def main(options):
     planned = [split_work for split_work in planned if split_work]
     if not planned:
         return
-    import tensorflow as tf
-
-    # A graphics card is used by one process; it brings its own parallelism. (Not run on one.)
-    processes = 1 if tf.config.list_physical_devices("GPU") else options.processes
+    processes = shards.processes_on_devices(options.processes)
     tasks = [task for split_work in planned for task in split_work.tasks]
     shards.map_shards(extract, tasks, processes=processes, description="extracting features")
     for split_work in planned:

@@ -55,6 +55,30 @@ def process_count(asked):
     return asked or len(allowed)
 
 
+def compute_with_one_thread():
+    """TensorFlow computes with one thread in this process; must come before its first operation.
+
+    With more threads the last bits of a sum may depend on their number; processes share the work instead.
+    """
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:  # only where TensorFlow was at work before, as in a notebook
+        print(f"NOTE: {error}; the last bits of the results may differ from those of a fresh process")
+
+
+def processes_on_devices(asked):
+    """The number of processes for a network: 1 where there is a graphics card, which brings its own parallelism.
+
+    (Not run on one.)
+    """
+    import tensorflow as tf
+
+    return 1 if tf.config.list_physical_devices("GPU") else asked
+
+
 def _end_with_parent():
     """Ends a worker when the process that started it is gone, also when that was killed."""
 

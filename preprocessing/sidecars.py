@@ -20,6 +20,17 @@ def fingerprint(path):
     return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
 
 
+def folder_digest(path):
+    """sha256 (hex) over the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            digest.update(f"{os.path.relpath(file, path)}\t{fingerprint(file)['sha256']}\n".encode())
+    return digest.hexdigest()
+
+
 def write_whole(path, content):
     """Writes text or bytes to a file, whole or not at all."""
     part = path + ".part"

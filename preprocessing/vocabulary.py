@@ -4,10 +4,9 @@ import collections
 import functools
 import hashlib
 import json
-import re
 
 import config
-from preprocessing import sidecars
+from preprocessing import label_maps, sidecars
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 
@@ -146,23 +145,8 @@ def concept_word(class_name):
 
 
 def load_class_names(path):
-    """Display names of the object classes, from a text file (one a line) or a TensorFlow label map (.pbtxt).
-
-    Empty lines and the placeholder `???` of TensorFlow's label files are left out.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except FileNotFoundError as error:
-        raise config.UserError(f"{path}: no such file; expected class names, one a line, or a label map") from error
-    if path.endswith(".pbtxt"):
-        names = [name for _, name in re.findall(r"""display_name\s*:\s*(["'])(.*?)\1""", text)]
-    else:
-        names = [line.strip() for line in text.splitlines()]
-    names = [name for name in names if name not in ("", "???")]
-    if not names:
-        raise config.UserError(f"{path}: no class names found; expected one a line, or a label map with display_name")
-    return names
+    """Display names of the object classes, from any file that `label_maps.read_labels` reads, without placeholders."""
+    return [name for name in label_maps.read_labels(path) if name not in label_maps.PLACEHOLDERS]
 
 
 def concept_words(class_names):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detectors, images
+from preprocessing import detector_networks, detectors, images
 from preprocessing.records import Detection
 from tests import small_networks
 
@@ -82,9 +82,9 @@ def test_classifier_threshold_and_top(folder):
 def test_logits_become_probabilities():
     logits = np.array([2.0, 0.0, -1.0], np.float32)
     expected = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(detectors._probabilities(logits), expected, rtol=1e-6)
+    np.testing.assert_allclose(detector_networks._probabilities(logits), expected, rtol=1e-6)
     scores = np.array([0.2, 0.9, 0.0], np.float32)
-    np.testing.assert_array_equal(detectors._probabilities(scores), scores)
+    np.testing.assert_array_equal(detector_networks._probabilities(scores), scores)
 
 
 def write_annotations(path, entries):
@@ -145,7 +145,9 @@ def test_wrong_specifications(folder, tmp_path):
     cases = {
         "": "--detector",
         "ssd.pb": "expected FILE.tflite",
-        "hub:thing": "expected FILE.tflite",
+        "net:thing": "expected FILE.tflite",
+        "hub:thing": "expected hub:PUBLISHER/NAME/VERSION",
+        f"hub:{folder}": "folders: saved_model:FOLDER",
         f"{folder}/ssd.tflite": "--labels",
         f"{folder}/absent.tflite#labels={folder}/labels.txt": "absent.tflite is no file",
         f"tflite:{folder}/ssd.tflite#labels={folder}/absent.txt": "absent.txt is no file",

@@ -1,0 +1,244 @@
+"""Detectors that look at a photograph: networks in the formats that object detectors are handed out in.
+
+TensorFlow is imported when a network is loaded, tensorflow-hub only for networks that come by it.
+"""
+
+import os
+
+import numpy as np
+
+import config
+from preprocessing import label_maps, raw_detections, shards
+from preprocessing.label_maps import PLACEHOLDERS
+from preprocessing.raw_detections import WHOLE_IMAGE
+from preprocessing.records import Detection
+
+# --------------------------------------------------------------------------------------------------------------
+# TensorFlow Lite
+
+
+class TFLiteDetector:
+    """An SSD network that ends in boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1].
+
+    The name of class c is line c of the label file, or line c + 1 if its first line is a placeholder.
+    """
+
+    needs_pixels = True
+
+    def __init__(self, part, settings):
+        from models.tflite import TFLiteModel
+
+        self.source, self.classes = part.source, label_maps.read_labels(part.labels)
+        self._first = 1 if self.classes[0] in PLACEHOLDERS else 0
+        self._model = _load(TFLiteModel, part.path)
+        shapes = [[int(side) for side in output["shape"]] for output in self._model.outputs]
+        if len(shapes) != 4 or len(shapes[0]) != 3 or shapes[0][2] != 4 or not shapes[0][1] == shapes[1][1]:
+            raise config.UserError(
+                f"{part.path}: its outputs have shapes {shapes}, expected boxes [1, N, 4], classes [1, N], "
+                "scores [1, N], count [1]; a classifier is given as classifier:FILE"
+            )
+
+    def detect(self, name, image_HWC):
+        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        self._model.run(_resized(image_HWC, self._model.image_size))
+        boxes, numbers, scores, count = (self._model.read(output) for output in self._model.outputs)
+        count = int(count.reshape(-1)[0]) if count.ndim else int(count)
+        arrays = boxes[:count], numbers[:count], scores[:count]
+        return raw_detections.named(self.source, self.classes, name, *arrays, first=self._first)
+
+
+class TFLiteClassifier:
+    """A classifier as a detector without boxes: its likeliest classes, at least `classifier_threshold` sure.
+
+    Of a label with synonyms ("tench, Tinca tinca") the first one is the name.
+    """
+
+    needs_pixels = True
+
+    def __init__(self, part, settings):
+        from models.tflite import TFLiteModel
+
+        self.source = part.source
+        self.classes = [label.partition(",")[0].strip() for label in label_maps.read_labels(part.labels)]
+        self._threshold, self._top = settings["classifier_threshold"], settings["classifier_top"]
+        self._model = _load(TFLiteModel, part.path)
+        shape = [int(side) for side in self._model.outputs[0]["shape"]]
+        if np.prod(shape) != len(self.classes):
+            raise config.UserError(
+                f"{part.path}: its output has shape {shape}, but {part.labels} has {len(self.classes)} class names"
+            )
+
+    def detect(self, name, image_HWC):
+        """Classes of one photograph, uint8 [H, W, 3], by falling score; the box is the whole image."""
+        self._model.run(_resized(image_HWC, self._model.image_size))
+        scores = self._model.read(self._model.outputs[0]).reshape(-1)
+        if not np.isfinite(scores).all():
+            raise config.UserError(f"{self.source}: a score of {name} is not a finite number")
+        scores = _probabilities(scores)
+        order = np.argsort(-scores, kind="stable")[: self._top]
+        return [
+            Detection(int(class_id), self.classes[class_id], float(scores[class_id]), WHOLE_IMAGE, self.source)
+            for class_id in order
+            if scores[class_id] >= self._threshold and self.classes[class_id] not in PLACEHOLDERS
+        ]
+
+
+def _load(model_class, path):
+    try:
+        return model_class(path)
+    except ValueError as error:
+        raise config.UserError(str(error)) from error
+
+
+def _resized(image_HWC, size):
+    from PIL import Image
+
+    if image_HWC.shape[:2] == (size, size):
+        return image_HWC
+    return np.asarray(Image.fromarray(image_HWC).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _probabilities(scores):
+    """Scores as they are when they are probabilities; their softmax when one lies outside 0 to 1."""
+    if scores.min() >= 0.0 and scores.max() <= 1.0:
+        return scores
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum()
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The object-detection zoo, and the Open Images detectors of TensorFlow Hub. They take a photograph at its own size.
+
+ZOO = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
+OPEN_IMAGES = ("detection_boxes", "detection_class_entities", "detection_class_labels", "detection_scores")
+CLASS_NUMBERS = 1000  # of an Open Images detector, which names its classes (601 of them) only as it finds them
+
+
+class _ZooDetector:
+    """What frozen graphs and SavedModels of the zoo share: classes are numbered from 1, the output has N rows."""
+
+    needs_pixels = True
+
+    def _named(self, name, outputs):
+        outputs = {key: np.asarray(outputs[key]) for key in ZOO}
+        count = int(outputs["num_detections"].reshape(-1)[0])
+        columns = (outputs[key][0][:count] for key in ZOO[:3])
+        return raw_detections.named(self.source, self.classes, name, *columns)
+
+
+class FrozenGraphDetector(_ZooDetector):
+    """A frozen graph of TensorFlow 1's object-detection zoo, like the authors' detector: `frozen_inference_graph.pb`.
+
+    Takes uint8 [1, H, W, 3] at `image_tensor:0`. Source: unsupervised_captioning.md 5.1.
+    """
+
+    def __init__(self, part, settings):
+        import tensorflow as tf
+
+        shards.compute_with_one_thread()
+        self.source = part.source
+        self.classes = label_maps.from_one(label_maps.read_labels(part.labels))
+        graph = tf.compat.v1.GraphDef()
+        try:
+            with open(part.path, "rb") as file:
+                graph.ParseFromString(file.read())
+        except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
+            raise config.UserError(f"{part.path}: not a readable frozen graph ({error})") from error
+        missing = [name for name in ("image_tensor", *ZOO) if name not in {node.name for node in graph.node}]
+        if missing:
+            raise config.UserError(
+                f"{part.path}: the graph has no {', '.join(missing)}; expected a frozen_inference_graph.pb of the "
+                f"object-detection zoo, with image_tensor and {', '.join(ZOO)}"
+            )
+        try:
+            whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+            self._run = whole.prune("image_tensor:0", {name: f"{name}:0" for name in ZOO})
+        except (ValueError, tf.errors.OpError) as error:
+            raise config.UserError(f"{part.path}: the graph cannot be used ({str(error).splitlines()[0]})") from error
+
+    def detect(self, name, image_HWC):
+        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        import tensorflow as tf
+
+        return self._named(name, self._run(tf.constant(image_HWC[None])))
+
+
+class SavedModelDetector(_ZooDetector):
+    """A SavedModel folder or a handle of TensorFlow Hub.
+
+    With the Open Images signature (float pictures in 0 to 1; the network names its classes), or with that of the
+    zoo (uint8 pictures; class names from a file).
+    """
+
+    def __init__(self, part, settings):
+        shards.compute_with_one_thread()
+        self.source = part.source
+        self._model = load_hub(part.path)  # its functions die with it
+        signatures = getattr(self._model, "signatures", {})
+        name = next((name for name in ("default", "serving_default") if name in signatures), None)
+        if name is None:
+            raise config.UserError(
+                f"{part.path}: has the signatures {sorted(signatures)}, expected default or serving_default"
+            )
+        function = signatures[name]
+        outputs, inputs = function.structured_outputs, function.structured_input_signature[1]
+        self._named_by_network = set(OPEN_IMAGES) <= set(outputs)
+        if len(inputs) != 1 or not (self._named_by_network or set(ZOO) <= set(outputs)):
+            raise config.UserError(
+                f"{part.path}: signature {name} takes {sorted(inputs)} and gives {sorted(outputs)}; expected one "
+                f"picture, and {', '.join(OPEN_IMAGES)} (Open Images) or {', '.join(ZOO)} (object-detection zoo)"
+            )
+        ((self._input, spec),) = inputs.items()
+        self._run, self._type = function, spec.dtype
+        self.classes = None if self._named_by_network else self._labels(part)
+
+    @staticmethod
+    def _labels(part):
+        if part.labels is None:
+            raise config.UserError(f"{part.path}: give its class names by --labels FILE or #labels=FILE")
+        return label_maps.from_one(label_maps.read_labels(part.labels))
+
+    def detect(self, name, image_HWC):
+        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        import tensorflow as tf
+
+        if self._named_by_network and self._type.is_floating:
+            picture = tf.image.convert_image_dtype(image_HWC, self._type)
+        else:
+            picture = tf.cast(image_HWC, self._type)
+        outputs = self._run(**{self._input: picture[None]})
+        return self._open_images(name, outputs) if self._named_by_network else self._named(name, outputs)
+
+    def _open_images(self, name, outputs):
+        boxes, names, numbers, scores = (outputs[key].numpy() for key in OPEN_IMAGES)
+        boxes, names, numbers, scores = boxes.reshape(-1, 4), names.reshape(-1), numbers.reshape(-1), scores.reshape(-1)
+        raw_detections.check_finite(self.source, name, boxes, scores)
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < CLASS_NUMBERS:
+            raise config.UserError(f"{self.source}: class {numbers.max()} in {name}; expected 0 to {CLASS_NUMBERS - 1}")
+        found = [
+            Detection(int(number), text.decode(), float(score), raw_detections.inside(box), self.source)
+            for box, text, number, score in zip(boxes, names, numbers, scores, strict=True)
+        ]
+        return sorted(found, key=lambda item: -item.score)
+
+
+def load_hub(path):
+    """A SavedModel, from a folder or from a handle of TensorFlow Hub (kept in TFHUB_CACHE_DIR).
+
+    Raises: config.UserError when tensorflow-hub or the model cannot be had.
+    """
+    try:
+        import tensorflow_hub
+    except ImportError as error:
+        raise config.UserError(
+            f"tensorflow-hub cannot be imported ({error}). Install what requirements.txt pins: "
+            'pip install tensorflow-hub==0.16.1 tf-keras==2.21.0 "setuptools<81"'
+        ) from error
+    try:
+        return tensorflow_hub.load(path)
+    except Exception as error:  # of the network, the archive, the file system, or TensorFlow
+        where = "folder with a SavedModel" if os.path.isdir(path) else "handle that can be reached from here"
+        message = (str(error).splitlines() or [type(error).__name__])[0]
+        raise config.UserError(
+            f"{path}: not a {where} ({message}). A model downloaded elsewhere is given as saved_model:FOLDER"
+        ) from error

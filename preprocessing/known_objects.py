@@ -1,0 +1,99 @@
+"""Detectors that need no pixels: objects that somebody found before.
+
+annotations:FILE.jsonl          lines {"image": NAME, "objects": [{"name", "score", "box"}]}
+hdf5:FILE.hdf5                  what the authors' detect_objects wrote and released (`object.hdf5`): a group for each
+                                photograph, named like it without `.jpg`, with detection_boxes [n, 4],
+                                detection_classes [n] (from 1) and detection_scores [n]
+"""
+
+import json
+import os
+
+import config
+from preprocessing import datasets, label_maps, raw_detections
+from preprocessing.images import ImageError
+from preprocessing.raw_detections import WHOLE_IMAGE
+from preprocessing.records import Detection
+
+
+class Annotations:
+    """Objects that are known already; a photograph without a line is an error, one without objects has `[]`."""
+
+    needs_pixels = False
+
+    def __init__(self, part, settings):
+        self.source, self._objects = part.source, {}
+        for number, line in datasets.text_lines(part.path):
+            try:
+                value = json.loads(line)
+                objects = [_annotated(item) for item in value["objects"]]
+                self._objects[value["image"]] = objects
+            except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+                raise config.UserError(
+                    f'{part.path}: line {number} is {line[:80]!r}, expected {{"image": ..., "objects": '
+                    '[{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
+                ) from error
+        self.classes = sorted({name for objects in self._objects.values() for name, _, _ in objects})
+        self._ids = {name: i for i, name in enumerate(self.classes)}
+        self._path = part.path
+
+    def detect(self, name, image_HWC=None):
+        """The known objects of one photograph, by falling score."""
+        if name not in self._objects:
+            raise ImageError(name, f"has no line in {self._path}")
+        objects = sorted(self._objects[name], key=lambda item: -item[1])
+        return [Detection(self._ids[label], label, score, box, self.source) for label, score, box in objects]
+
+
+def _annotated(item):
+    """(name, score, box) of one annotated object; ValueError when a number is missing or out of range."""
+    name, score = item["name"], float(item.get("score", 1.0))
+    box = tuple(float(side) for side in item.get("box", WHOLE_IMAGE))
+    if not isinstance(name, str) or not name.strip() or len(box) != 4:
+        raise ValueError
+    if not all(0.0 <= value <= 1.0 for value in (score, *box)):  # also refuses NaN
+        raise ValueError
+    return name, score, box
+
+
+class DetectionFile:
+    """The authors' HDF5 file of detections. Source: unsupervised_captioning.md 5.1.
+
+    A photograph without a group is an error: the authors' file has one, if an empty one, for each photograph.
+    """
+
+    needs_pixels = False
+    FIELDS = ("detection_boxes", "detection_classes", "detection_scores")
+
+    def __init__(self, part, settings):
+        import h5py
+
+        self.source, self._path = part.source, part.path
+        self.classes = label_maps.from_one(label_maps.read_labels(part.labels))
+        try:
+            self._file = h5py.File(part.path, "r", locking=False)
+            groups = len(self._file)
+        except OSError as error:
+            raise config.UserError(f"{part.path}: not a readable HDF5 file ({error})") from error
+        if not groups:
+            raise config.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
+
+    def detect(self, name, image_HWC=None):
+        """The stored detections of one photograph, by falling score."""
+        stem = os.path.splitext(name)[0]
+        if stem not in self._file:
+            raise ImageError(name, f"has no group {stem} in {self._path}")
+        group = self._file[stem]
+        try:
+            boxes, numbers, scores = (group[field][()] for field in self.FIELDS)
+        except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
+            raise config.UserError(
+                f"{self._path}: {stem} cannot be read ({error}), expected a group with {', '.join(self.FIELDS)}"
+            ) from error
+        if boxes.shape != (len(scores), 4) or numbers.shape != scores.shape:
+            raise config.UserError(
+                f"{self._path}: the arrays of {stem} do not fit: boxes {list(boxes.shape)}, classes "
+                f"{list(numbers.shape)}, scores {list(scores.shape)}"
+            )
+        found = raw_detections.named(self.source, self.classes, name, boxes, numbers, scores)
+        return sorted(found, key=lambda item: -item.score)

@@ -1,0 +1,46 @@
+"""What a network or a file says about one photograph, checked and named."""
+
+import numpy as np
+
+import config
+from preprocessing.label_maps import PLACEHOLDERS
+from preprocessing.records import Detection
+
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+
+
+def check_finite(source, name, *arrays):
+    """Raises config.UserError when a box, class number or score of image `name` is not a finite number."""
+    if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
+        raise config.UserError(f"{source}: a box, class or score of {name} is not a finite number")
+
+
+def inside(box):
+    """A box cut at the image's border: (ymin, xmin, ymax, xmax) in 0 to 1."""
+    return tuple(np.clip(np.asarray(box, np.float32), 0.0, 1.0).tolist())
+
+
+def named(source, labels, name, boxes, numbers, scores, first=0):
+    """Arrays of one photograph as a list of `Detection`, in their order; placeholder classes are left out.
+
+    Args:
+      source: which detector found them.
+      labels: class names by number.
+      name: file name, for messages.
+      boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1. numbers, scores: float [n].
+      first: is added to the class numbers.
+
+    Raises: config.UserError when a number is not finite or a class has no name.
+    """
+    check_finite(source, name, boxes, numbers, scores)
+    found = []
+    for box, number, score in zip(boxes, numbers, scores, strict=True):
+        class_id = int(round(float(number))) + first
+        if not 0 <= class_id < len(labels):
+            raise config.UserError(
+                f"{source}: class {class_id - first} was found in {name}, but there are only {len(labels)} labels; "
+                "is it the right label file?"
+            )
+        if labels[class_id] not in PLACEHOLDERS:
+            found.append(Detection(class_id, labels[class_id], float(score), inside(box), source))
+    return found
