@@ -40,6 +40,7 @@ class Options:
     classifier_threshold: float = config.field(0.1, "classifier: least probability of a class")
     classifier_top: int = config.field(3, "classifier: at most this many classes an image")
     max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
+    runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
@@ -157,6 +158,7 @@ def _publish(options, tasks, results, failures, settings, made_from):
 
 def main(options):
     _check(options)
+    how = shards.where(options)
     parts = detectors.parse(options.detector, options.labels)
     names = _names(options)
     kept = ("score_threshold", "classifier_threshold", "classifier_top")
@@ -175,10 +177,9 @@ def main(options):
     outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
 
     tasks = _tasks(options, names, parts, count, work)
-    processes = options.processes
     if any(part.kind in detectors.ON_GRAPHICS_CARDS for part in parts):
-        processes = shards.processes_on_devices(processes)
-    results = shards.map_shards(detect, tasks, processes=processes, description="detecting objects")
+        how["processes"] = shards.processes_on_devices(options.processes)
+    results = shards.map_shards(detect, tasks, **how, description="detecting objects")
     failures = sorted(tuple(failure) for result in results for failure in result["failures"])
     outputs.report_failures(failures, len(names), options.max_failures, "detect_objects")
     detections = _publish(options, tasks, results, failures, settings, made_from)

@@ -37,6 +37,7 @@ class Options:
         "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
     )
     max_failures: float = config.field(0.0, "largest share of unreadable lines or objects that is accepted")
+    runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
@@ -71,8 +72,8 @@ def deal(task):
         for text in corpora.texts(task.piece, task.format, bad):
             counts["without_description" if text is None else "texts"] += 1
             lines.update(dict.fromkeys(ascii_lines(text or "")) if text is not None else {})
-        offsets = shards.write_buckets(part, lines, task.shards)
-        return {**counts, "unreadable": bad.count, "named": bad.named, "offsets": offsets}
+        shards.write_buckets(part, lines, task.shards)
+        return {**counts, "unreadable": bad.count, "named": bad.named}
 
     return shards.write_once(task.path, write)
 
@@ -92,7 +93,7 @@ def tokenise(task):
     def write(part):
         lines = set()
         for path in task.dealt:
-            lines.update(shards.read_bucket(path, shards.result_of(path)["offsets"], task.shard))
+            lines.update(shards.read_bucket(path, task.shard))
         split = vocabulary.tokenizer(task.tokenizer)
         tokenised = (split(line.decode()) for line in lines)
         kept = sorted(" ".join(tokens) for tokens in tokenised if len(tokens) >= task.min_tokens)
@@ -159,6 +160,7 @@ def main(options):
         raise config.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
     if not 0 <= options.max_failures <= 1:
         raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+    how = shards.where(options)
     files = corpora.corpora(options.input)
     vocabulary.tokenizer(options.tokenizer)  # says now whether its data is there
     settings, made_from, count = _settings(options, files)
@@ -182,7 +184,7 @@ def main(options):
         DealTask(piece, formats[piece.path], os.path.join(work, f"dealt-{i:05d}"), count)
         for i, piece in enumerate(pieces)
     ]
-    dealt = shards.map_shards(deal, dealing, processes=options.processes, description="reading")
+    dealt = shards.map_shards(deal, dealing, **how, description="reading")
     read = {name: sum(result.get(name, 0) for result in dealt) for name in READ}
     unreadable = _report_unreadable(options, dealt, read)
     dealt_paths = tuple(task.path for task in dealing)
@@ -190,7 +192,7 @@ def main(options):
         TokeniseTask(dealt_paths, i, os.path.join(work, f"sentences-{i:05d}"), options.tokenizer, options.min_tokens)
         for i in range(count)
     ]
-    results = shards.map_shards(tokenise, tokenising, processes=options.processes, description="tokenising")
+    results = shards.map_shards(tokenise, tokenising, **how, description="tokenising")
 
     counts = read | {name: sum(result[name] for result in results) for name in ("distinct_lines", "kept")}
     if counts["kept"] == 0:

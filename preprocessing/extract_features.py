@@ -40,6 +40,7 @@ class Options:
     )
     image_dir: str | None = config.field(None, "folder of the photographs, for records that hold no image bytes")
     batch_size: int = config.field(32, "crops in one pass of the encoder")
+    runner: str | None = config.field(None, shards.RUNNER)
     processes: int = config.field(
         0, "processes of one thread each, 0 = all cores; the output is the same for any number"
     )
@@ -260,6 +261,7 @@ def _resize(options):
 
 def main(options):
     _check(options)
+    how = shards.where(options)
     splits = _present_splits(options)
     load_encoder.cache_clear()  # its file may have changed since an earlier call in this process
     encoder = load_encoder(options.encoder, _resize(options))
@@ -267,9 +269,9 @@ def main(options):
     planned = [split_work for split_work in planned if split_work]
     if not planned:
         return
-    processes = shards.processes_on_devices(options.processes)
+    how["processes"] = shards.processes_on_devices(options.processes)
     tasks = [task for split_work in planned for task in split_work.tasks]
-    shards.map_shards(extract, tasks, processes=processes, description="extracting features")
+    shards.map_shards(extract, tasks, **how, description="extracting features")
     for split_work in planned:
         _finish_split(options, split_work, encoder)
 

@@ -12,13 +12,12 @@ Source: unsupervised_captioning.md 4.3 to 4.5.
 
 import collections
 import dataclasses
-import glob
 import json
 import os
 import shutil
 
 import config
-from preprocessing import records, shards, sidecars, vocabulary
+from preprocessing import outputs, records, shards, sidecars, vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Options:
     max_unknown: float = config.field(0.15, "sentences with a larger share of unknown words are dropped")
     min_length: int = config.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
     max_length: int = config.field(0, "drop sentences of more tokens than this, 0 keeps all")
+    runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = config.field(False, "make the output again although it is there")
@@ -157,7 +157,8 @@ def deal(task):
     def write(part):
         lines = list(shards.lines_of(task.piece))
         counts = collections.Counter(word for line in lines for word in line.decode().split(" "))
-        return {"sentences": len(lines), "counts": counts, "offsets": shards.write_buckets(part, lines, task.shards)}
+        shards.write_buckets(part, lines, task.shards)
+        return {"sentences": len(lines), "counts": counts}
 
     shards.write_once(task.path, write)
 
@@ -180,7 +181,7 @@ def encode(task):
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()
         for path in task.dealt:
-            lines += shards.read_bucket(path, shards.result_of(path)["offsets"], task.shard)
+            lines += shards.read_bucket(path, task.shard)
         lines.sort(key=lambda line: (shards.digest_of(line), line))
 
         def examples():
@@ -252,11 +253,11 @@ def _describe(options, sentences, given, singulars):
     return settings, made_from
 
 
-def _deal_all(options, sentences, work, count):
+def _deal_all(how, sentences, work, count):
     """Runs the first pass; returns the paths of the dealt files."""
     pieces = shards.cut([sentences], -(-os.path.getsize(sentences) // count))
     tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count) for i, piece in enumerate(pieces)]
-    shards.map_shards(deal, tasks, processes=options.processes, description="counting words")
+    shards.map_shards(deal, tasks, **how, description="counting words")
     return tuple(task.path for task in tasks)
 
 
@@ -299,26 +300,13 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
     )
 
 
-def _publish_records(data_dir, finished, count):
-    """Moves the finished shards to their place, removes those of an earlier division; returns their paths."""
-    paths = [shards.shard_path(data_dir, "sentence", i, count) for i in range(count)]
-    for old in set(_record_files(data_dir)).difference(paths):
-        os.remove(old)
-    for source, path in zip(finished, paths, strict=True):
-        os.replace(source, path)
-    return paths
-
-
-def _record_files(data_dir):
-    folder = glob.escape(data_dir)
-    return glob.glob(os.path.join(folder, "sentence.tfrec")) + glob.glob(os.path.join(folder, "sentence-*-of-*.tfrec"))
-
-
 def _refuse_unknown(options, given):
     """Raises when files that this stage did not make would be replaced."""
     target = os.path.join(options.data_dir, "word_counts.txt")
     sidecars.refuse_unknown(
-        _record_files(options.data_dir), os.path.join(options.data_dir, "sentence.json"), options.overwrite
+        outputs.record_files(options.data_dir, "sentence"),
+        os.path.join(options.data_dir, "sentence.json"),
+        options.overwrite,
     )
     if given != target:
         sidecars.refuse_unknown([target], os.path.join(options.data_dir, "word_counts.json"), options.overwrite)
@@ -326,6 +314,7 @@ def _refuse_unknown(options, given):
 
 def main(options):
     _check(options)
+    how = shards.where(options)
     sentences = _sentences(options.data_dir)
     given = None if options.new_dict else options.word_counts or os.path.join(options.data_dir, "word_counts.txt")
     words = vocabulary.Vocabulary.load(given) if given else None
@@ -351,14 +340,14 @@ def main(options):
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 
     count = settings["shards"]
-    dealt = _deal_all(options, sentences, work, count)
+    dealt = _deal_all(how, sentences, work, count)
     dictionary = given or os.path.join(work, "word_counts.txt")
     if words is None:
         words = _new_dictionary(options, dealt, concepts)
         words.save(dictionary)
     rules = Rules(singulars, names, frozenset(concepts), options.max_unknown, options.min_length, options.max_length)
     tasks = [EncodeTask(dealt, i, os.path.join(work, f"sentence-{i:05d}"), dictionary, rules) for i in range(count)]
-    results = shards.map_shards(encode, tasks, processes=options.processes, description="writing records")
+    results = shards.map_shards(encode, tasks, **how, description="writing records")
     total = {name: sum(result[name] for result in results) for name in TALLY}
     _check_some_left(total, sentences)
     if os.path.exists(json_path):
@@ -367,7 +356,7 @@ def main(options):
     _publish_dictionary(options, dictionary, words, concepts, names, made_from)
     sidecars.write_sidecar(
         json_path,
-        files=_publish_records(options.data_dir, [task.path for task in tasks], count),
+        files=outputs.publish_records(options.data_dir, "sentence", [task.path for task in tasks]),
         count=total["count"],
         counts=[result["count"] for result in results],
         settings=settings,

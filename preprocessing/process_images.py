@@ -32,6 +32,7 @@ class Options:
     )
     store_images: bool = config.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
     max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
+    runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(
         0, "record files of the training images, 0 = one for every 500; 1 writes image_train.tfrec as the authors did"
     )
@@ -272,6 +273,7 @@ def _made_from(options, dataset, names, words):
 
 def main(options):
     _check(options)
+    how = shards.where(options)
     dataset = datasets.load_dataset(options.dataset)
     splits = {split: names for split, names in dataset.splits.items() if names}
     names = [name for split in splits.values() for name in split]
@@ -298,7 +300,7 @@ def main(options):
         more = ", …" if len(absent) > len(shown) else ""
         print(f"NOTE: {len(absent)} classes are left out, the dictionary has no such word: {', '.join(shown)}{more}")
     tasks = _tasks(options, splits, objects, count, work)
-    results = shards.map_shards(process, tasks, processes=options.processes, description="writing image records")
+    results = shards.map_shards(process, tasks, **how, description="writing image records")
     failures = [tuple(failure) for result in results for failure in result["failures"]]
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")
     sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}

@@ -6,10 +6,10 @@ a list of independent tasks, so the bytes of the outputs depend on the input alo
 and a stage that was killed goes on with the tasks that are not finished.
 """
 
-import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -89,17 +89,37 @@ def _end_with_parent():
     threading.Thread(target=wait, daemon=True).start()
 
 
-def map_shards(function, tasks, *, processes, description):
-    """Runs `function(task)` for every task in a pool of processes and shows the progress.
+RUNNER = 'run the shards on an Apache Beam runner instead, with its options: local, "FlinkRunner --flink_master=H:8081"'
+
+
+def where(options):
+    """The arguments of `map_shards` that an entry point's settings `processes` and `runner` give.
+
+    Raises: config.UserError when the runner cannot be used.
+    """
+    if options.runner:
+        from preprocessing import beam
+
+        beam.parse(options.runner)
+    return {"processes": options.processes, "runner": options.runner}
+
+
+def map_shards(function, tasks, *, processes, description, runner=None):
+    """Runs `function(task)` for every task in a pool of processes, or on a Beam runner, and shows the progress.
 
     Args:
       function: a module-level function of one task; it writes one file whole and skips it when it is there.
       tasks: list of picklable tasks.
       processes: number of processes, 0 for all cores; 1 runs in this process.
       description: what the progress bar says.
+      runner: what was given as --runner (see beam.py), which makes `processes` meaningless; None for local processes.
     Returns: the list of results in the order of the tasks.
     Raises: the first failure, after the tasks that had not begun were cancelled; config.UserError when a worker died.
     """
+    if runner:
+        from preprocessing import beam
+
+        return beam.map_tasks(function, tasks, runner, description)
     processes = min(process_count(processes), len(tasks))
     if processes <= 1:
         return [function(task) for task in config.progress(tasks, description)]
@@ -204,27 +224,32 @@ def line_number(piece, index):
     return before + index + 1
 
 
+OFFSET = 8  # bytes of an offset at the head of a file of buckets
+
+
 def write_buckets(path, lines, shards):
-    """Deals lines out into one file of `shards` buckets, one behind the other.
+    """Deals lines out into one file of `shards` buckets, one behind the other, after a table of where they begin.
 
     Args:
       path: the file to write.
       lines: iterable of bytes without line ends inside.
       shards: number of buckets; a line's bucket is `shard_of(line, shards)`.
-    Returns: the byte offsets [shards + 1] of the buckets.
     """
-    buckets = collections.defaultdict(list)
+    buckets = [[] for _ in range(shards)]
     for line in lines:
-        buckets[shard_of(line, shards)].append(line + b"\n")
-    offsets = [0]
+        buckets[shard_of(line, shards)].append(line)
+    sizes = [sum(map(len, bucket)) + len(bucket) for bucket in buckets]
+    starts = itertools.accumulate(sizes, initial=OFFSET * (shards + 1))
     with open(path, "wb") as file:
-        for shard in range(shards):
-            offsets.append(offsets[-1] + file.write(b"".join(buckets[shard])))
-    return offsets
+        file.writelines(start.to_bytes(OFFSET, "little") for start in starts)
+        for bucket in buckets:
+            file.writelines(line + b"\n" for line in bucket)
 
 
-def read_bucket(path, offsets, shard):
-    """The lines of one bucket of a file that `write_buckets` wrote."""
+def read_bucket(path, shard):
+    """The lines of one bucket of a file that `write_buckets` wrote; reads no other part of it."""
     with open(path, "rb") as file:
-        file.seek(offsets[shard])
-        return file.read(offsets[shard + 1] - offsets[shard]).split(b"\n")[:-1]
+        file.seek(OFFSET * shard)
+        start, end = (int.from_bytes(file.read(OFFSET), "little") for _ in range(2))
+        file.seek(start)
+        return file.read(end - start).split(b"\n")[:-1]

@@ -1,0 +1,132 @@
+"""`--runner`: the tasks of a stage as an Apache Beam pipeline instead of local processes.
+
+    --runner local                                                     Beam on this machine, one worker
+    --runner "local --direct_running_mode=multi_processing --direct_num_workers=2"
+    --runner "FlinkRunner --flink_master=HOST:8081 --parallelism=64 --environment_type=LOOPBACK"
+    --runner "SparkRunner --spark_master_url=spark://HOST:7077"
+    --runner "DataflowRunner --project=P --region=R --temp_location=gs://B/tmp --sdk_container_image=IMAGE"
+
+All words but the first are Beam's own pipeline options. The pipeline only says which machine works on which shard:
+every task writes its file whole to `--data_dir`, so the bytes are those of local processes, and what is finished is
+kept when a pipeline fails. The workers need this program (the same folder, or a container with it) and a file system
+that they share with the machine that gives the command: input, photographs and `--data_dir` under the same paths.
+"""
+
+import io
+import os
+import pickle
+import shlex
+import sys
+import threading
+import traceback
+
+import config
+
+# Not DirectRunner: that one first tries to download a program (Prism) and to run it.
+LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+EVERY = 30.0  # seconds between two lines of progress
+
+
+def parse(runner):
+    """(name of the runner, Beam's options as a list) of the text behind `--runner`.
+
+    Raises: config.UserError when Beam is not installed or the text begins with an option.
+    """
+    try:
+        name, *flags = shlex.split(runner) or [""]
+    except ValueError:  # a quotation mark without its partner
+        name, flags = "", []
+    if not name or name.startswith("-") or not all(flag.startswith("-") for flag in flags):
+        raise config.UserError(
+            f'--runner {runner!r}: expected a runner and its options: local, or "FlinkRunner --flink_master=HOST:8081"'
+        )
+    try:
+        import apache_beam  # noqa: F401
+    except ImportError as error:
+        raise config.UserError(
+            f"--runner {name} needs Apache Beam ({error}). Install it with: pip install -r requirements-beam.txt, or "
+            "leave --runner out"
+        ) from error
+    return LOCAL if name.lower() == "local" else name, flags
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Handing tasks over
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds what the command's own module defines, which on this side is not `__main__`."""
+
+    def __init__(self, file, main):
+        super().__init__(file)
+        self._main = main
+
+    def find_class(self, module, name):
+        return super().find_class(self._main if module == "__main__" else module, name)
+
+
+def payload(function, task):
+    """(module of the command, pickled function and task): what a worker needs."""
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec is not None else "__main__", pickle.dumps((function, task))
+
+
+def work(item):
+    """Runs one task on a worker. A UserError is left to the command, which meets it again and ends with it."""
+    main, content = item
+    function, task = _Unpickler(io.BytesIO(content), main).load()
+    try:
+        function(task)
+    except config.UserError:
+        pass
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The pipeline
+
+
+def map_tasks(function, tasks, runner, description):
+    """Runs `function(task)` for every task in a pipeline; arguments and result as for `shards.map_shards`.
+
+    A task has a `path`, the file that it writes; tasks whose file is there are not handed out.
+    Raises: config.UserError when the pipeline fails or its workers' files do not arrive here.
+    """
+    missing = [task for task in tasks if not os.path.exists(task.path)]
+    if missing:
+        _run(function, missing, runner, description)
+        lost = [task for task in missing if not os.path.exists(task.path)]
+        for task in lost[:1]:
+            function(task)  # meets the worker's UserError
+            raise config.UserError(
+                f"--runner {runner}: the pipeline ended, but {len(lost)} of {len(missing)} files are not here, the "
+                f"first is {task.path}. Its workers must share this file system"
+            )
+    return [function(task) for task in tasks]  # reads the results: all is there
+
+
+def _run(function, tasks, runner, description):
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    name, flags = parse(runner)
+    print(f"{description}: {len(tasks)} tasks handed to {name.rpartition('.')[2]}")
+    done = threading.Event()
+    threading.Thread(target=_report, args=(tasks, description, done), daemon=True).start()
+    try:
+        with beam.Pipeline(runner=name, options=PipelineOptions(flags)) as pipeline:
+            items = pipeline | beam.Create([payload(function, task) for task in tasks])
+            _ = items | beam.Reshuffle() | beam.Map(work)  # without it, one worker would get them all
+    except Exception as error:  # of any runner: its connection, its options, its workers
+        traceback.print_exc()
+        raise config.UserError(
+            f"--runner {runner}: the pipeline failed ({(str(error).splitlines() or [type(error).__name__])[0][:300]}). "
+            "What is finished is kept: mend it, or go on without --runner"
+        ) from error
+    finally:
+        done.set()
+
+
+def _report(tasks, description, done):
+    while not done.wait(EVERY):
+        finished = sum(os.path.exists(task.path) for task in tasks)
+        print(f"{description}: {finished} of {len(tasks)}", file=sys.stderr)
