@@ -327,3 +327,53 @@ class PairedBatches:
         """File names of the images of a step."""
         pairs = self.stream.indices(step * self.examples, self.examples)
         return [self.image_set.images.names[i] for i in self.pair_images[pairs]]
+
+
+class ConceptImageBatches:
+    """Images with the concept words that are told about them; images without any are left out.
+
+    Args:
+      key_NK: int32, zero padded. key_length_N: int32. Both in the order of the image set.
+    """
+
+    def __init__(self, image_set, key_NK, key_length_N, batch_size, seed):
+        self.image_set, self.batch_size, self.examples, self.seed = image_set, batch_size, batch_size, seed
+        self.key_NK, self.key_length_N, self.used = key_NK, key_length_N, np.flatnonzero(key_length_N)
+        if not len(self.used):
+            raise config.UserError(
+                "no training image has a concept word: run python -m preprocessing.process_images again with a lower "
+                "--score_threshold, or with the right dictionary"
+            )
+        self.stream = Stream(len(self.used), seed, "images")
+
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        images = self._images(step)[rows]
+        draws = crop_draws(self.seed, step, self.examples)[rows]
+        batch = {
+            name: value for name, value in self.image_set.take(images, draws).items() if name in ("image", "pixels")
+        }
+        return batch | {"concepts": self.key_NK[images], "concepts_length": self.key_length_N[images]}
+
+    def _images(self, step):
+        return self.used[self.stream.indices(step * self.examples, self.examples)]
+
+    def names(self, step):
+        """File names of the images of a step."""
+        return [self.image_set.images.names[i] for i in self._images(step)]
+
+
+class BothBatches:
+    """The examples of two kinds of batches in one, which have no tensor's name in common."""
+
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+        self.batch_size, self.examples = first.batch_size, first.examples
+
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        return self.first.batch(step, rows) | self.second.batch(step, rows)
+
+    def names(self, step):
+        """What the examples of a step are called in both."""
+        return [*self.first.names(step), *self.second.names(step)]

@@ -121,7 +121,10 @@ def keep_for_inference(run, vocabulary, images=None):
 # Weights of an earlier stage
 
 SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared where both runs have them
-SAME_SETTINGS = ("feature_scale", "standardise")  # what the generator's weights were trained for
+SAME_SETTINGS = {  # what a network's weights were trained for
+    "Generator/": ("feature_scale", "standardise"),
+    "Decoder/": ("mem_slots", "num_heads", "gates", "forget_bias", "fusion", "fm_residual"),
+}
 
 
 def take_over(run, network, path, wanted=lambda name: True):
@@ -153,8 +156,9 @@ def _check_source(run, prefix, variables):
     if source is None:  # the authors' checkpoints: their sizes are compared
         return
     compared = [("facts", name) for name in SAME_FACTS]
-    if any(name.startswith("Generator/") for name in variables):
-        compared += [("settings", name) for name in SAME_SETTINGS]
+    for scope, names in SAME_SETTINGS.items():
+        if any(name.startswith(scope) for name in variables):
+            compared += [("settings", name) for name in names]
     for part, name in compared:
         theirs, ours = source[part].get(name), run.content[part].get(name)
         if theirs is not None and ours is not None and theirs != ours:

@@ -6,8 +6,10 @@ import os
 import numpy as np
 
 import config
+import config_r2m
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.captions import read_references
+from evaluation.concept_captioner import R2MCaptioner
 from input_pipeline import FeatureBank
 from models import encoders
 from training import distribution
@@ -26,12 +28,18 @@ def references_of(data_dir, split):
 
 
 def image_captioner(options, data_dir):
-    """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors)."""
+    """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors).
+
+    The rows of a run of R2M are the concept words of the image records.
+    """
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
+    told_concepts = read_config(job_dir)["stage"] == config_r2m.R2M.__name__
 
     def open_run(checkpoint, split, names):
         with strategy.scope():
-            captioner = Captioner.from_run(job_dir, checkpoint)
+            captioner = (R2MCaptioner if told_concepts else Captioner).from_run(job_dir, checkpoint)
+        if told_concepts:
+            return captioner, captioner.rows_of_split(data_dir, split, names)
         return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
 
     return open_run

@@ -41,6 +41,14 @@ def first_concepts(classes_BC, num_B, limit=LIMIT):
     return _rows([row[: min(num, limit)][::-1] for row, num in zip(classes_BC, num_B, strict=True)], limit)
 
 
+def last_concepts(classes_BC, num_B, limit=LIMIT):
+    """What R2M's authors tell about training images: the last entries of the record, in its order (R2M spec 1.2).
+
+    Args and returns: as `first_concepts`.
+    """
+    return _rows([row[max(0, num - limit) : num] for row, num in zip(classes_BC, num_B, strict=True)], limit)
+
+
 def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
     """The `limit` different words with the highest scores, the best one last; equal scores in the record's order.
 

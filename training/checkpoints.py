@@ -18,6 +18,8 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 import config
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# Parts of a checkpoint whose variables are read by name; the others are optimizers.
+NETWORKS = ("generator", "discriminator", "standardise", "encoder", "decoder", "reconstructor", "projection")
 # What TensorFlow raises for files that are absent, cut short (IndexError) or whose checksums are wrong.
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
@@ -231,7 +233,7 @@ def _network_keys(reader):
             walk(graph.nodes[child.node_id], f"{path}/{child.local_name}")
 
     for child in graph.nodes[0].children:
-        if child.local_name in ("generator", "discriminator", "standardise"):
+        if child.local_name in NETWORKS:
             walk(graph.nodes[child.node_id], child.local_name.capitalize())
     return found
 

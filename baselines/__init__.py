@@ -1,0 +1,1 @@
+"""Other published systems on the same data folders, vocabulary, loop and evaluation."""

@@ -1,0 +1,112 @@
+"""Trains R2M: concept words -> sentence on text alone, then adapted to images (Guo et al., IJCAI 2020; R2M spec).
+
+    python -m baselines.r2m --recipe miniature_r2m --data_dir data/miniature --job_dir runs/demo/r2m
+
+`--stage all` runs xe, xe_rec, tri, tri_rec, scores the checkpoints of each on validation, and starts each from the best
+checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single `--stage` trains in JOB_DIR itself, from
+`--start_ckpt`. The same command continues an interrupted run.
+"""
+
+import os
+
+import config
+import config_r2m
+import recipes
+
+
+def main(options):
+    """Trains one stage, or the four in a row."""
+    config_r2m.check(options)
+
+    import stage
+    from training import distribution
+
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+    if options.stage != "all":
+        train(config_r2m.of_stage(options, options.stage), strategy)
+        return
+    before = None
+    for name in config_r2m.IN_A_ROW:
+        job_dir = os.path.join(options.job_dir, name)
+        train(config_r2m.of_stage(options, name, job_dir=job_dir, start_ckpt=before), strategy)
+        score(options, name, job_dir)
+        before = job_dir
+
+
+def train(options, strategy):
+    """Trains a stage until its last step. Args: options: config_r2m.R2M of one stage."""
+    import stage
+    from evaluation.held_out import HeldOut
+    from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
+    from objectives.r2m import R2MObjective
+    from preprocessing.vocabulary import Vocabulary
+    from training import checkpoints, distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    losses, parts = config_r2m.LOSSES[options.stage], []
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    facts, images, held_out = {"vocabulary": vocabulary.fingerprint()}, None, None
+    if "xe" in losses:
+        longest = min(filter(None, (options.max_sentence_length, options.unroll + 1)))  # the start marker is not read
+        corpus, held_out = Corpus.load_split(options.data_dir, longest, options.skip_damaged, share=100)
+        parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
+    if "triplet" in losses:
+        images = stage.training_images(options)
+        told = told_in_training(images.image_set, config_r2m.quirk(options, "concept_order"))
+        parts.append(ConceptImageBatches(images.image_set, *told, options.batch_size, options.seed))
+        facts |= {"image_dim": images.dim, "encoder": images.identity}
+    batches = parts[0] if len(parts) == 1 else BothBatches(*parts)
+
+    # ---------------------------------------------------------------------------------------------- networks
+    with strategy.scope():
+        arguments = (images.dim, images.encode) if images else ()
+        objective = R2MObjective(options, vocabulary.size, *arguments)
+        if images and options.standardise:
+            objective.standardise.assign(*images.statistics)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary)
+    validation = None
+    if held_out:
+        validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed, keys=True), run)
+
+    # ---------------------------------------------------------------------------------------------- training
+    loop = Loop(options, objective, batches, strategy, run, validation)
+    if not loop.resumed and options.start_ckpt:
+        source = checkpoints.read_variables(checkpoints.best(options.start_ckpt)[0])
+        for network in objective.handed_over("Projection/weights" in source):
+            stage.take_over(run, network, options.start_ckpt)
+    loop.train()
+
+
+def told_in_training(image_set, concept_order):
+    """The concept words that are told about the training images: key int32 [N, K], key_length int32 [N]."""
+    import numpy as np
+
+    from models import concepts
+
+    objects = image_set.objects(np.arange(len(image_set)))
+    if concept_order == "class":
+        return concepts.last_concepts(objects["classes"], objects["num"])
+    return concepts.best_concepts(objects["classes"], objects["scores"], objects["num"])
+
+
+def score(options, name, job_dir):
+    """Scores the checkpoints of a stage on the validation images, where these have captions; the best one is kept."""
+    import eval_val
+
+    if not os.path.exists(os.path.join(options.data_dir, "refs_val.json")):
+        print(f"{options.data_dir}: no refs_val.json, so {name} hands over its newest or least-loss checkpoint")
+        return
+    table = options.table or os.path.join(options.job_dir, "table.json")
+    row = "r2m" if name == config_r2m.IN_A_ROW[-1] else f"r2m_{name}"
+    shared = {key: getattr(options, key) for key in ("data_dir", "metrics", "corpus", "multi_gpu", "devices")}
+    eval_val.main(eval_val.Options(job_dir=job_dir, row=row, table=table, **shared))
+
+
+if __name__ == "__main__":
+    config.run(main, config_r2m.R2M, recipes.R2M)

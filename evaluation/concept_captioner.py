@@ -1,0 +1,100 @@
+"""Captioners that are told concept words, not image vectors: what they share, and R2M's.
+
+Shapes: B batch, N images, E embedding, K concept words of an image.
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+import config
+import config_r2m
+from evaluation.captioner import Captioner
+from input_pipeline import ImageSet
+from models import layers, memory_captioner
+from models.concepts import told_concepts
+from preprocessing import records
+from preprocessing.vocabulary import Vocabulary
+from training import checkpoints
+from training.run_directory import read_config
+
+
+class ConceptCaptioner(Captioner):
+    """Its rows are concept words: int32 [N, K], zero padded. `concept_order`: as models.concepts.told_concepts."""
+
+    row_type = np.int32
+
+    def __init__(self, generator, vocabulary, semantics, concept_order=None, max_caption_length=20):
+        super().__init__(generator, None, vocabulary, semantics, max_caption_length)
+        self.concept_order = concept_order or semantics
+
+    def rows_of(self, images, threshold=0.0):
+        """What is told about photographs (records.Images): int32 [N, K], by the run's semantics."""
+        objects = ImageSet(images, None, None).objects(np.arange(len(images)))
+        return self.told(objects["classes"], objects["scores"], objects["num"], threshold)
+
+    def told(self, classes_BC, scores_BC, num_B, threshold=0.0):
+        """What is told about objects in the order of a record: int32 [B, K]."""
+        return told_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
+
+    def check_vocabulary(self, data_dir):
+        """Raises config.UserError when the objects in `data_dir` are numbered by another dictionary."""
+        there = Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
+        if there.fingerprint() != self.vocabulary.fingerprint():
+            raise config.UserError(
+                f"{data_dir}/word_counts.txt is not the dictionary of the run ({there.size} words there, "
+                f"{self.vocabulary.size} in the run): give the --data_dir that it was trained on, or train it again"
+            )
+
+    def rows_of_split(self, data_dir, split, names, threshold=0.0):
+        """What is told about the named images of a split: int32 [N, K] in the order of `names`."""
+        self.check_vocabulary(data_dir)
+        images = records.read_images(records.find_files(data_dir, f"image_{split}"))
+        row_of = {name: row for row, name in enumerate(images.names)}
+        missing = [name for name in names if name not in row_of]
+        if missing:
+            raise config.UserError(
+                f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make "
+                "both by one run of python -m preprocessing.process_images --overwrite"
+            )
+        return self.rows_of(images, threshold)[[row_of[name] for name in names]]
+
+
+def run_vocabulary(job_dir, content):
+    """The dictionary that a run keeps. Raises config.UserError when it is not the one it was trained with."""
+    vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
+    if vocabulary.fingerprint() != content["facts"]["vocabulary"]:
+        raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
+    return vocabulary
+
+
+class R2MCaptioner(ConceptCaptioner):
+    """A trained R2M: concept words in, captions out; the image itself is not looked at (R2M spec 1.11)."""
+
+    def __init__(self, settings, vocabulary):
+        """Args: settings: dict, those of the run."""
+        seed = tf.constant([0, 0], tf.int32)
+        sizes = memory_captioner.Sizes.of(settings)
+        self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
+        order = {"class": "reference", "score": "fixed"}[config_r2m.quirk(settings, "concept_order")]
+        super().__init__(decoder, vocabulary, settings["semantics"], order)
+        self.input_embedding = self.encoder.embedding
+
+    @classmethod
+    def from_run(cls, job_dir, checkpoint=None):
+        """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
+        content = read_config(job_dir)
+        captioner = cls(content["settings"], run_vocabulary(job_dir, content))
+        captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
+        return captioner
+
+    def load(self, checkpoint, job_dir=None):
+        """Takes the weights of another checkpoint of the same run (a step or a path)."""
+        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+        variables = layers.named_variables(self.encoder, self.generator)
+        checkpoints.assign_variables(variables, checkpoints.read_variables(path), path)
+
+    def feature(self, rows_BK):
+        """The unit vector of concept words: float32 [B, E]; zeros for an image without any."""
+        return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

@@ -1,0 +1,255 @@
+"""R2M: concept words to sentence on text alone, then images by a triplet and a reconstruction loss (R2M spec 1.9).
+
+Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding.
+
+    text    concepts of a sentence -> v -> decoder -> sentence;  o, o, ... -> reconstructor -> v~
+    images  detected concepts -> v -> decoder -> its own words; o, o, ... -> reconstructor -> v~;  image -> v^
+
+    xe: cross entropy.  rec: |v - v~|^2.  triplet: v^ nearer to the v~ of its image than to those of other images.
+"""
+
+import keras
+import tensorflow as tf
+
+import config_r2m
+from models import layers, memory_captioner
+from models.noise import shuffled
+from models.randomness import fold_in
+from models.standardise import Standardise
+from models.token_loss import weighted_cross_entropy
+from objectives.counts import counted, replicas
+from objectives.networks import weight_seed
+from training.optimization import apply_gradients, global_sum, make_optimizer
+
+
+def triplet_loss(images_GE, sentences_GE, margin, masked=True):
+    """Mean over the pairs of what the hardest other sentence and the hardest other image cost.
+
+    Args:
+      images_GE: float32, unit vectors. sentences_GE: float32, row i belongs to image i.
+      masked: False takes the pair itself for a candidate and swaps the two maxima, as the authors do: the loss is then
+        never below twice the margin.
+
+    Returns: float32 scalar. Source: R2M spec 1.9; VSE++ (Faghri et al. 2018) but for the mean over pairs.
+    """
+    s = tf.matmul(images_GE, sentences_GE, transpose_b=True)
+    right = tf.linalg.diag_part(s)
+    of_rows = tf.maximum(0.0, margin + s - right[:, None])  # image i with the sentence of j, against its own
+    of_columns = tf.maximum(0.0, margin + s - right[None, :])  # sentence j with the image i, against its own
+    if not masked:
+        return tf.reduce_mean(tf.reduce_max(of_rows, 0) + tf.reduce_max(of_columns, 1))
+    own = tf.zeros_like(right)
+    of_rows, of_columns = tf.linalg.set_diag(of_rows, own), tf.linalg.set_diag(of_columns, own)
+    return tf.reduce_mean(tf.reduce_max(of_rows, 1) + tf.reduce_max(of_columns, 0))
+
+
+def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
+    """Sum over B of the squared distance, over `rows`; `mean` divides by the number of dimensions as well."""
+    summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
+    return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
+
+
+class R2MObjective:
+    """Owns the networks and the optimizer of one stage; `update` is one training step in one replica."""
+
+    def __init__(self, options, vocabulary_size, image_dim=None, encode=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args:
+          options: config_r2m.R2M of one stage.
+          image_dim: dimension D of an image vector; None in the text stages.
+          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+        """
+        self.options, self.encode_pixels = options, encode
+        self.losses = config_r2m.LOSSES[options.stage]
+        seed = fold_in(weight_seed(options), "r2m")
+        sizes = memory_captioner.Sizes.of(options)
+        self.encoder, self.decoder, self.reconstructor = memory_captioner.build(
+            vocabulary_size, sizes, options.keep_prob, seed
+        )
+        self.networks = {"encoder": self.encoder, "decoder": self.decoder}
+        if self.losses != ("xe",):
+            self.networks["reconstructor"] = self.reconstructor
+        self.trained, self.projection = list(self.networks.values()), None
+        if "triplet" in self.losses:
+            self._build_projection(image_dim, seed)
+        rate = options.lr
+        if options.lr_decay_steps:
+            rate = keras.optimizers.schedules.CosineDecay(options.lr, options.lr_decay_steps)
+        self.optimizer = make_optimizer(options, rate, options.beta1, self.trained)
+
+    def _build_projection(self, image_dim, seed):
+        """Image vector -> E; under `frozen` it is drawn anew for every stage and never trained."""
+        frozen = config_r2m.quirk(self.options, "projection") == "frozen"
+        seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
+        self.projection = layers.Linear(image_dim, self.options.emb_dim, seed, "Projection")
+        self.standardise = Standardise(image_dim)
+        self.networks |= {"projection": self.projection, "standardise": self.standardise}
+        if not frozen:
+            self.trained.append(self.projection)
+
+    def checkpointed(self):
+        """Everything that a checkpoint holds, by name."""
+        return self.networks | {"optimizer": self.optimizer}
+
+    @property
+    def trainable_variables(self):
+        return [variable for network in self.trained for variable in network.trainable_variables]
+
+    def handed_over(self, has_projection):
+        """The networks that start from the stage before; a projection only where that stage has trained one."""
+        networks = [self.encoder, self.decoder]
+        if "reconstructor" in self.networks and self.options.stage != "xe_rec":
+            networks.append(self.reconstructor)
+        if has_projection and self.projection in self.trained:
+            networks.append(self.projection)
+        return networks
+
+    def phase(self, step):
+        """(name, step at which it ends): one phase without end."""
+        return "train", None
+
+    # ---------------------------------------------------------------------------------------------- update
+
+    def update(self, batch, seed, phase="train"):
+        """One training step on the share of one replica.
+
+        Args:
+          batch: dict of tensors; for text `sentence`, `length`, `key`, `key_length` as input_pipeline.SentenceBatches,
+            for images `concepts`, `concepts_length`, `image` or `pixels` as input_pipeline.ConceptImageBatches.
+          seed: int32 [2], distinct for every step and replica.
+
+        Returns: dict name -> (sum, count), to be summed over replicas and divided.
+        """
+        metrics, gradients = self.gradients(batch, seed)
+        norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
+        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
+
+    def gradients(self, batch, seed):
+        """(metrics, gradients of this replica's share of the loss with respect to the trainable variables)."""
+        metrics, loss = {}, 0.0
+        with tf.GradientTape() as tape:
+            if "xe" in self.losses:
+                share, more = self._text(batch, fold_in(seed, "text"))
+                loss, metrics = loss + share, metrics | more
+            if "triplet" in self.losses:
+                share, more = self._images(batch, fold_in(seed, "images"))
+                loss, metrics = loss + share, metrics | more
+        return metrics, tape.gradient(loss, self.trainable_variables)
+
+    def _text(self, batch, seed):
+        """(this replica's share of L_XE + w_rec L_rec, metrics) of a batch of sentences."""
+        words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
+        rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
+        loss, statistics, v_BE, outputs_BTO = self._cross_entropy(batch, seed, 1.0 / words_global)
+        log_probs_N, entropy_N, right_N = statistics
+        metrics = {
+            "loss/sentence": (-tf.reduce_sum(log_probs_N), words),
+            "accuracy/sentence": (tf.reduce_sum(right_N), words),
+            "entropy": (tf.reduce_sum(entropy_N), words),
+        }
+        if "rec_text" in self.losses:
+            share, distance = self._reconstruction(v_BE, outputs_BTO, batch["length"] - 1, rows_global)[1:]
+            loss += self.options.w_rec * share
+            metrics["loss/rec_text"] = (distance, rows)
+        return loss, metrics
+
+    def _images(self, batch, seed):
+        """(a scalar with the gradient of this replica's share of w L_M + w_rec L_rec, metrics) of a batch of images.
+
+        The triplet loss compares the vectors of the whole global batch. Every replica computes it from the gathered
+        vectors, and takes its gradient with respect to its own rows.
+        """
+        options = self.options
+        rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
+        v_BE = self.encoder(batch["concepts"], batch["concepts_length"], fold_in(seed, "encoder"))
+        words_BT, lengths_B = self.words(v_BE)
+        outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, words_BT, lengths_B, self.encoder.embedding)
+        reconstructed_BE, share, distance = self._reconstruction(v_BE, outputs_BTO, lengths_B, rows_global)
+        image_BD = self.encode_pixels(batch["pixels"]) if "pixels" in batch else batch["image"]
+        image_BE = layers.unit(self.projection(self.standardise(image_BD)))
+        masked = config_r2m.quirk(options, "triplet") == "masked"
+        triplet, d_image_BE, d_reconstructed_BE = gathered_triplet(image_BE, reconstructed_BE, options.margin, masked)
+        loss = options.w_triplet * (
+            tf.reduce_sum(d_image_BE * image_BE) + tf.reduce_sum(d_reconstructed_BE * reconstructed_BE)
+        )
+        if "rec_image" in self.losses:
+            loss += options.w_rec * share
+        ended = tf.cast(tf.reduce_any(tf.equal(words_BT, 1), 1), tf.float32)
+        metrics = {
+            "loss/triplet": (triplet, 1.0 / replicas()),
+            "loss/rec_image": (distance, rows),
+            "length/words": (tf.reduce_sum(tf.cast(lengths_B, tf.float32)), rows),
+            "ended": (tf.reduce_sum(ended), rows),
+        }
+        return loss, metrics
+
+    # ---------------------------------------------------------------------------------------------- parts
+
+    def words(self, v_BE):
+        """The decoder's own words, the likeliest at every step, no gradient: int32 [B, T] and lengths int32 [B]."""
+        state = self.decoder.initial_state(v_BE)
+        words_BT = self.decoder.decode(state, self.options.unroll, input_embedding=self.encoder.embedding)
+        lengths_B = layers.sequence_lengths(words_BT)
+        return words_BT[:, : tf.reduce_max(lengths_B)], lengths_B
+
+    def _reconstruction(self, v_BE, outputs_BTO, lengths_B, rows_global):
+        """(v~ float32 [B, E], this replica's share of the loss, summed squared distance)."""
+        reconstructed_BE = memory_captioner.reconstruct(self.reconstructor, outputs_BTO, lengths_B)
+        share = reconstruction_loss(
+            v_BE, reconstructed_BE, rows_global, config_r2m.quirk(self.options, "rec_reduction")
+        )
+        return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
+
+    def _cross_entropy(self, batch, seed, weight):
+        """(weight x summed cross entropy, (log-probabilities, entropies, hits) of the N words, v, outputs [B, T, O]).
+
+        Without a seed nothing is dropped, and the concepts come in an order that is the same every time.
+        """
+        order = fold_in(tf.constant([self.options.seed, 1], tf.int32) if seed is None else seed, "order")
+        key_BK = shuffled(batch["key"], batch["key_length"], order)
+        v_BE = self.encoder(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
+        targets_BT, lengths_B = batch["sentence"][:, 1:], batch["length"] - 1
+        outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, targets_BT, lengths_B, self.encoder.embedding)
+        valid_BT = tf.sequence_mask(lengths_B, tf.shape(targets_BT)[1])
+        targets_N = tf.boolean_mask(targets_BT, valid_BT)
+        loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
+            tf.boolean_mask(outputs_BTO, valid_BT),
+            self.decoder.output_matrix,
+            self.decoder.softmax_b,
+            targets_N,
+            tf.fill([tf.shape(targets_N)[0]], weight),
+        )
+        hits_N = tf.cast(tf.equal(best_N, targets_N), tf.float32)
+        return loss, (log_probs_N, entropy_N, hits_N), v_BE, outputs_BTO
+
+    def evaluate(self, batch):
+        """(summed cross entropy, words predicted rightly, words) without dropout: three float32 scalars."""
+        loss, (log_probs_N, _, right_N), _, _ = self._cross_entropy(batch, None, 1.0)
+        return loss, tf.reduce_sum(right_N), tf.cast(tf.size(log_probs_N), tf.float32)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Vectors of all replicas
+
+
+def gathered(rows_BE):
+    """The rows of all replicas, replica by replica: float32 [G, E]; no gradient flows through it."""
+    count = tf.distribute.get_strategy().num_replicas_in_sync
+    if count == 1:
+        return rows_BE
+    place = tf.distribute.get_replica_context().replica_id_in_sync_group
+    at_R11 = tf.one_hot(place, count)[:, None, None]
+    return tf.reshape(global_sum(at_R11 * rows_BE[None]), [-1, rows_BE.shape[-1]])
+
+
+def gathered_triplet(image_BE, sentence_BE, margin, masked):
+    """(triplet loss of the global batch, its gradients with respect to this replica's rows, each float32 [B, E])."""
+    images_GE, sentences_GE = (gathered(tf.stop_gradient(rows)) for rows in (image_BE, sentence_BE))
+    with tf.GradientTape() as tape:
+        tape.watch((images_GE, sentences_GE))
+        loss = triplet_loss(images_GE, sentences_GE, margin, masked)
+    gradients = tape.gradient(loss, (images_GE, sentences_GE))
+    place, batch = tf.distribute.get_replica_context().replica_id_in_sync_group, tf.shape(image_BE)[0]
+    own = lambda rows_GE: rows_GE[place * batch : (place + 1) * batch]  # noqa: E731
+    return loss, *(tf.stop_gradient(own(rows_GE)) for rows_GE in gradients)
