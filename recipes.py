@@ -13,6 +13,7 @@ Expected results stand in the README's tables with the commands that made them.
 import dataclasses
 
 import config
+import config_r2m
 
 
 def _ablations(full, changes_of_name):
@@ -159,4 +160,38 @@ SENTENCE_GAN = {
     "sentence_gan_paper": config.SentenceGan(semantics="reference", max_steps=30_000),
     "miniature_sentence_gan": _SMALL_SENTENCE_GAN,
     "flickr8k_sentence_gan": _SMALL_SENTENCE_GAN,
+}
+
+# --------------------------------------------------------------------------------------------------------------
+# baselines/r2m.py
+
+# Task: R2M as published (steps, rates, lengths of its four stages are the defaults of config_r2m.R2M), in its three
+# settings: photographs of COCO, Flickr30k, COCO with the sentences of Shutterstock, COCO, Conceptual Captions. They
+# differ in their data folders alone, which scripts/reproduce_r2m.sh makes. Not run where this was written: no such
+# photographs there.
+# Command: bash scripts/reproduce_r2m.sh --setting coco_shutterstock ...
+_R2M_PAPER = config_r2m.R2M(semantics="reference")
+
+# Task: the same four stages at small scale. The paper's rates and lengths suit its batches of 256 and millions of
+# sentences; here the text stages learn faster and fall to zero, the image stages stay gentle.
+# Command: python -m baselines.r2m --recipe miniature_r2m --data_dir data/miniature --job_dir runs/demo/r2m
+_SMALL_R2M = config_r2m.R2M(
+    emb_dim=128,
+    mem_dim=128,
+    batch_size=64,
+    save_summary_steps=50,
+    max_sentence_length=18,
+    standardise=True,
+    lr_decay=True,
+    stage_steps=(1500, 1000, 100, 100, 2000),
+    stage_lr=(2e-3, 1e-3, 1e-4, 1e-4, 1e-3),
+    stage_save=(250, 250, 20, 20, 500),
+    stage_unroll=(20, 20, 20, 20, 20),
+)
+R2M = {
+    "r2m_coco_shutterstock": _R2M_PAPER,
+    "r2m_flickr30k_coco": _R2M_PAPER,
+    "r2m_coco_gcc": _R2M_PAPER,
+    "miniature_r2m": _SMALL_R2M,
+    "flickr8k_r2m": _SMALL_R2M,
 }
