@@ -1,0 +1,204 @@
+"""Search results of a stock-photo agency -> descriptions, one file of JSON lines for each category.
+
+    export SHUTTERSTOCK_API_TOKEN=…
+    python -m preprocessing.crawl_descriptions --data_dir data/default --source api
+    python -m preprocessing.crawl_descriptions --data_dir data/default --source html --categories dog,cat --num_pages 5
+
+Writes `descriptions/NAME.jsonl`, lines {"category", "page", "description"}, and the sidecar `NAME.json`. Killed at any
+point, the same command goes on; pages that failed are asked for again. The terms of the agency apply to what is
+fetched: read them first. For most purposes the corpora of `scripts/download.py --list` are the better choice.
+Source: unsupervised_captioning.md 4.1.
+"""
+
+import asyncio
+import dataclasses
+import fcntl
+import os
+
+import config
+from preprocessing import crawl_sources, crawl_store, fetching
+
+SHOWN = 20  # failures that are printed; the sidecars have all
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of crawl_descriptions."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    source: str = config.choice(
+        "api",
+        tuple(crawl_sources.SOURCES),
+        f"api: the official search API, its token in ${crawl_sources.TOKEN_VARIABLE}; html: the search pages",
+    )
+    names: str = config.field("data/coco_names.txt", "file of the categories that are searched for, one a line")
+    categories: tuple[str, ...] = config.field((), "categories, separated by commas; instead of --names")
+    num_pages: int = config.field(1000, "most pages of a category")
+    per_page: int = config.field(100, "results on a page of the API")
+    base_url: str | None = config.field(None, "another server than the agency's, e.g. http://127.0.0.1:8000")
+    concurrency: int = config.field(4, "requests at a time")
+    rate: float = config.field(2.0, "requests a second")
+    attempts: int = config.field(5, "tries of a page")
+    backoff: float = config.field(2.0, "seconds before the second try, doubled from try to try")
+    max_wait: float = config.field(300.0, "longest wait in seconds; a server that asks for more ends the crawl")
+    timeout: float = config.field(30.0, "seconds for one answer with its whole body")
+    max_bytes: int = config.field(8 << 20, "largest body that is read")
+    max_redirects: int = config.field(5, "redirects in a row that are followed, on the same host only")
+    max_failed: int = config.field(20, "pages that fail one after another before the crawl ends")
+    max_failures: float = config.field(0.01, "largest share of failed pages that is no error")
+    overwrite: bool = config.field(False, "forget what is there and crawl again")
+
+
+def _check(options):
+    for name in ("num_pages", "per_page", "concurrency", "attempts", "max_bytes", "max_failed"):
+        if getattr(options, name) < 1:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 1")
+    for name in ("rate", "timeout"):
+        if getattr(options, name) <= 0:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number above 0")
+    for name in ("backoff", "max_wait", "max_redirects"):
+        if getattr(options, name) < 0:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
+    if not 0 <= options.max_failures <= 1:
+        raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+    if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):
+        raise config.UserError(f"--base_url {options.base_url}: expected http://… or https://…")
+
+
+def _categories(options):
+    names = options.categories
+    if not names:
+        try:
+            with open(options.names, encoding="utf-8") as file:
+                names = [line.strip() for line in file if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise config.UserError(f"--names {options.names}: {error}; expected categories, one a line") from error
+    seen = {}
+    for name in names:
+        other = seen.setdefault(crawl_store.file_name(name), name)
+        if other is not name:
+            raise config.UserError(f"the categories {other!r} and {name!r} would be written to the same file")
+    if not names:
+        raise config.UserError(f"--names {options.names}: no category in there")
+    return list(names)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Crawling
+
+
+async def crawl_category(fetcher, source, store, num_pages, description):
+    """Fetches the pages of a category that are not there yet, and publishes them.
+
+    Returns: dict page number -> why it could not be had.
+    Raises: fetching.CrawlStopped; the pages that came are published.
+    """
+    failed = {}
+
+    async def fetch(page):
+        def parse(body):
+            found = source.parse(body)
+            if page == 1 and found.available is None:
+                raise fetching.PageError("the page does not say how many pages there are: has its markup changed?")
+            return found
+
+        try:
+            found = await fetcher.page(source.url(store.category, page), parse)
+        except fetching.FailedPage as error:
+            failed[page] = str(error)
+            return
+        store.add(page, found.descriptions, found.available if page == 1 else None)
+
+    try:
+        if 1 not in store.pages:
+            await fetch(1)
+        pages = [page for page in store.missing(num_pages) if page not in failed]
+        tasks = [asyncio.ensure_future(fetch(page)) for page in pages]
+        try:
+            for task in config.progress(asyncio.as_completed(tasks), description, len(tasks)):
+                await task
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    finally:  # also when the crawl ends here: what came is there to be used
+        store.publish(failed)
+    return failed
+
+
+async def crawl(options, source, categories, folder):
+    """Crawls all categories one after another; returns (failures by category, stores, the fetcher with its counts)."""
+    limits = fetching.Limits(**{item.name: getattr(options, item.name) for item in dataclasses.fields(fetching.Limits)})
+    failures, stores = {}, []
+    headers = source.headers()
+    async with fetching.Fetcher(source.base_url, limits, headers=headers, obey_robots=source.obeys_robots) as fetcher:
+        for number, category in enumerate(categories, 1):
+            plan = {"source": options.source, "base_url": source.base_url, "query": category}
+            plan |= {"per_page": source.per_page} if source.per_page else {}
+            store = crawl_store.CategoryStore(folder, category, plan, options.overwrite)
+            stores.append(store)
+            if store.available is not None and not store.missing(options.num_pages):
+                store.publish({})  # when only that was left to do
+                print(f"{store.path}: complete, nothing to do")
+                continue
+            label = f"{category} ({number} of {len(categories)})"
+            try:
+                failed = await crawl_category(fetcher, source, store, options.num_pages, label)
+            except fetching.CrawlStopped as error:
+                report(failures, stores, fetcher)
+                raise config.UserError(
+                    f"the crawl ended at {category!r}: {error}. What came is kept; the same command goes on"
+                ) from error
+            if failed:
+                failures[category] = failed
+            print(f"{store.path}: {sum(store.pages.values())} descriptions on {len(store.pages)} pages")
+    return failures, stores, fetcher
+
+
+def report(failures, stores, fetcher):
+    """Prints what came, what was tried again and what failed."""
+    pages = sum(len(store.pages) for store in stores)
+    count = sum(sum(store.pages.values()) for store in stores)
+    print(f"{len(stores)} categories, {pages} pages, {count} descriptions; {fetcher.requests} requests")
+    for label, counts in (("tried again", fetcher.retried), ("failed", fetcher.failed)):
+        if counts:
+            print(f"{label}: " + ", ".join(f"{kind} {counts[kind]}" for kind in sorted(counts)))
+    listed = [f"{name}, page {page}: {failed[page]}" for name, failed in failures.items() for page in sorted(failed)]
+    for line in listed[:SHOWN]:
+        print(f"  {line}")
+    if len(listed) > SHOWN:
+        print(f"  … and {len(listed) - SHOWN} more, all are in the JSON files beside the output")
+
+
+def main(options):
+    _check(options)
+    categories = _categories(options)
+    source = crawl_sources.SOURCES[options.source]()
+    if options.base_url:
+        source = dataclasses.replace(source, base_url=options.base_url.rstrip("/"))
+    if source.per_page:
+        source = dataclasses.replace(source, per_page=options.per_page)
+    source.headers()  # says now whether the token is there
+    folder = os.path.join(options.data_dir, "descriptions")
+    os.makedirs(os.path.join(folder, crawl_store.WORK), exist_ok=True)
+    with open(os.path.join(folder, crawl_store.WORK, "lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise config.UserError(
+                f"{folder}: another crawl writes there. Wait for it, or give another --data_dir"
+            ) from error
+        failures, stores, fetcher = asyncio.run(crawl(options, source, categories, folder))
+    report(failures, stores, fetcher)
+    lost = sum(len(failed) for failed in failures.values())
+    nothing = [store.category for store in stores if not store.pages]
+    share = lost / (lost + sum(len(store.pages) for store in stores)) if lost else 0.0
+    if nothing or share > options.max_failures:
+        of = f", nothing at all of {', '.join(nothing[:SHOWN])}" if nothing else ""
+        raise config.UserError(
+            f"{lost} pages could not be had{of}. What came is in {folder}; the same command asks for the rest again"
+        )
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,155 @@
+"""Where descriptions are crawled from: how a page of search results is asked for, and what is in it.
+
+    api    the official search API of the stock-photo agency, with a token
+    html   its search pages: the JSON-LD records in them, parsed as JSON and never evaluated
+Source: unsupervised_captioning.md 4.1.
+"""
+
+import dataclasses
+import html.parser
+import json
+import os
+import re
+import urllib.parse
+
+import config
+from preprocessing.fetching import PageError
+
+TOKEN_VARIABLE = "SHUTTERSTOCK_API_TOKEN"
+SHOWN = 80  # characters of something unexpected that a message quotes
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """One page of search results.
+
+    Attributes:
+      descriptions: list of texts, in the order of the page.
+      available: number of pages that there are, None when the page does not say.
+    """
+
+    descriptions: list
+    available: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ApiSource:
+    """The search API: GET /v2/images/search, answers {"data": [{"description": ...}], "total_count": ...}."""
+
+    base_url: str = "https://api.shutterstock.com"
+    per_page: int = 100
+    obeys_robots = False  # those rules are for pages; the token is the permission
+
+    def headers(self):
+        """Raises config.UserError when the token is not in the environment."""
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            raise config.UserError(
+                f"--source api needs a token in the environment: export {TOKEN_VARIABLE}=… (from the agency's "
+                "developer site)"
+            )
+        return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def url(self, query, page):
+        values = {"query": query, "image_type": "photo", "language": "en", "page": page, "per_page": self.per_page}
+        return f"{self.base_url}/v2/images/search?{urllib.parse.urlencode(values)}"
+
+    def parse(self, body):
+        """Page of an answer (bytes); PageError says what is wrong with it."""
+        value = _json(body, "the answer")
+        if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+            raise PageError(f'the answer has no list "data": {str(value)[:SHOWN]!r}')
+        total = value.get("total_count")
+        available = -(-total // self.per_page) if isinstance(total, int) and total >= 0 else None
+        return Page(_descriptions(value["data"]), available)
+
+
+@dataclasses.dataclass(frozen=True)
+class HtmlSource:
+    """The search pages: a JSON-LD script with a list of ImageObject records, the page count in attribute data-max."""
+
+    base_url: str = "https://www.shutterstock.com"
+    per_page: int | None = None
+    obeys_robots = True
+
+    def headers(self):
+        return {"Accept": "text/html", "Accept-Language": "en"}
+
+    def url(self, query, page):
+        values = {"language": "en", "image_type": "photo", "searchterm": query, "page": page}
+        return f"{self.base_url}/search?{urllib.parse.urlencode(values)}"
+
+    def parse(self, body):
+        """Page of a search page (bytes); PageError says what is wrong with it."""
+        scripts, available = _scripts_and_count(body.decode("utf-8", "replace"))
+        lists, faults = [], []
+        for script in scripts:  # one that cannot be read may be about something else
+            try:
+                lists.append(_records(script))
+            except PageError as error:
+                faults.append(str(error))
+        lists = [found for found in lists if found is not None]
+        if not lists:
+            reason = faults[0] if faults else "its markup has changed, or it is another page"
+            raise PageError(f"no JSON-LD list of images in the page: {reason}")
+        return Page(_descriptions([record for found in lists for record in found]), available)
+
+
+SOURCES = {"api": ApiSource, "html": HtmlSource}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# What is in a page
+
+
+class _Finder(html.parser.HTMLParser):
+    """Collects the bodies of JSON-LD scripts and the largest number in an attribute data-max."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.scripts, self.available, self._open = [], None, False
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "data-max" and re.fullmatch(r"\d{1,9}", value or ""):
+                self.available = max(self.available or 0, int(value))
+        self._open = tag == "script" and ("type", "application/ld+json") in attributes
+        if self._open:
+            self.scripts.append("")
+
+    def handle_data(self, data):
+        if self._open:
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag):
+        self._open = self._open and tag != "script"
+
+
+def _scripts_and_count(text):
+    finder = _Finder()
+    finder.feed(text)
+    finder.close()
+    return finder.scripts, finder.available
+
+
+def _records(script):
+    """The records of a JSON-LD script when it is a list of images; None when it is about something else."""
+    value = _json(script, "the JSON-LD script")
+    if isinstance(value, dict):
+        value = value.get("@graph")
+    if not isinstance(value, list):
+        return None
+    images = [item for item in value if isinstance(item, dict) and item.get("@type") == "ImageObject"]
+    return images if images or not value else None
+
+
+def _json(text, what):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PageError(f"{what} is not JSON: {error}") from error
+
+
+def _descriptions(records):
+    found = (record.get("description") for record in records if isinstance(record, dict))
+    return [text for text in found if isinstance(text, str) and text.strip()]

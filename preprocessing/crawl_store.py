@@ -1,0 +1,169 @@
+"""The pages of one category on disk: a crawl can be killed at any point and goes on with nothing lost or doubled.
+
+While a category is crawled, `.crawl/NAME.part` holds the lines of the pages in the order in which they came, and
+`.crawl/NAME.journal` says after each page how long the other file is then. What lies behind the last complete line of
+the journal was not finished and is cut off. When all pages were asked for, the lines are sorted by page into
+`NAME.jsonl`, with the sidecar `NAME.json`; a later run that wants more pages, or those that failed, begins from these.
+"""
+
+import json
+import os
+import re
+import shutil
+
+import config
+from preprocessing import sidecars
+
+WORK = ".crawl"
+
+
+def file_name(category):
+    """The name of a category's files: `traffic light` -> `traffic_light`."""
+    return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_") or "unnamed"
+
+
+class CategoryStore:
+    """Pages of one category.
+
+    Attributes:
+      pages: dict page number -> number of descriptions, of the pages that are there.
+      available: number of pages that the source has, None while it is unknown.
+    """
+
+    def __init__(self, folder, category, plan, overwrite=False):
+        """Opens what is there.
+
+        Args:
+          folder: the folder of the output. category: its name.
+          plan: dict of what makes a page of this crawl different from the same page of another.
+          overwrite: forget what another plan has left.
+
+        Raises: config.UserError when pages of another plan, or a file of unknown origin, are there.
+        """
+        name = file_name(category)
+        self.category, self.plan, self.pages, self.available = category, plan, {}, None
+        self.path, self.json_path = (os.path.join(folder, name + end) for end in (".jsonl", ".json"))
+        self._part, self._journal = (os.path.join(folder, WORK, name + end) for end in (".part", ".journal"))
+        self._files = None
+        if overwrite:
+            self._remove_work()
+        elif not self._continue() and os.path.exists(self.json_path):
+            self._from_published()
+        sidecars.refuse_unknown([self.path], self.json_path, overwrite or os.path.exists(self._journal))
+
+    def missing(self, wanted):
+        """Numbers of the pages 1 .. `wanted` that are not there; only page 1 while it is unknown how many there are."""
+        count = 1 if self.available is None else min(wanted, self.available)
+        return [page for page in range(1, count + 1) if page not in self.pages]
+
+    def add(self, page, descriptions, available=None):
+        """Keeps one page: its lines first, then the journal's line that makes them count."""
+        if page in self.pages:
+            raise AssertionError(f"page {page} of {self.category} a second time")
+        part, journal = self._open()
+        lines = [
+            json.dumps({"category": self.category, "page": page, "description": text}) + "\n" for text in descriptions
+        ]
+        _write(part, "".join(lines))
+        entry = {"pages": {page: len(descriptions)}, "end": part.tell()}
+        if available is not None:
+            entry["available"] = available
+        _write(journal, json.dumps(entry) + "\n")
+        self._apply(entry)
+
+    def publish(self, failed):
+        """Writes the category's lines sorted by page, and the sidecar.
+
+        Args: failed: dict page number -> why it could not be had.
+        """
+        if not self.pages or self._files is None and not os.path.exists(self._journal):
+            return  # nothing new
+        self.close()
+        lines = []
+        if os.path.exists(self._part):
+            with open(self._part, encoding="utf-8") as file:
+                lines = sorted(file, key=lambda line: json.loads(line)["page"])  # stable: the order inside a page stays
+        sidecars.write_whole(self.path, "".join(lines))
+        sidecars.write_sidecar(
+            self.json_path,
+            files=[self.path],
+            count=len(lines),
+            settings=self.plan,
+            made_from={},
+            pages={str(page): self.pages[page] for page in sorted(self.pages)},
+            available=self.available,
+            failed={str(page): failed[page] for page in sorted(failed)},
+        )
+        self._remove_work()
+
+    def close(self):
+        """Closes the files of the work that goes on."""
+        for file in self._files or ():
+            file.close()
+        self._files = None
+
+    # ------------------------------------------------------------------------------------------------ opening
+
+    def _open(self):
+        if self._files is None:
+            new = not os.path.exists(self._journal)
+            if new and self.pages:  # begin from what was published before
+                shutil.copyfile(self.path, self._part)
+            part, journal = open(self._part, "ab"), open(self._journal, "ab")
+            if new:
+                part.truncate(part.tell() if self.pages else 0)
+                entry = {"pages": self.pages, "end": part.tell(), "available": self.available}
+                _write(journal, json.dumps({"plan": self.plan}) + "\n" + json.dumps(entry) + "\n")
+            self._files = part, journal
+        return self._files
+
+    def _continue(self):
+        """Takes up unfinished work and cuts off what was being written when it ended; False when there is none."""
+        if not os.path.exists(self._journal):
+            return False
+        with open(self._journal, "rb") as file:
+            whole = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        entries = [json.loads(line) for line in whole]
+        if len(entries) < 2:  # ended before the first page
+            self._remove_work()
+            return False
+        self._check(entries[0]["plan"], self._journal)
+        for entry in entries[1:]:
+            self._apply(entry)
+        os.truncate(self._journal, sum(map(len, whole)))
+        os.truncate(self._part, entries[-1]["end"])
+        return True
+
+    def _from_published(self):
+        damage = sidecars.damaged_file(self.json_path)
+        if damage:
+            print(f"{damage}; crawling {self.category} again")
+            return
+        about = sidecars.read_sidecar(self.json_path)
+        self._check(about["settings"], self.json_path)
+        self._apply({"pages": about["pages"], "available": about["available"]})
+
+    def _apply(self, entry):
+        self.pages.update((int(page), count) for page, count in entry["pages"].items())
+        if entry.get("available") is not None:
+            self.available = entry["available"]
+
+    def _check(self, plan, path):
+        if plan != self.plan:
+            raise config.UserError(
+                f"{path}: the pages there were crawled otherwise ({plan} there, {self.plan} wanted). Add --overwrite "
+                "to crawl them again, or give another --data_dir"
+            )
+
+    def _remove_work(self):
+        self.close()
+        for path in (self._journal, self._part):  # the part without its journal is worth nothing
+            if os.path.exists(path):
+                os.remove(path)
+
+
+def _write(file, text):
+    """Writes text and does not return before it is on the disk."""
+    file.write(text.encode())
+    file.flush()
+    os.fsync(file.fileno())

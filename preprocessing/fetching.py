@@ -1,0 +1,255 @@
+"""Fetching pages politely: bounded concurrency and rate, robots.txt, time-outs, limits of size and redirects, retries.
+
+What may pass (429, 5xx, time-outs, broken connections, cut bodies, pages that cannot be read) is tried again after an
+exponentially growing, random wait, or after the wait that the server asks for. What will not pass (404, a body without
+end, endless redirects) is a failure of that page at once. What concerns every page (a refused token, a server that
+says "come back tomorrow", many failures in a row) ends the crawl.
+"""
+
+import asyncio
+import collections
+import dataclasses
+import datetime
+import email.utils
+import random
+import zlib
+
+import httpx
+
+from preprocessing import robots
+
+AGENT = "unsupervised-captioning"
+USER_AGENT = f"{AGENT}/0.1 (research crawler; image descriptions)"
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may change
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How hard a server is asked.
+
+    Attributes:
+      concurrency: requests at a time. rate: requests a second. attempts: tries of a page.
+      backoff: seconds before the second try, doubled from try to try. max_wait: the longest wait in seconds.
+      timeout: seconds for one request with its whole body. max_bytes: of a body, after decompression.
+      max_redirects: in a row. max_failed: pages that fail one after another before the crawl ends.
+    """
+
+    concurrency: int
+    rate: float
+    attempts: int
+    backoff: float
+    max_wait: float
+    timeout: float
+    max_bytes: int
+    max_redirects: int
+    max_failed: int
+
+
+class PageError(Exception):
+    """A page that came, and is not what was expected; another try may bring a better one."""
+
+
+class PassingError(Exception):
+    """A try that failed, and another may not. `kind` names the fault, `wait` is what the server asks for, seconds."""
+
+    def __init__(self, kind, reason, wait=None):
+        super().__init__(reason)
+        self.kind, self.wait = kind, wait
+
+
+class FailedPage(Exception):
+    """A page that could not be had. `kind` names the fault."""
+
+    def __init__(self, kind, reason):
+        super().__init__(reason)
+        self.kind = kind
+
+
+class CrawlStopped(Exception):
+    """Something that concerns all pages: going on would be useless or impolite."""
+
+
+class Fetcher:
+    """Fetches pages of one host. To be used as `async with Fetcher(...) as fetcher`.
+
+    Attributes:
+      retried: Counter of the faults that were tried again. failed: Counter of the faults that pages failed for.
+      requests: number of requests.
+    """
+
+    def __init__(self, base_url, limits, *, headers, obey_robots):
+        self.base_url, self.limits = httpx.URL(base_url), limits
+        self.retried, self.failed, self.requests = collections.Counter(), collections.Counter(), 0
+        self._robots = None if obey_robots else robots.Robots()
+        self._robots_lock, self._slots = asyncio.Lock(), asyncio.Semaphore(limits.concurrency)
+        self._next_turn = self._pause_until = 0.0
+        self._interval = 1 / limits.rate
+        self._failed_in_a_row = 0
+        self._client = httpx.AsyncClient(
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers},
+            timeout=limits.timeout,
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self._client.aclose()
+
+    async def page(self, url, parse):
+        """Fetches one page.
+
+        Args:
+          url: where it is.
+          parse: function of the body (bytes) that returns what is in it, or raises PageError.
+
+        Returns: what `parse` returns.
+        Raises: FailedPage, CrawlStopped.
+        """
+        async with self._slots:
+            await self._read_robots()
+            try:
+                found = await self._tries(url, parse, self.limits.attempts)
+            except FailedPage as error:
+                self.failed[error.kind] += 1
+                self._failed_in_a_row += 1
+                if self._failed_in_a_row >= self.limits.max_failed:
+                    raise CrawlStopped(f"{self._failed_in_a_row} pages in a row failed, the last: {error}") from error
+                raise
+            self._failed_in_a_row = 0
+            return found
+
+    # ------------------------------------------------------------------------------------------------ tries
+
+    async def _tries(self, url, parse, attempts):
+        for attempt in range(1, attempts + 1):
+            try:
+                return await self._once(url, parse)
+            except PassingError as error:
+                wait = error.wait
+                if wait is not None and wait > self.limits.max_wait:
+                    raise CrawlStopped(
+                        f"{url}: {error}, and the server asks to wait {wait:.0f} s. Run the same command again then"
+                    ) from error
+                if attempt == attempts:
+                    raise FailedPage(error.kind, f"{error} ({attempts} tries)") from error
+                self.retried[error.kind] += 1
+            if wait is None:  # between half of the step and the whole step, so that requests do not come back together
+                step = min(self.limits.backoff * 2 ** (attempt - 1), self.limits.max_wait)
+                await asyncio.sleep(step * random.uniform(0.5, 1.0))
+            else:
+                self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + wait)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _turn(self):
+        """Waits until the next request may be made: one every 1/rate seconds, none while the server wants a pause."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            turn = max(self._next_turn, self._pause_until, clock())
+            self._next_turn = turn + self._interval
+            await asyncio.sleep(max(0.0, turn - clock()))
+            if clock() >= self._pause_until:
+                return
+
+    async def _once(self, url, parse):
+        """One try: the request, its redirects, its body."""
+        url = httpx.URL(url)
+        for _ in range(self.limits.max_redirects + 1):
+            if self._robots is not None and not self._robots.allows(url):
+                raise FailedPage("robots.txt", f"robots.txt does not allow {url}")
+            await self._turn()
+            self.requests += 1
+            try:
+                async with asyncio.timeout(self.limits.timeout):
+                    async with self._client.stream("GET", url) as response:
+                        if not response.has_redirect_location:
+                            self._check_status(response)
+                            body = await self._body(response)
+                            break
+                        url = self._redirected(response)
+            except (TimeoutError, httpx.TimeoutException) as error:
+                raise PassingError("time-out", f"no whole answer within {self.limits.timeout:g} s") from error
+            except httpx.RemoteProtocolError as error:
+                raise PassingError("cut answer", f"the answer was cut: {error}") from error
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise PassingError("connection", f"{type(error).__name__}: {error}") from error
+        else:
+            raise FailedPage("redirects", f"more than {self.limits.max_redirects} redirects")
+        try:
+            return parse(body)
+        except PageError as error:
+            raise PassingError("unreadable page", str(error)) from error
+
+    def _redirected(self, response):
+        try:
+            url = response.url.join(response.headers["location"])
+        except httpx.InvalidURL as error:
+            raise FailedPage("redirects", f"redirected to something that is no URL: {error}") from error
+        if (url.scheme, url.host, url.port) != (self.base_url.scheme, self.base_url.host, self.base_url.port):
+            raise FailedPage("redirects", f"redirected to another host, {url}; is it the right --base_url?")
+        return url
+
+    def _check_status(self, response):
+        status = response.status_code
+        if status in PASSING:
+            raise PassingError(str(status), f"answer {status}", _retry_after(response.headers.get("retry-after")))
+        if status in (401, 403) and "authorization" in self._client.headers:
+            raise CrawlStopped(f"{response.url}: answer {status}: the token is refused")
+        if status != 200:
+            raise FailedPage(str(status), f"answer {status}")
+
+    async def _body(self, response):
+        """The body, read and unpacked no further than `max_bytes`."""
+        most, size, chunks = self.limits.max_bytes, 0, []
+        announced = response.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > most:
+            raise FailedPage("too large", f"a body of {announced} bytes, more than {most}")
+        # Unpacked here and not by the library, because 64 KB on the line can be 64 MB unpacked.
+        packed = response.headers.get("content-encoding", "identity").lower()
+        if packed not in ("identity", "gzip", "deflate"):
+            raise FailedPage("encoding", f"a body in the encoding {packed!r}, which was not asked for")
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed != "identity" else None
+        async for chunk in response.aiter_raw():
+            try:
+                chunks.append(unpacker.decompress(chunk, most - size + 1) if unpacker else chunk)
+            except zlib.error as error:
+                raise PassingError("unreadable page", f"the body is not {packed}: {error}") from error
+            size += len(chunks[-1])
+            if size > most:
+                raise FailedPage("too large", f"a body of more than {most} bytes")
+        if unpacker and not unpacker.eof:
+            raise PassingError("unreadable page", f"the {packed} of the body ends in the middle")
+        return b"".join(chunks)
+
+    # ------------------------------------------------------------------------------------------------ robots.txt
+
+    async def _read_robots(self):
+        async with self._robots_lock:
+            if self._robots is not None:
+                return
+            url = self.base_url.join("/robots.txt")
+            try:
+                found = await self._tries(
+                    url, lambda body: robots.parse(body.decode("utf-8", "replace"), AGENT), self.limits.attempts
+                )
+            except FailedPage as error:
+                if not error.kind.startswith("4") or error.kind == "429":  # RFC 9309, 2.3.1: unreachable forbids all
+                    raise CrawlStopped(f"{url} cannot be read ({error}), so nothing may be fetched") from error
+                found = robots.Robots()  # there is none: all is allowed
+            self._interval = max(self._interval, found.crawl_delay)
+            self._robots = found
+
+
+def _retry_after(text):
+    """Seconds that a Retry-After header asks for (a number or a date), None when there is none."""
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
+    return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
