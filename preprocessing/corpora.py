@@ -92,7 +92,8 @@ def _checked(texts, value):
     return texts
 
 
-def _gcc_line(line):
+def gcc_line(line):
+    """[caption] of a line caption<TAB>URL; BadEntry when it is none."""
     caption, tab, url = line.partition("\t")
     if not tab or "\t" in url or "://" not in url:
         raise BadEntry(f"expected caption<TAB>URL, found {line[:80]!r}")
@@ -146,7 +147,7 @@ def _is_crawl(value):
 LINE_FORMATS = {
     "text": _text_line,
     "jsonl": _jsonl_line,
-    "gcc": _gcc_line,
+    "gcc": gcc_line,
     "flickr": lambda line: [flickr_line(line)[1]],
 }
 # format -> (whether a value is of this format, its objects, what is expected)

@@ -1,19 +1,31 @@
 """Lists of photographs and their captions: which image belongs to which split, and what people said about it.
 
     jsonl:DIR      train.jsonl, val.jsonl, test.jsonl with lines {"image": file name, "captions": [text, ...]}
-    flickr8k:DIR   train.txt, dev.txt, test.txt (file names, one a line) and captions.token.txt (NAME#k<TAB>caption)
+    karpathy:FILE  Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json; restval is train
+    coco:DIR       COCO's captions_train*.json, captions_val*.json, image_info_test*.json (coco:DIR#2014 chooses the
+                   year), or with the UIC authors' lists beside them (coco_train.txt, …) the splits of those
+    flickr8k:DIR, flickr30k:DIR   lists of file names (train.txt, dev.txt, … or the original names) and the token file
+    pascal:DIR     the HTML page of the PASCAL sentences; train.txt, … beside it, else 80, 10 and 10 % by hash
+    gcc:DIR        Conceptual Captions: *train*.tsv, *validation*.tsv; line n is train/NNNNN/NNNNNnnnn.jpg, as
+                   img2dataset names what it downloads; train.txt, val.txt beside them list what could be had
 
 A file of a split may be absent. The captions of training images are not even read into memory unless they are asked
-for: only the supervised baselines may see them.
+for: only the supervised baselines may see them. Photographs of different folders of the original go into one.
 """
 
+import collections
 import dataclasses
 import json
 import os
+import re
 
 import config
+from preprocessing import corpora, pascal_page, shards
 
 SPLITS = ("train", "val", "test")
+COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")  # 2014 and 2017 name the same photographs
+SHOWN = 5  # names that an error lists
+IMAGES_PER_FOLDER = 10_000  # img2dataset's default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,42 +35,58 @@ class Dataset:
     Attributes:
       splits: dict split -> list of file names, in the order of the list.
       captions: dict file name -> list of texts; images without captions are absent.
+      ids: dict file name -> integer that the original knows the image by; empty where it has none.
     """
 
     splits: dict
     captions: dict
+    ids: dict = dataclasses.field(default_factory=dict)
 
 
 def load_dataset(spec, with_train_captions=False):
     """The dataset that `spec` names.
 
     Args:
-      spec: KIND:DIR, see the top of this file.
+      spec: KIND:PATH, see the top of this file.
       with_train_captions: also load what people said about the training images.
 
     Raises:
-      config.UserError: no such kind, a file is missing or malformed, or a name stands twice or in two splits.
+      config.UserError: no such kind, a file is missing or malformed, or an image stands twice or in two splits.
     """
-    kind, _, folder = spec.partition(":")
-    if kind not in LOADERS or not folder:
-        raise config.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:DIR' for name in LOADERS)}")
-    if not os.path.isdir(folder):
-        raise config.UserError(f"--dataset {spec!r}: {folder} is not a folder")
-    dataset = LOADERS[kind](folder, with_train_captions)
+    kind, _, path = spec.partition(":")
+    if kind not in LOADERS or not path:
+        raise config.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
+    if not os.path.isdir(path.partition("#")[0]) and not (kind in ("karpathy", "pascal") and os.path.isfile(path)):
+        raise config.UserError(f"--dataset {spec!r}: {path} is not a folder")
+    dataset = LOADERS[kind](path, with_train_captions)
     if not dataset.splits:
-        raise config.UserError(f"--dataset {spec!r}: {folder} holds no list of any split")
-    _check_disjoint(dataset.splits, folder)
+        raise config.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
+    _check_disjoint(dataset.splits, path)
     return dataset
 
 
-def _check_disjoint(splits, folder):
-    seen = {}
+def _check_disjoint(splits, path):
+    seen, wrong = {}, []
     for split, names in splits.items():
         for name in names:
-            if name in seen:
-                where = f"twice in {split}" if seen[name] == split else f"in {seen[name]} and in {split}"
-                raise config.UserError(f"{folder}: {name} is {where}; every image belongs to one split, once")
-            seen[name] = split
+            coco = COCO_NAME.fullmatch(name)
+            image = coco[1] if coco else name
+            if image in seen:
+                other, other_name = seen[image]
+                alias = "" if other_name == name else f" (as {other_name})"
+                where = f"twice in {split}" if other == split else f"in {other}{alias} and in {split}"
+                wrong.append(f"{name} is {where}")
+            else:
+                seen[image] = split, name
+    if wrong:
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise config.UserError(
+            f"{path}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: {len(wrong)} do not"
+        )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading lists
 
 
 def text_lines(path):
@@ -74,8 +102,41 @@ def text_lines(path):
         raise config.UserError(f"{path}: not UTF-8 text ({error})") from error
 
 
+def _present(folder, names):
+    """The path of the file that is there under one of several names; None when there is none."""
+    found = [path for path in (os.path.join(folder, name) for name in names) if os.path.exists(path)]
+    if len(found) > 1:
+        raise config.UserError(f"{found[0]} and {found[1]} are two files for the same thing; keep one of them")
+    return found[0] if found else None
+
+
+def _name_lists(folder, names_of):
+    """dict split -> file names, of the lists that are there; a name without an extension is that of a .jpg."""
+    splits = {}
+    for split, names in names_of.items():
+        if path := _present(folder, names):
+            entries = (os.path.basename(line.strip()) for _, line in text_lines(path))
+            splits[split] = [name if os.path.splitext(name)[1] else name + ".jpg" for name in entries]
+    return splits
+
+
+def _json_file(path):
+    try:
+        with open(path, "rb") as file:
+            return json.load(file)
+    except OSError as error:
+        raise config.UserError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise config.UserError(f"{path}: not a JSON file ({error})") from error
+
+
+def _wanted(splits, with_train_captions):
+    """The images whose captions are read."""
+    return {name for split, names in splits.items() if split != "train" or with_train_captions for name in names}
+
+
 # --------------------------------------------------------------------------------------------------------------
-# The kinds
+# Plain lists
 
 
 def _jsonl(folder, with_train_captions):
@@ -106,22 +167,187 @@ def jsonl_entries(path):
         yield name, texts
 
 
-def _flickr8k(folder, with_train_captions):
-    splits = {}
-    for split, file_name in (("train", "train.txt"), ("val", "dev.txt"), ("test", "test.txt")):
-        path = os.path.join(folder, file_name)
-        if os.path.exists(path):
-            splits[split] = [line.strip() for _, line in text_lines(path)]
-    wanted = {name for split, names in splits.items() if split != "train" or with_train_captions for name in names}
-    captions, path = {}, os.path.join(folder, "captions.token.txt")
+# --------------------------------------------------------------------------------------------------------------
+# MS COCO, and Karpathy's lists of three data sets
+
+
+def _karpathy(path, with_train_captions):
+    if os.path.isdir(path):
+        raise config.UserError(f"--dataset karpathy:{path}: expected the file dataset_coco.json, not its folder")
+    content = _json_file(path)
+    images = content.get("images") if isinstance(content, dict) else None
+    splits, captions, ids, number = collections.defaultdict(list), {}, {}, 0
+    try:
+        for number, image in enumerate(images, 1):  # noqa: B007 (read by the error's message)
+            split = {"restval": "train"}.get(image["split"], image["split"])
+            if split not in SPLITS:
+                raise ValueError(f"the split {split!r}")
+            splits[split].append(image["filename"])
+            ids[image["filename"]] = image.get("cocoid", image.get("imgid"))
+            if split != "train" or with_train_captions:
+                captions[image["filename"]] = [sentence["raw"].strip() for sentence in image["sentences"]]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        at = f"image {number}: {type(error).__name__} {error}" if images else "no images"
+        raise config.UserError(
+            f'{path}: {at}; expected Karpathy\'s {{"images": [{{"filename", "split", "sentences": [{{"raw"}}]}}]}}'
+        ) from error
+    ordered = {split: splits[split] for split in SPLITS if split in splits}
+    return Dataset(ordered, captions, {name: number for name, number in ids.items() if isinstance(number, int)})
+
+
+def _coco(path, with_train_captions):
+    folder, _, year = path.partition("#")
+    files = _coco_files(folder, year)
+    lists = _name_lists(folder, {split: (f"coco_{split}.txt", f"{split}.txt") for split in SPLITS})
+    splits, captions, ids = {}, collections.defaultdict(list), {}
+    wanted = _wanted(lists, with_train_captions)
+    for split, file in files.items():
+        content = _json_file(file)
+        try:
+            names = {image["id"]: image["file_name"] for image in content["images"]}
+            splits[split] = [image["file_name"] for image in content["images"]]
+            ids.update((name, number) for number, name in names.items())
+            for entry in content.get("annotations", ()):
+                name = names[entry["image_id"]]
+                if name in wanted or not lists and (split != "train" or with_train_captions):
+                    captions[name].append(entry["caption"].strip())
+        except (TypeError, KeyError, AttributeError) as error:
+            raise config.UserError(
+                f"{file}: {type(error).__name__} {error}; expected COCO's captions: "
+                '{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}'
+            ) from error
+    if lists:
+        unknown = [name for name in sorted(wanted) if name not in ids]
+        if unknown:
+            read = ", ".join(map(os.path.basename, files.values())) or "no file of captions"
+            raise config.UserError(
+                f"{folder}: {len(unknown)} images of the lists are not in {read}; the first is {unknown[0]}"
+            )
+        splits = lists
+    return Dataset(splits, dict(captions), ids)
+
+
+def _coco_files(folder, year):
+    """dict split -> COCO's file of one year."""
+    found = collections.defaultdict(dict)
+    for name in sorted(os.listdir(folder)):
+        if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", name):
+            found[match[3]][match[1] or match[2]] = os.path.join(folder, name)
+    if year and year not in found:
+        raise config.UserError(f"{folder}: no captions_train{year}.json or captions_val{year}.json")
+    if not year and len(found) > 1:
+        raise config.UserError(f"{folder}: files of {' and '.join(found)}; choose with coco:{folder}#{min(found)}")
+    return found[year or next(iter(found), "")]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Flickr8k and Flickr30k
+
+FLICKR8K_LISTS = {
+    "train": ("train.txt", "Flickr_8k.trainImages.txt"),
+    "val": ("dev.txt", "val.txt", "Flickr_8k.devImages.txt"),
+    "test": ("test.txt", "Flickr_8k.testImages.txt"),
+}
+FLICKR30K_LISTS = {
+    "train": ("train.txt", "flickr30k_train.txt"),
+    "val": ("val.txt", "dev.txt", "flickr30k_val.txt"),
+    "test": ("test.txt", "flickr30k_test.txt"),
+}
+TOKEN_FILES = ("captions.token.txt", "Flickr8k.token.txt", "results_20130124.token", "results.token")
+
+
+def _flickr(lists, folder, with_train_captions):
+    splits = _name_lists(folder, lists)
+    wanted = _wanted(splits, with_train_captions)
+    path = _present(folder, TOKEN_FILES)
+    if path is None:
+        raise config.UserError(f"{folder}: no file of captions; expected one of {', '.join(TOKEN_FILES)}")
+    captions = collections.defaultdict(list)
     for number, line in text_lines(path):
-        key, tab, text = line.partition("\t")
-        name, mark, index = key.rpartition("#")
-        if not tab or not mark or not index.isdigit():
-            raise config.UserError(f"{path}: line {number} is {line[:80]!r}, expected NAME#k<TAB>caption")
+        try:
+            name, text = corpora.flickr_line(line)
+        except corpora.BadEntry as error:
+            raise config.UserError(f"{path}: line {number}: {error}") from error
         if name in wanted:
-            captions.setdefault(name, []).append(text.strip())
-    return Dataset(splits, captions)
+            captions[name].append(text)
+    return Dataset(splits, dict(captions))
 
 
-LOADERS = {"jsonl": _jsonl, "flickr8k": _flickr8k}
+def _flickr8k(folder, with_train_captions):
+    return _flickr(FLICKR8K_LISTS, folder, with_train_captions)
+
+
+def _flickr30k(folder, with_train_captions):
+    return _flickr(FLICKR30K_LISTS, folder, with_train_captions)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# PASCAL sentences
+
+PASCAL_PAGES = ("pascal-sentences.html", "index.html")
+
+
+def _pascal(path, with_train_captions):
+    page = path if os.path.isfile(path) else _present(path, PASCAL_PAGES)
+    if page is None:
+        raise config.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
+    with open(page, encoding="utf-8", errors="replace") as file:
+        described = {image: texts for image, texts in pascal_page.captions(file.read()).items() if texts}
+    if not described:
+        raise config.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")
+    captions = {os.path.basename(image): texts for image, texts in described.items()}
+    if len(captions) < len(described):
+        raise config.UserError(f"{page}: two images in different folders have the same file name")
+    splits = _name_lists(os.path.dirname(page), {split: (f"{split}.txt",) for split in SPLITS})
+    if not splits:  # there is no official division
+        names = sorted(captions, key=lambda name: (shards.digest_of(name), name))
+        tenth = len(names) // 10
+        splits = {"train": names[2 * tenth :], "val": names[:tenth], "test": names[tenth : 2 * tenth]}
+    wanted = _wanted(splits, with_train_captions)
+    return Dataset(splits, {name: texts for name, texts in captions.items() if name in wanted})
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Conceptual Captions
+
+
+def _gcc(folder, with_train_captions):
+    splits, captions = {}, {}
+    for split, word in (("train", "train"), ("val", "validation")):
+        found = [name for name in os.listdir(folder) if word in name.lower() and name.endswith(".tsv")]
+        if path := _present(folder, found):
+            splits[split], captions[split] = [], {}
+            for number, line in text_lines(path):
+                try:
+                    (text,) = corpora.gcc_line(line)
+                except corpora.BadEntry as error:
+                    raise config.UserError(f"{path}: line {number}: {error}") from error
+                name = f"{split}/{(number - 1) // IMAGES_PER_FOLDER:05d}/{number - 1:09d}.jpg"
+                splits[split].append(name)
+                if split != "train" or with_train_captions:
+                    captions[split][name] = [text.strip()]
+    for split in splits:
+        path = os.path.join(folder, f"{split}.txt")
+        if os.path.exists(path):
+            there = {line.strip() for _, line in text_lines(path)}
+            if unknown := there.difference(splits[split]):
+                raise config.UserError(
+                    f"{path}: {len(unknown)} names are no line of the captions, e.g. {min(unknown)}; expected names "
+                    f"like {splits[split][0]}"
+                )
+            splits[split] = [name for name in splits[split] if name in there]
+    wanted = _wanted(splits, with_train_captions)
+    every = {name: texts for found in captions.values() for name, texts in found.items() if name in wanted}
+    return Dataset(splits, every)
+
+
+LOADERS = {
+    "jsonl": _jsonl,
+    "karpathy": _karpathy,
+    "coco": _coco,
+    "flickr8k": _flickr8k,
+    "flickr30k": _flickr30k,
+    "pascal": _pascal,
+    "gcc": _gcc,
+}
+SPECS = f"KIND:PATH with one of {', '.join(LOADERS)} (preprocessing/datasets.py says what each expects)"

@@ -24,7 +24,7 @@ class Options:
     data_dir: str = config.field("data/default", "folder that all stages share")
     image_dir: str = config.field("", "folder of the photographs")
     dataset: str | None = config.field(
-        None, "only the images of these lists, KIND:DIR, e.g. jsonl:DIR or flickr8k:DIR (default: all in the folder)"
+        None, f"only the images of these lists (default: all in the folder): {datasets.SPECS}"
     )
     detector: str = config.field(
         "",

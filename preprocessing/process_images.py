@@ -25,7 +25,7 @@ class Options:
 
     data_dir: str = config.field("data/default", "folder that all stages share")
     image_dir: str = config.field("", "folder of the photographs")
-    dataset: str = config.field("", "lists of the splits and their captions, KIND:DIR, e.g. jsonl:DIR or flickr8k:DIR")
+    dataset: str = config.field("", f"lists of the splits and their captions: {datasets.SPECS}")
     score_threshold: float = config.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
     class_map: str | None = config.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"

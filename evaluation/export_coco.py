@@ -1,0 +1,82 @@
+"""Captions or references by file name -> the same with COCO's integer image ids, as its evaluation server wants them.
+
+    python -m evaluation.export_coco --captions runs/full/test.json --output test_coco.json
+    python -m evaluation.export_coco --captions runs/full/test.json --dataset karpathy:dataset_coco.json --output X.json
+
+The integer of COCO's photographs is in their file names; that of others comes from their data set's file.
+"""
+
+import dataclasses
+
+import config
+from evaluation import captions
+from preprocessing import datasets
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of export_coco."""
+
+    captions: str = config.field("", "file in COCO's results format (a list) or captions format (refs_test.json)")
+    output: str = config.field("", "file to write")
+    dataset: str | None = config.field(None, "data set that knows the integers, karpathy:FILE or coco:DIR")
+
+
+def integer_ids(names, known):
+    """dict file name -> COCO's integer.
+
+    Args:
+      names: iterable of file names.
+      known: dict file name -> integer of a data set; other names are read as COCO's.
+
+    Raises: config.UserError naming the images without an integer, or two images with the same.
+    """
+    ids = {}
+    for name in names:
+        match = datasets.COCO_NAME.fullmatch(name)
+        ids[name] = known.get(name, int(match[1]) if match else None)
+    lost = [name for name, number in ids.items() if number is None]
+    if lost:
+        raise config.UserError(
+            f"{len(lost)} of {len(ids)} images have no known integer: {captions.name_some(lost)}. Expected names like "
+            "COCO_val2014_000000000042.jpg, or --dataset karpathy:FILE or coco:DIR that has them"
+        )
+    seen = {}
+    for name, number in ids.items():
+        if seen.setdefault(number, name) != name:
+            raise config.UserError(f"{seen[number]} and {name} have the same integer {number}")
+    return ids
+
+
+def exported(content, path, known):
+    """The content of a results or a captions file with integers for image ids."""
+    if isinstance(content, dict):
+        ids = integer_ids((image["file_name"] for image in content["images"]), known)
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        return content | {
+            "images": [image | {"id": ids[image["file_name"]]} for image in content["images"]],
+            "annotations": [a | {"image_id": ids[names[a["image_id"]]]} for a in content["annotations"]],
+        }
+    entries = captions.read_captions(path)
+    ids = integer_ids(entries, known)
+    return [{"image_id": ids[name], "caption": text} for name, text in entries.items()]
+
+
+def main(options):
+    if not options.captions or not options.output:
+        raise config.UserError("--captions and --output are missing: the file to read and the file to write")
+    content = captions.read_json(options.captions, "captions in COCO's format")
+    known = datasets.load_dataset(options.dataset).ids if options.dataset else {}
+    try:
+        result = exported(content, options.captions, known)
+    except (KeyError, TypeError) as error:
+        raise config.UserError(
+            f"{options.captions}: {type(error).__name__} {error}; expected COCO's results or captions format"
+        ) from error
+    captions.write_json(options.output, result)
+    count = len(result["annotations"] if isinstance(result, dict) else result)
+    print(f"{options.output}: {count} captions with integer image ids")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
