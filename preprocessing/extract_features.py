@@ -147,7 +147,7 @@ def _check(options):
         raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder")
 
 
-def _present_splits(options):
+def present_splits(options):
     """The asked splits whose records are there; the error of the first when none are."""
     present = [split for split in options.splits if outputs.record_files(options.data_dir, f"image_{split}")]
     if not present:
@@ -262,7 +262,7 @@ def _resize(options):
 def main(options):
     _check(options)
     how = shards.where(options)
-    splits = _present_splits(options)
+    splits = present_splits(options)
     load_encoder.cache_clear()  # its file may have changed since an earlier call in this process
     encoder = load_encoder(options.encoder, _resize(options))
     planned = [_plan_split(options, split, encoder) for split in splits]

@@ -1,0 +1,297 @@
+"""Image vectors that were computed elsewhere -> the feature bank, as `extract_features` writes it.
+
+    python -m preprocessing.import_features --features vectors.npy --names vectors.txt
+    python -m preprocessing.import_features --features img_inceptionv4_train.hdf5,img_inceptionv4_val.hdf5 \\
+        --encoder inception_v4:inception_v4.ckpt
+
+Takes `.npy` files [N, D], [N, crops, D] or [N, crops, cells, D] with their file names in order, and HDF5 files with one
+dataset for each file name, such as those of the authors' fork ([1, D]). The images in `image_SPLIT*.tfrec` say which
+vectors are taken, by name; names that differ only in their extension are the same.
+Source: unsupervised_captioning.md 13 (process_store_image).
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+
+import config
+from preprocessing import extract_features, outputs, records, sidecars
+
+ROWS = 256  # images in memory at a time
+FORMATS = (".npy", ".hdf5", ".h5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of import_features."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    features: str = config.field(
+        "", "files of vectors, .npy or .hdf5, separated by commas; together they hold all images"
+    )
+    names: str | None = config.field(
+        None,
+        "the file names of each .npy in its order, files separated by commas: one name a line, or JSON (a list, or an "
+        'object with the list "names")',
+    )
+    encoder: str | None = config.field(
+        None,
+        "the encoder that computed them, as for extract_features: kept with a run, which then captions new photographs; "
+        "without it a run is trained and scored, and captions no others",
+    )
+    layout: str = config.choice(
+        "crops", ("crops", "cells"), "what the second axis of three (the first of an HDF5 dataset's two) counts"
+    )
+    splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Files of vectors
+
+
+class ArrayFile:
+    """A `.npy` file and the names of its rows; only the rows that are asked for are read."""
+
+    def __init__(self, path, names_path):
+        self.path = path
+        try:
+            self._rows = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise config.UserError(f"{path}: not a readable .npy file ({error})") from error
+        self.names = read_names(names_path)
+        if self._rows.ndim < 2 or len(self._rows) != len(self.names):
+            raise config.UserError(
+                f"{path}: has shape {list(self._rows.shape)}, but {names_path} has {len(self.names)} names; expected "
+                "[names, D], [names, crops, D] or [names, crops, cells, D]"
+            )
+
+    def row(self, index):
+        return self._rows[index]
+
+
+class DatasetFile:
+    """An HDF5 file with one dataset for each file name."""
+
+    def __init__(self, path):
+        import h5py
+
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+            self.names = list(self._file)
+        except OSError as error:
+            raise config.UserError(f"{path}: not a readable HDF5 file ({error})") from error
+
+    def row(self, index):
+        try:
+            return self._file[self.names[index]][()]
+        except (OSError, TypeError, AttributeError) as error:
+            raise config.UserError(
+                f"{self.path}: {self.names[index]} cannot be read as an array ({error}); expected one dataset for each "
+                "file name"
+            ) from error
+
+
+def read_names(path):
+    """The file names in a list: one a line, a JSON list, or a JSON object with the list "names"."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        if not path.endswith(".json"):
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        names = json.loads(text)
+        names = names.get("names") if isinstance(names, dict) else names
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("no list of names")
+    except (OSError, ValueError) as error:
+        raise config.UserError(
+            f'--names {path}: expected one file name a line, or JSON, a list or {{"names": [...]}} ({error})'
+        ) from error
+    return [os.path.basename(name) for name in names]
+
+
+class Vectors:
+    """All files as one: the vectors of an image by its name.
+
+    Raises: config.UserError for a name that stands twice.
+    """
+
+    def __init__(self, files, layout):
+        self._files, self._layout = files, layout
+        self._places = {}
+        for number, file in enumerate(files):
+            for index, name in enumerate(file.names):
+                if name in self._places:
+                    other = files[self._places[name][0]].path
+                    raise config.UserError(f"{name} stands twice, in {other} and in {file.path}")
+                self._places[name] = (number, index)
+        stems = collections.Counter(os.path.splitext(name)[0] for name in self._places)
+        self._stems = {
+            stem: place for name, place in self._places.items() if stems[stem := os.path.splitext(name)[0]] == 1
+        }
+        self.shape = None
+
+    def find(self, names):
+        """The places of the images' vectors. Raises: config.UserError naming those that are in no file."""
+        places = [self._places.get(name) or self._stems.get(os.path.splitext(name)[0]) for name in names]
+        missing = [name for name, place in zip(names, places, strict=True) if place is None]
+        if missing:
+            shown = ", ".join(missing[: outputs.SHOWN]) + (", …" if len(missing) > outputs.SHOWN else "")
+            raise config.UserError(
+                f"{len(missing)} of {len(names)} images have no vectors in "
+                f"{', '.join(file.path for file in self._files)}: {shown}. The files there are named like "
+                f"{next(iter(self._places), '(none)')}"
+            )
+        return places
+
+    def read(self, name, place):
+        """The vectors at a place: float [crops, D] or [crops, cells, D], of one shape for all images."""
+        file = self._files[place[0]]
+        found = np.asarray(file.row(place[1]))
+        if not np.issubdtype(found.dtype, np.floating) or not 1 <= found.ndim <= 3 or not found.size:
+            raise config.UserError(f"{file.path}: {name} has {found.dtype} {list(found.shape)}, expected real vectors")
+        if found.ndim == 1 or (found.ndim == 2 and self._layout == "cells"):
+            found = found[None]
+        self.shape = self.shape or found.shape
+        if found.shape != self.shape:
+            raise config.UserError(
+                f"{file.path}: {name} has shape {list(found.shape)}, other images have {list(self.shape)}"
+            )
+        return found
+
+
+def open_files(options):
+    """The files that --features and --names give."""
+    paths = [path for path in options.features.split(",") if path]
+    names = [path for path in (options.names or "").split(",") if path]
+    arrays = [path for path in paths if path.endswith(".npy")]
+    for path in paths:
+        if not path.endswith(FORMATS) or not os.path.isfile(path):
+            raise config.UserError(f"--features {path}: expected a file that ends in {', '.join(FORMATS)}")
+    if not paths:
+        raise config.UserError("--features names no file; expected .npy or .hdf5 files, separated by commas")
+    if len(names) != len(arrays):
+        raise config.UserError(
+            f"--names gives {len(names)} files for {len(arrays)} .npy files ({', '.join(arrays) or 'none'}); expected "
+            "one for each, in the same order (an .hdf5 file has its names inside)"
+        )
+    of_array = dict(zip(arrays, names, strict=True))
+    return [ArrayFile(path, of_array[path]) if path in of_array else DatasetFile(path) for path in paths], paths + names
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The bank
+
+
+def write_bank(path, names, vectors):
+    """Writes float16 [N, crops, ...] at `path`; returns mean and deviation float64 [D] over images, crops and cells.
+
+    Raises: config.UserError naming the image whose numbers are not finite or too large.
+    """
+    places = vectors.find(names)
+    vectors.read(names[0], places[0])
+    bank = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(names), *vectors.shape))
+    total, squares = (np.zeros(vectors.shape[-1]) for _ in range(2))
+    for start in config.progress(range(0, len(names), ROWS), "importing features"):
+        chosen = slice(start, start + ROWS)
+        pairs = zip(names[chosen], places[chosen], strict=True)
+        rows = np.stack([vectors.read(name, place) for name, place in pairs]).astype(np.float32)
+        extract_features.check_finite(rows, names[chosen])
+        bank[chosen] = rows
+        total += bank[chosen].astype(np.float64).reshape(-1, len(total)).sum(axis=0)
+    count = bank.size // len(total)
+    mean = total / count
+    for start in range(0, len(names), ROWS):
+        rows = bank[start : start + ROWS].astype(np.float64).reshape(-1, len(total))
+        squares += ((rows - mean) ** 2).sum(axis=0)
+    bank.flush()
+    return mean, np.sqrt(squares / count)
+
+
+def describe_encoder(options, files, shape):
+    """What is kept about the encoder: its own description, or that nothing but the files is known."""
+    cells = shape[1] if len(shape) == 3 else None
+    if options.encoder:
+        description = extract_features.load_encoder(options.encoder, None).describe()
+        if (description["dim"], description["cells"]) != (shape[-1], cells):
+            raise config.UserError(
+                f"--encoder {options.encoder}: makes vectors of {description['dim']} numbers and "
+                f"{description['cells'] or 'no'} cells, the files hold {shape[-1]} and {cells or 'no'} cells"
+            )
+        return description
+    return {
+        "spec": f"imported:{','.join(entry['name'] for entry in files)}",
+        "dim": shape[-1],
+        "cells": cells,
+        "image_size": None,
+        "preprocessing": {"resize": None},
+        "files": files,
+    }
+
+
+def _check(options):
+    unknown = set(options.splits).difference(("train", "val", "test"))
+    if unknown or not options.splits:
+        raise config.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
+    if options.encoder and options.encoder.partition(":")[0] not in extract_features.ENCODERS:
+        raise config.UserError(f"--encoder {options.encoder!r}: expected one of {', '.join(extract_features.ENCODERS)}")
+
+
+def main(options):
+    _check(options)
+    sources, paths = open_files(options)
+    vectors = Vectors(sources, options.layout)
+    splits = extract_features.present_splits(options)
+    images = {
+        split: records.read_images(records.find_files(options.data_dir, f"image_{split}")).names for split in splits
+    }
+    for split in splits:  # says what is missing before anything is written
+        places = vectors.find(images[split])
+        vectors.read(images[split][0], places[0])
+    entries = [sidecars.fingerprint(path) for path in paths]
+    encoder = describe_encoder(options, entries, vectors.shape)
+    from models import encoders
+
+    settings = {"encoder": encoders.identity(encoder), "crops": vectors.shape[0] - 1, "layout": options.layout}
+    for split, names in images.items():
+        listing = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        made_from = {
+            "vectors": [entry["sha256"] for entry in entries],
+            "images": {"count": len(names), "names": listing},
+        }
+        target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
+        if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+            continue
+        sidecars.refuse_unknown([target], json_path, options.overwrite)
+        mean, deviation = write_bank(target + ".part", names, vectors)
+        if os.path.exists(json_path):
+            os.remove(json_path)
+        os.replace(target + ".part", target)
+        sidecars.write_sidecar(
+            json_path,
+            files=[target],
+            count=len(names),
+            settings=settings,
+            made_from=made_from,
+            names=names,
+            encoder=encoder,
+            dim=encoder["dim"],
+            cells=encoder["cells"],
+            crops=settings["crops"],
+            mean=mean.tolist(),
+            deviation=deviation.tolist(),
+            finite=True,
+        )
+        print(
+            f"{target}: {len(names)} images x {vectors.shape[0]} crops x {encoder['dim']} numbers, "
+            f"mean {mean.mean():.4f}, deviation {deviation.mean():.4f}"
+        )
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
