@@ -40,7 +40,7 @@ class Options:
     )
     encoder: str | None = config.field(
         None,
-        "the encoder that computed them, as for extract_features: kept with a run, which then captions new photographs; "
+        "the encoder that computed them, as for extract_features: a run keeps it and can then caption new photographs; "
         "without it a run is trained and scored, and captions no others",
     )
     layout: str = config.choice(

@@ -91,7 +91,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_and_run_again(undisturbed, tmp_path, processes):
     write_descriptions(tmp_path)
-    for stage, outputs in (("extract", 2), ("process", 2 + 16 + 4)):
+    for stage, outputs in (("extract", 2), ("process", 2 + 16 + 5)):
         kill_half_way(stage, tmp_path, processes, "dealt-?????", 2)
         kill_half_way(stage, tmp_path, processes, STAGES[stage][1], 3)
         finish(stage, tmp_path, processes)
