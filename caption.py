@@ -13,7 +13,7 @@ import sys
 
 import config
 from evaluation.scoring import parse_decode
-from preprocessing.images import ImageError, image_names, read_image
+from preprocessing.images import ImageError, image_names
 from training.run_directory import read_config
 
 
@@ -32,6 +32,8 @@ class Options:
     format: str = config.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
     output: str | None = config.field(None, "file to write; the screen if not given")
     encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
+    detector: str | None = config.field(None, "R2M: the detector, where the run keeps none or it has moved")
+    labels: str | None = config.field(None, "class names of --detector")
     batch_size: int = config.field(16, "images at a time")
 
 
@@ -72,21 +74,23 @@ def main(options):
     """Captions the files; returns the exit code."""
     files = check(options)
 
-    from evaluation.captioner import Captioner, load_encoder
+    from evaluation import photographs
 
-    captioner = Captioner.from_run(options.job_dir, chosen_checkpoint(options))
-    encoder = load_encoder(options.job_dir, options.encoder)
+    checkpoint = chosen_checkpoint(options)
+    captioner, source = photographs.open_run(
+        options.job_dir, checkpoint, options.encoder, options.detector, options.labels
+    )
     results, broken = {}, []
     starts = range(0, len(files), options.batch_size)
     for start in config.progress(starts, "captioning", len(starts)):
-        ids, crops = [], []
+        ids, inputs = [], []
         for path, image_id in files[start : start + options.batch_size]:
-            crop = prepared(path, encoder, broken)
-            if crop is not None:
+            one = prepared(path, source, broken)
+            if one is not None:
                 ids.append(image_id)
-                crops.append(crop)
+                inputs.append(one)
         if ids:
-            results |= dict(zip(ids, captions_of(captioner, encoder, crops, options), strict=True))
+            results |= dict(zip(ids, captions_of(captioner, source, inputs, options), strict=True))
     write(results, options)
     for path, reason in broken:
         print(f"no caption for {path}: {reason}", file=sys.stderr)
@@ -111,21 +115,19 @@ def chosen_checkpoint(options):
     return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
 
 
-def prepared(path, encoder, broken):
-    """The centre crop of an image file, or None with an entry in `broken`."""
+def prepared(path, source, broken):
+    """What an image file becomes before it is captioned, or None with an entry in `broken`."""
     try:
-        return encoder.crops(read_image(path), 0, 0)[0]
+        return source.prepared(path)
     except (ImageError, OSError) as error:
         broken.append((path, getattr(error, "reason", error)))
         return None
 
 
-def captions_of(captioner, encoder, crops, options):
-    """Lists of hypotheses, one for each crop."""
-    import numpy as np
-
-    vectors = encoder.encode(np.stack(crops))
-    return captioner.caption_vectors(vectors, options.decode, options.length_normalization, batch=options.batch_size)
+def captions_of(captioner, source, inputs, options):
+    """Lists of hypotheses, one for each of some prepared photographs."""
+    rows = source.rows(inputs)
+    return captioner.caption_vectors(rows, options.decode, options.length_normalization, batch=options.batch_size)
 
 
 def write(results, options):

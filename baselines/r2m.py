@@ -38,6 +38,7 @@ def train(options, strategy):
     """Trains a stage until its last step. Args: options: config_r2m.R2M of one stage."""
     import stage
     from evaluation.held_out import HeldOut
+    from evaluation.photographs import keep_detector
     from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
     from objectives.r2m import R2MObjective
     from preprocessing.vocabulary import Vocabulary
@@ -70,6 +71,7 @@ def train(options, strategy):
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     stage.keep_for_inference(run, vocabulary)
+    keep_detector(run, options.data_dir, options.detector, options.labels)
     validation = None
     if held_out:
         validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed, keys=True), run)

@@ -23,6 +23,11 @@ FREE = {
     "worker_timeout",
     "verify",
     "skip_damaged",
+    "detector",
+    "labels",
+    "metrics",
+    "corpus",
+    "table",
     "intra_op_parallelism_threads",
     "inter_op_parallelism_threads",
 }

@@ -1,0 +1,160 @@
+"""Photograph files -> what a captioner is fed: image vectors of the run's encoder, or concept words of its detector.
+
+A source has `prepared(path)` for one file, and `rows(prepared)` for some of them at once.
+"""
+
+import json
+import os
+import shutil
+
+import numpy as np
+
+import config
+import config_r2m
+from evaluation.captioner import Captioner, load_encoder
+from evaluation.concept_captioner import R2MCaptioner
+from preprocessing import detectors, sidecars
+from preprocessing.images import read_image
+from preprocessing.process_images import class_words, objects_of
+from training.run_directory import read_config
+
+COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
+DEFAULTS = {"score_threshold": 0.3, "class_map": {}, "classifier_threshold": 0.1, "classifier_top": 3}
+
+
+def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None):
+    """(captioner, source) of a run.
+
+    Args:
+      checkpoint: a step or a path. encoder: where the run's encoder is now, if it has moved.
+      detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
+    """
+    if read_config(job_dir)["stage"] != config_r2m.R2M.__name__:
+        captioner = Captioner.from_run(job_dir, checkpoint)
+        return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
+    captioner = R2MCaptioner.from_run(job_dir, checkpoint)
+    return captioner, DetectedPhotographs(job_dir, captioner, detector, labels)
+
+
+class EncodedPhotographs:
+    """Image vectors by an encoder."""
+
+    def __init__(self, encoder):
+        self.encoder = encoder
+
+    def prepared(self, path):
+        """The centre crop of an image file. Raises preprocessing.images.ImageError."""
+        return self.encoder.crops(read_image(path), 0, 0)[0]
+
+    def rows(self, prepared):
+        """Vectors of some crops: float32 [n, D]."""
+        return self.encoder.encode(np.stack(prepared))
+
+
+class DetectedPhotographs:
+    """Concept words by a detector, chosen as for the training images."""
+
+    def __init__(self, job_dir, captioner, detector=None, labels=None):
+        self.captioner = captioner
+        kept = read_detector(job_dir)
+        self.settings = DEFAULTS | kept["settings"]
+        parts = detectors.parse(*_where(job_dir, kept, detector, labels))
+        found = [part.identity() for part in parts]
+        if kept["made_from"] and [part["sha256"] for part in found] != [part["sha256"] for part in kept["made_from"]]:
+            raise config.UserError(
+                f"--detector {detector or kept['detector']}: is not the detector that the run {job_dir} learned with, "
+                f"which is {', '.join(part['source'] for part in kept['made_from'])}"
+            )
+        limits = self.settings["classifier_threshold"], self.settings["classifier_top"]
+        self.detector = detectors.load(parts, *limits)
+
+    def prepared(self, path):
+        """The concept words of an image file: int32 [K], zero padded. Raises preprocessing.images.ImageError."""
+        pixels = read_image(path) if self.detector.needs_pixels else None
+        found = self.detector.detect(os.path.basename(path), pixels)
+        names = [detection.class_name for detection in found]
+        ids, _ = class_words(names, self.captioner.vocabulary, self.settings["class_map"])
+        classes, scores = objects_of(found, ids, self.settings["score_threshold"])
+        number = len(classes)
+        padded = np.zeros([1, max(1, number)])
+        padded[0, :number], values = classes, np.zeros_like(padded)
+        values[0, :number] = scores
+        return self.captioner.told(padded.astype(np.int32), values.astype(np.float32), np.asarray([number]))[0]
+
+    def rows(self, prepared):
+        """The words of some photographs: int32 [n, K]."""
+        return np.stack(prepared)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The detector that a run keeps
+
+
+def read_detector(job_dir):
+    """RUN/detector/detector.json: {"detector", "settings", "made_from"}, empty where the run keeps none."""
+    path = os.path.join(job_dir, "detector", "detector.json")
+    if not os.path.exists(path):
+        return {"detector": None, "settings": {}, "made_from": []}
+    with open(path) as file:
+        return json.load(file)
+
+
+def _where(job_dir, kept, detector, labels):
+    """(specification, labels) of the detector. Raises config.UserError when the run keeps none and none is given."""
+    if detector:
+        return detector, labels
+    if not kept["detector"]:
+        names = ", ".join(part["source"] for part in kept["made_from"]) or "the one of its training images"
+        raise config.UserError(
+            f"{job_dir} is told concept words and keeps no detector to find them with: give --detector and --labels "
+            f"({names}), or train with --detector to keep it"
+        )
+    return kept["detector"].replace("{RUN}", os.path.join(job_dir, "detector")), None
+
+
+def keep_detector(run, data_dir, spec="", labels=None):
+    """Puts into the run how objects became concept words, and the detector itself where one is given.
+
+    Args:
+      run: a RunDirectory. data_dir: the stages' folder, whose sidecars say how the objects were found.
+      spec, labels: as preprocessing.detectors.parse takes them; files are copied if they are below 50 MB together.
+    """
+    if not run.writes:
+        return
+    of_images, of_detections = (_sidecar(data_dir, f"{stem}.json") for stem in ("image_train", "detections"))
+    settings = of_detections.get("settings", {}) | of_images.get("settings", {})
+    content = {
+        "detector": None,
+        "settings": {name: settings[name] for name in DEFAULTS if name in settings},
+        "made_from": of_detections.get("made_from", {}).get("detectors", []),
+    }
+    folder = run.file("detector")
+    os.makedirs(folder, exist_ok=True)
+    if spec:
+        content["detector"] = _kept(detectors.parse(spec, labels), folder)
+    sidecars.write_json(os.path.join(folder, "detector.json"), content)
+
+
+def _sidecar(data_dir, name):
+    path = os.path.join(data_dir, name)
+    return sidecars.read_sidecar(path) if os.path.exists(path) else {}
+
+
+def _kept(parts, folder):
+    """The specification of the detectors, whose small files are copied to `folder` ({RUN} in the specification)."""
+    files = {path for part in parts for path in (part.path, part.labels) if path and os.path.isfile(path)}
+    small = sum(os.path.getsize(path) for path in files) < COPY_LIMIT
+
+    def place(path):
+        if path not in files:
+            return path if "://" in path else os.path.abspath(path)
+        if not small:
+            return os.path.abspath(path)
+        target = os.path.join(folder, os.path.basename(path))
+        shutil.copyfile(path, target + ".part")
+        os.replace(target + ".part", target)
+        return "{RUN}/" + os.path.basename(path)
+
+    return "+".join(
+        f"{part.kind}:{place(part.path)}" + (f"#labels={place(part.labels)}" if part.labels else "") for part in parts
+    )
