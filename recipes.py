@@ -14,6 +14,7 @@ import dataclasses
 
 import config
 import config_r2m
+from baselines import settings
 
 
 def _ablations(full, changes_of_name):
@@ -194,4 +195,94 @@ R2M = {
     "r2m_coco_gcc": _R2M_PAPER,
     "miniature_r2m": _SMALL_R2M,
     "flickr8k_r2m": _SMALL_R2M,
+}
+
+# --------------------------------------------------------------------------------------------------------------
+# baselines/show_tell.py, baselines/show_attend_tell.py: supervised, from image-caption pairs
+
+# Task: img2txt on COCO train2014, V = 11,498. Published: BLEU-4 25.9, CIDEr 86.4 after 500,000 steps (4,000 photographs
+# of val2014). Features: extract_features --encoder inception_v3:WEIGHTS. Not run where this was written.
+# Command: python -m baselines.show_tell --recipe show_tell_img2txt --data_dir ... --captions pairs:...
+_IMG2TXT = settings.ShowTell(
+    semantics="reference",
+    emb_dim=512,
+    mem_dim=512,
+    keep_prob=0.7,
+    init_stddev=0.02,
+    optimizer="sgd",
+    lr=2.0,
+    lr_halving_epochs=8.0,
+    clip_norm=5.0,
+    batch_size=32,
+    max_steps=500_000,
+    save_checkpoint_steps=50_000,
+    keep_checkpoints=10,
+)
+
+# Task: the ResNet-152 tutorial on COCO train2014, V = 9,956: 5 epochs of 3,236 steps. Expected: loss about 2.5; no
+# score was published. Features: extract_features --encoder resnet152:WEIGHTS. It clips no gradients, so 1e9.
+_RESNET = settings.ShowTell(
+    semantics="reference",
+    emb_dim=256,
+    mem_dim=512,
+    keep_prob=1.0,
+    cell="lstm_two_biases",
+    batch_norm=True,
+    start_from_image=True,
+    clip_norm=1e9,
+    batch_size=128,
+    max_steps=5 * 3236,
+    save_checkpoint_steps=1000,
+)
+
+# Task: the attention tutorial on 30,000 captions of COCO train2014, V = 5,001: 20 epochs of 375 steps. No score was
+# published. Features: extract_features --encoder inception_v3:WEIGHTS#grid (8 x 8 cells).
+_TUTORIAL = settings.ShowAttendTell(
+    semantics="reference",
+    emb_dim=256,
+    mem_dim=512,
+    keep_prob=1.0,
+    clip_norm=1e9,
+    batch_size=64,
+    max_steps=20 * 375,
+    save_checkpoint_steps=5 * 375,
+)
+
+# Task: small supervised runs, cross entropy and then CIDEr-D. Cost: minutes on two cores.
+_SMALL_SUPERVISED = {
+    "emb_dim": 128,
+    "mem_dim": 256,
+    "keep_prob": 0.7,
+    "standardise": True,
+    "max_sentence_length": 18,
+    "max_caption_length": 18,
+    "lr": 2e-3,
+    "save_summary_steps": 50,
+    "save_checkpoint_steps": 200,
+}
+_SMALL_STEPS = {"max_steps": 2000, "lr_decay_steps": 1600, "scst_from": 1600, "scst_lr": 2e-4}
+_FLICKR_STEPS = {
+    "max_steps": 6000,
+    "lr_decay_steps": 4000,
+    "scst_from": 4000,
+    "scst_lr": 2e-4,
+    "save_checkpoint_steps": 500,
+    "max_sentence_length": 22,
+    "keep_prob": 0.5,
+}
+SHOW_TELL = {
+    "show_tell_img2txt": _IMG2TXT,
+    "show_tell_img2txt_gru": dataclasses.replace(_IMG2TXT, cell="gru"),
+    "show_tell_resnet": _RESNET,
+    "miniature_show_tell": settings.ShowTell(**_SMALL_SUPERVISED | _SMALL_STEPS),
+    "flickr8k_show_tell": settings.ShowTell(**_SMALL_SUPERVISED | _FLICKR_STEPS | {"emb_dim": 256}),
+}
+SHOW_ATTEND_TELL = {
+    "sat_tf_tutorial": _TUTORIAL,
+    "miniature_show_attend_tell": settings.ShowAttendTell(
+        **_SMALL_SUPERVISED | _SMALL_STEPS, cell_dim=128, attention_units=128
+    ),
+    "flickr8k_show_attend_tell": settings.ShowAttendTell(
+        **_SMALL_SUPERVISED | _FLICKR_STEPS, cell_dim=256, attention_units=128
+    ),
 }

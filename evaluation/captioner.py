@@ -5,6 +5,7 @@ Shapes: N images, D image vector.
 
 import dataclasses
 import os
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,10 @@ from evaluation import statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
 from models import encoders, layers
+from models.attention import ShowAttendTell
 from models.decoding import beam_search
 from models.generator import END_ID, START_ID, Generator
+from models.show_tell import ShowTell
 from models.standardise import Standardise
 from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
@@ -66,14 +69,12 @@ class Captioner:
             raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
         if facts.get("image_dim") is None:
             raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
-        seed = tf.constant([0, 0], tf.int32)
-        sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
-        generator = Generator(vocabulary.size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
         captioner = cls(
-            generator,
+            build_network(content, vocabulary.size),
             Standardise(facts["image_dim"]),
             vocabulary,
-            settings["semantics"],
+            # The supervised systems have quirks of their own, but not the one of `_hypotheses`.
+            "fixed" if content["stage"] in SUPERVISED else settings["semantics"],
             settings.get("max_caption_length", 20),
         )
         captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
@@ -82,6 +83,9 @@ class Captioner:
     def load(self, checkpoint, job_dir=None):
         """Takes the weights of another checkpoint of the same run (a step or a path)."""
         path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+        if not isinstance(self.generator, Generator):  # no TF1 checkpoints, no names of the authors
+            parts = {"generator": self.generator, "standardise": self.standardise}
+            return checkpoints.restore(checkpoints.resolve(path), parts)
         arrays = checkpoints.read_variables(path)
         checkpoints.assign_variables(layers.named_variables(self.generator), arrays, path)
         if "Standardise/mean" in arrays:  # the authors' checkpoints have none
@@ -109,7 +113,7 @@ class Captioner:
         for start in config.progress(starts, description) if description else starts:
             rows = np.asarray(vectors_ND[start : start + batch], self.row_type)
             count = len(rows)
-            padded = np.concatenate([rows, np.zeros((batch - count, rows.shape[1]), self.row_type)])
+            padded = np.concatenate([rows, np.zeros((batch - count, *rows.shape[1:]), self.row_type)])
             results = [part.numpy()[:count] for part in decoder(padded)]
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
@@ -153,6 +157,25 @@ class Captioner:
 
         return dealt_out
 
+    def attention(self, vectors, captions):
+        """Where the network looked before it said each word of given captions.
+
+        Args:
+          vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids, as `Hypothesis.ids`.
+
+        Returns: a list of N arrays float32 [words, C], whose rows sum to 1.
+        Raises: config.UserError for a network without attention.
+        """
+        if not hasattr(self.generator, "attention_weights"):
+            raise config.UserError(
+                f"a {type(self.generator).__name__} looks at no cells: only runs of baselines.show_attend_tell do"
+            )
+        tokens = np.zeros((len(captions), max(map(len, captions))), np.int32)
+        for row, ids in zip(tokens, captions, strict=True):
+            row[1 : len(ids)] = ids[:-1]  # the start token, then every word but the last
+        weights = self.generator.attention_weights(self.feature(tf.constant(vectors, tf.float32)), tf.constant(tokens))
+        return [row[: len(ids)] for row, ids in zip(weights.numpy(), captions, strict=True)]
+
     def _hypotheses(self, words, lengths, log_probs, scores, ended):
         found = []
         for ids, length, log_prob, score, has_ended in zip(words, lengths, log_probs, scores, ended, strict=True):
@@ -170,6 +193,20 @@ class Captioner:
         """dict name -> text of the best caption."""
         captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
+
+
+SUPERVISED = {"ShowTell": ShowTell, "ShowAttendTell": ShowAttendTell}  # by stage; what is not here is a Generator
+
+
+def build_network(content, vocabulary_size):
+    """The network of a run without its weights, from the content of its config.json."""
+    settings, facts = content["settings"], content["facts"]
+    seed = tf.constant([0, 0], tf.int32)
+    if content["stage"] in SUPERVISED:
+        options = types.SimpleNamespace(**settings)
+        return SUPERVISED[content["stage"]](vocabulary_size, facts["image_dim"], options, seed)
+    sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
+    return Generator(vocabulary_size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
 
 
 def greedy(generator, state, max_caption_length, input_embedding=None):

@@ -28,17 +28,37 @@ class Masks:
 class WordDecoder(tf.Module):
     """What decoding asks of a network that says one word after the other.
 
-    Attributes: embedding float32 [V, E] of the inputs, vocabulary_size V. The state is a tuple of tensors [B, ...].
+    Attributes: embedding float32 [V, E] of the inputs; output_matrix float32 [V, H] and softmax_b float32 [V], which
+    make the logits of an output; keep_prob of dropout; vocabulary_size V. A state is a tuple of tensors [B, ...].
     """
 
-    @property
-    def output_matrix(self):
-        """float32 [V, H], which with `softmax_b` makes the logits of an output; here the embedding (tied weights)."""
-        return self.embedding
+    def image_feature(self, image_BD):
+        """What `initial_state` is given, from image vectors."""
+        raise NotImplementedError
+
+    def initial_state(self, feature_BE, masks=None):
+        """The state before the first word."""
+        raise NotImplementedError
+
+    def sequence(self, inputs_TBE, lengths_B, state):
+        """Runs the steps of padded rows: (outputs float32 [T, B, H], zero past a row's length; the last state)."""
+        raise NotImplementedError
 
     def step(self, inputs_BE, state):
         """One step: (output float32 [B, H], new state)."""
         raise NotImplementedError
+
+    def masks(self, batch, steps, seed):
+        """Fresh dropout masks for one pass of `steps` words; without a seed nothing is dropped."""
+        if seed is None:
+            return Masks()
+        input_dim, output_dim = self.embedding.shape[1], self.output_matrix.shape[1]
+        draw = lambda shape, purpose: dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))  # noqa: E731
+        return Masks(
+            draw([batch, input_dim], "image"),
+            draw([steps, batch, input_dim], "inputs"),
+            draw([steps, batch, output_dim], "outputs"),
+        )
 
     def logits(self, hidden_BH):
         """Logits over the vocabulary: float32 [B, V]."""
@@ -94,6 +114,28 @@ class WordDecoder(tf.Module):
         *_, words_TB = tf.while_loop(unfinished, body, start)
         return tf.stop_gradient(tf.transpose(words_TB))
 
+    def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
+        """Outputs (after output dropout) when the network is fed the given words.
+
+        Args:
+          state: after the image step.
+          tokens_BT: int32 [B, T] inputs, the first one is the start token.
+          lengths_B: int32 [B] valid inputs of each row.
+          masks: dropout masks of at least T steps.
+          input_embedding: float32 [V, E] for the inputs, None for the network's own.
+
+        Returns: float32 [B, T, H], zero past a row's length.
+        """
+        embedding = self.embedding if input_embedding is None else input_embedding
+        steps = tf.shape(tokens_BT)[1]
+        inputs_TBE = tf.gather(embedding, tf.transpose(tokens_BT))
+        if masks is not None and masks.inputs_TBE is not None:
+            inputs_TBE *= masks.inputs_TBE[:steps]
+        outputs_TBH, _ = self.sequence(inputs_TBE, lengths_B, state)
+        if masks is not None and masks.outputs_TBH is not None:
+            outputs_TBH *= masks.outputs_TBH[:steps]
+        return tf.transpose(outputs_TBH, [1, 0, 2])
+
 
 class Generator(WordDecoder):
     """Networks of the scope `Generator/` with the authors' variable names."""
@@ -123,49 +165,23 @@ class Generator(WordDecoder):
         """x = unit(W f + b): float32 [B, E], the space in which image and sentence meet (UIC spec 7.1)."""
         return layers.unit(self.fully_connected(image_BD))
 
-    def masks(self, batch, steps, seed):
-        """Fresh dropout masks for one pass of `steps` words; without a seed nothing is dropped."""
-        if seed is None:
-            return Masks()
-        dim = self.basic_lstm_cell.hidden_dim
-        draw = lambda shape, purpose: dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))  # noqa: E731
-        return Masks(
-            draw([batch, dim], "image"), draw([steps, batch, dim], "inputs"), draw([steps, batch, dim], "outputs")
-        )
-
     def initial_state(self, feature_BE, masks=None):
         """The LSTM state (c, h) after the feature was fed once from the zero state; its output is not used."""
         inputs = apply_mask(self.feature_scale * feature_BE, masks.image_BE if masks else None)
         return self.basic_lstm_cell.step(inputs, self.basic_lstm_cell.zero_state(tf.shape(feature_BE)[0]))
 
+    # ---------------------------------------------------------------------------------------------- words
+
+    @property
+    def output_matrix(self):
+        return self.embedding
+
     def step(self, inputs_BE, state):
-        """One step of the LSTM: (output float32 [B, H], new state (c, h))."""
         state = self.basic_lstm_cell.step(inputs_BE, state)
         return state[1], state
 
-    # ---------------------------------------------------------------------------------------------- teacher forcing
-
-    def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
-        """Outputs of the LSTM (after output dropout) when it is fed the given words.
-
-        Args:
-          state: (c, h) after the image step.
-          tokens_BT: int32 [B, T] inputs, the first one is the start token.
-          lengths_B: int32 [B] valid inputs of each row.
-          masks: dropout masks of at least T steps.
-          input_embedding: float32 [V, E] for the inputs, None for the generator's own.
-
-        Returns: float32 [B, T, H], zero past a row's length.
-        """
-        embedding = self.embedding if input_embedding is None else input_embedding
-        steps = tf.shape(tokens_BT)[1]
-        inputs_TBE = tf.gather(embedding, tf.transpose(tokens_BT))
-        if masks is not None and masks.inputs_TBE is not None:
-            inputs_TBE *= masks.inputs_TBE[:steps]
-        outputs_TBH, _ = self.basic_lstm_cell.sequence(inputs_TBE, lengths_B, state)
-        if masks is not None and masks.outputs_TBH is not None:
-            outputs_TBH *= masks.outputs_TBH[:steps]
-        return tf.transpose(outputs_TBH, [1, 0, 2])
+    def sequence(self, inputs_TBE, lengths_B, state):
+        return self.basic_lstm_cell.sequence(inputs_TBE, lengths_B, state)
 
 
 def shift_right(tokens_BT):

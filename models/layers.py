@@ -8,13 +8,18 @@ class Linear(tf.Module):
 
     def __init__(self, input_dim, output_dim, seed, scope):
         super().__init__()
-        limit = (6.0 / (input_dim + output_dim)) ** 0.5  # Xavier-uniform
-        weights = tf.random.stateless_uniform([input_dim, output_dim], seed, -limit, limit)
+        weights = glorot_uniform([input_dim, output_dim], seed)
         self.weights = tf.Variable(weights, name=f"{scope}/weights")
         self.biases = tf.Variable(tf.zeros([output_dim]), name=f"{scope}/biases")
 
     def __call__(self, inputs):
         return tf.matmul(inputs, self.weights) + self.biases
+
+
+def glorot_uniform(shape, seed):
+    """Uniform in +-sqrt(6 / (rows + columns)), also named after Xavier: float32 of that shape."""
+    limit = (6.0 / sum(shape)) ** 0.5
+    return tf.random.stateless_uniform(shape, seed, -limit, limit)
 
 
 def embedding_variable(vocabulary_size, dim, seed, scope):

@@ -7,6 +7,8 @@ recurrent kernel is one matrix product over all steps instead of one small produ
 
 import tensorflow as tf
 
+from models.randomness import fold_in
+
 FORGET_BIAS = 1.0  # added to the gate at run time, never stored in the bias (UIC spec 7.2)
 
 
@@ -22,13 +24,18 @@ class BasicLSTM(tf.Module):
         self.bias = tf.Variable(tf.zeros([4 * hidden_dim]), name=f"{scope}/basic_lstm_cell/bias")
         self.input_dim, self.hidden_dim = input_dim, hidden_dim
 
+    @property
+    def gate_bias(self):
+        """What is added to the gates beside the forget bias: float32 [4H]."""
+        return self.bias
+
     def zero_state(self, batch):
         """(c, h) of zeros, each float32 [B, H]."""
         return tf.zeros([batch, self.hidden_dim]), tf.zeros([batch, self.hidden_dim])
 
     def step(self, inputs_BE, state):
         """One step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
-        gates_BG = tf.matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel) + self.bias
+        gates_BG = tf.matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel) + self.gate_bias
         return _cell(gates_BG, state[0])[:2]
 
     def sequence(self, inputs_TBE, lengths_B, state=None):
@@ -46,11 +53,31 @@ class BasicLSTM(tf.Module):
         steps, batch = shape[0], shape[1]
         c_BH, h_BH = state if state is not None else self.zero_state(batch)
         flat = tf.reshape(inputs_TBE, [steps * batch, self.input_dim])
-        projected = tf.matmul(flat, self.kernel[: self.input_dim]) + self.bias
+        projected = tf.matmul(flat, self.kernel[: self.input_dim]) + self.gate_bias
         projected_TBG = tf.reshape(projected, [steps, batch, 4 * self.hidden_dim])
         mask_TB1 = tf.cast(tf.range(steps)[:, None] < lengths_B[None, :], tf.float32)[:, :, None]
         outputs_TBH, c_BH, h_BH = _recurrence(projected_TBG, mask_TB1, self.kernel[self.input_dim :], c_BH, h_BH)
         return outputs_TBH, (c_BH, h_BH)
+
+
+class TwoBiasLSTM(BasicLSTM):
+    """The cell as PyTorch has it: a second bias, no forget bias, all weights uniform in +-1/sqrt(H).
+
+    The second bias adds nothing but its 4H parameters (the ResNet-152 tutorial counts them, spec 3.2).
+    """
+
+    def __init__(self, input_dim, hidden_dim, seed, scope):
+        super().__init__(input_dim, hidden_dim, seed, scope)
+        limit = hidden_dim**-0.5
+        self.recurrent_bias = tf.Variable(tf.zeros([4 * hidden_dim]), name=f"{scope}/basic_lstm_cell/recurrent_bias")
+        for number, variable in enumerate((self.kernel, self.bias, self.recurrent_bias)):
+            variable.assign(tf.random.stateless_uniform(variable.shape, fold_in(seed, number), -limit, limit))
+        one = tf.one_hot(2, 4, FORGET_BIAS)  # what `_cell` adds to the forget gate is taken off
+        self._no_forget_bias = tf.repeat(one, hidden_dim)
+
+    @property
+    def gate_bias(self):
+        return self.bias + self.recurrent_bias - self._no_forget_bias
 
 
 def _cell(gates_BG, c_BH):

@@ -42,14 +42,17 @@ class CrossEntropyObjective:
         """
         self.options, self.networks = options, networks
         self.generator = networks["generator"]
-        rate = options.lr
-        if options.lr_decay_steps:
-            rate = keras.optimizers.schedules.CosineDecay(options.lr, options.lr_decay_steps)
-        self.optimizer = make_optimizer(options, rate, options.beta1, list(networks.values()))
+        self.optimizer = make_optimizer(options, self.learning_rate(), options.beta1, list(networks.values()))
 
     def checkpointed(self):
         """Everything that a checkpoint holds, by name."""
         return self.networks | {"optimizer": self.optimizer}
+
+    def learning_rate(self):
+        """A number, or a Keras schedule over the optimizer's steps."""
+        if self.options.lr_decay_steps:
+            return keras.optimizers.schedules.CosineDecay(self.options.lr, self.options.lr_decay_steps)
+        return self.options.lr
 
     @property
     def trainable_variables(self):
@@ -80,7 +83,8 @@ class CrossEntropyObjective:
         """(metrics, gradients of the trainable variables) of the mean cross entropy over all words of the batch."""
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         with tf.GradientTape() as tape:
-            loss, log_probs_N, entropy_N, right_N = self._cross_entropy(batch, seed, 1.0 / words_global)
+            weight = self.token_weight(batch, words_global)
+            loss, log_probs_N, entropy_N, right_N = self._cross_entropy(batch, seed, weight)
         metrics = {
             "loss": (loss, 1.0 / replicas()),
             "loss/sentence": (-tf.reduce_sum(log_probs_N), words),
@@ -88,6 +92,10 @@ class CrossEntropyObjective:
             "entropy": (tf.reduce_sum(entropy_N), words),
         }
         return metrics, tape.gradient(loss, self.trainable_variables)
+
+    def token_weight(self, batch, words_global):
+        """Weight of a word's cross entropy in the loss: here the loss is the mean over the words of all replicas."""
+        return 1.0 / words_global
 
     def evaluate(self, batch):
         """(summed cross entropy, words predicted rightly, words) without dropout: three float32 scalars.

@@ -1,0 +1,39 @@
+"""Batches of image-caption pairs, with all captions of each image where a reward compares with them."""
+
+import numpy as np
+
+from input_pipeline import PairedBatches, padded_rows
+
+
+class SupervisedBatches(PairedBatches):
+    """PairedBatches; with `references` also `references` int32 [B, R, S] and `reference_lengths` int32 [B, R].
+
+    References are the captions of the batch's images with their end token, without the start token; a length of 0 says
+    that an image has fewer than R.
+    """
+
+    def __init__(self, image_set, captions, batch_size, seed, references=False):
+        super().__init__(image_set, captions, batch_size, seed)
+        self.references = references
+        # The pairs of an image stand one behind the other.
+        counts = np.bincount(self.pair_images, minlength=len(image_set))
+        self.first_pair, self.count = np.cumsum(counts) - counts, counts
+
+    def __len__(self):
+        """Number of pairs."""
+        return len(self.pair_images)
+
+    def batch(self, step, rows=slice(None)):
+        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        batch = super().batch(step, rows)
+        if not self.references:
+            return batch
+        images = self.pair_images[self.stream.indices(step * self.examples, self.examples)[rows]]
+        numbers = np.arange(self.count.max())[None, :]
+        there = numbers < self.count[images][:, None]
+        pairs = self.first_pair[images][:, None] + np.where(there, numbers, 0)
+        words, lengths = padded_rows(self.flat, self.offsets, pairs.reshape(-1), self.width)
+        shape = (*pairs.shape, -1)
+        batch["references"] = words.reshape(shape)[:, :, 1:]
+        batch["reference_lengths"] = np.where(there, lengths.reshape(pairs.shape) - 1, 0).astype(np.int32)
+        return batch

@@ -1,0 +1,104 @@
+"""What Show and Tell and Show, Attend and Tell share: from settings to a trained run."""
+
+import os
+
+import config
+
+
+def check(options):
+    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    config.check_trainer(options)
+    kind, _, path = options.captions.partition(":")
+    if kind != "pairs" or not os.path.exists(path):
+        raise config.UserError(
+            f'--captions {options.captions!r}: expected pairs:FILE, lines {{"image", "captions"}} of the training '
+            f"images. Make it with: python -m preprocessing.train_captions --data_dir {options.data_dir} --dataset ..."
+        )
+    for name in ("scst_from", "lr_decay_steps", "lr_halving_epochs", "init_stddev"):
+        if getattr(options, name, 0) < 0:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
+    if options.lr_decay_steps and options.lr_halving_epochs:
+        raise config.UserError("--lr_decay_steps and --lr_halving_epochs are two schedules: give one of them")
+    if options.max_caption_length < 1 or options.mem_dim < 1:
+        raise config.UserError("--max_caption_length and --mem_dim must be at least 1")
+
+
+def train(options, make_objective, grid):
+    """Trains until --max_steps.
+
+    Args:
+      options: baselines.settings.Supervised.
+      make_objective: function (options, vocabulary size, image dimension, pairs, cider) -> objective.
+      grid: whether the feature bank must hold cells [N, crops, cells, D] in place of vectors [N, crops, D].
+    """
+    check(options)
+
+    import stage
+    from baselines.batches import SupervisedBatches
+    from evaluation.captioner import CollapseWatch
+    from initialization.pseudo_captions import load_captions
+    from models.cider import CiderD, DocumentFrequencies
+    from preprocessing.vocabulary import Vocabulary
+    from training import distribution
+    from training.loop import Loop
+    from training.run_directory import RunDirectory
+
+    # ---------------------------------------------------------------------------------------------- devices
+    stage.configure(options)
+    strategy = distribution.make_strategy(options)
+
+    # ---------------------------------------------------------------------------------------------- data
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    images = stage.training_images(options)
+    cells = check_bank(images.image_set.bank, grid, options.data_dir)
+    pairs = load_captions(options, images.image_set.images, vocabulary)
+    references = options.scst_from > 0
+    batches = SupervisedBatches(images.image_set, pairs.captions, options.batch_size, options.seed, references)
+
+    # ---------------------------------------------------------------------------------------------- run directory
+    facts = {
+        "vocabulary": vocabulary.fingerprint(),
+        "image_dim": images.dim,
+        "cells": cells,
+        "encoder": images.identity,
+        "captions": pairs.digest(),
+    }
+    run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
+    stage.keep_for_inference(run, vocabulary, images)
+    for note in pairs.notes:
+        run.log(note)
+
+    # ---------------------------------------------------------------------------------------------- network
+    cider = None
+    if options.scst_from:
+        path = run.file("document_frequencies.npz")
+        frequencies = DocumentFrequencies.cached(path, pairs.digest(), pairs.captions, vocabulary.size, run.writes)
+        cider = CiderD(frequencies, vocabulary.size)
+    with strategy.scope():
+        objective = make_objective(options, vocabulary.size, images.dim, len(batches), cider)
+        if options.standardise:
+            objective.standardise.assign(*images.statistics)
+    run.log(
+        f"{sum(v.shape.num_elements() for v in objective.trainable_variables):,} parameters, {len(batches):,} pairs"
+    )
+
+    # ---------------------------------------------------------------------------------------------- training
+    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+    Loop(options, objective, batches, strategy, run, watch).train()
+
+
+def check_bank(bank, grid, data_dir):
+    """The number of cells of a feature bank, None for pooled vectors. Raises config.UserError for the wrong kind."""
+    shape = bank.features.shape
+    if grid and len(shape) != 4:
+        raise config.UserError(
+            f"{data_dir}: the feature bank holds pooled vectors {shape}, attention needs the encoder's grid of cells "
+            "[N, crops, cells, D]. Make it with: python -m preprocessing.extract_features --encoder KIND:FILE#grid "
+            "(compact, keras) or #TENSOR (tflite), in a data folder of its own"
+        )
+    if not grid and len(shape) != 3:
+        raise config.UserError(
+            f"{data_dir}: the feature bank holds grids of cells {shape}, expected pooled vectors [N, crops, D]: make "
+            "it again with the encoder's pooled vector, in a data folder of its own"
+        )
+    return shape[2] if grid else None

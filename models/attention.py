@@ -1,0 +1,105 @@
+"""Show, Attend and Tell: a GRU that looks at the cells of an image before each word (spec 4.3).
+
+Shapes: B batch, T time, C cells of the grid, D features of a cell, A projected cell, U attention units, E embedding,
+H hidden, V vocabulary. Time-major inside.
+
+    a_i = ReLU(W_f f_i + b)                              i = 1 .. C
+    alpha = softmax_i(v . tanh(W_1 a_i + W_2 h_{t-1}))   where to look before the t-th word
+    h_t = GRU([sum_i alpha_i a_i ; E(w_{t-1})], h_{t-1})
+    p(w_t) = softmax(W (W_3 h_t + b_3) + b)
+"""
+
+import tensorflow as tf
+
+from models import layers
+from models.generator import WordDecoder
+from models.gru import GRU
+from models.randomness import fold_in
+
+
+class AdditiveAttention(tf.Module):
+    """Weights over the cells from a query."""
+
+    def __init__(self, cell_dim, query_dim, units, seed):
+        super().__init__()
+        self.keys_layer = layers.Linear(cell_dim, units, fold_in(seed, "keys"), "Generator/attention/keys_layer")
+        self.query_layer = layers.Linear(query_dim, units, fold_in(seed, "query"), "Generator/attention/query_layer")
+        self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
+
+    def keys(self, cells_BCA):
+        """W_1 a_i, the same for all words: float32 [B, C, U]."""
+        return self.keys_layer(cells_BCA)
+
+    def __call__(self, query_BH, keys_BCU):
+        """alpha, rows of which sum to 1: float32 [B, C]."""
+        hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BH)[:, None])
+        return tf.nn.softmax(self.score(hidden_BCU)[:, :, 0])
+
+
+class ShowAttendTell(WordDecoder):
+    """A grid of an encoder's cells in, words out. The state is (h, cells [B, C, A], keys [B, C, U])."""
+
+    def __init__(self, vocabulary_size, image_dim, options, seed):
+        """Args: options: emb_dim, mem_dim, keep_prob, cell_dim (A), attention_units (U), semantics."""
+        super().__init__()
+        emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
+        self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
+        # Quirk of the tutorial: the GRU starts from zero at every word, h reaches it through the query alone.
+        self.stateless = options.semantics == "reference"
+        self.embedding = layers.embedding_variable(vocabulary_size, emb_dim, fold_in(seed, "embedding"), "Generator")
+        self.projection = layers.Linear(image_dim, cell_dim, fold_in(seed, "projection"), "Generator/projection")
+        self.attention = AdditiveAttention(cell_dim, mem_dim, options.attention_units, fold_in(seed, "attention"))
+        self.cell = GRU(cell_dim + emb_dim, mem_dim, fold_in(seed, "cell"), reset_after=True)
+        self.hidden_layer = layers.Linear(mem_dim, mem_dim, fold_in(seed, "hidden"), "Generator/hidden_layer")
+        self.output_matrix = tf.Variable(layers.glorot_uniform([vocabulary_size, mem_dim], fold_in(seed, "output")))
+        self.softmax_b = tf.Variable(tf.zeros([vocabulary_size]))
+
+    def image_feature(self, image_BCD):
+        """The projected cells: float32 [B, C, A]."""
+        return tf.nn.relu(self.projection(image_BCD))
+
+    def initial_state(self, feature_BCA, masks=None):
+        (h_BH,) = self.cell.zero_state(tf.shape(feature_BCA)[0])
+        return h_BH, feature_BCA, self.attention.keys(feature_BCA)
+
+    def step(self, inputs_BE, state):
+        h_BH, cells_BCA, keys_BCU = state
+        h_BH, _ = self._attend(inputs_BE, h_BH, cells_BCA, keys_BCU)
+        return self.hidden_layer(h_BH), (h_BH, cells_BCA, keys_BCU)
+
+    def _attend(self, inputs_BE, h_BH, cells_BCA, keys_BCU):
+        """One word: (new h, alpha [B, C])."""
+        alpha_BC = self.attention(h_BH, keys_BCU)
+        context_BA = tf.linalg.matvec(cells_BCA, alpha_BC, transpose_a=True)
+        before = tf.zeros_like(h_BH) if self.stateless else h_BH
+        return self.cell.step(tf.concat([context_BA, inputs_BE], 1), (before,))[0], alpha_BC
+
+    def sequence(self, inputs_TBE, lengths_B, state):
+        hidden_TBH, _, state = self._run(inputs_TBE, lengths_B, state)
+        valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
+        return self.hidden_layer(hidden_TBH) * valid_TB1, state
+
+    def attention_weights(self, feature_BCA, tokens_BT):
+        """Where the network looked before it said each word after the given ones: float32 [B, T, C], rows sum to 1.
+
+        Args: tokens_BT: int32, the first one is the start token.
+        """
+        inputs_TBE = tf.gather(self.embedding, tf.transpose(tokens_BT))
+        lengths_B = tf.fill([tf.shape(tokens_BT)[0]], tf.shape(tokens_BT)[1])
+        _, alpha_TBC, _ = self._run(inputs_TBE, lengths_B, self.initial_state(feature_BCA))
+        return tf.transpose(alpha_TBC, [1, 0, 2])
+
+    def _run(self, inputs_TBE, lengths_B, state):
+        """All steps: h [T, B, H], alpha [T, B, C] and the state after each row's last step."""
+        steps = tf.shape(inputs_TBE)[0]
+        h_BH, cells_BCA, keys_BCU = state
+        mask_TB1 = tf.transpose(layers.mask_of(lengths_B, steps))[:, :, None]
+
+        def body(t, h, hidden, alphas):
+            new, alpha_BC = self._attend(inputs_TBE[t], h, cells_BCA, keys_BCU)
+            h = mask_TB1[t] * new + (1 - mask_TB1[t]) * h
+            return t + 1, h, hidden.write(t, h), alphas.write(t, alpha_BC)
+
+        arrays = [tf.TensorArray(tf.float32, steps, element_shape=part.shape[:2]) for part in (h_BH, cells_BCA)]
+        _, h_BH, hidden, alphas = tf.while_loop(lambda t, *_: t < steps, body, (0, h_BH, *arrays))
+        return hidden.stack(), alphas.stack(), (h_BH, cells_BCA, keys_BCU)

@@ -1,0 +1,137 @@
+"""CIDEr-D of word ids as dense tensor algebra: the reward of self-critical training on true captions.
+
+Shapes: B batch, R references of an image, T words, n length of an n-gram.
+Captions hold their end token, so that ending well is rewarded (without it captions learn to break off).
+An n-gram is one integer, its ids as digits to the base V, so nothing is hashed and nothing can collide.
+Source: Vedantam et al., CVPR 2015, as pycocoevalcap computes it (tests/models/test_cider.py compares the two).
+"""
+
+import collections
+import os
+
+import numpy as np
+import tensorflow as tf
+
+import config
+
+LONGEST, SIGMA = 4, 6.0
+
+
+class DocumentFrequencies:
+    """In how many training images an n-gram occurs.
+
+    Attributes: keys: list over n of sorted int64 [G]; counts: list over n of int64 [G]; images: their number.
+    """
+
+    def __init__(self, keys, counts, images):
+        self.keys, self.counts, self.images = keys, counts, images
+
+    @classmethod
+    def of(cls, captions, vocabulary_size):
+        """From the captions of the images: list over images of lists of id arrays, without markers.
+
+        Raises: config.UserError for a dictionary whose n-grams do not fit into 64 bits.
+        """
+        if vocabulary_size**LONGEST >= 2**63:
+            raise config.UserError(
+                f"self-critical training counts {LONGEST}-grams in 64 bits: at most 55,000 words, not "
+                f"{vocabulary_size}; make the dictionary with a larger --min_word_count"
+            )
+        counters = [collections.Counter() for _ in range(LONGEST)]
+        used = [several for several in captions if several]
+        for several in used:
+            found = [set() for _ in range(LONGEST)]
+            for ids in several:
+                ended = [*(int(i) for i in ids), 1]
+                for n in range(1, LONGEST + 1):
+                    for start in range(len(ended) - n + 1):
+                        key = 0
+                        for i in ended[start : start + n]:
+                            key = key * vocabulary_size + i
+                        found[n - 1].add(key)
+            for counter, keys in zip(counters, found, strict=True):
+                counter.update(keys)
+        keys = [np.array(sorted(counter), np.int64) for counter in counters]
+        counts = [
+            np.array([counter[int(k)] for k in key], np.int64) for key, counter in zip(keys, counters, strict=True)
+        ]
+        return cls(keys, counts, len(used))
+
+    @classmethod
+    def cached(cls, path, digest, captions, vocabulary_size, write=True):
+        """Those of `path`, where they were made of captions with the same digest, else counted, and kept there."""
+        if os.path.exists(path):
+            try:
+                with np.load(path) as stored:
+                    if str(stored["digest"]) == digest:
+                        parts = [[stored[f"{part}_{n}"] for n in range(LONGEST)] for part in ("keys", "counts")]
+                        return cls(*parts, int(stored["images"]))
+            except (OSError, ValueError, KeyError, EOFError):
+                pass  # an unreadable copy is made again
+        found = cls.of(captions, vocabulary_size)
+        if write:
+            arrays = {f"keys_{n}": keys for n, keys in enumerate(found.keys)}
+            arrays |= {f"counts_{n}": counts for n, counts in enumerate(found.counts)}
+            with open(path + ".part", "wb") as file:
+                np.savez(file, digest=digest, images=found.images, **arrays)
+            os.replace(path + ".part", path)
+        return found
+
+
+class CiderD:
+    """Scores captions against the references of their images; 10 is the best, as in pycocoevalcap."""
+
+    def __init__(self, frequencies, vocabulary_size):
+        self.vocabulary_size = vocabulary_size
+        self.log_images = np.log(frequencies.images)
+        largest = np.array([np.iinfo(np.int64).max])  # a search beyond the end finds this one
+        self.keys = [np.concatenate([keys, largest]) for keys in frequencies.keys]
+        self.log_counts = [np.log(np.append(counts, 1)) for counts in frequencies.counts]
+
+    def __call__(self, words_BT, lengths_B, references_BRT, reference_lengths_BR):
+        """CIDEr-D of each caption: float64 [B].
+
+        Args:
+          words_BT: int32, captions with their end token. lengths_B: int32, words with the end token.
+          references_BRT: int32, with end tokens. reference_lengths_BR: int32, 0 where there is no such reference.
+        """
+        references = tf.cast(tf.reduce_sum(tf.cast(reference_lengths_BR > 0, tf.int32), 1), tf.float64)
+        bigrams = lambda lengths: tf.cast(tf.maximum(lengths - 1, 0), tf.float64)  # noqa: E731
+        delta_BR = bigrams(lengths_B)[:, None] - bigrams(reference_lengths_BR)
+        total_BR = tf.zeros_like(delta_BR)
+        for n in range(1, LONGEST + 1):
+            total_BR += self._similarity(n, words_BT, lengths_B, references_BRT, reference_lengths_BR)
+        total_BR *= tf.exp(-(delta_BR**2) / (2 * SIGMA**2)) * tf.cast(reference_lengths_BR > 0, tf.float64)
+        return 10.0 / LONGEST * tf.reduce_sum(total_BR, 1) / tf.maximum(references, 1.0)
+
+    def _similarity(self, n, words_BT, lengths_B, references_BRT, reference_lengths_BR):
+        """Clipped cosine of the TF-IDF vectors of n-grams: float64 [B, R]."""
+        ours_BP, weight_BP = self._grams(n, words_BT, lengths_B)
+        theirs_BRQ, their_weight_BRQ = self._grams(n, references_BRT, reference_lengths_BR)
+        here_BP = _occurrences(ours_BP, ours_BP)
+        there_BRP = _occurrences(tf.tile(ours_BP[:, None], [1, tf.shape(theirs_BRQ)[1], 1]), theirs_BRQ)
+        # Each distinct n-gram stands `here` times in the row and so is counted with one over that.
+        shared_BRP = tf.minimum(here_BP[:, None], there_BRP) * there_BRP * (weight_BP**2 / here_BP)[:, None]
+        norm_B = tf.sqrt(tf.reduce_sum(here_BP * weight_BP**2, 1))
+        norm_BR = tf.sqrt(tf.reduce_sum(_occurrences(theirs_BRQ, theirs_BRQ) * their_weight_BRQ**2, 2))
+        return tf.math.divide_no_nan(tf.reduce_sum(shared_BRP, 2), norm_B[:, None] * norm_BR)
+
+    def _grams(self, n, words, lengths):
+        """n-grams as integers int64 [..., T], -1 where there is none, and their idf float64 [..., T], 0 there."""
+        words = tf.cast(words, tf.int64)
+        steps = tf.shape(words)[-1]
+        padded = tf.pad(words, [[0, 0]] * (words.shape.rank - 1) + [[0, n - 1]])
+        keys = tf.zeros_like(words)
+        for i in range(n):
+            keys = keys * self.vocabulary_size + padded[..., i : i + steps]
+        valid = tf.range(steps) < (lengths - n + 1)[..., None]
+        place = tf.reshape(tf.searchsorted(self.keys[n - 1], tf.reshape(keys, [-1])), tf.shape(keys))
+        known = tf.equal(tf.gather(self.keys[n - 1], place), keys)
+        log_count = tf.where(known, tf.gather(self.log_counts[n - 1], place), 0.0)
+        idf = tf.where(valid, self.log_images - log_count, 0.0)
+        return tf.where(valid, keys, tf.constant(-1, tf.int64)), idf
+
+
+def _occurrences(grams, others):
+    """How often each n-gram of [..., P] stands in the same row of [..., Q]: float64 [..., P]."""
+    return tf.reduce_sum(tf.cast(tf.equal(grams[..., :, None], others[..., None, :]), tf.float64), -1)

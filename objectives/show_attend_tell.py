@@ -1,0 +1,30 @@
+"""Show, Attend and Tell from pairs (spec 4.3, 4.4).
+
+Under `reference` the losses of a caption's words are summed and divided by the number of captions, as in the tutorial,
+so that a long caption counts for more; under `fixed` every word of the batch has the same weight.
+"""
+
+import tensorflow as tf
+
+from models.attention import ShowAttendTell
+from models.standardise import Standardise
+from objectives.networks import weight_seed
+from objectives.supervised import SupervisedObjective
+from training.optimization import global_sum
+
+
+class ShowAttendTellObjective(SupervisedObjective):
+    """`image` float32 [B, C, D] is the grid of an encoder's cells."""
+
+    def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args: as in the base class; options: baselines.settings.ShowAttendTell.
+        """
+        generator = ShowAttendTell(vocabulary_size, image_dim, options, weight_seed(options))
+        super().__init__(options, generator, Standardise(image_dim), pairs, cider)
+
+    def token_weight(self, batch, words_global):
+        if self.options.semantics == "reference":
+            return 1.0 / global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32))
+        return super().token_weight(batch, words_global)

@@ -1,0 +1,61 @@
+"""Show and Tell from pairs (spec 2.2, 3.2): img2txt's mean over the words, or the ResNet-152 tutorial's, which asks the
+output of the image itself for the start token.
+
+Shapes: B batch (of one replica), H hidden, N words.
+"""
+
+import tensorflow as tf
+
+from models.generator import START_ID
+from models.randomness import apply_mask, fold_in
+from models.show_tell import ShowTell
+from models.standardise import Standardise
+from models.token_loss import weighted_cross_entropy
+from objectives.networks import weight_seed
+from objectives.supervised import SupervisedObjective
+from training.optimization import global_sum
+
+
+class ShowTellObjective(SupervisedObjective):
+    """`image` float32 [B, D] is an encoder's pooled vector."""
+
+    def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args: as in the base class; options: baselines.settings.ShowTell.
+        """
+        generator = ShowTell(vocabulary_size, image_dim, options, weight_seed(options))
+        super().__init__(options, generator, Standardise(image_dim), pairs, cider)
+
+    def feature(self, batch, seed):
+        """The first input; with a seed it is normalised by the moments of the batch where there is a normalisation."""
+        total = None if seed is None else global_sum
+        return self.generator.image_feature(self.standardise(batch["image"]), total)
+
+    def token_weight(self, batch, words_global):
+        if not self.predicts_start:
+            return super().token_weight(batch, words_global)
+        return 1.0 / (words_global + global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32)))
+
+    @property
+    def predicts_start(self):
+        """Quirk of the ResNet-152 tutorial: n words make n + 2 targets, the first of them the start token."""
+        return self.options.semantics == "reference" and self.options.start_from_image
+
+    def _cross_entropy(self, batch, seed, weight):
+        loss, log_probs_N, entropy_N, right_N = super()._cross_entropy(batch, seed, weight)
+        if not self.predicts_start:
+            return loss, log_probs_N, entropy_N, right_N
+        rows = tf.shape(batch["length"])[0]
+        mask_seed = None if seed is None else fold_in(seed, "decoder")
+        masks = self.generator.masks(rows, 1, mask_seed)
+        hidden_BH = self.generator.initial_state(self.feature(batch, seed), masks)[-1]
+        mask_BH = None if masks.outputs_TBH is None else masks.outputs_TBH[0]
+        first = weighted_cross_entropy(
+            apply_mask(hidden_BH, mask_BH),
+            self.generator.output_matrix,
+            self.generator.softmax_b,
+            tf.fill([rows], START_ID),
+            tf.fill([rows], weight),
+        )
+        return loss + first[0], log_probs_N, entropy_N, right_N

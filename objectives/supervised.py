@@ -1,0 +1,145 @@
+"""Learning captions from pairs: cross entropy, then self-critical training on CIDEr-D (spec 2.2, 3.2, 4.4).
+
+Shapes: B batch (of one replica), T time, S words with both markers, R references, N valid words of the batch.
+
+    image -> feature -> network -> the true caption, word by word                          phase `train`
+    image -> sampled caption w, greedy caption g; CIDEr-D(w) - CIDEr-D(g) = advantage      phase `self-critical`
+"""
+
+import keras
+import tensorflow as tf
+
+from models import layers
+from models.generator import shift_right
+from models.randomness import fold_in
+from models.token_loss import weighted_cross_entropy
+from objectives.counts import counted, replicas
+from objectives.cross_entropy import CrossEntropyObjective, teacher_forced
+from objectives.full import unique_rows
+from training.optimization import apply_gradients
+
+
+def steps_per_halving(pairs, options):
+    """Steps in which the learning rate stays, int(pairs / batch * epochs): 103,528 for img2txt on COCO (spec 2.2)."""
+    return max(1, int(pairs / options.batch_size * options.lr_halving_epochs))
+
+
+class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule up to a step, a constant rate from there on."""
+
+    def __init__(self, first, step, rate):
+        self.first, self.step, self.rate = first, step, rate
+
+    def __call__(self, step):
+        first = self.first(step) if callable(self.first) else tf.constant(self.first)
+        return tf.where(tf.cast(step, tf.int32) < self.step, first, self.rate)
+
+    def get_config(self):
+        return {"first": self.first, "step": self.step, "rate": self.rate}
+
+
+def learning_rate(options, pairs):
+    """The rate of a supervised run over the optimizer's steps.
+
+    Args:
+      options: lr, lr_decay_steps, lr_halving_epochs, batch_size, scst_from, scst_lr.
+      pairs: number of image-caption pairs, which makes epochs into steps.
+    """
+    rate, schedules = options.lr, keras.optimizers.schedules
+    if options.lr_halving_epochs:
+        rate = schedules.ExponentialDecay(options.lr, steps_per_halving(pairs, options), 0.5, staircase=True)
+    elif options.lr_decay_steps:
+        rate = schedules.CosineDecay(options.lr, options.lr_decay_steps)
+    return ThenConstant(rate, options.scst_from, options.scst_lr) if options.scst_from else rate
+
+
+class SupervisedObjective(CrossEntropyObjective):
+    """Batches hold `image` and a true caption with both markers as `sentence` and `length`; in self-critical training
+    also all captions of the image, `references` int32 [B, R, S] with end tokens and `reference_lengths` int32 [B, R].
+    """
+
+    def __init__(self, options, generator, standardise, pairs, cider=None):
+        """Must be called inside `strategy.scope()`.
+
+        Args:
+          options: baselines.settings.Supervised.
+          generator: models.generator.WordDecoder.
+          pairs: number of image-caption pairs.
+          cider: models.cider.CiderD where there is a self-critical phase.
+        """
+        self.standardise, self.pairs, self.cider = standardise, pairs, cider
+        super().__init__(options, generator=generator, standardise=standardise)
+
+    def learning_rate(self):
+        return learning_rate(self.options, self.pairs)
+
+    def phase(self, step):
+        """(name, step at which it ends): `train` is cross entropy, `self-critical` follows at --scst_from."""
+        start = self.options.scst_from
+        if start and step >= start:
+            return "self-critical", None
+        return "train", start or None
+
+    def feature(self, batch, seed):
+        return self.generator.image_feature(self.standardise(batch["image"]))
+
+    def gradients(self, batch, seed):
+        """As in the base class, on no more steps than the batch's longest caption has."""
+        longest = tf.reduce_max(batch["length"])
+        return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
+
+    def update(self, batch, seed, phase="train"):
+        """One training step in one replica; see the base class."""
+        if phase == "train":
+            return super().update(batch, seed, phase)
+        metrics, gradients = self.self_critical_gradients(batch, seed)
+        norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
+        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
+
+    # ---------------------------------------------------------------------------------------------- self-critical
+
+    def rollout(self, batch, seed):
+        """(masks, sampled words [B, T], greedy words [B, T]) without gradient; the greedy ones without dropout."""
+        generator, steps = self.generator, self.options.max_caption_length
+        feature_BE = tf.stop_gradient(self.feature(batch, None))
+        masks = generator.masks(tf.shape(feature_BE)[0], steps, fold_in(seed, "sampling"))
+        state = generator.initial_state(feature_BE, masks)
+        sample_BT = generator.decode(state, steps, masks, fold_in(seed, "categorical"))
+        return masks, sample_BT, generator.decode(generator.initial_state(feature_BE), steps)
+
+    def reward(self, batch, words_BT):
+        """CIDEr-D of the captions against all captions of their images: float32 [B]."""
+        lengths_B = layers.sequence_lengths(words_BT)
+        references = (batch["references"], batch["reference_lengths"])
+        return tf.stop_gradient(tf.cast(self.cider(words_BT, lengths_B, *references), tf.float32))
+
+    def self_critical_gradients(self, batch, seed):
+        """(metrics, gradients) of the policy gradient with the greedy caption's score as baseline (Rennie et al. 2017).
+
+        Every word of a sampled caption has the caption's advantage; the mean is over the words of all replicas.
+        """
+        generator = self.generator
+        masks, sample_BT, greedy_BT = self.rollout(batch, seed)
+        sample_B, greedy_B = self.reward(batch, sample_BT), self.reward(batch, greedy_BT)
+        lengths_B = layers.sequence_lengths(sample_BT)
+        mask_BT = layers.mask_of(lengths_B, self.options.max_caption_length)
+        words, words_global = counted(mask_BT)
+        weights_N = tf.boolean_mask((sample_B - greedy_B)[:, None] * mask_BT, mask_BT > 0) / words_global
+        with tf.GradientTape() as tape:
+            hidden_NH, targets_N = teacher_forced(
+                generator, self.feature(batch, None), shift_right(sample_BT), sample_BT, lengths_B, masks
+            )
+            loss, log_probs_N, entropy_N, _ = weighted_cross_entropy(
+                hidden_NH, generator.output_matrix, generator.softmax_b, targets_N, weights_N
+            )
+        rows = tf.cast(tf.size(sample_B), tf.float32)
+        metrics = {
+            "loss": (loss, 1.0 / replicas()),
+            "reward/sample": (tf.reduce_sum(sample_B), rows),
+            "reward/greedy": (tf.reduce_sum(greedy_B), rows),
+            "entropy": (tf.reduce_sum(entropy_N), words),
+            "policy/log_prob": (tf.reduce_sum(log_probs_N), words),
+            "length/sample": (words, rows),
+            "unique/greedy": (unique_rows(greedy_BT), rows),
+        }
+        return metrics, tape.gradient(loss, self.trainable_variables)
