@@ -4,6 +4,9 @@
     tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output
     compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
+    inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
+                              `imagenet` in the place of the file: Keras downloads it
+    The last four take #grid at the end: the cells before pooling.
 
 Every encoder states how a photograph is prepared and which files it consists of, so that features can be checked
 against the encoder that a run directory holds.
@@ -250,15 +253,22 @@ class _CompactEncoder(_WholeImageEncoder):
         return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
 
 
-class _KerasEncoder(_WholeImageEncoder):
-    """The pooled vector of a keras.applications network, prepared as its own module says."""
+NAMED = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}
+SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
 
-    usage = "keras:NAME (for example keras:MobileNetV2) or keras:NAME#WEIGHTS.h5"
+
+class _KerasEncoder(_WholeImageEncoder):
+    """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
+
+    usage = "keras:NAME[#WEIGHTS.h5][#grid], or inception_v3:, vgg16:, resnet152: with WEIGHTS.h5[#grid] or imagenet"
 
     def __init__(self, spec, argument, resize):
         import keras
 
-        name, _, weights = argument.partition("#")
+        kind, self.spec = spec.partition(":")[0], spec
+        grid, argument = argument.endswith("#grid"), argument.removesuffix("#grid")
+        name, weights = (NAMED[kind], argument) if kind in NAMED else argument.partition("#")[::2]
+        weights = "" if kind in NAMED and weights == "imagenet" else weights
         modules = [
             module
             for module in vars(keras.applications).values()
@@ -266,23 +276,28 @@ class _KerasEncoder(_WholeImageEncoder):
         ]
         if not modules:
             raise ValueError(f"encoder {spec!r}: keras.applications has no network {name!r}")
-        self.spec, self.files = spec, (weights,) if weights else ()
+        self.files, side = (weights,) if weights else (), SIDES.get(name, 224)
+        top = {"include_top": True} if kind == "vgg16" and not grid else {"include_top": False}
+        if not top["include_top"]:
+            top |= {"pooling": None if grid else "avg", "input_shape": (side, side, 3)}
         try:
-            self._network = getattr(modules[0], name)(
-                include_top=False, pooling="avg", weights=weights or "imagenet", input_shape=(224, 224, 3)
-            )
+            network = getattr(modules[0], name)(weights=weights or "imagenet", **top)
         except Exception as error:  # Keras raises bare Exceptions for failed downloads
             raise ValueError(
                 f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
-                f"elsewhere and give keras:{name}#WEIGHTS.h5"
+                f"elsewhere and give {f'keras:{name}#' if kind == 'keras' else kind + ':'}WEIGHTS.h5"
             ) from error
-        self._scale = modules[0].preprocess_input
-        self.dim = int(self._network.output_shape[-1])
-        self._prepare(224, resize)
+        if top["include_top"]:
+            network = keras.Model(network.input, network.get_layer("fc2").output)
+        self._network, self._scale = network, modules[0].preprocess_input
+        self.dim = int(network.output_shape[-1])
+        self.cells = int(np.prod(network.output_shape[1:3])) if grid else None
+        self._prepare(side, resize)
         self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
 
     def encode(self, batch_BSSC):
-        return self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
+        features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
+        return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
 
 KINDS = {
@@ -290,6 +305,7 @@ KINDS = {
     "tflite": _TFLiteEncoder,
     "compact": _CompactEncoder,
     "keras": _KerasEncoder,
+    **dict.fromkeys(NAMED, _KerasEncoder),
 }
 
 
@@ -378,6 +394,6 @@ def _located(description, folder):
     if kind == "inception_v4":
         return f"{kind}:{path.removesuffix('.index').partition('.data-')[0]}"
     if kind == "keras":
-        return f"{kind}:{argument.partition('#')[0]}#{path}"
+        return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
     tensor = argument.partition("#")[2]
     return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")

@@ -20,7 +20,7 @@ from preprocessing import images, outputs, records, shards, sidecars
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)
-ENCODERS = ("inception_v4", "tflite", "compact", "keras")
+ENCODERS = ("inception_v4", "tflite", "compact", "keras", "inception_v3", "vgg16", "resnet152")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Options:
 
     data_dir: str = config.field("data/default", "folder that all stages share")
     encoder: str = config.field(
-        "", "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR], compact:FILE.npz, or keras:NAME[#WEIGHTS]"
+        "",
+        "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
+        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid]",
     )
     crops: int = config.field(0, "random crops of each image beside the centre one")
     splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")

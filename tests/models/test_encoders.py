@@ -164,6 +164,46 @@ def test_keras_application(tmp_path):
         encoders.load_encoder("keras:NoSuchNet#weights.h5")
 
 
+def stand_in(include_top, weights, pooling=None, input_shape=(224, 224, 3)):
+    """A tiny network that is called as those of keras.applications are; its weights are made by rule."""
+    inputs = keras.Input(input_shape)
+    outputs = keras.layers.Conv2D(5, 32, 32, name="cells", kernel_initializer="ones")(inputs)
+    if include_top:
+        outputs = keras.layers.Dense(6, name="fc2", kernel_initializer="ones")(keras.layers.Flatten()(outputs))
+        outputs = keras.layers.Dense(3)(outputs)
+    elif pooling == "avg":
+        outputs = keras.layers.GlobalAveragePooling2D()(outputs)
+    network = keras.Model(inputs, outputs)
+    if weights != "imagenet":
+        raise ValueError(f"no file {weights}")
+    return network
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "name", "side", "dim", "cells"),
+    [
+        ("inception_v3", keras.applications.inception_v3, "InceptionV3", 299, 5, 81),
+        ("resnet152", keras.applications.resnet, "ResNet152", 224, 5, 49),
+        ("vgg16", keras.applications.vgg16, "VGG16", 224, 6, 49),  # its vector is that of the layer fc2
+    ],
+)
+def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, cells):
+    monkeypatch.setattr(module, name, stand_in)
+    vector, grid = encoders.load_encoder(f"{kind}:imagenet"), encoders.load_encoder(f"{kind}:imagenet#grid")
+    assert (vector.image_size, vector.dim, vector.cells) == (side, dim, None)
+    assert (grid.image_size, grid.dim, grid.cells) == (side, 5, cells)
+    crops = vector.crops(photograph(), 1, seed=0)
+    assert crops.shape == (2, side, side, 3)
+    found, sums = grid.encode(crops), module.preprocess_input(crops.astype(np.float32))[:, :32, :32].sum((1, 2, 3))
+    np.testing.assert_allclose(found[:, 0, 0], sums, rtol=1e-4, atol=1e-2)  # the first cell is the upper left corner
+    pooled = found.sum((1, 2)) if kind == "vgg16" else found.mean(1)[:, 0]
+    np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=1e-4, atol=1e-1)
+    encoders.save_encoder(grid, tmp_path / "run")
+    assert encoders.load_encoder_from(str(tmp_path / "run")).cells == cells
+    with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
+        encoders.load_encoder(f"{kind}:absent.h5")
+
+
 @pytest.mark.parametrize("spec", ["", "vgg:file", "tflite:", "compact:absent.npz", "inception_v4:absent.ckpt"])
 def test_bad_specs(spec):
     with pytest.raises(ValueError, match="expected|absent"):
