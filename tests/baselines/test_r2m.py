@@ -93,6 +93,7 @@ def test_the_same_command_again_finds_everything_done(world, trained, capsys):
     assert capsys.readouterr().err.count("is complete: step 4 of 4") == 4
 
 
+@pytest.mark.slow
 def test_without_references_the_stages_hand_over_all_the_same(world, tmp_path, capsys):
     other = shutil.copytree(world, tmp_path / "world")
     os.remove(other / "refs_val.json")
@@ -107,7 +108,7 @@ def test_without_references_the_stages_hand_over_all_the_same(world, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    "stage", ["end2end", *(pytest.param(name, marks=pytest.mark.slow) for name in config_r2m.IN_A_ROW)]
+    "stage", ["xe", *(pytest.param(name, marks=pytest.mark.slow) for name in config_r2m.STAGES[1:])]
 )
 def test_a_stopped_run_with_a_damaged_checkpoint_goes_on_to_the_same_bits(world, tmp_path, capsys, stage):
     r2m.main(options(world, tmp_path / "whole", stage=stage))
