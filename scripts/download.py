@@ -1,0 +1,200 @@
+"""Downloads data sets, checkpoints and class maps that data/MANIFEST.json describes.
+
+    python -m scripts.download --list
+    python -m scripts.download coco2014 karpathy --to downloads/coco
+
+Takes names of files or of sets of files. Interrupted at any point, the same command goes on where it was; mirrors are
+tried in order; size and checksum are compared where they are known; archives are unpacked and removed. When a file
+cannot be had, it says what to do instead. Each data set has a folder of its own below --to; what is there is noted in
+TO/.downloads/NAME.json.
+"""
+
+import dataclasses
+import json
+import os
+import urllib.parse
+
+import config
+from preprocessing import downloads, pascal_page, sidecars, unpacking
+
+NOTES = ".downloads"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of download."""
+
+    paths: tuple[str, ...] = config.field((), "names of files or sets (--list); they are also taken as plain arguments")
+    to: str = config.field("downloads", "folder to download into")
+    list: bool = config.field(False, "say what there is, and what of it is in --to")
+    manifest: str = config.field("data/MANIFEST.json", "the list of what there is")
+    unpack: bool = config.field(True, "unpack archives")
+    keep_archives: bool = config.field(False, "do not remove archives after they were unpacked")
+    unchecked: bool = config.field(False, "keep a file although size or checksum are not those of the manifest")
+    attempts: int = config.field(5, "tries of a mirror without any progress")
+    timeout: float = config.field(60.0, "seconds without a byte after which a connection is given up")
+    backoff: float = config.field(2.0, "seconds before the second try, doubled from try to try")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The manifest
+
+
+def read_manifest(path):
+    """(dict name -> entry, dict name of a set -> names of its files); config.UserError says what is wrong in it."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        entries = {entry["name"]: entry for entry in content["files"]}
+        sets = content["sets"]
+        for entry in entries.values():
+            missing = {"file", "folder", "urls", "bytes", "licence", "if_gone", "verified"} - entry.keys()
+            if missing:
+                raise ValueError(f"{entry['name']} lacks {', '.join(sorted(missing))}")
+        if len(entries) < len(content["files"]):
+            raise ValueError("a name stands twice")
+        unknown = {name for names in sets.values() for name in names} - entries.keys()
+        if unknown or sets.keys() & entries.keys():
+            raise ValueError(f"sets with files that are not there, or with their names: {unknown}")
+    except OSError as error:
+        raise config.UserError(f"--manifest {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise config.UserError(f"--manifest {path}: {type(error).__name__} {error}") from error
+    return entries, sets
+
+
+def chosen(names, entries, sets):
+    """The entries that names of files and sets stand for, each once, in order."""
+    found = {}
+    for name in names:
+        if name not in entries and name not in sets:
+            raise config.UserError(
+                f"{name!r} is neither a file nor a set of the manifest. Sets: {', '.join(sets)}. All: --list"
+            )
+        for member in sets.get(name, (name,)):
+            found[member] = entries[member]
+    return list(found.values())
+
+
+def _size(entry):
+    size = entry["bytes"]
+    return "size unknown" if size is None else f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def show(entries, sets, folder):
+    """Prints what there is."""
+    print("sets:")
+    for name, members in sets.items():
+        print(f"  {name}: {', '.join(members)}")
+    print("files:")
+    for entry in entries.values():
+        here = "  [here]" if os.path.exists(_note_path(entry, folder)) else ""
+        how = "" if entry["urls"] else ", by hand"
+        print(f"  {entry['name']}: {entry['title']} ({_size(entry)}{how}; {entry['licence']}){here}")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One file
+
+
+def _note_path(entry, folder):
+    return os.path.join(folder, NOTES, f"{entry['name']}.json")
+
+
+def is_here(entry, folder):
+    """Whether the note of a finished download is there, and what it speaks of."""
+    path = _note_path(entry, folder)
+    if not os.path.exists(path):
+        return False
+    note = sidecars.read_sidecar(path)
+    if note.get("unpacked"):
+        return os.path.isdir(os.path.join(folder, entry["folder"], note["unpacked"]["folder"]))
+    file = os.path.join(folder, entry["folder"], entry["file"])
+    return os.path.exists(file) and os.path.getsize(file) == note["bytes"]
+
+
+def _adopt(entry, options):
+    """The digests of a file that somebody has put there, None when there is none; it must be the manifest's."""
+    path = os.path.join(options.to, entry["folder"], entry["file"])
+    if not os.path.exists(path):
+        return None
+    found = downloads.digests(path)
+    fault = downloads.fault_of(path, entry, found)
+    if fault and not options.unchecked:
+        raise config.UserError(f"{path} is there, but {fault}. Move it away, or add --unchecked to use it as it is")
+    print(f"{path} is there already" + (f", but {fault}" if fault else ""))
+    return found
+
+
+def download(entry, options):
+    """Downloads one entry, unpacks it, fetches the images that a page links to, and notes what it did."""
+    own = os.path.join(options.to, entry["folder"])
+    for folder in (os.path.join(options.to, NOTES), own):
+        os.makedirs(folder, exist_ok=True)
+    if is_here(entry, options.to):
+        print(f"{entry['name']}: complete, nothing to do")
+        return
+    settings = {name: getattr(options, name) for name in ("attempts", "timeout", "backoff", "unchecked")}
+    url, found = None, _adopt(entry, options)
+    if found is None:
+        url, found = downloads.Download(entry, own, **settings).fetch()
+    path = os.path.join(own, entry["file"])
+    note = {"name": entry["name"], "file": entry["file"], "bytes": os.path.getsize(path), "url": url, **found}
+    known = next((name for name in ("sha256", "md5") if entry.get(name)), "size" if entry["bytes"] else None)
+    note["compared"] = known if not downloads.fault_of(path, entry, found) else None
+    print(f"{path}: {note['bytes']} bytes, sha256 {found['sha256']}, " + (f"{known} as listed" if known else "unknown"))
+    if entry.get("linked_images"):
+        note["linked"] = _linked_images(entry, path, settings)
+    if entry.get("unpack") and options.unpack:
+        folder = os.path.join(own, entry["unpack"]["folder"])
+        count, size = unpacking.unpack(path, folder, entry["unpack"].get("flatten", False))
+        note["unpacked"] = {"folder": entry["unpack"]["folder"], "files": count, "bytes": size}
+        print(f"{folder}: {count} files")
+        if not options.keep_archives:
+            os.remove(path)
+    note["command"] = config.command_line()
+    sidecars.write_json(_note_path(entry, options.to), note)
+
+
+def _linked_images(entry, page, settings):
+    """Fetches the images of a page into one folder; returns their number."""
+    folder = os.path.join(os.path.dirname(page), entry["linked_images"])
+    os.makedirs(folder, exist_ok=True)
+    with open(page, encoding="utf-8", errors="replace") as file:
+        images = sorted(image for image, texts in pascal_page.captions(file.read()).items() if texts)
+    if not images:
+        raise config.UserError(f"{page}: no image with sentences in there. {entry['if_gone']}")
+    for image in config.progress(images, f"images of {entry['name']}"):
+        name = os.path.basename(urllib.parse.urlsplit(image).path)
+        if not name or name.startswith("."):
+            raise config.UserError(f"{page}: links to {image!r}, which is no file name")
+        if not os.path.exists(os.path.join(folder, name)):
+            urls = [urllib.parse.urljoin(url, image) for url in entry["urls"]]
+            linked = {"name": name, "file": name, "urls": urls, "if_gone": entry["if_gone"], "verified": False}
+            downloads.Download(linked, folder, **settings).fetch()
+    return len(images)
+
+
+def main(options):
+    entries, sets = read_manifest(options.manifest)
+    if options.list:
+        show(entries, sets, options.to)
+        return
+    if not options.paths:
+        raise config.UserError("no names given; --list says what there is")
+    if options.attempts < 1 or options.timeout <= 0 or options.backoff < 0:
+        raise config.UserError("--attempts must be at least 1, --timeout above 0, --backoff at least 0")
+    failed = []
+    for entry in chosen(options.paths, entries, sets):
+        print(f"{entry['name']}: {entry['title']}. Licence: {entry['licence']}")
+        try:
+            download(entry, options)
+        except config.UserError as error:  # the others may be there
+            print(f"{entry['name']}: failed")
+            failed.append(str(error))
+    if failed:
+        raise config.UserError(f"{len(failed)} of the files could not be had.\n" + "\n".join(failed))
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

@@ -1,0 +1,73 @@
+"""A server of files with byte ranges that breaks off, lies and forgets, for the tests of the downloads."""
+
+import contextlib
+import http.server
+import threading
+
+
+class Files:
+    """What the server has.
+
+    Attributes:
+      content: dict path -> bytes. kinds: dict path -> content type.
+      break_at: dict path -> list of byte counts: the next answers end after so many bytes.
+      answers: dict path -> list of statuses of the next answers. ranges: whether it knows byte ranges.
+      etag: of all files, None for none. log: list of (path, Range header or None). sent: bytes of bodies.
+    """
+
+    def __init__(self, **content):
+        self.content = {"/" + name.replace("__", "."): data for name, data in content.items()}
+        self.kinds, self.break_at, self.answers, self.ranges, self.etag = {}, {}, {}, True, '"one"'
+        self.log, self.sent = [], 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        files, wanted = self.server.files, self.headers.get("Range")
+        path = self.path.partition("?")[0]
+        files.log.append((path, wanted))
+        if files.answers.get(path):
+            return self.send_error(files.answers[path].pop(0))
+        if path not in files.content:
+            return self.send_error(404)
+        data, start, status = files.content[path], 0, 200
+        changed = "If-Range" in self.headers and self.headers["If-Range"] != files.etag
+        if files.ranges and wanted and not changed:
+            start, status = int(wanted.removeprefix("bytes=").partition("-")[0]), 206
+            if start >= len(data):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(data)}")
+                self.end_headers()
+                return None
+        self.send_response(status)
+        self.send_header("Content-Type", files.kinds.get(path, "application/octet-stream"))
+        self.send_header("Content-Length", str(len(data) - start))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if files.etag:
+            self.send_header("ETag", files.etag)
+        self.end_headers()
+        body = data[start:]
+        if files.break_at.get(path):
+            body = body[: files.break_at[path].pop(0)]
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
+        files.sent += len(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serve(files):
+    """Serves files; yields the address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.files = True, files
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
