@@ -28,6 +28,10 @@ FREE = {
     "metrics",
     "corpus",
     "table",
+    "stage_steps",  # the values of a run's own stage are settings of their own
+    "stage_lr",
+    "stage_save",
+    "stage_unroll",
     "intra_op_parallelism_threads",
     "inter_op_parallelism_threads",
 }
