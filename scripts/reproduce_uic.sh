@@ -2,7 +2,7 @@
 # Unsupervised Image Captioning (CVPR 2019) from downloaded data to test scores, with the authors' settings, stage by
 # stage. Interrupted at any point, the same command goes on where it was. What it needs is said and checked at the start.
 #
-#   scripts/reproduce_uic.sh --image_dir DIR --dataset jsonl:DIR --encoder inception_v4:CKPT \
+#   scripts/reproduce_uic.sh --image_dir DIR --dataset karpathy:FILE --encoder inception_v4:CKPT \
 #     --descriptions FILES --class_names LABELMAP.pbtxt --detector D [--labels FILE]
 #     [--word_list GLOVE.txt] [--plurals plural_words.json]  the authors' lists, when a new dictionary is made
 #     [--data_dir data/coco] [--runs runs/uic] [--seed 1]
@@ -13,8 +13,9 @@
 #   scripts/reproduce_uic.sh --smoke [--data_dir D] [--runs R]   the same stages on a tiny drawn world, a few steps each
 #
 # Without --descriptions the authors' released sentence.tfrec and word_counts.txt are expected in --data_dir, without
-# --detector released image_{train,val,test}.tfrec. DIR of --dataset holds Karpathy's splits as {train,val,test}.jsonl
-# with lines {"image": file name, "captions": [...]}; train captions are never read.
+# --detector released image_{train,val,test}.tfrec. --dataset holds Karpathy's splits: dataset_coco.json, or the authors'
+# lists beside COCO's annotations (coco:DIR), or jsonl:DIR; train captions are never read. What can be downloaded:
+# scripts/download_coco.sh, _uic.sh, _openimages.sh, _inception_v4.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=data/coco runs=runs/uic seed=1 image_dir="" dataset="" encoder="" descriptions="" class_names="" detector=""
