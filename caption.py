@@ -2,6 +2,9 @@
 
     python caption.py --job_dir runs/full photo.jpg holiday/ --output captions.json
 
+`--attention DIR` draws where a run of baselines.show_attend_tell looked before each word, `--embedding_map FILE` a map
+of the run's word vectors with the words of the captions and their neighbours.
+
 A broken image is reported and the rest go on. Exit code: 0 when every image got a caption, 1 if some did
 not, 2 if none did.
 """
@@ -35,6 +38,9 @@ class Options:
     detector: str | None = config.field(None, "R2M: the detector, where the run keeps none or it has moved")
     labels: str | None = config.field(None, "class names of --detector")
     batch_size: int = config.field(16, "images at a time")
+    attention: str | None = config.field(None, "folder for a picture of each image: where the network looked, by word")
+    embedding_map: str | None = config.field(None, "PNG file for a map of the word vectors with the captions' words")
+    map_method: str = config.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
 
 
 def files_of(paths):
@@ -63,7 +69,11 @@ def check(options):
         raise config.UserError("--nbest and --batch_size must be at least 1")
     if options.nbest > max(parse_decode(options.decode), 1):
         raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
-    read_config(options.job_dir)
+    stage = read_config(options.job_dir)["stage"]
+    if options.attention and stage != "ShowAttendTell":
+        raise config.UserError(f"--attention: a {stage} run looks at no cells, only one of baselines.show_attend_tell")
+    if options.embedding_map and os.path.splitext(options.embedding_map)[1].lower() != ".png":
+        raise config.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")
     files = files_of(options.paths)
     if not files:
         raise config.UserError(f"{', '.join(options.paths)}: no file in there")
@@ -83,15 +93,21 @@ def main(options):
     results, broken = {}, []
     starts = range(0, len(files), options.batch_size)
     for start in config.progress(starts, "captioning", len(starts)):
-        ids, inputs = [], []
-        for path, image_id in files[start : start + options.batch_size]:
-            one = prepared(path, source, broken)
+        there, inputs = [], []
+        for file in files[start : start + options.batch_size]:
+            one = prepared(file[0], source, broken)
             if one is not None:
-                ids.append(image_id)
+                there.append(file)
                 inputs.append(one)
-        if ids:
-            results |= dict(zip(ids, captions_of(captioner, source, inputs, options), strict=True))
+        if there:
+            rows = source.rows(inputs)
+            found = captions_of(captioner, rows, options)
+            results |= dict(zip([image_id for _, image_id in there], found, strict=True))
+            if options.attention:
+                draw_attention(captioner, rows, there, found, options.attention)
     write(results, options)
+    if options.embedding_map:
+        draw_map(captioner, results, options)
     for path, reason in broken:
         print(f"no caption for {path}: {reason}", file=sys.stderr)
     print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
@@ -124,10 +140,33 @@ def prepared(path, source, broken):
         return None
 
 
-def captions_of(captioner, source, inputs, options):
-    """Lists of hypotheses, one for each of some prepared photographs."""
-    rows = source.rows(inputs)
+def captions_of(captioner, rows, options):
+    """Lists of hypotheses, one for each row of what the captioner is fed."""
     return captioner.caption_vectors(rows, options.decode, options.length_normalization, batch=options.batch_size)
+
+
+def draw_attention(captioner, rows, files, found, folder):
+    """Writes FOLDER/IMAGE.png for each image: where the network looked before each word of the best caption."""
+    from evaluation import attention_pictures
+    from preprocessing.images import read_image
+
+    ids = [several[0].ids for several in found]
+    for (path, image_id), weights, row in zip(files, captioner.attention(rows, ids), ids, strict=True):
+        said = [t for t, word in enumerate(row) if word > 1]  # markers have no panel
+        words = [captioner.vocabulary.word(row[t]) for t in said]
+        name = image_id.strip("/").replace("/", "_") + ".png"
+        attention_pictures.save(os.path.join(folder, name), read_image(path), words, weights[said])
+
+
+def draw_map(captioner, results, options):
+    """Writes the map of the word vectors with the words of all captions."""
+    from evaluation import attention_pictures, word_map
+
+    own = captioner.input_embedding
+    vectors = captioner.generator.embedding if own is None else own
+    ids = {i for found in results.values() for i in found[0].words}
+    drawing = word_map.figure(vectors.numpy(), captioner.vocabulary, ids, options.map_method)
+    attention_pictures.save_figure(options.embedding_map, drawing)
 
 
 def write(results, options):
