@@ -76,11 +76,16 @@ def free_disk(path):
     return shutil.disk_usage(path).free / 1e9, os.stat(path).st_dev
 
 
+def memory():
+    """GB of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
 def main(options):
     """Prints the estimate; raises config.UserError where disk or memory do not suffice."""
-    data_disk, runs_disk, memory = needs(options)
+    data_disk, runs_disk, least = needs(options)
     print("This run needs about (estimates):")
-    print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {memory} GB of memory")
+    print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {least} GB of memory")
     if not options.smoke:
         print(f"  {'hours on':28}" + "".join(f"{device:>14}" for device in DEVICES))
         for stage, times in table(options.images):
@@ -97,9 +102,9 @@ def main(options):
                 f"{path}: {free:.1f} GB of disk are free, about {needed:.1f} GB are needed. Make room, give another "
                 "--data_dir or --runs, or go on with --unchecked (a run that has begun needs less)."
             )
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    if there < memory:
-        raise config.UserError(f"this machine has {there:.1f} GB of memory, about {memory} GB are needed (--unchecked)")
+    there = memory()
+    if there < least:
+        raise config.UserError(f"this machine has {there:.1f} GB of memory, about {least} GB are needed (--unchecked)")
     print(f"  there: {data_free:.0f} GB of disk, {there:.0f} GB of memory")
 
 

@@ -1,0 +1,220 @@
+"""Says what a data folder holds, what is missing, which command makes it, and whether the machine suffices.
+
+    python -m scripts.doctor --data_dir data/coco --recipe full_paper --job_dir runs/full
+
+Compares every output with its sidecar: sizes, numbers of records, sha256. Ends with exit code 1 when something that the
+recipe (without one: the full model) needs is missing, or anything is damaged.
+"""
+
+import dataclasses
+import importlib.util
+import os
+
+import config
+from preprocessing import inventory
+from scripts import uic_cost
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of the doctor."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    recipe: str = config.field("", "what is going to be trained, a name from recipes.py; empty: the full model")
+    job_dir: str = config.field("runs/run", "where the run will be; only its disk is looked at")
+    checksums: bool = config.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
+    devices: bool = config.field(True, "look for graphics cards, which loads TensorFlow")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# What a recipe needs
+
+TEXT = ("dictionary", "sentence")
+SCORING = ("image_val", "refs_val", "features_val")
+
+
+def all_recipes():
+    """dict name -> settings of every recipe of every trainer."""
+    import recipes
+
+    tables = [table for name, table in vars(recipes).items() if name.isupper() and isinstance(table, dict)]
+    return {
+        name: settings for table in tables for name, settings in table.items() if dataclasses.is_dataclass(settings)
+    }
+
+
+def needed(settings):
+    """(outputs that training reads, outputs that choosing its best checkpoint reads)."""
+    if not hasattr(settings, "images") and not hasattr(settings, "captions"):  # the trainers that only read sentences
+        if isinstance(settings, (config.ObjectToSentence, config.SentenceAutoEncoder, config.SentenceGan)):
+            return TEXT, ()
+    from_records = getattr(settings, "images", "auto") == "records" or getattr(settings, "inc_ckpt", None)
+    pictures = ("image_train",) if from_records else ("image_train", "features_train")
+    captions = getattr(settings, "captions", None)
+    if captions is None:
+        return (*TEXT, *pictures), SCORING
+    stem = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}.get(captions)
+    return ("dictionary", *pictures, *([stem] if stem else [])), SCORING
+
+
+def missing_files(settings):
+    """Runs and checkpoints that the recipe names and that are not there: list of (flag, path)."""
+    flags = ("inc_ckpt", "imcap_ckpt", "sae_ckpt", "o2s_ckpt")
+    given = [(flag, getattr(settings, flag, None)) for flag in flags]
+    return [
+        (flag, path)
+        for flag, path in given
+        if path and not os.path.exists(path) and not os.path.exists(f"{path}.index")
+    ]
+
+
+def to_make(wanted, findings):
+    """What has to be made for `wanted`, in the order of the stages: list of names."""
+    names, todo = set(), [name for name in wanted if findings[name].status not in ("there", "unchecked")]
+    while todo:
+        name = todo.pop()
+        if name not in names:
+            names.add(name)
+            below = inventory.OUTPUTS[name].needs
+            todo += [other for other in below if findings[other].status not in ("there", "unchecked")]
+    return [name for name in inventory.OUTPUTS if name in names]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The machine
+
+
+def estimate(data_dir, settings, words):
+    """(GB of disk that is still needed, GB of memory), estimated.
+
+    Checkpoints hold two word matrices and two LSTMs with both moments of Adam, float32. The corpus is in memory as
+    ragged ids, about as large as its records; feature banks are memory-mapped.
+    """
+    if (settings.recipe or "").endswith("_paper"):
+        data, runs, memory = uic_cost.needs(uic_cost.Options(images="bank"))
+        return max(0.0, data - _size(data_dir) / 1e9) + runs, memory
+    width = settings.emb_dim
+    parameters = 2 * (words * (width + 1) + 8 * width * width)
+    kept = min(settings.keep_checkpoints, settings.max_steps // settings.save_checkpoint_steps + 1)
+    records = sum(map(os.path.getsize, inventory.OUTPUTS["sentence"].paths(data_dir)))
+    activations = 4 * settings.batch_size * 20 * words * 4 / 1e9  # logits of 20 words a caption, and their gradients
+    return kept * parameters * 12 / 1e9 + 0.1, 1.5 + 2 * records / 1e9 + activations
+
+
+def _size(folder):
+    return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
+
+
+def machine(options, settings, words):
+    """Yields (ok, line) about disk and memory."""
+    disk, memory = estimate(options.data_dir, settings, words)
+    for path in (options.data_dir, options.job_dir):
+        free, _ = uic_cost.free_disk(path)
+        yield free >= disk, f"disk      {free:.1f} GB free at {path}, about {disk:.1f} GB needed (estimate)"
+    there = uic_cost.memory()
+    yield there >= memory, f"memory    {there:.1f} GB, about {memory:.1f} GB needed (estimate)"
+
+
+def tools(options):
+    """Yields (there, line) about what is optional."""
+    from evaluation import java, spice
+
+    try:
+        runtime = java.find_java()
+        yield True, f"Java      {runtime.version} ({runtime.path}): METEOR and the PTB tokenizer can run"
+    except java.JavaError as error:
+        yield False, f"Java      {error}; without it METEOR is null and captions are tokenized by another rule"
+    absent = spice.missing_jars()
+    yield (
+        not absent,
+        "SPICE     " + (f"{len(absent)} jars missing: the SPICE column is null" if absent else "jars there"),
+    )
+    missing = [name for name in ("tensorflow_hub", "tf_keras", "pkg_resources") if not importlib.util.find_spec(name)]
+    mend = 'pip install tensorflow-hub==0.16.1 tf-keras==2.21.0 "setuptools<81"'
+    yield (
+        not missing,
+        "Hub       " + (f"{', '.join(missing)} missing, for hub: detectors: {mend}" if missing else "there"),
+    )
+    beam = importlib.util.find_spec("apache_beam")
+    yield (
+        bool(beam),
+        "Beam      " + ("there" if beam else "missing, for --runner: pip install -r requirements-beam.txt"),
+    )
+    if options.devices:
+        import tensorflow as tf
+
+        cards = tf.config.list_physical_devices("GPU")
+        yield bool(cards), f"GPU       {len(cards) or 'none'}" + ("" if cards else ": everything runs on the CPU")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The report
+
+
+def report_outputs(options, training, scoring):
+    """Prints the state of every output; returns (findings, whether all is well)."""
+    findings, well = {}, True
+    for name, output in config.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
+        findings[name] = inventory.check(options.data_dir, output, options.checksums)
+    wrong = dict(inventory.misfits(options.data_dir))
+    missing = to_make(training + scoring, findings)
+    for name, finding in findings.items():
+        status, details = finding.status, finding.details
+        if status in ("there", "unchecked") and name in wrong:
+            status, details = "DOES NOT FIT", wrong[name]
+        elif status == "damaged":
+            status = "DAMAGED"
+        elif status in ("missing", "unfinished") and name not in missing:
+            status, details = "absent", "not needed here" if status == "missing" else details
+        well &= status not in ("DOES NOT FIT", "DAMAGED")
+        print(f"  {name:20}{status:14}{details}")
+    again = [name for name in findings if name in wrong or findings[name].status == "damaged"]
+    for heading, names in (
+        ("to be made", [name for name in missing if name not in again]),
+        ("to be made again", again),
+    ):
+        _print_commands(heading, names, options.data_dir, " --overwrite" if names is again else "")
+    for name in to_make(training, findings):
+        well &= findings[name].status not in ("missing", "unfinished")
+    return findings, well
+
+
+def _print_commands(heading, names, data_dir, more):
+    commands = dict.fromkeys(inventory.OUTPUTS[name].command(data_dir) + more for name in names)
+    if commands:
+        print(f"{heading}, in this order:")
+    for command in commands:
+        made = [name for name in names if inventory.OUTPUTS[name].command(data_dir) + more == command]
+        print(f"  {command}\n      -> {', '.join(made)}")
+
+
+def main(options):
+    """Prints the report; returns the exit code."""
+    known = all_recipes()
+    if options.recipe and options.recipe not in known:
+        raise config.UserError(f"--recipe {options.recipe}: no such recipe; there are: {', '.join(sorted(known))}")
+    settings = dataclasses.replace(known.get(options.recipe, config.FullModel()), recipe=options.recipe)
+    training, scoring = needed(settings)
+    print(f"{options.data_dir}, for {options.recipe or 'the full model'}:")
+    if not os.path.isdir(options.data_dir):
+        print("  no such folder: nothing was made yet")
+    findings, well = report_outputs(options, training, scoring)
+    for flag, path in missing_files(settings):
+        well = False
+        print(f"  --{flag} {path}: not there; train it first, or give another one")
+    unscored = [name for name in scoring if findings[name].status in ("missing", "unfinished")]
+    if unscored:
+        print(f"NOTE: without {', '.join(unscored)} a run is trained, but no checkpoint is scored or chosen")
+
+    print("machine:")
+    for enough, line in machine(options, settings, findings["dictionary"].count or 20_000):
+        well &= enough
+        print(f"  {'ok' if enough else 'TOO LITTLE':12}{line}")
+    for there, line in tools(options):
+        print(f"  {'ok' if there else 'without':12}{line}")
+    print("all that is needed is there" if well else "something is missing or damaged, see above")
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
