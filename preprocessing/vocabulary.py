@@ -4,6 +4,7 @@ import collections
 import functools
 import hashlib
 import json
+import re
 
 import config
 from preprocessing import label_maps, sidecars
@@ -104,6 +105,14 @@ class Vocabulary:
 TOKENIZERS = ("nltk_word", "nltk_punkt")
 
 
+# Most descriptions are words, commas, colons, lone marks and a full stop at the end. NLTK's forty substitutions do
+# nothing to them but split those off, which one expression does ten times faster; all others go through NLTK.
+_WORD = "[a-z0-9]+(?:-[a-z0-9]+)*"
+_PLAIN = re.compile(rf"(?:(?:{_WORD}[,:]?|[-.,:])(?: +|\Z))+|(?:(?:{_WORD}[,:]?|[-.,:]) +)*{_WORD}\.")
+_PIECE = re.compile(rf"{_WORD}|[-.,:]")
+_CONTRACTED = re.compile(r"\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
+
+
 def tokenizer(name):
     """The function text -> list of lower-cased tokens with the given name.
 
@@ -115,7 +124,11 @@ def tokenizer(name):
     if name == "nltk_word":
         from nltk.tokenize import NLTKWordTokenizer
 
-        split = NLTKWordTokenizer().tokenize
+        slow = NLTKWordTokenizer().tokenize
+
+        def split(text):
+            return _PIECE.findall(text) if _PLAIN.fullmatch(text) and not _CONTRACTED.search(text) else slow(text)
+
     elif name == "nltk_punkt":
         import nltk
 

@@ -48,14 +48,17 @@ class Options:
 
 
 def word(rank):
-    """The word of a rank: the most frequent ones of stock-photo descriptions, then syllables that spell the number."""
+    """The word of a rank: the most frequent ones of stock-photo descriptions, then syllables that spell the number.
+
+    One in a hundred is a possessive, so that a line in ten needs all of the tokenizer, as in real text.
+    """
     if rank < len(FREQUENT):
         return FREQUENT[rank]
     number, syllables = rank, []
     while number or len(syllables) < 2:
         number, digit = divmod(number, len(SYLLABLES))
         syllables.append(SYLLABLES[digit])
-    return "".join(syllables)
+    return "".join(syllables) + ("'s" if rank % 100 == 77 else "")
 
 
 def cumulative(words):

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import pathlib
+import random
 
 import nltk
 import pytest
@@ -80,6 +83,34 @@ def test_unknown_tokenizer():
 
 # --------------------------------------------------------------------------------------------------------------
 # Concept words
+
+
+def check_against_nltk(texts):
+    """The shortcut for plain texts gives NLTK's tokens; returns the share of texts that took it."""
+    from nltk.tokenize import NLTKWordTokenizer
+
+    split, nltk_tokens = vocabulary.tokenizer("nltk_word"), NLTKWordTokenizer().tokenize
+    for text in texts:
+        assert split(text) == nltk_tokens(text.lower()), text
+    return sum(bool(vocabulary._PLAIN.fullmatch(text.lower())) for text in texts) / len(texts)
+
+
+def test_shortcut_of_the_tokenizer_on_random_texts():
+    rng = random.Random(1)
+    parts = "a b1 Dog cannot wanna gimme - -- . .. , , : : 3 's ' \" ! x-y t. 1,000 (b)".split()
+    parts += [" "] * 14 + ["  "]
+    texts = ["".join(rng.choices(parts, k=rng.randint(1, 9))) for _ in range(20_000)]
+    assert check_against_nltk(texts) > 0.1
+    assert check_against_nltk(["A dog, a cat - and 2 x-rays: here.", "you cannot - gonna, wanna", "a . b, . c ."]) == 1
+
+
+def test_shortcut_of_the_tokenizer_on_real_texts():
+    folder = pathlib.Path(os.environ.get("UIC_REALDATA", "../shared/realdata")) / "corpora"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here (set UIC_REALDATA)")
+    for name in ("coco_val2017_sentences.txt", "cc3m_val_sentences.txt"):
+        lines = (folder / name).read_bytes().decode("ascii", "ignore").splitlines()[::10]
+        assert check_against_nltk(lines) > 0.8
 
 
 def test_concept_words():
