@@ -209,7 +209,8 @@ class R2MObjective:
         order = fold_in(tf.constant([self.options.seed, 1], tf.int32) if seed is None else seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
         v_BE = self.encoder(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
-        targets_BT, lengths_B = batch["sentence"][:, 1:], batch["length"] - 1
+        lengths_B = batch["length"] - 1
+        targets_BT = batch["sentence"][:, 1 : tf.reduce_max(batch["length"])]  # the memory is slow: no padding for all
         outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, targets_BT, lengths_B, self.encoder.embedding)
         valid_BT = tf.sequence_mask(lengths_B, tf.shape(targets_BT)[1])
         targets_N = tf.boolean_mask(targets_BT, valid_BT)

@@ -23,6 +23,7 @@ FREE = {
     "worker_timeout",
     "verify",
     "skip_damaged",
+    "start_ckpt",
     "detector",
     "labels",
     "metrics",
