@@ -263,9 +263,9 @@ _SMALL_SUPERVISED = {
 }
 _SMALL_STEPS = {"max_steps": 2000, "lr_decay_steps": 1600, "scst_from": 1600, "scst_lr": 2e-4}
 _FLICKR_STEPS = {
-    "max_steps": 6000,
-    "lr_decay_steps": 4000,
-    "scst_from": 4000,
+    "max_steps": 5000,
+    "lr_decay_steps": 3000,
+    "scst_from": 3000,
     "scst_lr": 2e-4,
     "save_checkpoint_steps": 500,
     "max_sentence_length": 22,
