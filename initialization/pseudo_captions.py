@@ -68,7 +68,7 @@ def load_captions(options, images, vocabulary):
 
 
 def _generated(options, images, vocabulary):
-    """Captions of gen_obj2sen_caption or retrieve_captions; images without objects are left out, as by the authors."""
+    """Captions of gen_obj2sen_caption or retrieve_captions."""
     folder, stem = os.path.split(STEMS.get(options.captions, options.captions))
     folder = folder or options.data_dir
     paths = records.find_files(folder, stem)
@@ -86,8 +86,10 @@ def _generated(options, images, vocabulary):
             f"{paths[0]}: word id {flat.max()} is beyond the dictionary of {vocabulary.size} words: another one?"
         )
     joined, notes = _join(names, [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], images, paths)
-    objects = np.diff(images.class_offsets)
-    return PseudoCaptions([several if n else [] for several, n in zip(joined, objects, strict=True)], notes)
+    if stem != STEMS["retrieved"]:  # obj2sen says something about no object as well; the authors leave that out
+        objects = np.diff(images.class_offsets)
+        joined = [several if n else [] for several, n in zip(joined, objects, strict=True)]
+    return PseudoCaptions(joined, notes)
 
 
 def _join(names, captions, images, paths):

@@ -1,19 +1,23 @@
-"""Pseudo captions of the training images by retrieval: the corpus sentences that fit their detections best.
+"""Pseudo captions of the training images by retrieval: corpus sentences that fit what was detected.
 
     python -m initialization.retrieve_captions --data_dir data/miniature
 
-Fit of a sentence: for each concept word in it, + score + bonus where the word was detected, - bonus where it was not;
-among equals a random choice that depends on the image's name alone. No training, no captions of images. On small data
-these pseudo captions teach im_caption far more than obj2sen's own, which are nearly all alike (specs/dynamics.md 1).
+Fit of a sentence: for each concept word in it, + score + bonus where the word was detected, - bonus where it was not.
+--choice consensus takes the sentences that are expected to score best by what fits the image and its nearest
+neighbours (initialization/consensus_retrieval.py); --choice random one of those that fit best, by lot of the image's
+name. No training, no captions of images. On small data these pseudo captions teach im_caption far more than obj2sen's
+own, which are nearly all alike (specs/dynamics.md 1).
 
-Reads `sentence*.tfrec`, `image_train*.tfrec`. Writes `retrieved_captions*.tfrec`, `retrieved_captions.json`. Images
-without a detection of at least --threshold get none. Sentences with an unknown word are left out.
+Reads `sentence*.tfrec`, `image_train*.tfrec` and, for the neighbours, `features_train.npy`. Writes
+`retrieved_captions*.tfrec`, `retrieved_captions.json`. Images without a detection of at least --threshold get none,
+unless they have neighbours. Sentences with an unknown word are left out.
 """
 
 import dataclasses
 import os
 
 import config
+import input_pipeline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +26,16 @@ class Options:
 
     data_dir: str = config.field("data/default", "folder that all stages share")
     output: str = config.field("retrieved_captions", "name of the record files without number and ending")
+    choice: str = config.choice("consensus", ("consensus", "random"), "among the sentences that fit: see above")
     k: int = config.field(5, "sentences for each image")
     threshold: float = config.field(0.5, "least score of a detection that counts")
     bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
+    temperature: float = config.field(
+        0.2, "consensus: of the softmax over the fits; smaller looks at the best ones only"
+    )
+    neighbours: int = config.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
+    own_share: float = config.field(0.2, "consensus: weight of the image's own detections beside its neighbours'")
+    candidates: int = config.field(20_000, "consensus: sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
@@ -37,6 +48,10 @@ def check(options):
         raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.bonus < 0 or options.max_sentence_length < 0:
         raise config.UserError("--bonus and --max_sentence_length: no negative numbers")
+    if options.temperature <= 0 or not 0 <= options.own_share <= 1:
+        raise config.UserError("--temperature must be above 0, --own_share between 0 and 1")
+    if options.neighbours < 0 or options.candidates < 0:
+        raise config.UserError("--neighbours and --candidates: no negative numbers")
     if os.path.dirname(options.output) or not options.output:
         raise config.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
 
@@ -77,38 +92,98 @@ class Corpus:
             tuple(sorted(found.key_flat[found.key_offsets[i] : found.key_offsets[i + 1]].tolist())) for i in rows
         ]
 
+    def sample(self, count):
+        """Keeps the first `count` sentences (0: all): the records are in pseudo-random order."""
+        if count:
+            self.sentences, self.keys = self.sentences[:count], self.keys[:count]
+
+
+def random_choice(options, corpus):
+    """Function records.Images -> list of (image name, word ids): a random choice among equally fitting sentences."""
+    from evaluation.retrieval import draw_fitting
+    from preprocessing import shards
+
+    def captions_of(images):
+        detections = detections_of(images, options.threshold)
+        rows = [row for row, found in enumerate(detections) if found]
+        seeds = [shards.digest_of(images.names[row]) for row in rows]
+        chosen = draw_fitting(corpus.keys, [detections[row] for row in rows], seeds, options.k, options.bonus)
+        return _pairs(images, rows, chosen, corpus)
+
+    return captions_of
+
+
+def consensus(options, corpus):
+    """Function records.Images -> list of (image name, word ids): the captions with the highest expected score."""
+    import numpy as np
+
+    from initialization.consensus_retrieval import ConsensusRetrieval
+    from preprocessing import records
+
+    images = records.read_images(records.find_files(options.data_dir, "image_train"))
+    detections = detections_of(images, options.threshold)
+    vectors_ID = None
+    if options.neighbours:
+        bank = input_pipeline.FeatureBank(options.data_dir, "train")
+        mean_D, deviation_D = bank.statistics
+        vectors_ID = (bank.centre(bank.rows(images.names)) - mean_D) / np.maximum(deviation_D, 1e-6)
+        if vectors_ID.ndim == 3:  # a grid of cells
+            vectors_ID = vectors_ID.mean(1)
+    corpus.sample(options.candidates)
+    retrieval = ConsensusRetrieval(
+        corpus.sentences,
+        corpus.keys,
+        detections,
+        vectors_ID,
+        options.bonus,
+        options.temperature,
+        options.neighbours,
+        options.own_share,
+    )
+    row_of = {name: row for row, name in enumerate(images.names)}
+
+    def captions_of(images):
+        rows = [row_of[name] for name in images.names]
+        local = [i for i, row in enumerate(rows) if detections[row] or options.neighbours]
+        chosen = retrieval.retrieve(np.asarray([rows[i] for i in local], np.int64), options.k)
+        return _pairs(images, local, chosen, corpus)
+
+    return captions_of
+
+
+def _pairs(images, rows, chosen, corpus):
+    return [
+        (images.names[row], corpus.sentences[index].tolist())
+        for row, several in zip(rows, chosen, strict=True)
+        for index in several
+    ]
+
 
 def main(options):
     """Retrieves captions for the training images."""
     check(options)
 
-    from evaluation.retrieval import draw_fitting
     from initialization.caption_records import write_captions
-    from preprocessing import shards, sidecars
+    from preprocessing import sidecars
     from preprocessing.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
 
     def captioner():
         corpus = Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+        return consensus(options, corpus) if options.choice == "consensus" else random_choice(options, corpus)
 
-        def captions_of(images):
-            detections = detections_of(images, options.threshold)
-            rows = [row for row, found in enumerate(detections) if found]
-            seeds = [shards.digest_of(images.names[row]) for row in rows]
-            chosen = draw_fitting(corpus.keys, [detections[row] for row in rows], seeds, options.k, options.bonus)
-            return [
-                (images.names[row], corpus.sentences[index].tolist())
-                for row, several in zip(rows, chosen, strict=True)
-                for index in several
-            ]
-
-        return captions_of
-
-    settings = {name: getattr(options, name) for name in ("k", "threshold", "bonus", "max_sentence_length")}
+    names = ["choice", "k", "threshold", "bonus", "max_sentence_length"]
+    if options.choice == "consensus":
+        names += ["temperature", "neighbours", "own_share", "candidates"]
+    settings = {name: getattr(options, name) for name in names}
     sidecar = os.path.join(options.data_dir, "sentence.json")
     sentences = [e["sha256"] for e in sidecars.read_sidecar(sidecar)["files"]] if os.path.exists(sidecar) else None
     made_from = {"sentences": sentences, "vocabulary": vocabulary.fingerprint()}
+    if options.choice == "consensus" and options.neighbours:
+        made_from["features"] = [
+            entry["sha256"] for entry in input_pipeline.FeatureBank(options.data_dir, "train").sidecar["files"]
+        ]
     write_captions(
         options.data_dir, options.output, captioner, settings, made_from, options.overwrite, vocabulary.fingerprint()
     )

@@ -42,6 +42,6 @@ def trained(tmp_path_factory):
     there.sentence_ae = run("sentence_ae", "sentence_ae")
     there.sentence_gan = run("sentence_gan", "sentence_gan", sae_ckpt=there.sentence_ae, max_caption_length=6)
     gen_obj2sen_caption.main(gen_obj2sen_caption.Options(job_dir=there.obj2sen))
-    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=2))
+    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=2, choice="random"))
     there.im_caption = run("im_caption", "im_caption", o2s_ckpt=there.obj2sen)
     return there

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 import config
+import config_r2m
 from tests import tiny_runs
 from tests.initialization.conftest import SMALL
 from training.run_directory import read_options
@@ -15,6 +16,7 @@ STAGES = {
     "sentence_ae": config.SentenceAutoEncoder,
     "sentence_gan": config.SentenceGan,
     "im_caption": config.ImageCaption,
+    "r2m": config_r2m.R2M,
 }
 STRIKES = [("KILL", "batch:2"), ("TERM", "batch:7"), ("KILL", "save:6"), ("TERM", "batch:13")]
 
@@ -30,10 +32,13 @@ def no_process_stays_behind():
 def test_struck_four_times(trained, stage):
     """Killed before the first checkpoint, stopped, killed in a save, stopped again."""
     last = 2 * SMALL["max_steps"]
-    options = read_options(getattr(trained, stage), STAGES[stage])
+    module = f"initialization.{stage}"
+    if stage == "r2m":  # all its losses at once
+        module, options = "baselines.r2m", config_r2m.R2M(stage="end2end", unroll=12, data_dir=trained.data, **SMALL)
+    else:
+        options = read_options(getattr(trained, stage), STAGES[stage])
     unbroken = dataclasses.replace(options, job_dir=str(trained.folder / f"{stage}_unbroken"), max_steps=last)
     struck = dataclasses.replace(options, job_dir=str(trained.folder / f"{stage}_struck"), max_steps=last)
-    module = f"initialization.{stage}"
     code, errors = tiny_runs.finish(tiny_runs.start(["-m", module, *tiny_runs.flags(unbroken)]))
     assert code == 0, errors
     for name, point in STRIKES:
@@ -44,5 +49,5 @@ def test_struck_four_times(trained, stage):
     assert code == 0, errors
     tiny_runs.assert_same_runs(unbroken.job_dir, struck.job_dir, last)
     best = trained.folder / f"{stage}_unbroken" / "best.json"
-    if stage in ("obj2sen", "sentence_ae"):
+    if stage in ("obj2sen", "sentence_ae", "r2m"):
         assert best.read_text() == (trained.folder / f"{stage}_struck" / "best.json").read_text()

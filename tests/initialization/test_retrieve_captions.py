@@ -1,5 +1,6 @@
 """Pseudo captions by retrieval: the best-fitting sentences, among equals a choice by the image's name alone."""
 
+import dataclasses
 import json
 import os
 
@@ -9,6 +10,7 @@ import pytest
 import config
 from evaluation.retrieval import draw_fitting
 from initialization import retrieve_captions
+from initialization.pseudo_captions import load_captions
 from preprocessing import records
 from preprocessing.vocabulary import Vocabulary
 from tests import tiny_world
@@ -36,9 +38,11 @@ def test_equal_fits_are_drawn_at_random_by_the_seed_alone():
     assert counts[30:].sum() == 0 and counts[:30].min() > 120  # 200 expected
 
 
-def test_the_stage(tmp_path):
+@pytest.mark.parametrize("choice", ["random", "consensus"])
+def test_the_stage(choice, tmp_path):
     data = tiny_world.make(str(tmp_path), sentences=90)
-    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=3))
+    options = retrieve_captions.Options(data_dir=data, k=3, choice=choice, neighbours=0)
+    retrieve_captions.main(options)
     names, flat, offsets = records.read_captions(records.find_files(data, "retrieved_captions"))
     images = records.read_images(records.find_files(data, "image_train"))
     objects = np.diff(images.class_offsets)
@@ -52,9 +56,20 @@ def test_the_stage(tmp_path):
         ids = flat[offsets[i] : offsets[i + 1]]
         assert tuple(ids) in there and noun_of[name] in ids
     first = (tmp_path / "retrieved_captions.tfrec").read_bytes()
-    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=3, overwrite=True))
+    retrieve_captions.main(dataclasses.replace(options, overwrite=True))
     assert (tmp_path / "retrieved_captions.tfrec").read_bytes() == first
     assert json.loads((tmp_path / "retrieved_captions.json").read_text())["without_caption"] == 6
+
+
+def test_images_without_objects_follow_their_neighbours(tmp_path):
+    data = tiny_world.make(str(tmp_path), sentences=90)
+    retrieve_captions.main(retrieve_captions.Options(data_dir=data, k=2, neighbours=5))
+    sidecar = json.loads((tmp_path / "retrieved_captions.json").read_text())
+    assert (sidecar["count"], sidecar["without_caption"]) == (80, 0) and sidecar["made_from"]["features"]
+    images = records.read_images(records.find_files(data, "image_train"))
+    options = config.ImageCaption(data_dir=data, captions="retrieved")
+    found = load_captions(options, images, Vocabulary.load(os.path.join(data, "word_counts.txt")))
+    assert [len(several) for several in found.captions] == [2] * 40
 
 
 def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
@@ -73,7 +88,10 @@ def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
         retrieve_captions.Corpus(data, vocabulary, 4)
 
 
-@pytest.mark.parametrize("changes", [{"k": 0}, {"threshold": 1.5}, {"bonus": -1.0}, {"output": "a/b"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"k": 0}, {"threshold": 1.5}, {"bonus": -1.0}, {"output": "a/b"}, {"temperature": 0.0}, {"neighbours": -1}],
+)
 def test_bad_flags(changes):
     with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
         retrieve_captions.check(retrieve_captions.Options(**changes))

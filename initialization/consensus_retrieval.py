@@ -1,0 +1,140 @@
+"""Retrieval by consensus: the corpus sentence that is expected to score best, given what an image and its likes show.
+
+    p(s | i)  ~ exp(fit(s, i) / temperature)                      sentences that fit the objects detected in image i
+    q(. | i)  = own p(. | i) + (1 - own) sum over neighbours j of k(i, j) p(. | j)
+    caption   = argmax over c of  sum over s of q(s | i) similarity(c, s)
+
+Fit is that of evaluation/retrieval.py. Neighbours are the images with the closest vectors: what one photograph's
+detections leave open, a table or a wave, its likes say. Similarity is the mean over n = 1..4 of the cosines of tf-idf
+weighted n-grams, which is CIDEr without its clipping and length penalty: the choice is one by minimum Bayes risk (Kumar
+and Byrne 2004). Nothing but detections, image vectors and the corpus is used.
+
+Shapes: N sentences, C concept sets of sentences, G n-grams, I images, D image vector.
+"""
+
+import collections
+
+import numpy as np
+import scipy.sparse
+
+from evaluation.retrieval import BONUS, fits
+
+ORDERS = (1, 2, 3, 4)
+SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
+SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)
+ROWS_AT_ONCE = 256
+_ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def sentence_vectors(sentences):
+    """Vectors whose products are the similarities of the module's text: float32 CSR [N, G].
+
+    Args:
+      sentences: list of arrays of word ids without markers.
+
+    n-grams of one sentence alone are left out, though not of the norms: they are similar to nothing.
+    """
+    lengths = np.array([len(ids) for ids in sentences])
+    flat = np.concatenate(sentences).astype(np.uint64) + np.uint64(1)
+    row = np.repeat(np.arange(len(sentences)), lengths)
+    blocks = []
+    for n in ORDERS:
+        count = len(flat) - n + 1
+        if count < 1:
+            break
+        inside = row[:count] == row[n - 1 :]
+        grams = sum(flat[place : place + count] * _ODD[place] for place in range(n))[inside]  # 64-bit hashes
+        _, column = np.unique(grams, return_inverse=True)
+        shape = (len(sentences), column.max(initial=-1) + 1)
+        counts = scipy.sparse.coo_array((np.ones(len(column), np.float32), (row[:count][inside], column)), shape)
+        counts = counts.tocsr()  # adds up the occurrences of an n-gram in a sentence
+        seen_in = np.bincount(counts.indices, minlength=shape[1])
+        counts.data *= np.log(len(sentences) / seen_in).astype(np.float32)[counts.indices]
+        norms = np.sqrt(counts.multiply(counts).sum(axis=1))
+        scale = scipy.sparse.diags_array(1.0 / np.maximum(norms, 1e-9) / len(ORDERS) ** 0.5)
+        blocks.append((scale @ counts)[:, np.flatnonzero(seen_in > 1)])
+    return scipy.sparse.hstack(blocks, "csr").astype(np.float32)
+
+
+def set_weights(sizes, fit_IC, temperature):
+    """p(. | i) summed over the sentences of each concept set: float32 CSR [I, C], the SETS_KEPT largest of a row.
+
+    Args:
+      sizes: [C], sentences of each set.
+      fit_IC: iterable over the images of float64 [C].
+      temperature: of the softmax.
+    """
+    kept = min(SETS_KEPT, len(sizes))
+    columns, values = [], []
+    for fit_C in fit_IC:
+        logits_C = fit_C / temperature + np.log(sizes)
+        best = np.sort(np.argpartition(-logits_C, kept - 1)[:kept])
+        weights = np.exp(logits_C[best] - logits_C[best].max())
+        columns.append(best)
+        values.append((weights / weights.sum()).astype(np.float32))
+    starts = np.arange(0, kept * len(columns) + 1, kept)
+    return scipy.sparse.csr_array((np.concatenate(values), np.concatenate(columns), starts), (len(columns), len(sizes)))
+
+
+def neighbour_weights(rows, vectors_ID, k):
+    """k(i, j) for the images `rows`: float32 CSR [rows, I], each row adds up to 1. An image is no neighbour of itself.
+
+    Args:
+      rows: int [n] of the images asked about. vectors_ID: float32 [I, D], unit length. k: neighbours of an image.
+    """
+    k = min(k, len(vectors_ID) - 1)
+    columns, values = [], []
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        chunk = rows[begin : begin + ROWS_AT_ONCE]
+        cosine_BI = vectors_ID[chunk] @ vectors_ID.T
+        cosine_BI[np.arange(len(chunk)), chunk] = -np.inf
+        nearest_BK = np.sort(np.argpartition(-cosine_BI, k - 1, axis=1)[:, :k], axis=1)
+        weights_BK = np.exp(SHARPNESS * np.take_along_axis(cosine_BI, nearest_BK, 1))
+        columns.append(nearest_BK)
+        values.append(weights_BK / weights_BK.sum(1, keepdims=True))
+    columns, values = np.concatenate(columns), np.concatenate(values).astype(np.float32)
+    starts = np.arange(0, columns.size + 1, k)
+    return scipy.sparse.csr_array((values.ravel(), columns.ravel(), starts), (len(rows), len(vectors_ID)))
+
+
+class ConsensusRetrieval:
+    """Retrieval for a fixed set of images.
+
+    Args:
+      sentences: list of arrays of word ids without markers.
+      keys: list of tuples of the concept words in each sentence, sorted.
+      detections: list over the images of dict concept word -> score.
+      vectors_ID: float32 [I, D] image vectors, standardised; None for no neighbours.
+      bonus, temperature, neighbours, own_share: see the module's text.
+    """
+
+    def __init__(
+        self, sentences, keys, detections, vectors_ID=None, bonus=BONUS, temperature=0.2, neighbours=60, own_share=0.2
+    ):
+        members = collections.defaultdict(list)
+        for index, key in enumerate(keys):
+            members[key].append(index)
+        sets = sorted(members)
+        sizes = np.array([len(members[key]) for key in sets])
+        self.vectors_NG = sentence_vectors(sentences)
+        rows = np.repeat(np.arange(len(sets)), sizes)
+        mean = (np.repeat(1.0 / sizes, sizes), (rows, [index for key in sets for index in members[key]]))
+        self.means_CG = scipy.sparse.csr_array(mean, (len(sets), len(sentences))).astype(np.float32) @ self.vectors_NG
+        self.weights_IC = set_weights(sizes, fits(sets, detections, bonus), temperature)
+        self.neighbours, self.own_share = neighbours, own_share if neighbours and vectors_ID is not None else 1.0
+        if self.own_share < 1:
+            self.units_ID = vectors_ID / np.maximum(np.linalg.norm(vectors_ID, axis=1, keepdims=True), 1e-9)
+
+    def retrieve(self, rows, k):
+        """The k sentences with the highest expected similarity for the images `rows`: int [n, k], best first."""
+        weights_nC = self.weights_IC[rows]
+        if self.own_share < 1:
+            others_nC = neighbour_weights(rows, self.units_ID, self.neighbours) @ self.weights_IC
+            weights_nC = self.own_share * weights_nC + (1 - self.own_share) * others_nC
+        chosen = []
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            expected_GB = self.means_CG.T @ weights_nC[begin : begin + ROWS_AT_ONCE].T.toarray()
+            score_NB = self.vectors_NG @ expected_GB
+            best_KB = np.argsort(-score_NB, axis=0, kind="stable")[:k]
+            chosen.append(best_KB.T)
+        return np.concatenate(chosen)

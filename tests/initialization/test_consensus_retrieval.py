@@ -1,0 +1,90 @@
+"""Retrieval by consensus: similarities against a plain computation, and what own detections and neighbours decide."""
+
+import collections
+import math
+
+import numpy as np
+import pytest
+
+from initialization.consensus_retrieval import ConsensusRetrieval, neighbour_weights, sentence_vectors, set_weights
+
+WORDS = {word: i for i, word in enumerate("a man rides wave dog runs on grass the cat sleeps here".split())}
+
+
+def ids(text):
+    return np.array([WORDS[word] for word in text.split()], np.int32)
+
+
+def plain_similarity(one, other, sentences):
+    """Mean over n of the cosines of tf-idf n-gram vectors."""
+    grams_of = lambda text, n: collections.Counter(zip(*(text.split()[i:] for i in range(n)), strict=False))  # noqa: E731
+    total = 0.0
+    for n in (1, 2, 3, 4):
+        seen = collections.Counter(gram for text in sentences for gram in grams_of(text, n))
+        vector = lambda text: {g: c * math.log(len(sentences) / seen[g]) for g, c in grams_of(text, n).items()}  # noqa: E731, B023
+        a, b = vector(one), vector(other)
+        norm = lambda v: math.sqrt(sum(x * x for x in v.values())) or 1.0  # noqa: E731
+        total += sum(a[g] * b.get(g, 0.0) for g in a) / norm(a) / norm(b)
+    return total / 4
+
+
+def test_similarities_are_the_cosines_of_tf_idf_ngrams():
+    texts = ["a man rides a wave", "a dog runs on grass", "a man runs on the grass", "a cat sleeps", "man rides"]
+    vectors = sentence_vectors([ids(text) for text in texts])
+    found = (vectors @ vectors.T).toarray()
+    for i, one in enumerate(texts):
+        for j, other in enumerate(texts):
+            if i != j:  # with itself the n-grams that are left out would count
+                assert found[i, j] == pytest.approx(plain_similarity(one, other, texts), abs=1e-6)
+
+
+def test_set_weights_are_a_softmax_over_sentences():
+    sizes, fits = np.array([1, 3]), np.array([0.4, 0.0])
+    [weights] = set_weights(sizes, [fits], 0.2).toarray()
+    assert weights == pytest.approx(np.array([math.exp(2.0), 3.0]) / (math.exp(2.0) + 3.0))
+
+
+def test_neighbours_are_the_closest_others():
+    angles = np.array([0.0, 0.1, 0.3, 2.0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    weights = neighbour_weights(np.array([0, 3]), vectors, 2).toarray()
+    assert weights.sum(1) == pytest.approx(1) and (weights[0] > 0).tolist() == [False, True, True, False]
+    assert weights[0, 1] / weights[0, 2] == pytest.approx(math.exp(10 * (math.cos(0.1) - math.cos(0.3))), rel=1e-4)
+    assert (weights[1] > 0).tolist() == [False, True, True, False]
+    assert neighbour_weights(np.array([1]), vectors, 9).toarray()[0].astype(bool).tolist() == [True, False, True, True]
+
+
+def corpus():
+    texts = ["a man rides a wave", "the man rides a wave", "a man runs", "a dog runs on grass", "the dog runs on grass"]
+    texts += ["a dog sleeps here", "the cat sleeps"]
+    keys = [tuple(sorted(WORDS[w] for w in text.split() if w in ("man", "dog", "cat"))) for text in texts]
+    return texts, [ids(text) for text in texts], keys
+
+
+def test_the_most_typical_of_the_sentences_that_fit():
+    texts, sentences, keys = corpus()
+    retrieval = ConsensusRetrieval(sentences, keys, [{WORDS["man"]: 0.9}, {WORDS["dog"]: 0.9}], neighbours=0)
+    chosen = retrieval.retrieve(np.array([0, 1]), 2)
+    assert [{texts[i] for i in row} for row in chosen] == [set(texts[0:2]), set(texts[3:5])]
+
+
+def test_an_image_without_detections_follows_its_neighbours():
+    texts, sentences, keys = corpus()
+    vectors = np.array([[1, 0.1], [1, 0], [1, 0.2], [-1, 0], [-1, 0.1]], np.float32)
+    dog, man = {WORDS["dog"]: 0.9}, {WORDS["man"]: 0.9}
+    retrieval = ConsensusRetrieval(sentences, keys, [{}, dog, dog, man, man], vectors, neighbours=2, own_share=0.2)
+    [[chosen]] = retrieval.retrieve(np.array([0]), 1)
+    assert texts[chosen] in texts[3:5]
+    alone = ConsensusRetrieval(sentences, keys, [{}, dog, dog, man, man], vectors, neighbours=2, own_share=1.0)
+    [[chosen]] = alone.retrieve(np.array([3]), 1)
+    assert texts[chosen] in texts[:2]
+
+
+def test_the_order_of_the_images_does_not_matter():
+    _, sentences, keys = corpus()
+    vectors = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    detections = [{WORDS[("man", "dog", "cat")[i % 3]]: 0.5 + i / 100} for i in range(30)]
+    retrieval = ConsensusRetrieval(sentences, keys, detections, vectors, neighbours=5)
+    together = retrieval.retrieve(np.arange(30), 3)
+    apart = np.concatenate([retrieval.retrieve(np.array([i]), 3) for i in range(30)])
+    np.testing.assert_array_equal(together, apart)
