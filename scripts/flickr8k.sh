@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The standing experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
-# checkpoint and give the scores. Everything is read from $UIC_REALDATA. Interrupted, the same command goes on.
+# checkpoints and give the scores. Everything is read from $UIC_REALDATA. Interrupted, the same command goes on.
 #   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1]
 # Results: runs/flickr8k_CORPUS/full (the run), b34.json in it, runs/flickr8k_CORPUS/table.json.
 set -euo pipefail
@@ -33,7 +33,7 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
 step "sentences" python -m preprocessing.extract_descriptions --data_dir "$data" --input "$sentences" --min_tokens 5
 step "dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
-  --class_names "$labels" --new_dict --min_word_count 4 --max_length 18
+  --class_names "$labels" --new_dict --min_word_count 4 --max_length 18 --plurals keep --synonyms data/synonyms.txt
 step "objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$images" --dataset "$dataset" \
   --detector "$real/models/coco_ssd_mobilenet_v1_quant.tflite" --labels "$labels"
 step "image records" python -m preprocessing.process_images --data_dir "$data" --image_dir "$images" \
@@ -42,9 +42,26 @@ step "feature bank" python -m preprocessing.extract_features --data_dir "$data" 
   --encoder "tflite:$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite#172" --crops 4
 step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split val \
   --corpus "$corpus" --seed "$seed" --table "$runs/table.json"
-step "training" python train.py --recipe flickr8k_scratch --data_dir "$data" --job_dir "$runs/full" --seed "$seed"
-for decode in beam3 greedy; do
-  step "scores of the checkpoints, $decode" python eval_val.py --job_dir "$runs/full" --decode $decode \
-    --row scratch --corpus "$corpus"
-done
+
+train() {  # train MODULE RUN FLAGS...
+  local module=$1 run=$2
+  shift 2
+  step "train $run" python $module --data_dir "$data" --job_dir "$runs/$run" --seed "$seed" "$@"
+}
+score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedily
+  for decode in beam3 greedy; do
+    step "scores of $2's checkpoints, $decode" python $1 --job_dir "$runs/$2" --decode $decode --row "$3" \
+      --corpus "$corpus"
+  done
+}
+train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
+score "-m initialization.eval_obj2sen" obj2sen con2sen
+step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.4 \
+  --max_sentence_length 18
+train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
+score eval_val.py feat2sen feat2sen
+train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
+score eval_val.py full full
+train train.py scratch --recipe flickr8k_scratch
+score eval_val.py scratch scratch
 step "the table (development images)" python -m evaluation.table "$runs/table.json"
