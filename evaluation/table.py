@@ -20,7 +20,7 @@ from evaluation.published import published_rows
 ROWS = (
     *("random", "constant", "retrieval", "con2sen", "feat2sen"),
     *("scratch_adv", "scratch_con", "scratch_im", "scratch", "adv", "con", "im", "full"),
-    *("r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
+    *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
