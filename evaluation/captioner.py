@@ -243,7 +243,7 @@ def load_encoder(job_dir, spec=None):
 class CollapseWatch:
     """Greedy captions of some validation images at every checkpoint: does the captioner still tell images apart?"""
 
-    ALARM = 0.05
+    ALARM = statistics.COLLAPSE
 
     def __init__(self, objective, vocabulary, options, log):
         image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)

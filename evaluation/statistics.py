@@ -10,6 +10,7 @@ import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95
+COLLAPSE = 0.05  # a share of distinct captions below this, twice in a row, is a collapsed captioner
 
 
 # --------------------------------------------------------------------------------------------------------------

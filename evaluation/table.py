@@ -23,6 +23,7 @@ ROWS = (
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
+TEXTS = {"row", "corpus", "split", "decode"}  # columns that are set flush left
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
@@ -143,6 +144,14 @@ def _cell(row, name):
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
+def cells(rows):
+    """The table as texts: (column names, lines of which the first is the heading, the row of each further line)."""
+    shown = with_means(rows)
+    columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
+    lines = [[HEADINGS.get(name, name) for name in columns]]
+    return columns, lines + [[_cell(row, name) for name in columns] for row in shown], shown
+
+
 def format_table(rows, markdown=False):
     """The table as aligned text, or in Markdown; columns in which no row has a value are left out.
 
@@ -154,22 +163,18 @@ def format_table(rows, markdown=False):
     """
     if not rows:
         return "no rows"
-    shown = with_means(rows)
-    columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
-    lines = [[HEADINGS.get(name, name) for name in columns]]
-    lines += [[_cell(row, name) for name in columns] for row in shown]
+    columns, lines, _ = cells(rows)
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    left = {"row", "corpus", "split", "decode"}
 
     def columns_of(line):
         return zip(line, widths, columns, strict=True)
 
     padded = [
-        [cell.ljust(width) if name in left else cell.rjust(width) for cell, width, name in columns_of(line)]
+        [cell.ljust(width) if name in TEXTS else cell.rjust(width) for cell, width, name in columns_of(line)]
         for line in lines
     ]
     if markdown:
-        rule = ["-" * width if name in left else "-" * (width - 1) + ":" for _, width, name in columns_of(columns)]
+        rule = ["-" * width if name in TEXTS else "-" * (width - 1) + ":" for _, width, name in columns_of(columns)]
         text = "\n".join("| " + " | ".join(line) + " |" for line in [padded[0], rule, *padded[1:]])
     else:
         text = "\n".join("  ".join(line).rstrip() for line in padded)

@@ -1,0 +1,133 @@
+"""Training curves: what metrics.jsonl holds, what each curve should look like, drawings of them, and alarms."""
+
+import io
+import json
+import math
+import os
+
+from config import UserError
+from evaluation.statistics import COLLAPSE
+
+# README's "Reading the table" shows the most important of these.
+CURVES = {
+    "mean_found_obj": "objects of the image named in a sampled caption: rises from near 0 towards `objects`",
+    "mean_found_obj/greedy": "the same of greedy captions: follows the sampled one, usually a little above it",
+    "loss/adversarial": "about 1.37 = the discriminator is undecided; 1.0 to 1.3 is a working game",
+    "discriminator/accuracy_real": "real words held for real: near 1 with the next curve = the generator has lost",
+    "discriminator/accuracy_fake": "generated words held for generated: 0.5 to 0.9 is a working game",
+    "loss/sentence": "falls steadily; the generator learns the corpus' language",
+    "loss/mse": "image reconstruction: falls, then stays; rising for long means that captions leave the image",
+    "loss/triplet": "R2M's triplet loss: falls towards its margin and below",
+    "loss": "falls steadily in cross-entropy training; around 0 and noisy where captions are rewarded",
+    "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
+    "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
+    "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
+    "reward/adversarial": "mean log-probability of being held for real: near -0.7 = undecided, falling = losing",
+    "length/sample": "near the corpus' mean; both lengths shrinking together is a collapse",
+    "length/greedy": "near the corpus' mean; both lengths shrinking together is a collapse",
+    "eval/unique": "greedy captions that differ among watched validation images; below 5 % twice in a row is an alarm",
+    "eval/length": "words of these captions: near the corpus' mean",
+    "advantage/clipped": "share of words at the clip of ±5; 0.1 to 0.5",
+    "policy/entropy": "nats a word: falls slowly; near 0 = the sampler has become greedy and learns no more",
+    "entropy": "nats a word: falls slowly; near 0 = the sampler has become greedy and learns no more",
+    "gradient_norm/generator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
+    "gradient_norm/discriminator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
+    "gradient_norm": "of the order of 1; constantly above the clip = too large a learning rate",
+}
+SHRUNK = 0.5  # share of its largest length at which captions count as shrinking
+REPEATED = 4  # the same word as often as this in a row is a stammer
+ONE_FOR_ALL = 0.2  # share of images with the same caption
+
+
+def read_metrics(job_dir):
+    """dict metric name -> (steps, values), numbers only, from RUN/metrics.jsonl; {} where there is none."""
+    path, series = os.path.join(job_dir, "metrics.jsonl"), {}
+    if not os.path.exists(path):
+        return series
+    with open(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                break  # the run is writing it
+            try:
+                entry = json.loads(line)
+                step = entry.pop("step")
+            except (ValueError, KeyError, AttributeError) as error:
+                raise UserError(f"{path}: line {number} is no line of metrics ({error!r}); restore it") from error
+            for name, value in entry.items():
+                if isinstance(value, int | float):
+                    steps, values = series.setdefault(name, ([], []))
+                    steps.append(step)
+                    values.append(float(value))
+    return series
+
+
+def alarms(series, captions=None):
+    """What is wrong with a run, as sentences with numbers; [] where nothing is.
+
+    Args:
+      series: from `read_metrics`. captions: dict image name -> caption of the scored images, or None.
+    """
+    found = []
+    unique = series.get("eval/unique", ([], []))
+    twice = [
+        s
+        for s, before, now in zip(unique[0][1:], unique[1], unique[1][1:], strict=False)
+        if max(before, now) < COLLAPSE
+    ]
+    if twice:
+        found.append(
+            f"Collapse: fewer than {COLLAPSE:.0%} of the watched captions were distinct twice in a row, first at step "
+            f"{twice[0]}, last at step {twice[-1]}."
+        )
+    both = [series[name][1] for name in ("length/sample", "length/greedy") if series.get(name)]
+    if len(both) == 2 and all(values[-1] < SHRUNK * max(values) for values in both):
+        ends = ", ".join(f"from {max(values):.1f} to {values[-1]:.1f}" for values in both)
+        found.append(f"Captions shrink: words of sampled and greedy captions fell {ends}.")
+    runs = series.get("eval/longest_run")
+    if runs and runs[1][-1] >= REPEATED:
+        found.append(f"Stammering: a watched caption says the same word {runs[1][-1]:.0f} times in a row.")
+    broken = sorted(name for name, (_, values) in series.items() if not all(map(math.isfinite, values)))
+    if broken:
+        found.append(f"Numbers that are not finite in: {', '.join(broken)}.")
+    return found + (_of_captions(list(captions.values())) if captions else [])
+
+
+def _of_captions(captions):
+    found, distinct = [], len(set(captions))
+    if distinct < COLLAPSE * len(captions):
+        found.append(f"Collapse: only {distinct} of the {len(captions)} scored captions are distinct.")
+    commonest = max(set(captions), key=lambda text: (captions.count(text), text))
+    if len(captions) > 1 / ONE_FOR_ALL and captions.count(commonest) > ONE_FOR_ALL * len(captions):
+        share = captions.count(commonest) / len(captions)
+        found.append(f"One caption for many: {share:.0%} of the scored images are called “{commonest}”.")
+    empty = captions.count("")
+    if empty:
+        found.append(f"{empty} of the {len(captions)} scored captions are empty.")
+    return found
+
+
+def drawing(lines):
+    """PNG bytes of one curve in one or several runs. Args: lines: dict run name -> (steps, values)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 2.3))
+    panel = figure.subplots()
+    for name, (steps, values) in lines.items():
+        dots = {"marker": "o", "markersize": 3} if len(steps) < 15 else {}
+        panel.plot(steps, values, linewidth=1.4, label=_plain(name), **dots)
+    panel.grid(alpha=0.25)
+    panel.tick_params(labelsize=8)
+    panel.set_xlabel("step", fontsize=8)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+    if len(lines) > 1:
+        panel.legend(fontsize=7)
+    figure.tight_layout(pad=0.5)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def _plain(name):
+    """A name as matplotlib draws it: no mathematics between dollar signs, no leading underscore (hides a line)."""
+    return "run " + name.replace("$", r"\$") if name.startswith("_") else name.replace("$", r"\$")

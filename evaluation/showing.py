@@ -1,0 +1,158 @@
+"""What a run says about one photograph, with all that can be shown of it: used by serve.py and the report.
+
+Shapes: T words of a caption, C cells, H x W pixels.
+"""
+
+import dataclasses
+import math
+import os
+import threading
+
+import numpy as np
+
+import config
+from evaluation import photographs
+from preprocessing import detectors
+from preprocessing.images import ImageError, read_image
+from training.run_directory import read_config
+
+LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["classifier_top"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a run says about a photograph.
+
+    Attributes:
+      hypotheses: list of evaluation.captioner.Hypothesis, best first.
+      objects: list of preprocessing.records.Detection above the threshold; None where no detector could be asked.
+      no_objects: why there is none, or "".
+      words, weights_TC: the words of the best caption and where the network looked before each; None without attention.
+    """
+
+    hypotheses: list
+    objects: list | None
+    no_objects: str
+    words: list | None
+    weights_TC: np.ndarray | None
+
+
+class Shown:
+    """A run that is open; `answer` may be called from several threads."""
+
+    def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
+        """Args: as evaluation.photographs.open_run; a detector is also taken for a run that is not told concepts."""
+        self.name, self.job_dir, self.checkpoint = os.path.basename(os.path.normpath(job_dir)), job_dir, checkpoint
+        self.captioner, self.source = photographs.open_run(job_dir, checkpoint, encoder, detector, labels)
+        self.detector = getattr(self.source, "detector", None)
+        if self.detector is None and detector:
+            self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)
+        self.looks = read_config(job_dir)["stage"] == "ShowAttendTell"
+        self.vocabulary = self.captioner.vocabulary
+        self._one_at_a_time = threading.Lock()
+
+    def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
+        """Captions one image file.
+
+        Args: path: a checked file. beam: hypotheses that are kept. threshold: least score of a detected object.
+        Raises: ImageError for a file that cannot be read, or that a detector of known objects does not know.
+        """
+        with self._one_at_a_time:
+            rows = self.source.rows([self.source.prepared(path)])
+            found = self.captioner.caption_vectors(rows, f"beam{beam}", batch=1)[0]
+            objects, reason = self._objects(path, threshold)
+            words, weights_TC = self._attention(rows, found[0].ids) if self.looks else (None, None)
+        return Answer(found, objects, reason, words, weights_TC)
+
+    def vectors(self):
+        """The word vectors that the network reads: float32 [V, E]."""
+        own = self.captioner.input_embedding
+        return (self.captioner.generator.embedding if own is None else own).numpy()
+
+    def _objects(self, path, threshold):
+        if self.detector is None:
+            return None, "no detector was given (--detector, --labels)"
+        try:
+            pixels = read_image(path) if self.detector.needs_pixels else None
+            found = self.detector.detect(os.path.basename(path), pixels)
+        except ImageError as error:  # known objects, unknown photograph
+            return None, error.reason
+        return [detection for detection in found if detection.score >= threshold], ""
+
+    def _attention(self, rows, ids):
+        weights_TC = self.captioner.attention(rows, [ids])[0]
+        said = [t for t, word in enumerate(ids) if word > 1]  # markers have no panel
+        return [self.vocabulary.word(ids[t]) for t in said], weights_TC[said]
+
+
+def chances(hypothesis):
+    """(probability of the whole caption, geometric mean of its words' probabilities), 0 to 1."""
+    log_prob = hypothesis.log_prob
+    return math.exp(log_prob), math.exp(log_prob / max(len(hypothesis.ids), 1))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Objects on the picture
+
+# Okabe and Ito's colours, which colour-blind people can tell apart; not the black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+LONGER_SIDE = 480
+
+
+def draw_objects(image_HWC, objects, side=LONGER_SIDE):
+    """The picture with a box and a name for each object: a PIL image, its longer side `side` pixels.
+
+    Args: image_HWC: uint8. objects: list of Detection; those without a place (a classifier's) are not drawn.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.fromarray(image_HWC)
+    scale = side / max(image.size)
+    size = [max(1, round(edge * scale)) for edge in image.size]
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    drawing, font = ImageDraw.Draw(image), ImageFont.load_default(size=14)
+    names = sorted({detection.class_name for detection in objects})
+    for detection in sorted(objects, key=lambda found: found.score):
+        if not has_place(detection):
+            continue
+        colour = COLOURS[names.index(detection.class_name) % len(COLOURS)]
+        ymin, xmin, ymax, xmax = detection.box
+        left, top, right, bottom = xmin * size[0], ymin * size[1], xmax * size[0], ymax * size[1]
+        drawing.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=3)
+        label = f"{detection.class_name} {detection.score:.2f}"
+        _, _, width, height = drawing.textbbox((0, 0), label, font=font)
+        x = min(max(left, 0), max(0, size[0] - width - 6))
+        y = top - height - 5 if top > height + 5 else top
+        drawing.rectangle((x, y, x + width + 6, y + height + 5), fill=colour)
+        drawing.text((x + 3, y + 1), label, fill="black" if colour in COLOURS[4:] else "white", font=font)
+    return image
+
+
+def has_place(detection):
+    """Whether an object has a box of its own; a classifier's have the whole picture."""
+    return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
+
+
+def as_image(figure, dpi=110):
+    """A matplotlib figure as uint8 pixels [H, W, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def word_map(shown, hypotheses, method="pca"):
+    """A matplotlib figure of a run's word vectors with the words of captions and their neighbours."""
+    from evaluation import word_map as drawing
+
+    ids = {i for hypothesis in hypotheses for i in hypothesis.words}
+    return drawing.figure(shown.vectors(), shown.vocabulary, ids, method)
+
+
+def check_run(job_dir):
+    """Raises config.UserError unless images can be captioned by the run; needs no TensorFlow."""
+    content = read_config(job_dir)
+    if content["facts"].get("image_dim") is None and content["stage"] != "R2M":
+        raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
