@@ -33,6 +33,9 @@ class Options:
     word_list: str | None = config.field(
         None, "new dictionary: only words of this file (the first word of each line, e.g. a GloVe file)"
     )
+    only_with: str | None = config.field(
+        None, "only sentences that hold one of the words of this file, one a line (R2M's GCC corpus: words of COCO)"
+    )
     class_names: str = config.field(
         "data/coco_names.txt", "names of the detector's classes, one a line, or a label map (.pbtxt)"
     )
@@ -81,13 +84,13 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
     return vocabulary.Vocabulary([vocabulary.START, vocabulary.END, *words], [sentences, sentences, *numbers])
 
 
-def read_word_list(path):
+def read_word_list(path, flag="--word_list"):
     """The set of the first words of a file's lines."""
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
             return {line.split(maxsplit=1)[0] for line in file if line.strip()}
     except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise config.UserError(f"--word_list {path}: expected a text file with one word a line ({error})") from error
+        raise config.UserError(f"{flag} {path}: expected a text file with one word a line ({error})") from error
 
 
 def naming(options, concepts):
@@ -151,11 +154,14 @@ class DealTask:
     piece: shards.Piece
     path: str
     shards: int
+    wanted: frozenset  # sentences without any of these words are left out; empty keeps all
 
 
 def deal(task):
     def write(part):
         lines = list(shards.lines_of(task.piece))
+        if task.wanted:
+            lines = [line for line in lines if not task.wanted.isdisjoint(line.decode().split(" "))]
         counts = collections.Counter(word for line in lines for word in line.decode().split(" "))
         shards.write_buckets(part, lines, task.shards)
         return {"sentences": len(lines), "counts": counts}
@@ -250,13 +256,15 @@ def _describe(options, sentences, given, singulars):
         "word_list": _sha256(options.word_list) if options.word_list else None,
         "synonyms": _sha256(options.synonyms) if options.synonyms else None,
     }
+    if options.only_with:
+        made_from["only_with"] = _sha256(options.only_with)
     return settings, made_from
 
 
-def _deal_all(how, sentences, work, count):
+def _deal_all(how, sentences, work, count, wanted):
     """Runs the first pass; returns the paths of the dealt files."""
     pieces = shards.cut([sentences], -(-os.path.getsize(sentences) // count))
-    tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count) for i, piece in enumerate(pieces)]
+    tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
     shards.map_shards(deal, tasks, **how, description="counting words")
     return tuple(task.path for task in tasks)
 
@@ -277,7 +285,7 @@ def _check_some_left(total, sentences):
         raise config.UserError(
             f"{sentences}: no sentence is left, {total['dropped_unknown']} have too many unknown words and "
             f"{total['dropped_length']} the wrong length. "
-            "Check --min_word_count, --max_unknown, --min_length and --max_length"
+            "Check --min_word_count, --max_unknown, --min_length, --max_length and --only_with"
         )
 
 
@@ -340,7 +348,8 @@ def main(options):
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 
     count = settings["shards"]
-    dealt = _deal_all(how, sentences, work, count)
+    wanted = frozenset(read_word_list(options.only_with, "--only_with") if options.only_with else ())
+    dealt = _deal_all(how, sentences, work, count, wanted)
     dictionary = given or os.path.join(work, "word_counts.txt")
     if words is None:
         words = _new_dictionary(options, dealt, concepts)

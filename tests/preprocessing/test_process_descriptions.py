@@ -210,6 +210,16 @@ def test_filters(folder):
     assert sidecar["sentences"]["dropped_length"] == lengths[10] and len(found) == lengths[11]
 
 
+def test_only_sentences_with_certain_words_are_counted_and_kept(folder):
+    (folder / "wanted.txt").write_text("zoo\ncat\nwalrus\n")
+    every = (folder / "sentences.txt").read_text().splitlines()
+    wanted = [line for line in every if {"zoo", "cat"} & set(line.split())]
+    words, found, sidecar = run(folder, only_with=str(folder / "wanted.txt"), max_unknown=1.0)
+    assert 0 < len(found) == sidecar["count"] == len(wanted) < len(every)
+    assert words.counts[words.id("street")] == sum("street" in line.split() for line in wanted)
+    assert words.counts[0] == len(wanted)
+
+
 def test_existing_dictionary_is_used_as_it_is(folder, tmp_path, capsys):
     dictionary = "<S> 9\n</S> 9\nand 5\na 4\ntwo 4\nin 3\nthe 3\nat 3\no'clock 3\npark 2\ncat 1\nbird 1\nbirds 1"
     (folder / "authors.txt").write_text(dictionary)
