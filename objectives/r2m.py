@@ -17,7 +17,7 @@ from models.noise import shuffled
 from models.randomness import fold_in
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
-from objectives.counts import counted, replicas
+from objectives.counts import counted
 from objectives.networks import weight_seed
 from training.optimization import apply_gradients, global_sum, make_optimizer
 
@@ -177,7 +177,7 @@ class R2MObjective:
             loss += options.w_rec * share
         ended = tf.cast(tf.reduce_any(tf.equal(words_BT, 1), 1), tf.float32)
         metrics = {
-            "loss/triplet": (triplet, 1.0 / replicas()),
+            "loss/triplet": (triplet, tf.ones_like(triplet)),  # that of the global batch, the same in every replica
             "loss/rec_image": (distance, rows),
             "length/words": (tf.reduce_sum(tf.cast(lengths_B, tf.float32)), rows),
             "ended": (tf.reduce_sum(ended), rows),
