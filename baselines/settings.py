@@ -45,3 +45,4 @@ class ShowAttendTell(Supervised):
     job_dir: str = field("runs/show_attend_tell", "run directory; the same command continues what is there")
     cell_dim: int = field(256, "dimension to which the features of a cell are projected")
     attention_units: int = field(512, "units of the additive attention")
+    attention_scale: float = field(1.0, "factor on the scores of the cells: larger, attention is peaked earlier")

@@ -87,9 +87,22 @@ def share_on_box(weights_C, box):
 
     Args: weights_C: float [C]. box: ymin, xmin, ymax, xmax in 0 to 1.
     """
-    side = grid_side(len(weights_C))
-    covered = np.outer(_covered(box[0], box[2], side), _covered(box[1], box[3], side)).reshape(-1)
+    covered = covered_cells(len(weights_C), box)
     return float(covered @ weights_C), float(covered.mean())
+
+
+def covered_cells(cells, box):
+    """How much of each cell a box covers: float [C], 0 to 1."""
+    side = grid_side(cells)
+    return np.outer(_covered(box[0], box[2], side), _covered(box[1], box[3], side)).reshape(-1)
+
+
+def middle_cells(cells, box):
+    """1 for each cell whose middle lies in a box, else 0: float [C]."""
+    side = grid_side(cells)
+    middles = (np.arange(side) + 0.5) / side
+    rows, columns = ((low <= middles) & (middles <= high) for low, high in ((box[0], box[2]), (box[1], box[3])))
+    return np.outer(rows, columns).astype(np.float64).reshape(-1)
 
 
 def _covered(low, high, side):

@@ -4,7 +4,7 @@ Shapes: B batch, T time, C cells of the grid, D features of a cell, A projected 
 H hidden, V vocabulary. Time-major inside.
 
     a_i = ReLU(W_f f_i + b)                              i = 1 .. C
-    alpha = softmax_i(v . tanh(W_1 a_i + W_2 h_{t-1}))   where to look before the t-th word
+    alpha = softmax_i(s v . tanh(W_1 a_i + W_2 h_{t-1})) where to look before the t-th word; s = 1 in the tutorial
     h_t = GRU([sum_i alpha_i a_i ; E(w_{t-1})], h_{t-1})
     p(w_t) = softmax(W (W_3 h_t + b_3) + b)
 """
@@ -20,8 +20,10 @@ from models.randomness import fold_in
 class AdditiveAttention(tf.Module):
     """Weights over the cells from a query."""
 
-    def __init__(self, cell_dim, query_dim, units, seed):
+    def __init__(self, cell_dim, query_dim, units, seed, scale=1.0):
+        """Args: scale: s, which makes the weights peaked earlier in training."""
         super().__init__()
+        self.scale = scale
         self.keys_layer = layers.Linear(cell_dim, units, fold_in(seed, "keys"), "Generator/attention/keys_layer")
         self.query_layer = layers.Linear(query_dim, units, fold_in(seed, "query"), "Generator/attention/query_layer")
         self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
@@ -33,14 +35,14 @@ class AdditiveAttention(tf.Module):
     def __call__(self, query_BH, keys_BCU):
         """alpha, rows of which sum to 1: float32 [B, C]."""
         hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BH)[:, None])
-        return tf.nn.softmax(self.score(hidden_BCU)[:, :, 0])
+        return tf.nn.softmax(self.scale * self.score(hidden_BCU)[:, :, 0])
 
 
 class ShowAttendTell(WordDecoder):
     """A grid of an encoder's cells in, words out. The state is (h, cells [B, C, A], keys [B, C, U])."""
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: options: emb_dim, mem_dim, keep_prob, cell_dim (A), attention_units (U), semantics."""
+        """Args: options: emb_dim, mem_dim, keep_prob, semantics, cell_dim A, attention_units U, attention_scale s."""
         super().__init__()
         emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -48,7 +50,8 @@ class ShowAttendTell(WordDecoder):
         self.stateless = options.semantics == "reference"
         self.embedding = layers.embedding_variable(vocabulary_size, emb_dim, fold_in(seed, "embedding"), "Generator")
         self.projection = layers.Linear(image_dim, cell_dim, fold_in(seed, "projection"), "Generator/projection")
-        self.attention = AdditiveAttention(cell_dim, mem_dim, options.attention_units, fold_in(seed, "attention"))
+        sizes = (cell_dim, mem_dim, options.attention_units)
+        self.attention = AdditiveAttention(*sizes, fold_in(seed, "attention"), options.attention_scale)
         self.cell = GRU(cell_dim + emb_dim, mem_dim, fold_in(seed, "cell"), reset_after=True)
         self.hidden_layer = layers.Linear(mem_dim, mem_dim, fold_in(seed, "hidden"), "Generator/hidden_layer")
         self.output_matrix = tf.Variable(layers.glorot_uniform([vocabulary_size, mem_dim], fold_in(seed, "output")))

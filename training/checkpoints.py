@@ -85,12 +85,12 @@ def remove_superseded(job_dir, keep_last, keep_every):
 
 
 def restore(prefix, parts):
-    """Restores `parts` from a checkpoint; every one of their variables must be in it.
+    """Restores `parts` from a checkpoint; every one of their variables must be in it, which may hold more.
 
     Raises: config.UserError naming the checkpoint and what is wrong.
     """
     try:
-        tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched()
+        tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
         first_line = str(error).strip().splitlines()[0]
         raise config.UserError(f"{prefix}: cannot be restored ({first_line})") from error

@@ -15,7 +15,7 @@ C, D, V = 6, 5, 11
 
 def network(semantics="fixed"):
     options = types.SimpleNamespace(
-        emb_dim=4, mem_dim=7, cell_dim=3, attention_units=8, keep_prob=0.5, semantics=semantics
+        emb_dim=4, mem_dim=7, cell_dim=3, attention_units=8, attention_scale=2.0, keep_prob=0.5, semantics=semantics
     )
     return ShowAttendTell(V, D, options, tf.constant([3, 4]))
 
@@ -30,7 +30,7 @@ def test_one_word_is_the_equations():
     h, (word,) = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32), net.embedding.numpy()[2:3]
     attention = net.attention
     w1, w2, v = (layer.weights.numpy() for layer in (attention.keys_layer, attention.query_layer, attention.score))
-    score = np.tanh(a @ w1 + (h @ w2)[:, None]) @ v
+    score = 2.0 * np.tanh(a @ w1 + (h @ w2)[:, None]) @ v
     alpha = np.exp(score[..., 0]) / np.exp(score).sum(1)
     context = np.einsum("bc,bca->ba", alpha, a)
     x = np.concatenate([context, np.tile(word, (4, 1))], 1)

@@ -1,0 +1,128 @@
+"""Does attention look at what is named? The weight on the boxes of an object against their share of the photograph.
+
+    python -m evaluation.attention_boxes --job_dir runs/show_attend_tell --data_dir data/miniature_grid --split test \
+        --boxes data/miniature/raw/objects.jsonl
+
+For every word of a caption that names an object of its photograph: the weight that fell on the object's cells before
+the word was said, and the share of the photograph that these cells are. Looking anywhere gives a ratio of 1. Writes
+RUN/attention_SPLIT.json.
+"""
+
+import dataclasses
+import json
+import os
+
+import config
+from preprocessing import datasets
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of attention_boxes."""
+
+    job_dir: str = config.field("runs/show_attend_tell", "run of baselines.show_attend_tell")
+    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
+    boxes: str = config.field("", 'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}')
+    split: str = config.choice("test", ("test", "val"), "which images")
+    checkpoint: str = config.field(
+        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
+    )
+    decode: str = config.field("beam3", "greedy or beamK")
+    images: int = config.field(0, "first images of the split, 0 = all")
+
+
+def read_boxes(path):
+    """dict image -> dict concept word (last word of the name, lower-cased) -> list of boxes."""
+    found = {}
+    for number, line in datasets.text_lines(path):
+        try:
+            value = json.loads(line)
+            words = found.setdefault(value["image"], {})
+            for thing in value["objects"]:
+                ymin, xmin, ymax, xmax = (float(side) for side in thing["box"])
+                words.setdefault(thing["name"].lower().split()[-1], []).append((ymin, xmin, ymax, xmax))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise config.UserError(
+                f'{path}: line {number} is {line[:80]!r}, expected {{"image": NAME, "objects": [{{"name", "box"}}]}}'
+            ) from error
+    return found
+
+
+def measure(tokens, weights_TC, boxes, singular):
+    """What one caption says about its boxes: list of {"word", "weight", "area", "cells_weight", "cells_area"}.
+
+    Args:
+      tokens: T words. weights_TC: float, rows sum to 1. boxes: dict concept word -> list of boxes.
+      singular: dict word -> the concept word that it names.
+
+    `weight` and `area` count parts of cells as far as a box covers them; `cells_weight` and `cells_area` count every
+    cell whose middle lies in a box (at least the one that is covered most) whole.
+    """
+    import numpy as np
+
+    from evaluation import attention_pictures
+
+    found = []
+    for word, weights_C in zip(tokens, weights_TC, strict=True):
+        named = singular.get(word, word)
+        if named not in boxes:
+            continue
+        covered = np.max([attention_pictures.covered_cells(len(weights_C), box) for box in boxes[named]], 0)
+        middle = np.max([attention_pictures.middle_cells(len(weights_C), box) for box in boxes[named]], 0)
+        middle[covered.argmax()] = 1.0
+        entry = {"weight": covered @ weights_C, "area": covered.mean()}
+        entry |= {"cells_weight": middle @ weights_C, "cells_area": middle.mean()}
+        found.append({"word": word} | {name: float(value) for name, value in entry.items()})
+    return found
+
+
+def summary(found):
+    """Means over all named objects; `ratio` is mean weight / mean area, `mean_of_ratios` the mean of weight / area."""
+    mean = lambda values: sum(values) / len(values)  # noqa: E731
+    result = {"objects": len(found)}
+    for kind in ("", "cells_"):
+        weight, area = (mean([entry[kind + name] for entry in found]) for name in ("weight", "area"))
+        ratios = mean([entry[kind + "weight"] / entry[kind + "area"] for entry in found])
+        result |= {f"{kind}weight": weight, f"{kind}area": area, f"{kind}ratio": weight / area}
+        result[f"{kind}mean_of_ratios"] = ratios
+    return result
+
+
+def main(options):
+    """Captions the split, measures, writes, prints."""
+    from caption import chosen_checkpoint
+    from evaluation import scoring
+
+    data_dir = scoring.check(options)
+    boxes = read_boxes(options.boxes)
+
+    from evaluation import captions, runs
+    from evaluation.captioner import Captioner
+    from evaluation.concepts import load_concepts
+
+    concepts = load_concepts(data_dir, options.split)
+    names = [name for name in sorted(runs.references_of(data_dir, options.split)) if name in boxes]
+    names = names[: options.images or None]
+    if not names:
+        raise config.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
+    checkpoint = chosen_checkpoint(options)
+    captioner = Captioner.from_run(options.job_dir, checkpoint)
+    vectors = runs.split_vectors(options.job_dir, data_dir, options.split, names)
+    said = [found[0].ids for found in captioner.caption_vectors(vectors, options.decode, description="captions")]
+    found = []
+    for start in range(0, len(names), 64):
+        chosen = slice(start, start + 64)
+        weights = captioner.attention(vectors[chosen], said[chosen])
+        for name, ids, rows in zip(names[chosen], said[chosen], weights, strict=True):
+            tokens = [captioner.vocabulary.word(i) for i in ids]
+            found += [{"image": name} | one for one in measure(tokens, rows, boxes[name], concepts.singular)]
+    if not found:
+        raise config.UserError(f"no caption of {options.job_dir} names an object that has a box in {options.boxes}")
+    result = summary(found) | {"images": len(names), "checkpoint": str(checkpoint), "decode": options.decode}
+    path = os.path.join(options.job_dir, f"attention_{options.split}.json")
+    captions.write_json(path, result | {"command": config.command_line(), "words": found})
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
