@@ -2,7 +2,7 @@
 
     p(s | i)  ~ exp(fit(s, i) / temperature)                      sentences that fit the objects detected in image i
     q(. | i)  = own p(. | i) + (1 - own) sum over neighbours j of k(i, j) p(. | j)
-    caption   = argmax over c of  sum over s of q(s | i) similarity(c, s)
+    caption   = argmax over c of  sum over s of (q(s | i) - contrast mean over images of p(s | .)) similarity(c, s)
 
 Fit is that of evaluation/retrieval.py. Neighbours are the images with the closest vectors: what one photograph's
 detections leave open, a table or a wave, its likes say. Similarity is the mean over n = 1..4 of the cosines of tf-idf
@@ -21,6 +21,7 @@ from evaluation.retrieval import BONUS, fits
 
 ORDERS = (1, 2, 3, 4)
 SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
+DEALT = 200  # best sentences of an image that are dealt out
 SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)
 ROWS_AT_ONCE = 256
 _ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.uint64(2) + np.uint64(1)
@@ -105,11 +106,20 @@ class ConsensusRetrieval:
       keys: list of tuples of the concept words in each sentence, sorted.
       detections: list over the images of dict concept word -> score.
       vectors_ID: float32 [I, D] image vectors, standardised; None for no neighbours.
-      bonus, temperature, neighbours, own_share: see the module's text.
+      bonus, temperature, neighbours, own_share, contrast: see the module's text.
     """
 
     def __init__(
-        self, sentences, keys, detections, vectors_ID=None, bonus=BONUS, temperature=0.2, neighbours=60, own_share=0.2
+        self,
+        sentences,
+        keys,
+        detections,
+        vectors_ID=None,
+        bonus=BONUS,
+        temperature=0.2,
+        neighbours=60,
+        own_share=0.2,
+        contrast=0.0,
     ):
         members = collections.defaultdict(list)
         for index, key in enumerate(keys):
@@ -124,17 +134,43 @@ class ConsensusRetrieval:
         self.neighbours, self.own_share = neighbours, own_share if neighbours and vectors_ID is not None else 1.0
         if self.own_share < 1:
             self.units_ID = vectors_ID / np.maximum(np.linalg.norm(vectors_ID, axis=1, keepdims=True), 1e-9)
+        mean_C = np.asarray(self.weights_IC.mean(axis=0)).ravel()
+        self.general_N = (contrast * (self.vectors_NG @ (self.means_CG.T @ mean_C))).astype(np.float32)
+
+    def expected(self, rows):
+        """Yields (a piece of `rows`, the expected similarity of every sentence float32 [piece, N]), piece by piece."""
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            piece = rows[begin : begin + ROWS_AT_ONCE]
+            weights_BC = self.weights_IC[piece]
+            if self.own_share < 1:
+                others_BC = neighbour_weights(piece, self.units_ID, self.neighbours) @ self.weights_IC
+                weights_BC = self.own_share * weights_BC + (1 - self.own_share) * others_BC
+            expected_GB = self.means_CG.T @ weights_BC.T.toarray()
+            yield piece, (self.vectors_NG @ expected_GB - self.general_N[:, None]).T
 
     def retrieve(self, rows, k):
         """The k sentences with the highest expected similarity for the images `rows`: int [n, k], best first."""
-        weights_nC = self.weights_IC[rows]
-        if self.own_share < 1:
-            others_nC = neighbour_weights(rows, self.units_ID, self.neighbours) @ self.weights_IC
-            weights_nC = self.own_share * weights_nC + (1 - self.own_share) * others_nC
-        chosen = []
-        for begin in range(0, len(rows), ROWS_AT_ONCE):
-            expected_GB = self.means_CG.T @ weights_nC[begin : begin + ROWS_AT_ONCE].T.toarray()
-            score_NB = self.vectors_NG @ expected_GB
-            best_KB = np.argsort(-score_NB, axis=0, kind="stable")[:k]
-            chosen.append(best_KB.T)
-        return np.concatenate(chosen)
+        return np.concatenate([np.argsort(-s_BN, axis=1, kind="stable")[:, :k] for _, s_BN in self.expected(rows)])
+
+    def deal(self, k, uses):
+        """Sentences for all images, none of them for more than `uses`: int [I, k], -1 where an image got fewer.
+
+        The pair that gives up least against the best sentence of its image comes first, so a sentence that suits many
+        goes to those that it suits best, and the others get something that says more about them.
+        """
+        best_IM, loss_IM = [], []
+        for _, score_BN in self.expected(np.arange(self.weights_IC.shape[0])):
+            count = min(DEALT, score_BN.shape[1])
+            best_BM = np.sort(np.argpartition(-score_BN, count - 1, axis=1)[:, :count], axis=1)
+            score_BM = np.take_along_axis(score_BN, best_BM, 1)
+            best_IM.append(best_BM)
+            loss_IM.append(score_BM.max(1, keepdims=True) - score_BM)
+        best_IM, loss_IM = np.concatenate(best_IM), np.concatenate(loss_IM)
+        order = np.argsort(loss_IM, axis=None, kind="stable")
+        images, sentences = (order // best_IM.shape[1]).tolist(), best_IM.ravel()[order].tolist()
+        chosen, used = [[] for _ in best_IM], np.zeros(len(self.general_N), np.int64)
+        for image, sentence in zip(images, sentences, strict=True):
+            if len(chosen[image]) < k and used[sentence] < uses:
+                chosen[image].append(sentence)
+                used[sentence] += 1
+        return np.array([several + [-1] * (k - len(several)) for several in chosen])

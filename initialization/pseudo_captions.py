@@ -86,7 +86,7 @@ def _generated(options, images, vocabulary):
             f"{paths[0]}: word id {flat.max()} is beyond the dictionary of {vocabulary.size} words: another one?"
         )
     joined, notes = _join(names, [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], images, paths)
-    if stem != STEMS["retrieved"]:  # obj2sen says something about no object as well; the authors leave that out
+    if stem == STEMS["obj2sen"]:  # obj2sen says something about no object as well; the authors leave that out
         objects = np.diff(images.class_offsets)
         joined = [several if n else [] for several, n in zip(joined, objects, strict=True)]
     return PseudoCaptions(joined, notes)

@@ -14,6 +14,7 @@ unless they have neighbours. Sentences with an unknown word are left out.
 """
 
 import dataclasses
+import json
 import os
 
 import config
@@ -35,6 +36,8 @@ class Options:
     )
     neighbours: int = config.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
     own_share: float = config.field(0.2, "consensus: weight of the image's own detections beside its neighbours'")
+    contrast: float = config.field(0.5, "consensus: share of what suits all images alike that is taken off a sentence")
+    uses: int = config.field(40, "consensus: most images that get the same sentence; 0: any number")
     candidates: int = config.field(20_000, "consensus: sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     overwrite: bool = config.field(False, "make the output again although it is there")
@@ -50,8 +53,8 @@ def check(options):
         raise config.UserError("--bonus and --max_sentence_length: no negative numbers")
     if options.temperature <= 0 or not 0 <= options.own_share <= 1:
         raise config.UserError("--temperature must be above 0, --own_share between 0 and 1")
-    if options.neighbours < 0 or options.candidates < 0:
-        raise config.UserError("--neighbours and --candidates: no negative numbers")
+    if min(options.neighbours, options.candidates, options.uses, options.contrast) < 0:
+        raise config.UserError("--neighbours, --candidates, --uses and --contrast: no negative numbers")
     if os.path.dirname(options.output) or not options.output:
         raise config.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
 
@@ -81,7 +84,8 @@ class Corpus:
         found = records.read_sentences(records.find_files(data_dir, "sentence"))
         known = np.logical_and.reduceat(found.flat < vocabulary.unknown_id, found.offsets[:-1])
         short = np.diff(found.offsets) <= (max_length or np.inf)
-        rows = np.flatnonzero(known & short)
+        plain = ~self._other_things(data_dir, vocabulary, found)
+        rows = np.flatnonzero(known & short & plain)
         if not len(rows):
             raise config.UserError(
                 f"{data_dir}: none of {len(found)} sentences is free of unknown words and short enough; raise "
@@ -91,6 +95,28 @@ class Corpus:
         self.keys = [
             tuple(sorted(found.key_flat[found.key_offsets[i] : found.key_offsets[i + 1]].tolist())) for i in rows
         ]
+
+    @staticmethod
+    def _other_things(data_dir, vocabulary, found):
+        """bool [sentences]: holds a class name of several words whose last word names another class: a hot dog."""
+        import numpy as np
+
+        path = os.path.join(data_dir, "concepts.json")
+        result = np.zeros(len(found), bool)
+        if not os.path.exists(path):
+            return result
+        with open(path, encoding="utf-8") as file:
+            concepts = json.load(file)
+        places = np.repeat(np.arange(len(found)), np.diff(found.offsets))
+        for word, class_names in concepts.items():
+            for phrase in (name.lower().split() for name in class_names if word in class_names and name != word):
+                ids = vocabulary.encode(phrase)
+                if vocabulary.unknown_id in ids:
+                    continue
+                last = len(found.flat) - len(ids) + 1
+                starts = np.logical_and.reduce([found.flat[i : last + i] == id for i, id in enumerate(ids)])
+                result[places[np.flatnonzero(starts)]] = True
+        return result
 
     def sample(self, count):
         """Keeps the first `count` sentences (0: all): the records are in pseudo-random order."""
@@ -139,14 +165,18 @@ def consensus(options, corpus):
         options.temperature,
         options.neighbours,
         options.own_share,
+        options.contrast,
     )
+    if options.uses:
+        chosen_IK = retrieval.deal(options.k, options.uses)
+    else:
+        chosen_IK = retrieval.retrieve(np.arange(len(images)), options.k)
     row_of = {name: row for row, name in enumerate(images.names)}
 
     def captions_of(images):
         rows = [row_of[name] for name in images.names]
         local = [i for i, row in enumerate(rows) if detections[row] or options.neighbours]
-        chosen = retrieval.retrieve(np.asarray([rows[i] for i in local], np.int64), options.k)
-        return _pairs(images, local, chosen, corpus)
+        return _pairs(images, local, [chosen_IK[rows[i]] for i in local], corpus)
 
     return captions_of
 
@@ -156,6 +186,7 @@ def _pairs(images, rows, chosen, corpus):
         (images.names[row], corpus.sentences[index].tolist())
         for row, several in zip(rows, chosen, strict=True)
         for index in several
+        if index >= 0
     ]
 
 
@@ -175,7 +206,7 @@ def main(options):
 
     names = ["choice", "k", "threshold", "bonus", "max_sentence_length"]
     if options.choice == "consensus":
-        names += ["temperature", "neighbours", "own_share", "candidates"]
+        names += ["temperature", "neighbours", "own_share", "contrast", "uses", "candidates"]
     settings = {name: getattr(options, name) for name in names}
     sidecar = os.path.join(options.data_dir, "sentence.json")
     sentences = [e["sha256"] for e in sidecars.read_sidecar(sidecar)["files"]] if os.path.exists(sidecar) else None

@@ -88,3 +88,32 @@ def test_the_order_of_the_images_does_not_matter():
     together = retrieval.retrieve(np.arange(30), 3)
     apart = np.concatenate([retrieval.retrieve(np.array([i]), 3) for i in range(30)])
     np.testing.assert_array_equal(together, apart)
+
+
+def test_no_sentence_is_dealt_to_more_images_than_allowed():
+    texts, sentences, keys = corpus()
+    man = {WORDS["man"]: 0.9}
+    retrieval = ConsensusRetrieval(sentences, keys, [man] * 6, neighbours=0)
+    free = retrieval.retrieve(np.arange(6), 1)[:, 0]
+    assert len(set(free.tolist())) == 1
+    dealt = retrieval.deal(1, 2)[:, 0].tolist()
+    assert sorted(np.bincount(dealt)[np.unique(dealt)].tolist()) == [2, 2, 2] and set(free.tolist()) < set(dealt)
+    several = retrieval.deal(2, 6)
+    assert all(len(set(row)) == 2 for row in several.tolist()) and {texts[i] for i in several[0]} == set(texts[:2])
+    assert (retrieval.deal(8, 6) == -1).sum() == 6  # seven sentences, eight places
+
+
+def test_a_sentence_goes_to_the_image_that_gives_up_most_without_it():
+    _, sentences, keys = corpus()
+    detections = [{WORDS["man"]: 0.9}, {WORDS["dog"]: 0.9}]
+    retrieval = ConsensusRetrieval(sentences, keys, detections, neighbours=0)
+    np.testing.assert_array_equal(retrieval.deal(1, 1), retrieval.retrieve(np.arange(2), 1))
+
+
+def test_contrast_takes_off_what_suits_all_images():
+    texts, sentences, keys = corpus()
+    detections = [{WORDS["man"]: 0.9}] * 9 + [{WORDS["dog"]: 0.9}]
+    plain = ConsensusRetrieval(sentences, keys, detections, neighbours=0)
+    contrast = ConsensusRetrieval(sentences, keys, detections, neighbours=0, contrast=0.5)
+    [(_, before)], [(_, after)] = plain.expected(np.arange(10)), contrast.expected(np.arange(10))
+    assert after == pytest.approx(before - 0.5 * before.mean(0), abs=1e-6)

@@ -95,3 +95,21 @@ def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
 def test_bad_flags(changes):
     with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
         retrieve_captions.check(retrieve_captions.Options(**changes))
+
+
+def test_sentences_about_another_thing_with_the_same_last_word_are_left_out(tmp_path):
+    data = tiny_world.make(str(tmp_path))
+    vocabulary = Vocabulary.load(os.path.join(data, "word_counts.txt"))
+    other = next(word for word in vocabulary.words[2:] if vocabulary.id(word) != DOG)
+    before = len(retrieve_captions.Corpus(data, vocabulary, 0).sentences)
+    pair = [vocabulary.id(other), DOG]
+    sentences = records.read_sentences(records.find_files(data, "sentence"))
+    held = sum(
+        any(sentences.flat[a:b][i : i + 2].tolist() == pair for i in range(b - a - 1))
+        for a, b in zip(sentences.offsets[:-1], sentences.offsets[1:], strict=True)
+    )
+    dog = vocabulary.word(DOG)
+    (tmp_path / "concepts.json").write_text(json.dumps({dog: [dog, f"{other} {dog}"]}))
+    assert len(retrieve_captions.Corpus(data, vocabulary, 0).sentences) == before - held and held
+    (tmp_path / "concepts.json").write_text(json.dumps({dog: [f"{other} {dog}"]}))  # the only class of that word
+    assert len(retrieve_captions.Corpus(data, vocabulary, 0).sentences) == before
