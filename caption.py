@@ -86,7 +86,7 @@ def main(options):
 
     from evaluation import photographs
 
-    checkpoint = chosen_checkpoint(options)
+    checkpoint = photographs.checkpoint_named(options.job_dir, options.checkpoint)
     captioner, source = photographs.open_run(
         options.job_dir, checkpoint, options.encoder, options.detector, options.labels
     )
@@ -112,23 +112,6 @@ def main(options):
         print(f"no caption for {path}: {reason}", file=sys.stderr)
     print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
     return 0 if not broken else 1 if results else 2
-
-
-def chosen_checkpoint(options):
-    """The checkpoint that --checkpoint means: a step or a path."""
-    from training import checkpoints
-
-    if options.checkpoint in ("best", "newest"):
-        ranking = os.path.join(options.job_dir, "b34.json")
-        if options.checkpoint == "best" and os.path.exists(ranking):
-            from evaluation import rankings
-
-            return rankings.best_step(options.job_dir)
-        steps = checkpoints.steps_in(options.job_dir)
-        if not steps:
-            raise config.UserError(f"{options.job_dir}: no checkpoint in there (ckpt-STEP.index)")
-        return steps[-1]
-    return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
 
 
 def prepared(path, source, broken):

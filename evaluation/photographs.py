@@ -11,11 +11,13 @@ import numpy as np
 
 import config
 import config_r2m
+from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
 from preprocessing import detectors, sidecars
 from preprocessing.images import read_image
 from preprocessing.process_images import class_words, objects_of
+from training import checkpoints
 from training.run_directory import read_config
 
 COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
@@ -34,6 +36,21 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None):
         return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
     captioner = R2MCaptioner.from_run(job_dir, checkpoint)
     return captioner, DetectedPhotographs(job_dir, captioner, detector, labels)
+
+
+def checkpoint_named(job_dir, name):
+    """The checkpoint that --checkpoint means: a step or a path.
+
+    `best` is the last entry of b34.json, where there is none the newest. Raises config.UserError where there is neither.
+    """
+    if name == "best" and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
+        return rankings.best_step(job_dir)
+    if name in ("best", "newest"):
+        steps = checkpoints.steps_in(job_dir)
+        if not steps:
+            raise config.UserError(f"{job_dir}: no checkpoint in there (ckpt-STEP.index)")
+        return steps[-1]
+    return int(name) if name.isdigit() else name
 
 
 class EncodedPhotographs:

@@ -10,7 +10,6 @@ import threading
 
 import numpy as np
 
-import config
 from evaluation import photographs
 from preprocessing import detectors
 from preprocessing.images import ImageError, read_image
@@ -41,9 +40,12 @@ class Shown:
     """A run that is open; `answer` may be called from several threads."""
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
-        """Args: as evaluation.photographs.open_run; a detector is also taken for a run that is not told concepts."""
-        self.name, self.job_dir, self.checkpoint = os.path.basename(os.path.normpath(job_dir)), job_dir, checkpoint
-        self.captioner, self.source = photographs.open_run(job_dir, checkpoint, encoder, detector, labels)
+        """Args: checkpoint: best, newest, a step, or a path. The others as evaluation.photographs.open_run takes them; a
+        detector may also be given for a run that is not told concepts, to show its objects.
+        """
+        self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
+        self.checkpoint = photographs.checkpoint_named(job_dir, checkpoint)
+        self.captioner, self.source = photographs.open_run(job_dir, self.checkpoint, encoder, detector, labels)
         self.detector = getattr(self.source, "detector", None)
         if self.detector is None and detector:
             self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)
@@ -149,10 +151,3 @@ def word_map(shown, hypotheses, method="pca"):
 
     ids = {i for hypothesis in hypotheses for i in hypothesis.words}
     return drawing.figure(shown.vectors(), shown.vocabulary, ids, method)
-
-
-def check_run(job_dir):
-    """Raises config.UserError unless images can be captioned by the run; needs no TensorFlow."""
-    content = read_config(job_dir)
-    if content["facts"].get("image_dim") is None and content["stage"] != "R2M":
-        raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")

@@ -1,0 +1,73 @@
+"""One HTML file about a run or several: scores, training curves, pictures with captions, alarms, where it came from.
+
+    python -m evaluation.report runs/demo/scratch runs/demo/full --output report.html
+
+The file holds everything it shows, so it can be mailed. Without --output it is RUN/report.html of the first run.
+`eval_test.py --report` writes it for its run.
+"""
+
+import dataclasses
+import os
+
+import config
+from preprocessing.sidecars import write_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of the report."""
+
+    paths: tuple[str, ...] = config.field((), "run directories; they may also be given as arguments")
+    output: str = config.field("", "HTML file; empty = report.html in the first run")
+    data_dir: str = config.field("", "folder of the stages; empty = the one that each run was trained on")
+    split: str = config.choice(
+        "auto", ("auto", "test", "val"), "whose captions; auto: test if they are there, else val"
+    )
+    table: tuple[str, ...] = config.field((), "table files; empty = table.json beside each run")
+    images: int = config.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
+    attention: int = config.field(4, "pictures that show where a run of show_attend_tell looked")
+    word_map: bool = config.field(True, "draw the word vectors of the first run")
+
+
+def check(options):
+    """What can be said before the work starts. Raises config.UserError."""
+    from training.run_directory import read_config
+
+    if not options.paths:
+        raise config.UserError("no run given: python -m evaluation.report RUN [RUN...] --output report.html")
+    if options.images < 1 or options.attention < 0:
+        raise config.UserError("--images must be at least 1, --attention at least 0")
+    for path in options.paths:
+        read_config(path)
+
+
+def main(options):
+    """Writes the report; returns its path."""
+    check(options)
+
+    from evaluation import report_sections as sections
+    from evaluation import run_facts
+    from evaluation.html_pages import page
+
+    runs = [run_facts.read_run(path, options.data_dir, options.split) for path in options.paths]
+    rows = run_facts.table_rows(options.paths, options.table)
+    names = ", ".join(run.name for run in runs)
+    parts = [
+        sections.heading(runs),
+        sections.alarms(runs),
+        sections.scores(rows, runs),
+        sections.variety(runs),
+        sections.training(runs),
+        sections.pictures(runs, options.images),
+        *sections.attention(runs, options.attention),
+        *sections.word_map(runs[0] if options.word_map else None),
+        sections.provenance(runs),
+    ]
+    path = options.output or os.path.join(options.paths[0], "report.html")
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    write_whole(path, page(f"Captioners: {names}", sections.STYLE, *parts))
+    print(f"report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

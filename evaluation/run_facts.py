@@ -1,0 +1,143 @@
+"""What a run directory and its data folder tell, gathered for the report: captions, scores by image, curves, origin."""
+
+import dataclasses
+import os
+import re
+
+import config
+from evaluation import captions, curves, metrics, rankings, runs, table
+from evaluation.published import published_rows
+from preprocessing import sidecars
+from training.run_directory import read_config
+
+SIDECARS = ("sentence", "detections", "image_train", "features_train", "image_val", "image_test")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """A run as the report shows it.
+
+    Attributes:
+      name: of its folder, with the one above it where two runs are called alike. job_dir, data_dir: folders.
+      content: its config.json. series: see curves.read_metrics.
+      split: "test", "val", or None where it has no captions yet. captions: dict image name -> caption.
+      scores: metrics.Scores of these captions (BLEU, CIDEr), or None. note: why something is missing, or "".
+      checkpoint: path of the one that made the captions, or None. row: what its scores file says, {} without one.
+    """
+
+    name: str
+    job_dir: str
+    data_dir: str
+    content: dict
+    series: dict
+    split: str | None
+    captions: dict
+    scores: object
+    note: str
+    checkpoint: str | None
+    row: dict
+
+    @property
+    def alarms(self):
+        """Sentences, see curves.alarms."""
+        return curves.alarms(self.series, self.captions)
+
+    def cider(self):
+        """dict image name -> CIDEr x100; {} where there is none."""
+        values = self.scores.per_image.get("CIDEr") if self.scores else None
+        return {} if values is None else dict(zip(self.scores.names, values.tolist(), strict=True))
+
+
+def read_run(job_dir, data_dir="", split="auto"):
+    """The facts of one run. Raises config.UserError for a folder that is no run, or a broken file in it."""
+    content = read_config(job_dir)
+    data_dir = data_dir or content["settings"].get("data_dir", "")
+    split, path, checkpoint, row = _captions_of(job_dir, split)
+    found = captions.read_captions(path) if path else {}
+    note = "" if path else "no captions yet: python eval_val.py, then eval_test.py --job_dir make them"
+    scores = None
+    if found:
+        try:
+            references = runs.references_of(data_dir, split)
+            scores = metrics.score(found, references, ("BLEU", "CIDEr"))
+        except config.UserError as error:
+            note = f"captions could not be scored by image: {error}"
+    name = os.path.basename(os.path.normpath(job_dir))
+    series = curves.read_metrics(job_dir)
+    return RunFacts(name, job_dir, data_dir, content, series, split, found, scores, note, checkpoint, row)
+
+
+def _captions_of(job_dir, split):
+    """(split, path of the captions, checkpoint, the row beside them); Nones where there are none."""
+    if split in ("auto", "test") and os.path.exists(os.path.join(job_dir, "test.json")):
+        path = os.path.join(job_dir, "test_scores.json")
+        row = captions.read_json(path, "the scores of eval_test.py") if os.path.exists(path) else {}
+        return "test", os.path.join(job_dir, "test.json"), row.get("checkpoint"), row
+    if split in ("auto", "val") and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
+        step = rankings.best_step(job_dir)
+        path = os.path.join(job_dir, f"val_{step}.json")
+        if os.path.exists(path):
+            return "val", path, os.path.join(job_dir, f"ckpt-{step}"), {}
+    return None, None, None, {}
+
+
+def checkpoint_of(run):
+    """A step or path of the run to open: the one that made its captions, the newest where that is gone or unknown.
+
+    Returns None where the run has no checkpoint.
+    """
+    from training import checkpoints
+
+    steps = checkpoints.steps_in(run.job_dir)
+    named = re.fullmatch(r"ckpt-(\d+)", os.path.basename(run.checkpoint or ""))
+    if named and int(named[1]) in steps:
+        return int(named[1])
+    return steps[-1] if steps else None
+
+
+def table_rows(job_dirs, paths=()):
+    """Rows of the tables beside the runs (or of `paths`), each once, and the published ones."""
+    beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
+    found = {}
+    for path in dict.fromkeys(paths or beside):
+        if paths or os.path.exists(path):
+            found |= {table.key_of(row): row for row in table.read_table(path)}
+    return [*found.values(), *published_rows()]
+
+
+def data_facts(data_dir):
+    """(file, count, first figures of the sha256, command) of the data files that a run was made from."""
+    facts = []
+    for stem in SIDECARS:
+        path = os.path.join(data_dir, f"{stem}.json")
+        if not os.path.exists(path):
+            continue
+        sidecar = sidecars.read_sidecar(path)
+        digests = [file["sha256"] for file in sidecar["files"]]
+        shown = digests[0][:16] if len(digests) == 1 else f"{len(digests)} files, the first {digests[0][:16]}"
+        facts.append((stem, sidecar["count"], shown, sidecar.get("command", "")))
+    return facts
+
+
+def thumbnails(data_dir, split, names, side=220):
+    """dict image name -> JPEG bytes of a small picture, from the image records; names without one are left out."""
+    import io
+
+    from PIL import Image
+
+    from preprocessing import images, records
+
+    try:
+        found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
+    except config.UserError:
+        return {}
+    where, small = dict(zip(found.names, found.data, strict=True)), {}
+    for name in names:
+        data = records.read_at(where[name]) if name in where else b""
+        if data:  # records may be made without their pictures
+            picture = Image.fromarray(images.read_image(data))
+            picture.thumbnail((side, side))
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", quality=82)
+            small[name] = buffer.getvalue()
+    return small

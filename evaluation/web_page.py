@@ -1,0 +1,288 @@
+"""The page and the endpoint of serve.py: a FastAPI application with Gradio's page in it.
+
+Nothing is loaded from elsewhere (browsers are told to refuse it), and only requests to this machine's own names are
+answered, so that no foreign page can reach it by a name that it points here.
+"""
+
+import os
+import tempfile
+
+import fastapi
+import gradio as gr
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from evaluation import attention_pictures, showing, uploads
+from evaluation.html_pages import joined, table, tag
+from preprocessing.images import ImageError
+
+MAX_BEAM = 10
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+    "media-src 'self' data: blob:; frame-ancestors 'self'"
+)
+STYLE = """
+.gradio-container { max-width: 1280px !important; }
+.said { font-size: 1.35rem; line-height: 1.35; margin: .2rem 0 .6rem; }
+.run { opacity: .65; font-size: .85rem; margin: 0; }
+.refused { border-left: 4px solid #b3261e; background: #b3261e18; padding: .6rem .9rem; }
+.hint { opacity: .7; }
+.wide { overflow-x: auto; } .wide table { border-collapse: collapse; width: 100%; }
+.wide th, .wide td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
+.wide .left { text-align: left; }
+footer { display: none !important; }
+"""
+FONTS = ["system-ui", "sans-serif"]
+HINT = "Upload a picture, paste one from the clipboard, or pick an example."
+
+
+class Upload(gr.Image):
+    """An image field that hands over the file as it came: checking and reading it is ours to do, with our messages."""
+
+    is_template = True  # in the browser it is Gradio's image field
+
+    def preprocess(self, payload):
+        """Path of the uploaded file, or None."""
+        return payload.path if payload else None
+
+
+# --------------------------------------------------------------------------------------------------------------
+# What is shown of an answer
+
+
+def said(run, answer):
+    """The caption of a run."""
+    return joined([tag("p", run.name, class_="run"), tag("p", answer.hypotheses[0].text or "(no word)", class_="said")])
+
+
+def n_best(answer):
+    """The hypotheses with their probabilities."""
+    lines = [["", "caption", "probability", "of a word"]]
+    for rank, hypothesis in enumerate(answer.hypotheses, 1):
+        whole, word = showing.chances(hypothesis)
+        lines.append([rank, hypothesis.text or "(no word)", f"{whole:.2g}", f"{word:.2f}"])
+    note = "probability: of the whole caption; of a word: geometric mean, which does not punish length"
+    return joined([table(lines, left=[1]), tag("p", note, class_="hint")])
+
+
+def object_list(answer):
+    """The objects as a table, or why there are none."""
+    if answer.objects is None:
+        return tag("p", f"No objects: {answer.no_objects}.", class_="hint")
+    if not answer.objects:
+        return tag("p", "The detector found nothing.", class_="hint")
+    lines = [["object", "score"]]
+    lines += [[found.class_name, f"{found.score:.2f}"] for found in sorted(answer.objects, key=lambda o: -o.score)]
+    return table(lines, left=[0])
+
+
+def refusal(message):
+    """An error, for the status line."""
+    return tag("div", message, class_="refused", role="alert")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The page
+
+
+def page(runs, examples):
+    """The Gradio page.
+
+    Args: runs: one or two showing.Shown. examples: image files.
+    """
+    with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+        gr.HTML(tag("h1", "What does it see?"), padding=False)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                picture = Upload(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[])
+                if examples:
+                    gr.Examples([[path] for path in examples], [picture], label="examples", elem_id="examples")
+                beam = gr.Slider(1, MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
+                least = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="least")
+                again = gr.Button("Caption", variant="primary", elem_id="caption")
+            with gr.Column(scale=2, min_width=400):
+                status = gr.HTML(tag("p", HINT, class_="hint"), elem_id="status")
+                with gr.Row():
+                    fields = [_column(run, number) for number, run in enumerate(runs, 1)]
+        answers = gr.State(None)
+        shown = [field for column in fields for field in column["answer"]]
+        maps = [column["map"] for column in fields]
+
+        def caption(path, beam, least):
+            nothing = [*[None] * len(shown), None]
+            if path is None:
+                return [tag("p", HINT, class_="hint"), *nothing]
+            try:
+                pixels, found = answer_of(runs, path, int(beam), float(least))
+            except uploads.Refused as refused:
+                return [refusal(refused.message), *nothing]
+            parts = [_filled(run, one, pixels) for run, one in zip(runs, found, strict=True)]
+            return ["", *[value for part in parts for value in part], [one.hypotheses[:1] for one in found]]
+
+        def draw_maps(found):
+            if found is None:
+                return maps[0].__class__(value=None) if len(maps) == 1 else [None] * len(maps)
+            drawn = [showing.as_image(showing.word_map(run, one)) for run, one in zip(runs, found, strict=True)]
+            return drawn[0] if len(drawn) == 1 else drawn
+
+        event = {"concurrency_limit": 1, "concurrency_id": "network", "api_visibility": "private"}
+        for trigger in (picture.change, again.click):
+            trigger(caption, [picture, beam, least], [status, *shown, answers], **event).then(
+                draw_maps, answers, maps, show_progress="hidden", **event
+            )
+    return blocks
+
+
+def _column(run, number):
+    """The fields of one run: {"answer": those that `_filled` fills, "map"}."""
+    with gr.Column(min_width=320):
+        heading = gr.HTML(elem_id=f"said{number}")
+        with gr.Tab("n-best"):
+            best = gr.HTML(elem_id=f"nbest{number}")
+        with gr.Tab("objects"):
+            drawn = gr.Image(show_label=False, format="png", elem_id=f"objects{number}", interactive=False, buttons=[])
+            listed = gr.HTML(elem_id=f"list{number}")
+        looked = []
+        if run.looks:
+            with gr.Tab("attention"):
+                looked = [_picture(f"attention{number}")]
+        with gr.Tab("word map"):
+            drawn_map = _picture(f"map{number}")
+    return {"answer": [heading, best, drawn, listed, *looked], "map": drawn_map}
+
+
+def _picture(elem_id):
+    return gr.Image(show_label=False, format="png", elem_id=elem_id, interactive=False, buttons=["fullscreen"])
+
+
+def _filled(run, answer, pixels_HWC):
+    """The values of a run's fields."""
+    drawn = None if answer.objects is None else showing.draw_objects(pixels_HWC, answer.objects)
+    values = [said(run, answer), n_best(answer), drawn, object_list(answer)]
+    if run.looks:
+        figure = attention_pictures.figure(pixels_HWC, answer.words, answer.weights_TC)
+        values.append(showing.as_image(figure))
+    return values
+
+
+def answer_of(runs, path, beam, least):
+    """(pixels, one showing.Answer for each run) of an uploaded file. Raises uploads.Refused."""
+    pixels = uploads.read_upload(path)
+    try:
+        return pixels, [run.answer(path, beam, least) for run in runs]
+    except ImageError as error:
+        raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The application
+
+
+def application(runs, examples, folder):
+    """FastAPI application: the page at /, the endpoint at /caption.
+
+    Args: folder: where uploads are kept while they are looked at.
+    """
+    app = fastapi.FastAPI(title="Captions", docs_url=None, redoc_url=None)  # these pages load scripts from elsewhere
+    app.add_middleware(Policy)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+
+    @app.get("/runs")
+    def list_runs():
+        """The runs that answer."""
+        return [{"run": run.name, "checkpoint": str(run.checkpoint)} for run in runs]
+
+    @app.post("/caption")
+    async def caption(request: fastapi.Request, name: str = "picture", beam: int = 3, least: float = 0.3):
+        """Captions the image file that is the body of the request.
+
+        Query: name: file name, for detectors that know objects by it. beam: captions, 1 to 10. least: score of objects.
+        """
+        try:
+            if not 1 <= beam <= MAX_BEAM:
+                raise uploads.Refused(f"beam is {beam}; expected 1 to {MAX_BEAM}.", 422)
+            data = await received(request)
+            return await run_in_threadpool(answered, runs, data, name, beam, least, folder)
+        except uploads.Refused as refused:
+            return fastapi.responses.JSONResponse({"error": refused.message}, refused.status)
+
+    theme = gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"])
+    return gr.mount_gradio_app(
+        app,
+        page(runs, examples),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        max_file_size=uploads.MAX_BYTES,
+        ssr_mode=False,
+        mcp_server=False,
+        theme=theme,
+        css=STYLE,
+    )
+
+
+async def received(request):
+    """The body of a request; stops reading as soon as it is too large. Raises uploads.Refused."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > uploads.MAX_BYTES:
+        uploads.check_size(int(announced))
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > uploads.MAX_BYTES:
+            uploads.check_size(len(data))
+    uploads.check_size(len(data))
+    return bytes(data)
+
+
+def answered(runs, data, name, beam, least, folder):
+    """The answer of the endpoint (JSON-able). Raises uploads.Refused."""
+    with tempfile.TemporaryDirectory(dir=folder) as private:
+        path = os.path.join(private, os.path.basename(name.replace("\0", "")) or "picture")
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise uploads.Refused(f"name cannot be used as a file name ({error.strerror}).", 422) from error
+        _, found = answer_of(runs, path, beam, least)
+    return {"runs": [as_json(run, answer) for run, answer in zip(runs, found, strict=True)]}
+
+
+def as_json(run, answer):
+    """What a run says, for programs."""
+    result = {"run": run.name, "checkpoint": str(run.checkpoint), "caption": answer.hypotheses[0].text}
+    result["nbest"] = [
+        {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}
+        for h in answer.hypotheses
+    ]
+    result["objects"] = answer.objects and [
+        {"name": found.class_name, "score": round(found.score, 4), "box": [round(float(edge), 4) for edge in found.box]}
+        for found in answer.objects
+    ]
+    if answer.words is not None:
+        rows = [[round(float(weight), 5) for weight in row] for row in answer.weights_TC]
+        result["attention"] = [{"word": word, "weights": row} for word, row in zip(answer.words, rows, strict=True)]
+    return result
+
+
+class Policy:
+    """Adds the content security policy to every answer."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def with_policy(message):
+            if message["type"] == "http.response.start":
+                message = message | {
+                    "headers": [
+                        *message.get("headers", []),
+                        (b"content-security-policy", POLICY.encode()),
+                        (b"x-content-type-options", b"nosniff"),
+                        (b"referrer-policy", b"no-referrer"),
+                    ]
+                }
+            await send(message)
+
+        await self.app(scope, receive, with_policy if scope["type"] == "http" else send)

@@ -1,0 +1,123 @@
+"""A web page on this machine: give it a photograph, see what a run says about it, and why; two runs side by side.
+
+    python serve.py --job_dir runs/full [--job_dir2 runs/scratch] [--examples photos/] [--port 7860]
+
+Then open http://127.0.0.1:7860. Nobody else can reach it, nothing is sent anywhere, uploads are deleted when it stops.
+`--detector` draws the objects as well (a run of R2M brings its own). Needs `pip install -r requirements-serve.txt`.
+
+For programs: POST the bytes of an image file to /caption (see README).
+    curl --data-binary @photo.jpg 'http://127.0.0.1:7860/caption?beam=3&name=photo.jpg'
+"""
+
+import dataclasses
+import importlib.util
+import os
+import socket
+import tempfile
+
+import config
+from training.run_directory import read_config
+
+HOST = "127.0.0.1"
+MAX_BEAM = 10
+MAX_EXAMPLES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of serve.py."""
+
+    job_dir: str = config.field("runs/full", "run directory")
+    job_dir2: str | None = config.field(None, "a second run, shown beside the first")
+    checkpoint: str = config.field(
+        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
+    )
+    checkpoint2: str = config.field("best", "the same of the second run")
+    encoder: str | None = config.field(None, "where the encoder of the first run is now, if it has moved")
+    encoder2: str | None = config.field(None, "the same of the second run")
+    detector: str | None = config.field(None, "detector whose objects are drawn, see preprocessing/detectors.py")
+    labels: str | None = config.field(None, "class names of --detector")
+    examples: tuple[str, ...] = config.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
+    port: int = config.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Returns the run directories. Raises config.UserError."""
+    job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
+    for job_dir in job_dirs:
+        content = read_config(job_dir)
+        if content["facts"].get("image_dim") is None and content["stage"] != "R2M":
+            raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+    if not 0 <= options.port < 65536:
+        raise config.UserError(f"--port {options.port}: expected 0 to 65535")
+    for name in ("gradio", "fastapi", "uvicorn"):
+        if importlib.util.find_spec(name) is None:
+            raise config.UserError(f"{name} is not installed: pip install -r requirements-serve.txt")
+    return job_dirs
+
+
+def example_files(paths):
+    """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises config.UserError."""
+    from evaluation import uploads
+    from preprocessing.images import image_names
+
+    files = []
+    for path in paths:
+        if not os.path.exists(path):
+            raise config.UserError(f"--examples {path}: no such file or folder")
+        files += [os.path.join(path, name) for name in image_names(path)] if os.path.isdir(path) else [path]
+    chosen = files[:: max(1, len(files) // MAX_EXAMPLES)][:MAX_EXAMPLES]
+    good = []
+    for path in chosen:
+        try:
+            uploads.check_file(path)
+            good.append(path)
+        except uploads.Refused as refused:
+            print(f"--examples {path}: left out. {refused.message}")
+    return good
+
+
+def listening(port):
+    """A socket on 127.0.0.1. Raises config.UserError when the port is taken."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, port))
+    except OSError as error:
+        raise config.UserError(f"--port {port} cannot be used ({error.strerror}); choose another, or 0") from error
+    return found
+
+
+def main(options):
+    """Serves until it is stopped."""
+    job_dirs = check(options)
+    files = example_files(options.examples)
+    bound = listening(options.port)
+    with tempfile.TemporaryDirectory(prefix="captions-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # read when Gradio is imported
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+        from evaluation import showing
+
+        runs = [
+            showing.Shown(job_dir, checkpoint, encoder, options.detector, options.labels)
+            for job_dir, checkpoint, encoder in zip(
+                job_dirs,
+                (options.checkpoint, options.checkpoint2),
+                (options.encoder, options.encoder2),
+                strict=False,
+            )
+        ]
+
+        import uvicorn
+
+        from evaluation import web_page
+
+        server = uvicorn.Server(uvicorn.Config(web_page.application(runs, files, folder), log_level="warning"))
+        print(f"captions of {', '.join(run.name for run in runs)}: http://{HOST}:{bound.getsockname()[1]}", flush=True)
+        server.run(sockets=[bound])
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
