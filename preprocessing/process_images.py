@@ -157,24 +157,31 @@ def _class_map(path):
 
 def _objects(options, names, words):
     """The objects of every image: (dict name -> (ids, scores), summary of the classes, undetected names)."""
-    detections = records.read_detections(records.find_files(options.data_dir, "detections"))
+    paths, wanted = records.find_files(options.data_dir, "detections"), set(names)
+    seen, found = set(), collections.Counter()
+    for name, items in records.each_detections(paths):
+        if name in wanted:
+            seen.add(name)
+            found.update(item.class_name for item in items)
     json_path = os.path.join(options.data_dir, "detections.json")
-    unreadable = []
+    unreadable = set()
     if os.path.exists(json_path):
-        unreadable = [entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])]
-    lost = [name for name in names if name not in detections and name not in set(unreadable)]
+        unreadable = {entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])}
+    lost = [name for name in names if name not in seen and name not in unreadable]
     if lost:
         raise config.UserError(
             f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Run "
             "python -m preprocessing.detect_objects --overwrite with the same --image_dir and --dataset"
         )
-    found = collections.Counter(item.class_name for name in names for item in detections.get(name, ()))
     ids, absent = class_words(found, words, _class_map(options.class_map))
     classes = {
         "words": {name: words.word(ids[name]) for name in ids},
         "not_in_dictionary": {name: {"word": absent[name], "detections": found[name]} for name in absent},
     }
-    objects = {name: objects_of(detections.get(name, ()), ids, options.score_threshold) for name in names}
+    objects = {name: ([], []) for name in names}
+    for name, items in records.each_detections(paths):  # again: all boxes of a large data set are gigabytes
+        if name in wanted:
+            objects[name] = objects_of(items, ids, options.score_threshold)
     return objects, classes
 
 

@@ -301,12 +301,12 @@ class Detection:
     source: str
 
 
-def read_detections(paths):
-    """dict file name -> list of `Detection`, in the order of the files.
+def each_detections(paths):
+    """Yields (file name, list of `Detection`) of one photograph after the other, in the order of the files.
 
     Raises: config.UserError when two records are about the same photograph.
     """
-    found = {}
+    found = set()
     for path in paths:
         for index, _, example in _parsed(path, ["image/name"]):
             name = _name(example)
@@ -321,8 +321,13 @@ def read_detections(paths):
                 [value.decode() for value in _steps(example, "sources", "bytes_list")],
                 strict=True,
             )
-            found[name] = [Detection(*values) for values in columns]
-    return found
+            found.add(name)
+            yield name, [Detection(*values) for values in columns]
+
+
+def read_detections(paths):
+    """dict file name -> list of `Detection`: what `each_detections` yields, all in memory."""
+    return dict(each_detections(paths))
 
 
 def read_captions(paths):
