@@ -12,9 +12,20 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from input_pipeline import Corpus, ImageSet, PairedBatches, UnpairedBatches
+import config_r2m
+from baselines.r2m import told_in_training
+from input_pipeline import (
+    BothBatches,
+    ConceptImageBatches,
+    Corpus,
+    ImageSet,
+    PairedBatches,
+    SentenceBatches,
+    UnpairedBatches,
+)
 from objectives.full import FullObjective
 from objectives.im_caption import ImageCaptionObjective
+from objectives.r2m import R2MObjective
 from tests import tiny_world
 from training import distribution
 from training.loop import make_run_steps
@@ -26,6 +37,7 @@ CASES = {
     "full adam reference": ("full", "adam", "reference"),
     "im_caption sgd reference": ("im_caption", "sgd", "reference"),
     "im_caption adam fixed": ("im_caption", "adam", "fixed"),
+    "r2m sgd fixed": ("r2m", "sgd", "fixed"),
 }
 
 
@@ -51,17 +63,31 @@ def make_case(name, world, devices):
         options = config.FullModel(max_caption_length=8, gen_lr=0.01, dis_lr=0.01, **shared)
         batches = UnpairedBatches(image_set, Corpus.load(world), 8, 1, 2 if semantics == "reference" else 1)
         return options, GivenCaptions(options, VOCABULARY, tiny_world.DIM), batches
+    if stage == "r2m":  # one concept a sentence in the tiny world: its random order draws nothing
+        options = config_r2m.of_stage(config_r2m.R2M(unroll=6, lr=0.01, **shared), "end2end")
+        told = told_in_training(image_set, "score")
+        both = SentenceBatches(Corpus.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
+        objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)
+        for i, variable in enumerate(objective.trainable_variables):  # fresh biases are 0, where layer norms are steep
+            variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, [i, 0]))
+        return options, objective, BothBatches(*both)
     options = config.ImageCaption(lr=0.01, **shared)
     captions = [[np.array([2, 3 + i % 3, 6, *[8] * (i % 4)])] for i in range(len(image_set))]
     return options, ImageCaptionObjective(options, VOCABULARY, tiny_world.DIM), PairedBatches(image_set, captions, 8, 1)
+
+
+def trained_together(objective):
+    """The parts of an objective whose gradients are clipped together."""
+    if isinstance(objective, FullObjective):
+        return [objective.generator, objective.discriminator]
+    return [objective]
 
 
 class Recorder:
     """Keeps the clipped gradients of each call of `tf.clip_by_global_norm` in variables."""
 
     def __init__(self, objective):
-        networks = [objective.generator, getattr(objective, "discriminator", None)]
-        variables = [list(network.trainable_variables) for network in networks if network]
+        variables = [list(network.trainable_variables) for network in trained_together(objective)]
         # The two networks have different numbers of variables, which tells their gradients apart.
         self.slots = {len(several): [tf.Variable(tf.zeros_like(v)) for v in several] for several in variables}
 

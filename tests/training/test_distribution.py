@@ -118,6 +118,8 @@ def test_the_update_does_not_depend_on_the_devices(results, case, other):
     one, several = results["one"], results[other]
     assert one["replicas"] == 1 and several["replicas"] == 2
     tolerance = 1e-5 if "adam" in case else 1e-6
+    if "r2m" in case:
+        tolerance = 2e-5  # the first steps of an empty memory are steep (gradient norm 490): rounding grows with them
     names = [name for name in one if name.startswith(case + "/") and not any(part in name for part in PER_REPLICA)]
     assert sum("gradient " in name for name in names) >= 5 * STEPS and any("variable" in name for name in names)
     known = scales(one, case)
