@@ -11,7 +11,7 @@ class Markup(str):
     """Text that is HTML already; only `tag` and `image` make it."""
 
 
-def tag(name, *children, **attributes):
+def tag(name, /, *children, **attributes):
     """An element with its children, in order; a child that is no Markup is escaped. None stands for nothing.
 
     Args: attributes: `class_` is written class; None leaves the attribute out.

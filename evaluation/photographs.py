@@ -41,7 +41,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None):
 def checkpoint_named(job_dir, name):
     """The checkpoint that --checkpoint means: a step or a path.
 
-    `best` is the last entry of b34.json, where there is none the newest. Raises config.UserError where there is neither.
+    `best` is the last entry of b34.json, or the newest without one. Raises config.UserError where there is none at all.
     """
     if name == "best" and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
         return rankings.best_step(job_dir)

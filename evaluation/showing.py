@@ -40,8 +40,10 @@ class Shown:
     """A run that is open; `answer` may be called from several threads."""
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
-        """Args: checkpoint: best, newest, a step, or a path. The others as evaluation.photographs.open_run takes them; a
-        detector may also be given for a run that is not told concepts, to show its objects.
+        """Opens the run.
+
+        Args: checkpoint: best, newest, a step, or a path. The others as evaluation.photographs.open_run takes them; a
+          detector may also be given for a run that is not told concepts, to show its objects.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
         self.checkpoint = photographs.checkpoint_named(job_dir, checkpoint)
