@@ -1,0 +1,223 @@
+"""How long each piece of work takes, against what the machine's matrix product could do in that time.
+
+    python -m scripts.benchmark --json bench.json                       # everything, about half an hour on two cores
+    python -m scripts.benchmark --items "full step" --compare bench.json
+    python -m scripts.benchmark --markdown bench.json                   # the table of docs/performance.md
+
+Every line is measured in a process of its own, so that its peak memory is its own; the process measures the product of
+two 2048 x 2048 float32 matrices before, between and after the repetitions. Seconds are medians. GFLOP-equivalents an
+example are seconds x that matrix product's speed / examples: a figure that another machine can be compared by. The
+share of the peak counts useful operations alone (scripts/benchmark_flops.py): those of valid words, each once.
+
+Networks have random weights and the authors' size (18,669 words, 512 units, captions of at most 20 words), dropout is
+on. Captions and sentences have forced lengths: `all 20`, or `mean 10.5` (a fixed histogram of 7 to 20 words).
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+
+import config
+from preprocessing.sidecars import write_json
+
+KEY = ("item", "batch", "semantics", "lengths")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of the benchmark."""
+
+    json: str | None = config.field(None, "file for the results")
+    compare: str | None = config.field(
+        None, "results of an earlier run: prints ratios, fails when something got slower"
+    )
+    tolerance: float = config.field(0.15, "how much more GFLOP-equivalents than --compare's are accepted")
+    items: tuple[str, ...] = config.field((), "only lines whose name holds one of these texts, e.g. full step,beam3")
+    repeats: int = config.field(7, "measurements of a line, of which the median is taken")
+    quick: bool = config.field(False, "small networks and data, two repetitions: does it run? Not to be compared")
+    markdown: str | None = config.field(None, "print the results of this file as a table; nothing is measured")
+    jit_compile: bool = config.field(False, "training steps with --jit_compile")
+    compute_dtype: str = config.choice("float32", ("float32", "bfloat16"), "training steps with this --compute_dtype")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One line of the table."""
+
+    item: str
+    batch: int
+    semantics: str | None = None
+    lengths: str | None = None  # "all 20" or "mean 10.5"
+
+    @property
+    def label(self):
+        return ", ".join([self.item, str(self.batch), *(part for part in (self.semantics, self.lengths) if part)])
+
+
+def cases():
+    """All lines, in the order of the table."""
+    both, lengths = ("fixed", "reference"), ("all 20", "mean 10.5")
+    found = [
+        Case("full step, feature bank", batch, semantics, length)
+        for batch in (16, 64, 512)
+        for semantics in both
+        for length in lengths
+    ]
+    found += [Case("full step, encoder in the step", 16, semantics, "all 20") for semantics in both]
+    found += [Case("full step, small networks", 64, "fixed", length) for length in lengths]
+    for item in ("obj2sen step", "im_caption step", "sentence_ae step", "sentence_gan step"):
+        found += [Case(item, 64, "fixed", length) for length in lengths]
+    found += [Case(item, 64, None, length) for item in ("greedy", "sampling") for length in lengths]
+    found += [Case("beam3 batched", 64), Case("beam3 single", 1), Case("extract features", 16)]
+    found += [Case("read records", 50_000), Case("process sentences", 40_000)]
+    return [*found, Case("waiting for data", 64, "fixed", "mean 10.5")]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Measuring
+
+
+def _child(connection, case, options):
+    """Measures one line and sends the result, or what went wrong."""
+    from scripts import benchmark_items
+
+    try:
+        connection.send(benchmark_items.measure(case, options))
+    except Exception as error:  # told by the parent, which goes on with the other lines
+        connection.send(error)
+
+
+def measured(case, options):
+    """The line's entry, measured in a fresh process. Raises what the process raised."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(theirs, case, options))
+    process.start()
+    theirs.close()
+    try:
+        result = ours.recv()
+    except EOFError:
+        process.join()
+        result = config.UserError(f"{case.label}: the process ended with {process.exitcode} (memory?)")
+    process.join()
+    if isinstance(result, Exception):
+        raise result
+    return dataclasses.asdict(case) | result
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Tables
+
+COLUMNS = {  # title: (key, format)
+    "item": ("item", "{}"),
+    "batch": ("batch", "{}"),
+    "semantics": ("semantics", "{}"),
+    "words": ("lengths", "{}"),
+    "seconds": ("seconds", "{:.4g}"),
+    "GFLOP-eq. / example": ("gflop_eq_per_example", "{:.3g}"),
+    "share of peak": ("share_of_peak", "{:.0%}"),
+    "memory, GiB": ("peak_memory_gib", "{:.2f}"),
+    "examples / s": ("images_per_second", "{:.4g}"),
+    "note": ("note", "{}"),
+}
+
+
+def cells(entry):
+    """The texts of a line of the table."""
+    found = [(entry.get(key), form) for key, form in COLUMNS.values()]
+    return ["" if value is None else form.format(value) for value, form in found]
+
+
+def markdown(result):
+    """The results as a table in Markdown."""
+    rows = [list(COLUMNS), ["---"] * len(COLUMNS), *map(cells, result["items"])]
+    head = f"2048-cube float32 product: median {result['matmul_gflops']:.0f} GFLOP/s, best "
+    head += f"{result['matmul_gflops_best']:.0f}; {result['machine']}.\n\n"
+    return head + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def summary(entries, options):
+    """What --json writes."""
+    speeds = sorted(entry["matmul_gflops"] for entry in entries)
+    return {
+        "matmul_gflops": speeds[len(speeds) // 2],
+        "matmul_gflops_best": max(entry["matmul_gflops_best"] for entry in entries),
+        "machine": f"{os.cpu_count()} cores",
+        "settings": {"repeats": options.repeats, "quick": options.quick, "jit_compile": options.jit_compile}
+        | {"compute_dtype": options.compute_dtype},
+        "items": entries,
+    }
+
+
+def compare(result, old, tolerance):
+    """Prints ratios to an earlier result. Returns the labels of the lines that got slower than allowed."""
+    before = {tuple(entry.get(key) for key in KEY): entry for entry in old["items"]}
+    slower = []
+    print(f"{'ratio to the earlier run':40} GFLOP-equivalents  memory")
+    for entry in result["items"]:
+        earlier = before.get(tuple(entry.get(key) for key in KEY))
+        if earlier is None:
+            continue
+        name = Case(*(entry.get(key) for key in KEY)).label
+        work = entry["gflop_eq_per_example"] / earlier["gflop_eq_per_example"]
+        memory = entry["peak_memory_gib"] / earlier["peak_memory_gib"]
+        if "waiting_share" in entry:  # a share near zero: its ratio says nothing
+            bad = entry["waiting_share"] > earlier["waiting_share"] + 0.05
+        else:
+            bad = work > 1 + tolerance
+        print(f"{name:50} {work:7.2f} {memory:7.2f}{'  SLOWER' if bad else ''}")
+        slower += [name] if bad else []
+    return slower
+
+
+# --------------------------------------------------------------------------------------------------------------
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        if not found["items"] or "gflop_eq_per_example" not in found["items"][0]:
+            raise KeyError("items")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise config.UserError(f"{path}: not the results of scripts.benchmark --json ({error!r})") from error
+    return found
+
+
+def main(options):
+    """Exit code 1 when a line got slower than --compare allows, or could not be measured."""
+    if options.markdown:
+        return print(markdown(_read(options.markdown)))
+    old = _read(options.compare) if options.compare else None
+    wanted = [case for case in cases() if not options.items or any(text in case.item for text in options.items)]
+    if not wanted:
+        raise config.UserError(f"--items {','.join(options.items)}: no such line; there are: {_names()}")
+    if options.repeats < 1:
+        raise config.UserError(f"--repeats {options.repeats}: expected at least 1")
+    if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
+        raise config.UserError(f"--json {options.json}: no such folder")
+    entries, failed = [], []
+    print("  ".join(COLUMNS))
+    for case in wanted:
+        try:
+            entries.append(measured(case, options))
+        except Exception as error:  # one line that fails does not take the others with it
+            failed.append(case.label)
+            print(f"{case.label}: FAILED: {error!r}", flush=True)
+            continue
+        print("  ".join(cells(entries[-1])), flush=True)
+        if options.json:
+            write_json(options.json, summary(entries, options))
+    slower = compare(summary(entries, options), old, options.tolerance) if old and entries else []
+    if slower:
+        print(f"slower than {options.compare} by more than {options.tolerance:.0%}: {'; '.join(slower)}")
+    return 1 if slower or failed else 0
+
+
+def _names():
+    return ", ".join(dict.fromkeys(case.item for case in cases()))
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

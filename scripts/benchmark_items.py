@@ -1,0 +1,345 @@
+"""What scripts.benchmark measures, one function for each kind of line. Runs in a process of its own.
+
+Training steps are what training runs: the objective's own `update` through the loop's compiled function.
+"""
+
+import dataclasses
+import gc
+import os
+import statistics
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from input_pipeline import Corpus, ImageSet, UnpairedBatches
+from models.generator import END_ID
+from objectives.full import FullObjective
+from objectives.im_caption import ImageCaptionObjective
+from objectives.obj2sen import ObjectToSentenceObjective
+from objectives.sentence_ae import SentenceAutoEncoderObjective
+from objectives.sentence_gan import SentenceGanObjective
+from preprocessing.vocabulary import Vocabulary
+from scripts import benchmark_data
+from scripts import benchmark_flops as flops
+from scripts.benchmark_data import READS, examples, lengths_of, stacked
+from training.loop import Loop, make_run_steps
+from training.run_directory import RunDirectory
+
+CUBE = 2048
+AUTHORS = flops.Sizes()
+SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # what the demo trains
+TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
+
+
+def measure(case, options):
+    """The entry of one line without what names it: dict."""
+    tf.config.experimental.enable_op_determinism()  # as in training
+    small = case.item == "full step, small networks"
+    sizes = TINY if options.quick else SMALL if small else AUTHORS
+    clock = Clock(2 if options.quick else options.repeats)
+    return clock.entry(case.batch, MEASURES[case.item](case, options, sizes, clock) or {})
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Time, speed, memory
+
+
+class Clock:
+    """Times repetitions, and the matrix product before each of them."""
+
+    def __init__(self, repeats):
+        self.repeats, self.seconds, self.products = repeats, [], []
+        left, right = (tf.random.stateless_normal([CUBE, CUBE], [0, k]) for k in range(2))
+        self._product = lambda: tf.matmul(left, right)
+        self._product()
+        gc.collect()
+
+    def product(self, times=3):
+        """Measures the matrix product a few times."""
+        for _ in range(times):
+            start = time.perf_counter()
+            self._product().numpy()
+            self.products.append(2 * CUBE**3 / (time.perf_counter() - start) / 1e9)
+
+    def run(self, call, per_call=1, warm_up=1):
+        """Times `call`, which does `per_call` units of work and must return only when they are done."""
+        for _ in range(warm_up):
+            call()
+        for _ in range(self.repeats):
+            self.product()
+            start = time.perf_counter()
+            call()
+            self.seconds.append((time.perf_counter() - start) / per_call)
+        self.product()
+
+    def entry(self, batch, more):
+        """What is written about a line; `more`: `flop_per_example` of useful operations, and what is only noted."""
+        seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
+        useful = more.pop("flop_per_example", None)
+        work = seconds * speed / batch
+        return {
+            "seconds": seconds,
+            "gflop_eq_per_example": work,
+            "useful_gflop_per_example": useful and useful / 1e9,
+            "share_of_peak": useful and useful / 1e9 / work,
+            "peak_memory_gib": peak_memory(),
+            "images_per_second": batch / seconds,
+            "matmul_gflops": speed,
+            "matmul_gflops_best": max(self.products),
+            "seconds_all": self.seconds,
+        } | more
+
+
+def peak_memory():
+    """The most memory that this process has had, GiB."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Training
+
+
+def settings(cls, case, options, sizes, **changes):
+    """A trainer's settings for a line."""
+    given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
+    if issubclass(cls, config.AdversarialTrainer):
+        given["max_caption_length"] = sizes.words
+    there = {field.name for field in dataclasses.fields(cls)}
+    asked = {"jit_compile": options.jit_compile, "compute_dtype": options.compute_dtype}
+    return cls(**given | {name: value for name, value in asked.items() if name in there} | changes)
+
+
+def force_lengths(generator, case, sizes):
+    """Makes every caption that is decoded as long as the line says."""
+    generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
+
+
+def run_training(objective, stack, clock, seed=1):
+    """Times the loop's compiled function on a stack of batches."""
+    steps = len(stack["length"])
+    run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
+    tensors = {name: tf.constant(values) for name, values in stack.items()}
+    phase = objective.phase(0)[0]
+    values = []
+
+    def call():
+        values.append(run_steps(tensors, tf.constant(0), tf.constant(steps), phase).numpy())
+
+    clock.run(call, steps)
+    if not np.isfinite(values[-1]).all():
+        raise ValueError("the step's metrics are not finite")
+
+
+def full_step(case, options, sizes, clock):
+    """The full model from image vectors."""
+    changes = {"keep_prob": 1.0} if sizes is SMALL else {}
+    objective = FullObjective(
+        settings(config.FullModel, case, options, sizes, **changes), sizes.vocabulary, sizes.image_dim
+    )
+    force_lengths(objective.generator, case, sizes)
+    rows = case.batch * (2 if case.semantics == "reference" else 1)
+    steps = 10 if sizes is SMALL else 2 if case.batch < 512 else 1
+    run_training(objective, stacked(case, sizes, READS["full"], rows, steps), clock)
+    words = float(lengths_of(case, sizes, case.batch).mean())
+    return {"flop_per_example": flops.full(sizes, words, case.semantics, 0.9 * (words - 1) + 1)}
+
+
+def encoder_step(case, options, sizes, clock):
+    """The full model with Inception-v4 in the step."""
+    from models import encoders
+
+    encoder = encoders.load_encoder("inception_v4:rule")
+    given = settings(config.FullModel, case, options, sizes)
+    objective = FullObjective(given, sizes.vocabulary, encoder.dim, encoder.in_step)
+    force_lengths(objective.generator, case, sizes)
+    rows = case.batch * (2 if case.semantics == "reference" else 1)
+    stack = stacked(case, sizes, READS["full"][1:], rows, 1)
+    random = np.random.default_rng(0)
+    stack["pixels"] = random.uniform(-1, 1, [1, rows, 299, 299, 3]).astype(np.float32)
+    run_training(objective, stack, clock)
+    words = float(lengths_of(case, sizes, case.batch).mean())
+    images = rows / case.batch
+    text = flops.full(sizes, words, case.semantics, 0.9 * (words - 1) + 1)
+    return {"flop_per_example": text + images * flops.INCEPTION_V4}
+
+
+def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
+    objective = build(settings(cls, case, options, sizes))
+    run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)
+    words = float(lengths_of(case, sizes, case.batch).mean())
+    return {"flop_per_example": flops.cross_entropy(sizes, words, read_words(words), image)}
+
+
+def obj2sen_step(case, options, sizes, clock):
+    build = lambda given: ObjectToSentenceObjective(given, sizes.vocabulary)  # noqa: E731
+    cls = config.ObjectToSentence
+    return _cross_entropy_step(
+        case, options, sizes, clock, cls, build, "obj2sen", lambda words: benchmark_data.CONCEPTS
+    )
+
+
+def im_caption_step(case, options, sizes, clock):
+    build = lambda given: ImageCaptionObjective(given, sizes.vocabulary, sizes.image_dim)  # noqa: E731
+    cls = config.ImageCaption
+    return _cross_entropy_step(case, options, sizes, clock, cls, build, "im_caption", lambda words: 0, image=True)
+
+
+def sentence_ae_step(case, options, sizes, clock):
+    build = lambda given: SentenceAutoEncoderObjective(given, sizes.vocabulary)  # noqa: E731
+    cls = config.SentenceAutoEncoder
+    noised = lambda words: 0.9 * (words - 1) + 1  # noqa: E731
+    return _cross_entropy_step(case, options, sizes, clock, cls, build, "sentence", noised)
+
+
+def sentence_gan_step(case, options, sizes, clock):
+    objective = SentenceGanObjective(settings(config.SentenceGan, case, options, sizes), sizes.vocabulary)
+    force_lengths(objective.generator, case, sizes)
+    run_training(objective, stacked(case, sizes, READS["sentence"], case.batch, 2), clock)
+    words = float(lengths_of(case, sizes, case.batch).mean())
+    return {"flop_per_example": flops.full(sizes, words, case.semantics, 0, image=False)}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Decoding and features
+
+
+def _captioner(case, sizes):
+    """(captioner as evaluation has it, image vectors); no caption ends before its last word unless it is forced to."""
+    from evaluation.captioner import Captioner
+    from models.generator import Generator
+    from models.standardise import Standardise
+
+    generator = Generator(sizes.vocabulary, sizes.image_dim, sizes.units, sizes.units, 1.0, tf.constant([1, 2]))
+    generator.softmax_b.assign(tf.one_hot(END_ID, sizes.vocabulary, -1e9))
+    if case.lengths:
+        force_lengths(generator, case, sizes)
+    words = Vocabulary(["<S>", "</S>", *(f"w{i}" for i in range(sizes.vocabulary - 3))])
+    vectors = examples(case, sizes, 64)["image"]
+    return Captioner(generator, Standardise(sizes.image_dim), words, "fixed", sizes.words), vectors
+
+
+def greedy(case, options, sizes, clock):
+    captioner, vectors = _captioner(case, sizes)
+    state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
+    decode = tf.function(lambda: captioner.generator.decode(state(), sizes.words))
+    clock.run(lambda: decode().numpy())
+    return {"flop_per_example": flops.decoded(sizes, float(lengths_of(case, sizes, case.batch).mean()))}
+
+
+def sampling(case, options, sizes, clock):
+    captioner, vectors = _captioner(case, sizes)
+    state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
+    decode = tf.function(lambda seed: captioner.generator.decode(state(), sizes.words, seed=seed))
+    clock.run(lambda: decode(tf.constant([3, 4])).numpy())
+    return {"flop_per_example": flops.decoded(sizes, float(lengths_of(case, sizes, case.batch).mean()))}
+
+
+def beam_batched(case, options, sizes, clock):
+    captioner, vectors = _captioner(case, sizes)
+    clock.run(lambda: captioner.caption_vectors(vectors, "beam3", batch=len(vectors)))
+    return {"flop_per_example": flops.decoded(sizes, sizes.words - 1, 3)}
+
+
+def beam_single(case, options, sizes, clock):
+    """One image a call of the same compiled decoder; its captions must be those of the whole batch."""
+    captioner, vectors = _captioner(case, sizes)
+    few = vectors[:4]
+    clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))
+    one_by_one = captioner.caption_vectors(vectors[:16], "beam3", batch=1)
+    together = captioner.caption_vectors(vectors, "beam3", batch=len(vectors))[:16]
+    same = [[c.ids for c in a] == [c.ids for c in b] for a, b in zip(one_by_one, together, strict=True)]
+    if not all(same):
+        raise ValueError(f"{same.count(False)} of 16 images got other captions alone than in a batch")
+    return {"flop_per_example": flops.decoded(sizes, sizes.words - 1, 3), "note": "captions as batched"}
+
+
+def extract_features(case, options, sizes, clock):
+    """Inception-v4 as extract_features runs it, without reading files."""
+    from models import encoders
+
+    encoder = encoders.load_encoder("inception_v4:rule")
+    rows = 2 if options.quick else case.batch
+    pixels = np.random.default_rng(0).uniform(-1, 1, [rows, 299, 299, 3]).astype(np.float32)
+    clock.run(lambda: encoder.encode(pixels), rows / case.batch)
+    return {"flop_per_example": flops.INCEPTION_V4}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Data
+
+
+def read_records(case, options, sizes, clock):
+    """Reading a corpus into memory."""
+    count = 500 if options.quick else case.batch
+    with tempfile.TemporaryDirectory() as folder:
+        benchmark_data.sentences_file(folder, sizes, count)
+        clock.run(lambda: Corpus.load(folder), count / case.batch)
+    return {"note": "examples are sentences"}
+
+
+def process_sentences(case, options, sizes, clock):
+    """A raw text to records: tokenised, counted, encoded."""
+    from preprocessing import extract_descriptions, process_descriptions
+    from scripts import simulate_corpus
+
+    count = 3000 if options.quick else case.batch
+    with tempfile.TemporaryDirectory() as folder:
+        simulate_corpus.main(simulate_corpus.Options(data_dir=folder, sentences=count))
+        text = os.path.join(folder, "corpus.txt")
+
+        def call():
+            given = {"data_dir": folder, "overwrite": True}
+            extract_descriptions.main(extract_descriptions.Options(input=text, **given))
+            process_descriptions.main(process_descriptions.Options(new_dict=True, min_word_count=4, **given))
+
+        clock.repeats = min(clock.repeats, 3)
+        clock.run(call, count / case.batch, warm_up=0)
+    return {"note": "examples are lines of text"}
+
+
+def waiting_for_data(case, options, sizes, clock):
+    """The training loop from files: seconds of a step that the device waits for its batch."""
+    import json
+
+    steps = 4 if options.quick else 12
+    with tempfile.TemporaryDirectory() as folder:
+        benchmark_data.sentences_file(folder, sizes, 20 * case.batch)
+        benchmark_data.images_file(folder, sizes, 20 * case.batch, crops=4)
+        job_dir = os.path.join(folder, "run")
+        changes = {"max_steps": 3 * steps, "save_summary_steps": steps, "steps_per_loop": 2, "job_dir": job_dir}
+        given = settings(config.FullModel, case, options, sizes, **changes)
+        batches = UnpairedBatches(ImageSet.from_bank(folder, "train"), Corpus.load(folder), case.batch, given.seed)
+        objective = FullObjective(given, sizes.vocabulary, sizes.image_dim)
+        force_lengths(objective.generator, case, sizes)
+        clock.product(9)
+        Loop(given, objective, batches, tf.distribute.get_strategy(), RunDirectory(given, {})).train()
+        with open(os.path.join(job_dir, "timing.jsonl"), encoding="utf-8") as file:
+            timing = [json.loads(line) for line in file][1:]  # the first interval compiles
+        clock.product(9)
+    clock.seconds = [line["waiting_share"] * line["seconds_per_step"] for line in timing]
+    share = statistics.median(line["waiting_share"] for line in timing)
+    return {"waiting_share": share, "note": f"{share:.1%} of a step"}
+
+
+MEASURES = {
+    "full step, feature bank": full_step,
+    "full step, encoder in the step": encoder_step,
+    "full step, small networks": full_step,
+    "obj2sen step": obj2sen_step,
+    "im_caption step": im_caption_step,
+    "sentence_ae step": sentence_ae_step,
+    "sentence_gan step": sentence_gan_step,
+    "greedy": greedy,
+    "sampling": sampling,
+    "beam3 batched": beam_batched,
+    "beam3 single": beam_single,
+    "extract features": extract_features,
+    "read records": read_records,
+    "process sentences": process_sentences,
+    "waiting for data": waiting_for_data,
+}
