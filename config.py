@@ -235,6 +235,7 @@ class FullModel(AdversarialTrainer):
     w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
     w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
+    reward: str | None = field(None, "FILE.py:ARGUMENT, a reward of your own beside these (docs/extending.md)")
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")

@@ -106,7 +106,7 @@ def _of_captions(captions):
     return found
 
 
-def drawing(lines):
+def drawing(lines, legend=True):
     """PNG bytes of one curve in one or several runs. Args: lines: dict run name -> (steps, values)."""
     from matplotlib.figure import Figure
 
@@ -120,7 +120,7 @@ def drawing(lines):
     panel.set_xlabel("step", fontsize=8)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
-    if len(lines) > 1:
+    if legend:
         panel.legend(fontsize=7)
     figure.tight_layout(pad=0.5)
     buffer = io.BytesIO()

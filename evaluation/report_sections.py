@@ -13,12 +13,12 @@ from evaluation.html_pages import table as html_table
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8883; --soft: #8881; --warn: #b3261e; --good: #1b7a3d; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 0 auto; padding: 1.5rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem;
   border-bottom: 1px solid var(--line); padding-bottom: .2rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 .soft, .note { opacity: .75; font-size: .9rem; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th.left, td.left { text-align: left; } tr.own td { font-weight: 600; background: var(--soft); }
 tr.published td { font-style: italic; opacity: .8; } td.command { white-space: normal; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: .8rem; }
@@ -61,7 +61,9 @@ def alarms(runs):
 def scores(rows, runs):
     """The table; the rows of these runs are marked."""
     own = {table.key_of(run.row) for run in runs if run.row}
-    columns, lines, shown = table.cells(rows)
+    columns, (head, *lines), shown = table.cells(rows)
+    first = sorted(range(len(shown)), key=lambda i: bool(shown[i].get("published")))  # published ones at the end
+    lines, shown = [head, *(lines[i] for i in first)], [shown[i] for i in first]
     classes = ["published" if row.get("published") else "own" if table.key_of(row) in own else None for row in shown]
     left = [i for i, name in enumerate(columns) if name in table.TEXTS]
     notes = [tag("p", sentence, class_="note") for sentence in table.notes(rows)]
@@ -106,7 +108,7 @@ def training(runs):
         lines = {run.name: run.series[name] for run in runs if name in run.series}
         if lines:
             text = tag("figcaption", tag("b", name), ": ", expected)
-            figures.append(tag("figure", image(curves.drawing(lines), "png", f"curve of {name}"), text))
+            figures.append(tag("figure", image(curves.drawing(lines, len(runs) > 1), "png", f"curve of {name}"), text))
     none = None if figures else tag("p", "No metrics.jsonl: these runs have no curves.", class_="note")
     return joined([tag("h2", "Training"), none, tag("div", *figures, class_="curves")])
 

@@ -6,6 +6,7 @@ answered, so that no foreign page can reach it by a name that it points here.
 
 import os
 import tempfile
+import traceback
 
 import fastapi
 import gradio as gr
@@ -37,14 +38,11 @@ FONTS = ["system-ui", "sans-serif"]
 HINT = "Upload a picture, paste one from the clipboard, or pick an example."
 
 
-class Upload(gr.Image):
-    """An image field that hands over the file as it came: checking and reading it is ours to do, with our messages."""
-
-    is_template = True  # in the browser it is Gradio's image field
-
-    def preprocess(self, payload):
-        """Path of the uploaded file, or None."""
-        return payload.path if payload else None
+def upload_field():
+    """An image field that hands over the path of the file as it came: checking and reading it is ours to do."""
+    field = gr.Image(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[], height=280)
+    field.preprocess = lambda payload: payload.path if payload else None
+    return field
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -95,7 +93,7 @@ def page(runs, examples):
         gr.HTML(tag("h1", "What does it see?"), padding=False)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                picture = Upload(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[])
+                picture = upload_field()
                 if examples:
                     gr.Examples([[path] for path in examples], [picture], label="examples", elem_id="examples")
                 beam = gr.Slider(1, MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
@@ -117,13 +115,16 @@ def page(runs, examples):
                 pixels, found = answer_of(runs, path, int(beam), float(least))
             except uploads.Refused as refused:
                 return [refusal(refused.message), *nothing]
+            except Exception as error:  # the page goes on, whatever a network or a file does
+                traceback.print_exc()
+                return [refusal(f"This went wrong here ({type(error).__name__}); the terminal says more."), *nothing]
             parts = [_filled(run, one, pixels) for run, one in zip(runs, found, strict=True)]
             return ["", *[value for part in parts for value in part], [one.hypotheses[:1] for one in found]]
 
         def draw_maps(found):
-            if found is None:
-                return maps[0].__class__(value=None) if len(maps) == 1 else [None] * len(maps)
-            drawn = [showing.as_image(showing.word_map(run, one)) for run, one in zip(runs, found, strict=True)]
+            drawn = [None] * len(runs)
+            if found is not None:
+                drawn = [showing.as_image(showing.word_map(run, one)) for run, one in zip(runs, found, strict=True)]
             return drawn[0] if len(drawn) == 1 else drawn
 
         event = {"concurrency_limit": 1, "concurrency_id": "network", "api_visibility": "private"}

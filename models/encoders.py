@@ -6,7 +6,8 @@
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
-    The last four take #grid at the end: the cells before pooling.
+    FILE.py:ARGUMENT          one of your own, see extensions.py
+    compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
 
 Every encoder states how a photograph is prepared and which files it consists of, so that features can be checked
 against the encoder that a run directory holds.
@@ -24,6 +25,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
+import extensions
 from models import image_ops
 
 COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
@@ -45,8 +47,12 @@ def load_encoder(spec, resize=None):
       ValueError: unknown kind, or the file is absent or broken; it is named.
     """
     kind, _, argument = spec.partition(":")
+    if extensions.is_file(kind):
+        return extensions.load(kind, "Encoder")(spec, argument, resize)
     if kind not in KINDS:
-        raise ValueError(f"encoder {spec!r}: no such kind; expected one of {', '.join(f'{name}:…' for name in KINDS)}")
+        raise ValueError(
+            f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"
+        )
     if not argument:
         raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
     try:
@@ -101,6 +107,8 @@ def identity(description):
     kind, _, argument = description["spec"].partition(":")
     tensor = argument.partition("#")[2] if kind in ("tflite", "compact") else ""
     name = argument.partition("#")[0] if kind == "keras" or argument.partition("#")[0] == "rule" else ""
+    if extensions.is_file(kind):
+        kind, name = os.path.basename(kind), argument
     files = sorted(entry["sha256"] for entry in description["files"])
     return {
         "kind": kind,
@@ -115,10 +123,11 @@ def identity(description):
 # Preparing photographs
 
 
-class _WholeImageEncoder(Encoder):
+class WholeImageEncoder(Encoder):
     """Takes the whole image, resized; random crops are windows of 85 to 100 % of each side, resized."""
 
-    def _prepare(self, size, resize):
+    def prepare_for(self, size, resize):
+        """States how photographs are prepared; called once, in `__init__`. Args: size: S. resize: as `load_encoder`."""
         self.image_size = int(size)
         self._mode = resize or "modern"
         self.preprocessing = {
@@ -197,7 +206,7 @@ class _InceptionEncoder(Encoder):
         return self._network.pooled(pixels_BSSC)
 
 
-class _TFLiteEncoder(_WholeImageEncoder):
+class _TFLiteEncoder(WholeImageEncoder):
     """A tensor of a `.tflite` network, dequantised; one picture at a time."""
 
     usage = "tflite:FILE or tflite:FILE#TENSOR"
@@ -214,7 +223,7 @@ class _TFLiteEncoder(_WholeImageEncoder):
             raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
         cells = shape[1] * shape[2] if len(shape) == 4 else 1
         self.dim, self.cells = shape[-1], cells if cells > 1 else None
-        self._prepare(self._model.image_size, resize)
+        self.prepare_for(self._model.image_size, resize)
 
     def _chosen(self, tensor):
         tensors = self._model.tensors()
@@ -232,7 +241,7 @@ class _TFLiteEncoder(_WholeImageEncoder):
         return features
 
 
-class _CompactEncoder(_WholeImageEncoder):
+class _CompactEncoder(WholeImageEncoder):
     """The small network that was trained on the miniature world's single objects."""
 
     usage = "compact:FILE.npz or compact:FILE.npz#grid"
@@ -247,7 +256,7 @@ class _CompactEncoder(_WholeImageEncoder):
         self._network = compact.load(path)
         self.dim, self.cells = int(self._network.dim), int(self._network.cells) if part else None
         self._run = self._network.grid if part else self._network
-        self._prepare(self._network.image_size, resize)
+        self.prepare_for(self._network.image_size, resize)
 
     def encode(self, batch_BSSC):
         return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
@@ -257,7 +266,7 @@ NAMED = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet15
 SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
 
 
-class _KerasEncoder(_WholeImageEncoder):
+class _KerasEncoder(WholeImageEncoder):
     """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
 
     usage = "keras:NAME[#WEIGHTS.h5][#grid], or inception_v3:, vgg16:, resnet152: with WEIGHTS.h5[#grid] or imagenet"
@@ -292,7 +301,7 @@ class _KerasEncoder(_WholeImageEncoder):
         self._network, self._scale = network, modules[0].preprocess_input
         self.dim = int(network.output_shape[-1])
         self.cells = int(np.prod(network.output_shape[1:3])) if grid else None
-        self._prepare(side, resize)
+        self.prepare_for(side, resize)
         self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
 
     def encode(self, batch_BSSC):
@@ -334,6 +343,7 @@ def save_encoder(encoder, folder):
     os.makedirs(folder, exist_ok=True)
     description = encoder.describe()
     small = sum(entry["bytes"] for entry in description["files"]) < COPY_LIMIT
+    small = small and not extensions.is_file(encoder.spec.partition(":")[0])  # a run brings no program with it
     for path, entry in zip(encoder.files, description["files"], strict=True):
         if small:
             target = os.path.join(folder, entry["name"])
@@ -385,6 +395,8 @@ def _located(description, folder):
     if not description["files"]:
         return description["spec"]
     entry = description["files"][0]
+    if extensions.is_file(kind):
+        return _own_file(kind, argument, entry)
     if folder is not None and "path" not in entry:
         path = os.path.join(folder, entry["name"])
     else:
@@ -397,3 +409,11 @@ def _located(description, folder):
         return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
     tensor = argument.partition("#")[2]
     return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")
+
+
+def _own_file(kind, argument, entry):
+    """The spec of a part in a Python file, which is executed only where it is the very file that was used."""
+    path = entry.get("path", kind)
+    if not os.path.isfile(path) or _fingerprint(path)["sha256"] != entry["sha256"]:
+        raise ValueError(f"encoder {kind}: {path} is gone or has changed; say by --encoder FILE.py:… where it is now")
+    return f"{path}:{argument}"

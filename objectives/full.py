@@ -15,8 +15,9 @@ import dataclasses
 
 import tensorflow as tf
 
+import extensions
 from models import layers, rewards
-from models.generator import shift_right
+from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
 from models.standardise import Standardise
@@ -44,6 +45,8 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
+    own_reward = None  # function (tokens_BT, mask_BT, batch) -> float32 [B, T], see extensions.py
+
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Must be called inside `strategy.scope()`.
 
@@ -57,6 +60,8 @@ class FullObjective:
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
+        if options.reward:
+            self.own_reward = extensions.make_reward(options)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
         rate = options.dis_lr
         if options.dis_warmup_steps:
@@ -156,14 +161,20 @@ class FullObjective:
         rows = tf.shape(feature_BE)[0]
         masks = self.generator.masks(rows, steps, fold_in(seed, "sampling"))
         state = self.generator.initial_state(feature_BE, masks)
-        if sample_BT is None:
-            sample_BT = self.generator.decode(state, steps, masks, fold_in(seed, "categorical"))
-        sample_lengths_B = layers.sequence_lengths(sample_BT)
-        greedy_BT = tf.zeros_like(sample_BT)
-        if greedy and options.baseline == "greedy":
+        draws, greedy = fold_in(seed, "categorical"), greedy and options.baseline == "greedy"
+        if greedy:
             greedy_masks = self.generator.masks(rows, steps, fold_in(seed, "greedy"))
-            at_least_B = sample_lengths_B if self.options.semantics == "reference" else None
+        if greedy and sample_BT is None:
+            goes_on = options.semantics == "reference"
+            sample_BT, greedy_BT = self.generator.sample_and_greedy(state, steps, masks, greedy_masks, draws, goes_on)
+        elif sample_BT is None:
+            sample_BT = self.generator.decode(state, steps, masks, draws)
+        elif greedy:
+            at_least_B = layers.sequence_lengths(sample_BT) if options.semantics == "reference" else None
             greedy_BT = self.generator.decode(state, steps, greedy_masks, None, at_least_B)
+        if not greedy:
+            greedy_BT = tf.zeros_like(sample_BT)
+        sample_lengths_B = layers.sequence_lengths(sample_BT)
         return Rollout(
             source,
             feature_BE,
@@ -180,19 +191,31 @@ class FullObjective:
 
         Args:
           judged: (logits [B, T], features [B, E]) of the sample where the caller has them already.
+
+        With the sentence reconstruction also `code`, the feature of the noised sentences, from the same pass.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
         baseline_mask_BT = own_mask_BT if options.baseline_mask == "own" else rollout.mask_BT
+        read = {}  # what the discriminator reads here, in one pass
         if judged is None:
-            judged = self.discriminator(rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample"))
+            read["sample"] = rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample")
+        if options.baseline == "greedy":
+            read["greedy"] = rollout.greedy_BT, rollout.greedy_lengths_B, fold_in(seed, "judge greedy")
+        if options.w_sen > 0:
+            read["noised"] = *self.noised(batch, fold_in(seed, "noise")), fold_in(seed, "read noised")
+        outputs = dict(zip(read, self.discriminator.read_all(*read.values()), strict=True)) if read else {}
+        if judged is None:
+            judged = self.discriminator.judged(outputs["sample"], rollout.sample_lengths_B)
         signals = self._returns(batch, rollout, rollout.sample_BT, rollout.mask_BT, *judged)
         if options.baseline == "greedy":
-            judged = self.discriminator(rollout.greedy_BT, rollout.greedy_lengths_B, fold_in(seed, "judge greedy"))
+            judged = self.discriminator.judged(outputs["greedy"], rollout.greedy_lengths_B)
             greedy = self._returns(batch, rollout, rollout.greedy_BT, baseline_mask_BT, *judged)
             signals |= {f"baseline/{name}": value for name, value in greedy.items()}
         else:
             signals["baseline/returns"] = tf.zeros_like(signals["returns"])
+        if options.w_sen > 0:
+            signals["code"] = self.discriminator.sentence_feature(outputs["noised"], read["noised"][1])
         signals["difference"] = tf.cast(signals["returns"] - signals["baseline/returns"], tf.float32) * rollout.mask_BT
         signals["advantages"] = rewards.advantages(signals["difference"], options.advantage_clip)
         return {name: tf.stop_gradient(value) for name, value in signals.items()}
@@ -209,13 +232,17 @@ class FullObjective:
         if sentence_feature_BE is not None:
             image_B = -rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
         concept_BT = options.w_obj * found_BT
-        return {
+        rewards_BT, own = adversarial_BT + concept_BT, {}
+        if self.own_reward is not None:
+            own = {"own": self.own_reward(tokens_BT, mask_BT, batch) * mask_BT}
+            rewards_BT += own["own"]
+        return own | {
             "logits": logits_BT,
             "adversarial": adversarial_BT,
             "found": found_BT,
             "concept": concept_BT,
             "image": image_B,
-            "returns": rewards.returns(adversarial_BT + concept_BT, image_B, mask_BT, options.gamma),
+            "returns": rewards.returns(rewards_BT, image_B, mask_BT, options.gamma),
         }
 
     # ---------------------------------------------------------------------------------------------- gradients
@@ -232,26 +259,26 @@ class FullObjective:
             layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1])
         )
         reconstructs = options.w_sen > 0
-        if reconstructs:
-            noised_BS, noised_lengths_B = self.noised(batch, fold_in(seed, "noise"))
-            outputs_TBH, _ = self.discriminator.read(noised_BS, noised_lengths_B, fold_in(seed, "read noised"))
-            code_BE = tf.stop_gradient(self.discriminator.sentence_feature(outputs_TBH, noised_lengths_B))
-
         with tf.GradientTape() as tape:
-            inputs_BT, lengths_B = shift_right(rollout.sample_BT), rollout.sample_lengths_B
-            hidden_NH, targets_N = teacher_forced(
-                generator, self.feature(rollout.source), inputs_BT, rollout.sample_BT, lengths_B, rollout.masks
+            feature_BE, inputs_BT, targets_BT = (
+                self.feature(rollout.source),
+                shift_right(rollout.sample_BT),
+                rollout.sample_BT,
             )
+            lengths_B, masks = rollout.sample_lengths_B, rollout.masks
             weights_N = tf.boolean_mask(signals["advantages"], rollout.mask_BT > 0) / words_global
-            sampled = tf.shape(targets_N)[0]
-            if reconstructs:
-                inputs_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
-                steps, rows = tf.shape(inputs_BS)[1], tf.shape(inputs_BS)[0]
-                masks = generator.masks(rows, steps, fold_in(seed, "reconstruction"))
-                more_NH, more_N = teacher_forced(generator, code_BE, inputs_BS, targets_BS, batch["length"] - 1, masks)
-                hidden_NH, targets_N = tf.concat([hidden_NH, more_NH], 0), tf.concat([targets_N, more_N], 0)
+            sampled = tf.size(weights_N)
+            if reconstructs:  # the sentences stand behind the samples
+                sentence_BS, rows = batch["sentence"], tf.shape(batch["sentence"])[0]
+                more_masks = generator.masks(rows, tf.shape(sentence_BS)[1] - 1, fold_in(seed, "reconstruction"))
+                feature_BE = tf.concat([feature_BE, signals["code"]], 0)
+                inputs_BT = layers.stacked_rows([inputs_BT, sentence_BS[:, :-1]])
+                targets_BT = layers.stacked_rows([targets_BT, sentence_BS[:, 1:]])
+                lengths_B = tf.concat([lengths_B, batch["length"] - 1], 0)
+                masks = joined_masks(masks, more_masks)
                 share = options.w_sen / sentence_words_global
-                weights_N = tf.concat([weights_N, tf.fill([tf.shape(more_N)[0]], share)], 0)
+                weights_N = tf.concat([weights_N, tf.repeat(share, tf.reduce_sum(batch["length"] - 1))], 0)
+            hidden_NH, targets_N = teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, masks)
             loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
                 hidden_NH, generator.embedding, generator.softmax_b, targets_N, weights_N
             )
@@ -283,11 +310,12 @@ class FullObjective:
         fake_words, fake_global = counted(rollout.mask_BT)
         rows, rows_global = counted(tf.ones_like(rollout.sample_lengths_B, tf.float32))
         with tf.GradientTape() as tape:
-            outputs_TBH, _ = discriminator.read(real_BS, real_lengths_B, fold_in(seed, "judge real"))
-            real_logits_BS = discriminator.judge(outputs_TBH)
-            fake_logits_BT, feature_BE = discriminator(
-                rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample")
+            real_TBH, fake_TBH = discriminator.read_all(
+                (real_BS, real_lengths_B, fold_in(seed, "judge real")),
+                (rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample")),
             )
+            real_logits_BS = discriminator.judge(real_TBH)
+            fake_logits_BT, feature_BE = discriminator.judged(fake_TBH, rollout.sample_lengths_B)
             real_sum, fake_sum = rewards.adversarial_losses(
                 real_logits_BS, real_mask_BS, fake_logits_BT, rollout.mask_BT, options.label_smoothing
             )
@@ -334,6 +362,8 @@ class FullObjective:
         }
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
+        if "own" in signals:
+            metrics["reward/own"] = (total(signals["own"]), words)
         if "classes" in batch:
             positive = lambda values_BT: tf.reduce_sum(tf.cast(values_BT > 0, tf.float32))  # noqa: E731
             metrics["objects"] = (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows)

@@ -20,6 +20,7 @@ import os
 import re
 
 import config
+import extensions
 from preprocessing import corpora, pascal_page, shards
 
 SPLITS = ("train", "val", "test")
@@ -54,6 +55,8 @@ def load_dataset(spec, with_train_captions=False):
       config.UserError: no such kind, a file is missing or malformed, or an image stands twice or in two splits.
     """
     kind, _, path = spec.partition(":")
+    if extensions.is_file(kind):
+        return _of_own_file(kind, path, with_train_captions)
     if kind not in LOADERS or not path:
         raise config.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
     if not os.path.isdir(path.partition("#")[0]) and not (kind in ("karpathy", "pascal") and os.path.isfile(path)):
@@ -62,6 +65,16 @@ def load_dataset(spec, with_train_captions=False):
     if not dataset.splits:
         raise config.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
     _check_disjoint(dataset.splits, path)
+    return dataset
+
+
+def _of_own_file(file, argument, with_train_captions):
+    """The dataset that a Python file makes, see extensions.py."""
+    try:
+        dataset = extensions.load(file, "load")(argument, with_train_captions)
+    except ValueError as error:
+        raise config.UserError(f"--dataset {file}: {error}") from error
+    _check_disjoint(dataset.splits, file)
     return dataset
 
 
@@ -350,4 +363,4 @@ LOADERS = {
     "pascal": _pascal,
     "gcc": _gcc,
 }
-SPECS = f"KIND:PATH with one of {', '.join(LOADERS)} (preprocessing/datasets.py says what each expects)"
+SPECS = f"FILE.py:ARGUMENT or KIND:PATH with one of {', '.join(LOADERS)} (see preprocessing/datasets.py)"

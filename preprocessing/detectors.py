@@ -9,6 +9,7 @@
     annotations:FILE                objects that are known already, JSON lines with the fields
                                     image, objects: [{name, score, box: [ymin, xmin, ymax, xmax]}, ...]
     hdf5:FILE                       objects that the authors' program found (their `object.hdf5`)
+    FILE.py:ARGUMENT                one of your own, see extensions.py
 
 Class names are read from `--labels FILE`, or from FILE in `KIND:PATH#labels=FILE` (see label_maps.py); annotations and
 the Open Images signature bring their own. Several detectors are joined by `+`. Each detection keeps its source; class
@@ -20,6 +21,7 @@ import functools
 import os
 
 import config
+import extensions
 from preprocessing import detector_networks, known_objects, sidecars
 from preprocessing.detector_networks import CLASS_NUMBERS
 
@@ -53,6 +55,8 @@ class Part:
 
     @property
     def source(self):
+        if extensions.is_file(self.kind):
+            return f"{os.path.basename(self.kind)}:{self.path}"
         name = self.path if self.kind == "hub" else os.path.basename(os.path.normpath(self.path))
         return f"{self.kind}:{name}"
 
@@ -76,6 +80,9 @@ def parse(spec, labels=None):
         kind, _, argument = text.partition(":")
         if kind not in KINDS and text.partition("#")[0].endswith(".tflite"):
             kind, argument = "tflite", text
+        if extensions.is_file(kind):
+            parts.append(Part(kind, argument, labels, _digest(text, kind, kind), _digest(text, "labels", labels)))
+            continue
         path, _, own_labels = argument.partition("#labels=")
         if kind not in KINDS or not path:
             raise config.UserError(
@@ -127,7 +134,7 @@ class Detectors:
     """
 
     def __init__(self, parts, settings):
-        self.members = [KINDS[part.kind](part, settings) for part in parts]
+        self.members = [_class_of(part.kind)(part, settings) for part in parts]
         self.needs_pixels = any(member.needs_pixels for member in self.members)
         sizes = [CLASS_NUMBERS if member.classes is None else len(member.classes) for member in self.members]
         self.first_ids = [sum(sizes[:i]) for i in range(len(sizes))]
@@ -154,6 +161,16 @@ class Detectors:
             {"source": member.source, "first_class_id": first, "class_names": member.classes}
             for member, first in zip(self.members, self.first_ids, strict=True)
         ]
+
+
+def _class_of(kind):
+    """The class of a kind of detector, or of a Python file, see extensions.py."""
+    if not extensions.is_file(kind):
+        return KINDS[kind]
+    try:
+        return extensions.load(kind, "Detector")
+    except ValueError as error:
+        raise config.UserError(f"--detector {kind}: {error}") from error
 
 
 @functools.cache

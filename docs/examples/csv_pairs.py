@@ -1,0 +1,30 @@
+"""A data set of one's own: a CSV file with the columns image, split, caption, one caption a line.
+
+python -m preprocessing.process_images --image_dir photos --dataset docs/examples/csv_pairs.py:pairs.csv
+"""
+
+import csv
+
+from preprocessing.datasets import Dataset
+
+SPLITS = ("train", "val", "test")
+
+
+def load(path, with_train_captions=False):
+    """Args: path: what is behind the colon. with_train_captions: only the supervised systems may see them.
+
+    Returns: Dataset: file names by split, and captions by file name. Images in two splits are found by the caller.
+    """
+    splits, captions = {}, {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for number, line in enumerate(csv.DictReader(file), 2):
+            image, split, caption = (line.get(name) or "" for name in ("image", "split", "caption"))
+            if not image or split not in SPLITS:
+                raise ValueError(
+                    f"{path}: line {number} is {line}; expected image, split (train, val or test), caption"
+                )
+            names = splits.setdefault(split, {})
+            names[image] = None
+            if caption and (split != "train" or with_train_captions):
+                captions.setdefault(image, []).append(caption)
+    return Dataset({split: list(names) for split, names in splits.items()}, captions)

@@ -1,0 +1,39 @@
+"""A reward of one's own: a caption that says a content word again loses points where it does.
+
+    python train.py --recipe full --reward docs/examples/no_repeats.py:0.5
+
+The argument is the weight. The most frequent words of the dictionary ("a", "the", "on", …) may be said again.
+"""
+
+import os
+
+import tensorflow as tf
+
+from preprocessing.vocabulary import Vocabulary
+
+FREE = 30  # the dictionary is sorted by frequency, so its first words are articles, prepositions and the full stop
+
+
+def make(argument, options):
+    """Called once, before training. Args: argument: text behind the colon. options: the settings of the run."""
+    weight = float(argument or 1.0)
+    size = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt")).size
+    free = min(FREE, size // 4)
+
+    def reward(tokens_BT, mask_BT, batch):
+        """Called in every step, inside the compiled update: TensorFlow operations only.
+
+        Args:
+          tokens_BT: int32, a sampled or greedy caption in each row.
+          mask_BT: float32, 1 on its words; what is earned elsewhere is cut off.
+          batch: dict of the step's tensors: "image", "classes", "scores", "num" (objects), "sentence", "length".
+
+        Returns: float32 [B, T], added to the adversarial and the concept reward of each word.
+        """
+        same_BTT = tokens_BT[:, :, None] == tokens_BT[:, None, :]
+        steps = tf.range(tf.shape(tokens_BT)[1])
+        earlier_TT = steps[:, None] > steps[None, :]
+        again_BT = tf.reduce_any(same_BTT & earlier_TT, 2) & (tokens_BT >= free)
+        return -weight * tf.cast(again_BT, tf.float32)
+
+    return reward
