@@ -42,13 +42,44 @@ class Discriminator(tf.Module):
           outputs_TBH: float32, after output dropout, zero past a row's length.
           hidden_BH: float32, the clean hidden state after each row's last word.
         """
-        inputs_TBE = tf.gather(self.embedding, tf.transpose(tokens_BT))
-        inputs_TBE = apply_mask(inputs_TBE, self._mask(tf.shape(inputs_TBE), seed, "inputs"))
-        outputs_TBH, (_, hidden_BH) = self.rnn.basic_lstm_cell.sequence(inputs_TBE, lengths_B)
-        return apply_mask(outputs_TBH, self._mask(tf.shape(outputs_TBH), seed, "outputs")), hidden_BH
+        shape = [tf.shape(tokens_BT)[1], tf.shape(tokens_BT)[0]]
+        return self._run(tokens_BT, lengths_B, self._masks(*shape, seed))
 
-    def _mask(self, shape, seed, purpose):
-        return None if seed is None else dropout_mask(shape, self.keep_prob, fold_in(seed, purpose))
+    def read_all(self, *sentences):
+        """Several sets of sentences in one run of the LSTM, each with the dropout masks that `read` gives it.
+
+        Args: sentences: (tokens_BT, lengths_B, seed) of each set.
+
+        Returns: a list of what `read` returns for outputs, one for each set.
+        """
+        tokens, lengths, seeds = zip(*sentences, strict=True)
+        joined = layers.stacked_rows(tokens)
+        masks = [
+            self._masks(tf.shape(words)[1], tf.shape(words)[0], seed) for words, seed in zip(tokens, seeds, strict=True)
+        ]
+        if masks[0][0] is None:
+            masks = None, None
+        else:
+            filled = lambda mask: tf.pad(mask, [[0, tf.shape(joined)[1] - tf.shape(mask)[0]], [0, 0], [0, 0]])  # noqa: E731
+            masks = [tf.concat([filled(pair[k]) for pair in masks], 1) for k in range(2)]
+        outputs_TBH, _ = self._run(joined, tf.concat(lengths, 0), masks)
+        parts = tf.split(outputs_TBH, [tf.shape(words)[0] for words in tokens], axis=1)
+        return [part[: tf.shape(words)[1]] for part, words in zip(parts, tokens, strict=True)]
+
+    def _run(self, tokens_BT, lengths_B, masks):
+        inputs_TBE = apply_mask(tf.gather(self.embedding, tf.transpose(tokens_BT)), masks[0])
+        outputs_TBH, (_, hidden_BH) = self.rnn.basic_lstm_cell.sequence(inputs_TBE, lengths_B)
+        return apply_mask(outputs_TBH, masks[1]), hidden_BH
+
+    def _masks(self, steps, batch, seed):
+        """Dropout masks of the inputs and the outputs, (None, None) where nothing is dropped."""
+        if seed is None:
+            return None, None
+        sizes = {"inputs": self.embedding.shape[1], "outputs": self.rnn.basic_lstm_cell.hidden_dim}
+        return tuple(
+            dropout_mask([steps, batch, size], self.keep_prob, fold_in(seed, purpose))
+            for purpose, size in sizes.items()
+        )
 
     def judge(self, outputs_TBH):
         """Logit that each position belongs to a real sentence: float32 [B, T]; past the length it is the bias of fc."""
@@ -63,5 +94,9 @@ class Discriminator(tf.Module):
     def __call__(self, tokens_BT, lengths_B, seed):
         """(logits [B, T], sentence features [B, E]) of the sentences; None for the features without the head recon."""
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
+        return self.judged(outputs_TBH, lengths_B)
+
+    def judged(self, outputs_TBH, lengths_B):
+        """What calling the network returns, from what `read` returned."""
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None
         return self.judge(outputs_TBH), feature_BE

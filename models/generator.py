@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from models import layers
+from models import layers, sampling
 from models.lstm import BasicLSTM
 from models.randomness import apply_mask, dropout_mask, fold_in
 
@@ -30,7 +30,10 @@ class WordDecoder(tf.Module):
 
     Attributes: embedding float32 [V, E] of the inputs; output_matrix float32 [V, H] and softmax_b float32 [V], which
     make the logits of an output; keep_prob of dropout; vocabulary_size V. A state is a tuple of tensors [B, ...].
+    forced_lengths_B: int32 [B], where every decoded caption ends, whatever its words; for measurements alone.
     """
+
+    forced_lengths_B = None
 
     def image_feature(self, image_BD):
         """What `initial_state` is given, from image vectors."""
@@ -62,7 +65,7 @@ class WordDecoder(tf.Module):
 
     def logits(self, hidden_BH):
         """Logits over the vocabulary: float32 [B, V]."""
-        return tf.matmul(hidden_BH, self.output_matrix, transpose_b=True) + self.softmax_b
+        return tf.nn.bias_add(tf.matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
 
     def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
         """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.
@@ -74,44 +77,102 @@ class WordDecoder(tf.Module):
           state: tuple of tensors [B, ...] after the image step.
           steps: the largest number of words T.
           masks: dropout masks of at least T steps, None for none.
-          seed: int32 [2] of the categorical draws, None for the most probable word.
+          seed: int32 [2] of the draws, None for the most probable word.
           at_least_B: int32 [B], words that are decoded even past the end token; None for none.
           input_embedding: float32 [V, E] looked up for the inputs; None for the network's own (UIC spec 9.1).
 
         Returns: int32 [B, T].
         """
+        batch = tf.shape(state[0])[0]
+        uniform_TB = None if seed is None else sampling.uniforms(seed, steps, batch)
+
+        def choose(logits_AV, t, rows_A):
+            return (
+                sampling.best(logits_AV)
+                if seed is None
+                else sampling.drawn(logits_AV, tf.gather(uniform_TB[t], rows_A))
+            )
+
+        def open_rows(ended_B, t):
+            return ~ended_B if at_least_B is None else ~ended_B | (t < at_least_B)
+
+        return self._decoded(state, steps, masks, choose, open_rows, input_embedding)
+
+    def sample_and_greedy(self, state, steps, masks, greedy_masks, seed, greedy_goes_on=False):
+        """A sampled and a greedy caption from the same states, in one loop: what two calls of `decode` return.
+
+        Args:
+          state, steps, seed: as for `decode`. masks, greedy_masks: dropout masks of the two.
+          greedy_goes_on: a greedy caption runs on to its sample's length.
+
+        Returns: (sample, greedy), each int32 [B, T].
+        """
+        batch = tf.shape(state[0])[0]
+        uniform_TB = sampling.uniforms(seed, steps, batch)
+
+        def choose(logits_AV, t, rows_A):
+            drawn = tf.reduce_sum(tf.cast(rows_A < batch, tf.int32))  # rows stay in order: the sampled ones come first
+            return tf.concat(
+                [
+                    sampling.drawn(logits_AV[:drawn], tf.gather(uniform_TB[t], rows_A[:drawn])),
+                    sampling.best(logits_AV[drawn:]),
+                ],
+                0,
+            )
+
+        def open_rows(ended_2B, t):
+            if not greedy_goes_on:
+                return ~ended_2B
+            return ~tf.concat([ended_2B[:batch], ended_2B[batch:] & ended_2B[:batch]], 0)
+
+        twice = tuple(tf.concat([part, part], 0) for part in state)
+        words_2BT = self._decoded(twice, steps, joined_masks(masks, greedy_masks), choose, open_rows)
+        return words_2BT[:batch], words_2BT[batch:]
+
+    def _decoded(self, state, steps, masks, choose, open_rows, input_embedding=None):
+        """The loop of decoding. It carries on with the rows that are not done (A of B), moved together now and then.
+
+        Args:
+          choose: function (logits [A, V], step, row numbers [A]) -> words int32 [A].
+          open_rows: function (which rows have said the end token, bool [B]; words said so far) -> bool [B].
+        """
         embedding = self.embedding if input_embedding is None else input_embedding
         batch = tf.shape(state[0])[0]
 
-        def body(t, word, state, open_B, ended_B, words_TB):
+        def body(t, rows, word, state, ended_B, words_TB):
             inputs = tf.gather(embedding, word)
             if masks is not None and masks.inputs_TBE is not None:
-                inputs *= masks.inputs_TBE[t]
+                inputs *= tf.gather(masks.inputs_TBE[t], rows)
             output, state = self.step(inputs, state)
             if masks is not None and masks.outputs_TBH is not None:
-                output *= masks.outputs_TBH[t]
-            logits = self.logits(output)
-            if seed is None:
-                word = tf.argmax(logits, 1, tf.int32)
-            else:
-                drawn = tf.random.stateless_categorical(logits, 1, fold_in(seed, t), dtype=tf.int32)
-                word = drawn[:, 0]
-            word = tf.where(open_B, word, 0)
-            words_TB = tf.tensor_scatter_nd_update(words_TB, [[t]], word[None])
-            ended_B |= tf.equal(word, END_ID)
-            open_B = ~ended_B if at_least_B is None else ~ended_B | (t + 1 < at_least_B)
-            return t + 1, word, state, open_B, ended_B, words_TB
+                output *= tf.gather(masks.outputs_TBH[t], rows)
+            word = choose(self.logits(output), t, rows)
+            if self.forced_lengths_B is not None:
+                ends = tf.gather(self.forced_lengths_B, rows % tf.size(self.forced_lengths_B))
+                word = tf.where(t + 1 == ends, END_ID, tf.maximum(word, END_ID + 1))
+            word = tf.where(tf.gather(open_rows(ended_B, t), rows), word, 0)
+            words_TB = tf.tensor_scatter_nd_update(words_TB, tf.stack([tf.fill(tf.shape(rows), t), rows], 1), word)
+            ended_B |= tf.equal(words_TB[t], END_ID)
+            open_A = tf.gather(open_rows(ended_B, t + 1), rows)
+            few = 4 * tf.reduce_sum(tf.cast(open_A, tf.int32)) <= 3 * tf.size(rows)
+            moved = tf.cond(few, lambda: _only(open_A, (rows, word, *state)), lambda: (rows, word, *state))
+            return t + 1, moved[0], moved[1], tuple(moved[2:]), ended_B, words_TB
+
+        def unfinished(t, rows, word, state, ended_B, words_TB):
+            return (t < steps) & tf.reduce_any(open_rows(ended_B, t))
 
         start = (
             tf.constant(0),
+            tf.range(batch),
             tf.fill([batch], START_ID),
             tuple(state),
-            tf.fill([batch], True),
             tf.fill([batch], False),
             tf.zeros([steps, batch], tf.int32),
         )
-        unfinished = lambda t, word, state, open_B, ended_B, words_TB: (t < steps) & tf.reduce_any(open_B)  # noqa: E731
-        *_, words_TB = tf.while_loop(unfinished, body, start)
+        any_number = lambda part: tf.TensorShape([None, *part.shape[1:]])  # noqa: E731
+        shapes = tuple(tf.nest.map_structure(any_number, part) for part in start[1:4])
+        shapes = (start[0].shape, *shapes, start[4].shape, start[5].shape)
+        *_, words_TB = tf.while_loop(unfinished, body, start, shape_invariants=shapes)
         return tf.stop_gradient(tf.transpose(words_TB))
 
     def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
@@ -182,6 +243,28 @@ class Generator(WordDecoder):
 
     def sequence(self, inputs_TBE, lengths_B, state):
         return self.basic_lstm_cell.sequence(inputs_TBE, lengths_B, state)
+
+
+def joined_masks(*several):
+    """The masks of batches that stand one behind the other; shorter ones are filled up with zeros."""
+    if several[0].inputs_TBE is None and several[0].image_BE is None:
+        return several[0]
+
+    def joined(masks):
+        steps = tf.reduce_max([tf.shape(mask)[0] for mask in masks])
+        return tf.concat([tf.pad(mask, [[0, steps - tf.shape(mask)[0]], [0, 0], [0, 0]]) for mask in masks], 1)
+
+    return Masks(
+        tf.concat([masks.image_BE for masks in several], 0),
+        joined([masks.inputs_TBE for masks in several]),
+        joined([masks.outputs_TBH for masks in several]),
+    )
+
+
+def _only(chosen_A, parts):
+    """The chosen rows of every tensor of `parts`."""
+    places = tf.where(chosen_A)[:, 0]
+    return tuple(tf.gather(part, places) for part in parts)
 
 
 def shift_right(tokens_BT):

@@ -42,6 +42,12 @@ def sequence_lengths(tokens_BT, end_id=1):
     return tf.where(tf.reduce_max(is_end, axis=1) > 0, first + 1, length)
 
 
+def stacked_rows(several):
+    """Matrices int32 [B, T] one behind the other, the narrower ones filled up with zeros."""
+    steps = tf.reduce_max([tf.shape(tokens)[1] for tokens in several])
+    return tf.concat([tf.pad(tokens, [[0, 0], [0, steps - tf.shape(tokens)[1]]]) for tokens in several], 0)
+
+
 def mask_of(lengths_B, steps):
     """float32 [B, T], 1 on valid positions."""
     return tf.sequence_mask(lengths_B, steps, dtype=tf.float32)

@@ -2,7 +2,8 @@
 
 Shapes: B batch, T time, E input, H hidden, G = 4H gates. Sequences inside are time-major (TB..).
 The recurrence has a hand-written gradient: the loop over time keeps only what is sequential, and the gradient of the
-recurrent kernel is one matrix product over all steps instead of one small product and one addition per step.
+recurrent kernel is one matrix product over all steps instead of one small product and one addition per step. A step
+works on the rows that have not ended only: rows are put in order of their length inside.
 """
 
 import tensorflow as tf
@@ -35,7 +36,7 @@ class BasicLSTM(tf.Module):
 
     def step(self, inputs_BE, state):
         """One step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
-        gates_BG = tf.matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel) + self.gate_bias
+        gates_BG = tf.nn.bias_add(tf.matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel), self.gate_bias)
         return _cell(gates_BG, state[0])[:2]
 
     def sequence(self, inputs_TBE, lengths_B, state=None):
@@ -53,10 +54,12 @@ class BasicLSTM(tf.Module):
         steps, batch = shape[0], shape[1]
         c_BH, h_BH = state if state is not None else self.zero_state(batch)
         flat = tf.reshape(inputs_TBE, [steps * batch, self.input_dim])
-        projected = tf.matmul(flat, self.kernel[: self.input_dim]) + self.gate_bias
+        projected = tf.nn.bias_add(tf.matmul(flat, self.kernel[: self.input_dim]), self.gate_bias)
         projected_TBG = tf.reshape(projected, [steps, batch, 4 * self.hidden_dim])
-        mask_TB1 = tf.cast(tf.range(steps)[:, None] < lengths_B[None, :], tf.float32)[:, :, None]
-        outputs_TBH, c_BH, h_BH = _recurrence(projected_TBG, mask_TB1, self.kernel[self.input_dim :], c_BH, h_BH)
+        order_B = tf.argsort(lengths_B, direction="DESCENDING", stable=True)
+        rows_T = tf.reduce_sum(tf.cast(tf.range(steps)[:, None] < lengths_B[None, :], tf.int32), 1)
+        recurrent = self.kernel[self.input_dim :]
+        outputs_TBH, c_BH, h_BH = _recurrence(projected_TBG, order_B, rows_T, recurrent, c_BH, h_BH)
         return outputs_TBH, (c_BH, h_BH)
 
 
@@ -89,31 +92,47 @@ def _cell(gates_BG, c_BH):
 
 
 @tf.custom_gradient
-def _recurrence(projected_TBG, mask_TB1, kernel_HG, c_BH, h_BH):
-    """The sequential part of the LSTM: gates = projected input + h K. Returns outputs [T,B,H], last c, last h."""
+def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
+    """The sequential part of the LSTM: gates = projected input + h K.
+
+    Inside, rows stand longest first (`order_B`), so that the rows that still have words at step t are the first
+    `rows_T[t]`, and nothing is computed for the others.
+
+    Returns: outputs [T,B,H], zero past a row's length; the last c and h of each row.
+    """
     steps = tf.shape(projected_TBG)[0]
+    place_B = tf.math.invert_permutation(order_B)
     new_array = lambda: tf.TensorArray(tf.float32, steps, element_shape=None)  # noqa: E731
+    zeros_BG = tf.zeros_like(projected_TBG[0])
+    zeros_BH = tf.zeros_like(h_BH)
+
+    def filled(first, rest):  # the first rows anew, the others as they were
+        return tf.ensure_shape(tf.concat([first, rest[tf.shape(first)[0] :]], 0), rest.shape)
+
+    def back(values):  # from longest first to the caller's order
+        return tf.gather(values, place_B)
 
     def forward(t, c, h, outputs, gates, cells):
-        new_c, new_h, activated = _cell(projected_TBG[t] + tf.matmul(h, kernel_HG), c)
-        m = mask_TB1[t]
-        gates, cells = gates.write(t, tf.concat(activated, 1)), cells.write(t, c)
-        outputs = outputs.write(t, m * new_h)
-        return t + 1, m * new_c + (1 - m) * c, m * new_h + (1 - m) * h, outputs, gates, cells
+        n = rows_T[t]
+        here = tf.gather(projected_TBG[t], order_B[:n])
+        new_c, new_h, activated = _cell(here + tf.matmul(h[:n], kernel_HG), c[:n])
+        gates, cells = gates.write(t, filled(tf.concat(activated, 1), zeros_BG)), cells.write(t, c)
+        outputs = outputs.write(t, back(filled(new_h, zeros_BH)))
+        return t + 1, filled(new_c, c), filled(new_h, h), outputs, gates, cells
 
-    _, last_c, last_h, outputs, gates, cells = tf.while_loop(
-        lambda t, *_: t < steps, forward, (0, c_BH, h_BH, new_array(), new_array(), new_array())
-    )
+    start = (0, tf.gather(c_BH, order_B), tf.gather(h_BH, order_B), new_array(), new_array(), new_array())
+    _, last_c, last_h, outputs, gates, cells = tf.while_loop(lambda t, *_: t < steps, forward, start)
     outputs_TBH, gates_TBG, cells_TBH = outputs.stack(), gates.stack(), cells.stack()
     outputs_TBH.set_shape([projected_TBG.shape[0], projected_TBG.shape[1], kernel_HG.shape[0]])
 
     def gradient(d_outputs_TBH, d_last_c, d_last_h):
         def backward(t, dc, dh, d_gates):
-            m, c = mask_TB1[t], cells_TBH[t]
-            i, j, f, o = tf.split(gates_TBG[t], 4, axis=1)
+            n = rows_T[t]
+            c = cells_TBH[t][:n]
+            i, j, f, o = tf.split(gates_TBG[t][:n], 4, axis=1)
             tanh_c = tf.tanh(c * f + i * j)
-            d_new_h = (dh + d_outputs_TBH[t]) * m
-            d_new_c = dc * m + d_new_h * o * (1 - tanh_c * tanh_c)
+            d_new_h = dh[:n] + tf.gather(d_outputs_TBH[t], order_B[:n])
+            d_new_c = dc[:n] + d_new_h * o * (1 - tanh_c * tanh_c)
             d_gate = tf.concat(
                 [
                     d_new_c * j * i * (1 - i),
@@ -123,11 +142,11 @@ def _recurrence(projected_TBG, mask_TB1, kernel_HG, c_BH, h_BH):
                 ],
                 1,
             )
-            dc = d_new_c * f + dc * (1 - m)
-            dh = tf.matmul(d_gate, kernel_HG, transpose_b=True) + dh * (1 - m)
-            return t - 1, dc, dh, d_gates.write(t, d_gate)
+            dc, dh = filled(d_new_c * f, dc), filled(tf.matmul(d_gate, kernel_HG, transpose_b=True), dh)
+            return t - 1, dc, dh, d_gates.write(t, back(filled(d_gate, zeros_BG)))
 
-        _, dc, dh, d_gates = tf.while_loop(lambda t, *_: t >= 0, backward, (steps - 1, d_last_c, d_last_h, new_array()))
+        start = (steps - 1, tf.gather(d_last_c, order_B), tf.gather(d_last_h, order_B), new_array())
+        _, dc, dh, d_gates = tf.while_loop(lambda t, *_: t >= 0, backward, start)
         d_gates_TBG = d_gates.stack()
         previous_TBH = tf.concat([h_BH[None], outputs_TBH[:-1]], 0)
         d_kernel = tf.matmul(
@@ -135,6 +154,6 @@ def _recurrence(projected_TBG, mask_TB1, kernel_HG, c_BH, h_BH):
             tf.reshape(d_gates_TBG, [-1, kernel_HG.shape[1]]),
             transpose_a=True,
         )
-        return d_gates_TBG, None, d_kernel, dc, dh
+        return d_gates_TBG, None, None, d_kernel, back(dc), back(dh)
 
-    return (outputs_TBH, last_c, last_h), gradient
+    return (outputs_TBH, back(last_c), back(last_h)), gradient

@@ -8,6 +8,8 @@ logits exists at a time.
 
 import tensorflow as tf
 
+from models.sampling import best_and_largest
+
 
 def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=2048):
     """sum_n weights_n * -log p(target_n), differentiable with respect to hidden, embedding and bias.
@@ -52,22 +54,25 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
     def body(k, loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias):
         first, last = k * chunk, tf.minimum((k + 1) * chunk, rows)
         h, target, weight = hidden_NH[first:last], targets_N[first:last], weights_N[first:last]
-        logits = tf.matmul(h, embedding_VH, transpose_b=True) + bias_V
-        log_p = tf.nn.log_softmax(logits)
-        p = tf.exp(log_p)
-        index = tf.stack([tf.range(last - first), target], 1)
-        picked = tf.gather_nd(log_p, index)
-        # d loss / d logits = weight (p - onehot)
-        d_logits = tf.tensor_scatter_nd_add(p * weight[:, None], index, -weight)
+        logits = tf.nn.bias_add(tf.matmul(h, embedding_VH, transpose_b=True), bias_V)
+        best_word, largest = best_and_largest(logits)
+        shifted = logits - largest[:, None]
+        e = tf.exp(shifted)
+        total = tf.reduce_sum(e, 1)
+        picked = tf.gather(shifted, target, batch_dims=1) - tf.math.log(total)
+        # d loss / d logits = weight (p - onehot), p = e / total. It is never formed: the rows' factors go to the small
+        # sides of the two products, and the words of `onehot` are added to the results.
+        scale = (weight / total)[:, None]
+        d_h = scale * tf.matmul(e, embedding_VH) - weight[:, None] * tf.gather(embedding_VH, target)
         return (
             k + 1,
             loss - tf.reduce_sum(weight * picked),
             log_probs.write(k, picked),
-            entropy.write(k, -tf.einsum("nv,nv->n", p, log_p)),
-            best.write(k, tf.argmax(log_p, 1, tf.int32)),
-            d_hidden.write(k, tf.matmul(d_logits, embedding_VH)),
-            d_embedding + tf.matmul(d_logits, h, transpose_a=True),
-            d_bias + tf.reduce_sum(d_logits, 0),
+            entropy.write(k, tf.math.log(total) - tf.einsum("nv,nv->n", e, shifted) / total),
+            best.write(k, best_word),
+            d_hidden.write(k, d_h),
+            d_embedding + tf.matmul(e, scale * h, transpose_a=True),
+            d_bias + tf.matmul(e, scale, transpose_a=True)[:, 0],
         )
 
     start = (
@@ -81,6 +86,8 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
         tf.zeros_like(bias_V),
     )
     _, loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias = tf.while_loop(
-        lambda k, *_: k < count, body, start
+        lambda k, *_: k < count, body, start, parallel_iterations=1
     )
+    d_embedding = tf.tensor_scatter_nd_sub(d_embedding, targets_N[:, None], weights_N[:, None] * hidden_NH)
+    d_bias = tf.tensor_scatter_nd_sub(d_bias, targets_N[:, None], weights_N)
     return loss, log_probs.concat(), entropy.concat(), best.concat(), d_hidden.concat(), d_embedding, d_bias

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import layers
+from models import layers, sampling
 from models.generator import Generator, shift_right
-from models.randomness import fold_in
 from models.token_loss import weighted_cross_entropy
 
 V, D, H, B, T = 23, 7, 8, 40, 12
@@ -36,7 +35,7 @@ def step_by_step(generator, feature, masks, draw_seed):
         inputs = tf.gather(generator.embedding, word) * masks.inputs_TBE[t]
         state = generator.basic_lstm_cell.step(inputs, state)
         logits = generator.logits(state[1] * masks.outputs_TBH[t])
-        word = tf.random.stateless_categorical(logits, 1, fold_in(draw_seed, t), tf.int32)[:, 0]
+        word = sampling.drawn(logits, sampling.uniforms(draw_seed, T, B)[t])
         words.append(word)
         log_probs.append(tf.gather(tf.nn.log_softmax(logits), word, batch_dims=1))
     return tf.stack(words, 1), tf.stack(log_probs, 1)
