@@ -17,8 +17,9 @@ while [ $# -gt 0 ]; do
 done
 real=${UIC_REALDATA:-../shared/realdata}
 case $corpus in
-  coco) sentences=$real/corpora/coco_val2017_sentences.txt ;;
-  flickr30k) sentences=$real/corpora/flickr30k_train_minus_flickr8k.txt ;; # closer in style to Flickr8k: say so beside any figure
+  coco) sentences=$real/corpora/coco_val2017_sentences.txt min_count=4 ;;
+  # closer in style to Flickr8k: say so beside any figure
+  flickr30k) sentences=$real/corpora/flickr30k_train_minus_flickr8k.txt min_count=15 ;;
   *) echo "ERROR: --corpus $corpus: expected coco or flickr30k" >&2; exit 2 ;;
 esac
 for needed in "$sentences" "$real/flickr8k/train.txt" "$real/models/coco_ssd_mobilenet_v1_quant.tflite"; do
@@ -33,7 +34,7 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
 step "sentences" python -m preprocessing.extract_descriptions --data_dir "$data" --input "$sentences" --min_tokens 5
 step "dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
-  --class_names "$labels" --new_dict --min_word_count 4 --max_length 18 --plurals keep --synonyms data/synonyms.txt
+  --class_names "$labels" --new_dict --min_word_count $min_count --max_length 18 --plurals keep --synonyms data/synonyms.txt
 step "objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$images" --dataset "$dataset" \
   --detector "$real/models/coco_ssd_mobilenet_v1_quant.tflite" --labels "$labels"
 step "image records" python -m preprocessing.process_images --data_dir "$data" --image_dir "$images" \
