@@ -10,7 +10,8 @@ import threading
 
 import numpy as np
 
-from evaluation import photographs
+from evaluation import attention_pictures, photographs
+from evaluation import word_map as word_maps
 from preprocessing import detectors
 from preprocessing.images import ImageError, read_image
 from training.run_directory import read_config
@@ -147,9 +148,19 @@ def as_image(figure, dpi=110):
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def word_map(shown, hypotheses, method="pca"):
-    """A matplotlib figure of a run's word vectors with the words of captions and their neighbours."""
-    from evaluation import word_map as drawing
+def attention(image_HWC, answer):
+    """Where the network looked before each word of the best caption: uint8 pixels, titles large enough for a page."""
+    drawing = attention_pictures.figure(image_HWC, answer.words, answer.weights_TC)
+    for panel in drawing.axes:
+        panel.title.set_fontsize(15)
+    drawing.tight_layout(pad=0.4)
+    return as_image(drawing)
 
+
+def word_map(shown, hypotheses, method="pca"):
+    """A run's word vectors with the words of captions and their neighbours: uint8 pixels."""
     ids = {i for hypothesis in hypotheses for i in hypothesis.words}
-    return drawing.figure(shown.vectors(), shown.vocabulary, ids, method)
+    drawing = word_maps.figure(shown.vectors(), shown.vocabulary, ids, method)
+    drawing.set_size_inches(6, 6)  # small, so that the words are large
+    drawing.tight_layout()
+    return as_image(drawing, dpi=150)

@@ -6,7 +6,7 @@ from preprocessing.images import ImageError, read_image
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000  # 120 MB decoded
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO, what phones write, comes with JPEG
 READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
 

@@ -13,7 +13,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from evaluation import attention_pictures, showing, uploads
+from evaluation import showing, uploads
 from evaluation.html_pages import joined, table, tag
 from preprocessing.images import ImageError
 
@@ -30,8 +30,8 @@ STYLE = """
 .refused { border-left: 4px solid #b3261e; background: #b3261e18; padding: .6rem .9rem; }
 .hint { opacity: .7; }
 .wide { overflow-x: auto; } .wide table { border-collapse: collapse; width: 100%; }
-.wide th, .wide td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
-.wide .left { text-align: left; }
+.wide th, .wide td { padding: .25rem .5rem; text-align: right; border: 0 !important; }
+.wide tr { border: 0 !important; border-bottom: 1px solid #8884 !important; } .wide .left { text-align: left; }
 footer { display: none !important; }
 """
 FONTS = ["system-ui", "sans-serif"]
@@ -103,28 +103,31 @@ def page(runs, examples):
                 status = gr.HTML(tag("p", HINT, class_="hint"), elem_id="status")
                 with gr.Row():
                     fields = [_column(run, number) for number, run in enumerate(runs, 1)]
+                looked = [_looked(run, number) for number, run in enumerate(runs, 1) if run.looks]
         answers = gr.State(None)
-        shown = [field for column in fields for field in column["answer"]]
+        shown = [field for column in fields for field in column["answer"]] + looked
         maps = [column["map"] for column in fields]
 
         def caption(path, beam, least):
             nothing = [*[None] * len(shown), None]
             if path is None:
-                return [tag("p", HINT, class_="hint"), *nothing]
+                return [_status(tag("p", HINT, class_="hint")), *nothing]
             try:
                 pixels, found = answer_of(runs, path, int(beam), float(least))
             except uploads.Refused as refused:
-                return [refusal(refused.message), *nothing]
+                return [_status(refusal(refused.message)), *nothing]
             except Exception as error:  # the page goes on, whatever a network or a file does
                 traceback.print_exc()
-                return [refusal(f"This went wrong here ({type(error).__name__}); the terminal says more."), *nothing]
-            parts = [_filled(run, one, pixels) for run, one in zip(runs, found, strict=True)]
-            return ["", *[value for part in parts for value in part], [one.hypotheses[:1] for one in found]]
+                message = f"This went wrong here ({type(error).__name__}); the terminal says more."
+                return [_status(refusal(message)), *nothing]
+            values = [value for run, one in zip(runs, found, strict=True) for value in _filled(run, one, pixels)]
+            values += [showing.attention(pixels, one) for run, one in zip(runs, found, strict=True) if run.looks]
+            return [_status(""), *values, [one.hypotheses[:1] for one in found]]
 
         def draw_maps(found):
             drawn = [None] * len(runs)
             if found is not None:
-                drawn = [showing.as_image(showing.word_map(run, one)) for run, one in zip(runs, found, strict=True)]
+                drawn = [showing.word_map(run, one) for run, one in zip(runs, found, strict=True)]
             return drawn[0] if len(drawn) == 1 else drawn
 
         event = {"concurrency_limit": 1, "concurrency_id": "network", "api_visibility": "private"}
@@ -144,13 +147,20 @@ def _column(run, number):
         with gr.Tab("objects"):
             drawn = gr.Image(show_label=False, format="png", elem_id=f"objects{number}", interactive=False, buttons=[])
             listed = gr.HTML(elem_id=f"list{number}")
-        looked = []
-        if run.looks:
-            with gr.Tab("attention"):
-                looked = [_picture(f"attention{number}")]
         with gr.Tab("word map"):
             drawn_map = _picture(f"map{number}")
-    return {"answer": [heading, best, drawn, listed, *looked], "map": drawn_map}
+    return {"answer": [heading, best, drawn, listed], "map": drawn_map}
+
+
+def _looked(run, number):
+    """The field for where a run looked, as wide as the columns of all runs."""
+    with gr.Accordion(f"where {run.name} looked, word by word", open=True):
+        return _picture(f"attention{number}")
+
+
+def _status(content):
+    """The status line; without content it takes no room."""
+    return gr.HTML(content, visible=bool(content))
 
 
 def _picture(elem_id):
@@ -160,11 +170,7 @@ def _picture(elem_id):
 def _filled(run, answer, pixels_HWC):
     """The values of a run's fields."""
     drawn = None if answer.objects is None else showing.draw_objects(pixels_HWC, answer.objects)
-    values = [said(run, answer), n_best(answer), drawn, object_list(answer)]
-    if run.looks:
-        figure = attention_pictures.figure(pixels_HWC, answer.words, answer.weights_TC)
-        values.append(showing.as_image(figure))
-    return values
+    return [said(run, answer), n_best(answer), drawn, object_list(answer)]
 
 
 def answer_of(runs, path, beam, least):
