@@ -1,9 +1,10 @@
 """Captions and scores the test images with one checkpoint of a run (UIC spec 10.3).
 
-    python eval_test.py --job_dir runs/full
+    python eval_test.py --job_dir runs/full [--report]
 
 The checkpoint is the best one on validation (b34.json, written by eval_val.py), or the one given by --checkpoint.
-Writes RUN/test.json (captions) and RUN/test_scores.json, and adds the row to the table beside the run.
+Writes RUN/test.json (captions) and RUN/test_scores.json, and adds the row to the table beside the run; with --report
+also RUN/report.html (evaluation/report.py).
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ class Options(scoring.ScoringOptions):
     split: str = config.choice("test", ("test", "val"), "which images")
     metrics: tuple[str, ...] = config.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "what is scored")
     encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
+    report: bool = config.field(False, "also write RUN/report.html: scores, curves, pictures with captions, alarms")
 
 
 def main(options):
@@ -30,6 +32,11 @@ def main(options):
 
     open_run = runs.image_captioner(options, data_dir)
     scoring.score_checkpoint(options, options.split, open_run)
+    if options.report:
+        from evaluation import report
+
+        tables = (options.table,) if options.table else ()
+        report.main(report.Options((options.job_dir,), data_dir=data_dir, split=options.split, table=tables))
 
 
 if __name__ == "__main__":
