@@ -9,9 +9,11 @@ For programs: POST the bytes of an image file to /caption (see README).
     curl --data-binary @photo.jpg 'http://127.0.0.1:7860/caption?beam=3&name=photo.jpg'
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
+import signal
 import socket
 import tempfile
 
@@ -19,7 +21,6 @@ import config
 from training.run_directory import read_config
 
 HOST = "127.0.0.1"
-MAX_BEAM = 10
 MAX_EXAMPLES = 12
 
 
@@ -116,7 +117,9 @@ def main(options):
 
         server = uvicorn.Server(uvicorn.Config(web_page.application(runs, files, folder), log_level="warning"))
         print(f"captions of {', '.join(run.name for run in runs)}: http://{HOST}:{bound.getsockname()[1]}", flush=True)
-        server.run(sockets=[bound])
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that uploads are deleted
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ def check(options):
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     if options.w_adv == options.w_obj == options.w_mse == options.w_sen == 0:
         raise config.UserError("every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight")
+    if options.reward and not os.path.isfile(options.reward.partition(":")[0]):
+        raise config.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
 
 
 def main(options):

@@ -69,10 +69,12 @@ def read_run(job_dir, data_dir="", split="auto"):
 
 def _captions_of(job_dir, split):
     """(split, path of the captions, checkpoint, the row beside them); Nones where there are none."""
-    if split in ("auto", "test") and os.path.exists(os.path.join(job_dir, "test.json")):
-        path = os.path.join(job_dir, "test_scores.json")
-        row = captions.read_json(path, "the scores of eval_test.py") if os.path.exists(path) else {}
-        return "test", os.path.join(job_dir, "test.json"), row.get("checkpoint"), row
+    for name in ("test", "val"):  # what eval_test.py wrote
+        path = os.path.join(job_dir, f"{name}.json")
+        if split in ("auto", name) and os.path.exists(path):
+            scores = os.path.join(job_dir, f"{name}_scores.json")
+            row = captions.read_json(scores, "the scores of eval_test.py") if os.path.exists(scores) else {}
+            return name, path, row.get("checkpoint"), row
     if split in ("auto", "val") and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
         step = rankings.best_step(job_dir)
         path = os.path.join(job_dir, f"val_{step}.json")
