@@ -28,16 +28,20 @@ class Options:
     data_dir: str = config.field("data/default", "folder that all stages share")
     output: str = config.field("retrieved_captions", "name of the record files without number and ending")
     choice: str = config.choice("consensus", ("consensus", "random"), "among the sentences that fit: see above")
-    k: int = config.field(5, "sentences for each image")
+    k: int = config.field(1, "sentences for each image")
     threshold: float = config.field(0.5, "least score of a detection that counts")
     bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
     temperature: float = config.field(
         0.2, "consensus: of the softmax over the fits; smaller looks at the best ones only"
     )
     neighbours: int = config.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
-    own_share: float = config.field(0.2, "consensus: weight of the image's own detections beside its neighbours'")
-    contrast: float = config.field(0.5, "consensus: share of what suits all images alike that is taken off a sentence")
-    uses: int = config.field(40, "consensus: most images that get the same sentence; 0: any number")
+    own_share: float = config.field(
+        0.0,
+        "consensus: weight of the image's own detections beside its neighbours'; what image vectors do not show, "
+        "a captioner cannot learn, so 0 serves it best",
+    )
+    contrast: float = config.field(0.2, "consensus: share of what suits all images alike that is taken off a sentence")
+    uses: int = config.field(0, "consensus: most images that get the same sentence; 0: any number")
     candidates: int = config.field(20_000, "consensus: sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     overwrite: bool = config.field(False, "make the output again although it is there")
