@@ -287,9 +287,9 @@ SHOW_TELL = {
 SHOW_ATTEND_TELL = {
     "sat_tf_tutorial": _TUTORIAL,
     "miniature_show_attend_tell": settings.ShowAttendTell(
-        **_SMALL_SUPERVISED | _SMALL_STEPS, cell_dim=128, attention_units=128, attention_scale=4.0
+        **_SMALL_SUPERVISED | _SMALL_STEPS, cell_dim=128, attention_units=128, attention_scale=2.0, attend_word=True
     ),
     "flickr8k_show_attend_tell": settings.ShowAttendTell(
-        **_SMALL_SUPERVISED | _FLICKR_STEPS, cell_dim=256, attention_units=128, attention_scale=2.0
+        **_SMALL_SUPERVISED | _FLICKR_STEPS, cell_dim=256, attention_units=128, attention_scale=2.0, attend_word=True
     ),
 }

@@ -46,3 +46,6 @@ class ShowAttendTell(Supervised):
     cell_dim: int = field(256, "dimension to which the features of a cell are projected")
     attention_units: int = field(512, "units of the additive attention")
     attention_scale: float = field(1.0, "factor on the scores of the cells: larger, attention is peaked earlier")
+    attend_word: bool = field(
+        False, "attention knows the word that was said last; the tutorial's knows older ones only"
+    )

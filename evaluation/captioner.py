@@ -5,12 +5,12 @@ Shapes: N images, D image vector.
 
 import dataclasses
 import os
-import types
 
 import numpy as np
 import tensorflow as tf
 
 import config
+from baselines import settings as supervised_settings
 from evaluation import statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
@@ -195,7 +195,11 @@ class Captioner:
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
-SUPERVISED = {"ShowTell": ShowTell, "ShowAttendTell": ShowAttendTell}  # by stage; what is not here is a Generator
+# By stage; what is not here is a Generator.
+SUPERVISED = {
+    "ShowTell": (ShowTell, supervised_settings.ShowTell),
+    "ShowAttendTell": (ShowAttendTell, supervised_settings.ShowAttendTell),
+}
 
 
 def build_network(content, vocabulary_size):
@@ -203,8 +207,10 @@ def build_network(content, vocabulary_size):
     settings, facts = content["settings"], content["facts"]
     seed = tf.constant([0, 0], tf.int32)
     if content["stage"] in SUPERVISED:
-        options = types.SimpleNamespace(**settings)
-        return SUPERVISED[content["stage"]](vocabulary_size, facts["image_dim"], options, seed)
+        network, options_class = SUPERVISED[content["stage"]]
+        known = {item.name for item in dataclasses.fields(options_class)}
+        options = options_class(**{name: value for name, value in settings.items() if name in known})
+        return network(vocabulary_size, facts["image_dim"], options, seed)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
     return Generator(vocabulary_size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
 

@@ -4,9 +4,12 @@ Shapes: B batch, T time, C cells of the grid, D features of a cell, A projected 
 H hidden, V vocabulary. Time-major inside.
 
     a_i = ReLU(W_f f_i + b)                              i = 1 .. C
-    alpha = softmax_i(s v . tanh(W_1 a_i + W_2 h_{t-1})) where to look before the t-th word; s = 1 in the tutorial
+    alpha = softmax_i(s v . tanh(W_1 a_i + W_2 q_t))     where to look before the t-th word
     h_t = GRU([sum_i alpha_i a_i ; E(w_{t-1})], h_{t-1})
     p(w_t) = softmax(W (W_3 h_t + b_3) + b)
+
+In the tutorial q_t = h_{t-1} and s = 1. But h_{t-1} has not read w_{t-1}: after "a red" attention does not know that
+"red" was said, so what is to be named is looked up one word early. With attend_word q_t = [h_{t-1} ; E(w_{t-1})].
 """
 
 import tensorflow as tf
@@ -32,9 +35,9 @@ class AdditiveAttention(tf.Module):
         """W_1 a_i, the same for all words: float32 [B, C, U]."""
         return self.keys_layer(cells_BCA)
 
-    def __call__(self, query_BH, keys_BCU):
+    def __call__(self, query_BQ, keys_BCU):
         """alpha, rows of which sum to 1: float32 [B, C]."""
-        hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BH)[:, None])
+        hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BQ)[:, None])
         return tf.nn.softmax(self.scale * self.score(hidden_BCU)[:, :, 0])
 
 
@@ -42,7 +45,9 @@ class ShowAttendTell(WordDecoder):
     """A grid of an encoder's cells in, words out. The state is (h, cells [B, C, A], keys [B, C, U])."""
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: options: emb_dim, mem_dim, keep_prob, semantics, cell_dim A, attention_units U, attention_scale s."""
+        """Args: options: emb_dim, mem_dim, keep_prob, semantics, cell_dim A, attention_units U, attention_scale s,
+        attend_word.
+        """
         super().__init__()
         emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -50,7 +55,8 @@ class ShowAttendTell(WordDecoder):
         self.stateless = options.semantics == "reference"
         self.embedding = layers.embedding_variable(vocabulary_size, emb_dim, fold_in(seed, "embedding"), "Generator")
         self.projection = layers.Linear(image_dim, cell_dim, fold_in(seed, "projection"), "Generator/projection")
-        sizes = (cell_dim, mem_dim, options.attention_units)
+        self.attend_word = options.attend_word
+        sizes = (cell_dim, mem_dim + (emb_dim if self.attend_word else 0), options.attention_units)
         self.attention = AdditiveAttention(*sizes, fold_in(seed, "attention"), options.attention_scale)
         self.cell = GRU(cell_dim + emb_dim, mem_dim, fold_in(seed, "cell"), reset_after=True)
         self.hidden_layer = layers.Linear(mem_dim, mem_dim, fold_in(seed, "hidden"), "Generator/hidden_layer")
@@ -72,7 +78,8 @@ class ShowAttendTell(WordDecoder):
 
     def _attend(self, inputs_BE, h_BH, cells_BCA, keys_BCU):
         """One word: (new h, alpha [B, C])."""
-        alpha_BC = self.attention(h_BH, keys_BCU)
+        query = tf.concat([h_BH, inputs_BE], 1) if self.attend_word else h_BH
+        alpha_BC = self.attention(query, keys_BCU)
         context_BA = tf.linalg.matvec(cells_BCA, alpha_BC, transpose_a=True)
         before = tf.zeros_like(h_BH) if self.stateless else h_BH
         return self.cell.step(tf.concat([context_BA, inputs_BE], 1), (before,))[0], alpha_BC

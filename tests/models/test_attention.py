@@ -13,9 +13,16 @@ from models.generator import shift_right
 C, D, V = 6, 5, 11
 
 
-def network(semantics="fixed"):
+def network(semantics="fixed", attend_word=False):
     options = types.SimpleNamespace(
-        emb_dim=4, mem_dim=7, cell_dim=3, attention_units=8, attention_scale=2.0, keep_prob=0.5, semantics=semantics
+        emb_dim=4,
+        mem_dim=7,
+        cell_dim=3,
+        attention_units=8,
+        attention_scale=2.0,
+        keep_prob=0.5,
+        semantics=semantics,
+        attend_word=attend_word,
     )
     return ShowAttendTell(V, D, options, tf.constant([3, 4]))
 
@@ -24,13 +31,15 @@ def grids(batch=4):
     return tf.random.stateless_normal([batch, C, D], [1, 1])
 
 
-def test_one_word_is_the_equations():
-    net = network()
+@pytest.mark.parametrize("attend_word", [False, True])
+def test_one_word_is_the_equations(attend_word):
+    net = network(attend_word=attend_word)
     a = np.maximum(grids().numpy() @ net.projection.weights.numpy(), 0)
     h, (word,) = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32), net.embedding.numpy()[2:3]
     attention = net.attention
     w1, w2, v = (layer.weights.numpy() for layer in (attention.keys_layer, attention.query_layer, attention.score))
-    score = 2.0 * np.tanh(a @ w1 + (h @ w2)[:, None]) @ v
+    query = np.concatenate([h, np.tile(word, (4, 1))], 1) if attend_word else h
+    score = 2.0 * np.tanh(a @ w1 + (query @ w2)[:, None]) @ v
     alpha = np.exp(score[..., 0]) / np.exp(score).sum(1)
     context = np.einsum("bc,bca->ba", alpha, a)
     x = np.concatenate([context, np.tile(word, (4, 1))], 1)
@@ -41,10 +50,10 @@ def test_one_word_is_the_equations():
     np.testing.assert_allclose(output, expected @ net.hidden_layer.weights, atol=1e-5)
 
 
-@pytest.mark.parametrize("semantics", ["fixed", "reference"])
+@pytest.mark.parametrize(("semantics", "attend_word"), [("fixed", False), ("reference", False), ("fixed", True)])
 @pytest.mark.parametrize("dropout", [False, True])
-def test_teacher_forcing_repeats_what_decoding_did(semantics, dropout):
-    net = network(semantics)
+def test_teacher_forcing_repeats_what_decoding_did(semantics, attend_word, dropout):
+    net = network(semantics, attend_word)
     feature = net.image_feature(grids())
     masks = net.masks(4, 9, tf.constant([5, 6]) if dropout else None)
     state = net.initial_state(feature, masks)
