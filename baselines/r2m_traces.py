@@ -66,10 +66,10 @@ def main(options):
     """Captions, prints, plots."""
     check(options)
 
-    from caption import chosen_checkpoint
+    from evaluation.photographs import checkpoint_named
     from evaluation.concept_captioner import R2MCaptioner
 
-    captioner = R2MCaptioner.from_run(options.job_dir, chosen_checkpoint(options))
+    captioner = R2MCaptioner.from_run(options.job_dir, checkpoint_named(options.job_dir, options.checkpoint))
     traces = [trace(captioner, concepts.replace(",", " ").split(), options.decode) for concepts in options.paths]
     for found in traces:
         print(f"{' '.join(found.concepts)}\t{found.text}")

@@ -90,7 +90,7 @@ def summary(found):
 
 def main(options):
     """Captions the split, measures, writes, prints."""
-    from caption import chosen_checkpoint
+    from evaluation.photographs import checkpoint_named
     from evaluation import scoring
 
     data_dir = scoring.check(options)
@@ -105,7 +105,7 @@ def main(options):
     names = names[: options.images or None]
     if not names:
         raise config.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
-    checkpoint = chosen_checkpoint(options)
+    checkpoint = checkpoint_named(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint)
     vectors = runs.split_vectors(options.job_dir, data_dir, options.split, names)
     said = [found[0].ids for found in captioner.caption_vectors(vectors, options.decode, description="captions")]

@@ -204,7 +204,7 @@ def test_self_critical_training_raises_the_reward(make):
     for step in range(20):
         update(tf.constant([1, step]), "train")
     before = mean()
-    for step in range(20, 140):
+    for step in range(20, 320):
         update(tf.constant([1, step]), "self-critical")
     assert mean() > before + 0.5
 
