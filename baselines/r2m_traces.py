@@ -66,8 +66,8 @@ def main(options):
     """Captions, prints, plots."""
     check(options)
 
-    from evaluation.photographs import checkpoint_named
     from evaluation.concept_captioner import R2MCaptioner
+    from evaluation.photographs import checkpoint_named
 
     captioner = R2MCaptioner.from_run(options.job_dir, checkpoint_named(options.job_dir, options.checkpoint))
     traces = [trace(captioner, concepts.replace(",", " ").split(), options.decode) for concepts in options.paths]

@@ -90,8 +90,8 @@ def summary(found):
 
 def main(options):
     """Captions the split, measures, writes, prints."""
-    from evaluation.photographs import checkpoint_named
     from evaluation import scoring
+    from evaluation.photographs import checkpoint_named
 
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
