@@ -184,6 +184,10 @@ class Trainer:
     multi_gpu: bool = field(False, "all visible GPUs through tf.distribute.MirroredStrategy")
     devices: tuple[str, ...] = field((), "devices of a MirroredStrategy by name, e.g. GPU:0,GPU:1")
     worker_timeout: int = field(600, "seconds that a worker of a cluster waits for the others before it gives up")
+    precision: str | None = field(
+        None, "bfloat16: number format of matrix products, for GPUs that have it; else float32"
+    )
+    xla: bool = field(False, "let XLA compile what has fixed shapes; one device only")
     verify: bool = field(False, "compare the checksums of all data files with their sidecars before the first step")
     skip_damaged: bool = field(False, "leave damaged records out and count them; without it they are an error")
     optimizer: str = choice("adam", ("adam", "sgd"), "sgd is there for numerical tests")
@@ -330,6 +334,10 @@ def check_trainer(options, *checkpoint_flags):
         raise UserError(f"--keep_prob {options.keep_prob}: expected a share above 0, at most 1")
     if getattr(options, "images", None) == "records" and not options.inc_ckpt:
         raise UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
+    if options.precision not in (None, "bfloat16"):
+        raise UserError(f"--precision {options.precision}: expected bfloat16, or nothing for float32")
+    if options.xla and (options.multi_gpu or len(options.devices) > 1 or os.environ.get("TF_CONFIG")):
+        raise UserError("--xla compiles for one device: leave out --multi_gpu, --devices and TF_CONFIG, or --xla")
     if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
         raise UserError(
             f"{options.data_dir}/word_counts.txt is missing. Make it with: "

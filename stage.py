@@ -11,7 +11,7 @@ import tensorflow as tf
 import config
 from evaluation.concepts import load_names
 from input_pipeline import ImageSet
-from models import encoders, image_ops, layers
+from models import encoders, image_ops, layers, precision
 from preprocessing import records, sidecars
 from training import checkpoints
 from training.run_directory import read_config
@@ -26,8 +26,18 @@ def configure(options):
     if options.inter_op_parallelism_threads:
         tf.config.threading.set_inter_op_parallelism_threads(options.inter_op_parallelism_threads)
     tf.config.experimental.enable_op_determinism()
+    precision.use(options.precision)
+    if options.xla:
+        compile_with_xla()
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
+
+
+def compile_with_xla():
+    """XLA compiles clusters of operations with fixed shapes. On a CPU it has to be told by the environment."""
+    flags = os.environ.get("TF_XLA_FLAGS", "")
+    os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
+    tf.config.optimizer.set_jit("autoclustering")
 
 
 @dataclasses.dataclass

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from models import layers, sampling
 from models.lstm import BasicLSTM
+from models.precision import matmul
 from models.randomness import apply_mask, dropout_mask, fold_in
 
 START_ID, END_ID = 0, 1
@@ -65,7 +66,7 @@ class WordDecoder(tf.Module):
 
     def logits(self, hidden_BH):
         """Logits over the vocabulary: float32 [B, V]."""
-        return tf.nn.bias_add(tf.matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
+        return tf.nn.bias_add(matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
 
     def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
         """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.

@@ -48,6 +48,11 @@ def stacked_rows(several):
     return tf.concat([tf.pad(tokens, [[0, 0], [0, steps - tf.shape(tokens)[1]]]) for tokens in several], 0)
 
 
+def to_longest(batch):
+    """A batch whose `sentence` int32 [B, S] is cut to the longest of its `length`."""
+    return batch | {"sentence": batch["sentence"][:, : tf.reduce_max(batch["length"])]}
+
+
 def mask_of(lengths_B, steps):
     """float32 [B, T], 1 on valid positions."""
     return tf.sequence_mask(lengths_B, steps, dtype=tf.float32)

@@ -8,6 +8,7 @@ works on the rows that have not ended only: rows are put in order of their lengt
 
 import tensorflow as tf
 
+from models.precision import matmul
 from models.randomness import fold_in
 
 FORGET_BIAS = 1.0  # added to the gate at run time, never stored in the bias (UIC spec 7.2)
@@ -36,7 +37,7 @@ class BasicLSTM(tf.Module):
 
     def step(self, inputs_BE, state):
         """One step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
-        gates_BG = tf.nn.bias_add(tf.matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel), self.gate_bias)
+        gates_BG = tf.nn.bias_add(matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel), self.gate_bias)
         return _cell(gates_BG, state[0])[:2]
 
     def sequence(self, inputs_TBE, lengths_B, state=None):
@@ -54,7 +55,7 @@ class BasicLSTM(tf.Module):
         steps, batch = shape[0], shape[1]
         c_BH, h_BH = state if state is not None else self.zero_state(batch)
         flat = tf.reshape(inputs_TBE, [steps * batch, self.input_dim])
-        projected = tf.nn.bias_add(tf.matmul(flat, self.kernel[: self.input_dim]), self.gate_bias)
+        projected = tf.nn.bias_add(matmul(flat, self.kernel[: self.input_dim]), self.gate_bias)
         projected_TBG = tf.reshape(projected, [steps, batch, 4 * self.hidden_dim])
         order_B = tf.argsort(lengths_B, direction="DESCENDING", stable=True)
         rows_T = tf.reduce_sum(tf.cast(tf.range(steps)[:, None] < lengths_B[None, :], tf.int32), 1)
@@ -115,7 +116,7 @@ def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
     def forward(t, c, h, outputs, gates, cells):
         n = rows_T[t]
         here = tf.gather(projected_TBG[t], order_B[:n])
-        new_c, new_h, activated = _cell(here + tf.matmul(h[:n], kernel_HG), c[:n])
+        new_c, new_h, activated = _cell(here + matmul(h[:n], kernel_HG), c[:n])
         gates, cells = gates.write(t, filled(tf.concat(activated, 1), zeros_BG)), cells.write(t, c)
         outputs = outputs.write(t, back(filled(new_h, zeros_BH)))
         return t + 1, filled(new_c, c), filled(new_h, h), outputs, gates, cells
@@ -142,14 +143,14 @@ def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
                 ],
                 1,
             )
-            dc, dh = filled(d_new_c * f, dc), filled(tf.matmul(d_gate, kernel_HG, transpose_b=True), dh)
+            dc, dh = filled(d_new_c * f, dc), filled(matmul(d_gate, kernel_HG, transpose_b=True), dh)
             return t - 1, dc, dh, d_gates.write(t, back(filled(d_gate, zeros_BG)))
 
         start = (steps - 1, tf.gather(d_last_c, order_B), tf.gather(d_last_h, order_B), new_array())
         _, dc, dh, d_gates = tf.while_loop(lambda t, *_: t >= 0, backward, start)
         d_gates_TBG = d_gates.stack()
         previous_TBH = tf.concat([h_BH[None], outputs_TBH[:-1]], 0)
-        d_kernel = tf.matmul(
+        d_kernel = matmul(
             tf.reshape(previous_TBH, [-1, kernel_HG.shape[0]]),
             tf.reshape(d_gates_TBG, [-1, kernel_HG.shape[1]]),
             transpose_a=True,

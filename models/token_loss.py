@@ -8,6 +8,7 @@ logits exists at a time.
 
 import tensorflow as tf
 
+from models.precision import matmul
 from models.sampling import best_and_largest
 
 
@@ -54,7 +55,7 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
     def body(k, loss, log_probs, entropy, best, d_hidden, d_embedding, d_bias):
         first, last = k * chunk, tf.minimum((k + 1) * chunk, rows)
         h, target, weight = hidden_NH[first:last], targets_N[first:last], weights_N[first:last]
-        logits = tf.nn.bias_add(tf.matmul(h, embedding_VH, transpose_b=True), bias_V)
+        logits = tf.nn.bias_add(matmul(h, embedding_VH, transpose_b=True), bias_V)
         best_word, largest = best_and_largest(logits)
         shifted = logits - largest[:, None]
         e = tf.exp(shifted)
@@ -63,7 +64,7 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
         # d loss / d logits = weight (p - onehot), p = e / total. It is never formed: the rows' factors go to the small
         # sides of the two products, and the words of `onehot` are added to the results.
         scale = (weight / total)[:, None]
-        d_h = scale * tf.matmul(e, embedding_VH) - weight[:, None] * tf.gather(embedding_VH, target)
+        d_h = scale * matmul(e, embedding_VH) - weight[:, None] * tf.gather(embedding_VH, target)
         return (
             k + 1,
             loss - tf.reduce_sum(weight * picked),
@@ -71,8 +72,8 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
             entropy.write(k, tf.math.log(total) - tf.einsum("nv,nv->n", e, shifted) / total),
             best.write(k, best_word),
             d_hidden.write(k, d_h),
-            d_embedding + tf.matmul(e, scale * h, transpose_a=True),
-            d_bias + tf.matmul(e, scale, transpose_a=True)[:, 0],
+            d_embedding + matmul(e, scale * h, transpose_a=True),
+            d_bias + matmul(e, scale, transpose_a=True)[:, 0],
         )
 
     start = (

@@ -81,6 +81,7 @@ class CrossEntropyObjective:
 
     def gradients(self, batch, seed):
         """(metrics, gradients of the trainable variables) of the mean cross entropy over all words of the batch."""
+        batch = layers.to_longest(batch)
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         with tf.GradientTape() as tape:
             weight = self.token_weight(batch, words_global)

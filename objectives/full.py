@@ -99,6 +99,7 @@ class FullObjective:
 
         Returns: dict name -> (sum, count), to be summed over replicas and divided.
         """
+        batch = layers.to_longest(batch)
         if self.options.semantics == "reference":
             first, second = self.two_batches(batch)
             metrics, gradients = self.generator_step(first, fold_in(seed, "generator step"))

@@ -2,7 +2,7 @@
 
     python -m scripts.benchmark --json bench.json                       # everything, about half an hour on two cores
     python -m scripts.benchmark --items "full step" --compare bench.json
-    python -m scripts.benchmark --markdown bench.json                   # the table of docs/performance.md
+    python -m scripts.benchmark --markdown bench.json --into docs/performance.md
 
 Every line is measured in a process of its own, so that its peak memory is its own; the process measures the product of
 two 2048 x 2048 float32 matrices before, between and after the repetitions. Seconds are medians. GFLOP-equivalents an
@@ -19,8 +19,10 @@ import multiprocessing
 import os
 
 import config
-from preprocessing.sidecars import write_json
+from preprocessing.sidecars import write_json, write_whole
 
+PARTS = ("rollout", "rewards", "generator", "discriminator", "updates")  # of a full step from the feature bank
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 KEY = ("item", "batch", "semantics", "lengths")
 
 
@@ -37,8 +39,9 @@ class Options:
     repeats: int = config.field(7, "measurements of a line, of which the median is taken")
     quick: bool = config.field(False, "small networks and data, two repetitions: does it run? Not to be compared")
     markdown: str | None = config.field(None, "print the results of this file as a table; nothing is measured")
-    jit_compile: bool = config.field(False, "training steps with --jit_compile")
-    compute_dtype: str = config.choice("float32", ("float32", "bfloat16"), "training steps with this --compute_dtype")
+    into: str | None = config.field(None, "with --markdown: put the table between the two marks in this file")
+    xla: bool = config.field(False, "with the trainers' --xla")
+    precision: str | None = config.field(None, "with the trainers' --precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,9 @@ def cases():
         for length in lengths
     ]
     found += [Case("full step, encoder in the step", 16, semantics, "all 20") for semantics in both]
+    found += [Case(f"part of it: {part}", 64, "fixed", "all 20") for part in PARTS]
+    found += [Case(f"full step, vocabulary {size}", 64, "fixed", "all 20") for size in (1000, 5000, 100_000)]
+    found += [Case(f"full step, captions of {words}", 64, "fixed", "all 20") for words in (10, 40)]
     found += [Case("full step, small networks", 64, "fixed", length) for length in lengths]
     for item in ("obj2sen step", "im_caption step", "sentence_ae step", "sentence_gan step"):
         found += [Case(item, 64, "fixed", length) for length in lengths]
@@ -137,6 +143,17 @@ def markdown(result):
     return head + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def put_into(path, table):
+    """Replaces what stands between the two marks of a file. Raises config.UserError where they are not there."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise config.UserError(f"--into {path}: expected a line {BEGIN} and below it a line {END}")
+    write_whole(path, f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
 def summary(entries, options):
     """What --json writes."""
     speeds = sorted(entry["matmul_gflops"] for entry in entries)
@@ -144,8 +161,8 @@ def summary(entries, options):
         "matmul_gflops": speeds[len(speeds) // 2],
         "matmul_gflops_best": max(entry["matmul_gflops_best"] for entry in entries),
         "machine": f"{os.cpu_count()} cores",
-        "settings": {"repeats": options.repeats, "quick": options.quick, "jit_compile": options.jit_compile}
-        | {"compute_dtype": options.compute_dtype},
+        "settings": {"repeats": options.repeats, "quick": options.quick}
+        | {"xla": options.xla, "precision": options.precision},
         "items": entries,
     }
 
@@ -188,7 +205,8 @@ def _read(path):
 def main(options):
     """Exit code 1 when a line got slower than --compare allows, or could not be measured."""
     if options.markdown:
-        return print(markdown(_read(options.markdown)))
+        table = markdown(_read(options.markdown))
+        return put_into(options.into, table) if options.into else print(table)
     old = _read(options.compare) if options.compare else None
     wanted = [case for case in cases() if not options.items or any(text in case.item for text in options.items)]
     if not wanted:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
+import stage
 from input_pipeline import Corpus, ImageSet, UnpairedBatches
 from models.generator import END_ID
 from objectives.full import FullObjective
@@ -31,16 +32,25 @@ from training.run_directory import RunDirectory
 CUBE = 2048
 AUTHORS = flops.Sizes()
 SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # what the demo trains
+GROWING = {"full step, vocabulary": "vocabulary", "full step, captions of": "words"}
 TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
 def measure(case, options):
     """The entry of one line without what names it: dict."""
-    tf.config.experimental.enable_op_determinism()  # as in training
-    small = case.item == "full step, small networks"
-    sizes = TINY if options.quick else SMALL if small else AUTHORS
+    stage.configure(config.Trainer(precision=options.precision, xla=options.xla))
+    sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
-    return clock.entry(case.batch, MEASURES[case.item](case, options, sizes, clock) or {})
+    name = next(name for name in MEASURES if case.item.startswith(name))
+    return clock.entry(case.batch, MEASURES[name](case, options, sizes, clock) or {})
+
+
+def sizes_of(case):
+    """The networks of a line: the authors', small ones, or the authors' with one size changed."""
+    name, _, number = case.item.rpartition(" ")
+    if name in GROWING:
+        return dataclasses.replace(AUTHORS, **{GROWING[name]: int(number)})
+    return SMALL if case.item == "full step, small networks" else AUTHORS
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -104,14 +114,12 @@ def peak_memory():
 # Training
 
 
-def settings(cls, case, options, sizes, **changes):
+def settings(cls, case, sizes, **changes):
     """A trainer's settings for a line."""
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
         given["max_caption_length"] = sizes.words
-    there = {field.name for field in dataclasses.fields(cls)}
-    asked = {"jit_compile": options.jit_compile, "compute_dtype": options.compute_dtype}
-    return cls(**given | {name: value for name, value in asked.items() if name in there} | changes)
+    return cls(**given | changes)
 
 
 def force_lengths(generator, case, sizes):
@@ -138,9 +146,7 @@ def run_training(objective, stack, clock, seed=1):
 def full_step(case, options, sizes, clock):
     """The full model from image vectors."""
     changes = {"keep_prob": 1.0} if sizes is SMALL else {}
-    objective = FullObjective(
-        settings(config.FullModel, case, options, sizes, **changes), sizes.vocabulary, sizes.image_dim
-    )
+    objective = FullObjective(settings(config.FullModel, case, sizes, **changes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
     rows = case.batch * (2 if case.semantics == "reference" else 1)
     steps = 10 if sizes is SMALL else 2 if case.batch < 512 else 1
@@ -149,12 +155,42 @@ def full_step(case, options, sizes, clock):
     return {"flop_per_example": flops.full(sizes, words, case.semantics, 0.9 * (words - 1) + 1)}
 
 
+def part_of_step(case, options, sizes, clock):
+    """One part of the full step alone; what it needs from the parts before it is there."""
+    objective = FullObjective(settings(config.FullModel, case, sizes), sizes.vocabulary, sizes.image_dim)
+    force_lengths(objective.generator, case, sizes)
+    batch = {name: tf.constant(examples(case, sizes, case.batch)[name]) for name in READS["full"]}
+    seed = tf.constant([1, 2])
+    rollout = objective.rollout(batch, seed)
+    _, of_discriminator, judged = objective.discriminator_gradients(batch, rollout, seed)
+    signals = objective.signals(batch, rollout, seed, judged)
+    _, of_generator = objective.generator_gradients(batch, rollout, signals, seed)
+
+    def updates():
+        norms = objective.apply(objective.generator_optimizer, of_generator, objective.generator, "g")
+        return norms | objective.apply(
+            objective.discriminator_optimizer, of_discriminator, objective.discriminator, "d"
+        )
+
+    parts = {
+        "rollout": lambda: objective.rollout(batch, seed).greedy_BT,
+        "rewards": lambda: objective.signals(batch, rollout, seed, judged)["advantages"],
+        "generator": lambda: objective.generator_gradients(batch, rollout, signals, seed),
+        "discriminator": lambda: objective.discriminator_gradients(batch, rollout, seed)[:2],
+        "updates": updates,
+    }
+    part = tf.function(parts[case.item.partition(": ")[2]])
+    clock.run(
+        lambda: [tensor.numpy() for tensor in tf.nest.flatten(part()) if tensor is not None and tensor.shape.rank == 0]
+    )
+
+
 def encoder_step(case, options, sizes, clock):
     """The full model with Inception-v4 in the step."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
-    given = settings(config.FullModel, case, options, sizes)
+    given = settings(config.FullModel, case, sizes)
     objective = FullObjective(given, sizes.vocabulary, encoder.dim, encoder.in_step)
     force_lengths(objective.generator, case, sizes)
     rows = case.batch * (2 if case.semantics == "reference" else 1)
@@ -169,7 +205,7 @@ def encoder_step(case, options, sizes, clock):
 
 
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
-    objective = build(settings(cls, case, options, sizes))
+    objective = build(settings(cls, case, sizes))
     run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)
     words = float(lengths_of(case, sizes, case.batch).mean())
     return {"flop_per_example": flops.cross_entropy(sizes, words, read_words(words), image)}
@@ -197,7 +233,7 @@ def sentence_ae_step(case, options, sizes, clock):
 
 
 def sentence_gan_step(case, options, sizes, clock):
-    objective = SentenceGanObjective(settings(config.SentenceGan, case, options, sizes), sizes.vocabulary)
+    objective = SentenceGanObjective(settings(config.SentenceGan, case, sizes), sizes.vocabulary)
     force_lengths(objective.generator, case, sizes)
     run_training(objective, stacked(case, sizes, READS["sentence"], case.batch, 2), clock)
     words = float(lengths_of(case, sizes, case.batch).mean())
@@ -312,7 +348,7 @@ def waiting_for_data(case, options, sizes, clock):
         benchmark_data.images_file(folder, sizes, 20 * case.batch, crops=4)
         job_dir = os.path.join(folder, "run")
         changes = {"max_steps": 3 * steps, "save_summary_steps": steps, "steps_per_loop": 2, "job_dir": job_dir}
-        given = settings(config.FullModel, case, options, sizes, **changes)
+        given = settings(config.FullModel, case, sizes, **changes)
         batches = UnpairedBatches(ImageSet.from_bank(folder, "train"), Corpus.load(folder), case.batch, given.seed)
         objective = FullObjective(given, sizes.vocabulary, sizes.image_dim)
         force_lengths(objective.generator, case, sizes)
@@ -327,9 +363,9 @@ def waiting_for_data(case, options, sizes, clock):
 
 
 MEASURES = {
-    "full step, feature bank": full_step,
     "full step, encoder in the step": encoder_step,
-    "full step, small networks": full_step,
+    "full step": full_step,
+    "part of it": part_of_step,
     "obj2sen step": obj2sen_step,
     "im_caption step": im_caption_step,
     "sentence_ae step": sentence_ae_step,

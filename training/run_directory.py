@@ -22,6 +22,7 @@ FREE = {
     "devices",
     "worker_timeout",
     "verify",
+    "xla",
     "skip_damaged",
     "start_ckpt",
     "detector",

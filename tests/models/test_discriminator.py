@@ -32,6 +32,20 @@ def test_words_past_the_end_have_no_influence(discriminator):
     np.testing.assert_allclose(tf.norm(feature, axis=1), np.ones(3), rtol=1e-5)
 
 
+@pytest.mark.parametrize("seed", [SEED, None])
+def test_several_sets_are_read_in_one_pass(discriminator, seed):
+    """Sets of other widths and sizes, each with its own dropout: what reading them one by one gives."""
+    more, lengths = tf.constant([[4, 5, 1], [7, 1, 9]]), tf.constant([3, 2])
+    found = discriminator.read_all((TOKENS, LENGTHS, seed), (more, lengths, None if seed is None else seed + 1))
+    expected = [
+        discriminator.read(TOKENS, LENGTHS, seed)[0],
+        discriminator.read(more, lengths, None if seed is None else seed + 1)[0],
+    ]
+    for one, two in zip(found, expected, strict=True):
+        assert one.shape == two.shape
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
 def test_feature_comes_from_the_last_dropped_output(discriminator):
     """Quirk Q10: the output after dropout, while `read` also gives the clean state."""
     outputs, hidden = discriminator.read(TOKENS, LENGTHS, SEED)

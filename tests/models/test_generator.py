@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models import layers, sampling
-from models.generator import Generator, shift_right
+from models.generator import Generator, Masks, shift_right
 from models.token_loss import weighted_cross_entropy
 
 V, D, H, B, T = 23, 7, 8, 40, 12
@@ -109,6 +109,31 @@ def test_decoding_stops_at_the_end_token(generator, feature):
     at_least = np.arange(B) % T
     longer = np.where(column < np.maximum(lengths, at_least)[:, None], everything, 0)
     np.testing.assert_array_equal(generator.decode(state, T, None, DRAW, tf.constant(at_least, tf.int32)), longer)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sample_and_greedy_are_those_of_two_decodings(generator, feature, goes_on, compiled):
+    """Also where rows end at different steps and are left out of the loop."""
+    masks, others = generator.masks(B, T, DRAW), generator.masks(B, T, DRAW + 1)
+    state = generator.initial_state(feature, masks)
+    sample = generator.decode(state, T, masks, DRAW)
+    lengths = layers.sequence_lengths(sample)
+    assert len(set(lengths.numpy())) > 3
+    greedy = generator.decode(state, T, others, None, lengths if goes_on else None)
+    both = lambda: generator.sample_and_greedy(state, T, masks, others, DRAW, goes_on)  # noqa: E731
+    found = (tf.function(both) if compiled else both)()
+    np.testing.assert_array_equal(found[0], sample)
+    np.testing.assert_array_equal(found[1], greedy)
+
+
+def test_forced_lengths(generator, feature):
+    """What the benchmark uses: every caption ends where it is told to."""
+    generator.forced_lengths_B = tf.constant(1 + np.arange(B) % T, tf.int32)
+    state = generator.initial_state(feature)
+    for words in generator.sample_and_greedy(state, T, Masks(), Masks(), DRAW):
+        np.testing.assert_array_equal(layers.sequence_lengths(words), generator.forced_lengths_B)
+        assert np.all((words.numpy() > 0) == (np.arange(T)[None] < generator.forced_lengths_B.numpy()[:, None]))
 
 
 def test_greedy_takes_the_most_probable_word(generator, feature):

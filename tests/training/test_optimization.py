@@ -1,0 +1,53 @@
+"""Adam in one pass against Keras's own, and the clip by the global norm."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import config
+from training import optimization
+
+
+class Network(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = tf.Variable(tf.random.stateless_normal([7, 5], [1, 2]))
+        self.b = tf.Variable(tf.random.stateless_normal([3], [1, 3]))
+
+
+def gradients(step):
+    return [tf.random.stateless_normal(shape, [step, len(shape)]) * 10.0**-step for shape in ([7, 5], [3])]
+
+
+def test_fused_adam_is_kerass():
+    """Variables and both moments after five steps of a rate that changes; slots have the same names.
+
+    TensorFlow's kernel, which the authors used, has 1 - beta2 as a difference of float32: 1.3e-5 from Keras's.
+    """
+    networks, rate = (Network(), Network()), optimization.piecewise_rate([2], [0.1, 0.02])
+    options = config.Trainer()
+    ours = optimization.make_optimizer(options, rate, 0.5, networks[0])
+    theirs = keras.optimizers.Adam(rate, 0.5, 0.999, optimization.EPSILON, name="adam")
+    theirs.build(networks[1].trainable_variables)
+    for step in range(5):
+        for optimizer, network in zip((ours, theirs), networks, strict=True):
+            optimizer.apply(gradients(step), network.trainable_variables)
+    assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]
+    for one, two in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(one, two, rtol=3e-5, atol=1e-9)
+    for one, two in zip(networks[0].trainable_variables, networks[1].trainable_variables, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+def test_clip_by_the_global_norm():
+    """Below the norm gradients are left as they are, above it they are scaled to it (seen through plain descent)."""
+    given = [2.0 * tf.ones([7, 5]), None]
+    norm = 2.0 * 35**0.5
+    for clip, factor in ((100.0, 1.0), (1.0, 1.0 / norm)):
+        network = Network()
+        before = [variable.numpy() for variable in network.trainable_variables]
+        optimizer = optimization.make_optimizer(config.Trainer(optimizer="sgd"), 1.0, 0.9, network)
+        found = optimization.apply_gradients(optimizer, given, network.trainable_variables, clip)
+        np.testing.assert_allclose(found, norm, rtol=1e-6)
+        np.testing.assert_allclose(before[0] - network.a.numpy(), factor * given[0], rtol=1e-5)
+        np.testing.assert_array_equal(before[1], network.b)
