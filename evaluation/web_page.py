@@ -18,6 +18,7 @@ from evaluation.html_pages import joined, table, tag
 from preprocessing.images import ImageError
 
 MAX_BEAM = 10
+PATIENCE = 8 * uploads.MAX_BYTES  # bytes that are read of a body that is too large
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
@@ -230,16 +231,21 @@ def application(runs, examples, folder):
 
 
 async def received(request):
-    """The body of a request; stops reading as soon as it is too large. Raises uploads.Refused."""
+    """The body of a request. Raises uploads.Refused.
+
+    What is too large is read on for a while without being kept, so that the sender gets to hear why it is refused.
+    """
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > uploads.MAX_BYTES:
+    if announced.isdigit() and int(announced) > PATIENCE:
         uploads.check_size(int(announced))
-    data = bytearray()
+    data, count = bytearray(), 0
     async for part in request.stream():
-        data += part
-        if len(data) > uploads.MAX_BYTES:
-            uploads.check_size(len(data))
-    uploads.check_size(len(data))
+        count += len(part)
+        if count <= uploads.MAX_BYTES:
+            data += part
+        elif count > PATIENCE:
+            break
+    uploads.check_size(count)
     return bytes(data)
 
 
