@@ -126,9 +126,9 @@ OBJ2SEN = {
 # Task: image -> pseudo caption; `*_supervised` learns from true captions (--captions pairs:FILE.jsonl): the ceiling.
 # The authors chose the checkpoint of step 18,000.
 # Command: python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature
-# Consensus captions are a function of the image vector, so nothing is dropped while they are learned (Flickr8k with COCO
-# text, dev, one seed: CIDEr 15.0 by beam search; with the image's own detections in the captions as well, which the
-# vector does not show, 12.5).
+# Consensus captions are a function of the image vector, so nothing is dropped while they are learned (Flickr8k with
+# COCO text, dev, one seed: CIDEr 15.0 by beam search; with the image's own detections in the captions as well, which
+# the vector does not show, 12.5).
 _SMALL_IM_CAPTION = config.ImageCaption(
     **(_SMALL_RATE | SMALL_IMAGES),
     captions="retrieved",
