@@ -255,7 +255,9 @@ _TUTORIAL = settings.ShowAttendTell(
     save_checkpoint_steps=5 * 375,
 )
 
-# Task: small supervised runs, cross entropy and then CIDEr-D. Cost: minutes on two cores.
+# Task: small supervised runs, cross entropy and then CIDEr-D. Expected on the miniature world's validation images, beam
+# 3, one seed: CIDEr 151 with attention (before attend_word), of which the self-critical steps add little. Cost: about
+# nine minutes of one core. The flickr8k recipes were not run to their end yet.
 _SMALL_SUPERVISED = {
     "emb_dim": 128,
     "mem_dim": 256,

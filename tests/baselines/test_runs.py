@@ -16,7 +16,7 @@ from tests import tiny_runs
 STAGES = ["show_tell", "show_attend_tell"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["show_tell", pytest.param("show_attend_tell", marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_through_both_phases_to_the_same_weights(world, stage):
     settings = {"scst_from": 6, "max_steps": 12}
     whole = world.run(stage, f"{stage}_whole", **settings)
