@@ -36,7 +36,7 @@ def test_fused_adam_is_kerass():
     for one, two in zip(ours.variables, theirs.variables, strict=True):
         np.testing.assert_allclose(one, two, rtol=3e-5, atol=1e-9)
     for one, two in zip(networks[0].trainable_variables, networks[1].trainable_variables, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5)
+        np.testing.assert_allclose(one, two, rtol=0, atol=3e-6)  # of steps that add up to 0.26
 
 
 def test_clip_by_the_global_norm():
