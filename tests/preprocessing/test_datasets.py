@@ -299,7 +299,7 @@ def test_two_lists_of_one_split(tmp_path):
         datasets.load_dataset(f"flickr30k:{tmp_path}")
 
 
-REAL = pathlib.Path(os.environ.get("UIC_REALDATA", "../shared/realdata"))
+REAL = pathlib.Path(os.environ.get("UIC_REALDATA", "../shared/realdata")).resolve()
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="UIC_REALDATA names no folder")
