@@ -36,6 +36,9 @@ SMALL = {
     "max_sentence_length": 18,
 }
 SMALL_IMAGES = SMALL | {"standardise": True}
+# Photographs: with 128 units the captions of an initialized run differ less (Flickr8k with COCO text, dev, beam 3, one
+# seed: unique .025 at 128 units, .077 at 256).
+FLICKR_SIZE = {"emb_dim": 256, "mem_dim": 256, "feature_scale": 256**0.5}
 
 # --------------------------------------------------------------------------------------------------------------
 # train.py
@@ -50,33 +53,41 @@ _PAPER = config.FullModel(
 # Task: the full model from fresh weights. The discriminator learns three times slower than the generator and nothing is
 # dropped: at equal rates (1e-3) with dropout, advantages drown in the discriminator's noise and the captions hardly
 # depend on the image (miniature validation, beam 3, one seed each: CIDEr 30.8, unique .17 against 46.3, .80 after 4,500
-# and 5,000 steps). Cost: about five minutes on two idle cores.
+# and 5,000 steps). It still improves at the end (CIDEr 40.2 at 4,000 steps, 46.8 at 5,000). Cost: about six minutes on
+# two idle cores.
 # Command: python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/demo/scratch
 _SCRATCH = config.FullModel(
     **SMALL_IMAGES,
     gen_lr=1e-3,
     dis_lr=3e-4,
     keep_prob=1.0,
-    max_steps=5000,
+    max_steps=4000,
     save_checkpoint_steps=500,
     max_caption_length=16,
 )
 
-# Task: the gentle polish of an initialized captioner. The discriminator learns alone first, no dropout, low rates;
-# captions shorten when it goes on for long. Cost: two to three minutes on two cores.
+# Task: the gentle polish of an initialized captioner. The discriminator learns alone first, no dropout, low rates.
+# Captions become more varied and, after some hundred steps, score less: the adversarial reward asks for the whole
+# variety of the corpus, consensus captions are its common core. Miniature validation, one seed, CIDEr / unique from
+# 97.2 / .298: after 400 steps of the generator 92.4 / .386 at rate 2e-5, 79.9 / .524 at 1e-4; validation chooses where
+# to stop. Cost: one minute on two cores.
 # Command: python train.py --recipe miniature_full --data_dir data/miniature --imcap_ckpt runs/demo/feat2sen \
 #   --job_dir runs/demo/full
 _POLISH = config.FullModel(
     **SMALL_IMAGES,
-    gen_lr=1e-4,
+    gen_lr=2e-5,
     dis_lr=1e-4,
     dis_warmup_steps=200,
     dis_warmup_lr=1e-3,
     keep_prob=1.0,
-    max_steps=1000,
+    max_steps=600,
     save_checkpoint_steps=100,
     max_caption_length=16,
 )
+
+# An initialized captioner of photographs knows a few hundred corpus sentences by heart; at its full weight the sentence
+# reconstruction (cross entropy 5.4 at first) would undo that before anything else happens.
+_FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.02, **FLICKR_SIZE)
 
 FULL = (
     _ablations(_PAPER, {"full_paper": {}, "adv_paper": ADVERSARIAL, "con_paper": CONCEPT, "im_paper": IMAGE})
@@ -97,6 +108,11 @@ FULL = (
             "miniature_adv": ADVERSARIAL,
             "miniature_con": CONCEPT,
             "miniature_im": IMAGE,
+        },
+    )
+    | _ablations(
+        _FLICKR_POLISH,
+        {
             "flickr8k_full": {},
             "flickr8k_adv": ADVERSARIAL,
             "flickr8k_con": CONCEPT,
@@ -142,7 +158,7 @@ IM_CAPTION = {
     "miniature_im_caption": dataclasses.replace(_SMALL_IM_CAPTION, **_PSEUDO),
     "miniature_supervised": _SMALL_IM_CAPTION,
     "flickr8k_im_caption": dataclasses.replace(
-        _SMALL_IM_CAPTION, **_PSEUDO, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=500
+        _SMALL_IM_CAPTION, **_PSEUDO | FLICKR_SIZE, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=500
     ),
     "flickr8k_supervised": dataclasses.replace(_SMALL_IM_CAPTION, max_steps=2600, lr_decay_steps=2600),
 }

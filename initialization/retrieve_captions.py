@@ -40,7 +40,11 @@ class Options:
         "consensus: weight of the image's own detections beside its neighbours'; what image vectors do not show, "
         "a captioner cannot learn, so 0 serves it best",
     )
-    contrast: float = config.field(0.2, "consensus: share of what suits all images alike that is taken off a sentence")
+    contrast: float = config.field(
+        0.5,
+        "consensus: share of what suits all images alike that is taken off a sentence; 1 serves the miniature world "
+        "best (validation CIDEr 75 at 0.2, 88 at 0.5, 99 at 1), photographs care little",
+    )
     uses: int = config.field(0, "consensus: most images that get the same sentence; 0: any number")
     candidates: int = config.field(20_000, "consensus: sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")

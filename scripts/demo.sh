@@ -45,7 +45,7 @@ step "photographs -> feature bank" \
 step "rows that need no training" \
   python -m evaluation.untrained --data_dir "$data" --split test --table "$table" --seed 1
 step "pseudo captions: corpus sentences that fit the objects of an image and its likes" \
-  python -m initialization.retrieve_captions --data_dir "$data"
+  python -m initialization.retrieve_captions --data_dir "$data" --contrast 1 --uses 15
 
 train() {  # train MODULE RUN FLAGS...
   local module=$1 run=$2

@@ -58,7 +58,7 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.4 \
-  --max_sentence_length 18
+  --max_sentence_length 18 --contrast 0.5 --uses 60
 train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
 score eval_val.py feat2sen feat2sen
 train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
