@@ -2,7 +2,7 @@
 # From nothing to a table of results on the miniature world, in about twenty minutes on two cores:
 # draws the world, runs every stage, trains captioners without a single image-caption pair, with and without the
 # initialization, and one on true pairs (supervised_ceiling), and scores them on the test images beside the rows that
-# need no training. Interrupted, the same command goes on where it was.
+# need no training; RUNS/report.html shows them. Interrupted, the same command goes on where it was.
 #   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--smoke]
 # --seeds N: all trained rows for the seeds 1 to N, with mean and standard deviation.
 # --smoke: the same stages on a tiny world with a few updates, to see that they run; its scores mean nothing.
@@ -75,4 +75,5 @@ for seed in $(seq "$seeds"); do
     --captions "pairs:$data/raw/train_pairs.jsonl"
   score "$folder/supervised" supervised_ceiling
 done
+step "a page to look at" python -m evaluation.report "$runs"/{full,feat2sen,scratch,supervised} --output "$runs/report.html"
 step "the table" python -m evaluation.table "$table"

@@ -22,6 +22,7 @@ STAGES = [
     *("initialization.im_caption", "eval_val.py", "eval_test.py"),
     *("train.py", "eval_val.py", "eval_test.py") * 2,
     *("initialization.im_caption", "eval_val.py", "eval_test.py"),
+    "evaluation.report",
     "evaluation.table",
 ]
 
@@ -57,6 +58,7 @@ def test_the_table_has_its_rows(demo):
         assert row["command"] and row["tokenizer"]
     assert rows["constant"]["unique"] == pytest.approx(1 / 60, abs=1e-4)
     assert "retrieval" in process.stdout.split("== the table")[1]
+    assert "supervised_ceiling" in (runs / "report.html").read_text()
 
 
 @pytest.mark.slow
