@@ -87,7 +87,7 @@ _POLISH = config.FullModel(
 
 # An initialized captioner of photographs knows a few hundred corpus sentences by heart; at its full weight the sentence
 # reconstruction (cross entropy 5.4 at first) would undo that before anything else happens.
-_FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.02, **FLICKR_SIZE)
+_FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.01, **FLICKR_SIZE)
 
 FULL = (
     _ablations(_PAPER, {"full_paper": {}, "adv_paper": ADVERSARIAL, "con_paper": CONCEPT, "im_paper": IMAGE})
@@ -158,7 +158,7 @@ IM_CAPTION = {
     "miniature_im_caption": dataclasses.replace(_SMALL_IM_CAPTION, **_PSEUDO),
     "miniature_supervised": _SMALL_IM_CAPTION,
     "flickr8k_im_caption": dataclasses.replace(
-        _SMALL_IM_CAPTION, **_PSEUDO | FLICKR_SIZE, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=500
+        _SMALL_IM_CAPTION, **_PSEUDO | FLICKR_SIZE, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=1500
     ),
     "flickr8k_supervised": dataclasses.replace(_SMALL_IM_CAPTION, max_steps=2600, lr_decay_steps=2600),
 }

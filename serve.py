@@ -84,6 +84,7 @@ def listening(port):
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
+        found.listen()  # who comes before the server is ready waits
     except OSError as error:
         raise config.UserError(f"--port {port} cannot be used ({error.strerror}); choose another, or 0") from error
     return found

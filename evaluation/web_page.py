@@ -96,7 +96,13 @@ def page(runs, examples):
             with gr.Column(scale=1, min_width=300):
                 picture = upload_field()
                 if examples:
-                    gr.Examples([[path] for path in examples], [picture], label="examples", elem_id="examples")
+                    gr.Examples(
+                        [[path] for path in examples],
+                        [picture],
+                        label="examples",
+                        elem_id="examples",
+                        examples_per_page=len(examples),
+                    )
                 beam = gr.Slider(1, MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
                 least = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="least")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
