@@ -46,6 +46,21 @@ def upload_field():
     return field
 
 
+def example_field(examples, picture):
+    """Pictures to click on. Not gr.Examples: its click makes a new field, which reads its file in Gradio's own way."""
+    paths = [[path] for path in examples]
+    field = gr.Dataset(
+        components=[picture],
+        samples=paths,
+        samples_per_page=len(paths),
+        type="index",
+        label="examples",
+        elem_id="examples",
+    )
+    field.click(lambda number: examples[number], field, picture, show_progress="hidden", api_visibility="private")
+    return field
+
+
 # --------------------------------------------------------------------------------------------------------------
 # What is shown of an answer
 
@@ -96,13 +111,7 @@ def page(runs, examples):
             with gr.Column(scale=1, min_width=300):
                 picture = upload_field()
                 if examples:
-                    gr.Examples(
-                        [[path] for path in examples],
-                        [picture],
-                        label="examples",
-                        elem_id="examples",
-                        examples_per_page=len(examples),
-                    )
+                    example_field(examples, picture)
                 beam = gr.Slider(1, MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
                 least = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="least")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
@@ -228,6 +237,7 @@ def application(runs, examples, folder):
         path="/",
         footer_links=[],
         run_history=False,
+        allowed_paths=[os.path.abspath(path) for path in examples],
         max_file_size=uploads.MAX_BYTES,
         ssr_mode=False,
         mcp_server=False,

@@ -12,4 +12,5 @@ if [ "${1:-}" = --all ]; then
 fi
 ruff check .
 ruff format --check .
-python -m pytest -q "${selection[@]}" "$@"
+# Two processes: most of the time goes into programs that the tests start, which keep no core busy all the while.
+python -m pytest -q -n 2 --dist loadfile "${selection[@]}" "$@"

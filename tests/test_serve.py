@@ -185,11 +185,14 @@ class Page:
 
     def wait(self, condition, what):
         """Waits until `condition()` is true; the page may be redrawing what it looks at."""
-        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
         ignored = [StaleElementReferenceException, IndexError]
-        return WebDriverWait(self.driver, SECONDS, 0.2, ignored).until(lambda _: condition(), what)
+        try:
+            return WebDriverWait(self.driver, SECONDS, 0.2, ignored).until(lambda _: condition())
+        except TimeoutException:
+            pytest.fail(f"the page does not show {what} after {SECONDS} s, but:\n{self.text('body')}")
 
     def text(self, selector):
         return "\n".join(element.text for element in self.all(selector))
