@@ -28,7 +28,7 @@ def make(folder):
         for i in range(12):
             noun = tiny_world.WORDS[tiny_world.NOUNS[i % 3]]
             file.write(json.dumps({"image": f"train_{i:03d}.jpg", "captions": [f"a {noun} runs on the grass"]}) + "\n")
-    options = tiny_runs.SHORT | ATTENTION | {"max_steps": 8, "standardise": True}
+    options = tiny_runs.SHORT | ATTENTION | {"max_steps": 200, "lr": 0.02, "standardise": True}
     show_attend_tell.main(settings.ShowAttendTell(data_dir=grid, job_dir=runs[1], captions=f"pairs:{pairs}", **options))
     shutil.move(os.path.join(data, "photos"), os.path.join(folder, "photos"))
     shutil.rmtree(data)
