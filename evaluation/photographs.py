@@ -21,7 +21,13 @@ from training import checkpoints
 from training.run_directory import read_config
 
 COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
-DEFAULTS = {"score_threshold": 0.3, "class_map": {}, "classifier_threshold": 0.1, "classifier_top": 3}
+DEFAULTS = {
+    "score_threshold": 0.3,
+    "word_threshold": None,
+    "class_map": {},
+    "classifier_threshold": 0.1,
+    "classifier_top": 3,
+}
 
 
 def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None):
@@ -91,7 +97,7 @@ class DetectedPhotographs:
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]
         ids, _ = class_words(names, self.captioner.vocabulary, self.settings["class_map"])
-        classes, scores = objects_of(found, ids, self.settings["score_threshold"])
+        classes, scores = objects_of(found, ids, self.settings["score_threshold"], self.settings["word_threshold"])
         number = len(classes)
         padded = np.zeros([1, max(1, number)])
         padded[0, :number], values = classes, np.zeros_like(padded)

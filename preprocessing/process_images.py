@@ -18,6 +18,8 @@ import shutil
 import config
 from preprocessing import datasets, images, outputs, records, shards, sidecars, vocabulary
 
+CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -27,6 +29,11 @@ class Options:
     image_dir: str = config.field("", "folder of the photographs")
     dataset: str = config.field("", f"lists of the splits and their captions: {datasets.SPECS}")
     score_threshold: float = config.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
+    word_threshold: float | None = config.field(
+        None,
+        "the same for the words of a classifier (classifier:FILE): its labels exclude each other, so the probabilities "
+        "of labels with one word add up (default: --score_threshold)",
+    )
     class_map: str | None = config.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
     )
@@ -67,25 +74,39 @@ def class_words(class_names, words, class_map):
     return ids, absent
 
 
-def objects_of(detections, ids, threshold):
+def objects_of(detections, ids, threshold, word_threshold=None):
     """The objects of one image as a record holds them.
 
     Args:
       detections: list of records.Detection.
       ids: dict class name -> vocabulary id; other classes are left out.
       threshold: least score.
+      word_threshold: least score of a classifier's word; None: `threshold`.
 
     Returns:
-      (vocabulary ids, scores): one entry per class of the detector, ascending by its class number, with its best
-      score; two classes with the same word stay two entries.
-    Source: unsupervised_captioning.md 5.2.
+      (vocabulary ids, scores): one entry per class of a detector, ascending by its class number, with its best score;
+      two classes with the same word stay two entries. Then one entry per word of a classifier, ascending by its first
+      class number, with the sum of its labels' probabilities.
+    Source: unsupervised_captioning.md 5.2; the authors had no classifier.
     """
-    best = {}
+    best, classified = {}, {}
     for detection in detections:
-        if detection.score >= threshold and detection.class_name in ids:
+        if detection.class_name not in ids:
+            continue
+        word_id = ids[detection.class_name]
+        if detection.source.startswith(CLASSIFIER):
+            first, score = classified.get(word_id, (detection.class_id, 0.0))
+            classified[word_id] = (min(first, detection.class_id), score + detection.score)
+        elif detection.score >= threshold:
             _, score = best.get(detection.class_id, (None, -1.0))
-            best[detection.class_id] = (ids[detection.class_name], max(score, detection.score))
+            best[detection.class_id] = (word_id, max(score, detection.score))
+    least = threshold if word_threshold is None else word_threshold
     ordered = [best[class_id] for class_id in sorted(best)]
+    ordered += [
+        (word_id, min(score, 1.0))
+        for word_id, (_, score) in sorted(classified.items(), key=lambda item: item[1][0])
+        if score >= least
+    ]
     return [word_id for word_id, _ in ordered], [score for _, score in ordered]
 
 
@@ -133,8 +154,8 @@ def _write_shard(task, path):
 def _check(options):
     if not os.path.isdir(options.image_dir):
         raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
-    for name in ("score_threshold", "max_failures"):
-        if not 0 <= getattr(options, name) <= 1:
+    for name in ("score_threshold", "word_threshold", "max_failures"):
+        if not 0 <= (getattr(options, name) or 0.0) <= 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if min(options.shards, options.processes) < 0:
         raise config.UserError("--shards and --processes must be at least 0")
@@ -181,7 +202,7 @@ def _objects(options, names, words):
     objects = {name: ([], []) for name in names}
     for name, items in records.each_detections(paths):  # again: all boxes of a large data set are gigabytes
         if name in wanted:
-            objects[name] = objects_of(items, ids, options.score_threshold)
+            objects[name] = objects_of(items, ids, options.score_threshold, options.word_threshold)
     return objects, classes
 
 
@@ -287,6 +308,8 @@ def main(options):
     words = vocabulary.Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     count = outputs.shard_count(options.shards, len(splits.get("train", ())))
     settings = {name: getattr(options, name) for name in ("score_threshold", "store_images")}
+    if options.word_threshold is not None:
+        settings["word_threshold"] = options.word_threshold
     settings |= {"class_map": _class_map(options.class_map), "shards": count}
     made_from = _made_from(options, dataset, names, words)
     if _complete(options, splits, settings, made_from):

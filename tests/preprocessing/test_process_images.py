@@ -1,6 +1,7 @@
 """process_images: classes to words, record content and order, references, what is reported."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -14,8 +15,8 @@ from tests.preprocessing.picture_files import write_odd_files, write_pictures
 WORDS = ["<S>", "</S>", "a", "dog", "light", "person"]
 
 
-def detection(class_id, name, score):
-    return Detection(class_id, name, score, (0.0, 0.0, 1.0, 1.0), "test")
+def detection(class_id, name, score, source="test"):
+    return Detection(class_id, name, score, (0.0, 0.0, 1.0, 1.0), source)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -44,6 +45,21 @@ def test_objects_are_unique_ascending_with_the_best_score():
     assert process_images.objects_of(detections, ids, 0.3) == ([4, 3, 4], [0.9, 0.3, 0.5])
     assert process_images.objects_of(detections, ids, 0.6) == ([4], [0.9])
     assert process_images.objects_of([], ids, 0.3) == ([], [])
+
+
+def test_probabilities_of_a_classifiers_labels_with_one_word_add_up():
+    ids = {"Dog": 3, "golden retriever": 3, "lamp": 4, "torch": 4, "groom": 5}
+    classifier = functools.partial(detection, source="classifier:network.tflite")
+    detections = [
+        detection(1, "Dog", 0.5),
+        classifier(91, "torch", 0.125),
+        classifier(93, "golden retriever", 0.25),
+        classifier(90, "lamp", 0.25),
+        classifier(92, "groom", 0.25),
+    ]
+    assert process_images.objects_of(detections, ids, 0.4, 0.3) == ([3, 4], [0.5, 0.375])
+    assert process_images.objects_of(detections, ids, 0.4, 0.25) == ([3, 4, 5, 3], [0.5, 0.375, 0.25, 0.25])
+    assert process_images.objects_of(detections, ids, 0.375) == ([3, 4], [0.5, 0.375])
 
 
 def test_references():

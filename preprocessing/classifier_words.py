@@ -1,0 +1,97 @@
+"""A classifier's labels as concepts: which word of the corpus each of them is.
+
+    python -m preprocessing.classifier_words --data_dir data/default --class_names coco_labels.txt --labels imagenet.txt
+
+A classifier knows more than a detector, but its labels are species and trade names ("golden retriever", "sports car,
+sport car"). The word of a label is the last word of the first of its names, separated by commas, that occurs at least
+--min_word_count times in `sentences.txt`; where that word is another name of a detector's class (--synonyms), it is the
+class. Labels without such a word are left out.
+
+Reads `sentences.txt`. Writes `class_names.txt`, the detector's classes and the new words, for `process_descriptions
+--class_names`; `class_map.json`, label -> word or null, for `process_images --class_map`; and `classifier_words.json`.
+"""
+
+import collections
+import dataclasses
+import os
+
+import config
+from preprocessing import sidecars, vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of classifier_words."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share")
+    class_names: str = config.field("data/coco_names.txt", "names of the detector's classes, as process_descriptions")
+    labels: str = config.field("", "labels of the classifier, one a line, names of one label separated by commas")
+    synonyms: str | None = config.field(None, "other names of the detector's classes, e.g. data/synonyms.txt")
+    min_word_count: int = config.field(40, "rarer words name nothing; the value of process_descriptions")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+def words_of_labels(labels, counts, min_count, classes, synonyms):
+    """The word of each label.
+
+    Args:
+      labels: list of labels, names separated by commas.
+      counts: dict word -> occurrences in the corpus.
+      min_count: least occurrences of a word that names something.
+      classes: concept words of the detector; they name something however rare they are.
+      synonyms: dict word -> concept word of the detector that it names.
+
+    Returns:
+      dict first name of the label -> word, or None where no name of the label has one.
+    """
+    found = {}
+    for label in labels:
+        names = [name.strip() for name in label.split(",") if name.strip()]
+        heads = (synonyms.get(head, head) for head in map(vocabulary.concept_word, names))
+        known = (head for head in heads if head in classes or counts.get(head, 0) >= max(1, min_count))
+        found[names[0]] = next(known, None)
+    return found
+
+
+def main(options):
+    """Writes the three files."""
+    if options.min_word_count < 0:
+        raise config.UserError(f"--min_word_count {options.min_word_count}: no negative number")
+    sentences = os.path.join(options.data_dir, "sentences.txt")
+    if not os.path.isfile(sentences):
+        raise config.UserError(
+            f"{sentences}: no such file. Make it with: python -m preprocessing.extract_descriptions "
+            f"--data_dir {options.data_dir} --input FILES"
+        )
+    inputs = {"class_names": options.class_names, "labels": options.labels}
+    inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
+    for flag, path in inputs.items():
+        if not os.path.isfile(path):
+            raise config.UserError(f"--{flag} {path}: no such file")
+    inputs["sentences"] = sentences
+    settings = {"min_word_count": options.min_word_count}
+    made_from = {flag: sidecars.fingerprint(path)["sha256"] for flag, path in inputs.items()}
+    target = os.path.join(options.data_dir, "classifier_words.json")
+    if sidecars.already_made(target, settings, made_from, options.overwrite):
+        return
+    names = vocabulary.load_class_names(options.class_names)
+    classes = vocabulary.concept_words(names)
+    synonyms = vocabulary.load_synonyms(options.synonyms, classes) if options.synonyms else {}
+    with open(sentences, encoding="utf-8") as file:
+        counts = collections.Counter(word for line in file for word in line.split())
+    labels = vocabulary.load_class_names(options.labels)
+    table = words_of_labels(labels, counts, options.min_word_count, classes, synonyms)
+    table = {label: word for label, word in table.items() if label not in names}
+    new = sorted({word for word in table.values() if word} - set(classes))
+    if os.path.exists(target):
+        os.remove(target)
+    paths = [os.path.join(options.data_dir, name) for name in ("class_names.txt", "class_map.json")]
+    sidecars.write_whole(paths[0], "".join(f"{name}\n" for name in [*names, *new]))
+    sidecars.write_json(paths[1], table)
+    sidecars.write_sidecar(target, files=paths, count=len(new), settings=settings, made_from=made_from)
+    named = sum(word is not None for word in table.values())
+    print(f"{paths[0]}: {named} of {len(labels)} labels have a word, {len(new)} of the words are new concepts")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
