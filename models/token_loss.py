@@ -12,7 +12,7 @@ from models.precision import matmul
 from models.sampling import best_and_largest
 
 
-def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=2048):
+def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=4096):
     """sum_n weights_n * -log p(target_n), differentiable with respect to hidden, embedding and bias.
 
     Args:
@@ -57,19 +57,21 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
         h, target, weight = hidden_NH[first:last], targets_N[first:last], weights_N[first:last]
         logits = tf.nn.bias_add(matmul(h, embedding_VH, transpose_b=True), bias_V)
         best_word, largest = best_and_largest(logits)
-        shifted = logits - largest[:, None]
-        e = tf.exp(shifted)
+        e = tf.exp(logits - largest[:, None])
         total = tf.reduce_sum(e, 1)
-        picked = tf.gather(shifted, target, batch_dims=1) - tf.math.log(total)
+        picked = tf.gather(logits, target, batch_dims=1) - largest - tf.math.log(total)
         # d loss / d logits = weight (p - onehot), p = e / total. It is never formed: the rows' factors go to the small
         # sides of the two products, and the words of `onehot` are added to the results.
         scale = (weight / total)[:, None]
-        d_h = scale * matmul(e, embedding_VH) - weight[:, None] * tf.gather(embedding_VH, target)
+        vectors = matmul(e, embedding_VH)
+        d_h = scale * vectors - weight[:, None] * tf.gather(embedding_VH, target)
+        # mean logit under p, for the entropy: from what is there, one more pass over the bias alone
+        mean = (tf.einsum("nh,nh->n", h, vectors) + tf.linalg.matvec(e, bias_V)) / total
         return (
             k + 1,
             loss - tf.reduce_sum(weight * picked),
             log_probs.write(k, picked),
-            entropy.write(k, tf.math.log(total) - tf.einsum("nv,nv->n", e, shifted) / total),
+            entropy.write(k, tf.math.log(total) + largest - mean),
             best.write(k, best_word),
             d_hidden.write(k, d_h),
             d_embedding + matmul(e, scale * h, transpose_a=True),
