@@ -16,7 +16,7 @@ from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
 from preprocessing import detectors, sidecars
 from preprocessing.images import read_image
-from preprocessing.process_images import class_words, objects_of
+from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
 from training.run_directory import read_config
 
@@ -24,6 +24,8 @@ COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
 DEFAULTS = {
     "score_threshold": 0.3,
     "word_threshold": None,
+    "prior": {},
+    "prior_threshold": 0.3,
     "class_map": {},
     "classifier_threshold": 0.1,
     "classifier_top": 3,
@@ -88,6 +90,8 @@ class DetectedPhotographs:
                 f"--detector {detector or kept['detector']}: is not the detector that the run {job_dir} learned with, "
                 f"which is {', '.join(part['source'] for part in kept['made_from'])}"
             )
+        words = captioner.vocabulary
+        self.prior = {words.id(word): factor for word, factor in self.settings["prior"].items()}
         limits = self.settings["classifier_threshold"], self.settings["classifier_top"]
         self.detector = detectors.load(parts, *limits)
 
@@ -97,7 +101,8 @@ class DetectedPhotographs:
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]
         ids, _ = class_words(names, self.captioner.vocabulary, self.settings["class_map"])
-        classes, scores = objects_of(found, ids, self.settings["score_threshold"], self.settings["word_threshold"])
+        objects = objects_of(found, ids, self.settings["score_threshold"], self.settings["word_threshold"])
+        classes, scores = with_prior(*objects, self.prior, self.settings["prior_threshold"]) if self.prior else objects
         number = len(classes)
         padded = np.zeros([1, max(1, number)])
         padded[0, :number], values = classes, np.zeros_like(padded)
@@ -145,7 +150,7 @@ def keep_detector(run, data_dir, spec="", labels=None):
     if not run.writes:
         return
     of_images, of_detections = (_sidecar(data_dir, f"{stem}.json") for stem in ("image_train", "detections"))
-    settings = of_detections.get("settings", {}) | of_images.get("settings", {})
+    settings = of_detections.get("settings", {}) | of_images.get("settings", {}) | {"prior": of_images.get("prior", {})}
     content = {
         "detector": None,
         "settings": {name: settings[name] for name in DEFAULTS if name in settings},

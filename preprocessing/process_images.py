@@ -15,6 +15,8 @@ import json
 import os
 import shutil
 
+import numpy as np
+
 import config
 from preprocessing import datasets, images, outputs, records, shards, sidecars, vocabulary
 
@@ -34,6 +36,12 @@ class Options:
         "the same for the words of a classifier (classifier:FILE): its labels exclude each other, so the probabilities "
         "of labels with one word add up (default: --score_threshold)",
     )
+    prior_strength: float = config.field(
+        0.0,
+        "0 to 1: how far detections of what the corpus hardly speaks of are doubted; a score's odds are multiplied by "
+        "(share of sentences that name the concept / share of training images where it is found)^this, if below 1",
+    )
+    prior_threshold: float = config.field(0.3, "with --prior_strength: scores that fall below this are left out")
     class_map: str | None = config.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
     )
@@ -110,6 +118,44 @@ def objects_of(detections, ids, threshold, word_threshold=None):
     return [word_id for word_id, _ in ordered], [score for _, score in ordered]
 
 
+def prior_factors(objects, keys, strength):
+    """How much the odds of each concept's detections are worth.
+
+    Args:
+      objects: list over the training images of vocabulary ids.
+      keys: list over the sentences of concept ids.
+      strength: exponent, 0 to 1.
+
+    Returns:
+      dict vocabulary id -> factor between 0 and 1.
+
+    A detector that was trained on other photographs finds what these do not show. The corpus describes other images,
+    but if hardly any of them is about a thing that is found all the time, the findings are mostly false: Bayes' rule
+    with the corpus for the prior, softened by `strength` because the corpus is not about these photographs.
+    """
+    found = collections.Counter(word_id for ids in objects for word_id in set(ids))
+    named = collections.Counter(word_id for key in keys for word_id in key)
+    share = {i: (named[i] / max(1, len(keys))) / (found[i] / len(objects)) for i in found}
+    return {i: min(1.0, ratio) ** strength for i, ratio in share.items()}
+
+
+def with_prior(ids, scores, factors, threshold):
+    """The objects of one image with their scores under the prior, without those below the threshold.
+
+    Args:
+      ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 where it has none.
+
+    Returns: (ids, scores).
+    """
+    kept = []
+    for word_id, score in zip(ids, scores, strict=True):
+        odds = factors.get(word_id, 1.0) * score
+        score = odds / (odds + 1.0 - score) if odds else 0.0
+        if score >= threshold:
+            kept.append((word_id, score))
+    return [word_id for word_id, _ in kept], [score for _, score in kept]
+
+
 # --------------------------------------------------------------------------------------------------------------
 # One shard
 
@@ -154,7 +200,7 @@ def _write_shard(task, path):
 def _check(options):
     if not os.path.isdir(options.image_dir):
         raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
-    for name in ("score_threshold", "word_threshold", "max_failures"):
+    for name in ("score_threshold", "word_threshold", "prior_strength", "prior_threshold", "max_failures"):
         if not 0 <= (getattr(options, name) or 0.0) <= 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if min(options.shards, options.processes) < 0:
@@ -176,8 +222,8 @@ def _class_map(path):
     return table
 
 
-def _objects(options, names, words):
-    """The objects of every image: (dict name -> (ids, scores), summary of the classes, undetected names)."""
+def _objects(options, names, words, train):
+    """The objects of every image: (dict name -> (ids, scores), summary of the classes, dict word -> prior's factor)."""
     paths, wanted = records.find_files(options.data_dir, "detections"), set(names)
     seen, found = set(), collections.Counter()
     for name, items in records.each_detections(paths):
@@ -203,7 +249,15 @@ def _objects(options, names, words):
     for name, items in records.each_detections(paths):  # again: all boxes of a large data set are gigabytes
         if name in wanted:
             objects[name] = objects_of(items, ids, options.score_threshold, options.word_threshold)
-    return objects, classes
+    if not options.prior_strength:
+        return objects, classes, {}
+    sentences = records.read_sentences(records.find_files(options.data_dir, "sentence"))
+    keys = np.split(sentences.key_flat, sentences.key_offsets[1:-1])
+    factors = prior_factors(
+        [objects[name][0] for name in train], [key.tolist() for key in keys], options.prior_strength
+    )
+    objects = {name: with_prior(*own, factors, options.prior_threshold) for name, own in objects.items()}
+    return objects, classes, {words.word(i): factor for i, factor in sorted(factors.items())}
 
 
 def _tasks(options, splits, objects, train_shards, work):
@@ -291,7 +345,9 @@ def _complete(options, splits, settings, made_from):
 def _made_from(options, dataset, names, words):
     detections = records.find_files(options.data_dir, "detections")
     captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
+    sentences = records.find_files(options.data_dir, "sentence") if options.prior_strength else []
     return {
+        **({"sentences": [sidecars.fingerprint(path)["sha256"] for path in sentences]} if sentences else {}),
         "detections": [sidecars.fingerprint(path)["sha256"] for path in detections],
         "vocabulary": words.fingerprint(),
         "dataset": f"{shards.digest_of(captions):016x}",
@@ -310,6 +366,8 @@ def main(options):
     settings = {name: getattr(options, name) for name in ("score_threshold", "store_images")}
     if options.word_threshold is not None:
         settings["word_threshold"] = options.word_threshold
+    if options.prior_strength:
+        settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_threshold")}
     settings |= {"class_map": _class_map(options.class_map), "shards": count}
     made_from = _made_from(options, dataset, names, words)
     if _complete(options, splits, settings, made_from):
@@ -324,7 +382,7 @@ def main(options):
     ]
     outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
 
-    objects, classes = _objects(options, names, words)
+    objects, classes, prior = _objects(options, names, words, splits.get("train", []))
     if absent := classes["not_in_dictionary"]:
         shown = [f"{entry['word']} ({entry['detections']})" for entry in absent.values()][: outputs.SHOWN]
         more = ", …" if len(absent) > len(shown) else ""
@@ -334,6 +392,7 @@ def main(options):
     failures = [tuple(failure) for result in results for failure in result["failures"]]
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")
     sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}
+    sidecar |= {"prior": prior} if prior else {}
     for split in splits:
         mine = [i for i, task in enumerate(tasks) if task.split == split]
         chosen = [tasks[i] for i in mine], [results[i] for i in mine]

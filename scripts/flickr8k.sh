@@ -29,18 +29,24 @@ source scripts/setup.sh requirements.txt
 export TF_CPP_MIN_LOG_LEVEL=3
 
 data=data/flickr8k_$corpus runs=runs/flickr8k_$corpus
-labels=$real/models/coco_labels.txt images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
+labels=$real/models/coco_labels.txt detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite
+network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
 step "sentences" python -m preprocessing.extract_descriptions --data_dir "$data" --input "$sentences" --min_tokens 5
+step "words of the classifier's labels" python -m preprocessing.classifier_words --data_dir "$data" \
+  --class_names "$labels" --labels "$real/models/imagenet_labels.txt" --synonyms data/synonyms.txt \
+  --min_word_count $min_count
 step "dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
-  --class_names "$labels" --new_dict --min_word_count $min_count --max_length 18 --plurals keep --synonyms data/synonyms.txt
+  --class_names "$data/class_names.txt" --new_dict --min_word_count $min_count --max_length 18 --plurals keep --synonyms data/synonyms.txt
 step "objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$images" --dataset "$dataset" \
-  --detector "$real/models/coco_ssd_mobilenet_v1_quant.tflite" --labels "$labels"
+  --detector "$detector+classifier:$network#labels=$real/models/imagenet_labels.txt" --labels "$labels" \
+  --classifier_threshold 0.02 --classifier_top 20
 step "image records" python -m preprocessing.process_images --data_dir "$data" --image_dir "$images" \
-  --dataset "$dataset" --score_threshold 0.4
+  --dataset "$dataset" --score_threshold 0.4 --word_threshold 0.25 --class_map "$data/class_map.json" \
+  --prior_strength 0.5 --prior_threshold 0.3
 step "feature bank" python -m preprocessing.extract_features --data_dir "$data" \
-  --encoder "tflite:$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite#172" --crops 4
+  --encoder "tflite:$network#172" --crops 4
 step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split val \
   --corpus "$corpus" --seed "$seed" --table "$runs/table.json"
 
@@ -57,7 +63,7 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 }
 train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
 score "-m initialization.eval_obj2sen" obj2sen con2sen
-step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.4 \
+step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.3 \
   --max_sentence_length 18 --contrast 0.5 --uses 60
 train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
 score eval_val.py feat2sen feat2sen

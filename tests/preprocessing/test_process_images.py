@@ -62,6 +62,19 @@ def test_probabilities_of_a_classifiers_labels_with_one_word_add_up():
     assert process_images.objects_of(detections, ids, 0.375) == ([3, 4], [0.5, 0.375])
 
 
+def test_prior_doubts_what_the_corpus_hardly_speaks_of():
+    """A dog in half of the images and an eighth of the sentences: a quarter of the odds, half with strength 1/2."""
+    objects, keys = [[3], [3], [4], []], [[3]] + [[4, 5]] * 6 + [[]]
+    assert process_images.prior_factors(objects, keys, 1.0) == {3: 0.25, 4: 1.0}
+    factors = process_images.prior_factors(objects, keys, 0.5)
+    assert factors == {3: 0.5, 4: 1.0}
+    ids, scores = process_images.with_prior([3, 4, 5, 3], [0.8, 0.5, 0.5, 0.4], factors, 0.3)
+    assert ids == [3, 4, 5]
+    assert scores == pytest.approx([2 / 3, 0.5, 0.5])
+    assert process_images.with_prior([3], [1.0], factors, 0.3) == ([3], [1.0])
+    assert process_images.with_prior([3], [1.0], {3: 0.0}, 0.3) == ([], [])
+
+
 def test_references():
     captions = {"b.jpg": ["B one", "B two"], "a.jpg": ["A"]}
     refs = process_images.references(["b.jpg", "a.jpg"], captions)
