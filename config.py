@@ -284,6 +284,7 @@ class ImageCaption(CrossEntropyTrainer):
     inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
     o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint: the generator but for its projection starts from it")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    image_keep_prob: float = field(1.0, "share of the numbers of an image vector that is kept at each step, by lot")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
 
 
@@ -330,8 +331,9 @@ def check_trainer(options, *checkpoint_flags):
         raise UserError(
             f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"
         )
-    if not 0 < options.keep_prob <= 1:
-        raise UserError(f"--keep_prob {options.keep_prob}: expected a share above 0, at most 1")
+    for name in ("keep_prob", "image_keep_prob"):
+        if not 0 < getattr(options, name, 1.0) <= 1:
+            raise UserError(f"--{name} {getattr(options, name)}: expected a share above 0, at most 1")
     if getattr(options, "images", None) == "records" and not options.inc_ckpt:
         raise UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
     if options.precision not in (None, "bfloat16"):

@@ -144,7 +144,9 @@ OBJ2SEN = {
 # Command: python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature
 # Consensus captions are a function of the image vector, so nothing is dropped while they are learned (Flickr8k with
 # COCO text, dev, one seed: CIDEr 15.0 by beam search; with the image's own detections in the captions as well, which
-# the vector does not show, 12.5).
+# the vector does not show, 12.5). Half of a photograph's vector is dropped, or the 6,000 vectors are learned by heart
+# (Flickr30k text, dev, one seed, CIDEr after 800 steps, beam / greedy: 12.7 / 13.4 with half of it, 11.6 / 11.7 with
+# the LSTM's dropout in its place).
 _SMALL_IM_CAPTION = config.ImageCaption(
     **(_SMALL_RATE | SMALL_IMAGES),
     captions="retrieved",
@@ -158,7 +160,12 @@ IM_CAPTION = {
     "miniature_im_caption": dataclasses.replace(_SMALL_IM_CAPTION, **_PSEUDO),
     "miniature_supervised": _SMALL_IM_CAPTION,
     "flickr8k_im_caption": dataclasses.replace(
-        _SMALL_IM_CAPTION, **_PSEUDO | FLICKR_SIZE, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=1500
+        _SMALL_IM_CAPTION,
+        **_PSEUDO | FLICKR_SIZE,
+        image_keep_prob=0.5,
+        max_steps=3000,
+        lr_decay_steps=3000,
+        save_checkpoint_steps=1500,
     ),
     "flickr8k_supervised": dataclasses.replace(_SMALL_IM_CAPTION, max_steps=2600, lr_decay_steps=2600),
 }
@@ -287,20 +294,19 @@ _SMALL_SUPERVISED = {
 }
 _SMALL_STEPS = {"max_steps": 2000, "lr_decay_steps": 1600, "scst_from": 1600, "scst_lr": 2e-4}
 _FLICKR_STEPS = {
-    "max_steps": 5000,
-    "lr_decay_steps": 3000,
-    "scst_from": 3000,
-    "scst_lr": 2e-4,
+    "max_steps": 4000,
+    "lr": 1e-3,
+    "lr_decay_steps": 4000,
     "save_checkpoint_steps": 500,
     "max_sentence_length": 22,
-    "keep_prob": 0.5,
+    "keep_prob": 0.6,
 }
 SHOW_TELL = {
     "show_tell_img2txt": _IMG2TXT,
     "show_tell_img2txt_gru": dataclasses.replace(_IMG2TXT, cell="gru"),
     "show_tell_resnet": _RESNET,
     "miniature_show_tell": settings.ShowTell(**_SMALL_SUPERVISED | _SMALL_STEPS),
-    "flickr8k_show_tell": settings.ShowTell(**_SMALL_SUPERVISED | _FLICKR_STEPS | {"emb_dim": 256}),
+    "flickr8k_show_tell": settings.ShowTell(**_SMALL_SUPERVISED | _FLICKR_STEPS | {"emb_dim": 512, "mem_dim": 512}),
 }
 SHOW_ATTEND_TELL = {
     "sat_tf_tutorial": _TUTORIAL,

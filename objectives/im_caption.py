@@ -7,6 +7,7 @@ Shapes: B batch, D image vector, E embedding.
 
 import tensorflow as tf
 
+from models.randomness import apply_mask, dropout_mask, fold_in
 from models.standardise import Standardise
 from objectives.cross_entropy import CrossEntropyObjective
 from objectives.networks import build_generator
@@ -31,7 +32,11 @@ class ImageCaptionObjective(CrossEntropyObjective):
 
     def feature(self, batch, seed):
         image_BD = self.encode(batch["pixels"]) if "pixels" in batch else batch["image"]
-        return self.generator.image_feature(self.standardise(image_BD))
+        vectors_BD, mask_BD = self.standardise(image_BD), None
+        if seed is not None:
+            keep = self.options.image_keep_prob
+            mask_BD = dropout_mask(tf.shape(vectors_BD), keep, fold_in(seed, "image vector"))
+        return self.generator.image_feature(apply_mask(vectors_BD, mask_BD))
 
     def gradients(self, batch, seed):
         """As in the base class; under `reference` the gradients of everything but the projection are made smaller."""

@@ -29,8 +29,9 @@ source scripts/setup.sh requirements.txt
 export TF_CPP_MIN_LOG_LEVEL=3
 
 data=data/flickr8k_$corpus runs=runs/flickr8k_$corpus
-labels=$real/models/coco_labels.txt detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite
-network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
+labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
+detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite+classifier:$network#labels=$real/models/imagenet_labels.txt
+images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
 step "sentences" python -m preprocessing.extract_descriptions --data_dir "$data" --input "$sentences" --min_tokens 5
@@ -40,7 +41,7 @@ step "words of the classifier's labels" python -m preprocessing.classifier_words
 step "dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
   --class_names "$data/class_names.txt" --new_dict --min_word_count $min_count --max_length 18 --plurals keep --synonyms data/synonyms.txt
 step "objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$images" --dataset "$dataset" \
-  --detector "$detector+classifier:$network#labels=$real/models/imagenet_labels.txt" --labels "$labels" \
+  --detector "$detector" --labels "$labels" \
   --classifier_threshold 0.02 --classifier_top 20
 step "image records" python -m preprocessing.process_images --data_dir "$data" --image_dir "$images" \
   --dataset "$dataset" --score_threshold 0.4 --word_threshold 0.25 --class_map "$data/class_map.json" \
@@ -71,4 +72,7 @@ train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
 score eval_val.py full full
 train train.py scratch --recipe flickr8k_scratch
 score eval_val.py scratch scratch
+step "R2M, its four stages and their scores" python -m baselines.r2m --recipe flickr8k_r2m --data_dir "$data" \
+  --job_dir "$runs/r2m" --table "$runs/table.json" --corpus "$corpus" --seed "$seed" --detector "$detector" \
+  --labels "$labels"
 step "the table (development images)" python -m evaluation.table "$runs/table.json"

@@ -1,6 +1,7 @@
 """The stages that learn by teacher forcing: evaluation, quirks and their corrections, what they learn."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -138,3 +139,24 @@ def test_learning_rate_falls_along_a_cosine(batch):
         objective.update(batch, SEED + index)
     np.testing.assert_allclose(rates, 0.01 * 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)), atol=1e-8)
     assert float(build("sentence_ae", lr=0.01).optimizer.learning_rate) == np.float32(0.01)
+
+
+def test_part_of_the_image_vector_is_dropped_in_training_alone():
+    """A step sees the vector with some numbers zero and the others twice as large, an evaluation the vector itself."""
+    objective = build("im_caption", image_keep_prob=0.5)
+    image_BD = np.random.default_rng(0).normal(size=[4, D]).astype(np.float32)
+    whole = objective.feature({"image": image_BD}, None).numpy()
+    dropped = objective.feature({"image": image_BD}, SEED).numpy()
+    kernel, bias = (variable.numpy() for variable in objective.generator.fully_connected.trainable_variables)
+    if kernel.shape[0] != D:
+        kernel, bias = bias, kernel
+    projected = lambda rows_BD: rows_BD @ kernel + bias  # noqa: E731
+    unit = lambda rows: rows / np.linalg.norm(rows, axis=-1, keepdims=True)  # noqa: E731
+    np.testing.assert_allclose(whole, unit(projected(image_BD)), atol=1e-6)
+    masks = np.array(list(itertools.product([0.0, 2.0], repeat=D)))
+    for row, image_D in zip(dropped, image_BD, strict=True):
+        nearest = np.abs(unit(projected(masks * image_D)[masks.any(1)]) - row).max(1).min()
+        assert nearest < 1e-6
+    assert np.abs(dropped - whole).max() > 1e-2
+    again = objective.feature({"image": image_BD}, SEED).numpy()
+    np.testing.assert_array_equal(dropped, again)
