@@ -1,13 +1,15 @@
 """Encoders: photograph -> feature vector (or a grid of cells), behind one class.
 
     inception_v4:CKPT         slim checkpoint; `inception_v4:rule` has weights made by a rule, for tests
-    tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output
+    tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output;
+                              #TENSOR@max its largest value of each channel, e.g. an SSD's class logits over all boxes
     compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
     FILE.py:ARGUMENT          one of your own, see extensions.py
     compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
+    A+B                       several side by side: their pooled vectors, one behind the other
 
 Every encoder states how a photograph is prepared and which files it consists of, so that features can be checked
 against the encoder that a run directory holds.
@@ -19,6 +21,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -46,6 +49,9 @@ def load_encoder(spec, resize=None):
     Raises:
       ValueError: unknown kind, or the file is absent or broken; it is named.
     """
+    parts = re.split(rf"\+(?=(?:{'|'.join(KINDS)}):)", spec)
+    if len(parts) > 1:
+        return JoinedEncoder([load_encoder(part, resize) for part in parts])
     kind, _, argument = spec.partition(":")
     if extensions.is_file(kind):
         return extensions.load(kind, "Encoder")(spec, argument, resize)
@@ -104,6 +110,8 @@ class Encoder:
 
 def identity(description):
     """The part of a description that decides about the features: two encoders with the same one are the same."""
+    if "members" in description:
+        return {"kind": "joined", "members": [identity(member) for member in description["members"]]}
     kind, _, argument = description["spec"].partition(":")
     tensor = argument.partition("#")[2] if kind in ("tflite", "compact") else ""
     name = argument.partition("#")[0] if kind == "keras" or argument.partition("#")[0] == "rule" else ""
@@ -209,19 +217,23 @@ class _InceptionEncoder(Encoder):
 class _TFLiteEncoder(WholeImageEncoder):
     """A tensor of a `.tflite` network, dequantised; one picture at a time."""
 
-    usage = "tflite:FILE or tflite:FILE#TENSOR"
+    usage = "tflite:FILE, tflite:FILE#TENSOR or tflite:FILE#TENSOR@max"
 
     def __init__(self, spec, argument, resize):
         from models.tflite import TFLiteModel
 
         path, _, tensor = argument.partition("#")
+        tensor, at, reduced = tensor.partition("@")
+        if at and reduced != "max":
+            raise ValueError(f"encoder {spec!r}: @{reduced} is unknown, expected {self.usage}")
+        self._largest = bool(at)
         self.spec, self.files = spec, (path,)
         self._model = TFLiteModel(path, keep_all=bool(tensor))
         self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
         shape = [int(side) for side in self._tensor["shape"]]
-        if len(shape) not in (2, 4) or shape[0] != 1:
+        if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
             raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
-        cells = shape[1] * shape[2] if len(shape) == 4 else 1
+        cells = shape[1] * shape[2] if len(shape) == 4 and not self._largest else 1
         self.dim, self.cells = shape[-1], cells if cells > 1 else None
         self.prepare_for(self._model.image_size, resize)
 
@@ -237,7 +249,8 @@ class _TFLiteEncoder(WholeImageEncoder):
         features = np.empty((len(batch_BSSC), *shape), np.float32)
         for feature, image in zip(features, batch_BSSC, strict=True):
             self._model.run(image)
-            feature[...] = self._model.read(self._tensor).reshape(shape)
+            values = self._model.read(self._tensor)
+            feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
         return features
 
 
@@ -309,6 +322,40 @@ class _KerasEncoder(WholeImageEncoder):
         return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
 
+class JoinedEncoder(Encoder):
+    """Several encoders side by side; each prepares its own pictures of the same windows of the photograph."""
+
+    def __init__(self, members):
+        if any(member.cells is not None for member in members):
+            raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
+        self.members, self.spec = members, "+".join(member.spec for member in members)
+        self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
+        self.image_size = [member.image_size for member in members]
+        self.preprocessing = {"resize": "each encoder's own"}
+
+    def crops(self, image_HWC, k, seed):
+        """float32 [1 + k, P]: the pixels of each member's pictures, one behind the other."""
+        pictures = [member.crops(image_HWC, k, seed).reshape(1 + k, -1) for member in self.members]
+        return np.concatenate(pictures, 1).astype(np.float32)
+
+    def encode(self, batch_BP):
+        vectors, start = [], 0
+        for member in self.members:
+            side = member.image_size
+            end = start + side * side * 3
+            kind = np.uint8 if isinstance(member, WholeImageEncoder) else np.float32
+            pictures = batch_BP[:, start:end].reshape(-1, side, side, 3).astype(kind)
+            vectors.append(member.encode(pictures))
+            start = end
+        return np.concatenate(vectors, 1)
+
+    def describe(self):
+        members = [member.describe() for member in self.members]
+        files = [entry for member in members for entry in member["files"]]  # the same dicts, not copies
+        own = {"spec": self.spec, "dim": self.dim, "cells": None, "image_size": self.image_size}
+        return own | {"preprocessing": self.preprocessing, "files": files, "members": members}
+
+
 KINDS = {
     "inception_v4": _InceptionEncoder,
     "tflite": _TFLiteEncoder,
@@ -344,6 +391,8 @@ def save_encoder(encoder, folder):
     description = encoder.describe()
     small = sum(entry["bytes"] for entry in description["files"]) < COPY_LIMIT
     small = small and not extensions.is_file(encoder.spec.partition(":")[0])  # a run brings no program with it
+    names = [entry["name"] for entry in description["files"]]
+    small = small and len(set(names)) == len(names)
     for path, entry in zip(encoder.files, description["files"], strict=True):
         if small:
             target = os.path.join(folder, entry["name"])
@@ -377,13 +426,18 @@ def load_encoder_from(source, spec=None):
                 description = json.load(file)
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: no readable description of an encoder ({error})") from error
-    encoder = load_encoder(spec or _located(description, folder), description["preprocessing"]["resize"])
+    members = description.get("members", [description])
+    if spec is None:
+        parts = [load_encoder(_located(member, folder), member["preprocessing"]["resize"]) for member in members]
+        encoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
+    else:
+        encoder = load_encoder(spec, None if len(members) > 1 else members[0]["preprocessing"]["resize"])
     found, wanted = identity(encoder.describe()), identity(description)
-    different = [name for name in wanted if found[name] != wanted[name]]
+    different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         name = different[0]
         raise ValueError(
-            f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found[name]}, "
+            f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found.get(name)}, "
             f"expected {wanted[name]}. Point --encoder at {description['spec']!r}"
         )
     return encoder

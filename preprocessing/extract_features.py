@@ -30,8 +30,8 @@ class Options:
     data_dir: str = config.field("data/default", "folder that all stages share")
     encoder: str = config.field(
         "",
-        "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
-        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid]",
+        "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR[@max]], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
+        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid]; several pooled ones joined by +",
     )
     crops: int = config.field(0, "random crops of each image beside the centre one")
     splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")

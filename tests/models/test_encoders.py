@@ -259,3 +259,50 @@ def test_description_rebuilds_and_refuses_another_file(tflite_file, tmp_path):
         encoders.load_encoder_from(description, spec=f"tflite:{other}")
     with pytest.raises(ValueError, match="encoder.json"):
         encoders.load_encoder_from(str(tmp_path))
+
+
+def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tmp_path):
+    specs = f"tflite:{tflite_file}", f"compact:{compact_file}"
+    first, second = (encoders.load_encoder(spec) for spec in specs)
+    joined = encoders.load_encoder("+".join(specs))
+    assert joined.dim == first.dim + second.dim and joined.cells is None
+    image = photograph()
+    vectors = joined.encode(joined.crops(image, 2, 7))
+    expected = [member.encode(member.crops(image, 2, 7)) for member in (first, second)]
+    np.testing.assert_array_equal(vectors, np.concatenate(expected, 1))
+    encoders.save_encoder(joined, str(tmp_path / "run"))
+    assert sorted(os.listdir(tmp_path / "run")) == ["compact.npz", "encoder.json", "small.tflite"]
+    again = encoders.load_encoder_from(str(tmp_path / "run"))
+    np.testing.assert_array_equal(again.encode(again.crops(image, 2, 7)), vectors)
+    assert encoders.identity(again.describe()) == encoders.identity(joined.describe())
+    with pytest.raises(ValueError, match="not the one that the features were made with"):
+        encoders.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
+    turned = encoders.load_encoder("+".join(reversed(specs)))
+    assert encoders.identity(turned.describe()) != encoders.identity(joined.describe())
+
+
+def test_joined_files_of_one_name_stay_where_they_are(tflite_file, tmp_path):
+    os.makedirs(tmp_path / "other")
+    other = small_networks.classifier(tmp_path / "other" / "small.tflite")
+    joined = encoders.load_encoder(f"tflite:{tflite_file}+tflite:{other}")
+    encoders.save_encoder(joined, str(tmp_path / "run"))
+    assert os.listdir(tmp_path / "run") == ["encoder.json"]
+    assert encoders.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
+
+
+def test_joined_grids_are_refused(compact_file):
+    with pytest.raises(ValueError, match="must give pooled vectors"):
+        encoders.load_encoder(f"compact:{compact_file}+compact:{compact_file}#grid")
+
+
+def test_tflite_largest_value_of_each_channel(tflite_file):
+    model = TFLiteModel(tflite_file, keep_all=True)
+    number = next(n for n, details in model.tensors().items() if len(details["shape"]) == 4 and details["shape"][1] > 1
+                  and n != model.input["index"] and details["shape"][0] == 1)  # fmt: skip
+    grid = encoders.load_encoder(f"tflite:{tflite_file}#{number}")
+    largest = encoders.load_encoder(f"tflite:{tflite_file}#{number}@max")
+    assert largest.cells is None and largest.dim == grid.dim
+    picture = grid.crops(photograph(), 0, 0)
+    np.testing.assert_array_equal(largest.encode(picture), grid.encode(picture).max(1))
+    with pytest.raises(ValueError, match="@mean is unknown"):
+        encoders.load_encoder(f"tflite:{tflite_file}#{number}@mean")
