@@ -29,9 +29,8 @@ source scripts/setup.sh requirements.txt
 export TF_CPP_MIN_LOG_LEVEL=3
 
 data=data/flickr8k_$corpus runs=runs/flickr8k_$corpus
-labels=$real/models/coco_labels.txt ssd=$real/models/coco_ssd_mobilenet_v1_quant.tflite
-network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
-detector=$ssd+classifier:$network#labels=$real/models/imagenet_labels.txt
+labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
+detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite+classifier:$network#labels=$real/models/imagenet_labels.txt
 images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
@@ -48,7 +47,7 @@ step "image records" python -m preprocessing.process_images --data_dir "$data" -
   --dataset "$dataset" --score_threshold 0.4 --word_threshold 0.25 --class_map "$data/class_map.json" \
   --prior_strength 0.5 --prior_threshold 0.3
 step "feature bank" python -m preprocessing.extract_features --data_dir "$data" \
-  --encoder "tflite:$network#172+tflite:$ssd#173@max" --crops 4
+  --encoder "tflite:$network#172" --crops 4
 step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split val \
   --corpus "$corpus" --seed "$seed" --table "$runs/table.json"
 
@@ -66,7 +65,7 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.3 \
-  --max_sentence_length 18 --own_share 0.2 --contrast 0.5 --uses 60
+  --max_sentence_length 18 --contrast 0.5 --uses 60
 train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
 score eval_val.py feat2sen feat2sen
 train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
