@@ -2,16 +2,18 @@
 # The standing experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
 # checkpoints and give the scores. Everything is read from $UIC_REALDATA. Interrupted, the same command goes on.
-#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1]
+#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1] [--more_concepts yes|no]
+# --more_concepts: a classifier's words beside the detector's classes, in folders of their own (flickr8k_CORPUS_yes).
 # Results: runs/flickr8k_CORPUS/full (the run), b34.json in it, runs/flickr8k_CORPUS/table.json.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-corpus=coco seed=1
+corpus=coco seed=1 asked=""
 while [ $# -gt 0 ]; do
   case $1 in
     --corpus) corpus=$2 ;;
     --seed) seed=$2 ;;
-    *) sed -n 2,7p "$0"; exit 2 ;;
+    --more_concepts) asked=$2 ;;
+    *) sed -n 2,8p "$0"; exit 2 ;;
   esac
   shift 2
 done
@@ -30,7 +32,8 @@ done
 source scripts/setup.sh requirements.txt
 export TF_CPP_MIN_LOG_LEVEL=3
 
-data=data/flickr8k_$corpus runs=runs/flickr8k_$corpus
+data=data/flickr8k_$corpus${asked:+_$asked} runs=runs/flickr8k_$corpus${asked:+_$asked}
+more_concepts=${asked:-$more_concepts}
 labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
 detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite class_names=$labels
 detection=() words=()
