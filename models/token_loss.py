@@ -11,8 +11,10 @@ import tensorflow as tf
 from models.precision import matmul
 from models.sampling import best_and_largest
 
+LARGEST = 80_000_000  # logits in a chunk
 
-def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=4096):
+
+def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=None):
     """sum_n weights_n * -log p(target_n), differentiable with respect to hidden, embedding and bias.
 
     Args:
@@ -21,7 +23,7 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
       bias_V: float32 [V].
       targets_N: int32 [N].
       weights_N: float32 [N], constants: no gradient flows into them.
-      chunk: rows of logits that exist at a time.
+      chunk: rows of logits that exist at a time; None: 4,096, fewer where these would be more than LARGEST logits.
 
     Returns:
       loss: float32 scalar.
@@ -30,6 +32,7 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
       best_N: int32 [N], the most probable token, no gradient.
     """
     embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
+    chunk = chunk or min(4096, max(256, LARGEST // embedding_VH.shape[0]))
 
     @tf.custom_gradient
     def forward(hidden, embedding, bias):

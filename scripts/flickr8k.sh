@@ -13,7 +13,7 @@ while [ $# -gt 0 ]; do
     --corpus) corpus=$2 ;;
     --seed) seed=$2 ;;
     --more_concepts) asked=$2 ;;
-    *) sed -n 2,8p "$0"; exit 2 ;;
+    *) sed -n 2,7p "$0"; exit 2 ;;
   esac
   shift 2
 done
