@@ -17,6 +17,7 @@ import os
 
 import config
 from preprocessing import sidecars, vocabulary
+from preprocessing.process_descriptions import sentences_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +58,7 @@ def main(options):
     """Writes the three files."""
     if options.min_word_count < 0:
         raise config.UserError(f"--min_word_count {options.min_word_count}: no negative number")
-    sentences = os.path.join(options.data_dir, "sentences.txt")
-    if not os.path.isfile(sentences):
-        raise config.UserError(
-            f"{sentences}: no such file. Make it with: python -m preprocessing.extract_descriptions "
-            f"--data_dir {options.data_dir} --input FILES"
-        )
+    sentences = sentences_file(options.data_dir)
     inputs = {"class_names": options.class_names, "labels": options.labels}
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
     for flag, path in inputs.items():

@@ -223,7 +223,7 @@ def _check(options):
         raise config.UserError("--word_list shapes a new dictionary: give --new_dict with it")
 
 
-def _sentences(data_dir):
+def sentences_file(data_dir):
     """The path of sentences.txt, checked against its sidecar (which one's own sentences need not have)."""
     path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
     damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
@@ -323,7 +323,7 @@ def _refuse_unknown(options, given):
 def main(options):
     _check(options)
     how = shards.where(options)
-    sentences = _sentences(options.data_dir)
+    sentences = sentences_file(options.data_dir)
     given = None if options.new_dict else options.word_counts or os.path.join(options.data_dir, "word_counts.txt")
     words = vocabulary.Vocabulary.load(given) if given else None
     class_names = vocabulary.load_class_names(options.class_names)

@@ -118,12 +118,13 @@ def objects_of(detections, ids, threshold, word_threshold=None):
     return [word_id for word_id, _ in ordered], [score for _, score in ordered]
 
 
-def prior_factors(objects, keys, strength):
+def prior_factors(objects, key_flat, sentences, strength):
     """How much the odds of each concept's detections are worth.
 
     Args:
       objects: list over the training images of vocabulary ids.
-      keys: list over the sentences of concept ids.
+      key_flat: int [n], the concept ids of all sentences, one sentence behind the other.
+      sentences: number of sentences.
       strength: exponent, 0 to 1.
 
     Returns:
@@ -134,8 +135,8 @@ def prior_factors(objects, keys, strength):
     with the corpus for the prior, softened by `strength` because the corpus is not about these photographs.
     """
     found = collections.Counter(word_id for ids in objects for word_id in set(ids))
-    named = collections.Counter(word_id for key in keys for word_id in key)
-    share = {i: (named[i] / max(1, len(keys))) / (found[i] / len(objects)) for i in found}
+    named = np.bincount(key_flat, minlength=max(found, default=0) + 1).tolist()
+    share = {i: (named[i] / max(1, sentences)) / (found[i] / len(objects)) for i in found}
     return {i: min(1.0, ratio) ** strength for i, ratio in share.items()}
 
 
@@ -252,10 +253,8 @@ def _objects(options, names, words, train):
     if not options.prior_strength:
         return objects, classes, {}
     sentences = records.read_sentences(records.find_files(options.data_dir, "sentence"))
-    keys = np.split(sentences.key_flat, sentences.key_offsets[1:-1])
-    factors = prior_factors(
-        [objects[name][0] for name in train], [key.tolist() for key in keys], options.prior_strength
-    )
+    found = [objects[name][0] for name in train]
+    factors = prior_factors(found, sentences.key_flat, len(sentences), options.prior_strength)
     objects = {name: with_prior(*own, factors, options.prior_threshold) for name, own in objects.items()}
     return objects, classes, {words.word(i): factor for i, factor in sorted(factors.items())}
 

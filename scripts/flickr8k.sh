@@ -26,6 +26,7 @@ case $corpus in
   flickr30k) sentences=$real/corpora/flickr30k_train_minus_flickr8k.txt min_count=15 more_concepts=yes ;;
   *) echo "ERROR: --corpus $corpus: expected coco or flickr30k" >&2; exit 2 ;;
 esac
+case $asked in "" | yes | no) ;; *) echo "ERROR: --more_concepts $asked: expected yes or no" >&2; exit 2 ;; esac
 for needed in "$sentences" "$real/flickr8k/train.txt" "$real/models/coco_ssd_mobilenet_v1_quant.tflite"; do
   [ -f "$needed" ] || { echo "ERROR: $needed is missing; set UIC_REALDATA to the folder that holds it" >&2; exit 1; }
 done

@@ -64,9 +64,9 @@ def test_probabilities_of_a_classifiers_labels_with_one_word_add_up():
 
 def test_prior_doubts_what_the_corpus_hardly_speaks_of():
     """A dog in half of the images and an eighth of the sentences: a quarter of the odds, half with strength 1/2."""
-    objects, keys = [[3], [3], [4], []], [[3]] + [[4, 5]] * 6 + [[]]
-    assert process_images.prior_factors(objects, keys, 1.0) == {3: 0.25, 4: 1.0}
-    factors = process_images.prior_factors(objects, keys, 0.5)
+    objects, key_flat = [[3], [3], [4], []], np.array([3] + [4, 5] * 6)
+    assert process_images.prior_factors(objects, key_flat, 8, 1.0) == {3: 0.25, 4: 1.0}
+    factors = process_images.prior_factors(objects, key_flat, 8, 0.5)
     assert factors == {3: 0.5, 4: 1.0}
     ids, scores = process_images.with_prior([3, 4, 5, 3], [0.8, 0.5, 0.5, 0.4], factors, 0.3)
     assert ids == [3, 4, 5]
