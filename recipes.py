@@ -281,7 +281,7 @@ _TUTORIAL = settings.ShowAttendTell(
 # 151 with attention (before attend_word), of which the self-critical steps add little; about nine minutes of one core.
 # Flickr8k: cross entropy alone. Expected of Show and Tell on dev, beam 3, one seed: CIDEr 40 (31 with 256 units, rate
 # 2e-3, keep_prob 0.5). Self-critical steps at 2e-4 made captions alike there (2,000 of them: CIDEr 31 -> 28, unique .23
-# -> .09): samples of so flat a distribution score far below the greedy caption, so nearly all advantages are negative.
+# -> .09). Probably samples of so flat a distribution score far below the greedy caption (advantages were not measured).
 _SMALL_SUPERVISED = {
     "emb_dim": 128,
     "mem_dim": 256,
