@@ -1,0 +1,84 @@
+"""The labels of a classifier of ImageNet with the names of what they are a kind of, from WordNet.
+
+    python -m nltk.downloader wordnet
+    python -m preprocessing.label_hypernyms --synsets imagenet_synsets.txt --output data/imagenet_labels.txt
+
+A corpus speaks of dogs and mountains, a classifier of borzois and alps. The first names of a line are those of the
+label itself, behind them stand those of its hypernyms, nearest first: `classifier_words --labels` takes the first one
+that the corpus knows. Hypernyms of too many labels ("animal", "device") say too little and are left out.
+
+--synsets has a line for each label, its WordNet 3.0 synset as ImageNet writes it: n02090622.
+"""
+
+import collections
+import dataclasses
+import os
+import re
+
+import config
+from preprocessing import sidecars
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of label_hypernyms."""
+
+    synsets: str = config.field("", "file with the synset of each label, one a line: n02090622")
+    output: str = config.field("data/imagenet_labels.txt", "the file that is written")
+    widest: float = config.field(0.125, "hypernyms of more than this share of the labels are left out")
+
+
+def hypernyms(synset):
+    """All hypernyms of a synset, nearest first."""
+    return list(synset.closure(lambda s: s.hypernyms() + s.instance_hypernyms()))
+
+
+def lines(synsets, widest):
+    """The names of each label, those of its hypernyms behind its own, separated by commas.
+
+    Args:
+      synsets: list of nltk synsets. widest: largest share of the labels that may have a hypernym in common.
+    """
+    above = [hypernyms(synset) for synset in synsets]
+    covers = collections.Counter(hypernym for several in above for hypernym in several)
+    result = []
+    for synset, several in zip(synsets, above, strict=True):
+        kept = [hypernym for hypernym in several if covers[hypernym] <= widest * len(synsets)]
+        names = [name.replace("_", " ") for s in [synset, *kept] for name in s.lemma_names()]
+        result.append(", ".join(dict.fromkeys(names)))
+    return result
+
+
+def read_synsets(path):
+    """The synsets that a file names. Raises: config.UserError, which says how WordNet is to be had."""
+    from nltk.corpus import wordnet
+
+    with open(path, encoding="utf-8") as file:
+        numbers = file.read().split()
+    found = []
+    for number in numbers:
+        if not re.fullmatch(r"n\d{8}", number):
+            raise config.UserError(f"--synsets {path}: {number!r} is no noun synset; expected the like of n02090622")
+        try:
+            found.append(wordnet.synset_from_pos_and_offset("n", int(number[1:])))
+        except LookupError as error:
+            raise config.UserError("WordNet is missing. Get it with: python -m nltk.downloader wordnet") from error
+        if found[-1] is None:
+            version = wordnet.get_version()
+            raise config.UserError(f"--synsets {path}: {number} is not in WordNet {version}; expected 3.0")
+    return found
+
+
+def main(options):
+    """Writes the file."""
+    if not os.path.isfile(options.synsets):
+        raise config.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
+    if not 0 < options.widest <= 1:
+        raise config.UserError(f"--widest {options.widest}: expected a share above 0, at most 1")
+    found = lines(read_synsets(options.synsets), options.widest)
+    sidecars.write_whole(options.output, "".join(f"{line}\n" for line in found))
+    print(f"{options.output}: {len(found)} labels")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
