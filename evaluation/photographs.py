@@ -26,6 +26,7 @@ DEFAULTS = {
     "word_threshold": None,
     "prior": {},
     "prior_threshold": 0.3,
+    "prior_below": 1.0,
     "class_map": {},
     "classifier_threshold": 0.1,
     "classifier_top": 3,
@@ -102,7 +103,8 @@ class DetectedPhotographs:
         names = [detection.class_name for detection in found]
         ids, _ = class_words(names, self.captioner.vocabulary, self.settings["class_map"])
         objects = objects_of(found, ids, self.settings["score_threshold"], self.settings["word_threshold"])
-        classes, scores = with_prior(*objects, self.prior, self.settings["prior_threshold"]) if self.prior else objects
+        limits = self.settings["prior_threshold"], self.settings["prior_below"]
+        classes, scores = with_prior(*objects, self.prior, *limits) if self.prior else objects
         number = len(classes)
         padded = np.zeros([1, max(1, number)])
         padded[0, :number], values = classes, np.zeros_like(padded)

@@ -41,6 +41,7 @@ class Options:
         "0 to 1: how far detections of what the corpus hardly speaks of are doubted; a score's odds are multiplied by "
         "(share of sentences that name the concept / share of training images where it is found)^this, if below 1",
     )
+    prior_below: float = config.field(1.0, "with --prior_strength: higher scores are not doubted")
     prior_threshold: float = config.field(0.3, "with --prior_strength: scores that fall below this are left out")
     class_map: str | None = config.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
@@ -140,18 +141,20 @@ def prior_factors(objects, key_flat, sentences, strength):
     return {i: min(1.0, ratio) ** strength for i, ratio in share.items()}
 
 
-def with_prior(ids, scores, factors, threshold):
+def with_prior(ids, scores, factors, threshold, below=1.0):
     """The objects of one image with their scores under the prior, without those below the threshold.
 
     Args:
       ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 where it has none.
+      below: higher scores stay what they are.
 
     Returns: (ids, scores).
     """
     kept = []
     for word_id, score in zip(ids, scores, strict=True):
-        odds = factors.get(word_id, 1.0) * score
-        score = odds / (odds + 1.0 - score) if odds else 0.0
+        if score <= below:
+            odds = factors.get(word_id, 1.0) * score
+            score = odds / (odds + 1.0 - score) if odds else 0.0
         if score >= threshold:
             kept.append((word_id, score))
     return [word_id for word_id, _ in kept], [score for _, score in kept]
@@ -201,7 +204,8 @@ def _write_shard(task, path):
 def _check(options):
     if not os.path.isdir(options.image_dir):
         raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
-    for name in ("score_threshold", "word_threshold", "prior_strength", "prior_threshold", "max_failures"):
+    shares = "score_threshold", "word_threshold", "prior_strength", "prior_below", "prior_threshold", "max_failures"
+    for name in shares:
         if not 0 <= (getattr(options, name) or 0.0) <= 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if min(options.shards, options.processes) < 0:
@@ -255,7 +259,8 @@ def _objects(options, names, words, train):
     sentences = records.read_sentences(records.find_files(options.data_dir, "sentence"))
     found = [objects[name][0] for name in train]
     factors = prior_factors(found, sentences.key_flat, len(sentences), options.prior_strength)
-    objects = {name: with_prior(*own, factors, options.prior_threshold) for name, own in objects.items()}
+    limits = options.prior_threshold, options.prior_below
+    objects = {name: with_prior(*own, factors, *limits) for name, own in objects.items()}
     return objects, classes, {words.word(i): factor for i, factor in sorted(factors.items())}
 
 
@@ -366,7 +371,7 @@ def main(options):
     if options.word_threshold is not None:
         settings["word_threshold"] = options.word_threshold
     if options.prior_strength:
-        settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_threshold")}
+        settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_below", "prior_threshold")}
     settings |= {"class_map": _class_map(options.class_map), "shards": count}
     made_from = _made_from(options, dataset, names, words)
     if _complete(options, splits, settings, made_from):

@@ -73,6 +73,7 @@ def test_prior_doubts_what_the_corpus_hardly_speaks_of():
     assert scores == pytest.approx([2 / 3, 0.5, 0.5])
     assert process_images.with_prior([3], [1.0], factors, 0.3) == ([3], [1.0])
     assert process_images.with_prior([3], [1.0], {3: 0.0}, 0.3) == ([], [])
+    assert process_images.with_prior([3, 3], [0.75, 0.5], {3: 0.25}, 0.3, below=0.6) == ([3], [0.75])
 
 
 def test_references():
