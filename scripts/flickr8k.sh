@@ -20,9 +20,9 @@ done
 real=${UIC_REALDATA:-../shared/realdata}
 case $corpus in
   coco) sentences=$real/corpora/coco_val2017_sentences.txt min_count=4 more_concepts=no ;;
-  # Closer in style to Flickr8k: say so beside any figure. It speaks of more than the detector's 80 classes: with a
-  # classifier's words and doubts about what it hardly names, retrieval rises from CIDEr 11.5 to 15.4 on dev; COCO's
-  # sentences were written for those classes, there the two bring nothing (feat2sen 13.3 without, 12.4 with them).
+  # Closer in style to Flickr8k: say so beside any figure. It speaks of more than the detector's 80 classes: a
+  # classifier's words help there. COCO's sentences were written for those classes, there they bring nothing (feat2sen
+  # on dev, one seed: CIDEr 13.3 without, 12.4 with them).
   flickr30k) sentences=$real/corpora/flickr30k_train_minus_flickr8k.txt min_count=15 more_concepts=yes ;;
   *) echo "ERROR: --corpus $corpus: expected coco or flickr30k" >&2; exit 2 ;;
 esac
@@ -37,11 +37,12 @@ data=data/flickr8k_$corpus${asked:+_$asked} runs=runs/flickr8k_$corpus${asked:+_
 more_concepts=${asked:-$more_concepts}
 labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
 detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite class_names=$labels
+encoder=tflite:$network#172+tflite:$detector#173@max  # the pooled vector; what the detector thinks of each class
 detection=() words=()
 if [ $more_concepts = yes ]; then
   class_names=$data/class_names.txt detector+=+classifier:$network#labels=$real/models/imagenet_labels.txt
   detection=(--classifier_threshold 0.02 --classifier_top 20)
-  words=(--word_threshold 0.25 --class_map "$data/class_map.json" --prior_strength 0.5 --prior_threshold 0.3)
+  words=(--word_threshold 0.25 --class_map "$data/class_map.json")
 fi
 images=$real/flickr8k/images dataset=flickr8k:$real/flickr8k
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
@@ -49,8 +50,7 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 step "sentences" python -m preprocessing.extract_descriptions --data_dir "$data" --input "$sentences" --min_tokens 5
 if [ $more_concepts = yes ]; then
   step "words of the classifier's labels" python -m preprocessing.classifier_words --data_dir "$data" \
-    --class_names "$labels" --labels "$real/models/imagenet_labels.txt" --synonyms data/synonyms.txt \
-    --min_word_count $min_count
+    --class_names "$labels" --labels data/imagenet_labels.txt --synonyms data/synonyms.txt --min_word_count $min_count
 fi
 step "dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
   --class_names "$class_names" --new_dict --min_word_count $min_count --max_length 18 --plurals keep \
@@ -58,9 +58,8 @@ step "dictionary and records" python -m preprocessing.process_descriptions --dat
 step "objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$images" --dataset "$dataset" \
   --detector "$detector" --labels "$labels" "${detection[@]}"
 step "image records" python -m preprocessing.process_images --data_dir "$data" --image_dir "$images" \
-  --dataset "$dataset" --score_threshold 0.4 "${words[@]}"
-step "feature bank" python -m preprocessing.extract_features --data_dir "$data" \
-  --encoder "tflite:$network#172" --crops 4
+  --dataset "$dataset" --score_threshold 0.4 "${words[@]}" --prior_strength 1 --prior_below 0.7
+step "feature bank" python -m preprocessing.extract_features --data_dir "$data" --encoder "$encoder" --crops 4
 step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split val \
   --corpus "$corpus" --seed "$seed" --table "$runs/table.json"
 
@@ -78,7 +77,7 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.3 \
-  --max_sentence_length 18 --contrast 0.5 --uses 60
+  --max_sentence_length 18 --own_share 0.2 --uses 30
 train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
 score eval_val.py feat2sen feat2sen
 train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
