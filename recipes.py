@@ -142,7 +142,7 @@ OBJ2SEN = {
 # Task: image -> pseudo caption; `*_supervised` learns from true captions (--captions pairs:FILE.jsonl): the ceiling.
 # The authors chose the checkpoint of step 18,000.
 # Command: python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature
-# Consensus captions of the miniature world are a function of the image vector: nothing is dropped while they are learned.
+# Consensus captions of the miniature world are a function of the image vector: nothing is dropped to learn them.
 _SMALL_IM_CAPTION = config.ImageCaption(
     **(_SMALL_RATE | SMALL_IMAGES),
     captions="retrieved",
@@ -153,7 +153,8 @@ _SMALL_IM_CAPTION = config.ImageCaption(
 _PSEUDO = {"keep_prob": 1.0}
 # Those of photographs are not: they are learned by heart unless half of the image vector is dropped at each step
 # (Flickr8k dev, Flickr30k text, one seed, CIDEr by beam search / unique: 14.2 / .137 with all of it, 15.8 / .111 with
-# half of it). Runs differ by more than that: two whose dictionaries differed in four words gave 16.2 / .183, 14.4 / .190.
+# half of it). Runs differ by more than that: two whose dictionaries differ in four words gave 16.2 / .183 and
+# 14.4 / .190.
 IM_CAPTION = {
     "im_caption_paper": config.ImageCaption(semantics="reference", max_steps=30_000),
     "miniature_im_caption": dataclasses.replace(_SMALL_IM_CAPTION, **_PSEUDO),
