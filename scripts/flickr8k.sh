@@ -78,7 +78,8 @@ train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.3 \
   --max_sentence_length 18 --own_share 0.2 --uses 30
-train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved
+train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved \
+  --o2s_ckpt "$runs/obj2sen"
 score eval_val.py feat2sen feat2sen
 train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
 score eval_val.py full full
