@@ -39,7 +39,7 @@ more_concepts=${asked:-$more_concepts}
 labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
 detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite class_names=$labels
 encoder=tflite:$network#172
-detection=() words=() retrieval=(--own_share 0 --uses 60) obj2sen=() feat2sen=()
+detection=() words=() retrieval=(--uses 60) obj2sen=() feat2sen=()
 if [ $more_concepts = yes ]; then
   # The captioner sees what the detector thinks of each class, so its captions may tell what was detected. Half of the
   # vector is dropped, lest they be learned by heart, and it starts from obj2sen's decoder, which knows more sentences.
