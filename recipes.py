@@ -146,7 +146,7 @@ OBJ2SEN = {
 # COCO text, dev, one seed: CIDEr 15.0 by beam search; with the image's own detections in the captions as well, which
 # the vector does not show, 12.5). With `image_keep_prob` 0.5 they are learned less by heart: better and more alike (one
 # seed, CIDEr by beam search / unique after 3,000 steps: Flickr30k text 15.8 / .111 against 14.2 / .137, COCO text
-# 13.2 / .090 against 12.4 / .162). Runs differ as much: two whose dictionaries differ in four words gave 16.2 / .183 and
+# 13.2 / .090 against 12.4 / .162). Runs differ as much: two whose dictionaries differ in four words gave 16.2 / .183,
 # 14.4 / .190. Started from obj2sen's decoder (--o2s_ckpt, --lr 1e-3) the latter gives 15.5 / .177.
 _SMALL_IM_CAPTION = config.ImageCaption(
     **(_SMALL_RATE | SMALL_IMAGES),
