@@ -11,7 +11,7 @@ import tensorflow as tf
 import config
 from evaluation.concepts import load_names
 from input_pipeline import ImageSet
-from models import encoders, image_ops, layers, precision
+from models import encoders, image_ops, kept_encoders, layers, precision
 from preprocessing import records, sidecars
 from training import checkpoints
 from training.run_directory import read_config
@@ -120,8 +120,8 @@ def keep_for_inference(run, vocabulary, images=None):
     if images is None or os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:
-        encoder = images.encoder or encoders.load_encoder_from(images.description)
-        encoders.save_encoder(encoder, folder)
+        encoder = images.encoder or kept_encoders.load_encoder_from(images.description)
+        kept_encoders.save_encoder(encoder, folder)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
         run.log(f"WARNING: the encoder is not kept with the run, captioning will need --encoder: {error}")

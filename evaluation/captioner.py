@@ -14,7 +14,7 @@ from baselines import settings as supervised_settings
 from evaluation import statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
-from models import encoders, layers
+from models import encoders, kept_encoders, layers
 from models.attention import ShowAttendTell
 from models.decoding import beam_search
 from models.generator import END_ID, START_ID, Generator
@@ -235,7 +235,7 @@ def load_encoder(job_dir, spec=None):
     kept = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(kept, "encoder.json")):
-            return encoders.load_encoder_from(kept, spec)
+            return kept_encoders.load_encoder_from(kept, spec)
         if not spec:
             raise config.UserError(f"{job_dir} keeps no encoder: say by --encoder which one it was trained with")
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]

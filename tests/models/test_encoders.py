@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import compact, encoders, image_ops, inception_v4
+from models import compact, encoders, image_ops, inception_v4, kept_encoders
 from models.tflite import TFLiteModel
 from tests import small_networks
 
@@ -77,9 +77,9 @@ def test_inception_from_a_checkpoint(tmp_path, inception):
     features = encoder.encode(batch)
     assert features.shape == (1, encoder.dim) == (1, 1536) and features.dtype == np.float32
     np.testing.assert_array_equal(features, inception_v4.InceptionV4(weights).pooled(batch))
-    encoders.save_encoder(encoder, str(tmp_path / "run"))
+    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"], "a file of 170 MB must not be copied"
-    again = encoders.load_encoder_from(str(tmp_path / "run"))
+    again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
     assert again.files == encoder.files and again.describe() == encoder.describe()
 
 
@@ -198,8 +198,8 @@ def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, 
     np.testing.assert_allclose(found[:, 0, 0], sums, rtol=1e-4, atol=1e-2)  # the first cell is the upper left corner
     pooled = found.sum((1, 2)) if kind == "vgg16" else found.mean(1)[:, 0]
     np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=1e-4, atol=1e-1)
-    encoders.save_encoder(grid, tmp_path / "run")
-    assert encoders.load_encoder_from(str(tmp_path / "run")).cells == cells
+    kept_encoders.save_encoder(grid, tmp_path / "run")
+    assert kept_encoders.load_encoder_from(str(tmp_path / "run")).cells == cells
     with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
         encoders.load_encoder(f"{kind}:absent.h5")
 
@@ -241,10 +241,10 @@ def test_windows_keep_85_to_100_percent_and_lie_inside():
 def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
     number = max(TFLiteModel(tflite_file).tensors())
     encoder = encoders.load_encoder(f"tflite:{tflite_file}#{number}", "legacy")
-    encoders.save_encoder(encoder, str(tmp_path / "run"))
+    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["encoder.json", "small.tflite"]
     os.rename(tmp_path / "run", tmp_path / "moved")
-    again = encoders.load_encoder_from(str(tmp_path / "moved"))
+    again = kept_encoders.load_encoder_from(str(tmp_path / "moved"))
     assert again.preprocessing["resize"] == "legacy"
     image = photograph(50, 50)
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 1)), encoder.encode(encoder.crops(image, 2, 1)))
@@ -253,12 +253,12 @@ def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
 
 def test_description_rebuilds_and_refuses_another_file(tflite_file, tmp_path):
     description = json.loads(json.dumps(encoders.load_encoder(f"tflite:{tflite_file}").describe()))
-    assert encoders.load_encoder_from(description).dim == 6
+    assert kept_encoders.load_encoder_from(description).dim == 6
     other = small_networks.classifier(tmp_path / "other.tflite")
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        encoders.load_encoder_from(description, spec=f"tflite:{other}")
+        kept_encoders.load_encoder_from(description, spec=f"tflite:{other}")
     with pytest.raises(ValueError, match="encoder.json"):
-        encoders.load_encoder_from(str(tmp_path))
+        kept_encoders.load_encoder_from(str(tmp_path))
 
 
 def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tmp_path):
@@ -270,13 +270,13 @@ def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tm
     vectors = joined.encode(joined.crops(image, 2, 7))
     expected = [member.encode(member.crops(image, 2, 7)) for member in (first, second)]
     np.testing.assert_array_equal(vectors, np.concatenate(expected, 1))
-    encoders.save_encoder(joined, str(tmp_path / "run"))
+    kept_encoders.save_encoder(joined, str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["compact.npz", "encoder.json", "small.tflite"]
-    again = encoders.load_encoder_from(str(tmp_path / "run"))
+    again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 7)), vectors)
     assert encoders.identity(again.describe()) == encoders.identity(joined.describe())
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        encoders.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
+        kept_encoders.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
     turned = encoders.load_encoder("+".join(reversed(specs)))
     assert encoders.identity(turned.describe()) != encoders.identity(joined.describe())
 
@@ -285,9 +285,9 @@ def test_joined_files_of_one_name_stay_where_they_are(tflite_file, tmp_path):
     os.makedirs(tmp_path / "other")
     other = small_networks.classifier(tmp_path / "other" / "small.tflite")
     joined = encoders.load_encoder(f"tflite:{tflite_file}+tflite:{other}")
-    encoders.save_encoder(joined, str(tmp_path / "run"))
+    kept_encoders.save_encoder(joined, str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"]
-    assert encoders.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
+    assert kept_encoders.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
 
 
 def test_joined_grids_are_refused(compact_file):
