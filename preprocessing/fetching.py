@@ -84,7 +84,8 @@ class Fetcher:
         self._robots_lock, self._slots = asyncio.Lock(), asyncio.Semaphore(limits.concurrency)
         self._next_turn = self._pause_until = 0.0
         self._interval = 1 / limits.rate
-        self._failed_in_a_row = 0
+        self._begun, self._failed_in_a_row = 0, []  # numbers of the pages, in the order in which they were begun
+        self._stopped = ""  # why no page is asked for any more
         self._client = httpx.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers},
             timeout=limits.timeout,
@@ -108,16 +109,23 @@ class Fetcher:
         Raises: FailedPage, CrawlStopped.
         """
         async with self._slots:
+            if self._stopped:  # it waited for its turn while the crawl ended
+                raise CrawlStopped(self._stopped)
+            self._begun += 1
+            number = self._begun
             await self._read_robots()
             try:
                 found = await self._tries(url, parse, self.limits.attempts)
             except FailedPage as error:
                 self.failed[error.kind] += 1
-                self._failed_in_a_row += 1
-                if self._failed_in_a_row >= self.limits.max_failed:
-                    raise CrawlStopped(f"{self._failed_in_a_row} pages in a row failed, the last: {error}") from error
+                self._failed_in_a_row.append(number)
+                row = len(self._failed_in_a_row)
+                if row >= self.limits.max_failed:
+                    self._stopped = f"{row} pages in a row failed, the last: {error}"
+                    raise CrawlStopped(self._stopped) from error
                 raise
-            self._failed_in_a_row = 0
+            # A page that comes late says nothing about those that were begun after it.
+            self._failed_in_a_row = [failed for failed in self._failed_in_a_row if failed > number]
             return found
 
     # ------------------------------------------------------------------------------------------------ tries
