@@ -1,13 +1,15 @@
 """Retrieval by consensus: the corpus sentence that is expected to score best, given what an image and its likes show.
 
-    p(s | i)  ~ exp(fit(s, i) / temperature)                      sentences that fit the objects detected in image i
+    p(s | i)  ~ exp(fit(s, i) / temperature) n(s)^(set_power - 1)  sentences that fit the objects detected in image i
     q(. | i)  = own p(. | i) + (1 - own) sum over neighbours j of k(i, j) p(. | j)
     caption   = argmax over c of  sum over s of (q(s | i) - contrast mean over images of p(s | .)) similarity(c, s)
 
-Fit is that of evaluation/retrieval.py. Neighbours are the images with the closest vectors: what one photograph's
-detections leave open, a table or a wave, its likes say. Similarity is the mean over n = 1..4 of the cosines of tf-idf
-weighted n-grams, which is CIDEr without its clipping and length penalty: the choice is one by minimum Bayes risk (Kumar
-and Byrne 2004). Nothing but detections, image vectors and the corpus is used.
+Fit is that of evaluation/retrieval.py. n(s) is the number of sentences with the concept words of s: with a set_power
+below 1 what the corpus speaks of often, and the photographs need not show as often, counts for less. Neighbours are the
+images with the closest vectors: what one photograph's detections leave open, a table or a wave, its likes say.
+Similarity is the mean over n = 1..4 of the cosines of tf-idf weighted n-grams, which is CIDEr without its clipping and
+length penalty: the choice is one by minimum Bayes risk (Kumar and Byrne 2004). Nothing but detections, image vectors
+and the corpus is used.
 
 Shapes: N sentences, C concept sets of sentences, G n-grams, I images, D image vector.
 """
@@ -57,18 +59,19 @@ def sentence_vectors(sentences):
     return scipy.sparse.hstack(blocks, "csr").astype(np.float32)
 
 
-def set_weights(sizes, fit_IC, temperature):
+def set_weights(sizes, fit_IC, temperature, set_power=1.0):
     """p(. | i) summed over the sentences of each concept set: float32 CSR [I, C], the SETS_KEPT largest of a row.
 
     Args:
       sizes: [C], sentences of each set.
       fit_IC: iterable over the images of float64 [C].
       temperature: of the softmax.
+      set_power: of the sizes; 1: every sentence counts alike, 0: every set.
     """
     kept = min(SETS_KEPT, len(sizes))
     columns, values = [], []
     for fit_C in fit_IC:
-        logits_C = fit_C / temperature + np.log(sizes)
+        logits_C = fit_C / temperature + set_power * np.log(sizes)
         best = np.sort(np.argpartition(-logits_C, kept - 1)[:kept])
         weights = np.exp(logits_C[best] - logits_C[best].max())
         columns.append(best)
@@ -106,7 +109,7 @@ class ConsensusRetrieval:
       keys: list of tuples of the concept words in each sentence, sorted.
       detections: list over the images of dict concept word -> score.
       vectors_ID: float32 [I, D] image vectors, standardised; None for no neighbours.
-      bonus, temperature, neighbours, own_share, contrast: see the module's text.
+      bonus, temperature, neighbours, own_share, contrast, set_power: see the module's text.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class ConsensusRetrieval:
         neighbours=60,
         own_share=0.2,
         contrast=0.0,
+        set_power=1.0,
     ):
         members = collections.defaultdict(list)
         for index, key in enumerate(keys):
@@ -130,7 +134,7 @@ class ConsensusRetrieval:
         rows = np.repeat(np.arange(len(sets)), sizes)
         mean = (np.repeat(1.0 / sizes, sizes), (rows, [index for key in sets for index in members[key]]))
         self.means_CG = scipy.sparse.csr_array(mean, (len(sets), len(sentences))).astype(np.float32) @ self.vectors_NG
-        self.weights_IC = set_weights(sizes, fits(sets, detections, bonus), temperature)
+        self.weights_IC = set_weights(sizes, fits(sets, detections, bonus), temperature, set_power)
         self.neighbours, self.own_share = neighbours, own_share if neighbours and vectors_ID is not None else 1.0
         if self.own_share < 1:
             self.units_ID = vectors_ID / np.maximum(np.linalg.norm(vectors_ID, axis=1, keepdims=True), 1e-9)

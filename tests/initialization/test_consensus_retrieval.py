@@ -42,6 +42,19 @@ def test_set_weights_are_a_softmax_over_sentences():
     sizes, fits = np.array([1, 3]), np.array([0.4, 0.0])
     [weights] = set_weights(sizes, [fits], 0.2).toarray()
     assert weights == pytest.approx(np.array([math.exp(2.0), 3.0]) / (math.exp(2.0) + 3.0))
+    [weights] = set_weights(sizes, [fits], 0.2, set_power=0.5).toarray()
+    assert weights == pytest.approx(np.array([math.exp(2.0), 3**0.5]) / (math.exp(2.0) + 3**0.5))
+
+
+def test_what_the_corpus_often_says_counts_for_less_with_a_small_set_power():
+    """Unsure whether man or dog: of four sentences about men and one about a dog."""
+    texts = ["a man rides a wave", "the man rides a wave", "a man rides grass", "a man rides on grass", "a dog runs"]
+    keys = [(WORDS["man"],)] * 4 + [(WORDS["dog"],)]
+    detections = [{WORDS["man"]: 0.5, WORDS["dog"]: 0.6}]
+    for power, first in ((1.0, "man"), (0.0, "dog")):
+        retrieval = ConsensusRetrieval([ids(t) for t in texts], keys, detections, neighbours=0, set_power=power)
+        [weights] = retrieval.weights_IC.toarray()
+        assert {WORDS["man"]: "man", WORDS["dog"]: "dog"}[sorted(set(keys))[int(weights.argmax())][0]] == first
 
 
 def test_neighbours_are_the_closest_others():
