@@ -42,11 +42,12 @@ encoder=tflite:$network#172
 detection=() words=() retrieval=(--uses 60) obj2sen=() feat2sen=()
 if [ $more_concepts = yes ]; then
   # The captioner sees what the detector thinks of each class, so its captions may tell what was detected. Half of the
-  # vector is dropped, lest they be learned by heart, and it starts from obj2sen's decoder, which knows more sentences.
+  # vector is dropped, lest they be learned by heart, and it starts from obj2sen's decoder, which knows more sentences:
+  # its last checkpoint, of the least perplexity.
   encoder+=+tflite:$detector#173@max
-  retrieval=(--own_share 0.2 --uses 30)
+  retrieval=(--own_share 0.2 --uses 30 --candidates 0)
   obj2sen=(--emb_dim 256 --mem_dim 256 --feature_scale 16 --save_checkpoint_steps 500)
-  feat2sen=(--image_keep_prob 0.5 --lr 1e-3 --o2s_ckpt "$runs/obj2sen")
+  feat2sen=(--image_keep_prob 0.5 --lr 1e-3 --o2s_ckpt "$runs/obj2sen/ckpt-2000")
   class_names=$data/class_names.txt detector+=+classifier:$network#labels=$real/models/imagenet_labels.txt
   detection=(--classifier_threshold 0.02 --classifier_top 20)
   words=(--word_threshold 0.25 --class_map "$data/class_map.json" --prior_strength 1 --prior_below 0.7)
