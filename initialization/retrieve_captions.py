@@ -51,7 +51,11 @@ class Options:
         "less than 1 where the corpus speaks of other things than the photographs show",
     )
     uses: int = config.field(0, "consensus: most images that get the same sentence; 0: any number")
-    candidates: int = config.field(20_000, "consensus: sentences looked at, a fixed sample of the corpus; 0: all")
+    candidates: int = config.field(
+        20_000,
+        "consensus: sentences looked at, a fixed sample of the corpus; 0: all. More find better ones (Flickr8k's dev "
+        "images, Flickr30k's text, own_share 0.2: CIDEr 17.1 with 20,000, 19.2 with all 60,822) and take longer",
+    )
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
