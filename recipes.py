@@ -87,8 +87,8 @@ _POLISH = config.FullModel(
 
 # An initialized captioner of photographs knows a few hundred corpus sentences by heart; at its full weight the sentence
 # reconstruction (cross entropy 5.4 at first) would undo that before anything else happens.
-# 17: the longest pseudo caption, 16 words, and its end marker.
-_FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.01, max_caption_length=17, **FLICKR_SIZE)
+# Captions may be as long as im_caption's (20 words), whose rows stand beside these.
+_FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.01, max_caption_length=20, **FLICKR_SIZE)
 
 FULL = (
     _ablations(_PAPER, {"full_paper": {}, "adv_paper": ADVERSARIAL, "con_paper": CONCEPT, "im_paper": IMAGE})
