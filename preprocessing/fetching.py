@@ -111,22 +111,29 @@ class Fetcher:
         async with self._slots:
             if self._stopped:  # it waited for its turn while the crawl ended
                 raise CrawlStopped(self._stopped)
-            self._begun += 1
-            number = self._begun
-            await self._read_robots()
             try:
-                found = await self._tries(url, parse, self.limits.attempts)
-            except FailedPage as error:
-                self.failed[error.kind] += 1
-                self._failed_in_a_row.append(number)
-                row = len(self._failed_in_a_row)
-                if row >= self.limits.max_failed:
-                    self._stopped = f"{row} pages in a row failed, the last: {error}"
-                    raise CrawlStopped(self._stopped) from error
+                return await self._page(url, parse)
+            except CrawlStopped as error:
+                self._stopped = str(error)
                 raise
-            # A page that comes late says nothing about those that were begun after it.
-            self._failed_in_a_row = [failed for failed in self._failed_in_a_row if failed > number]
-            return found
+
+    async def _page(self, url, parse):
+        """What `page` does once it is its turn."""
+        self._begun += 1
+        number = self._begun
+        await self._read_robots()
+        try:
+            found = await self._tries(url, parse, self.limits.attempts)
+        except FailedPage as error:
+            self.failed[error.kind] += 1
+            self._failed_in_a_row.append(number)
+            row = len(self._failed_in_a_row)
+            if row >= self.limits.max_failed:
+                raise CrawlStopped(f"{row} pages in a row failed, the last: {error}") from error
+            raise
+        # A page that comes late says nothing about those that were begun after it.
+        self._failed_in_a_row = [failed for failed in self._failed_in_a_row if failed > number]
+        return found
 
     # ------------------------------------------------------------------------------------------------ tries
 
