@@ -118,6 +118,9 @@ async def crawl_category(fetcher, source, store, num_pages, description):
         try:
             for task in config.progress(asyncio.as_completed(tasks), description, len(tasks)):
                 await task
+        except fetching.CrawlStopped:  # the answers that are under way are not thrown away; no page is asked for
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         finally:
             for task in tasks:
                 task.cancel()

@@ -8,6 +8,7 @@ says "come back tomorrow", many failures in a row) ends the crawl.
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import datetime
 import email.utils
@@ -85,7 +86,7 @@ class Fetcher:
         self._next_turn = self._pause_until = 0.0
         self._interval = 1 / limits.rate
         self._begun, self._failed_in_a_row = 0, []  # numbers of the pages, in the order in which they were begun
-        self._stopped = ""  # why no page is asked for any more
+        self._stopped, self._end = "", asyncio.Event()  # why no page is asked for any more, and that it is so
         self._client = httpx.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers},
             timeout=limits.timeout,
@@ -109,12 +110,12 @@ class Fetcher:
         Raises: FailedPage, CrawlStopped.
         """
         async with self._slots:
-            if self._stopped:  # it waited for its turn while the crawl ended
-                raise CrawlStopped(self._stopped)
+            self._go_on()  # it may have waited for its turn while the crawl ended
             try:
                 return await self._page(url, parse)
             except CrawlStopped as error:
                 self._stopped = str(error)
+                self._end.set()
                 raise
 
     async def _page(self, url, parse):
@@ -135,6 +136,18 @@ class Fetcher:
         self._failed_in_a_row = [failed for failed in self._failed_in_a_row if failed > number]
         return found
 
+    def _go_on(self):
+        """Raises CrawlStopped once the crawl has ended: an answer that is under way may come, none is asked for."""
+        if self._end.is_set():
+            raise CrawlStopped(self._stopped)
+
+    async def _sleep(self, seconds):
+        """Sleeps no longer than the crawl lasts. Raises: CrawlStopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._end.wait()
+        self._go_on()
+
     # ------------------------------------------------------------------------------------------------ tries
 
     async def _tries(self, url, parse, attempts):
@@ -152,7 +165,7 @@ class Fetcher:
                 self.retried[error.kind] += 1
             if wait is None:  # between half of the step and the whole step, so that requests do not come back together
                 step = min(self.limits.backoff * 2 ** (attempt - 1), self.limits.max_wait)
-                await asyncio.sleep(step * random.uniform(0.5, 1.0))
+                await self._sleep(step * random.uniform(0.5, 1.0))
             else:
                 self._pause_until = max(self._pause_until, asyncio.get_running_loop().time() + wait)
         raise AssertionError("unreachable: the last try returns or raises")
@@ -163,7 +176,7 @@ class Fetcher:
         while True:
             turn = max(self._next_turn, self._pause_until, clock())
             self._next_turn = turn + self._interval
-            await asyncio.sleep(max(0.0, turn - clock()))
+            await self._sleep(max(0.0, turn - clock()))
             if clock() >= self._pause_until:
                 return
 

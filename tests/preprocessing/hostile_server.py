@@ -42,7 +42,7 @@ class Site:
     """What the server does.
 
     Attributes:
-      pages: number of result pages. delay: seconds before an answer.
+      pages: number of result pages. delay: seconds before an answer. late: the same for single pages, by number.
       faults: dict page -> list of faults for its first requests; the last one stays when it is "always".
       robots: robots.txt as (status, text).
       log: list of (seconds, path, query, page) of the requests. most: most requests at a time. sent: bytes of bodies.
@@ -50,6 +50,7 @@ class Site:
 
     def __init__(self, pages=3, delay=0.0, faults=None, robots=(404, "")):
         self.pages, self.delay, self.faults, self.robots = pages, delay, dict(faults or {}), robots
+        self.late = {}
         self.log, self.most, self.sent, self.served = [], 0, 0, []
         self.lock, self._busy = threading.Lock(), 0
 
@@ -85,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with site.lock:
             site.log.append((time.monotonic(), self.path, query, page))
         with site.working():
-            time.sleep(site.delay)
+            time.sleep(site.late.get(page, site.delay))
             self.content = (html if parts.path == "/search" else api)(query, page, site.pages)
             fault = site.next_fault(page)
             if fault is not None:

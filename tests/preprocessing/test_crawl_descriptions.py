@@ -77,6 +77,25 @@ def test_many_failures_in_a_row_end_the_crawl_and_the_same_command_goes_on(tmp_p
     assert sorted(page for *_, page in site.log) == list(range(5, 41))  # no page a second time
 
 
+def test_an_answer_that_is_under_way_when_the_crawl_ends_is_kept(tmp_path):
+    site = Site(pages=40, faults={page: ["404", "always"] for page in range(5, 41)})
+    site.late = {4: 1.0}  # the pages behind it have all failed by then
+    with serve(site) as address:
+        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2)
+    assert "6 pages in a row failed" in outcome.error and set(outcome.pages) == {1, 2, 3, 4}
+    assert sorted(page for *_, page in site.log) == list(range(1, 11))
+
+
+def test_a_page_that_waits_for_its_next_try_is_not_asked_for_again_once_the_crawl_has_ended(tmp_path):
+    site = Site(pages=40, faults={4: ["500", "always"]} | {page: ["404", "always"] for page in range(5, 41)})
+    site.late = {5: 0.5}  # page 4 waits by then
+    with serve(site) as address:
+        begun = time.monotonic()
+        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2, backoff=30.0, max_wait=60.0)
+    assert "6 pages in a row failed" in outcome.error and time.monotonic() - begun < 10
+    assert sorted(page for *_, page in site.log) == list(range(1, 11))
+
+
 # --------------------------------------------------------------------------------------------------------------
 # What is written
 
