@@ -81,7 +81,7 @@ def test_an_answer_that_is_under_way_when_the_crawl_ends_is_kept(tmp_path):
     site = Site(pages=40, faults={page: ["404", "always"] for page in range(5, 41)})
     site.late = {4: 1.0}  # the pages behind it have all failed by then
     with serve(site) as address:
-        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2)
+        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2, timeout=20.0)
     assert "6 pages in a row failed" in outcome.error and set(outcome.pages) == {1, 2, 3, 4}
     assert sorted(page for *_, page in site.log) == list(range(1, 11))
 
@@ -91,7 +91,7 @@ def test_a_page_that_waits_for_its_next_try_is_not_asked_for_again_once_the_craw
     site.late = {5: 0.5}  # page 4 waits by then
     with serve(site) as address:
         begun = time.monotonic()
-        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2, backoff=30.0, max_wait=60.0)
+        outcome = crawl(tmp_path, site, address, max_failed=6, concurrency=2, backoff=30.0, max_wait=60.0, timeout=20.0)
     assert "6 pages in a row failed" in outcome.error and time.monotonic() - begun < 10
     assert sorted(page for *_, page in site.log) == list(range(1, 11))
 
