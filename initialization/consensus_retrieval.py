@@ -20,12 +20,11 @@ import numpy as np
 import scipy.sparse
 
 from evaluation.retrieval import BONUS, fits
+from models.neighbours import ROWS_AT_ONCE, neighbour_weights, unit_vectors
 
 ORDERS = (1, 2, 3, 4)
 SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
 DEALT = 200  # best sentences of an image that are dealt out
-SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)
-ROWS_AT_ONCE = 256
 _ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.uint64(2) + np.uint64(1)
 
 
@@ -80,27 +79,6 @@ def set_weights(sizes, fit_IC, temperature, set_power=1.0):
     return scipy.sparse.csr_array((np.concatenate(values), np.concatenate(columns), starts), (len(columns), len(sizes)))
 
 
-def neighbour_weights(rows, vectors_ID, k):
-    """k(i, j) for the images `rows`: float32 CSR [rows, I], each row adds up to 1. An image is no neighbour of itself.
-
-    Args:
-      rows: int [n] of the images asked about. vectors_ID: float32 [I, D], unit length. k: neighbours of an image.
-    """
-    k = min(k, len(vectors_ID) - 1)
-    columns, values = [], []
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        chunk = rows[begin : begin + ROWS_AT_ONCE]
-        cosine_BI = vectors_ID[chunk] @ vectors_ID.T
-        cosine_BI[np.arange(len(chunk)), chunk] = -np.inf
-        nearest_BK = np.sort(np.argpartition(-cosine_BI, k - 1, axis=1)[:, :k], axis=1)
-        weights_BK = np.exp(SHARPNESS * np.take_along_axis(cosine_BI, nearest_BK, 1))
-        columns.append(nearest_BK)
-        values.append(weights_BK / weights_BK.sum(1, keepdims=True))
-    columns, values = np.concatenate(columns), np.concatenate(values).astype(np.float32)
-    starts = np.arange(0, columns.size + 1, k)
-    return scipy.sparse.csr_array((values.ravel(), columns.ravel(), starts), (len(rows), len(vectors_ID)))
-
-
 class ConsensusRetrieval:
     """Retrieval for a fixed set of images.
 
@@ -137,7 +115,7 @@ class ConsensusRetrieval:
         self.weights_IC = set_weights(sizes, fits(sets, detections, bonus), temperature, set_power)
         self.neighbours, self.own_share = neighbours, own_share if neighbours and vectors_ID is not None else 1.0
         if self.own_share < 1:
-            self.units_ID = vectors_ID / np.maximum(np.linalg.norm(vectors_ID, axis=1, keepdims=True), 1e-9)
+            self.units_ID = unit_vectors(vectors_ID)
         mean_C = np.asarray(self.weights_IC.mean(axis=0)).ravel()
         self.general_N = (contrast * (self.vectors_NG @ (self.means_CG.T @ mean_C))).astype(np.float32)
 
@@ -147,7 +125,9 @@ class ConsensusRetrieval:
             piece = rows[begin : begin + ROWS_AT_ONCE]
             weights_BC = self.weights_IC[piece]
             if self.own_share < 1:
-                others_BC = neighbour_weights(piece, self.units_ID, self.neighbours) @ self.weights_IC
+                others_BC = (
+                    neighbour_weights(self.units_ID[piece], self.units_ID, self.neighbours, piece) @ self.weights_IC
+                )
                 weights_BC = self.own_share * weights_BC + (1 - self.own_share) * others_BC
             expected_GB = self.means_CG.T @ weights_BC.T.toarray()
             yield piece, (self.vectors_NG @ expected_GB - self.general_N[:, None]).T

@@ -7,6 +7,8 @@
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
+    neighbours:FILE.npz       what the most alike of known images let expect, by the vectors of another encoder, which
+                              the file names (initialization/neighbour_features.py)
     FILE.py:ARGUMENT          one of your own, see extensions.py
     compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
     A+B                       several side by side: their pooled vectors, one behind the other
@@ -109,6 +111,9 @@ def identity(description):
     """The part of a description that decides about the features: two encoders with the same one are the same."""
     if "members" in description:
         return {"kind": "joined", "members": [identity(member) for member in description["members"]]}
+    if "base" in description:
+        own = description["files"][0]["sha256"]
+        return {"kind": "neighbours", "files": [own], "dim": description["dim"], "base": identity(description["base"])}
     kind, _, argument = description["spec"].partition(":")
     tensor = argument.partition("#")[2] if kind in ("tflite", "compact") else ""
     name = argument.partition("#")[0] if kind == "keras" or argument.partition("#")[0] == "rule" else ""
@@ -319,12 +324,49 @@ class _KerasEncoder(WholeImageEncoder):
         return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
 
+class NeighboursEncoder(Encoder):
+    """What the most alike of known images let expect: vectors of another encoder, replaced by means of targets."""
+
+    usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
+
+    def __init__(self, spec, argument, resize, base=None):
+        from models import kept_encoders
+        from models.neighbours import KnownImages
+
+        self.spec = spec
+        try:
+            self._known = KnownImages.load(argument)
+        except ValueError as error:
+            raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
+        self.base = base or kept_encoders.load_encoder_from(self._known.base)
+        self.dim, self.files = self._known.targets_IT.shape[1], (argument, *self.base.files)
+        self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
+
+    def crops(self, image_HWC, k, seed):
+        return self.base.crops(image_HWC, k, seed)
+
+    def encode(self, batch_BSSC):
+        return self._known.expected(self.base.encode(batch_BSSC))
+
+    def describe(self):
+        return describe_neighbours(self.files[0], self.dim, self.base.describe())
+
+
+def describe_neighbours(path, dim, base):
+    """What `NeighboursEncoder.describe` returns. Args: path of its file; dim: T; base: the other one's description."""
+    own = {"spec": f"neighbours:{path}", "dim": dim, "cells": None, "image_size": base["image_size"]}
+    files = [fingerprint(path), *base["files"]]  # the same dicts as the base's, not copies
+    return own | {"preprocessing": base["preprocessing"], "files": files, "base": base}
+
+
 class JoinedEncoder(Encoder):
     """Several encoders side by side; each prepares its own pictures of the same windows of the photograph."""
 
     def __init__(self, members):
         if any(member.cells is not None for member in members):
             raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
+        if any(isinstance(member, NeighboursEncoder) for member in members):
+            raise ValueError("neighbours:… cannot be joined by +; it may be made over encoders that are")
         self.members, self.spec = members, "+".join(member.spec for member in members)
         self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
         self.image_size = [member.image_size for member in members]
@@ -358,6 +400,7 @@ KINDS = {
     "tflite": _TFLiteEncoder,
     "compact": _CompactEncoder,
     "keras": _KerasEncoder,
+    "neighbours": NeighboursEncoder,
     **dict.fromkeys(NAMED, _KerasEncoder),
 }
 

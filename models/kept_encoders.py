@@ -59,14 +59,11 @@ def load_encoder_from(source, spec=None):
                 description = json.load(file)
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: no readable description of an encoder ({error})") from error
-    members = description.get("members", [description])
     if spec is None:
-        parts = [
-            encoders.load_encoder(_located(member, folder), member["preprocessing"]["resize"]) for member in members
-        ]
-        encoder = parts[0] if len(parts) == 1 else encoders.JoinedEncoder(parts)
+        encoder = _load(description, folder)
     else:
-        encoder = encoders.load_encoder(spec, None if len(members) > 1 else members[0]["preprocessing"]["resize"])
+        alone = not {"members", "base"} & set(description)
+        encoder = encoders.load_encoder(spec, description["preprocessing"]["resize"] if alone else None)
     found, wanted = encoders.identity(encoder.describe()), encoders.identity(description)
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
@@ -76,6 +73,16 @@ def load_encoder_from(source, spec=None):
             f"expected {wanted[name]}. Point --encoder at {description['spec']!r}"
         )
     return encoder
+
+
+def _load(description, folder):
+    """The encoder of a description, from its files in `folder` or where they were."""
+    if "members" in description:
+        return encoders.JoinedEncoder([_load(member, folder) for member in description["members"]])
+    spec = _located(description, folder)
+    if "base" in description:
+        return encoders.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
+    return encoders.load_encoder(spec, description["preprocessing"]["resize"])
 
 
 def _located(description, folder):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from initialization.consensus_retrieval import ConsensusRetrieval, neighbour_weights, sentence_vectors, set_weights
+from initialization.consensus_retrieval import ConsensusRetrieval, sentence_vectors, set_weights
 
 WORDS = {word: i for i, word in enumerate("a man rides wave dog runs on grass the cat sleeps here".split())}
 
@@ -55,16 +55,6 @@ def test_what_the_corpus_often_says_counts_for_less_with_a_small_set_power():
         retrieval = ConsensusRetrieval([ids(t) for t in texts], keys, detections, neighbours=0, set_power=power)
         [weights] = retrieval.weights_IC.toarray()
         assert {WORDS["man"]: "man", WORDS["dog"]: "dog"}[sorted(set(keys))[int(weights.argmax())][0]] == first
-
-
-def test_neighbours_are_the_closest_others():
-    angles = np.array([0.0, 0.1, 0.3, 2.0])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    weights = neighbour_weights(np.array([0, 3]), vectors, 2).toarray()
-    assert weights.sum(1) == pytest.approx(1) and (weights[0] > 0).tolist() == [False, True, True, False]
-    assert weights[0, 1] / weights[0, 2] == pytest.approx(math.exp(10 * (math.cos(0.1) - math.cos(0.3))), rel=1e-4)
-    assert (weights[1] > 0).tolist() == [False, True, True, False]
-    assert neighbour_weights(np.array([1]), vectors, 9).toarray()[0].astype(bool).tolist() == [True, False, True, True]
 
 
 def corpus():

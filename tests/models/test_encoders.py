@@ -12,6 +12,7 @@ import tensorflow as tf
 from models import compact, encoders, image_ops, inception_v4, kept_encoders
 from models.tflite import TFLiteModel
 from tests import small_networks
+from tests.models import compact_files
 
 REALDATA = pathlib.Path(os.environ.get("UIC_REALDATA", pathlib.Path(__file__).resolve().parents[3] / "shared/realdata"))
 
@@ -27,14 +28,7 @@ def tflite_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compact_file(tmp_path_factory):
-    rng, channels, kernels, biases = np.random.default_rng(1), 3, [], []
-    for side, _, width in compact.LAYERS:
-        kernels.append(rng.standard_normal((side, side, channels, width)) * 0.1)
-        biases.append(rng.standard_normal(width))
-        channels = width
-    path = str(tmp_path_factory.mktemp("compact") / "compact.npz")
-    compact.save(path, kernels, biases, image_size=32, mean=0.5, scale=2.0)
-    return path
+    return compact_files.write(tmp_path_factory.mktemp("compact") / "compact.npz")
 
 
 @pytest.fixture(scope="module")

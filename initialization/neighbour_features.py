@@ -1,0 +1,236 @@
+"""Image vectors replaced by what an image's neighbours let expect of its caption.
+
+    python -m initialization.neighbour_features --data_dir data/flickr8k_flickr30k --output_dir data/flickr8k_neighbours
+
+The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of their
+n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new vector is the
+mean of that over the `--neighbours` training images whose vectors are closest to its own; a training image is no
+neighbour of itself, so a captioner learns from what it will be shown later. Needs no caption of an image.
+
+Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
+crops, and `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps. All other files of `--data_dir`
+are linked there, so `--data_dir` of the later stages is that folder.
+
+Shapes: I training images, C concept sets of sentences, G n-grams, T `--dim`.
+"""
+
+import dataclasses
+import os
+import shutil
+
+import config
+import input_pipeline
+from initialization import retrieve_captions
+
+SPLITS = ("train", "val", "test")
+OWN = ("features_", "neighbours.")  # how the files are called that are not linked
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of neighbour_features."""
+
+    data_dir: str = config.field("data/default", "folder that all stages share, with a feature bank")
+    output_dir: str = config.field("", "folder to write; empty: that of --data_dir with _neighbours behind its name")
+    dim: int = config.field(256, "numbers of the new vectors")
+    threshold: float = config.field(0.5, "least score of a detection that counts")
+    bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
+    temperature: float = config.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
+    neighbours: int = config.field(60, "training images with the closest vectors that are asked")
+    set_power: float = config.field(
+        1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
+    )
+    candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+def check(options):
+    """What can be said before anything is read. Raises config.UserError."""
+    if options.dim < 1 or options.neighbours < 1:
+        raise config.UserError("--dim and --neighbours: expected at least 1")
+    if not 0 <= options.threshold <= 1:
+        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    if options.temperature <= 0:
+        raise config.UserError(f"--temperature {options.temperature}: expected a number above 0")
+    if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
+        raise config.UserError(
+            "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
+        )
+    if options.output_dir and os.path.realpath(options.output_dir) == os.path.realpath(options.data_dir):
+        raise config.UserError(
+            "--output_dir is --data_dir: expected another folder, the feature bank would be replaced"
+        )
+
+
+def link_others(data_dir, output_dir):
+    """Links the files of `data_dir` that are not replaced into `output_dir`; where links cannot be had, copies."""
+    os.makedirs(output_dir, exist_ok=True)
+    for entry in sorted(os.scandir(data_dir), key=lambda entry: entry.name):
+        if not entry.is_file() or entry.name.startswith((".", *OWN)) or entry.name.endswith(".part"):
+            continue
+        target = os.path.join(output_dir, entry.name)
+        if os.path.exists(target):
+            if os.path.samefile(entry.path, target):
+                continue
+            os.remove(target)
+        try:
+            os.link(entry.path, target)
+        except OSError:
+            shutil.copy2(entry.path, target)
+
+
+def expected_sentences(weights_IC, means_CG, dim):
+    """What the detections let expect of a sentence, in its main directions: float32 [I, T], mean 0 over the images.
+
+    Args:
+      weights_IC: CSR, weight of each concept set for each image. means_CG: CSR, mean n-gram vector of each set.
+      dim: T; fewer where there are not as many directions.
+    """
+    import numpy as np
+    import scipy.sparse.linalg
+
+    use_C = np.asarray(weights_IC.mean(axis=0)).ravel()
+    used = np.flatnonzero(use_C > 0)
+    weighted_CG = scipy.sparse.diags_array(np.sqrt(use_C[used])) @ means_CG[used]
+    dim = min(dim, min(weighted_CG.shape) - 1)
+    start = np.ones(min(weighted_CG.shape), np.float32)  # a fixed one, or every call gives other directions
+    _, values, directions_TG = scipy.sparse.linalg.svds(weighted_CG.astype(np.float32), k=dim, v0=start)
+    directions_TG = directions_TG[np.argsort(-values)]
+    targets_IT = weights_IC[:, used] @ (means_CG[used] @ directions_TG.T)
+    return (targets_IT - targets_IT.mean(0)).astype(np.float32)
+
+
+def known_images(options, vocabulary, images, bank):
+    """models.neighbours.KnownImages of the training images.
+
+    Args:
+      options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
+    """
+    from initialization.consensus_retrieval import ConsensusRetrieval
+    from models.neighbours import KnownImages, unit_vectors
+
+    corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus.sample(options.candidates)
+    retrieval = ConsensusRetrieval(
+        corpus.sentences,
+        corpus.keys,
+        retrieve_captions.detections_of(images, options.threshold),
+        bonus=options.bonus,
+        temperature=options.temperature,
+        set_power=options.set_power,
+    )
+    mean_D, deviation_D = bank.statistics
+    return KnownImages(
+        unit_vectors(bank.centre(bank.rows(images.names)), mean_D, deviation_D),
+        expected_sentences(retrieval.weights_IC, retrieval.means_CG, options.dim),
+        mean_D,
+        deviation_D,
+        options.neighbours,
+        bank.sidecar["encoder"],
+    )
+
+
+def write_bank(path, bank, known, left_out=None):
+    """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and deviation, each [T].
+
+    Args:
+      path: of the .npy file. bank: FeatureBank. known: KnownImages.
+      left_out: int [N], the known image that each image is; None where they are others.
+    """
+    import numpy as np
+
+    from models.neighbours import ROWS_AT_ONCE
+
+    count, crops, _ = bank.features.shape
+    shape = (count, crops, known.targets_IT.shape[1])
+    vectors = np.lib.format.open_memmap(path + ".part", mode="w+", dtype=np.float16, shape=shape)
+    total, squares = np.zeros(shape[-1]), np.zeros(shape[-1])
+    for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        for crop in range(crops):
+            found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows])
+            vectors[rows, crop] = found
+            total += found.sum(0, dtype=np.float64)
+            squares += (found.astype(np.float64) ** 2).sum(0)
+    vectors.flush()
+    os.replace(path + ".part", path)
+    mean = total / (count * crops)
+    return mean, np.sqrt(np.maximum(squares / (count * crops) - mean**2, 0.0))
+
+
+def main(options):
+    """Makes the encoder's file and the feature banks."""
+    check(options)
+
+    import numpy as np
+
+    from models import encoders
+    from models.neighbours import KnownImages
+    from preprocessing import records, sidecars
+    from preprocessing.vocabulary import Vocabulary
+
+    output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    banks = {
+        split: input_pipeline.FeatureBank(options.data_dir, split)
+        for split in SPLITS
+        if split == "train" or os.path.exists(os.path.join(options.data_dir, f"features_{split}.json"))
+    }
+    if banks["train"].features.ndim != 3:
+        raise config.UserError(f"{options.data_dir}: the feature bank holds grids of cells, expected pooled vectors")
+    link_others(options.data_dir, output_dir)
+
+    # ------------------------------------------------------------------------------------------- known images
+    images = records.read_images(records.find_files(options.data_dir, "image_train"))
+    path, json_path = (os.path.join(output_dir, f"neighbours.{kind}") for kind in ("npz", "json"))
+    names = ("dim", "threshold", "bonus", "temperature", "neighbours", "set_power", "candidates", "max_sentence_length")
+    settings = {name: getattr(options, name) for name in names}
+    digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
+    made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
+    for kind in ("sentence", "image_train"):
+        made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
+    if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        known = known_images(options, vocabulary, images, banks["train"])
+        with open(path + ".part", "wb") as file:
+            known.save(file)
+        os.replace(path + ".part", path)
+        files = {"files": [path], "count": len(images)}
+        sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
+        print(f"{path}: {len(images)} images, {known.targets_IT.shape[1]} numbers of each")
+    known = KnownImages.load(path)
+    dim = known.targets_IT.shape[1]
+    encoder = encoders.describe_neighbours(path, dim, known.base)
+
+    # ------------------------------------------------------------------------------------------- feature banks
+    row_of = {name: row for row, name in enumerate(images.names)}
+    for split, bank in banks.items():
+        path, json_path = (os.path.join(output_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
+        settings = {"encoder": encoders.identity(encoder), "crops": bank.sidecar["crops"]}
+        made_from = {**bank.sidecar["made_from"], "features": digest(bank.sidecar)}
+        if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+            continue
+        if os.path.exists(json_path):
+            os.remove(json_path)
+        left_out = np.array([row_of[name] for name in bank.names]) if split == "train" else None
+        mean, deviation = write_bank(path, bank, known, left_out)
+        sidecars.write_sidecar(
+            json_path,
+            files=[path],
+            count=len(bank.names),
+            settings=settings,
+            made_from=made_from,
+            names=bank.names,
+            encoder=encoder,
+            dim=dim,
+            cells=None,
+            crops=bank.sidecar["crops"],
+            mean=mean.tolist(),
+            deviation=deviation.tolist(),
+            finite=True,
+        )
+        print(f"{path}: {len(bank.names)} images x {1 + bank.sidecar['crops']} crops x {dim} numbers")
+
+
+if __name__ == "__main__":
+    config.run(main, Options)

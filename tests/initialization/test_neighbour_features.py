@@ -1,0 +1,122 @@
+"""neighbour_features: the bank that takes the place of image vectors, its sidecars, the captioner trained on it."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+import config
+from initialization import im_caption, neighbour_features, retrieve_captions
+from initialization.neighbour_features import Options
+from input_pipeline import FeatureBank
+from models.neighbours import KnownImages, neighbour_weights, unit_vectors
+from preprocessing import records, sidecars
+from tests import tiny_world
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Options of a call that was made on the tiny world."""
+    data = tiny_world.make(str(tmp_path / "data"), sentences=90)
+    retrieve_captions.main(retrieve_captions.Options(data_dir=data, neighbours=5))
+    options = Options(data_dir=data, output_dir=str(tmp_path / "out"), dim=2, neighbours=4)
+    neighbour_features.main(options)
+    return options
+
+
+def contents(folder):
+    return {entry.name: open(entry.path, "rb").read() for entry in os.scandir(folder)}
+
+
+def test_vectors_are_the_means_of_the_neighbours_and_a_training_image_is_not_its_own(made):
+    known = KnownImages.load(os.path.join(made.output_dir, "neighbours.npz"))
+    assert known.targets_IT.shape == (40, 2) and np.abs(known.targets_IT.mean(0)).max() < 1e-3
+    for split, count in (("train", 40), ("val", 20)):
+        old, new = FeatureBank(made.data_dir, split), FeatureBank(made.output_dir, split)
+        assert new.names == old.names and new.features.shape == (count, 3, 2)
+        for crop in range(3):
+            units = unit_vectors(old.features[:, crop], *FeatureBank(made.data_dir, "train").statistics)
+            own = np.arange(count) if split == "train" else None
+            expected = neighbour_weights(units, known.units_ID, 4, own) @ known.targets_IT
+            np.testing.assert_allclose(new.features[:, crop], expected, atol=2e-3)
+        flat = new.features.astype(np.float64).reshape(-1, 2)
+        np.testing.assert_allclose(new.statistics, [flat.mean(0), flat.std(0)], atol=2e-3)
+
+
+def test_images_of_one_concept_have_like_vectors(made):
+    images = records.read_images(records.find_files(made.data_dir, "image_train"))
+    counts = np.diff(images.class_offsets)
+    seen = np.flatnonzero(counts)
+    nouns = images.class_flat[images.class_offsets[seen]]
+    vectors = FeatureBank(made.output_dir, "train").centre(seen)
+    centres = {noun: vectors[nouns == noun].mean(0) for noun in set(nouns.tolist())}
+    nearest = [min(centres, key=lambda noun: np.linalg.norm(vector - centres[noun])) for vector in vectors]
+    assert np.mean(np.array(nearest) == nouns) > 0.75  # by chance 0.4; some of the neighbours show another one
+
+
+def test_other_files_are_linked_and_the_same_command_does_nothing(made):
+    assert os.path.samefile(os.path.join(made.data_dir, "image_val.tfrec"), f"{made.output_dir}/image_val.tfrec")
+    assert sidecars.verify(made.output_dir) == sidecars.verify(made.data_dir) + 1
+    before = contents(made.output_dir)
+    times = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(made.output_dir)}
+    neighbour_features.main(made)
+    assert times == {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(made.output_dir)}
+    neighbour_features.main(dataclasses.replace(made, overwrite=True))
+    after = contents(made.output_dir)
+    assert {name for name in before if before[name] != after[name]} <= {
+        "neighbours.json",  # the command line
+        "features_train.json",
+        "features_val.json",
+    }
+
+
+def test_what_was_linked_is_renewed(made):
+    retrieve_captions.main(retrieve_captions.Options(data_dir=made.data_dir, neighbours=5, k=2, overwrite=True))
+    neighbour_features.main(made)
+    about = json.loads(open(os.path.join(made.output_dir, "retrieved_captions.json")).read())
+    assert about["count"] == 80
+
+
+def test_interrupted_between_the_banks_the_same_command_goes_on(made):
+    before = contents(made.output_dir)
+    for name in ("features_val.json", "features_val.npy", "features_train.json"):
+        os.remove(os.path.join(made.output_dir, name))
+    neighbour_features.main(made)
+    assert contents(made.output_dir)["features_train.npy"] == before["features_train.npy"]
+    assert contents(made.output_dir)["features_val.npy"] == before["features_val.npy"]
+
+
+def test_other_settings_are_refused_without_overwrite(made):
+    with pytest.raises(config.UserError, match="overwrite"):
+        neighbour_features.main(dataclasses.replace(made, neighbours=5))
+    neighbour_features.main(dataclasses.replace(made, neighbours=5, overwrite=True))
+    assert KnownImages.load(os.path.join(made.output_dir, "neighbours.npz")).k == 5
+
+
+def test_a_captioner_is_trained_on_it(made, tmp_path):
+    small = {"emb_dim": 8, "mem_dim": 8, "batch_size": 8, "steps_per_loop": 2, "max_steps": 4, "eval_images": 0}
+    run = str(tmp_path / "run")
+    im_caption.main(config.ImageCaption(data_dir=made.output_dir, captions="retrieved", job_dir=run, **small))
+    with open(os.path.join(run, "config.json")) as file:
+        facts = json.load(file)["facts"]
+    assert facts["image_dim"] == 2 and facts["encoder"]["kind"] == "neighbours"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dim": 0}, {"neighbours": 0}, {"threshold": 1.5}, {"temperature": 0.0}, {"bonus": -1.0}, {"output_dir": "same"}],
+)
+def test_bad_flags(changes, tmp_path):
+    data = str(tmp_path)
+    changes = {"output_dir": data} if "output_dir" in changes else changes
+    with pytest.raises(config.UserError, match="expected"):
+        neighbour_features.main(Options(data_dir=data, **changes))
+
+
+def test_a_missing_bank_is_named(tmp_path):
+    data = tiny_world.make(str(tmp_path / "data"))
+    os.remove(os.path.join(data, "features_train.json"))
+    with pytest.raises(config.UserError, match="features_train.json"):
+        neighbour_features.main(Options(data_dir=data))

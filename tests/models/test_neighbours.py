@@ -1,0 +1,110 @@
+"""Known images: the weights of neighbours, the expected targets, and the encoder that is made of them."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+from models import encoders, kept_encoders
+from models.neighbours import KnownImages, neighbour_weights, unit_vectors
+from tests.models import compact_files
+
+
+def test_neighbours_are_the_closest_others():
+    angles = np.array([0.0, 0.1, 0.3, 2.0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    of = lambda rows, k: neighbour_weights(vectors[rows], vectors, k, np.array(rows)).toarray()  # noqa: E731
+    weights = of([0, 3], 2)
+    assert weights.sum(1) == pytest.approx(1) and (weights[0] > 0).tolist() == [False, True, True, False]
+    assert weights[0, 1] / weights[0, 2] == pytest.approx(math.exp(10 * (math.cos(0.1) - math.cos(0.3))), rel=1e-4)
+    assert (weights[1] > 0).tolist() == [False, True, True, False]
+    assert of([1], 9)[0].astype(bool).tolist() == [True, False, True, True]
+
+
+def test_an_image_that_is_not_among_the_known_ones_has_all_of_them_as_neighbours():
+    vectors = unit_vectors(np.random.default_rng(0).normal(size=(5, 3)))
+    weights = neighbour_weights(vectors[:1], vectors, 9).toarray()
+    assert (weights > 0).all() and weights.argmax() == 0
+    assert neighbour_weights(vectors[:0], vectors, 2).shape == (0, 5)
+
+
+def test_many_images_are_handled_piece_by_piece():
+    rng = np.random.default_rng(1)
+    known, asked = (unit_vectors(rng.normal(size=(count, 4))) for count in (300, 600))
+    together = neighbour_weights(asked, known, 7).toarray()
+    apart = np.concatenate([neighbour_weights(asked[i : i + 1], known, 7).toarray() for i in range(600)])
+    np.testing.assert_allclose(together, apart, atol=1e-6)
+
+
+def test_unit_vectors_are_standardised_first():
+    [unit] = unit_vectors(np.array([[5.0, 1.0]]), np.array([1.0, 1.0]), np.array([2.0, 0.0]))
+    assert unit == pytest.approx([1.0, 0.0])
+
+
+@pytest.fixture
+def known(tmp_path):
+    """(path of the file, KnownImages, the base encoder): six known images with two numbers of each."""
+    base = encoders.load_encoder(f"compact:{compact_files.write(tmp_path / 'compact.npz')}")
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(6, base.dim)).astype(np.float32)
+    mean, deviation = vectors.mean(0), vectors.std(0)
+    targets = rng.normal(size=(6, 2)).astype(np.float16).astype(np.float32)
+    path = str(tmp_path / "neighbours.npz")
+    found = KnownImages(unit_vectors(vectors, mean, deviation), targets, mean, deviation, 3, base.describe())
+    found.save(path)
+    return path, found, base
+
+
+def test_the_encoder_gives_what_the_most_alike_let_expect(known):
+    path, found, base = known
+    encoder = encoders.load_encoder(f"neighbours:{path}")
+    assert (encoder.dim, encoder.cells, encoder.image_size) == (2, None, base.image_size)
+    image = np.random.default_rng(3).integers(0, 255, (40, 50, 3), np.uint8)
+    crops = encoder.crops(image, 2, 7)
+    vectors = encoder.encode(crops)
+    np.testing.assert_allclose(vectors, found.expected(base.encode(base.crops(image, 2, 7))), atol=2e-3)
+    [unit] = unit_vectors(base.encode(crops)[:1], found.mean_D, found.deviation_D)
+    nearest = np.argsort(-(found.units_ID @ unit))[:3]
+    weights = np.exp(10 * (found.units_ID @ unit)[nearest])
+    np.testing.assert_allclose(vectors[0], weights @ found.targets_IT[nearest] / weights.sum(), atol=2e-3)
+
+
+def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
+    path, _, base = known
+    encoder = encoders.load_encoder(f"neighbours:{path}")
+    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
+    identity = encoders.identity(encoder.describe())
+    os.rename(tmp_path / "run", tmp_path / "moved")
+    for file in (path, *base.files):
+        os.remove(file)
+    again = kept_encoders.load_encoder_from(str(tmp_path / "moved"))
+    assert encoders.identity(again.describe()) == identity
+    image = np.full((32, 32, 3), 90, np.uint8)
+    np.testing.assert_array_equal(again.encode(again.crops(image, 0, 1)), encoder.encode(encoder.crops(image, 0, 1)))
+
+
+def test_another_file_is_another_encoder(known, tmp_path):
+    path, found, _ = known
+    description = encoders.load_encoder(f"neighbours:{path}").describe()
+    other = str(tmp_path / "other.npz")
+    KnownImages(**(vars(found) | {"k": 2})).save(other)
+    with pytest.raises(ValueError, match="is not the one that the features were made with"):
+        kept_encoders.load_encoder_from(description, spec=f"neighbours:{other}")
+
+
+def test_what_is_no_such_file_is_named(tmp_path):
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"no archive")
+    for path in (broken, tmp_path / "absent.npz"):
+        with pytest.raises(ValueError, match=path.name):
+            encoders.load_encoder(f"neighbours:{path}")
+    np.savez(tmp_path / "else.npz", units=np.zeros(3))
+    with pytest.raises(ValueError, match="else.npz"):
+        encoders.load_encoder(f"neighbours:{tmp_path / 'else.npz'}")
+
+
+def test_it_cannot_be_joined(known):
+    path, _, base = known
+    with pytest.raises(ValueError, match="cannot be joined"):
+        encoders.load_encoder(f"neighbours:{path}+{base.spec}")
