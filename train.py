@@ -14,8 +14,18 @@ import recipes
 def check(options):
     """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
-    if options.w_adv == options.w_obj == options.w_mse == options.w_sen == 0:
-        raise config.UserError("every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight")
+    if options.w_adv == options.w_obj == options.w_mse == options.w_sen == options.w_fit == 0:
+        raise config.UserError(
+            "every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen, --w_fit a weight"
+        )
+    if options.w_fit and options.inc_ckpt:
+        raise config.UserError("--w_fit needs the vectors of neighbour_features: expected no --inc_ckpt beside it")
+    phrases = os.path.join(options.data_dir, "phrases.npz")
+    if options.w_fit and not os.path.exists(phrases):
+        raise config.UserError(
+            f"--w_fit {options.w_fit}: {phrases} is missing. Make it, and its image vectors, with python -m "
+            f"initialization.neighbour_features --data_dir {options.data_dir}, and train on the folder that it writes"
+        )
     if options.reward and not os.path.isfile(options.reward.partition(":")[0]):
         raise config.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
 

@@ -21,11 +21,10 @@ import scipy.sparse
 
 from evaluation.retrieval import BONUS, fits
 from models.neighbours import ROWS_AT_ONCE, neighbour_weights, unit_vectors
+from models.ngrams import ORDERS, count_ngrams
 
-ORDERS = (1, 2, 3, 4)
 SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
 DEALT = 200  # best sentences of an image that are dealt out
-_ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 def sentence_vectors(sentences):
@@ -36,21 +35,8 @@ def sentence_vectors(sentences):
 
     n-grams of one sentence alone are left out, though not of the norms: they are similar to nothing.
     """
-    lengths = np.array([len(ids) for ids in sentences])
-    flat = np.concatenate(sentences).astype(np.uint64) + np.uint64(1)
-    row = np.repeat(np.arange(len(sentences)), lengths)
     blocks = []
-    for n in ORDERS:
-        count = len(flat) - n + 1
-        if count < 1:
-            break
-        inside = row[:count] == row[n - 1 :]
-        grams = sum(flat[place : place + count] * _ODD[place] for place in range(n))[inside]  # 64-bit hashes
-        _, column = np.unique(grams, return_inverse=True)
-        shape = (len(sentences), column.max(initial=-1) + 1)
-        counts = scipy.sparse.coo_array((np.ones(len(column), np.float32), (row[:count][inside], column)), shape)
-        counts = counts.tocsr()  # adds up the occurrences of an n-gram in a sentence
-        seen_in = np.bincount(counts.indices, minlength=shape[1])
+    for counts, _, seen_in in count_ngrams(sentences):
         counts.data *= np.log(len(sentences) / seen_in).astype(np.float32)[counts.indices]
         norms = np.sqrt(counts.multiply(counts).sum(axis=1))
         scale = scipy.sparse.diags_array(1.0 / np.maximum(norms, 1e-9) / len(ORDERS) ** 0.5)

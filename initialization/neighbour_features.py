@@ -1,15 +1,17 @@
-"""Image vectors replaced by what an image's neighbours let expect of its caption.
+"""Image vectors replaced by what other images let expect of a caption.
 
     python -m initialization.neighbour_features --data_dir data/flickr8k_flickr30k --output_dir data/flickr8k_neighbours
 
-The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of their
-n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new vector is the
-mean of that over the `--neighbours` training images whose vectors are closest to its own; a training image is no
-neighbour of itself, so a captioner learns from what it will be shown later. Needs no caption of an image.
+The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of
+their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new vector
+is what its own vector lets expect of that: the mean over the `--neighbours` training images whose vectors are closest,
+and a linear map fitted to all of them, half each. A training image is left out of both where it is asked about itself,
+so a captioner learns from what it will be shown later. Needs no caption of an image.
 
 Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
-crops, and `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps. All other files of `--data_dir`
-are linked there, so `--data_dir` of the later stages is that folder.
+crops; `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps; and `phrases.npz`, the directions of
+n-grams, by which `train.py --w_fit` rewards captions that fit what the vector lets expect. All other files of
+`--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
 
 Shapes: I training images, C concept sets of sentences, G n-grams, T `--dim`.
 """
@@ -23,7 +25,7 @@ import input_pipeline
 from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
-OWN = ("features_", "neighbours.")  # how the files are called that are not linked
+OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Options:
     bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
     temperature: float = config.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
     neighbours: int = config.field(60, "training images with the closest vectors that are asked")
+    ridge: float = config.field(0.3, "penalty of the linear map for each training image, on standardised vectors")
     set_power: float = config.field(
         1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
     )
@@ -51,8 +54,8 @@ def check(options):
         raise config.UserError("--dim and --neighbours: expected at least 1")
     if not 0 <= options.threshold <= 1:
         raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
-    if options.temperature <= 0:
-        raise config.UserError(f"--temperature {options.temperature}: expected a number above 0")
+    if options.temperature <= 0 or options.ridge <= 0:
+        raise config.UserError("--temperature and --ridge: expected numbers above 0")
     if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
         raise config.UserError(
             "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
@@ -80,8 +83,8 @@ def link_others(data_dir, output_dir):
             shutil.copy2(entry.path, target)
 
 
-def expected_sentences(weights_IC, means_CG, dim):
-    """What the detections let expect of a sentence, in its main directions: float32 [I, T], mean 0 over the images.
+def main_directions(weights_IC, means_CG, dim):
+    """The directions in which expected n-gram vectors of the images lie: float32 [T, G], orthonormal.
 
     Args:
       weights_IC: CSR, weight of each concept set for each image. means_CG: CSR, mean n-gram vector of each set.
@@ -92,51 +95,56 @@ def expected_sentences(weights_IC, means_CG, dim):
 
     use_C = np.asarray(weights_IC.mean(axis=0)).ravel()
     used = np.flatnonzero(use_C > 0)
-    weighted_CG = scipy.sparse.diags_array(np.sqrt(use_C[used])) @ means_CG[used]
+    weighted_CG = (scipy.sparse.diags_array(np.sqrt(use_C[used])) @ means_CG[used]).astype(np.float32)
     dim = min(dim, min(weighted_CG.shape) - 1)
     start = np.ones(min(weighted_CG.shape), np.float32)  # a fixed one, or every call gives other directions
-    _, values, directions_TG = scipy.sparse.linalg.svds(weighted_CG.astype(np.float32), k=dim, v0=start)
-    directions_TG = directions_TG[np.argsort(-values)]
-    targets_IT = weights_IC[:, used] @ (means_CG[used] @ directions_TG.T)
-    return (targets_IT - targets_IT.mean(0)).astype(np.float32)
+    _, values, directions_TG = scipy.sparse.linalg.svds(weighted_CG, k=dim, v0=start)
+    return directions_TG[np.argsort(-values)].astype(np.float32)
 
 
-def known_images(options, vocabulary, images, bank):
-    """models.neighbours.KnownImages of the training images.
+def learn(options, vocabulary, images, bank):
+    """(models.neighbours.KnownImages of the training images, models.sentence_fit.Phrases of the corpus).
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
     """
+    import numpy as np
+
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from models.neighbours import KnownImages, unit_vectors
+    from models.neighbours import KnownImages, LinearFit, standardised, unit_vectors
+    from models.ngrams import count_ngrams
+    from models.sentence_fit import Phrases
 
     corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
+    # With the end marker, so that a caption which breaks off fits less.
+    sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
     retrieval = ConsensusRetrieval(
-        corpus.sentences,
+        sentences,
         corpus.keys,
         retrieve_captions.detections_of(images, options.threshold),
         bonus=options.bonus,
         temperature=options.temperature,
         set_power=options.set_power,
     )
-    mean_D, deviation_D = bank.statistics
-    return KnownImages(
-        unit_vectors(bank.centre(bank.rows(images.names)), mean_D, deviation_D),
-        expected_sentences(retrieval.weights_IC, retrieval.means_CG, options.dim),
-        mean_D,
-        deviation_D,
-        options.neighbours,
-        bank.sidecar["encoder"],
-    )
+    directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
+    targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
+    general_T = targets_IT.mean(0)
+    targets_IT = (targets_IT - general_T).astype(np.float16).astype(np.float32)  # as the file holds them
+    statistics = bank.statistics
+    vectors_ID = standardised(bank.centre(bank.rows(images.names)), *statistics)
+    slope_DT = LinearFit.of(vectors_ID, targets_IT, options.ridge).slope_DT
+    about = *statistics, options.neighbours, bank.sidecar["encoder"]
+    known = KnownImages(unit_vectors(vectors_ID), targets_IT, slope_DT, *about)
+    return known, Phrases.of(count_ngrams(sentences), len(sentences), directions_TG, general_T)
 
 
-def write_bank(path, bank, known, left_out=None):
+def write_bank(path, bank, known, left_out=None, fit=None):
     """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and deviation, each [T].
 
     Args:
       path: of the .npy file. bank: FeatureBank. known: KnownImages.
-      left_out: int [N], the known image that each image is; None where they are others.
+      left_out: int [N], the known image that each image is; None where they are others. fit: their LinearFit.
     """
     import numpy as np
 
@@ -149,7 +157,7 @@ def write_bank(path, bank, known, left_out=None):
     for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
         rows = slice(start, start + ROWS_AT_ONCE)
         for crop in range(crops):
-            found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows])
+            found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows], fit)
             vectors[rows, crop] = found
             total += found.sum(0, dtype=np.float64)
             squares += (found.astype(np.float64) ** 2).sum(0)
@@ -166,7 +174,7 @@ def main(options):
     import numpy as np
 
     from models import encoders
-    from models.neighbours import KnownImages
+    from models.neighbours import KnownImages, LinearFit, standardised
     from preprocessing import records, sidecars
     from preprocessing.vocabulary import Vocabulary
 
@@ -183,19 +191,32 @@ def main(options):
 
     # ------------------------------------------------------------------------------------------- known images
     images = records.read_images(records.find_files(options.data_dir, "image_train"))
-    path, json_path = (os.path.join(output_dir, f"neighbours.{kind}") for kind in ("npz", "json"))
-    names = ("dim", "threshold", "bonus", "temperature", "neighbours", "set_power", "candidates", "max_sentence_length")
+    path, phrases_path, json_path = (
+        os.path.join(output_dir, name) for name in ("neighbours.npz", "phrases.npz", "neighbours.json")
+    )
+    names = (
+        "dim",
+        "threshold",
+        "bonus",
+        "temperature",
+        "neighbours",
+        "ridge",
+        "set_power",
+        "candidates",
+        "max_sentence_length",
+    )
     settings = {name: getattr(options, name) for name in names}
     digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
     made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
     for kind in ("sentence", "image_train"):
         made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
     if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        known = known_images(options, vocabulary, images, banks["train"])
-        with open(path + ".part", "wb") as file:
-            known.save(file)
-        os.replace(path + ".part", path)
-        files = {"files": [path], "count": len(images)}
+        known, phrases = learn(options, vocabulary, images, banks["train"])
+        for made, target in ((known, path), (phrases, phrases_path)):
+            with open(target + ".part", "wb") as file:
+                made.save(file)
+            os.replace(target + ".part", target)
+        files = {"files": [path, phrases_path], "count": len(images)}
         sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
         print(f"{path}: {len(images)} images, {known.targets_IT.shape[1]} numbers of each")
     known = KnownImages.load(path)
@@ -212,8 +233,12 @@ def main(options):
             continue
         if os.path.exists(json_path):
             os.remove(json_path)
-        left_out = np.array([row_of[name] for name in bank.names]) if split == "train" else None
-        mean, deviation = write_bank(path, bank, known, left_out)
+        left_out, fit = None, None
+        if split == "train":
+            left_out = np.array([row_of[name] for name in bank.names])
+            vectors_ID = standardised(bank.centre(bank.rows(images.names)), known.mean_D, known.deviation_D)
+            fit = LinearFit.of(vectors_ID, known.targets_IT, options.ridge)
+        mean, deviation = write_bank(path, bank, known, left_out, fit)
         sidecars.write_sidecar(
             json_path,
             files=[path],

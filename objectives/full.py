@@ -12,14 +12,18 @@ Every mean is a sum divided by the count of the global batch, so that one device
 """
 
 import dataclasses
+import os
+import zipfile
 
 import tensorflow as tf
 
+import config
 import extensions
 from models import layers, rewards
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
+from models.sentence_fit import Phrases, SentenceFit
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
@@ -60,6 +64,7 @@ class FullObjective:
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
+        self.sentence_fit = load_sentence_fit(options, image_dim) if options.w_fit else None
         if options.reward:
             self.own_reward = extensions.make_reward(options)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
@@ -232,6 +237,9 @@ class FullObjective:
             found_BT = rewards.concept_reward(named_BT, mask_BT, *objects)
         if sentence_feature_BE is not None:
             image_B = -rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
+        fit_B = tf.zeros_like(image_B)
+        if self.sentence_fit is not None:
+            fit_B = options.w_fit * self.sentence_fit(tokens_BT, batch["image"], options.fit_contrast)
         concept_BT = options.w_obj * found_BT
         rewards_BT, own = adversarial_BT + concept_BT, {}
         if self.own_reward is not None:
@@ -243,7 +251,8 @@ class FullObjective:
             "found": found_BT,
             "concept": concept_BT,
             "image": image_B,
-            "returns": rewards.returns(rewards_BT, image_B, mask_BT, options.gamma),
+            "fit": fit_B,
+            "returns": rewards.returns(rewards_BT, image_B + fit_B, mask_BT, options.gamma),
         }
 
     # ---------------------------------------------------------------------------------------------- gradients
@@ -363,6 +372,8 @@ class FullObjective:
         }
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
+        if self.sentence_fit is not None:
+            metrics["reward/fit"] = (tf.reduce_sum(signals["fit"]), rows)
         if "own" in signals:
             metrics["reward/own"] = (total(signals["own"]), words)
         if "classes" in batch:
@@ -372,6 +383,24 @@ class FullObjective:
             if self.options.baseline == "greedy":
                 metrics["mean_found_obj/greedy"] = (positive(signals["baseline/found"]), rows)
         return metrics
+
+
+def load_sentence_fit(options, image_dim):
+    """models.sentence_fit.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
+    path = os.path.join(options.data_dir, "phrases.npz")
+    try:
+        phrases = Phrases.load(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise config.UserError(
+            f"--w_fit {options.w_fit}: {path} cannot be read ({error}). Make it again with "
+            "python -m initialization.neighbour_features --overwrite"
+        ) from error
+    if len(phrases.general_T) != image_dim:
+        raise config.UserError(
+            f"--w_fit {options.w_fit}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature "
+            f"bank has {image_dim}; expected the folder that python -m initialization.neighbour_features writes"
+        )
+    return SentenceFit(phrases)
 
 
 def unique_rows(tokens_BT):

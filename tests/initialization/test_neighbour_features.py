@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import config
+import train
 from initialization import im_caption, neighbour_features, retrieve_captions
 from initialization.neighbour_features import Options
 from input_pipeline import FeatureBank
-from models.neighbours import KnownImages, neighbour_weights, unit_vectors
+from models.neighbours import KnownImages, neighbour_weights, standardised, unit_vectors
 from preprocessing import records, sidecars
-from tests import tiny_world
+from tests import tiny_runs, tiny_world
 
 
 @pytest.fixture
@@ -30,17 +31,27 @@ def contents(folder):
     return {entry.name: open(entry.path, "rb").read() for entry in os.scandir(folder)}
 
 
-def test_vectors_are_the_means_of_the_neighbours_and_a_training_image_is_not_its_own(made):
+def slope_without(options, known, image, split):
+    """Slope [D, T] of the ridge regression on the training images, without this one where it is one of them."""
+    bank = FeatureBank(options.data_dir, "train")
+    vectors = standardised(bank.centre(np.arange(40)), *bank.statistics).astype(np.float64)
+    rows = [i for i in range(40) if split != "train" or i != image]
+    moments = vectors[rows].T @ vectors[rows] + options.ridge * 40 * np.eye(vectors.shape[1])
+    return np.linalg.solve(moments, vectors[rows].T @ known.targets_IT[rows])
+
+
+def test_vectors_are_what_the_other_images_let_expect(made):
     known = KnownImages.load(os.path.join(made.output_dir, "neighbours.npz"))
     assert known.targets_IT.shape == (40, 2) and np.abs(known.targets_IT.mean(0)).max() < 1e-3
     for split, count in (("train", 40), ("val", 20)):
         old, new = FeatureBank(made.data_dir, split), FeatureBank(made.output_dir, split)
         assert new.names == old.names and new.features.shape == (count, 3, 2)
         for crop in range(3):
-            units = unit_vectors(old.features[:, crop], *FeatureBank(made.data_dir, "train").statistics)
+            vectors = standardised(old.features[:, crop], *FeatureBank(made.data_dir, "train").statistics)
             own = np.arange(count) if split == "train" else None
-            expected = neighbour_weights(units, known.units_ID, 4, own) @ known.targets_IT
-            np.testing.assert_allclose(new.features[:, crop], expected, atol=2e-3)
+            alike = neighbour_weights(unit_vectors(vectors), known.units_ID, 4, own) @ known.targets_IT
+            linear = np.stack([vector @ slope_without(made, known, i, split) for i, vector in enumerate(vectors)])
+            np.testing.assert_allclose(new.features[:, crop], (alike + linear) / 2, atol=2e-3)
         flat = new.features.astype(np.float64).reshape(-1, 2)
         np.testing.assert_allclose(new.statistics, [flat.mean(0), flat.std(0)], atol=2e-3)
 
@@ -102,6 +113,26 @@ def test_a_captioner_is_trained_on_it(made, tmp_path):
     with open(os.path.join(run, "config.json")) as file:
         facts = json.load(file)["facts"]
     assert facts["image_dim"] == 2 and facts["encoder"]["kind"] == "neighbours"
+
+
+def test_the_full_model_is_rewarded_for_captions_that_fit(made, tmp_path):
+    options = tiny_runs.full(made.output_dir, tmp_path / "run", w_fit=20.0, w_adv=0.0, w_mse=0.0, w_sen=0.0)
+    train.main(options)
+    with open(tmp_path / "run" / "metrics.jsonl") as file:
+        rows = [json.loads(line) for line in file]
+    fits = [row["reward/fit"] for row in rows if "reward/fit" in row]
+    assert fits and all(np.isfinite(fits))
+
+
+@pytest.mark.parametrize("changes", [{"data_dir": "plain"}, {"inc_ckpt": "inception_v4.ckpt"}, {"phrases": b"none"}])
+def test_rewards_for_the_fit_need_these_vectors(changes, made, tmp_path):
+    folder = made.data_dir if "data_dir" in changes else made.output_dir
+    if "phrases" in changes:
+        with open(os.path.join(folder, "phrases.npz"), "wb") as file:
+            file.write(changes["phrases"])
+    options = tiny_runs.full(folder, tmp_path / "run", w_fit=1.0, inc_ckpt=changes.get("inc_ckpt"))
+    with pytest.raises(config.UserError, match="w_fit"):
+        train.main(options)
 
 
 @pytest.mark.parametrize(

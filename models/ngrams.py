@@ -1,0 +1,34 @@
+"""n-grams of word ids as 64-bit keys, counted in a corpus.
+
+The key of an n-gram is the sum over its places of (id + 1) * ODD[place] modulo 2^64. Shapes: N sentences, G n-grams.
+"""
+
+import numpy as np
+import scipy.sparse
+
+ORDERS = (1, 2, 3, 4)
+ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def count_ngrams(sentences):
+    """Yields for n = 1..4 (counts float32 CSR [N, G], keys uint64 [G] ascending, seen_in int [G]).
+
+    Args:
+      sentences: list of arrays of word ids without a start marker.
+
+    `seen_in` counts the sentences that hold an n-gram.
+    """
+    lengths = np.array([len(ids) for ids in sentences])
+    flat = np.concatenate(sentences).astype(np.uint64) + np.uint64(1)
+    row = np.repeat(np.arange(len(sentences)), lengths)
+    for n in ORDERS:
+        count = len(flat) - n + 1
+        if count < 1:
+            break
+        inside = row[:count] == row[n - 1 :]
+        grams = sum(flat[place : place + count] * ODD[place] for place in range(n))[inside]
+        keys, column = np.unique(grams, return_inverse=True)
+        shape = (len(sentences), len(keys))
+        counts = scipy.sparse.coo_array((np.ones(len(column), np.float32), (row[:count][inside], column)), shape)
+        counts = counts.tocsr()  # adds up the occurrences of an n-gram in a sentence
+        yield counts, keys, np.bincount(counts.indices, minlength=shape[1])

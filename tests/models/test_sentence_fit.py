@@ -1,0 +1,94 @@
+"""The fit of captions to what is expected: against the corpus' own vectors, and where n-grams are unknown."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from initialization.consensus_retrieval import sentence_vectors
+from models.ngrams import count_ngrams
+from models.sentence_fit import Phrases, SentenceFit
+
+WORDS = {word: i + 2 for i, word in enumerate("a man rides wave dog runs on grass the cat sleeps here".split())}
+TEXTS = [
+    "a man rides a wave", "the man rides a wave", "a man runs", "a dog runs on grass", "the dog runs on grass",
+    "a dog sleeps here", "the cat sleeps here", "a dog runs on the grass",
+]  # fmt: skip
+SENTENCES = [np.array([WORDS[word] for word in text.split()] + [1], np.int32) for text in TEXTS]
+
+
+@pytest.fixture(scope="module")
+def phrases():
+    """(Phrases, vectors of the sentences [N, T], general [T]): all directions are kept, rotated."""
+    vectors = sentence_vectors(SENTENCES).toarray()
+    size = vectors.shape[1]
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0].astype(np.float32)
+    general = np.random.default_rng(1).normal(size=size).astype(np.float32)
+    found = Phrases.of(count_ngrams(SENTENCES), len(SENTENCES), rotation, general)
+    return found, vectors @ rotation.T, general
+
+
+def padded(sentences, width):
+    return tf.constant(np.stack([np.pad(ids, (0, width - len(ids)), constant_values=9) for ids in sentences]))
+
+
+def test_vectors_are_those_of_the_corpus(phrases):
+    """What stands behind the end token does not count."""
+    found, vectors, _ = phrases
+    for width in (7, 9):
+        np.testing.assert_allclose(SentenceFit(found).vectors(padded(SENTENCES, width)), vectors, atol=2e-3)
+
+
+def test_fit_is_the_product_with_what_is_expected(phrases):
+    found, vectors, general = phrases
+    images = np.random.default_rng(2).normal(size=vectors.shape).astype(np.float32)
+    fit = tf.function(SentenceFit(found))
+    for contrast in (0.0, 0.65, 1.0):
+        expected = (vectors * (images + (1 - contrast) * general)).sum(1)
+        np.testing.assert_allclose(fit(padded(SENTENCES, 8), images, contrast), expected, atol=2e-2)
+
+
+def test_repeated_and_unknown_ngrams(phrases):
+    """A word said twice counts twice, an unknown one makes the caption longer only: as in the corpus' own vectors."""
+    found, _, _ = phrases
+    one, more = SENTENCES[0], np.array([WORDS["man"], WORDS["man"], 700, 1], np.int32)
+    together = [*SENTENCES, more]
+    # The same document frequencies: what the corpus without the caption says.
+    idf = {}
+    for _, keys, seen_in in count_ngrams(SENTENCES):
+        idf |= dict(zip(keys.tolist(), np.log(len(SENTENCES) / seen_in), strict=True))
+    norm, shares = 0.0, {}
+    counts, keys, _ = next(iter(count_ngrams(together)))
+    row = counts.toarray()[-1]
+    for key, count in zip(keys.tolist(), row, strict=True):
+        weight = count * idf.get(key, np.log(len(SENTENCES)))
+        norm += weight**2
+        shares[key] = weight
+    table = dict(zip(found.keys[0].tolist(), found.directions[0].astype(np.float32), strict=True))
+    signed = lambda key: int(np.uint64(key).view(np.int64))  # noqa: E731
+    unigrams = sum(
+        weight * table[signed(key)] for key, weight in shares.items() if signed(key) in table and weight
+    ) / np.sqrt(norm)
+    only_unigrams = Phrases(found.keys[:1], found.idf[:1], found.directions[:1], found.rarest, found.general_T)
+    np.testing.assert_allclose(SentenceFit(only_unigrams).vectors(padded([more, one], 6))[0], unigrams / 2, atol=2e-3)
+
+
+def test_a_caption_that_breaks_off_fits_its_sentence_less(phrases):
+    found, vectors, _ = phrases
+    whole = SENTENCES[3]
+    broken = np.array([*whole[:-2], 1], np.int32)
+    fit = SentenceFit(found)(padded([whole, broken], 8), tf.constant(vectors[[3, 3]], tf.float32), 1.0).numpy()
+    assert fit[1] < 0.8 * fit[0]
+
+
+def test_an_empty_caption_has_no_vector(phrases):
+    found, _, _ = phrases
+    alone = SentenceFit(found).vectors(tf.constant([[1, 5, 5]]))
+    assert np.isfinite(alone).all()
+
+
+def test_saved_and_loaded(phrases, tmp_path):
+    found, _, _ = phrases
+    found.save(tmp_path / "phrases.npz")
+    again = Phrases.load(tmp_path / "phrases.npz")
+    words = padded(SENTENCES, 8)
+    np.testing.assert_array_equal(SentenceFit(again).vectors(words), SentenceFit(found).vectors(words))
