@@ -54,6 +54,8 @@ def padded_rows(flat, offsets, indices, width):
     column = np.arange(width)
     valid = column[None, :] < lengths[:, None]
     source = np.where(valid, offsets[indices][:, None] + column[None, :], 0)
+    if not len(flat):  # no row has anything
+        return np.zeros(valid.shape, flat.dtype), lengths
     return np.where(valid, flat[source], 0).astype(flat.dtype), lengths
 
 

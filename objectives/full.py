@@ -49,6 +49,7 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
+    sentence_fit = None  # models.sentence_fit.SentenceFit where captions are rewarded for their fit
     own_reward = None  # function (tokens_BT, mask_BT, batch) -> float32 [B, T], see extensions.py
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
@@ -64,7 +65,8 @@ class FullObjective:
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
-        self.sentence_fit = load_sentence_fit(options, image_dim) if options.w_fit else None
+        if options.w_fit:
+            self.sentence_fit = load_sentence_fit(options, image_dim)
         if options.reward:
             self.own_reward = extensions.make_reward(options)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)

@@ -153,6 +153,11 @@ def test_a_bank_without_crops_gives_the_centre(tmp_path):
 # Rows of ragged arrays
 
 
+def test_padded_rows_where_no_row_has_anything():
+    rows, lengths = padded_rows(np.zeros(0, np.float32), np.zeros(4, np.int64), np.array([2, 0]), 1)
+    assert rows.tolist() == [[0.0], [0.0]] and rows.dtype == np.float32 and lengths.tolist() == [0, 0]
+
+
 def test_padded_rows():
     flat, offsets = np.array([5, 6, 7, 8], np.int32), np.array([0, 2, 2, 4])
     rows, lengths = padded_rows(flat, offsets, np.array([2, 1, 0]), 3)
