@@ -278,8 +278,8 @@ class ImageCaption(CrossEntropyTrainer):
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     captions: str = field(
         "obj2sen",
-        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), STEM of other caption records, "
-        "or pairs:FILE.jsonl (true captions of the training images: the supervised ceiling)",
+        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), fit (fit_captions), STEM of "
+        "other caption records, or pairs:FILE.jsonl (true captions of the training images: the supervised ceiling)",
     )
     images: str = choice(
         "auto",

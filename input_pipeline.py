@@ -8,6 +8,7 @@ on any machine, and a change of the number of devices does not change the order.
 import dataclasses
 import functools
 import os
+import types
 import zlib
 
 import numpy as np
@@ -179,6 +180,32 @@ class FeatureBank:
         crops = self.features.shape[1]
         crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
         return np.asarray(self.features[rows, crop], np.float32)
+
+
+def phrases_path(data_dir):
+    """Path of `phrases.npz`. Raises config.UserError where initialization.neighbour_features has not written it."""
+    path = os.path.join(data_dir, "phrases.npz")
+    if not os.path.exists(path):
+        raise config.UserError(
+            f"{path} is missing. Make it, and its image vectors, with python -m initialization.neighbour_features "
+            f"--data_dir {data_dir}, and use the folder that it writes"
+        )
+    return path
+
+
+class PointSet:
+    """Image vectors that need not be of a photograph (initialization/fit_captions.py), in the place of an ImageSet."""
+
+    def __init__(self, vectors_PT):
+        self.vectors_PT = vectors_PT
+        self.images = types.SimpleNamespace(names=[f"point {number}" for number in range(len(vectors_PT))])
+
+    def __len__(self):
+        return len(self.vectors_PT)
+
+    def take(self, indices, draws):
+        """{"image" float32 [n, T]}; there is nothing to draw."""
+        return {"image": np.asarray(self.vectors_PT[indices], np.float32)}
 
 
 @dataclasses.dataclass

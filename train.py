@@ -8,6 +8,7 @@ The same command continues an interrupted run. SIGTERM and SIGINT save and exit 
 import os
 
 import config
+import input_pipeline
 import recipes
 
 
@@ -20,12 +21,8 @@ def check(options):
         )
     if options.w_fit and options.inc_ckpt:
         raise config.UserError("--w_fit needs the vectors of neighbour_features: expected no --inc_ckpt beside it")
-    phrases = os.path.join(options.data_dir, "phrases.npz")
-    if options.w_fit and not os.path.exists(phrases):
-        raise config.UserError(
-            f"--w_fit {options.w_fit}: {phrases} is missing. Make it, and its image vectors, with python -m "
-            f"initialization.neighbour_features --data_dir {options.data_dir}, and train on the folder that it writes"
-        )
+    if options.w_fit:
+        input_pipeline.phrases_path(options.data_dir)
     if options.reward and not os.path.isfile(options.reward.partition(":")[0]):
         raise config.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
 

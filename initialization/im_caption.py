@@ -20,9 +20,11 @@ def check(options):
     kind, _, path = options.captions.partition(":")
     if kind == "pairs" and not os.path.exists(path):
         raise config.UserError(f'--captions {options.captions}: no file {path!r} with lines {{"image", "captions"}}')
+    if options.captions == "fit" and options.inc_ckpt:
+        raise config.UserError("--captions fit has vectors in place of photographs: expected no --inc_ckpt beside it")
     if not options.captions:
         raise config.UserError(
-            "--captions is empty: expected obj2sen, retrieved, a STEM of records or pairs:FILE.jsonl"
+            "--captions is empty: expected obj2sen, retrieved, fit, a STEM of records or pairs:FILE.jsonl"
         )
 
 
@@ -32,7 +34,7 @@ def main(options):
 
     import stage
     from evaluation.captioner import CollapseWatch
-    from initialization.pseudo_captions import load_captions
+    from initialization.pseudo_captions import POINTS, load_captions, load_points
     from input_pipeline import PairedBatches
     from objectives.im_caption import ImageCaptionObjective
     from preprocessing.vocabulary import Vocabulary
@@ -47,8 +49,11 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     images = stage.training_images(options)
-    pseudo = load_captions(options, images.image_set.images, vocabulary)
-    batches = PairedBatches(images.image_set, pseudo.captions, options.batch_size, options.seed)
+    if options.captions == POINTS:
+        learned, pseudo = load_points(options, vocabulary)
+    else:
+        learned, pseudo = images.image_set, load_captions(options, images.image_set.images, vocabulary)
+    batches = PairedBatches(learned, pseudo.captions, options.batch_size, options.seed)
 
     # ---------------------------------------------------------------------------------------------- networks
     with strategy.scope():

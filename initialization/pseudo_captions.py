@@ -7,12 +7,14 @@ import os
 import numpy as np
 
 import config
+import input_pipeline
 from preprocessing import datasets, extract_descriptions, records, sidecars
 from preprocessing.record_files import MADE_BY
 from preprocessing.vocabulary import plurals, tokenizer
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
 PAIRS = "pairs:"
+POINTS = "fit"
 
 
 @dataclasses.dataclass
@@ -61,6 +63,37 @@ def load_captions(options, images, vocabulary):
         raise config.UserError(f"--captions {options.captions}: none of {len(images)} training images has a caption")
     found.notes.append(f"{total} captions of {used} images; {len(images) - used} images are left out")
     return found
+
+
+def load_points(options, vocabulary):
+    """The points of the vector space and their captions that `--captions fit` names.
+
+    Args: options: config.ImageCaption. vocabulary: of the data folder.
+
+    Returns: (input_pipeline.PointSet, PseudoCaptions).
+    Raises: config.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
+    """
+    path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
+    made_by = f"python -m initialization.fit_captions --data_dir {options.data_dir}"
+    if not os.path.exists(sidecar):
+        raise config.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
+    damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
+    features = sidecars.read_sidecar(os.path.join(options.data_dir, "features_train.json"))
+    if not damage and about["vocabulary"] != vocabulary.fingerprint():
+        damage = f"{path} was made with another dictionary"
+    if not damage and about["made_from"]["features_train"] != [entry["sha256"] for entry in features["files"]]:
+        damage = f"{path} was made from other image vectors"
+    if damage:
+        raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
+    with np.load(path, allow_pickle=False) as found:
+        points, words, offsets = input_pipeline.PointSet(found["vectors"]), found["words"], found["offsets"]
+    room = options.max_sentence_length - 2 if options.max_sentence_length else len(words)
+    captions = [
+        [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ]
+    if not any(captions):
+        raise config.UserError(f"--max_sentence_length {options.max_sentence_length}: none of the captions is as short")
+    return points, PseudoCaptions(captions, [f"{sum(map(len, captions))} points of the vector space with a caption"])
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ Every mean is a sum divided by the count of the global batch, so that one device
 """
 
 import dataclasses
-import os
 import zipfile
 
 import tensorflow as tf
 
 import config
 import extensions
+import input_pipeline
 from models import layers, rewards
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
@@ -389,7 +389,7 @@ class FullObjective:
 
 def load_sentence_fit(options, image_dim):
     """models.sentence_fit.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
-    path = os.path.join(options.data_dir, "phrases.npz")
+    path = input_pipeline.phrases_path(options.data_dir)
     try:
         phrases = Phrases.load(path)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:

@@ -1,0 +1,159 @@
+"""Pseudo captions for points of the vector space: the corpus sentence that fits each best.
+
+    python -m initialization.fit_captions --data_dir data/flickr8k_neighbours
+
+The vectors of initialization/neighbour_features.py say what caption is expected, so any of them can be given the
+sentence of the corpus that fits it best (models/sentence_fit.py), not only those of a few thousand photographs: all
+crops of the training images, each by its own vector, and `--mixed` points between two of them, mostly alike ones. A
+captioner that is trained on these (`im_caption --captions fit`) learns the choice itself, not a few sentences by heart.
+No captions of images, no detections beside those in the vectors.
+
+Reads `features_train.npy`, `phrases.npz`, `sentence*.tfrec`. Writes `fit_captions.npz`, `fit_captions.json`.
+
+Shapes: N sentences, P points, T vector, L words.
+"""
+
+import dataclasses
+import os
+
+import config
+import input_pipeline
+from initialization import retrieve_captions
+
+STEM = "fit_captions"
+ALIKE = 30  # images among which the other end of most mixtures is drawn
+FAR = 0.3  # share of the mixtures whose other end is any image
+BLOCK = 50_000_000  # fits at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of fit_captions."""
+
+    data_dir: str = config.field("data/default", "folder that initialization.neighbour_features wrote")
+    contrast: float = config.field(
+        0.85, "share of what suits all images alike that is left out of the fit; more gives more varied captions"
+    )
+    mixed: int = config.field(60_000, "points between two training images, beside all their crops")
+    candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    seed: int = config.field(1, "of the mixtures")
+    overwrite: bool = config.field(False, "make the output again although it is there")
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Raises config.UserError."""
+    if min(options.mixed, options.candidates, options.max_sentence_length) < 0:
+        raise config.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
+    if not 0 <= options.contrast <= 1:
+        raise config.UserError(f"--contrast {options.contrast}: expected a share between 0 and 1")
+    input_pipeline.phrases_path(options.data_dir)
+
+
+def sentence_matrix(sentences, fit):
+    """e(c) of corpus sentences: float32 [N, T]. Args: sentences: list of id arrays; fit: SentenceFit."""
+    import numpy as np
+
+    rows, width = [], max(map(len, sentences)) + 1
+    for start in config.progress(range(0, len(sentences), 2048), "vectors of sentences"):
+        part = sentences[start : start + 2048]
+        words_BL = np.ones((len(part), width), np.int32)  # the end marker
+        for row, ids in zip(words_BL, part, strict=True):
+            row[: len(ids)] = ids
+        rows.append(fit.vectors(words_BL).numpy())
+    return np.concatenate(rows)
+
+
+def mixtures(vectors_IKT, count, seed):
+    """Points between the vectors of two images, as long as those on average: float32 [count, T].
+
+    Args:
+      vectors_IKT: float, of all crops. count: of the points. seed: of the draws.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    images, crops, _ = vectors_IKT.shape
+    first, share = rng.integers(0, images, count), rng.random((count, 1), np.float32)
+    rank, other, far = rng.integers(0, ALIKE, count), rng.integers(0, images, count), rng.random(count) < FAR
+    crop, other_crop = rng.integers(0, crops, (2, count))
+    centre_IT = np.asarray(vectors_IKT[:, 0], np.float32)
+    units_IT = centre_IT / np.maximum(np.linalg.norm(centre_IT, axis=1, keepdims=True), 1e-9)
+    alike = min(ALIKE, images - 1)
+    step = max(1, BLOCK // images)
+    for start in config.progress(range(0, count if alike else 0, step), "alike images"):
+        rows = np.flatnonzero(~far[start : start + step]) + start
+        cosine_BI = units_IT[first[rows]] @ units_IT.T
+        cosine_BI[np.arange(len(rows)), first[rows]] = -np.inf
+        nearest_BK = np.sort(np.argpartition(-cosine_BI, alike - 1, axis=1)[:, :alike], axis=1)
+        other[rows] = nearest_BK[np.arange(len(rows)), rank[rows] % alike]
+    one_PT, two_PT = (
+        np.asarray(vectors_IKT[image, chosen], np.float32) for image, chosen in ((first, crop), (other, other_crop))
+    )
+    points_PT = share * one_PT + (1 - share) * two_PT
+    length = np.linalg.norm(centre_IT, axis=1).mean()
+    return points_PT * (length / max(np.linalg.norm(points_PT, axis=1).mean(), 1e-9)) if count else points_PT
+
+
+def best_sentences(points_PT, matrix_NT, general_T):
+    """Number of the sentence that fits each point best: int64 [P]. Args: general_T: what is added to each point."""
+    import numpy as np
+
+    step, chosen = max(1, BLOCK // len(matrix_NT)), []
+    for start in config.progress(range(0, len(points_PT), step), "sentences that fit"):
+        chosen.append((matrix_NT @ (points_PT[start : start + step] + general_T).T).argmax(0))
+    return np.concatenate(chosen)
+
+
+def main(options):
+    """Chooses the sentences."""
+    check(options)
+
+    import numpy as np
+
+    from models.sentence_fit import Phrases, SentenceFit
+    from preprocessing import sidecars
+    from preprocessing.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    bank = input_pipeline.FeatureBank(options.data_dir, "train")
+    path, json_path = (os.path.join(options.data_dir, f"{STEM}.{kind}") for kind in ("npz", "json"))
+    settings = {
+        name: getattr(options, name) for name in ("contrast", "mixed", "candidates", "max_sentence_length", "seed")
+    }
+    made_from = {
+        stem: [entry["sha256"] for entry in sidecars.read_sidecar(f"{options.data_dir}/{stem}.json")["files"]]
+        for stem in ("sentence", "neighbours", "features_train")
+    }
+    made_from["vocabulary"] = vocabulary.fingerprint()
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return
+    corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus.sample(options.candidates)
+    phrases = Phrases.load(input_pipeline.phrases_path(options.data_dir))
+    matrix_NT = sentence_matrix(corpus.sentences, SentenceFit(phrases))
+    vectors_IKT = bank.features
+    crops_PT = np.asarray(vectors_IKT, np.float32).reshape(-1, bank.dim)
+    points_PT = np.concatenate([crops_PT, mixtures(vectors_IKT, options.mixed, options.seed)])
+    chosen_P = best_sentences(points_PT, matrix_NT, (1 - options.contrast) * phrases.general_T)
+    captions = [corpus.sentences[index] for index in chosen_P]
+    with open(path + ".part", "wb") as file:
+        np.savez(
+            file,
+            vectors=points_PT.astype(np.float16),
+            words=np.concatenate(captions).astype(np.int32),
+            offsets=np.cumsum([0, *map(len, captions)]),
+        )
+    os.replace(path + ".part", path)
+    sidecars.write_sidecar(
+        json_path, files=[path], count=len(points_PT), settings=settings, made_from=made_from,
+        vocabulary=vocabulary.fingerprint(),
+    )  # fmt: skip
+    print(
+        f"{path}: {len(points_PT)} points, {len(crops_PT)} of them crops of {len(bank.names)} images; "
+        f"{len(set(chosen_P.tolist()))} different sentences"
+    )
+
+
+if __name__ == "__main__":
+    config.run(main, Options)
