@@ -9,7 +9,7 @@ import pytest
 
 import config
 from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
-from initialization.fit_captions import Options, best_sentences, mixtures
+from initialization.fit_captions import Options, best_sentences, mixtures, prices
 from input_pipeline import FeatureBank
 from models.sentence_fit import Phrases, SentenceFit
 from preprocessing.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ def made(tmp_path):
     data = tiny_world.make(str(tmp_path / "data"), sentences=90)
     out = str(tmp_path / "out")
     neighbour_features.main(neighbour_features.Options(data_dir=data, output_dir=out, dim=2, neighbours=4))
-    options = Options(data_dir=out, mixed=50)
+    options = Options(data_dir=out, mixed=50, most=0.0)
     fit_captions.main(options)
     return options
 
@@ -80,12 +80,27 @@ def test_blocks_do_not_matter(monkeypatch):
     np.testing.assert_array_equal(best_sentences(points, matrix, 0.0), together)
 
 
+def test_prices_spread_the_sentences_and_those_that_a_sentence_suits_best_keep_it():
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(40, 6)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    points, general = rng.normal(size=(1000, 6)).astype(np.float32), 3 * matrix[0]  # the first one suits all alike
+    free = best_sentences(points, matrix, general)
+    price = prices(points, matrix, general, 0.05)
+    bought = best_sentences(points, matrix, general, price)
+    assert (free == 0).sum() > 200 and np.bincount(bought).max() <= 60 and len(set(bought)) > len(set(free))
+    assert price.min() >= 0 and price[0] > 0
+    suits = points @ matrix[0]
+    assert suits[bought == 0].mean() > suits[free == 0].mean()
+    assert not prices(points, matrix, general, 0.0).any()
+
+
 def test_the_same_command_does_nothing_and_another_setting_is_refused(made):
     path = os.path.join(made.data_dir, "fit_captions.npz")
     before = open(path, "rb").read()
     fit_captions.main(made)
     with pytest.raises(config.UserError, match="overwrite"):
-        fit_captions.main(dataclasses.replace(made, contrast=0.5))
+        fit_captions.main(dataclasses.replace(made, contrast=0.7))
     fit_captions.main(dataclasses.replace(made, overwrite=True))
     assert open(path, "rb").read() == before
 
@@ -131,7 +146,7 @@ def test_what_does_not_belong_is_refused(change, made):
         pseudo_captions.load_points(options, vocabulary_of(made))
 
 
-@pytest.mark.parametrize("changes", [{"mixed": -1}, {"contrast": 1.5}, {"max_sentence_length": -1}])
+@pytest.mark.parametrize("changes", [{"mixed": -1}, {"contrast": 1.5}, {"most": 2.0}, {"max_sentence_length": -1}])
 def test_bad_flags(changes, tmp_path):
     with pytest.raises(config.UserError, match="expected"):
         fit_captions.main(Options(data_dir=str(tmp_path), **changes))
