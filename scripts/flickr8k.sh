@@ -39,15 +39,14 @@ more_concepts=${asked:-$more_concepts}
 labels=$real/models/coco_labels.txt network=$real/models/tf2_mobilenet_v2_1.0_224_ptq.tflite
 detector=$real/models/coco_ssd_mobilenet_v1_quant.tflite class_names=$labels
 encoder=tflite:$network#172
-detection=() words=() retrieval=(--uses 60) obj2sen=() feat2sen=()
+detection=() words=() obj2sen=() feat2sen=()
+expected=${data}_expected corpus_part=(--max_sentence_length 18 --candidates 0)
 if [ $more_concepts = yes ]; then
-  # The captioner sees what the detector thinks of each class, so its captions may tell what was detected. Half of the
-  # vector is dropped, lest they be learned by heart, and it starts from obj2sen's decoder, which knows more sentences:
-  # its last checkpoint, of the least perplexity.
+  # The image vector holds what the detector thinks of each class beside the classifier's features. The captioner starts
+  # from obj2sen's decoder, which knows more sentences: its last checkpoint, of the least perplexity.
   encoder+=+tflite:$detector#173@max
-  retrieval=(--own_share 0.2 --uses 30 --candidates 0)
   obj2sen=(--emb_dim 256 --mem_dim 256 --feature_scale 16 --save_checkpoint_steps 500)
-  feat2sen=(--image_keep_prob 0.5 --lr 1e-3 --o2s_ckpt "$runs/obj2sen/ckpt-2000")
+  feat2sen=(--o2s_ckpt "$runs/obj2sen/ckpt-2000")
   class_names=$data/class_names.txt detector+=+classifier:$network#labels=$real/models/imagenet_labels.txt
   detection=(--classifier_threshold 0.02 --classifier_top 20)
   words=(--word_threshold 0.25 --class_map "$data/class_map.json" --prior_strength 1 --prior_below 0.7)
@@ -71,10 +70,10 @@ step "feature bank" python -m preprocessing.extract_features --data_dir "$data" 
 step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split val \
   --corpus "$corpus" --seed "$seed" --table "$runs/table.json"
 
-train() {  # train MODULE RUN FLAGS...
-  local module=$1 run=$2
-  shift 2
-  step "train $run" python $module --data_dir "$data" --job_dir "$runs/$run" --seed "$seed" "$@"
+train() {  # train MODULE RUN DATA FLAGS...
+  local module=$1 run=$2 folder=$3
+  shift 3
+  step "train $run" python $module --data_dir "$folder" --job_dir "$runs/$run" --seed "$seed" "$@"
 }
 score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedily
   for decode in beam3 greedy; do
@@ -82,15 +81,18 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
       --corpus "$corpus"
   done
 }
-train "-m initialization.obj2sen" obj2sen --recipe flickr8k_obj2sen "${obj2sen[@]}"
+train "-m initialization.obj2sen" obj2sen "$data" --recipe flickr8k_obj2sen "${obj2sen[@]}"
 score "-m initialization.eval_obj2sen" obj2sen con2sen
-step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data" --threshold 0.3 \
-  --max_sentence_length 18 "${retrieval[@]}"
-train "-m initialization.im_caption" feat2sen --recipe flickr8k_im_caption --captions retrieved "${feat2sen[@]}"
+# What a photograph lets expect, learned from the detections in the others, in the place of its vector; then a captioner
+# that says the corpus sentence which fits that best, and its polish, which is rewarded for fitting it.
+step "what vectors let expect" python -m initialization.neighbour_features --data_dir "$data" --output_dir "$expected" \
+  --threshold 0.3 "${corpus_part[@]}"
+step "captions that fit" python -m initialization.fit_captions --data_dir "$expected" --mixed 100000 "${corpus_part[@]}"
+train "-m initialization.im_caption" feat2sen "$expected" --recipe flickr8k_fit "${feat2sen[@]}"
 score eval_val.py feat2sen feat2sen
-train train.py full --recipe flickr8k_full --imcap_ckpt "$runs/feat2sen"
+train train.py full "$expected" --recipe flickr8k_full_fit --imcap_ckpt "$runs/feat2sen"
 score eval_val.py full full
-train train.py scratch --recipe flickr8k_scratch
+train train.py scratch "$data" --recipe flickr8k_scratch
 score eval_val.py scratch scratch
 step "R2M, its four stages and their scores" python -m baselines.r2m --recipe flickr8k_r2m --data_dir "$data" \
   --job_dir "$runs/r2m" --table "$runs/table.json" --corpus "$corpus" --seed "$seed" --detector "$detector" \
