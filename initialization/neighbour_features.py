@@ -4,16 +4,16 @@
 
 The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of
 their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new vector
-is what its own vector lets expect of that: the mean over the `--neighbours` training images whose vectors are closest,
-and a linear map fitted to all of them, half each. A training image is left out of both where it is asked about itself,
-so a captioner learns from what it will be shown later. Needs no caption of an image.
+is what its own vector lets expect of that, by kernel ridge regression on the training images (models/neighbours.py). A
+training image is left out where it is asked about itself, so a captioner learns from what it will be shown later. Needs
+no caption of an image.
 
 Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
 crops; `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps; and `phrases.npz`, the directions of
 n-grams, by which `train.py --w_fit` rewards captions that fit what the vector lets expect. All other files of
 `--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
 
-Shapes: I training images, C concept sets of sentences, G n-grams, T `--dim`.
+Shapes: I training images, M of them landmarks, C concept sets of sentences, G n-grams, D image vector, T `--dim`.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
 OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
+LANDMARK_SEED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,11 @@ class Options:
     threshold: float = config.field(0.5, "least score of a detection that counts")
     bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
     temperature: float = config.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
-    neighbours: int = config.field(60, "training images with the closest vectors that are asked")
-    ridge: float = config.field(0.3, "penalty of the linear map for each training image, on standardised vectors")
+    sharpness: float = config.field(2.0, "of the similarity of two images, exp(sharpness (cosine - 1))")
+    ridge: float = config.field(3.0, "penalty of the regression: how much of the targets is taken for noise")
+    landmarks: int = config.field(
+        8192, "training images, a fixed sample, that similarities are taken to; time grows with its square"
+    )
     set_power: float = config.field(
         1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
     )
@@ -50,12 +54,12 @@ class Options:
 
 def check(options):
     """What can be said before anything is read. Raises config.UserError."""
-    if options.dim < 1 or options.neighbours < 1:
-        raise config.UserError("--dim and --neighbours: expected at least 1")
+    if options.dim < 1 or options.landmarks < 1:
+        raise config.UserError("--dim and --landmarks: expected at least 1")
     if not 0 <= options.threshold <= 1:
         raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
-    if options.temperature <= 0 or options.ridge <= 0:
-        raise config.UserError("--temperature and --ridge: expected numbers above 0")
+    if min(options.temperature, options.sharpness, options.ridge) <= 0:
+        raise config.UserError("--temperature, --sharpness and --ridge: expected numbers above 0")
     if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
         raise config.UserError(
             "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
@@ -103,7 +107,7 @@ def main_directions(weights_IC, means_CG, dim):
 
 
 def learn(options, vocabulary, images, bank):
-    """(models.neighbours.KnownImages of the training images, models.sentence_fit.Phrases of the corpus).
+    """(models.neighbours.KnownImages, the KernelFit it comes from, models.sentence_fit.Phrases of the corpus).
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
@@ -111,7 +115,7 @@ def learn(options, vocabulary, images, bank):
     import numpy as np
 
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from models.neighbours import KnownImages, LinearFit, standardised, unit_vectors
+    from models.neighbours import KernelFit, KnownImages, standardised, unit_vectors
     from models.ngrams import count_ngrams
     from models.sentence_fit import Phrases
 
@@ -130,13 +134,15 @@ def learn(options, vocabulary, images, bank):
     directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
     targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
     general_T = targets_IT.mean(0)
-    targets_IT = (targets_IT - general_T).astype(np.float16).astype(np.float32)  # as the file holds them
     statistics = bank.statistics
-    vectors_ID = standardised(bank.centre(bank.rows(images.names)), *statistics)
-    slope_DT = LinearFit.of(vectors_ID, targets_IT, options.ridge).slope_DT
-    about = *statistics, options.neighbours, bank.sidecar["encoder"]
-    known = KnownImages(unit_vectors(vectors_ID), targets_IT, slope_DT, *about)
-    return known, Phrases.of(count_ngrams(sentences), len(sentences), directions_TG, general_T)
+    units_ID = unit_vectors(standardised(bank.centre(bank.rows(images.names)), *statistics))
+    chosen = np.arange(len(units_ID))
+    if len(chosen) > options.landmarks:
+        chosen = np.sort(np.random.default_rng(LANDMARK_SEED).permutation(len(chosen))[: options.landmarks])
+    units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
+    fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
+    known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
+    return known, fit, Phrases.of(count_ngrams(sentences), len(sentences), directions_TG, general_T)
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
@@ -144,14 +150,14 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 
     Args:
       path: of the .npy file. bank: FeatureBank. known: KnownImages.
-      left_out: int [N], the known image that each image is; None where they are others. fit: their LinearFit.
+      left_out: int [N], the known image that each image is; None where they are others. fit: their KernelFit.
     """
     import numpy as np
 
     from models.neighbours import ROWS_AT_ONCE
 
     count, crops, _ = bank.features.shape
-    shape = (count, crops, known.targets_IT.shape[1])
+    shape = (count, crops, known.weights_MT.shape[1])
     vectors = np.lib.format.open_memmap(path + ".part", mode="w+", dtype=np.float16, shape=shape)
     total, squares = np.zeros(shape[-1]), np.zeros(shape[-1])
     for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
@@ -174,7 +180,7 @@ def main(options):
     import numpy as np
 
     from models import encoders
-    from models.neighbours import KnownImages, LinearFit, standardised
+    from models.neighbours import KnownImages
     from preprocessing import records, sidecars
     from preprocessing.vocabulary import Vocabulary
 
@@ -199,8 +205,9 @@ def main(options):
         "threshold",
         "bonus",
         "temperature",
-        "neighbours",
+        "sharpness",
         "ridge",
+        "landmarks",
         "set_power",
         "candidates",
         "max_sentence_length",
@@ -210,17 +217,18 @@ def main(options):
     made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
     for kind in ("sentence", "image_train"):
         made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
+    fit = None
     if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        known, phrases = learn(options, vocabulary, images, banks["train"])
+        known, fit, phrases = learn(options, vocabulary, images, banks["train"])
         for made, target in ((known, path), (phrases, phrases_path)):
             with open(target + ".part", "wb") as file:
                 made.save(file)
             os.replace(target + ".part", target)
         files = {"files": [path, phrases_path], "count": len(images)}
         sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
-        print(f"{path}: {len(images)} images, {known.targets_IT.shape[1]} numbers of each")
+        print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} numbers of each")
     known = KnownImages.load(path)
-    dim = known.targets_IT.shape[1]
+    dim = known.weights_MT.shape[1]
     encoder = encoders.describe_neighbours(path, dim, known.base)
 
     # ------------------------------------------------------------------------------------------- feature banks
@@ -233,12 +241,12 @@ def main(options):
             continue
         if os.path.exists(json_path):
             os.remove(json_path)
-        left_out, fit = None, None
         if split == "train":
+            fit = fit or learn(options, vocabulary, images, bank)[1]  # interrupted after the encoder's file
             left_out = np.array([row_of[name] for name in bank.names])
-            vectors_ID = standardised(bank.centre(bank.rows(images.names)), known.mean_D, known.deviation_D)
-            fit = LinearFit.of(vectors_ID, known.targets_IT, options.ridge)
-        mean, deviation = write_bank(path, bank, known, left_out, fit)
+            mean, deviation = write_bank(path, bank, known, left_out, fit)
+        else:
+            mean, deviation = write_bank(path, bank, known)
         sidecars.write_sidecar(
             json_path,
             files=[path],

@@ -7,7 +7,7 @@
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
-    neighbours:FILE.npz       what the most alike of known images let expect, by the vectors of another encoder, which
+    neighbours:FILE.npz       what known images let expect, by likeness to them in the vectors of another encoder, which
                               the file names (initialization/neighbour_features.py)
     FILE.py:ARGUMENT          one of your own, see extensions.py
     compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
@@ -325,7 +325,7 @@ class _KerasEncoder(WholeImageEncoder):
 
 
 class NeighboursEncoder(Encoder):
-    """What the most alike of known images let expect: vectors of another encoder, replaced by means of targets."""
+    """What known images let expect: vectors of another encoder, replaced by targets fitted to those of known images."""
 
     usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
 
@@ -339,7 +339,7 @@ class NeighboursEncoder(Encoder):
         except ValueError as error:
             raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
         self.base = base or kept_encoders.load_encoder_from(self._known.base)
-        self.dim, self.files = self._known.targets_IT.shape[1], (argument, *self.base.files)
+        self.dim, self.files = self._known.weights_MT.shape[1], (argument, *self.base.files)
         self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
 
     def crops(self, image_HWC, k, seed):

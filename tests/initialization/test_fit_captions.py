@@ -21,7 +21,7 @@ def made(tmp_path):
     """Options of a call on the tiny world."""
     data = tiny_world.make(str(tmp_path / "data"), sentences=90)
     out = str(tmp_path / "out")
-    neighbour_features.main(neighbour_features.Options(data_dir=data, output_dir=out, dim=2, neighbours=4))
+    neighbour_features.main(neighbour_features.Options(data_dir=data, output_dir=out, dim=2))
     options = Options(data_dir=out, mixed=50, most=0.0)
     fit_captions.main(options)
     return options

@@ -1,4 +1,4 @@
-"""Known images: the weights of neighbours, the expected targets, and the encoder that is made of them."""
+"""Known images: the weights of neighbours, kernel ridge regression, and the encoder that is made of it."""
 
 import math
 import os
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import encoders, kept_encoders
-from models.neighbours import KnownImages, LinearFit, neighbour_weights, standardised, unit_vectors
+from models.neighbours import KernelFit, KnownImages, neighbour_weights, similarities, standardised, unit_vectors
 from tests.models import compact_files
 
 
@@ -42,16 +42,45 @@ def test_standardised_and_unit_vectors():
     assert row == pytest.approx([2.0, 0.0]) and unit_vectors(row[None])[0] == pytest.approx([1.0, 0.0])
 
 
-def test_an_image_is_left_out_of_the_linear_fit_as_if_it_had_not_been_there():
+def test_similarities():
+    units = unit_vectors(np.array([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0]]))
+    found = similarities(units, units, 2.0)
+    np.testing.assert_allclose(np.diag(found), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(found[0, 1:], [math.exp(2 * (0.5**0.5 - 1)), math.exp(-4)], rtol=1e-5)
+
+
+def test_with_all_images_as_landmarks_it_is_kernel_ridge_regression():
     rng = np.random.default_rng(4)
-    vectors, crops, targets = rng.normal(size=(20, 6)), rng.normal(size=(20, 6)), rng.normal(size=(20, 3))
-    found = LinearFit.of(vectors, targets, 0.1).expected(crops, np.arange(20))
+    units, asked = unit_vectors(rng.normal(size=(20, 6))), unit_vectors(rng.normal(size=(9, 6)))
+    targets = rng.normal(size=(20, 3))
+    kernel = similarities(units, units, 2.0).astype(np.float64)
+    expected = similarities(asked, units, 2.0) @ np.linalg.solve(kernel + 0.5 * np.eye(20), targets)
+    fit = KernelFit.of(units, units, targets, 2.0, 0.5)
+    np.testing.assert_allclose(similarities(asked, units, 2.0) @ fit.weights_MT, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("landmarks", [20, 7])
+def test_an_image_is_left_out_of_the_fit_as_if_it_had_not_been_there(landmarks, monkeypatch):
+    monkeypatch.setattr("models.neighbours.ROWS_OF_A_FIT", 6)
+    rng = np.random.default_rng(4)
+    units, crops = unit_vectors(rng.normal(size=(20, 6))), unit_vectors(rng.normal(size=(20, 6)))
+    targets = rng.normal(size=(20, 3))
+    marks = units[:landmarks]
+    fit, similar = KernelFit.of(units, marks, targets, 2.0, 0.5), similarities(crops, marks, 2.0)
+    found = similar @ fit.weights_MT - fit.decided(similar, np.arange(20))
     for i in range(20):
         rest = np.delete(np.arange(20), i)
-        moments = vectors[rest].T @ vectors[rest] + 0.1 * 20 * np.eye(6)
-        np.testing.assert_allclose(
-            found[i], crops[i] @ np.linalg.solve(moments, vectors[rest].T @ targets[rest]), atol=1e-5
-        )
+        without = KernelFit.of(units[rest], marks, targets[rest], 2.0, 0.5)
+        np.testing.assert_allclose(found[i], similar[i] @ without.weights_MT, atol=1e-4)
+    assert np.abs(found - similar @ fit.weights_MT).max() > 0.01
+
+
+def test_the_same_photograph_twice_does_not_harm():
+    units = unit_vectors(np.random.default_rng(5).normal(size=(8, 3)))[[0, 1, 2, 3, 4, 5, 6, 7, 7, 7]]
+    targets = np.arange(10.0)[:, None]
+    fit = KernelFit.of(units, units, targets, 2.0, 1e-3)
+    expected = similarities(units, units, 2.0) @ fit.weights_MT
+    assert expected[7:, 0] == pytest.approx(8.0, abs=0.1) and np.abs(expected - targets)[:7].max() < 0.3
 
 
 @pytest.fixture
@@ -61,29 +90,25 @@ def known(tmp_path):
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(6, base.dim)).astype(np.float32)
     mean, deviation = vectors.mean(0), vectors.std(0)
-    targets = rng.normal(size=(6, 2)).astype(np.float16).astype(np.float32)
     path = str(tmp_path / "neighbours.npz")
-    slope = rng.normal(size=(base.dim, 2)).astype(np.float32)
-    units = unit_vectors(standardised(vectors, mean, deviation))
-    found = KnownImages(units, targets, slope, mean, deviation, 3, base.describe())
+    units = unit_vectors(standardised(vectors, mean, deviation)).astype(np.float16).astype(np.float32)
+    weights = rng.normal(size=(6, 2)).astype(np.float32)
+    found = KnownImages(units, weights, mean, deviation, 2.0, base.describe())
     found.save(path)
     return path, found, base
 
 
-def test_the_encoder_gives_what_the_most_alike_let_expect(known):
+def test_the_encoder_gives_what_known_images_let_expect(known):
     path, found, base = known
     encoder = encoders.load_encoder(f"neighbours:{path}")
     assert (encoder.dim, encoder.cells, encoder.image_size) == (2, None, base.image_size)
     image = np.random.default_rng(3).integers(0, 255, (40, 50, 3), np.uint8)
     crops = encoder.crops(image, 2, 7)
     vectors = encoder.encode(crops)
-    np.testing.assert_allclose(vectors, found.expected(base.encode(base.crops(image, 2, 7))), atol=2e-3)
+    np.testing.assert_allclose(vectors, found.expected(base.encode(base.crops(image, 2, 7))), atol=1e-5)
     [row] = standardised(base.encode(crops)[:1], found.mean_D, found.deviation_D)
-    [unit] = unit_vectors(row[None])
-    nearest = np.argsort(-(found.units_ID @ unit))[:3]
-    weights = np.exp(10 * (found.units_ID @ unit)[nearest])
-    alike = weights @ found.targets_IT[nearest] / weights.sum()
-    np.testing.assert_allclose(vectors[0], (alike + row @ found.slope_DT) / 2, rtol=1e-3, atol=3e-3)
+    cosine = found.units_MD @ (row / np.linalg.norm(row))
+    np.testing.assert_allclose(vectors[0], np.exp(2 * (cosine - 1)) @ found.weights_MT, atol=1e-4)
 
 
 def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
@@ -104,7 +129,7 @@ def test_another_file_is_another_encoder(known, tmp_path):
     path, found, _ = known
     description = encoders.load_encoder(f"neighbours:{path}").describe()
     other = str(tmp_path / "other.npz")
-    KnownImages(**(vars(found) | {"k": 2})).save(other)
+    KnownImages(**(vars(found) | {"sharpness": 3.0})).save(other)
     with pytest.raises(ValueError, match="is not the one that the features were made with"):
         kept_encoders.load_encoder_from(description, spec=f"neighbours:{other}")
 
