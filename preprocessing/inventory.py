@@ -20,7 +20,7 @@ class Output:
     Attributes:
       name: of the output. files: file names, or () for record files named after it.
       sidecar: file name of its sidecar. stage: module that makes it. flags: what the command needs beside --data_dir.
-      needs: outputs that it is made from.
+      needs: outputs that it is made from. other_folder: its stage reads another data folder and writes this one.
     """
 
     name: str
@@ -29,8 +29,13 @@ class Output:
     stage: str
     flags: str = ""
     needs: tuple = ()
+    other_folder: bool = False
 
     def command(self, data_dir):
+        if self.other_folder:
+            return f"python -m {self.stage} --data_dir OTHER --output_dir {data_dir}"
+        if self.name.startswith("features_") and os.path.exists(os.path.join(data_dir, NEIGHBOURS.sidecar)):
+            return NEIGHBOURS.command(data_dir)
         return " ".join(filter(None, ["python -m", self.stage, f"--data_dir {data_dir}", self.flags]))
 
     def paths(self, data_dir):
@@ -43,6 +48,15 @@ class Output:
         """The folder of its stage's unfinished work."""
         suffix = f"_{self.name.partition('_')[2]}" if self.name.startswith("features_") else ""
         return os.path.join(data_dir, f".{self.stage.rpartition('.')[2]}{suffix}")
+
+
+NEIGHBOURS = Output(
+    "neighbours",
+    ("neighbours.npz", "phrases.npz"),
+    "neighbours.json",
+    "initialization.neighbour_features",
+    other_folder=True,
+)
 
 
 def _outputs():
@@ -70,6 +84,8 @@ def _outputs():
     for name, flags in (("obj2sen_captions", "--job_dir RUN"), ("retrieved_captions", "")):
         stage = record_files.MADE_BY[name].removeprefix("python -m ")
         found.append(Output(name, (), f"{name}.json", stage, flags, needs))
+    fits = ("fit_captions.npz",), "fit_captions.json", "initialization.fit_captions", "", ("neighbours", "sentence")
+    found += [NEIGHBOURS, Output("fit_captions", *fits)]
     return {output.name: output for output in found}
 
 
@@ -111,6 +127,8 @@ def check(data_dir, output, checksums=True):
     try:
         if output.name.startswith("refs_"):
             return _references(data_dir, output, paths[0], checksums)
+        if paths[0].endswith(".npz"):
+            return _arrays(output, paths, json_path, checksums)
         count = sum(_count(path) for path in paths)
         if not os.path.exists(json_path):
             if not output.files:
@@ -128,6 +146,17 @@ def check(data_dir, output, checksums=True):
             return Finding("damaged", f"{count:,} rows are there, {output.sidecar} has {len(sidecar['names']):,} names")
     except config.UserError as error:
         return Finding("damaged", str(error))
+    return Finding("there", f"{count:,}", count)
+
+
+def _arrays(output, paths, json_path, checksums):
+    """Archives of arrays: what their sidecar says of them. Raises: config.UserError."""
+    missing = {*output.files} - {os.path.basename(path) for path in paths}
+    if missing or not os.path.exists(json_path):
+        return Finding("damaged", f"{min(missing or {output.sidecar})} is missing")
+    if damage := sidecars.damaged_file(json_path, checksums):
+        return Finding("damaged", damage)
+    count = sidecars.read_sidecar(json_path)["count"]
     return Finding("there", f"{count:,}", count)
 
 

@@ -52,8 +52,9 @@ def needed(settings):
     pictures = ("image_train",) if from_records else ("image_train", "features_train")
     captions = getattr(settings, "captions", None)
     if captions is None:
-        return (*TEXT, *pictures), SCORING
-    stem = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}.get(captions)
+        return (*TEXT, *pictures, *(["neighbours"] if getattr(settings, "w_fit", 0) else [])), SCORING
+    stems = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions", "fit": "fit_captions"}
+    stem = stems.get(captions)
     return ("dictionary", *pictures, *([stem] if stem else [])), SCORING
 
 

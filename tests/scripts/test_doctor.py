@@ -72,6 +72,27 @@ def test_what_recipes_need(world, capsys):
         examine(world, recipe="none")
 
 
+def test_what_recipes_of_expected_vectors_need(world, capsys):
+    assert examine(world, recipe="flickr8k_full_fit") == 1
+    assert (
+        f"python -m initialization.neighbour_features --data_dir OTHER --output_dir {world}" in capsys.readouterr().out
+    )
+    (world / "neighbours.npz").write_bytes(b"known images")
+    assert examine(world, recipe="flickr8k_full_fit") == 1
+    assert report(capsys)[0]["neighbours"] == "DAMAGED phrases.npz is missing"
+    (world / "phrases.npz").write_bytes(b"phrases")
+    files = [str(world / name) for name in ("neighbours.npz", "phrases.npz")]
+    sidecars.write_sidecar(str(world / "neighbours.json"), files=files, count=12, settings={}, made_from={})
+    assert examine(world, recipe="flickr8k_full_fit") == 0
+    assert report(capsys)[0]["neighbours"] == "there 12"
+    assert examine(world, recipe="flickr8k_fit") == 1
+    assert f"python -m initialization.fit_captions --data_dir {world}" in capsys.readouterr().out
+    flip(world / "features_train.npy")
+    assert examine(world) == 1
+    text = capsys.readouterr().out
+    assert f"--output_dir {world}" in text and "extract_features" not in text
+
+
 def test_every_recipe_is_known_to_need_something():
     for name, settings in doctor.all_recipes().items():
         training, scoring = doctor.needed(settings)
