@@ -116,7 +116,6 @@ def learn(options, vocabulary, images, bank):
 
     from initialization.consensus_retrieval import ConsensusRetrieval
     from models.neighbours import KernelFit, KnownImages, standardised, unit_vectors
-    from models.ngrams import count_ngrams
     from models.sentence_fit import Phrases
 
     corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
@@ -142,7 +141,7 @@ def learn(options, vocabulary, images, bank):
     units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
     known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
-    return known, fit, Phrases.of(count_ngrams(sentences), len(sentences), directions_TG, general_T)
+    return known, fit, Phrases.of(sentences, directions_TG, general_T)
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):

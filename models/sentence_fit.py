@@ -1,11 +1,13 @@
 """How well a caption fits what an image lets expect: their n-gram vectors multiplied, in a compiled step.
 
-    fit(c, i) = sum over t of e(c)_t (x_t + (1 - contrast) general_t)
+    fit(c, i) = l(c) sum over t of e(c)_t (x_t + (1 - contrast) general_t)
 
 e(c) are the tf-idf weighted n-grams of a caption, n = 1..4, of unit length for each n, in the main directions that
 initialization/neighbour_features.py found; x is what it expects of the image, which is the image vector that it wrote:
 a deviation from `general`, the mean over the training images. The product is what consensus retrieval looks for in the
-corpus: CIDEr without clipping and length penalty, against what is expected in place of references.
+corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's penalty (Vedantam et al. 2015) for a caption that is d words longer or
+shorter than the corpus' sentences are on average: without it rewarded captions lose a word and a half. So this is
+CIDEr-D without clipping, against what is expected in place of references.
 
 Shapes: B batch, L time, G n-grams of one n, T directions.
 """
@@ -16,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from models import layers
-from models.ngrams import ODD, ORDERS
+from models.ngrams import ODD, ORDERS, count_ngrams
 
+SIGMA = 6.0  # of CIDEr-D's length penalty, in words
 LARGEST = np.iinfo(np.int64).max  # a search beyond the end finds this one
 
 
@@ -27,6 +30,7 @@ class Phrases:
 
     Attributes, lists over n: keys: int64 [G], ascending. idf: float32 [G]. directions: float16 [G, T].
     rarest: idf of an n-gram of one sentence or none. general_T: float32, expected of all images alike.
+    length: mean length of the sentences, end marker counted.
     """
 
     keys: list
@@ -34,27 +38,30 @@ class Phrases:
     directions: list
     rarest: float
     general_T: np.ndarray
+    length: float
 
     @classmethod
-    def of(cls, counted, sentences, directions_TG, general_T):
-        """Args: counted: what ngrams.count_ngrams yields. sentences: N. directions_TG: of all n-grams."""
+    def of(cls, sentences, directions_TG, general_T):
+        """Args: sentences: list of id arrays, an end marker last. directions_TG: of all n-grams, as counted."""
         keys, idf, directions, start = [], [], [], 0
-        for _, hashes, seen_in in counted:
+        for _, hashes, seen_in in count_ngrams(sentences):
             several = seen_in > 1
             signed = hashes[several].view(np.int64)
             order = np.argsort(signed)
             end = start + int(several.sum())
             keys.append(signed[order])
-            idf.append(np.log(sentences / seen_in[several]).astype(np.float32)[order])
+            idf.append(np.log(len(sentences) / seen_in[several]).astype(np.float32)[order])
             directions.append(directions_TG[:, start:end].T[order].astype(np.float16))
             start = end
-        return cls(keys, idf, directions, float(np.log(sentences)), np.asarray(general_T, np.float32))
+        general_T, length = np.asarray(general_T, np.float32), float(np.mean([len(ids) for ids in sentences]))
+        return cls(keys, idf, directions, float(np.log(len(sentences))), general_T, length)
 
     def save(self, file):
         """Writes an .npz to a path or an open file."""
         parts = {"keys": self.keys, "idf": self.idf, "directions": self.directions}
         arrays = {f"{name}_{n}": array for name, several in parts.items() for n, array in enumerate(several)}
-        np.savez(file, rarest=np.float64(self.rarest), general=self.general_T, **arrays)
+        single = {"rarest": np.float64(self.rarest), "general": self.general_T, "length": np.float64(self.length)}
+        np.savez(file, **single, **arrays)
 
     @classmethod
     def load(cls, path):
@@ -62,7 +69,7 @@ class Phrases:
         with np.load(path, allow_pickle=False) as found:
             count = sum(name.startswith("keys_") for name in found.files)
             parts = [[found[f"{part}_{n}"] for n in range(count)] for part in ("keys", "idf", "directions")]
-            return cls(*parts, float(found["rarest"]), found["general"])
+            return cls(*parts, float(found["rarest"]), found["general"], float(found["length"]))
 
 
 class SentenceFit:
@@ -70,7 +77,7 @@ class SentenceFit:
 
     def __init__(self, phrases):
         self.general_T = tf.constant(phrases.general_T)
-        self.rarest = phrases.rarest
+        self.rarest, self.length = phrases.rarest, phrases.length
         self.keys = [tf.constant(np.append(keys, LARGEST)) for keys in phrases.keys]
         self.idf = [tf.constant(np.append(idf, np.float32(phrases.rarest))) for idf in phrases.idf]
         self.directions = [tf.constant(np.pad(rows, [(0, 1), (0, 0)])) for rows in phrases.directions]
@@ -97,4 +104,6 @@ class SentenceFit:
 
     def __call__(self, tokens_BL, image_BT, contrast):
         """fit(c, i) of each row: float32 [B]. Args: image_BT: image vectors as they are in the bank."""
-        return tf.reduce_sum(self.vectors(tokens_BL) * (image_BT + (1.0 - contrast) * self.general_T), 1)
+        fit_B = tf.reduce_sum(self.vectors(tokens_BL) * (image_BT + (1.0 - contrast) * self.general_T), 1)
+        too_long_B = tf.cast(layers.sequence_lengths(tokens_BL), tf.float32) - self.length
+        return fit_B * tf.where(fit_B > 0, tf.exp(-(too_long_B**2) / (2 * SIGMA**2)), 1.0)

@@ -23,7 +23,7 @@ def phrases():
     size = vectors.shape[1]
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0].astype(np.float32)
     general = np.random.default_rng(1).normal(size=size).astype(np.float32)
-    found = Phrases.of(count_ngrams(SENTENCES), len(SENTENCES), rotation, general)
+    found = Phrases.of(SENTENCES, rotation, general)
     return found, vectors @ rotation.T, general
 
 
@@ -38,12 +38,15 @@ def test_vectors_are_those_of_the_corpus(phrases):
         np.testing.assert_allclose(SentenceFit(found).vectors(padded(SENTENCES, width)), vectors, atol=2e-3)
 
 
-def test_fit_is_the_product_with_what_is_expected(phrases):
+def test_fit_is_the_product_with_what_is_expected_less_the_length_penalty(phrases):
     found, vectors, general = phrases
     images = np.random.default_rng(2).normal(size=vectors.shape).astype(np.float32)
     fit = tf.function(SentenceFit(found))
+    lengths = np.array([len(ids) for ids in SENTENCES])
+    penalty = np.exp(-((lengths - lengths.mean()) ** 2) / 72)
     for contrast in (0.0, 0.65, 1.0):
         expected = (vectors * (images + (1 - contrast) * general)).sum(1)
+        expected *= np.where(expected > 0, penalty, 1.0)
         np.testing.assert_allclose(fit(padded(SENTENCES, 8), images, contrast), expected, atol=2e-2)
 
 
@@ -68,7 +71,7 @@ def test_repeated_and_unknown_ngrams(phrases):
     unigrams = sum(
         weight * table[signed(key)] for key, weight in shares.items() if signed(key) in table and weight
     ) / np.sqrt(norm)
-    only_unigrams = Phrases(found.keys[:1], found.idf[:1], found.directions[:1], found.rarest, found.general_T)
+    only_unigrams = Phrases(found.keys[:1], found.idf[:1], found.directions[:1], found.rarest, found.general_T, 5.0)
     np.testing.assert_allclose(SentenceFit(only_unigrams).vectors(padded([more, one], 6))[0], unigrams / 2, atol=2e-3)
 
 
@@ -92,3 +95,4 @@ def test_saved_and_loaded(phrases, tmp_path):
     again = Phrases.load(tmp_path / "phrases.npz")
     words = padded(SENTENCES, 8)
     np.testing.assert_array_equal(SentenceFit(again).vectors(words), SentenceFit(found).vectors(words))
+    assert again.length == found.length == np.mean([len(ids) for ids in SENTENCES])
