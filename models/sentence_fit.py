@@ -6,8 +6,10 @@ e(c) are the tf-idf weighted n-grams of a caption, n = 1..4, of unit length for 
 initialization/neighbour_features.py found; x is what it expects of the image, which is the image vector that it wrote:
 a deviation from `general`, the mean over the training images. The product is what consensus retrieval looks for in the
 corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's penalty (Vedantam et al. 2015) for a caption that is d words longer or
-shorter than the corpus' sentences are on average: without it rewarded captions lose a word and a half. So this is
-CIDEr-D without clipping, against what is expected in place of references.
+shorter than the corpus' sentences are on average: without it rewarded captions lose a word and a half. An n-gram that
+is said again counts in the length of e(c) alone, which stands for CIDEr-D's clipping (references say few words twice
+but articles): without it captions become `a dog with a dog with a dog`. So this is CIDEr-D against what is expected in
+place of references.
 
 Shapes: B batch, L time, G n-grams of one n, T directions.
 """
@@ -82,8 +84,11 @@ class SentenceFit:
         self.idf = [tf.constant(np.append(idf, np.float32(phrases.rarest))) for idf in phrases.idf]
         self.directions = [tf.constant(np.pad(rows, [(0, 1), (0, 0)])) for rows in phrases.directions]
 
-    def vectors(self, tokens_BL):
-        """e(c) of captions that end with their end token or the last column: float32 [B, T]."""
+    def vectors(self, tokens_BL, repeats=True):
+        """e(c) of captions that end with their end token or the last column: float32 [B, T].
+
+        Args: repeats: whether an n-gram that is said again counts again, as in the corpus' own vectors.
+        """
         words_BL, lengths_B = tf.cast(tokens_BL, tf.int64) + 1, layers.sequence_lengths(tokens_BL)
         steps, total_BT = tf.shape(words_BL)[1], 0.0
         for n, keys_G, idf_G, directions_GT in zip(ORDERS, self.keys, self.idf, self.directions, strict=False):
@@ -97,6 +102,9 @@ class SentenceFit:
             idf_BL = tf.gather(idf_G, place_BL) * valid_BL
             same_BLL = tf.cast(tf.equal(grams_BL[:, :, None], grams_BL[:, None, :]), tf.float32) * valid_BL[:, None, :]
             norm_B = tf.sqrt(tf.reduce_sum(tf.reduce_sum(same_BLL, 2) * idf_BL**2, 1))  # each n-gram count^2 times
+            if not repeats:
+                said_BL = tf.reduce_sum(tf.linalg.band_part(same_BLL, -1, 0), 2)  # so often up to this place
+                idf_BL *= tf.cast(said_BL < 1.5, tf.float32)
             directions_BLT = tf.cast(tf.gather(directions_GT, place_BL), tf.float32)
             vector_BT = tf.einsum("bl,blt->bt", idf_BL, directions_BLT)
             total_BT += tf.math.divide_no_nan(vector_BT, norm_B[:, None])
@@ -104,6 +112,7 @@ class SentenceFit:
 
     def __call__(self, tokens_BL, image_BT, contrast):
         """fit(c, i) of each row: float32 [B]. Args: image_BT: image vectors as they are in the bank."""
-        fit_B = tf.reduce_sum(self.vectors(tokens_BL) * (image_BT + (1.0 - contrast) * self.general_T), 1)
+        expected_BT = image_BT + (1.0 - contrast) * self.general_T
+        fit_B = tf.reduce_sum(self.vectors(tokens_BL, repeats=False) * expected_BT, 1)
         too_long_B = tf.cast(layers.sequence_lengths(tokens_BL), tf.float32) - self.length
         return fit_B * tf.where(fit_B > 0, tf.exp(-(too_long_B**2) / (2 * SIGMA**2)), 1.0)

@@ -43,9 +43,10 @@ def test_fit_is_the_product_with_what_is_expected_less_the_length_penalty(phrase
     images = np.random.default_rng(2).normal(size=vectors.shape).astype(np.float32)
     fit = tf.function(SentenceFit(found))
     lengths = np.array([len(ids) for ids in SENTENCES])
+    once = SentenceFit(found).vectors(padded(SENTENCES, 8), repeats=False).numpy()
     penalty = np.exp(-((lengths - lengths.mean()) ** 2) / 72)
     for contrast in (0.0, 0.65, 1.0):
-        expected = (vectors * (images + (1 - contrast) * general)).sum(1)
+        expected = (once * (images + (1 - contrast) * general)).sum(1)
         expected *= np.where(expected > 0, penalty, 1.0)
         np.testing.assert_allclose(fit(padded(SENTENCES, 8), images, contrast), expected, atol=2e-2)
 
@@ -81,6 +82,20 @@ def test_a_caption_that_breaks_off_fits_its_sentence_less(phrases):
     broken = np.array([*whole[:-2], 1], np.int32)
     fit = SentenceFit(found)(padded([whole, broken], 8), tf.constant(vectors[[3, 3]], tf.float32), 1.0).numpy()
     assert fit[1] < 0.8 * fit[0]
+
+
+def test_what_is_said_again_counts_in_the_length_of_the_vector_alone(phrases):
+    found, vectors, _ = phrases
+    dog, runs = WORDS["dog"], WORDS["runs"]
+    fit = SentenceFit(found)
+    again, twice = np.array([dog, runs, dog, 1], np.int32), np.array([dog, dog, 1], np.int32)
+    plain = np.array([dog, runs, WORDS["on"], 1], np.int32)
+    for ids in (plain, SENTENCES[5]):  # nothing is said twice
+        np.testing.assert_allclose(*(fit.vectors(padded([ids], 8), repeats=flag) for flag in (True, False)), atol=1e-6)
+    for ids in (again, twice):
+        once, all_of_it = (fit.vectors(padded([ids], 8), repeats=flag).numpy()[0] for flag in (False, True))
+        dog_sentence = vectors[5]  # a dog sleeps here
+        assert once @ dog_sentence < 0.8 * (all_of_it @ dog_sentence)
 
 
 def test_an_empty_caption_has_no_vector(phrases):
