@@ -94,7 +94,7 @@ _FLICKR_POLISH = dataclasses.replace(_POLISH, w_sen=0.01, max_caption_length=20,
 # are small beside it. A sentence is rewarded as a whole, so nothing is discounted: with `gamma` 0.9 the first words,
 # which decide what is said, get a third of it, and the fit does not rise. Dev, one seed, CIDEr / unique by beam search:
 # Flickr30k's text 19.0 / .221 before, 19.7 / .216 after; COCO's 14.9 / .235 before, 15.8 / .231 after. With
-# `w_adv` 0.3 beside `w_fit` 50 captions lost what they had learned (from another start 16.0 before, 13.4 after 600 steps).
+# `w_adv` 0.3 beside `w_fit` 50 captions lost what they had learned (from another start 16.0, 13.4 after 600 steps).
 _FLICKR_FIT = dataclasses.replace(
     _FLICKR_POLISH,
     w_fit=100.0,
