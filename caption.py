@@ -16,7 +16,7 @@ import sys
 
 import config
 from evaluation.scoring import parse_decode
-from preprocessing.images import ImageError, image_names
+from preprocessing.images import image_names
 from training.run_directory import read_config
 
 
@@ -91,20 +91,11 @@ def main(options):
         options.job_dir, checkpoint, options.encoder, options.detector, options.labels
     )
     results, broken = {}, []
-    starts = range(0, len(files), options.batch_size)
-    for start in config.progress(starts, "captioning", len(starts)):
-        there, inputs = [], []
-        for file in files[start : start + options.batch_size]:
-            one = prepared(file[0], source, broken)
-            if one is not None:
-                there.append(file)
-                inputs.append(one)
-        if there:
-            rows = source.rows(inputs)
-            found = captions_of(captioner, rows, options)
-            results |= dict(zip([image_id for _, image_id in there], found, strict=True))
-            if options.attention:
-                draw_attention(captioner, rows, there, found, options.attention)
+    how = (options.decode, options.length_normalization, options.batch_size, "captioning")
+    for done, rows, found in photographs.caption_files(captioner, source, files, broken, *how):
+        results |= dict(zip([image_id for _, image_id in done], found, strict=True))
+        if options.attention:
+            draw_attention(captioner, rows, done, found, options.attention)
     write(results, options)
     if options.embedding_map:
         draw_map(captioner, results, options)
@@ -112,20 +103,6 @@ def main(options):
         print(f"no caption for {path}: {reason}", file=sys.stderr)
     print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
     return 0 if not broken else 1 if results else 2
-
-
-def prepared(path, source, broken):
-    """What an image file becomes before it is captioned, or None with an entry in `broken`."""
-    try:
-        return source.prepared(path)
-    except (ImageError, OSError) as error:
-        broken.append((path, getattr(error, "reason", error)))
-        return None
-
-
-def captions_of(captioner, rows, options):
-    """Lists of hypotheses, one for each row of what the captioner is fed."""
-    return captioner.caption_vectors(rows, options.decode, options.length_normalization, batch=options.batch_size)
 
 
 def draw_attention(captioner, rows, files, found, folder):

@@ -268,6 +268,8 @@ class ObjectToSentence(CrossEntropyTrainer):
 
     job_dir: str = field("runs/obj2sen", "run directory; the same command continues what is there")
     save_checkpoint_steps: int = field(5000, "steps between checkpoints")
+    detector: str = field("", "the detector that found the concepts, kept with the run so that caption.py can use it")
+    labels: str | None = field(None, "class names of --detector")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ import socket
 import tempfile
 
 import config
-from training.run_directory import read_config
+from training.run_directory import read_config, takes_photographs
 
 HOST = "127.0.0.1"
 MAX_EXAMPLES = 12
@@ -47,7 +47,7 @@ def check(options):
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
         content = read_config(job_dir)
-        if content["facts"].get("image_dim") is None and content["stage"] != "R2M":
+        if not takes_photographs(content):
             raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
     if not 0 <= options.port < 65536:
         raise config.UserError(f"--port {options.port}: expected 0 to 65535")

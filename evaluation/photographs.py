@@ -15,10 +15,10 @@ from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
 from preprocessing import detectors, sidecars
-from preprocessing.images import read_image
+from preprocessing.images import ImageError, read_image
 from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
-from training.run_directory import read_config
+from training.run_directory import TOLD_CONCEPTS, read_config
 
 COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
 DEFAULTS = {
@@ -33,18 +33,54 @@ DEFAULTS = {
 }
 
 
-def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None):
+def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0):
     """(captioner, source) of a run.
 
     Args:
       checkpoint: a step or a path. encoder: where the run's encoder is now, if it has moved.
       detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
+      threshold: objects of a lower score are not told to it.
     """
-    if read_config(job_dir)["stage"] != config_r2m.R2M.__name__:
+    stage = read_config(job_dir)["stage"]
+    if stage not in TOLD_CONCEPTS:
         captioner = Captioner.from_run(job_dir, checkpoint)
         return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
-    captioner = R2MCaptioner.from_run(job_dir, checkpoint)
-    return captioner, DetectedPhotographs(job_dir, captioner, detector, labels)
+    if stage == config_r2m.R2M.__name__:
+        captioner = R2MCaptioner.from_run(job_dir, checkpoint)
+    else:
+        from initialization.object_captioner import ObjectCaptioner
+
+        captioner = ObjectCaptioner.from_run(job_dir, checkpoint)
+    return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold)
+
+
+def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):
+    """Captions image files batch by batch: the one way from a file to its caption.
+
+    Args:
+      captioner, source: of `open_run`. files: list of (path, image id).
+      broken: list that gets (path, reason) of each file that cannot be captioned; the others go on.
+      decode, length_normalization: as Captioner.caption_vectors. description: of the progress bar, None for none.
+
+    Yields: (files of the batch that were captioned, what the captioner was fed [n, ...], n lists of Hypothesis).
+    """
+    starts = range(0, len(files), batch_size)
+    for start in config.progress(starts, description, len(starts)) if description else starts:
+        there, inputs = [], []
+        for path, image_id in files[start : start + batch_size]:
+            try:
+                inputs.append(source.prepared(path))
+                there.append((path, image_id))
+            except (ImageError, OSError) as error:
+                broken.append((path, getattr(error, "reason", error)))
+        if not there:
+            continue
+        rows = source.rows(inputs)
+        usable = np.isfinite(rows.reshape(len(rows), -1)).all(1)
+        broken += [(there[i][0], "its image vector is not finite") for i in np.flatnonzero(~usable)]
+        there, rows = [there[i] for i in np.flatnonzero(usable)], rows[usable]
+        if there:
+            yield there, rows, captioner.caption_vectors(rows, decode, length_normalization, batch=batch_size)
 
 
 def checkpoint_named(job_dir, name):
@@ -80,8 +116,9 @@ class EncodedPhotographs:
 class DetectedPhotographs:
     """Concept words by a detector, chosen as for the training images."""
 
-    def __init__(self, job_dir, captioner, detector=None, labels=None):
-        self.captioner = captioner
+    def __init__(self, job_dir, captioner, detector=None, labels=None, threshold=0.0):
+        """Args: threshold: objects of a lower score are not told. The others as `open_run`."""
+        self.captioner, self.threshold = captioner, threshold
         kept = read_detector(job_dir)
         self.settings = DEFAULTS | kept["settings"]
         parts = detectors.parse(*_where(job_dir, kept, detector, labels))
@@ -109,7 +146,8 @@ class DetectedPhotographs:
         padded = np.zeros([1, max(1, number)])
         padded[0, :number], values = classes, np.zeros_like(padded)
         values[0, :number] = scores
-        return self.captioner.told(padded.astype(np.int32), values.astype(np.float32), np.asarray([number]))[0]
+        objects = padded.astype(np.int32), values.astype(np.float32), np.asarray([number])
+        return self.captioner.told(*objects, self.threshold)[0]
 
     def rows(self, prepared):
         """The words of some photographs: int32 [n, K]."""

@@ -25,6 +25,13 @@ class ScoringOptions:
     row: str = config.field("", "name of the row; empty = name of the run directory")
     corpus: str = config.field("", "name of the corpus in the table; empty = name of the data folder")
     table: str = config.field("", "table file; empty = table.json beside the run directory")
+    image_dir: str = config.field(
+        "", "photographs whose files are captioned at the end to compare; empty = where process_images found them"
+    )
+    detector: str | None = config.field(
+        None, "for that comparison: detector of a run that is told concepts, see caption.py"
+    )
+    labels: str | None = config.field(None, "class names of --detector")
     multi_gpu: bool = config.field(False, "caption on all visible GPUs")
     devices: tuple[str, ...] = config.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
@@ -72,7 +79,7 @@ def score_checkpoints(options, open_run, how=None):
       open_run: see the module's text.
       how: dict of further settings that decide about the captions.
     """
-    from evaluation import captions, metrics, rankings, runs
+    from evaluation import captions, file_check, metrics, rankings, runs
 
     names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
@@ -83,10 +90,12 @@ def score_checkpoints(options, open_run, how=None):
         known = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
         rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
         best = rankings.best_step(folder)
-        scores = scorer.score(captions.read_captions(os.path.join(folder, f"val_{best}.json")))
+        scored = captions.read_captions(os.path.join(folder, f"val_{best}.json"))
+        scores = scorer.score(scored)
     row = _row(options, scores, "val", best, rankings.SELECTED_BY)
     _publish(options, row)
     print(f"best by BLEU-3 + BLEU-4: step {best}")
+    file_check.compare(options, data_dir, "val", best, scored, open_run)
 
 
 def _steps(options):
@@ -167,10 +176,10 @@ def chosen_checkpoint(options):
 
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
-    from evaluation import captions, metrics, rankings, runs
+    from evaluation import captions, file_check, metrics, rankings, runs
 
-    checkpoint = chosen_checkpoint(options)
-    references = runs.references_of(data_dir_of(options), split)
+    checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)
+    references = runs.references_of(data_dir, split)
     names = sorted(references)
     captioner, rows = open_run(checkpoint, split, names)
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
@@ -179,9 +188,10 @@ def score_checkpoint(options, split, open_run):
     scores = metrics.score(found, references, options.metrics)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
     row = _row(options, scores, split, checkpoint, selection)
-    content = row | scores.to_json() | {"data_dir": data_dir_of(options)}
+    content = row | scores.to_json() | {"data_dir": data_dir}
     captions.write_json(os.path.join(options.job_dir, f"{stem}_scores.json"), content)
     _publish(options, row)
+    file_check.compare(options, data_dir, split, checkpoint, found, open_run)
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -115,8 +115,9 @@ def learn(options, vocabulary, images, bank):
     import numpy as np
 
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from models.neighbours import KernelFit, KnownImages, standardised, unit_vectors
+    from models.neighbours import KernelFit, KnownImages, unit_vectors
     from models.sentence_fit import Phrases
+    from models.standardise import standardised
 
     corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)

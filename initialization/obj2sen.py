@@ -4,7 +4,8 @@
 
 The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and
 RUN/best.json names the step with the least loss. Hands the generator but for its projection to im_caption, and through
-gen_obj2sen_caption its captions. The same command continues an interrupted run.
+gen_obj2sen_caption its captions. With `--detector` the run keeps the detector, and caption.py captions photographs by
+what is detected in them. The same command continues an interrupted run.
 """
 
 import os
@@ -16,9 +17,14 @@ import recipes
 def main(options):
     """Trains until --max_steps."""
     config.check_trainer(options)
+    if options.detector:
+        from preprocessing import detectors
+
+        detectors.parse(options.detector, options.labels)
 
     import stage
     from evaluation.held_out import HeldOut
+    from evaluation.photographs import keep_detector
     from input_pipeline import Corpus, SentenceBatches
     from objectives.obj2sen import ObjectToSentenceObjective
     from preprocessing.vocabulary import Vocabulary
@@ -42,6 +48,7 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
     stage.keep_for_inference(run, vocabulary)
+    keep_detector(run, options.data_dir, options.detector, options.labels)
     validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed, keys=True), run)
 
     # ---------------------------------------------------------------------------------------------- training

@@ -5,6 +5,7 @@ The kinds are in models/encoders.py; encoders of your own (docs/extending.md) st
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
 
+import functools
 import hashlib
 import os
 
@@ -16,8 +17,27 @@ from models import image_ops
 WINDOW = (0.85, 1.0)  # share of each side that a random window keeps
 
 
+def as_banked(vectors):
+    """Vectors as a feature bank holds them: rounded to float16, as float32; what float16 cannot hold is infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
+
+
+def _banked(encode):
+    """An `encode` whose vectors are as a feature bank holds them."""
+
+    @functools.wraps(encode)
+    def encode_as_banked(self, batch_BSSC):
+        return as_banked(encode(self, batch_BSSC))
+
+    return encode_as_banked
+
+
 class Encoder:
     """What all encoders share.
+
+    `encode` of every subclass hands out vectors as a feature bank holds them, so that a photograph that is captioned
+    from its file gives the very vector that the captioner was trained and scored on.
 
     Attributes:
       spec: as given. dim: D. cells: number of grid cells or None. image_size: S.
@@ -27,6 +47,11 @@ class Encoder:
     usage = ""
     cells = None
     files = ()
+
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        if "encode" in vars(cls):
+            cls.encode = _banked(cls.encode)
 
     def crops(self, image_HWC, k, seed):
         """Prepares one photograph.
@@ -42,7 +67,7 @@ class Encoder:
         raise NotImplementedError
 
     def encode(self, batch_BSSC):
-        """Features of prepared pictures: [B, S, S, 3] -> float32 [B, D] or [B, cells, D]."""
+        """Features of prepared pictures: [B, S, S, 3] -> float32 [B, D] or [B, cells, D], in float16's precision."""
         raise NotImplementedError
 
     def describe(self):

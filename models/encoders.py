@@ -29,7 +29,7 @@ import tensorflow as tf
 
 import extensions
 from models import image_ops
-from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows
+from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
 
 
 def load_encoder(spec, resize=None):
@@ -51,7 +51,10 @@ def load_encoder(spec, resize=None):
         return JoinedEncoder([load_encoder(part, resize) for part in parts])
     kind, _, argument = spec.partition(":")
     if extensions.is_file(kind):
-        return extensions.load(kind, "Encoder")(spec, argument, resize)
+        encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
+        if not isinstance(encoder, Encoder):
+            raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
+        return encoder
     if kind not in KINDS:
         raise ValueError(
             f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"

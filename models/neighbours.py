@@ -16,15 +16,12 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from models.standardise import standardised
+
 SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)
 ROWS_AT_ONCE = 256
 ROWS_OF_A_FIT = 4096
 STEADY = 1e-4  # of the ridge: the same photograph twice, or almost, must not make the equations singular
-
-
-def standardised(vectors_ND, mean_D, deviation_D):
-    """float32 [N, D]; numbers that never differ are zero."""
-    return (np.asarray(vectors_ND, np.float32) - mean_D) / np.maximum(deviation_D, 1e-6)
 
 
 def unit_vectors(vectors_ND):

@@ -127,7 +127,8 @@ def check_finite(features, names):
         if not largest <= LARGEST:  # also true for NaN
             kind = "larger than float16 holds" if np.isfinite(largest) else "not finite"
             raise config.UserError(
-                f"{name}: a feature is {kind} ({largest}). Is it the right encoder, with undamaged weights?"
+                f"{name}: a feature is {kind} ({largest}; at most {LARGEST:.0f}). Is it the right encoder, with "
+                "undamaged weights?"
             )
 
 

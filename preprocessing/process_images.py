@@ -397,6 +397,7 @@ def main(options):
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")
     sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}
     sidecar |= {"prior": prior} if prior else {}
+    sidecar["image_dir"] = os.path.abspath(options.image_dir)  # for those who caption the files again
     for split in splits:
         mine = [i for i, task in enumerate(tasks) if task.split == split]
         chosen = [tasks[i] for i in mine], [results[i] for i in mine]

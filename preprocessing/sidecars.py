@@ -1,6 +1,6 @@
 """Sidecars: the JSON file beside an output that says what it is, what it was made from and whether it is complete.
 
-Nothing in a sidecar but the field "command" depends on when, where or how often a stage was run.
+Nothing in a sidecar but the fields "command" and "image_dir" depends on when, where or how often a stage was run.
 """
 
 import glob

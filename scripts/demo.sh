@@ -60,7 +60,8 @@ score() {  # score RUN ROW: every checkpoint on validation, the best one on test
 for seed in $(seq "$seeds"); do
   folder=$runs
   [ "$seed" = 1 ] || folder=$runs/seed$seed
-  train "-m initialization.obj2sen" "$folder/obj2sen" --recipe miniature_obj2sen
+  train "-m initialization.obj2sen" "$folder/obj2sen" --recipe miniature_obj2sen \
+    --detector "annotations:$data/raw/detections.jsonl"
   step "score con2sen on validation" \
     python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --metrics BLEU,CIDEr
   step "score con2sen on test" \

@@ -81,7 +81,8 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
       --corpus "$corpus"
   done
 }
-train "-m initialization.obj2sen" obj2sen "$data" --recipe flickr8k_obj2sen "${obj2sen[@]}"
+train "-m initialization.obj2sen" obj2sen "$data" --recipe flickr8k_obj2sen "${obj2sen[@]}" \
+  --detector "$detector" --labels "$labels"
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 # What a photograph lets expect, learned from the detections in the others, in the place of its vector; then a captioner
 # that says the corpus sentence which fits that best, and its polish, which is rewarded for fitting it.

@@ -51,6 +51,17 @@ def encoder(path):
     return _convert(network, path)
 
 
+def class_logits(path):
+    """[1, 16, 7], as an SSD's class logits over its boxes: the cells of `encoder`, and a .1 that never changes."""
+
+    def network(image):
+        cells = tf.nn.avg_pool2d(tf.cast(image, tf.float32), 2, 2, "VALID")
+        logits = tf.reshape(tf.concat([cells, 255.0 - cells], axis=-1), [1, 16, 6])
+        return tf.concat([logits, tf.fill([1, 16, 1], 0.1)], axis=-1)
+
+    return _convert(network, path)
+
+
 def quantised_encoder(path):
     """The mean of 1 + the picture in 0 to 1, with quantised input, output and all that lies between."""
     return _convert(lambda image: tf.reduce_mean(1.0 + image, axis=[1, 2]), path, quantised=True)

@@ -38,6 +38,8 @@ FREE = {
     "inter_op_parallelism_threads",
 }
 
+TOLD_CONCEPTS = ("R2M", "ObjectToSentence")  # stages that caption from an image's concept words alone
+
 
 class RunDirectory:
     """Opens a run for one process at a time and keeps its settings the same from start to start."""
@@ -130,6 +132,11 @@ def read_config(job_dir, missing_ok=False):
         return {part: content[part] for part in ("stage", "settings", "facts")}
     except (ValueError, KeyError, TypeError) as error:
         raise config.UserError(f"{path}: not the settings of a run ({error!r}); restore it from a copy") from error
+
+
+def takes_photographs(content):
+    """Whether a run can caption photographs. Args: content: as `read_config` returns it."""
+    return content["stage"] in TOLD_CONCEPTS or content["facts"].get("image_dim") is not None
 
 
 def read_options(job_dir, options_class):

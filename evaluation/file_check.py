@@ -1,0 +1,96 @@
+"""Does caption.py say what was scored? Some photographs of the split, captioned from their files.
+
+A score is made from stored vectors or concept words, a caption for a person from a file. The two must never come apart
+unseen, so eval_val.py, eval_test.py and eval_obj2sen end with this comparison.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+
+import config
+from evaluation import photographs
+from preprocessing import sidecars
+
+SAMPLE = 20  # photographs that are captioned again
+NOT_CHECKED = "NOTE: captions were not compared with those of caption.py: "
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How many of `images` photographs got the caption that was scored, when captioned from their files."""
+
+    equal: int
+    images: int
+    largest_difference: float  # of a number of what the captioner is fed (image vector or concept words)
+
+
+def folder_of(options, data_dir, split):
+    """The folder of the photographs: --image_dir, or what the sidecar of the image records says. "" if unknown."""
+    path = os.path.join(data_dir, f"image_{split}.json")
+    known = sidecars.read_sidecar(path).get("image_dir", "") if os.path.exists(path) else ""
+    return options.image_dir or known
+
+
+def compare(options, data_dir, split, checkpoint, scored, open_run):
+    """Captions up to 20 scored photographs from their files by the path of caption.py, and prints how many agree.
+
+    Args:
+      options: evaluation.scoring.ScoringOptions. data_dir: the stages' folder. checkpoint: a step or a path.
+      scored: dict image name -> caption that was scored.
+      open_run: as evaluation.scoring takes it; asked for the stored rows where captions differ.
+
+    Returns: Agreement, or None with a printed note where the photographs, encoder or detector are not to be had.
+    """
+    folder = folder_of(options, data_dir, split)
+    names = sorted(name for name in scored if folder and os.path.isfile(os.path.join(folder, name)))
+    if not names:
+        where = f"{folder} does not hold them" if folder else f"{data_dir}/image_{split}.json names no folder"
+        print(f"{NOT_CHECKED}no photographs ({where}); --image_dir says where they are")
+        return None
+    names = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
+    try:
+        found, rows_of = _from_files(options, checkpoint, folder, names)
+    except config.UserError as error:
+        print(f"{NOT_CHECKED}{error}")
+        return None
+    differing = [name for name in names if found.get(name) != scored[name]]
+    if not differing:
+        count = f"{len(names)} of {len(names)}"
+        print(f"{count} captions of caption.py for the files in {folder} are those that were scored")
+        return Agreement(len(names), len(names), 0.0)
+    _, stored = open_run(checkpoint, split, names)
+    largest = max((_difference(rows_of[name], row) for name, row in zip(names, stored, strict=True) if name in rows_of))
+    equal, first = len(names) - len(differing), differing[0]
+    print(
+        f"WARNING: only {equal} of {len(names)} captions of caption.py for the files in {folder} are those that were "
+        f"scored, so this score does not stand for what people get. Largest difference of what the captioner is fed: "
+        f"{largest:.3g}. The first: {first}: {found.get(first, '(no caption)')!r}, scored was {scored[first]!r}. Are "
+        "these the photographs, and is this the encoder or detector, that the data folder was made from?"
+    )
+    return Agreement(equal, len(names), largest)
+
+
+def _from_files(options, checkpoint, folder, names):
+    """(dict name -> caption, dict name -> what the captioner was fed), as caption.py makes them."""
+    where = {name: getattr(options, name, None) for name in ("encoder", "detector", "labels")}
+    captioner, source = photographs.open_run(
+        options.job_dir, checkpoint, **where, threshold=getattr(options, "threshold", 0.0)
+    )
+    files = [(os.path.join(folder, name), name) for name in names]
+    captions, rows_of = {}, {}
+    for done, rows, hypotheses in photographs.caption_files(
+        captioner, source, files, [], options.decode, options.length_normalization
+    ):
+        for (_, name), row, several in zip(done, rows, hypotheses, strict=True):
+            captions[name], rows_of[name] = several[0].text, row
+    return captions, rows_of
+
+
+def _difference(row, stored):
+    """Largest difference of a number; rows of concept words may have other lengths."""
+    if row.shape != stored.shape:
+        width = max(len(row), len(stored))
+        row, stored = (np.pad(part, (0, width - len(part))) for part in (row, stored))
+    return float(np.abs(row.astype(np.float64) - stored).max(initial=0.0))

@@ -1,0 +1,195 @@
+"""scored_is_given: what eval_val writes for a photograph is what caption.py, the page and the HTTP interface say.
+
+For every kind of encoder and every system that captions photographs; the run directory is a copy elsewhere, the
+original is gone, and the working folder is another one.
+"""
+
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import caption
+import config
+import config_r2m
+import eval_val
+import serve  # noqa: F401  the page is what serve.py shows
+import train
+from baselines import r2m, settings, show_attend_tell, show_tell
+from evaluation import captions, file_check, photographs, runs, scoring
+from initialization import eval_obj2sen, im_caption, obj2sen
+from initialization.object_captioner import object_captioner
+from models import encoder_base, neighbours
+from models.tflite import TFLiteModel
+from tests import given_world, small_networks, tiny_runs
+
+METRICS = ("BLEU", "CIDEr")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return given_world.make(tmp_path_factory.mktemp("given"))
+
+
+def tensor(path, shape):
+    """Number of the first tensor of a network that has a shape."""
+    return next(n for n, d in TFLiteModel(path).tensors().items() if list(map(int, d["shape"])) == shape)
+
+
+def spec_of(kind, folder):
+    """The specification of an encoder of a kind, its files made in `folder`."""
+    if kind == "tflite":
+        return "tflite:" + small_networks.encoder(folder / "small.tflite")
+    if kind == "max":
+        path = small_networks.class_logits(folder / "detector.tflite")
+        return f"tflite:{path}#{tensor(path, [1, 16, 7])}@max"
+    if kind == "compact":
+        return "compact:" + given_world.write_encoder(str(folder / "small.npz"))
+    if kind == "joined":
+        return "+".join(spec_of(member, folder) for member in ("max", "compact", "tflite"))
+    if kind == "keras":
+        path = str(folder / "small.weights.h5")
+        network = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)
+        rng = np.random.default_rng(0)
+        for weight in network.weights:
+            if len(weight.shape) == 4:  # kernels; with Keras' own nothing is left at the end
+                inputs = np.prod(weight.shape[: 2 if weight.shape[3] == 1 else 3])
+                weight.assign(rng.normal(0, (2 / inputs) ** 0.5, weight.shape))
+        network.save_weights(path)
+        return f"keras:MobileNetV2#{path}"
+    return "inception_v4:rule"
+
+
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("keras", "inception_v4")]
+
+
+@pytest.mark.parametrize("kind", ["tflite", "max", "compact", "joined", *SLOW])
+def test_every_encoder_and_the_neighbours_over_it(world, kind, tmp_path, monkeypatch, capsys):
+    data = given_world.with_features(world, f"{kind}_{tmp_path.name}", spec_of(kind, tmp_path))
+    for folder in (data, given_world.with_expectations(data)):
+        job_dir = str(tmp_path / "runs" / os.path.basename(folder))
+        run = given_world.untrained_run(folder, job_dir)
+        written = evaluated(run, capsys)
+        assert len(set(written.values())) >= 2, "captions must differ, or equality would mean nothing"
+        stored = stored_log_probs(runs.image_captioner, run, folder)
+        same_from_a_copy(run, world, written, stored, tmp_path / os.path.basename(folder), monkeypatch)
+
+
+SYSTEMS = ["full", "im_caption", "obj2sen", "r2m", "show_tell", "show_attend_tell"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system(world, system, tmp_path, monkeypatch, capsys):
+    spec = spec_of("compact", tmp_path) + ("#grid" if system == "show_attend_tell" else "")
+    data = given_world.with_features(world, f"{system}_{tmp_path.name}", spec)
+    job_dir, pairs = str(tmp_path / "run"), given_world.write_pairs(world)
+    told = {"detector": f"annotations:{world.objects}"}
+    if system == "full":
+        train.main(tiny_runs.full(data, job_dir, max_steps=16, save_checkpoint_steps=16, gen_lr=0.02))
+    elif system == "im_caption":
+        given_world.stage_run(im_caption, config.ImageCaption, data, job_dir, captions=pairs, lr=0.02)
+    elif system == "obj2sen":
+        given_world.stage_run(obj2sen, config.ObjectToSentence, data, job_dir, lr=0.02, **told)
+    elif system == "r2m":
+        given_world.stage_run(r2m, config_r2m.R2M, data, job_dir, stage="xe", lr=0.02, **told)
+    elif system == "show_tell":
+        given_world.stage_run(show_tell, settings.ShowTell, data, job_dir, captions=pairs, lr=0.02)
+    else:
+        sizes = {"cell_dim": 5, "attention_units": 7}
+        given_world.stage_run(
+            show_attend_tell, settings.ShowAttendTell, data, job_dir, captions=pairs, lr=0.02, **sizes
+        )
+    written = evaluated(job_dir, capsys, eval_obj2sen if system == "obj2sen" else eval_val)
+    assert len(set(written.values())) >= 2, "captions must differ, or equality would mean nothing"
+    stored = stored_log_probs(object_captioner if system == "obj2sen" else runs.image_captioner, job_dir, data)
+    same_from_a_copy(job_dir, world, written, stored, tmp_path / "elsewhere", monkeypatch)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The three ways to a caption
+
+
+def evaluated(job_dir, capsys, program=eval_val):
+    """dict name -> caption that the evaluation wrote; it must say that the files give the same ones."""
+    capsys.readouterr()
+    program.main(program.Options(job_dir=job_dir, metrics=METRICS, table=os.path.join(job_dir, "table.json")))
+    count = given_world.VAL
+    assert f"{count} of {count} captions of caption.py for the files in" in capsys.readouterr().out
+    [step] = captions.read_json(os.path.join(job_dir, "val_checkpoints.json"), "")
+    return captions.read_captions(os.path.join(job_dir, f"val_{step}.json"))
+
+
+def stored_log_probs(opener, job_dir, data):
+    """dict name -> log-probability of the caption of the stored vectors or words."""
+    options = eval_obj2sen.Options(job_dir=job_dir) if opener is object_captioner else eval_val.Options(job_dir=job_dir)
+    names = sorted(runs.references_of(data, "val"))
+    captioner, rows = opener(options, scoring.data_dir_of(options))(
+        photographs.checkpoint_named(job_dir, "best"), "val", names
+    )
+    return {name: found[0].log_prob for name, found in zip(names, captioner.caption_vectors(rows), strict=True)}
+
+
+def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
+    """Captions, from a copy of the run in another working folder, are those written, by all three ways."""
+    folder.mkdir()
+    shutil.copytree(job_dir, folder / "copy")
+    shutil.rmtree(job_dir)
+    monkeypatch.chdir(folder)
+    assert caption.main(caption.Options(paths=tuple(world.val_files), job_dir="copy", output="said.json")) == 0
+    with open("said.json") as file:
+        said = json.load(file)
+    assert {entry["image_id"]: entry["caption"] for entry in said} == written
+    for entry in said:
+        assert entry["log_prob"] == pytest.approx(stored[entry["image_id"]], abs=1e-3)
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install -r requirements-serve.txt")
+    from starlette.testclient import TestClient
+
+    from evaluation import showing, web_page
+
+    shown = [showing.Shown("copy", "best")]
+    app = web_page.application(shown, [], str(folder))
+    client = TestClient(app, base_url="http://127.0.0.1")
+    on_page = next(f for f in web_page.page(shown, []).fns.values() if f.name == "caption")
+    for path in world.val_files:
+        name = os.path.basename(path)
+        with open(path, "rb") as file:
+            answer = client.post(f"/caption?beam=3&name={name}", content=file.read()).json()
+        assert answer["runs"][0]["caption"] == written[name]
+        assert answer["runs"][0]["nbest"][0]["log_prob"] == pytest.approx(stored[name], abs=1e-3)
+        fields = on_page.fn(path, 3, 0.3)
+        assert fields[-1][0][0].text == written[name]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The guard
+
+
+def test_the_guard_speaks_when_files_give_other_vectors(world, tmp_path, monkeypatch, capsys):
+    """With the division by almost nothing that once made caption.py say other things than were scored."""
+
+    def divide_by_almost_nothing(vectors, mean, deviation):
+        return (np.asarray(vectors, np.float32) - mean) / np.maximum(deviation, 1e-6)
+
+    data = given_world.with_expectations(given_world.with_features(world, "guard", spec_of("compact", tmp_path)))
+    run = given_world.untrained_run(data, str(tmp_path / "run"))
+    monkeypatch.setattr(encoder_base, "as_banked", lambda vectors: np.asarray(vectors, np.float32))
+    monkeypatch.setattr(neighbours, "standardised", divide_by_almost_nothing)
+    eval_val.main(eval_val.Options(job_dir=run, metrics=METRICS, table=str(tmp_path / "table.json")))
+    said = capsys.readouterr().out
+    assert "WARNING: only " in said and f"of {given_world.VAL} captions of caption.py for the files in" in said
+    assert float(said.partition("Largest difference of what the captioner is fed: ")[2].partition(". ")[0]) > 0.01
+
+
+def test_the_guard_says_why_it_cannot_look(world, tmp_path, capsys):
+    data = given_world.with_features(world, "absent", spec_of("compact", tmp_path))
+    run = given_world.untrained_run(data, str(tmp_path / "run"))
+    options = eval_val.Options(job_dir=run, image_dir=str(tmp_path))
+    assert file_check.compare(options, data, "val", 8, {"val_000.jpg": "a dog"}, None) is None
+    assert f"{tmp_path} does not hold them" in capsys.readouterr().out
+    os.remove(os.path.join(run, "encoder", "small.npz"))
+    options = eval_val.Options(job_dir=run)
+    assert file_check.compare(options, data, "val", 8, {"val_000.jpg": "a dog"}, None) is None
+    assert "NOTE: captions were not compared with those of caption.py: " in capsys.readouterr().out
