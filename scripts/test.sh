@@ -12,5 +12,5 @@ if [ "${1:-}" = --all ]; then
 fi
 ruff check .
 ruff format --check .
-# Two processes: most of the time goes into programs that the tests start, which keep no core busy all the while.
-python -m pytest -q -n 2 --dist loadfile "${selection[@]}" "$@"
+# Two processes, each takes the next whole file: its tests share what its fixtures made. tests/conftest.py has the order.
+python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "${selection[@]}" "$@"
