@@ -14,6 +14,7 @@ Source: unsupervised_captioning.md 4.1.
 import asyncio
 import dataclasses
 import fcntl
+import math
 import os
 
 import config
@@ -55,11 +56,11 @@ def _check(options):
         if getattr(options, name) < 1:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 1")
     for name in ("rate", "timeout"):
-        if getattr(options, name) <= 0:
+        if not 0 < getattr(options, name) < math.inf:
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number above 0")
     for name in ("backoff", "max_wait", "max_redirects"):
-        if getattr(options, name) < 0:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
+        if not 0 <= getattr(options, name) < math.inf:
+            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number of at least 0")
     if not 0 <= options.max_failures <= 1:
         raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
     if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):

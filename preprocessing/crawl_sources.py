@@ -6,13 +6,13 @@ Source: unsupervised_captioning.md 4.1.
 """
 
 import dataclasses
-import html.parser
 import json
 import os
 import re
 import urllib.parse
 
 import config
+from preprocessing import html_reader
 from preprocessing.fetching import PageError
 
 TOKEN_VARIABLE = "SHUTTERSTOCK_API_TOKEN"
@@ -102,34 +102,34 @@ SOURCES = {"api": ApiSource, "html": HtmlSource}
 # What is in a page
 
 
-class _Finder(html.parser.HTMLParser):
+class _Finder:
     """Collects the bodies of JSON-LD scripts and the largest number in an attribute data-max."""
 
     def __init__(self):
-        super().__init__(convert_charrefs=True)
         self.scripts, self.available, self._open = [], None, False
 
-    def handle_starttag(self, tag, attributes):
-        for name, value in attributes:
-            if name == "data-max" and re.fullmatch(r"\d{1,9}", value or ""):
-                self.available = max(self.available or 0, int(value))
-        self._open = tag == "script" and ("type", "application/ld+json") in attributes
+    def start(self, tag, attributes):
+        if re.fullmatch(r"[0-9]{1,9}", count := attributes.get("data-max", "")):
+            self.available = max(self.available or 0, int(count))
+        self._open = tag == "script" and attributes.get("type") == "application/ld+json"
         if self._open:
-            self.scripts.append("")
+            self.scripts.append([])
 
-    def handle_data(self, data):
+    def data(self, text):
         if self._open:
-            self.scripts[-1] += data
+            self.scripts[-1].append(text)
 
-    def handle_endtag(self, tag):
+    def end(self, tag):
         self._open = self._open and tag != "script"
+
+    def close(self):
+        pass
 
 
 def _scripts_and_count(text):
     finder = _Finder()
-    finder.feed(text)
-    finder.close()
-    return finder.scripts, finder.available
+    html_reader.read(text, finder)
+    return ["".join(pieces) for pieces in finder.scripts], finder.available
 
 
 def _records(script):

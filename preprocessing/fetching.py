@@ -13,6 +13,7 @@ import dataclasses
 import datetime
 import email.utils
 import random
+import re
 import zlib
 
 import httpx
@@ -22,6 +23,7 @@ from preprocessing import robots
 AGENT = "unsupervised-captioning"
 USER_AGENT = f"{AGENT}/0.1 (research crawler; image descriptions)"
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may change
+MAX_URL = 2000  # characters of a URL that a server redirects to: the rules of robots.txt are compared with all of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +160,8 @@ class Fetcher:
                 wait = error.wait
                 if wait is not None and wait > self.limits.max_wait:
                     raise CrawlStopped(
-                        f"{url}: {error}, and the server asks to wait {wait:.0f} s. Run the same command again then"
+                        f"{url}: {error}, and the server asks to wait {wait:.0f} s, more than --max_wait "
+                        f"{self.limits.max_wait:g}. Run the same command again then"
                     ) from error
                 if attempt == attempts:
                     raise FailedPage(error.kind, f"{error} ({attempts} tries)") from error
@@ -214,6 +217,8 @@ class Fetcher:
             url = response.url.join(response.headers["location"])
         except httpx.InvalidURL as error:
             raise FailedPage("redirects", f"redirected to something that is no URL: {error}") from error
+        if len(str(url)) > MAX_URL:
+            raise FailedPage("redirects", f"redirected to a URL of {len(str(url))} characters, more than {MAX_URL}")
         if (url.scheme, url.host, url.port) != (self.base_url.scheme, self.base_url.host, self.base_url.port):
             raise FailedPage("redirects", f"redirected to another host, {url}; is it the right --base_url?")
         return url
@@ -229,9 +234,9 @@ class Fetcher:
 
     async def _body(self, response):
         """The body, read and unpacked no further than `max_bytes`."""
-        most, size, chunks = self.limits.max_bytes, 0, []
-        announced = response.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > most:
+        most, size, received, chunks = self.limits.max_bytes, 0, 0, []
+        announced = count_of(response.headers.get("content-length"))
+        if announced is not None and announced > most:
             raise FailedPage("too large", f"a body of {announced} bytes, more than {most}")
         # Unpacked here and not by the library, because 64 KB on the line can be 64 MB unpacked.
         packed = response.headers.get("content-encoding", "identity").lower()
@@ -244,7 +249,8 @@ class Fetcher:
             except zlib.error as error:
                 raise PassingError("unreadable page", f"the body is not {packed}: {error}") from error
             size += len(chunks[-1])
-            if size > most:
+            received += len(chunk)  # compressed data can go on without end and unpack to nothing
+            if max(size, received) > most:
                 raise FailedPage("too large", f"a body of more than {most} bytes")
         if unpacker and not unpacker.eof:
             raise PassingError("unreadable page", f"the {packed} of the body ends in the middle")
@@ -258,26 +264,41 @@ class Fetcher:
                 return
             url = self.base_url.join("/robots.txt")
             try:
-                found = await self._tries(
-                    url, lambda body: robots.parse(body.decode("utf-8", "replace"), AGENT), self.limits.attempts
-                )
+                found = await self._tries(url, parse_robots, self.limits.attempts)
             except FailedPage as error:
                 if not error.kind.startswith("4") or error.kind == "429":  # RFC 9309, 2.3.1: unreachable forbids all
                     raise CrawlStopped(f"{url} cannot be read ({error}), so nothing may be fetched") from error
                 found = robots.Robots()  # there is none: all is allowed
+            if found.crawl_delay > self.limits.max_wait:
+                raise CrawlStopped(
+                    f"{url} asks for a Crawl-delay of {found.crawl_delay:g} s, more than --max_wait "
+                    f"{self.limits.max_wait:g}"
+                )
             self._interval = max(self._interval, found.crawl_delay)
             self._robots = found
 
 
+def parse_robots(body):
+    """The rules for this crawler in the bytes of a robots.txt. Raises: PageError."""
+    try:
+        return robots.parse(body.decode("utf-8-sig", "replace"), AGENT)
+    except ValueError as error:
+        raise PageError(str(error)) from error
+
+
+def count_of(text):
+    """The number that a header states, None when there is none or it is not a number of at most 18 digits."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text or "") else None
+
+
 def _retry_after(text):
-    """Seconds that a Retry-After header asks for (a number or a date), None when there is none."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
+    """Seconds that a Retry-After header asks for (a number or a date), None when there is none that can be read."""
+    text = (text or "").strip()
+    if re.fullmatch("[0-9]+", text):
         return float(text)
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
+        return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
+    except (ValueError, TypeError, LookupError, OverflowError):  # the last three from dates that are nearly right
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
-    return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())

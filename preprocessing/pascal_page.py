@@ -1,6 +1,6 @@
 """The web page of the PASCAL sentences: which images it shows and what people said about each."""
 
-import html.parser
+from preprocessing import html_reader
 
 
 def captions(text):
@@ -9,35 +9,34 @@ def captions(text):
     Source: other_systems.md 2.4.
     """
     reader = _Reader()
-    reader.feed(text)
-    reader.close()
+    html_reader.read(text, reader)
     return reader.captions
 
 
-class _Reader(html.parser.HTMLParser):
+class _Reader:
     """The page's table: an image, then cells with its sentences."""
 
     def __init__(self):
-        super().__init__(convert_charrefs=True)
         self.captions, self._image, self._cell = {}, None, None
 
-    def handle_starttag(self, tag, attributes):
-        if tag == "img" and (source := dict(attributes).get("src")):
+    def start(self, tag, attributes):
+        if tag == "img" and (source := attributes.get("src")):
             self._image = source
             self.captions.setdefault(source, [])
         elif tag == "td":
-            self._end_cell()
-            self._cell = ""
+            self.close()
+            self._cell = []
 
-    def handle_data(self, data):
+    def data(self, text):
         if self._cell is not None:
-            self._cell += data
+            self._cell.append(text)
 
-    def handle_endtag(self, tag):
+    def end(self, tag):
         if tag in ("td", "tr", "table"):
-            self._end_cell()
+            self.close()
 
-    def _end_cell(self):
-        text, self._cell = " ".join((self._cell or "").split()), None
+    def close(self):
+        """Ends the open cell, if there is one."""
+        text, self._cell = " ".join("".join(self._cell or ()).split()), None
         if text and self._image is not None:
             self.captions[self._image].append(text)

@@ -119,6 +119,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def fault_429_tomorrow(self):
         self.reply(b"slow down", 429, Retry_After=86400)
 
+    def fault_429_never(self):
+        self.reply(b"slow down", 429, Retry_After="9" * 400)
+
+    def fault_429_soon(self):
+        self.reply(b"slow down", 429, Retry_After="soon")
+
+    def fault_429_negative(self):
+        self.reply(b"slow down", 429, Retry_After=-5)
+
+    def fault_429_nan(self):
+        self.reply(b"slow down", 429, Retry_After="nan")
+
+    def fault_429_superscript(self):
+        """A digit by Unicode, and no number for Python."""
+        self.reply(b"slow down", 429, Retry_After="²")
+
+    def fault_429_year_0(self):
+        self.reply(b"slow down", 429, Retry_After="Mon, 01 Jan 0000 00:00:00 GMT")
+
     def fault_500(self):
         self.reply(b"oops", 500)
 
@@ -143,6 +162,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.server.stopping.wait(0.1):
                 return
 
+    def fault_endless_headers(self):
+        self.close_connection = True
+        for number in range(GIGABYTE >> 16):
+            self.wfile.write((b"HTTP/1.1 200 OK\r\n" if number == 0 else b"") + b"X: y\r\n" * (1 << 13))
+
+    def fault_drip_of_headers(self):
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not self.server.stopping.wait(0.05):
+            self.wfile.write(b"X: y\r\n")
+
+    def fault_endless_hints(self):
+        """Interim answers, and never the answer itself."""
+        self.close_connection = True
+        while not self.server.stopping.is_set():
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+
     def fault_hang_up(self):
         self.close_connection = True
 
@@ -162,6 +198,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def fault_no_page_count(self):
         self.reply(self.content.replace(b"data-max", b"data-most"))
 
+    def fault_comments(self):
+        self.reply(b"<!--" * (250 << 10))
+
+    def fault_marked_sections(self):
+        self.reply(b"<![" * (300 << 10))
+
+    def fault_attributes(self):
+        self.reply(b"<a " + b" ".join(b"b%d=1" % i for i in range(100_000)) + b">")
+
+    def fault_nested_tags(self):
+        self.reply(b"<div>" * (200 << 10))
+
     def fault_binary(self):
         self.reply(bytes(range(256)) * 50)
 
@@ -176,6 +224,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def fault_bad_redirect(self):
         self.reply(b"", 302, Location="http://[nonsense")
+
+    def fault_long_redirect(self):
+        self.reply(b"", 302, Location=self.path + "&x=" + "y" * 50_000)
 
     def fault_gigabyte(self):
         """A body of 1 GB in chunks, of no announced length."""
@@ -200,6 +251,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def fault_bomb(self):
         """A megabyte on the line, a gigabyte unpacked."""
         self.reply(BOMB, Content_Encoding="gzip")
+
+    def fault_packed_nothing(self):
+        """A body of 1 GB that unpacks to nothing: empty blocks."""
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.close_connection = True
+        self.wfile.write(gzip.compress(b"")[:10])
+        block = b"\0\0\0\xff\xff" * (1 << 14)
+        for _ in range(GIGABYTE // len(block)):
+            self.wfile.write(block)
+            self.server.site.sent += len(block)
 
 
 def _bomb():

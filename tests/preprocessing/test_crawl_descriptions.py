@@ -17,6 +17,7 @@ from preprocessing import crawl_descriptions, crawl_sources, crawl_store, extrac
 from tests.preprocessing import crawl_faults, hostile_server
 from tests.preprocessing.crawl_faults import FAST, FAULTS, crawl, once_and_always
 from tests.preprocessing.hostile_server import RESULTS, Site, serve
+from tests.time_limit import time_limit
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REAL = pathlib.Path(os.environ.get("UIC_REALDATA", "../shared/realdata")) / "shutterstock"
@@ -33,7 +34,8 @@ def token(monkeypatch):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.source}-{fault.name}")
 def test_faults(fault, tmp_path):
-    once, always = once_and_always(fault, tmp_path)
+    with time_limit(30):
+        once, always = once_and_always(fault, tmp_path)
     assert always.requests == fault.tries
     counted = collections.Counter(always.pages)
     if fault.ends:
@@ -262,6 +264,29 @@ def test_crawl_delay(tmp_path):
     assert site.log[-1][0] - site.log[0][0] > 0.9 * 3 * 0.2
 
 
+@pytest.mark.parametrize("delay, message", [("86400", "of 86400 s"), ("1e308", "of 1e+308 s")])
+def test_a_crawl_delay_without_end(tmp_path, delay, message):
+    site = Site(robots=(200, f"User-agent: *\nCrawl-delay: {delay}\n"))
+    with serve(site) as address, time_limit(10):
+        outcome = crawl(tmp_path, site, address)
+    assert f"/robots.txt asks for a Crawl-delay {message}, more than --max_wait 5" in outcome.error
+    assert site.log == []
+
+
+@pytest.mark.parametrize("delay", ["inf", "-inf", "nan", "-1", "soon"])
+def test_a_crawl_delay_that_is_no_number(tmp_path, delay):
+    site = Site(robots=(200, f"User-agent: *\nCrawl-delay: {delay}\n"))
+    with serve(site) as address, time_limit(10):
+        assert crawl(tmp_path, site, address).error == ""
+
+
+def test_robots_of_very_many_groups(tmp_path):
+    site = Site(robots=(200, "User-agent: a\n" * 5_000 + "Disallow: /\n" * 5_000))
+    with serve(site) as address, time_limit(10):
+        outcome = crawl(tmp_path, site, address)
+    assert "5000 user agents on 10000 lines; at most 1,000,000 for their product" in outcome.error and site.log == []
+
+
 def test_two_crawls_in_one_folder(tmp_path):
     site = Site(pages=30, delay=0.1)
     command = [sys.executable, "-m", "preprocessing.crawl_descriptions", f"--data_dir={tmp_path}", "--source=html"]
@@ -332,6 +357,9 @@ def test_real_records():
     "settings, message",
     [
         ({"rate": 0.0}, "--rate 0.0"),
+        ({"rate": float("nan")}, "--rate nan"),
+        ({"timeout": float("inf")}, "--timeout inf"),
+        ({"max_wait": float("nan")}, "--max_wait nan"),
         ({"num_pages": 0}, "--num_pages 0"),
         ({"max_wait": -1.0}, "--max_wait -1.0"),
         ({"max_failures": 2.0}, "--max_failures 2.0"),
@@ -346,6 +374,6 @@ def test_wrong_settings(settings, message, tmp_path):
 
 
 def test_the_table_can_be_printed(monkeypatch, capsys):
-    monkeypatch.setattr(crawl_faults, "FAULTS", FAULTS[3:4])
+    monkeypatch.setattr(crawl_faults, "FAULTS", [fault for fault in FAULTS if fault.name == "500"])
     crawl_faults.main()
     assert "| 500 | 2, [1, 2, 3] | 3, [1, 3] | answer 500 (3 tries) |" in capsys.readouterr().out

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preprocessing import robots
+from preprocessing import fetching, robots
+from tests.time_limit import time_limit
 
 TEXT = """
 # comment
@@ -55,3 +56,20 @@ def test_the_longest_pattern_decides():
 def test_groups_of_the_same_name_add_up():
     rules = robots.parse("User-agent: us\nDisallow: /a\n\nUser-agent: us\nDisallow: /b\nCrawl-delay: x\n", "us")
     assert not rules.allows("http://h/a") and not rules.allows("http://h/b") and rules.crawl_delay == 0
+
+
+def test_patterns_of_many_stars():
+    rules = robots.parse("User-agent: *\nDisallow: /" + "*a" * 30 + "*b\n", "us")
+    with time_limit(5):
+        assert rules.allows("http://h/" + "a" * 1000)
+        assert not rules.allows("http://h/" + "a" * 1000 + "b")
+
+
+def test_a_byte_order_mark_hides_no_rule():
+    body = "\ufeffUser-agent: *\nDisallow: /\n".encode()
+    assert not fetching.parse_robots(body).allows("http://h/a")
+
+
+def test_more_groups_than_can_be_read_in_time():
+    with time_limit(5), pytest.raises(ValueError, match="30000 user agents on 30000 lines"):
+        robots.parse("User-agent: a\n" * 30_000, "us")
