@@ -1,11 +1,20 @@
-"""Unpacking archives that come from elsewhere: nothing is written outside the folder, and nothing but plain files."""
+"""Unpacking archives that come from elsewhere: nothing is written outside the folder, and nothing but plain files.
 
+All members are looked at before the first file is written, so that an archive that is refused leaves nothing.
+"""
+
+import contextlib
+import dataclasses
 import gzip
+import math
 import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
+import typing
+import unicodedata
 import zipfile
 import zlib
 
@@ -13,6 +22,46 @@ import config
 from preprocessing import downloads
 
 IGNORED = ("__MACOSX", ".DS_Store")  # what some computers add
+PART = ".unpacking.part"  # the file that is being written, in the folder; no member may have its name
+# The largest archive of data/MANIFEST.json has 118,287 members and 19 GB; photographs hardly shrink, JSON to a tenth.
+MAX_MEMBERS = 500_000
+MAX_BYTES = 100 * 10**9  # of all files
+MAX_RATIO = 100  # bytes of all files for one of the archive ...
+ALWAYS = 100 << 20  # ... but so many bytes are no bomb, whatever the ratio
+MAX_NAME = 255  # bytes of a file name, on all common file systems
+# One read of a tar file. A header with a long name or attributes is read at once, and Python before 3.11.10 and 3.12.6
+# needs quadratic time for one.
+BLOCK = 1 << 14
+MAX_READS = 64  # for the headers of one member: a long name, attributes, the map of a sparse file
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA can ask for 4 GB of memory
+DAMAGE = (  # what zipfile and tarfile raise for damaged archives
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """What an archive says of one of its members.
+
+    Attributes:
+      name: path in the archive. size: bytes of its content. folder: whether it is a folder.
+      fault: why it is not unpacked, "" for no reason. open: function that returns its content as a binary file.
+    """
+
+    name: str
+    size: int
+    folder: bool
+    fault: str
+    open: typing.Callable
 
 
 def unpack(path, folder, flatten=False):
@@ -26,83 +75,221 @@ def unpack(path, folder, flatten=False):
       flatten: all files into that one folder, whatever folders the archive has.
 
     Returns: (number of files, bytes of all files).
-    Raises: config.UserError: damaged, an unsafe name, a link, two files of one name, or no room; files that were
-      written before stay.
+    Raises: config.UserError: damaged, an unsafe name, anything but plain files and folders, names that clash, a bomb,
+      encrypted, or no room.
     """
     os.makedirs(folder, exist_ok=True)
     members = _zip_members if path.endswith(".zip") else _tar_members
-    count, total, seen = 0, 0, {}
+    with _damage_explained(path):
+        targets, total = _plan(path, members(path, folder), flatten)
+        if not targets:
+            raise config.UserError(f"{path}: no files in the archive")
+        downloads.need_space(folder, total, "unpacking")
+        part = os.path.join(folder, PART)
+        try:
+            for member in config.progress(members(path, folder), f"unpacking {os.path.basename(path)}"):
+                if member.name in targets:
+                    _write(path, member, part, os.path.join(folder, *targets[member.name]))
+        finally:
+            if os.path.exists(part):
+                os.remove(part)
+    return len(targets), total
+
+
+@contextlib.contextmanager
+def _damage_explained(path):
     try:
-        for name, size, read in config.progress(members(path, folder), f"unpacking {os.path.basename(path)}"):
-            parts = _safe_parts(path, name)
-            if not parts or any(part in IGNORED for part in parts):
-                continue
-            target = os.path.join(folder, *parts[-1 if flatten else 0 :])
-            if seen.setdefault(target, name) != name:
-                raise config.UserError(f"{path}: {seen[target]} and {name} would be written to the same file, {target}")
-            _write(target, size, read)
-            count, total = count + 1, total + size
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        yield
+    except DAMAGE as error:
         raise config.UserError(
-            f"{path}: damaged archive ({error}). Remove it and fetch it again with the same command"
+            f"{path}: damaged archive ({error or type(error).__name__}). Remove it and fetch it again with the same "
+            "command"
         ) from error
-    if not count:
-        raise config.UserError(f"{path}: no files in the archive")
-    return count, total
+
+
+# --------------------------------------------------------------------------------------------------------------
+# What is written where
+
+
+def _plan(path, members, flatten):
+    """(dict name of a member -> parts of its path below the folder, bytes of all files); refuses unsafe archives."""
+    targets, total = {}, 0
+    packed_size = os.path.getsize(path)
+    taken = {_key((PART,)): ("the temporary file", True)}  # key -> (name, whether it is a file)
+    for count, member in enumerate(members, 1):
+        if count > MAX_MEMBERS:
+            raise config.UserError(f"{path}: more than {MAX_MEMBERS:,} members. It is not unpacked; do not use it")
+        parts = _safe_parts(path, member.name)
+        if member.fault:
+            _refuse(path, member.name, member.fault)
+        if member.size < 0:
+            _refuse(path, member.name, f"a member of {member.size} bytes")
+        if not parts or any(part in IGNORED for part in parts) or member.folder and flatten:
+            continue
+        total += member.size
+        if total > _most_bytes(packed_size):
+            what = f"a member with which the archive of {packed_size:,} bytes unpacks to {total:,} bytes, more than "
+            _refuse(path, member.name, what + f"{_most_bytes(packed_size):,}")
+        parts = parts[-1:] if flatten else parts
+        _take(path, taken, parts, member)
+        if not member.folder:
+            targets[member.name] = parts
+    return targets, total
+
+
+def _most_bytes(packed_size):
+    """How many bytes an archive of so many bytes may unpack to."""
+    return min(MAX_BYTES, max(ALWAYS, MAX_RATIO * packed_size))
+
+
+def _take(path, taken, parts, member):
+    """Notes in `taken` where a member goes; config.UserError when another one goes there or needs it as a folder."""
+    for length in range(1, len(parts) + 1):
+        is_file = length == len(parts) and not member.folder
+        other, other_is_file = taken.get(_key(parts[:length]), ("", False))
+        if is_file and other_is_file:
+            raise config.UserError(
+                f"{path}: {other} and {member.name} would be written to the same file, {'/'.join(parts)}, on some or "
+                "all systems. It is not unpacked"
+            )
+        if other and is_file != other_is_file:
+            raise config.UserError(
+                f"{path}: {other} and {member.name} need {'/'.join(parts[:length])} both as a file and as a folder. "
+                "It is not unpacked"
+            )
+        taken[_key(parts[:length])] = (member.name, is_file)
+
+
+def _key(parts):
+    """The same for paths that are one on file systems that ignore case or Unicode's normal form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", "/".join(parts)).casefold())
 
 
 def _safe_parts(path, name):
     """The parts of a member's name; config.UserError when it leads out of the folder."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
         raise config.UserError(
             f"{path}: the archive holds {name!r}, a name that leads out of the folder. It is not unpacked; "
             "do not use it"
         )
+    if any(len(part.encode(errors="surrogateescape")) > MAX_NAME for part in parts):
+        raise config.UserError(f"{path}: {name[:MAX_NAME]!r}… is longer than {MAX_NAME} bytes. It is not unpacked")
     return parts
 
 
-def _write(target, size, read):
-    if os.path.exists(target) and os.path.getsize(target) == size and not os.path.islink(target):
+def _write(path, member, part, target):
+    if os.path.exists(target) and os.path.getsize(target) == member.size and not os.path.islink(target):
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with read() as source, open(target + ".part", "wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    os.replace(target + ".part", target)
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with member.open() as source, open(part, "wb") as file:
+            shutil.copyfileobj(source, file, BLOCK)
+            written = file.tell()
+        if written != member.size:
+            raise config.UserError(
+                f"{path}: damaged archive: {member.name!r} has {written} bytes, not {member.size} as it states. "
+                "Remove it and fetch it again with the same command"
+            )
+        os.replace(part, target)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise config.UserError(
+            f"{path}: {member.name!r} cannot be written to {target}: {error.strerror} ({error.filename}). Move away "
+            "what is there"
+        ) from error
+    except DAMAGE as error:
+        raise config.UserError(
+            f"{path}: damaged archive: {member.name!r}: {error or type(error).__name__}. Remove it and fetch it again "
+            "with the same command"
+        ) from error
 
 
 def _refuse(path, name, what):
-    raise config.UserError(f"{path}: {name!r} is {what}, not a plain file. It is not unpacked; do not use it")
+    raise config.UserError(f"{path}: {name!r} is {what}. It is not unpacked; do not use it")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Members of archives
 
 
 def _zip_members(path, folder):
+    del folder
     with zipfile.ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        downloads.need_space(folder, sum(member.file_size for member in members), "unpacking")
-        for member in members:
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG):
-                _refuse(path, member.filename, "a link or a device")
-        for member in members:
-            _safe_parts(path, member.filename)  # all of them before the first is written
-        for member in members:
-            yield member.filename, member.file_size, lambda member=member: archive.open(member)
+        for info in archive.infolist():
+            kind, fault = stat.S_IFMT(info.external_attr >> 16), ""
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                fault = "a link or a device, not a plain file"
+            elif info.flag_bits & 1:
+                fault = "encrypted; there is no password"
+            elif info.compress_type not in COMPRESSIONS:
+                name = zipfile.compressor_names.get(info.compress_type, "unknown")
+                fault = f"compressed by method {info.compress_type} ({name}); expected: stored, deflate or bzip2"
+            yield Member(info.filename, info.file_size, info.is_dir(), fault, lambda info=info: archive.open(info))
 
 
 def _tar_members(path, folder):
-    # Two passes, because the checksum of a compressed archive stands at its very end: a flipped bit is noticed before
-    # the first file is written.
-    total = 0
-    with tarfile.open(path) as archive:
-        for member in archive:
-            _safe_parts(path, member.name)
-            if not member.isreg() and not member.isdir():
-                _refuse(path, member.name, "a link or a device")
-            total += member.size
-        while archive.fileobj.read(1 << 20):
-            pass
-    downloads.need_space(folder, total, "unpacking")
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.isreg():
-                yield member.name, member.size, lambda member=member: archive.extractfile(member)
+    """The members; behind the last one the rest is read, because a checksum stands at the end of compressed files."""
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        source = _ForwardOnly(gzip.GzipFile(fileobj=raw) if packed else raw, 2 * _most_bytes(os.path.getsize(path)))
+        with tarfile.open(fileobj=source, mode="r:") as archive:
+            while info := archive.next():
+                source.reads_left = math.inf
+                fault = _tar_fault(info, folder)
+                yield Member(info.name, info.size, info.isdir(), fault, lambda info=info: archive.extractfile(info))
+                source.reads_left = MAX_READS
+            if len(source.last) != tarfile.BLOCKSIZE or any(source.last):  # tarfile takes a damaged header for the end
+                raise tarfile.ReadError("its end is missing, or a header in it is damaged")
+            source.reads_left = math.inf
+            while source.read(BLOCK):
+                pass
+
+
+def _tar_fault(info, folder):
+    if info.issparse() or info.type == tarfile.GNUTYPE_SPARSE:
+        return "a sparse file, not a plain file"
+    if not info.isreg() and not info.isdir():
+        return "a link or a device, not a plain file"
+    try:
+        tarfile.data_filter(info, folder)
+    except tarfile.FilterError as error:
+        return f"refused by tarfile's filter for data: {error}"
+    return ""
+
+
+class _ForwardOnly:
+    """A tar file as a stream that only goes forward, in small steps and not without end.
+
+    Args:
+      file: the unpacked stream. most: bytes of it that are read or skipped.
+
+    Attributes:
+      last: what the last `read` returned. reads_left: how often `read` may be called.
+    """
+
+    def __init__(self, file, most):
+        self._file, self._most, self.last, self.reads_left = file, most, b"", MAX_READS
+
+    def read(self, size):
+        self.reads_left -= 1
+        if size > BLOCK or self.reads_left < 0:
+            raise tarfile.ReadError(f"the header of a member has more than {BLOCK:,} bytes or {MAX_READS} parts")
+        self._check(self.tell() + size)
+        self.last = self._file.read(size)
+        return self.last
+
+    def seek(self, position):
+        # tarfile steps back by one byte to see whether the byte before a header is there, never more. A member of
+        # negative size would lead it back to an earlier header, again and again (CVE-2025-8194).
+        if position < self.tell() - 1:
+            raise tarfile.ReadError("a member of negative size")
+        self._check(position)
+        return self._file.seek(position)
+
+    def tell(self):
+        return self._file.tell()
+
+    def _check(self, position):
+        if position > self._most:
+            raise tarfile.ReadError(f"it unpacks to more than {self._most:,} bytes")
