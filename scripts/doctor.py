@@ -9,6 +9,7 @@ recipe (without one: the full model) needs is missing, or anything is damaged.
 import dataclasses
 import importlib.util
 import os
+import sys
 
 import config
 from preprocessing import inventory
@@ -116,6 +117,20 @@ def machine(options, settings, words):
     yield there >= memory, f"memory    {there:.1f} GB, about {memory:.1f} GB needed (estimate)"
 
 
+# First patch level of each Python whose tarfile does not loop for ever on a member of negative size (CVE-2025-8194).
+TARFILE_MENDED = {(3, 11): 14, (3, 12): 12, (3, 13): 6}
+
+
+def python(version):
+    """(whether its tarfile is mended, line) about a Python version, (major, minor, patch)."""
+    mended = TARFILE_MENDED.get(version[:2], 0)
+    line = f"Python    {'.'.join(map(str, version))}"
+    if version[2] >= mended:
+        return True, line
+    mend = f"install {version[0]}.{version[1]}.{mended} or later"
+    return False, f"{line}: its tarfile can hang on a damaged archive (CVE-2025-8194), {mend}"
+
+
 def tools(options):
     """Yields (there, line) about what is optional."""
     from evaluation import java, spice
@@ -211,6 +226,8 @@ def main(options):
     for enough, line in machine(options, settings, findings["dictionary"].count or 20_000):
         well &= enough
         print(f"  {'ok' if enough else 'TOO LITTLE':12}{line}")
+    mended, line = python(tuple(sys.version_info[:3]))
+    print(f"  {'ok' if mended else 'WARNING':12}{line}")
     for there, line in tools(options):
         print(f"  {'ok' if there else 'without':12}{line}")
     print("all that is needed is there" if well else "something is missing or damaged, see above")

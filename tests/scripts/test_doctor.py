@@ -112,6 +112,31 @@ def test_a_full_disk(world, capsys, monkeypatch):
     assert "TOO LITTLE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "version, mended",
+    [
+        ((3, 11, 13), False),
+        ((3, 11, 14), True),
+        ((3, 12, 11), False),
+        ((3, 12, 12), True),
+        ((3, 13, 5), False),
+        ((3, 13, 6), True),
+        ((3, 14, 0), True),
+    ],
+)
+def test_pythons_whose_tarfile_can_hang(version, mended):
+    number = ".".join(map(str, version))
+    found, line = doctor.python(version)
+    assert found is mended and line.startswith(f"Python    {number}")
+    assert ("its tarfile can hang on a damaged archive (CVE-2025-8194), install 3." in line) is not mended
+
+
+def test_the_python_is_reported(world, capsys):
+    assert examine(world) == 0
+    mended, line = doctor.python(tuple(sys.version_info[:3]))
+    assert f"  {'ok' if mended else 'WARNING':12}{line}\n" in capsys.readouterr().out
+
+
 def test_without_validation_data(world, capsys):
     for path in [*world.glob("*_val*")]:
         os.remove(path)
