@@ -17,6 +17,8 @@ import fcntl
 import math
 import os
 
+import httpx
+
 import config
 from preprocessing import crawl_sources, crawl_store, fetching
 
@@ -63,8 +65,13 @@ def _check(options):
             raise config.UserError(f"--{name} {getattr(options, name)}: expected a number of at least 0")
     if not 0 <= options.max_failures <= 1:
         raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
-    if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):
-        raise config.UserError(f"--base_url {options.base_url}: expected http://… or https://…")
+    if options.base_url is not None:
+        try:
+            scheme = fetching.checked_url(options.base_url).scheme
+        except httpx.InvalidURL as error:
+            raise config.UserError(f"--base_url {options.base_url}: {error}") from error
+        if scheme not in ("http", "https"):
+            raise config.UserError(f"--base_url {options.base_url}: expected http://… or https://…")
 
 
 def _categories(options):

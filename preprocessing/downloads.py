@@ -3,7 +3,9 @@
 `FILE.part` holds what has come, `FILE.part.json` from where; both go when the file is whole.
 """
 
+import asyncio
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -13,12 +15,15 @@ import time
 import httpx
 
 import config
-from preprocessing import sidecars
+from preprocessing import fetching, sidecars
 
 USER_AGENT = "unsupervised-captioning/0.1 (data sets)"
 CHUNK = 1 << 20
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may change
 RESERVE = 100 << 20  # bytes of the disk that stay free
+SLOWEST = 600.0  # seconds for the head of an answer with its redirects, and for each MB (CHUNK) of its body
+MAX_REDIRECTS = 10  # in a row; archives are often two or three away
+MAX_TRIES = 1000  # of a mirror, with progress or without: 13 GB on a line that breaks every 13 MB
+MAX_UNKNOWN = 20 * 10**9  # bytes of a file whose size the manifest does not know; the largest known one has 19.3 GB
 
 
 class MirrorFailed(Exception):
@@ -59,7 +64,8 @@ class Download:
     """One file of the manifest on its way to a folder.
 
     Args:
-      entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" where they are known.
+      entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" where they are known; "most": the
+        most bytes where "bytes" is not known.
       folder: where it goes. attempts: tries of a mirror without any progress. timeout: seconds without a byte.
       backoff: seconds before the second try. unchecked: differences from the manifest are only said.
     """
@@ -69,6 +75,8 @@ class Download:
         self.part, self.note = self.path + ".part", self.path + ".part.json"
         self.attempts, self.timeout, self.backoff, self.unchecked = attempts, timeout, backoff, unchecked
         self._resumed = False
+        self.most = entry.get("bytes") if not unchecked else None  # the most bytes that are taken
+        self.most = self.most or entry.get("most") or MAX_UNKNOWN
 
     def fetch(self):
         """Fetches the file from the first mirror that has it.
@@ -113,59 +121,89 @@ class Download:
 
     def _tries(self, url):
         left = self.attempts
-        while True:
+        for tried in itertools.count(1):
             before = self._have()
             try:
-                self._once(url)
+                asyncio.run(self._once(url))
                 return
             except httpx.InvalidURL as error:
                 raise MirrorFailed(f"no URL: {error}") from error
-            except (httpx.TransportError, httpx.TooManyRedirects, _Again) as error:
-                left = self.attempts if self._have() > before else left - 1
-                if left <= 0:
-                    raise MirrorFailed(
-                        f"{type(error).__name__.lstrip('_')}: {error} ({self.attempts} tries)"
-                    ) from error
+            except (httpx.TransportError, _Again, _TooSlow) as error:
+                progress = self._have() > before and not isinstance(error, _TooSlow)
+                left = self.attempts if progress else left - 1
+                if left <= 0 or tried >= MAX_TRIES:
+                    raise MirrorFailed(f"{type(error).__name__.lstrip('_')}: {error} ({tried} tries)") from error
                 wait = self.backoff * 2 ** (self.attempts - left) * random.uniform(0.5, 1.0)
                 print(f"{url}: {error}; at {self._have()} bytes, going on in {wait:.1f} s")
                 time.sleep(wait)
 
-    def _once(self, url):
+    async def _once(self, mirror):
         """One request from where the part ends; returns when the file is whole."""
-        have = self._have()
+        if self._have() > self.most:
+            self._forget()
+        have, url = self._have(), fetching.checked_url(mirror)
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
             if validator := self._note().get("validator"):
                 headers["If-Range"] = validator  # a file that has changed meanwhile comes from its beginning
-        request = {"headers": headers, "timeout": self.timeout, "follow_redirects": True}
-        with httpx.stream("GET", url, **request) as response:
-            start, total = self._begins_at(response, have)
-            self._resumed |= start > 0
-            if have and total == have == start:
-                return
-            self._check_total(total)
-            validator = response.headers.get("etag") or response.headers.get("last-modified")
-            validator = None if (validator or "").startswith("W/") else validator  # a weak one is no promise
-            sidecars.write_json(self.note, {"url": url, "validator": validator})
-            with open(self.part, "r+b" if os.path.exists(self.part) else "wb") as file:
-                file.truncate(start)
-                file.seek(start)
-                count = None if total is None else (total - start) // CHUNK
-                for _ in config.progress(_written(response, file), f"{self.entry['file']} (MB)", count):
-                    pass
-        if total is not None and self._have() < total:
-            raise _Again(f"the answer ended at {self._have()} of {total} bytes")
+        try:
+            # The client's own time-outs are for single reads. Each redirect is followed here, because the client would
+            # read the whole body of the redirecting answer, however long.
+            async with asyncio.timeout(SLOWEST) as limit, httpx.AsyncClient(timeout=self.timeout) as client:
+                for _ in range(MAX_REDIRECTS + 1):
+                    async with client.stream("GET", url, headers=headers) as response:
+                        if not response.has_redirect_location:
+                            return await self._take(response, mirror, have, limit)
+                        url = fetching.checked_url(response.url.join(response.headers["location"]))
+        except TimeoutError as error:
+            raise _TooSlow(f"no answer, or less than {CHUNK >> 20} MB, within {SLOWEST:g} s") from error
+        raise MirrorFailed(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _take(self, response, mirror, have, limit):
+        """Appends the body of an answer to the part, or begins the part again with it.
+
+        Args:
+          response: the answer. mirror: the URL that was asked first. have: bytes of the part.
+          limit: the time-out that ends this, put off with every MB.
+        """
+        start, total = self._begins_at(response, have)
+        self._resumed |= start > 0
+        if have and total == have == start:
+            return
+        self._check_total(total)
+        validator = response.headers.get("etag") or response.headers.get("last-modified")
+        validator = None if (validator or "").startswith("W/") else validator  # a weak one is no promise
+        sidecars.write_json(self.note, {"url": mirror, "validator": validator})
+        count = None if total is None else (total - start) // CHUNK
+        progress = config.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count)
+        size = shown = start
+        with open(self.part, "r+b" if os.path.exists(self.part) else "wb") as file:
+            file.truncate(start)
+            file.seek(start)
+            async for block in response.aiter_raw():  # as it comes: larger blocks would lose their beginning at a break
+                size += len(block)
+                if size > self.most:
+                    self._forget()
+                    raise MirrorFailed(self._too_large(f"more than {self.most} bytes come"))
+                file.write(block)
+                if size - shown >= CHUNK:
+                    shown = size
+                    next(progress)
+                    limit.reschedule(asyncio.get_running_loop().time() + SLOWEST)
+                    need_space(os.path.dirname(self.path), CHUNK, self.entry["file"])
+        if total is not None and size < total:
+            raise _Again(f"the answer ended at {size} of {total} bytes")
 
     def _begins_at(self, response, have):
         """(first byte, bytes of the whole file or None) of an answer."""
         status = response.status_code
-        if status in PASSING:
+        if status in fetching.PASSING:
             raise _Again(f"answer {status}")
         content_range = response.headers.get("content-range", "")
         if status == 416:  # nothing behind what is there
             total = content_range.rpartition("/")[2]
-            if total.isdigit() and int(total) == have:
+            if fetching.count_of(total) == have:
                 return have, have
             self._forget()
             raise _Again("the part does not belong to the file")
@@ -175,19 +213,25 @@ class Download:
         if kind == "text/html" and not self.entry["file"].endswith((".html", ".htm")):
             raise MirrorFailed("a web page comes instead of the file")
         if status == 200:
-            length = response.headers.get("content-length", "")
-            return 0, int(length) if length.isdigit() else None
+            return 0, fetching.count_of(response.headers.get("content-length"))
         span, _, total = content_range.removeprefix("bytes ").partition("/")
         if span.partition("-")[0] != str(have):
             self._forget()
             raise _Again(f"asked for bytes from {have}, and {content_range!r} came")
-        return have, int(total) if total.isdigit() else None
+        return have, fetching.count_of(total)
 
     def _check_total(self, total):
         if total is not None:
             if self.entry.get("bytes") not in (None, total) and not self.unchecked:
                 raise MirrorFailed(f"not the file of the manifest: it has {total} bytes, not {self.entry['bytes']}")
+            if total > self.most:
+                raise MirrorFailed(self._too_large(f"it has {total} bytes"))
             need_space(os.path.dirname(self.path), total - self._have(), self.entry["file"])
+
+    def _too_large(self, what):
+        if self.most == self.entry.get("bytes"):
+            return f"not the file of the manifest: {what}"
+        return f"{what}; at most {self.most} are taken of a file whose size is not known"
 
     # ------------------------------------------------------------------------------------------------ the part
 
@@ -216,19 +260,12 @@ class Download:
                 os.remove(path)
 
 
-def _written(response, file):
-    """Writes a body as it comes (a library's larger blocks would lose their beginning at a break); yields every MB."""
-    left = CHUNK
-    for block in response.iter_raw():
-        file.write(block)
-        left -= len(block)
-        while left <= 0:
-            yield
-            left += CHUNK
-
-
 class _Again(Exception):
     """A try that failed, and another may not."""
+
+
+class _TooSlow(Exception):
+    """A try that brought too little in its time."""
 
 
 def gone(entry, failures):

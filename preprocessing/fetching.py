@@ -286,6 +286,18 @@ def parse_robots(body):
         raise PageError(str(error)) from error
 
 
+def checked_url(url):
+    """The httpx.URL. Raises: httpx.InvalidURL, also for a port or host of which only the connection would say it."""
+    url = httpx.URL(url)
+    try:
+        url.host.encode("idna")
+    except UnicodeError as error:
+        raise httpx.InvalidURL(f"the host {url.host!r}: {error}") from error
+    if url.port is not None and url.port > 65535:
+        raise httpx.InvalidURL(f"the port {url.port}: expected at most 65535")
+    return url
+
+
 def count_of(text):
     """The number that a header states, None when there is none or it is not a number of at most 18 digits."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text or "") else None

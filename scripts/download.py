@@ -18,6 +18,8 @@ import config
 from preprocessing import downloads, pascal_page, sidecars, unpacking
 
 NOTES = ".downloads"
+MAX_IMAGES = 10_000  # that a page links to; the page of the PASCAL sentences has 1,000
+MAX_IMAGE = 20 << 20  # bytes of each; those of the page have about 50 KB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +166,8 @@ def _linked_images(entry, page, settings):
         images = sorted(image for image, texts in pascal_page.captions(file.read()).items() if texts)
     if not images:
         raise config.UserError(f"{page}: no image with sentences in there. {entry['if_gone']}")
+    if len(images) > MAX_IMAGES:
+        raise config.UserError(f"{page}: links to {len(images):,} images, more than {MAX_IMAGES:,}")
     for image in config.progress(images, f"images of {entry['name']}"):
         name = os.path.basename(urllib.parse.urlsplit(image).path)
         if not name or name.startswith("."):
@@ -171,6 +175,7 @@ def _linked_images(entry, page, settings):
         if not os.path.exists(os.path.join(folder, name)):
             urls = [urllib.parse.urljoin(url, image) for url in entry["urls"]]
             linked = {"name": name, "file": name, "urls": urls, "if_gone": entry["if_gone"], "verified": False}
+            linked["most"] = MAX_IMAGE
             downloads.Download(linked, folder, **settings).fetch()
     return len(images)
 

@@ -364,6 +364,8 @@ def test_real_records():
         ({"max_wait": -1.0}, "--max_wait -1.0"),
         ({"max_failures": 2.0}, "--max_failures 2.0"),
         ({"base_url": "localhost:80"}, "--base_url localhost:80: expected http"),
+        ({"base_url": "http://127.0.0.1:99999999"}, "--base_url .*: the port 99999999: expected at most 65535"),
+        ({"base_url": "http://a..b"}, "--base_url http://a..b: "),
         ({"names": "none.txt"}, "--names none.txt"),
         ({"categories": ("hot dog", "Hot-Dog")}, "written to the same file"),
     ],

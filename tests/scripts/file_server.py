@@ -12,13 +12,15 @@ class Files:
       content: dict path -> bytes. kinds: dict path -> content type.
       break_at: dict path -> list of byte counts: the next answers end after so many bytes.
       answers: dict path -> list of statuses of the next answers. ranges: whether it knows byte ranges.
+      raw: dict path -> function that answers on the connection itself; its arguments: the connection's file, an event
+        that is set when the server stops.
       etag: of all files, None for none. log: list of (path, Range header or None). sent: bytes of bodies.
     """
 
     def __init__(self, **content):
         self.content = {"/" + name.replace("__", "."): data for name, data in content.items()}
         self.kinds, self.break_at, self.answers, self.ranges, self.etag = {}, {}, {}, True, '"one"'
-        self.log, self.sent = [], 0
+        self.log, self.sent, self.raw = [], 0, {}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,6 +28,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         files, wanted = self.server.files, self.headers.get("Range")
         path = self.path.partition("?")[0]
         files.log.append((path, wanted))
+        if path in files.raw:
+            self.close_connection = True
+            with contextlib.suppress(OSError):  # the other side hangs up
+                files.raw[path](self.wfile, self.server.stopping)
+            return None
         if files.answers.get(path):
             return self.send_error(files.answers[path].pop(0))
         if path not in files.content:
@@ -62,12 +69,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serve(files):
     """Serves files; yields the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.files = True, files
+    server.daemon_threads, server.files, server.stopping = True, files, threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        server.stopping.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import socket
@@ -19,10 +18,10 @@ import pytest
 import config
 from preprocessing import datasets, downloads
 from scripts import download
+from tests.scripts.download_runs import DATA, entry, note, run
 from tests.scripts.file_server import Files, serve
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = random.Random(3).randbytes(3_000_000)
 
 
 def dead():
@@ -38,35 +37,6 @@ def zipped(files):
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
-
-
-def entry(urls, data=DATA, file="a.bin", **more):
-    """A manifest's entry that knows everything of `data`."""
-    known = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "md5": hashlib.md5(data).hexdigest()}
-    about = {
-        "name": "a",
-        "title": "A",
-        "folder": "own",
-        "file": file,
-        "urls": urls,
-        "licence": "free",
-        "verified": False,
-    }
-    return about | known | {"if_gone": "Ask a colleague."} | more
-
-
-def run(folder, *entries, names=("a",), **options):
-    """Runs the script on a manifest of these entries; returns the folder of their files."""
-    folder.mkdir(exist_ok=True)
-    manifest = folder / "MANIFEST.json"
-    manifest.write_text(json.dumps({"sets": {"all": [one["name"] for one in entries]}, "files": entries}))
-    settings = {"backoff": 0.01, "attempts": 3, "timeout": 5.0} | options
-    download.main(download.Options(paths=names, to=str(folder / "to"), manifest=str(manifest), **settings))
-    return folder / "to" / "own"
-
-
-def note(folder, name="a"):
-    return json.loads((folder / "to" / ".downloads" / f"{name}.json").read_text())
 
 
 # --------------------------------------------------------------------------------------------------------------
