@@ -7,6 +7,7 @@ made from the fields, so a setting is written down in exactly one place. Named s
 import dataclasses
 import glob
 import os
+import shlex
 import sys
 import time
 import types
@@ -122,7 +123,7 @@ def command_line():
     """The command as typed, for sidecars and result files."""
     module = sys.modules["__main__"].__spec__
     program = f"python -m {module.name}" if module is not None and module.name else f"python {sys.argv[0]}"
-    return " ".join([program, *sys.argv[1:]])
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@
     --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders.py
     --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> float32 [B, T]
 
-docs/extending.md has a worked example of each. The file is executed: name only files that you trust.
+docs/extending.md has a worked example of each. The file is executed: name only files that you trust. SavedModels,
+frozen graphs and hub handles are programs as well. None of them is ever loaded because a stored file (a run directory,
+a data folder, an .npz) names it, only because the command line of this very call does.
 """
 
 import functools
 import importlib.util
 import os
+import shlex
 
 import config
 
@@ -18,6 +21,16 @@ import config
 def is_file(kind):
     """Whether the part before the colon names a Python file."""
     return kind.endswith(".py")
+
+
+class StoredCodeError(ValueError):
+    """A stored file names a program where only the command line may do so."""
+
+    def __init__(self, stored_in, found, flag, spec):
+        super().__init__(
+            f"{stored_in} names {found}, a program. Programs are never run because a stored file names them; if you "
+            f"trust it, name it yourself: {config.command_line()} {flag} {shlex.quote(spec)}"
+        )
 
 
 def load(path, name):

@@ -3,14 +3,15 @@
 A source has `prepared(path)` for one file, and `rows(prepared)` for some of them at once.
 """
 
-import json
 import os
+import shlex
 import shutil
 
 import numpy as np
 
 import config
 import config_r2m
+import extensions
 from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
@@ -121,9 +122,8 @@ class DetectedPhotographs:
         self.captioner, self.threshold = captioner, threshold
         kept = read_detector(job_dir)
         self.settings = DEFAULTS | kept["settings"]
-        parts = detectors.parse(*_where(job_dir, kept, detector, labels))
-        found = [part.identity() for part in parts]
-        if kept["made_from"] and [part["sha256"] for part in found] != [part["sha256"] for part in kept["made_from"]]:
+        parts = detectors.parse(detector, labels) if detector else _stored_parts(job_dir, kept)
+        if kept["made_from"] and list(map(_content, parts)) != list(map(_content, kept["made_from"])):
             raise config.UserError(
                 f"--detector {detector or kept['detector']}: is not the detector that the run {job_dir} learned with, "
                 f"which is {', '.join(part['source'] for part in kept['made_from'])}"
@@ -159,25 +159,60 @@ class DetectedPhotographs:
 
 
 def read_detector(job_dir):
-    """RUN/detector/detector.json: {"detector", "settings", "made_from"}, empty where the run keeps none."""
+    """RUN/detector/detector.json: {"detector", "settings", "made_from"}, empty where the run keeps none.
+
+    Raises: config.UserError for another content.
+    """
     path = os.path.join(job_dir, "detector", "detector.json")
     if not os.path.exists(path):
         return {"detector": None, "settings": {}, "made_from": []}
-    with open(path) as file:
-        return json.load(file)
+    content = sidecars.read_sidecar(path)
+    kinds = {"detector": (str, type(None)), "settings": dict, "made_from": list}
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), kinds[name]) for name in kinds):
+        raise config.UserError(f"{path}: not what a run keeps of its detector; restore it from a copy")
+    return content
 
 
-def _where(job_dir, kept, detector, labels):
-    """(specification, labels) of the detector. Raises config.UserError when the run keeps none and none is given."""
-    if detector:
-        return detector, labels
+def _content(part):
+    """What decides whether two detectors are the same: sha256 of network and labels, or the address of one by address.
+
+    Args: part: detectors.Part, or its `identity()` as a sidecar holds it.
+    """
+    identity = part.identity() if isinstance(part, detectors.Part) else part
+    return identity["sha256"] or identity["source"], identity.get("labels_sha256")
+
+
+def _stored_parts(job_dir, kept):
+    """The detector that a run keeps, unloaded.
+
+    A program is never loaded because a run names it, and a file outside of the run only if it is the very file that the
+    run learned with.
+
+    Raises: config.UserError, when the run keeps none as well.
+    """
+    folder = os.path.join(job_dir, "detector")
     if not kept["detector"]:
         names = ", ".join(part["source"] for part in kept["made_from"]) or "the one of its training images"
         raise config.UserError(
             f"{job_dir} is told concept words and keeps no detector to find them with: give --detector and --labels "
             f"({names}), or train with --detector to keep it"
         )
-    return kept["detector"].replace("{RUN}", os.path.join(job_dir, "detector")), None
+    spec = kept["detector"].replace("{RUN}", folder)
+    if programs := detectors.programs_in(spec):
+        raise config.UserError(str(extensions.StoredCodeError(folder, programs[0], "--detector", spec)))
+    parts, known = detectors.parse(spec), [_content(part) for part in kept["made_from"]]
+    for part in parts:
+        inside = all(_is_inside(path, folder) for path in (part.path, part.labels) if path)
+        if not inside and _content(part) not in known:
+            raise config.UserError(
+                f"{folder} names {part.path}, which lies outside of the run and is not known to be what it learned "
+                f"with. If you trust it, name it yourself: {config.command_line()} --detector {shlex.quote(spec)}"
+            )
+    return parts
+
+
+def _is_inside(path, folder):
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
 def keep_detector(run, data_dir, spec="", labels=None):
@@ -209,20 +244,26 @@ def _sidecar(data_dir, name):
 
 
 def _kept(parts, folder):
-    """The specification of the detectors, whose small files are copied to `folder` ({RUN} in the specification)."""
-    files = {path for part in parts for path in (part.path, part.labels) if path and os.path.isfile(path)}
+    """The specification of the detectors, whose small files are copied to `folder` ({RUN} in the specification).
+
+    Programs are not copied: captioning needs them to be named again.
+    """
+    data = [part for part in parts if part.kind in detectors.DATA_ONLY]
+    files = {path for part in data for path in (part.path, part.labels) if path and os.path.isfile(path)}
+    files |= {part.labels for part in parts if part.labels}
     small = sum(os.path.getsize(path) for path in files) < COPY_LIMIT
 
     def place(path):
-        if path not in files:
+        if path not in files or not small:
             return path if "://" in path else os.path.abspath(path)
-        if not small:
-            return os.path.abspath(path)
         target = os.path.join(folder, os.path.basename(path))
         shutil.copyfile(path, target + ".part")
         os.replace(target + ".part", target)
         return "{RUN}/" + os.path.basename(path)
 
-    return "+".join(
-        f"{part.kind}:{place(part.path)}" + (f"#labels={place(part.labels)}" if part.labels else "") for part in parts
-    )
+    def text(part):
+        if extensions.is_file(part.kind):
+            return f"{os.path.abspath(part.kind)}:{part.path}"
+        return f"{part.kind}:{place(part.path)}" + (f"#labels={place(part.labels)}" if part.labels else "")
+
+    return "+".join(map(text, parts))

@@ -8,7 +8,8 @@
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
     neighbours:FILE.npz       what known images let expect, by likeness to them in the vectors of another encoder, which
-                              the file names (initialization/neighbour_features.py)
+                              the file names (initialization/neighbour_features.py); neighbours:FILE.npz+ENCODER where
+                              that one is a Python file, or has moved
     FILE.py:ARGUMENT          one of your own, see extensions.py
     compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
     A+B                       several side by side: their pooled vectors, one behind the other
@@ -31,6 +32,8 @@ import extensions
 from models import image_ops
 from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
 
+UNREADABLE = (OSError, KeyError, EOFError, zipfile.BadZipFile)  # what broken files raise beside ValueError
+
 
 def load_encoder(spec, resize=None):
     """The encoder that `spec` names.
@@ -46,15 +49,24 @@ def load_encoder(spec, resize=None):
     Raises:
       ValueError: unknown kind, or the file is absent or broken; it is named.
     """
-    parts = re.split(rf"\+(?=(?:{'|'.join(KINDS)}):)", spec)
+    parts = re.split(rf"\+(?=(?:{'|'.join(KINDS)}|[^+:]+\.py):)", spec)
+    if len(parts) > 1 and parts[0].startswith("neighbours:"):
+        path, base = parts[0].partition(":")[2], "+".join(parts[1:])
+        return NeighboursEncoder(parts[0], path, resize, load_encoder(base, resize))
     if len(parts) > 1:
         return JoinedEncoder([load_encoder(part, resize) for part in parts])
     kind, _, argument = spec.partition(":")
-    if extensions.is_file(kind):
-        encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
-        if not isinstance(encoder, Encoder):
-            raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
-        return encoder
+    if not extensions.is_file(kind):
+        return load_data_encoder(spec, resize)
+    encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
+    return encoder
+
+
+def load_data_encoder(spec, resize=None):
+    """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
+    kind, _, argument = spec.partition(":")
     if kind not in KINDS:
         raise ValueError(
             f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"
@@ -63,7 +75,7 @@ def load_encoder(spec, resize=None):
         raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
     try:
         return KINDS[kind](spec, argument, resize)
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
 
 
@@ -231,9 +243,11 @@ class NeighboursEncoder(Encoder):
         self.spec = spec
         try:
             self._known = KnownImages.load(argument)
-        except ValueError as error:
+        except (ValueError, *UNREADABLE) as error:
             raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
         self.base = base or kept_encoders.load_encoder_from(self._known.base)
+        if identity(self.base.describe()) != identity(self._known.base):
+            raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
         self.dim, self.files = self._known.weights_MT.shape[1], (argument, *self.base.files)
         self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
 

@@ -1,8 +1,9 @@
 """Encoders as a run or a feature bank keeps them: their description, and their files where these are small.
 
-    save_encoder(encoder, RUN/encoder); load_encoder_from(RUN/encoder, or the description in a features sidecar)
+    save_encoder(description, RUN/encoder); load_encoder_from(RUN/encoder)
 
-An encoder that is loaded again is compared with its description, so features and run always belong to the same one.
+Nothing is loaded in order to be kept. An encoder that is loaded again is compared with its description, so features and
+run always belong to the same one. A Python file is never executed because a description names it (extensions.py).
 """
 
 import json
@@ -15,39 +16,98 @@ from models import encoders
 COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
 
 
-def save_encoder(encoder, folder):
-    """Keeps an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB.
+def save_encoder(description, folder):
+    """Keeps an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB together.
 
-    Larger files stay where they are: path and sha256 are recorded.
+    Larger files stay where they are: path and sha256 are recorded. Of a Python file only name and sha256 are.
+
+    Args: description: as `Encoder.describe` returns it or the sidecar of a feature bank holds it.
+    Raises: ValueError: a file is gone, or is not the one that is described.
     """
     os.makedirs(folder, exist_ok=True)
-    description = encoder.describe()
-    small = sum(entry["bytes"] for entry in description["files"]) < COPY_LIMIT
-    small = small and not extensions.is_file(encoder.spec.partition(":")[0])  # a run brings no program with it
-    names = [entry["name"] for entry in description["files"]]
-    small = small and len(set(names)) == len(names)
-    for path, entry in zip(encoder.files, description["files"], strict=True):
-        if small:
-            target = os.path.join(folder, entry["name"])
-            shutil.copyfile(path, target + ".part")
-            os.replace(target + ".part", target)
-        else:
-            entry["path"] = os.path.abspath(path)
-    target = os.path.join(folder, "encoder.json")
-    with open(target + ".part", "w") as file:
-        json.dump(description, file, indent=1)
+    data = [entry for leaf in _leaves(description) if not _is_code(leaf) for entry in _own_files(leaf)]
+    names = [entry["name"] for entry in data]
+    small = sum(entry["bytes"] for entry in data) < COPY_LIMIT and len(set(names)) == len(names)
+
+    def keep(path, entry):
+        known = os.path.isfile(path) and entry["name"] == os.path.basename(path)
+        if not known or encoders.fingerprint(path)["sha256"] != entry["sha256"]:
+            raise ValueError(f"encoder file {path} is gone or is not the one that the features were made with")
+        if not small:
+            return entry | {"path": os.path.abspath(path)}
+        _replace(os.path.join(folder, entry["name"]), lambda target: shutil.copyfile(path, target))
+        return {key: value for key, value in entry.items() if key != "path"}
+
+    content = _with_files(description, keep)
+
+    def write(target):
+        with open(target, "w") as file:
+            json.dump(content, file, indent=1)
+
+    _replace(os.path.join(folder, "encoder.json"), write)
+
+
+def _replace(target, write):
+    """Writes a file whole or not at all."""
+    write(target + ".part")
     os.replace(target + ".part", target)
 
 
+def _leaves(description):
+    """The descriptions inside a description, each with files of its own."""
+    if "members" in description:
+        return [leaf for member in description["members"] for leaf in _leaves(member)]
+    return [description] + (_leaves(description["base"]) if "base" in description else [])
+
+
+def _own_files(leaf):
+    """The entries of a leaf's own files; of `neighbours:` the first, the others are its base's."""
+    return leaf["files"][:1] if "base" in leaf else leaf["files"]
+
+
+def _is_code(leaf):
+    return extensions.is_file(leaf["spec"].partition(":")[0])
+
+
+def _paths(leaf):
+    """Where the files of a leaf were when it was described, in the order of its entries."""
+    kind, _, argument = leaf["spec"].partition(":")
+    if kind == "inception_v4":
+        return encoders.checkpoint_files(argument)
+    if kind == "keras":
+        return (argument.removesuffix("#grid").partition("#")[2],)
+    return (argument.partition("#")[0],)
+
+
+def _with_files(description, keep):
+    """A description whose file entries are replaced by `keep(path, entry)`; those of Python files stay as they are."""
+    if "members" in description:
+        members = [_with_files(member, keep) for member in description["members"]]
+        return description | {"members": members, "files": [entry for member in members for entry in member["files"]]}
+    own = _own_files(description)
+    if own and not _is_code(description):
+        recorded = [entry.get("path", path) for path, entry in zip(_paths(description), own, strict=True)]
+        own = [keep(path, entry) for path, entry in zip(recorded, own, strict=True)]
+    if "base" not in description:
+        return description | {"files": own}
+    base = _with_files(description["base"], keep)
+    return description | {"base": base, "files": [*own, *base["files"]]}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Loading
+
+
 def load_encoder_from(source, spec=None):
-    """The encoder that a run directory or a features sidecar describes.
+    """The encoder that a run directory, a features sidecar or a file of `neighbours:` describes.
 
     Args:
       source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
-      spec: where the encoder is now, if its files have moved.
+      spec: what the user names by --encoder: the encoder where it is now, or the base of a `neighbours:` one.
 
     Raises:
       ValueError: its files are not there, or are not the ones that the features were made with.
+      extensions.StoredCodeError: part of it is a Python file and `spec` does not name it.
     """
     folder = None
     if isinstance(source, dict):
@@ -59,12 +119,11 @@ def load_encoder_from(source, spec=None):
                 description = json.load(file)
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: no readable description of an encoder ({error})") from error
-    if spec is None:
-        encoder = _load(description, folder)
-    else:
-        alone = not {"members", "base"} & set(description)
-        encoder = encoders.load_encoder(spec, description["preprocessing"]["resize"] if alone else None)
-    found, wanted = encoders.identity(encoder.describe()), encoders.identity(description)
+    try:
+        wanted, encoder = encoders.identity(description), _named_or_stored(description, folder, spec)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{folder or source}: not the description of an encoder ({error!r})") from error
+    found = encoders.identity(encoder.describe())
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         name = different[0]
@@ -75,14 +134,37 @@ def load_encoder_from(source, spec=None):
     return encoder
 
 
+def _named_or_stored(description, folder, spec):
+    """The encoder that the user names, else the stored one."""
+    if spec is None:
+        _refuse_code(description, folder)
+        return _load(description, folder)
+    if "base" in description and not spec.startswith("neighbours:"):
+        located = _located(description, folder)
+        return encoders.NeighboursEncoder(located, located.partition(":")[2], None, encoders.load_encoder(spec))
+    alone = not {"members", "base"} & set(description)
+    return encoders.load_encoder(spec, description["preprocessing"]["resize"] if alone else None)
+
+
+def _refuse_code(description, folder):
+    """Raises extensions.StoredCodeError where part of an encoder is a Python file."""
+    code = [leaf["spec"] for leaf in _leaves(description) if _is_code(leaf)]
+    if not code:
+        return
+    named = description["base"] if "base" in description else description
+    parts = named["members"] if "members" in named else [named]
+    specs = "+".join(leaf["spec"] if _is_code(leaf) else _located(leaf, folder) for leaf in parts)
+    raise extensions.StoredCodeError(folder or "the description of the encoder", code[0], "--encoder", specs)
+
+
 def _load(description, folder):
-    """The encoder of a description, from its files in `folder` or where they were."""
+    """The encoder of a description without code, from its files in `folder` or where they were."""
     if "members" in description:
         return encoders.JoinedEncoder([_load(member, folder) for member in description["members"]])
     spec = _located(description, folder)
     if "base" in description:
         return encoders.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
-    return encoders.load_encoder(spec, description["preprocessing"]["resize"])
+    return encoders.load_data_encoder(spec, description["preprocessing"]["resize"])
 
 
 def _located(description, folder):
@@ -91,10 +173,8 @@ def _located(description, folder):
     if not description["files"]:
         return description["spec"]
     entry = description["files"][0]
-    if extensions.is_file(kind):
-        return _own_file(kind, argument, entry)
     if folder is not None and "path" not in entry:
-        path = os.path.join(folder, entry["name"])
+        path = os.path.join(folder, os.path.basename(entry["name"]))
     else:
         path = entry.get("path")
     if path is None:
@@ -105,11 +185,3 @@ def _located(description, folder):
         return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
     tensor = argument.partition("#")[2]
     return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")
-
-
-def _own_file(kind, argument, entry):
-    """The spec of a part in a Python file, which is executed only where it is the very file that was used."""
-    path = entry.get("path", kind)
-    if not os.path.isfile(path) or encoders.fingerprint(path)["sha256"] != entry["sha256"]:
-        raise ValueError(f"encoder {kind}: {path} is gone or has changed; say by --encoder FILE.py:… where it is now")
-    return f"{path}:{argument}"

@@ -34,6 +34,7 @@ KINDS = {
     "annotations": known_objects.Annotations,
     "hdf5": known_objects.DetectionFile,
 }
+DATA_ONLY = ("tflite", "classifier", "annotations", "hdf5")  # the others are programs, see extensions.py
 NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # class names need not be given
 ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
 
@@ -65,6 +66,19 @@ class Part:
         return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
+def _kind_of(text):
+    """(kind, argument) of one part of a specification."""
+    kind, _, argument = text.partition(":")
+    if kind not in KINDS and text.partition("#")[0].endswith(".tflite"):
+        return "tflite", text
+    return kind, argument
+
+
+def programs_in(spec):
+    """The parts of a specification that are programs, or no known kind of data: nothing stored may name them."""
+    return [text for text in filter(None, spec.split("+")) if _kind_of(text)[0] not in DATA_ONLY]
+
+
 def parse(spec, labels=None):
     """The parts of a specification; needs no TensorFlow.
 
@@ -77,9 +91,7 @@ def parse(spec, labels=None):
     """
     parts = []
     for text in filter(None, spec.split("+")):
-        kind, _, argument = text.partition(":")
-        if kind not in KINDS and text.partition("#")[0].endswith(".tflite"):
-            kind, argument = "tflite", text
+        kind, argument = _kind_of(text)
         if extensions.is_file(kind):
             parts.append(Part(kind, argument, labels, _digest(text, kind, kind), _digest(text, "labels", labels)))
             continue

@@ -72,7 +72,7 @@ def test_inception_from_a_checkpoint(tmp_path, inception):
     features = encoder.encode(batch)
     assert features.shape == (1, encoder.dim) == (1, 1536) and features.dtype == np.float32
     np.testing.assert_array_equal(features, encoder_base.as_banked(inception_v4.InceptionV4(weights).pooled(batch)))
-    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
+    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"], "a file of 170 MB must not be copied"
     again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
     assert again.files == encoder.files and again.describe() == encoder.describe()
@@ -198,7 +198,7 @@ def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, 
     np.testing.assert_allclose(found[:, 0, 0], sums, rtol=HALF, atol=1e-5)  # the first cell is the upper left corner
     pooled = found.sum((1, 2)) / 64 if kind == "vgg16" else found.mean(1)[:, 0]
     np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=HALF, atol=1e-2)
-    kept_encoders.save_encoder(grid, tmp_path / "run")
+    kept_encoders.save_encoder(grid.describe(), tmp_path / "run")
     assert kept_encoders.load_encoder_from(str(tmp_path / "run")).cells == cells
     with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
         encoders.load_encoder(f"{kind}:absent.h5")
@@ -241,7 +241,7 @@ def test_windows_keep_85_to_100_percent_and_lie_inside():
 def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
     number = max(TFLiteModel(tflite_file).tensors())
     encoder = encoders.load_encoder(f"tflite:{tflite_file}#{number}", "legacy")
-    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
+    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["encoder.json", "small.tflite"]
     os.rename(tmp_path / "run", tmp_path / "moved")
     again = kept_encoders.load_encoder_from(str(tmp_path / "moved"))
@@ -270,7 +270,7 @@ def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tm
     vectors = joined.encode(joined.crops(image, 2, 7))
     expected = [member.encode(member.crops(image, 2, 7)) for member in (first, second)]
     np.testing.assert_array_equal(vectors, np.concatenate(expected, 1))
-    kept_encoders.save_encoder(joined, str(tmp_path / "run"))
+    kept_encoders.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["compact.npz", "encoder.json", "small.tflite"]
     again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 7)), vectors)
@@ -285,7 +285,7 @@ def test_joined_files_of_one_name_stay_where_they_are(tflite_file, tmp_path):
     os.makedirs(tmp_path / "other")
     other = small_networks.classifier(tmp_path / "other" / "small.tflite")
     joined = encoders.load_encoder(f"tflite:{tflite_file}+tflite:{other}")
-    kept_encoders.save_encoder(joined, str(tmp_path / "run"))
+    kept_encoders.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"]
     assert kept_encoders.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
 

@@ -116,7 +116,7 @@ def test_the_encoder_gives_what_known_images_let_expect(known):
 def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
     path, _, base = known
     encoder = encoders.load_encoder(f"neighbours:{path}")
-    kept_encoders.save_encoder(encoder, str(tmp_path / "run"))
+    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
     identity = encoders.identity(encoder.describe())
     os.rename(tmp_path / "run", tmp_path / "moved")
     for file in (path, *base.files):
