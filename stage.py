@@ -12,15 +12,14 @@ import config
 from evaluation.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, image_ops, kept_encoders, layers, precision
-from preprocessing import records, sidecars
+from preprocessing import inventory, records, sidecars
 from training import checkpoints
 from training.run_directory import read_config
 
 
 def configure(options):
-    """Threads and determinism; with --verify the checksums of all data. Must come before any TensorFlow operation."""
-    if options.verify:
-        sidecars.verify(options.data_dir)
+    """Checks that the data fit together; threads, determinism. Must come before any TensorFlow operation."""
+    inventory.require_fit(options.data_dir, inventory.READ_BY_TRAINERS, options.verify)
     if options.intra_op_parallelism_threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
     if options.inter_op_parallelism_threads:
@@ -120,8 +119,7 @@ def keep_for_inference(run, vocabulary, images=None):
     if images is None or os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:
-        encoder = images.encoder or kept_encoders.load_encoder_from(images.description)
-        kept_encoders.save_encoder(encoder, folder)
+        kept_encoders.save_encoder(images.description, folder)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
         run.log(f"WARNING: the encoder is not kept with the run, captioning will need --encoder: {error}")

@@ -32,6 +32,7 @@ class ScoringOptions:
         None, "for that comparison: detector of a run that is told concepts, see caption.py"
     )
     labels: str | None = config.field(None, "class names of --detector")
+    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     multi_gpu: bool = config.field(False, "caption on all visible GPUs")
     devices: tuple[str, ...] = config.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
@@ -49,10 +50,15 @@ def parse_decode(decode):
 def check(options):
     """What can be said about the flags before TensorFlow starts; returns the stages' folder.
 
-    Raises: config.UserError for a --decode or --job_dir that cannot be used.
+    Raises: config.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
     """
+    from preprocessing import inventory
+
     parse_decode(options.decode)
-    return data_dir_of(options)
+    data_dir, splits = data_dir_of(options), ("val", "test")
+    read = [f"{kind}_{split}" for kind in ("image", "refs", "features") for split in splits]
+    inventory.require_fit(data_dir, read, options.verify)
+    return data_dir
 
 
 def data_dir_of(options):

@@ -36,6 +36,7 @@ class Options:
     threshold: float = field(0.5, "Least score of a detection that counts (retrieval, class recall and precision).")
     bonus: float = field(0.7, "retrieval: gain of a detected concept word beside its score, cost of another one.")
     metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "What is scored.")
+    verify: bool = field(False, "Compare the checksums of all data files with their sidecars first.")
     overwrite: bool = field(False, "Make rows again that are already there.")
 
 
@@ -202,6 +203,10 @@ def main(options):
     _check(options)
     from evaluation import captions, metrics, table
     from evaluation.concepts import load_concepts
+    from preprocessing import inventory
+
+    read = ("dictionary", "sentence", f"image_{options.split}", f"refs_{options.split}")
+    inventory.require_fit(options.data_dir, read, options.verify)
 
     corpus_name = options.corpus or os.path.basename(os.path.normpath(options.data_dir))
     references = captions.read_references(os.path.join(options.data_dir, f"refs_{options.split}.json"))

@@ -50,6 +50,7 @@ class Options:
     candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     seed: int = config.field(1, "of the mixtures")
+    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -162,9 +163,11 @@ def main(options):
     import numpy as np
 
     from models.sentence_fit import Phrases, SentenceFit
-    from preprocessing import sidecars
+    from preprocessing import inventory, sidecars
     from preprocessing.vocabulary import Vocabulary
 
+    read = (*inventory.TEXT_AND_TRAINING_IMAGES, "neighbours")
+    inventory.require_fit(options.data_dir, read, options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     bank = input_pipeline.FeatureBank(options.data_dir, "train")
     path, json_path = (os.path.join(options.data_dir, f"{STEM}.{kind}") for kind in ("npz", "json"))

@@ -27,6 +27,7 @@ class Options:
     decode: str = config.field("beam3", "greedy or beamK")
     threshold: float = config.field(0.0, "objects of a lower score are not told")
     batch_size: int = config.field(512, "images that are captioned at once")
+    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -56,6 +57,10 @@ def main(options):
     """Captions the training images."""
     check(options)
     data_dir = scoring.check(options)
+
+    from preprocessing import inventory
+
+    inventory.require_fit(data_dir, ("dictionary", "image_train"))
 
     import tensorflow as tf
 

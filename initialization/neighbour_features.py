@@ -49,6 +49,7 @@ class Options:
     )
     candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -181,9 +182,10 @@ def main(options):
 
     from models import encoders
     from models.neighbours import KnownImages
-    from preprocessing import records, sidecars
+    from preprocessing import inventory, records, sidecars
     from preprocessing.vocabulary import Vocabulary
 
+    inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
     output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     banks = {

@@ -57,6 +57,7 @@ class Options:
         "images, Flickr30k's text, own_share 0.2: CIDEr 17.1 with 20,000, 19.2 with all 60,822) and take longer",
     )
     max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -213,9 +214,10 @@ def main(options):
     check(options)
 
     from initialization.caption_records import write_captions
-    from preprocessing import sidecars
+    from preprocessing import inventory, sidecars
     from preprocessing.vocabulary import Vocabulary
 
+    inventory.require_fit(options.data_dir, inventory.TEXT_AND_TRAINING_IMAGES, options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
 
     def captioner():

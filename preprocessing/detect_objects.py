@@ -14,7 +14,7 @@ import os
 import shutil
 
 import config
-from preprocessing import datasets, detectors, images, outputs, records, shards, sidecars
+from preprocessing import datasets, detectors, images, outputs, photograph_hashes, records, shards, sidecars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Options:
     runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
+    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -164,9 +165,10 @@ def main(options):
     kept = ("score_threshold", "classifier_threshold", "classifier_top")
     count = outputs.shard_count(options.shards, len(names))
     settings = {name: getattr(options, name) for name in kept} | {"shards": count}
+    hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = {
         "detectors": [part.identity() for part in parts],
-        "images": {"count": len(names), "names_and_sizes": images.listing_digest(options.image_dir, names)},
+        "images": {"count": len(names), "photographs": photograph_hashes.digest(hashes, names)},
     }
     json_path = os.path.join(options.data_dir, "detections.json")
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):

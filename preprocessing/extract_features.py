@@ -16,7 +16,7 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import images, outputs, records, shards, sidecars
+from preprocessing import images, outputs, photograph_hashes, records, shards, sidecars
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)
@@ -46,6 +46,7 @@ class Options:
     processes: int = config.field(
         0, "processes of one thread each, 0 = all cores; the output is the same for any number"
     )
+    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -162,18 +163,23 @@ def present_splits(options):
 
 
 def _sources(options, split):
-    """(names, where each image is, digest) of a split."""
+    """(names, where each image is, what tells them from others) of a split."""
     found = records.read_images(records.find_files(options.data_dir, f"image_{split}"), with_data=True)
     sizes = [size for _, _, size in found.data]
-    if all(sizes):
-        return found.names, found.data, images.digest_of_sizes(found.names, sizes)
+    json_path = os.path.join(options.data_dir, f"image_{split}.json")
+    about = sidecars.read_sidecar(json_path) if os.path.exists(json_path) else {}
+    if all(sizes) and "photographs" in about:
+        return found.names, found.data, {"photographs": about["photographs"]}
+    if all(sizes):  # records that this program did not make
+        return found.names, found.data, {"names_and_sizes": images.digest_of_sizes(found.names, sizes)}
     if options.image_dir is None:
         raise config.UserError(
             f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
             "by --image_dir, or run python -m preprocessing.process_images --store_images --overwrite"
         )
     paths = [os.path.join(options.image_dir, name) for name in found.names]
-    return found.names, paths, images.listing_digest(options.image_dir, found.names)
+    hashes = photograph_hashes.hashes_of(options.image_dir, found.names, options.data_dir, options.verify)
+    return found.names, paths, {"photographs": photograph_hashes.digest(hashes, found.names)}
 
 
 def assemble(paths, count, target):
@@ -214,7 +220,7 @@ def _plan_split(options, split, encoder):
 
     names, sources, digest = _sources(options, split)
     settings = {"encoder": encoders.identity(encoder.describe()), "crops": options.crops}
-    made_from = {"images": {"count": len(names), "names_and_sizes": digest}}
+    made_from = {"images": {"count": len(names), **digest}}
     target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):
         return None

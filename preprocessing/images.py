@@ -63,12 +63,6 @@ def image_names(folder):
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
 
 
-def listing_digest(folder, names):
-    """sha256 (hex) over names and file sizes: tells one set of image files from another without reading them."""
-    sizes = (os.path.getsize(path) if os.path.exists(path) else -1 for path in (os.path.join(folder, n) for n in names))
-    return digest_of_sizes(names, sizes)
-
-
 def digest_of_sizes(names, sizes):
     """sha256 (hex) over names and byte counts in order."""
     digest = hashlib.sha256()

@@ -90,6 +90,10 @@ def _outputs():
 
 
 OUTPUTS = _outputs()
+TEXT_AND_TRAINING_IMAGES = ("dictionary", "sentence", "image_train", "features_train")
+READ_BY_TRAINERS = tuple(
+    name for name in OUTPUTS if not name.endswith("_test") and not name.startswith("refs_") and name != "sentences"
+)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -208,7 +212,25 @@ def misfits(data_dir):
     Returns: list of (name of the output, what does not fit).
     """
     about = {name: _about(data_dir, output) for name, output in OUTPUTS.items()}
-    return [*_of_another_dictionary(data_dir, about), *_made_from_others(about)]
+    return [*_of_another_dictionary(data_dir, about), *_made_from_others(about), *_other_references(data_dir, about)]
+
+
+def require_fit(data_dir, names, verify=False):
+    """What every reader does first: outputs that were not made for each other are never read together.
+
+    Args:
+      data_dir: the stages' folder. names: outputs (of OUTPUTS) that will be read, there or not.
+      verify: compare the checksums of all files as well.
+    Raises: config.UserError naming the first output that does not fit, and the command that makes it again.
+    """
+    for name, text in misfits(data_dir):
+        if name in names:
+            raise config.UserError(
+                f"{data_dir}: {name} does not fit the other files: {text}. Make it again: "
+                f"{OUTPUTS[name].command(data_dir)} --overwrite"
+            )
+    if verify:
+        sidecars.verify(data_dir)
 
 
 def _about(data_dir, output):
@@ -225,8 +247,9 @@ def _of_another_dictionary(data_dir, about):
         words = vocabulary.Vocabulary.load(path).fingerprint() if os.path.exists(path) else None
     except config.UserError:
         return
-    for name in ("sentence", *(f"image_{split}" for split in SPLITS)):
-        if words and about[name].get("vocabulary", words) != words:
+    for name, content in about.items():
+        own = content.get("vocabulary") or content.get("made_from", {}).get("vocabulary")
+        if words and own and own != words:
             yield name, "its ids are those of another dictionary than word_counts.txt"
 
 
@@ -244,3 +267,19 @@ def _made_from_others(about):
             yield f"image_{split}", "it was made from other detections"
         if image and features and image["count"] != features["count"]:
             yield f"features_{split}", f"{features['count']:,} images, the records hold {image['count']:,}"
+        shown = features.get("made_from", {}).get("images", {}).get("photographs")
+        if shown and image.get("photographs", shown) != shown:
+            yield f"features_{split}", "they are of other photographs than the records"
+    for name in ("retrieved_captions", "obj2sen_captions", "neighbours", "fit_captions"):
+        made_from = about[name].get("made_from", {})
+        for source in ("sentence", "image_train", "neighbours"):
+            if source in made_from and digests(source) and made_from[source] != digests(source):
+                yield name, f"it was made from other {source} files"
+
+
+def _other_references(data_dir, about):
+    """References that are not those that the sidecar of the image records describes."""
+    for split in ("val", "test"):
+        path, entry = os.path.join(data_dir, f"refs_{split}.json"), about[f"image_{split}"].get("references")
+        if entry and os.path.exists(path) and sidecars.fingerprint(path) != entry:
+            yield f"refs_{split}", f"it is not the file that image_{split}.json describes"

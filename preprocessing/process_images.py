@@ -18,7 +18,7 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import datasets, images, outputs, records, shards, sidecars, vocabulary
+from preprocessing import datasets, images, outputs, photograph_hashes, records, shards, sidecars, vocabulary
 
 CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
 
@@ -53,6 +53,7 @@ class Options:
         0, "record files of the training images, 0 = one for every 500; 1 writes image_train.tfrec as the authors did"
     )
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
+    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 
@@ -300,7 +301,7 @@ def references(names, captions):
     }
 
 
-def _publish(options, split, names, captions, tasks, results, sidecar):
+def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
     """Moves one split's shards to their place, writes its references and its sidecar."""
     stem, data_dir = f"image_{split}", options.data_dir
     json_path = os.path.join(data_dir, f"{stem}.json")
@@ -308,7 +309,8 @@ def _publish(options, split, names, captions, tasks, results, sidecar):
         os.remove(json_path)
     paths = outputs.publish_records(data_dir, stem, [task.path for task in tasks])
     failed = {name for result in results for name, _ in result["failures"]}
-    refs = references([name for name in names if name not in failed], captions) if split != "train" else None
+    there = [name for name in names if name not in failed]
+    refs = references(there, captions) if split != "train" else None
     refs_path = os.path.join(data_dir, f"refs_{split}.json")
     if refs:
         sidecars.write_json(refs_path, refs)
@@ -322,6 +324,7 @@ def _publish(options, split, names, captions, tasks, results, sidecar):
         count=count,
         counts=[result["count"] for result in results],
         references=sidecars.fingerprint(refs_path) if refs else None,
+        photographs=photograph_hashes.digest(hashes, there),
         objects=objects,
         without_objects=without,
         unreadable=[{"name": name, "reason": reason} for result in results for name, reason in result["failures"]],
@@ -346,7 +349,7 @@ def _complete(options, splits, settings, made_from):
     return all(done)
 
 
-def _made_from(options, dataset, names, words):
+def _made_from(options, dataset, names, words, hashes):
     detections = records.find_files(options.data_dir, "detections")
     captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
     sentences = records.find_files(options.data_dir, "sentence") if options.prior_strength else []
@@ -355,7 +358,7 @@ def _made_from(options, dataset, names, words):
         "detections": [sidecars.fingerprint(path)["sha256"] for path in detections],
         "vocabulary": words.fingerprint(),
         "dataset": f"{shards.digest_of(captions):016x}",
-        "images": {"count": len(names), "names_and_sizes": images.listing_digest(options.image_dir, names)},
+        "images": {"count": len(names), "photographs": photograph_hashes.digest(hashes, names)},
     }
 
 
@@ -373,7 +376,8 @@ def main(options):
     if options.prior_strength:
         settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_below", "prior_threshold")}
     settings |= {"class_map": _class_map(options.class_map), "shards": count}
-    made_from = _made_from(options, dataset, names, words)
+    hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
+    made_from = _made_from(options, dataset, names, words, hashes)
     if _complete(options, splits, settings, made_from):
         return
     work = os.path.join(options.data_dir, ".process_images")
@@ -401,7 +405,7 @@ def main(options):
     for split in splits:
         mine = [i for i, task in enumerate(tasks) if task.split == split]
         chosen = [tasks[i] for i in mine], [results[i] for i in mine]
-        _publish(options, split, splits[split], dataset.captions, *chosen, sidecar)
+        _publish(options, split, splits[split], dataset.captions, hashes, *chosen, sidecar)
     shutil.rmtree(work)
 
 

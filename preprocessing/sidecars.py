@@ -44,6 +44,12 @@ def write_json(path, value):
     write_whole(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+def checksum_of(content):
+    """sha256 (hex) of a sidecar's content, its own field "checksum" left out."""
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, **extra):
     """Writes the sidecar of a finished output; its presence means that the output is complete.
 
@@ -68,18 +74,25 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
         "command": config.command_line(),
         **extra,
     }
-    write_json(json_path, sidecar)
+    sidecar = json.loads(json.dumps(sidecar))  # as it will be read: tuples are lists, keys are texts
+    write_json(json_path, sidecar | {"checksum": checksum_of(sidecar)})
 
 
 def read_sidecar(json_path):
-    """The sidecar as a dict; config.UserError when it is missing or is not JSON."""
+    """The sidecar as a dict; config.UserError when it is missing, is not JSON, or was changed since it was written."""
     try:
         with open(json_path) as file:
-            return json.load(file)
+            content = json.load(file)
     except FileNotFoundError as error:
         raise config.UserError(f"{json_path}: no such file") from error
     except ValueError as error:
         raise config.UserError(f"{json_path}: not a JSON file ({error}); remove it and make it again") from error
+    if isinstance(content, dict) and content.get("checksum", checksum := checksum_of(content)) != checksum:
+        raise config.UserError(
+            f"{json_path} was changed since it was written: its checksum is another one. Remove it and make it again: "
+            f"{content.get('command', 'the stage that made it')}"
+        )
+    return content
 
 
 def damaged_file(json_path, checksums=False):

@@ -143,14 +143,3 @@ def test_image_names(tmp_path):
     (tmp_path / ".hidden").write_text("")
     (tmp_path / "folder").mkdir()
     assert images.image_names(tmp_path) == ["pic_0000.jpg", "pic_0001.jpg", "pic_0002.jpg"]
-
-
-def test_listing_digest_sees_names_and_sizes(tmp_path):
-    names = write_pictures(tmp_path, 3)
-    before = images.listing_digest(tmp_path, names)
-    assert before == images.listing_digest(tmp_path, names)
-    assert before != images.listing_digest(tmp_path, names[:2])
-    (tmp_path / names[0]).write_bytes(b"")
-    changed = images.listing_digest(tmp_path, names)
-    (tmp_path / names[0]).unlink()
-    assert len({before, changed, images.listing_digest(tmp_path, names)}) == 3

@@ -1,0 +1,75 @@
+"""Which photographs a folder holds: sha256 of their contents, without reading again what has not changed.
+
+A hash is kept with the size and the time of the file, in a hidden file of the data folder. A photograph that is
+replaced by another one of the same size has another time and is read again; `--verify` reads all of them.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+
+import config
+from preprocessing import sidecars
+
+CACHE = ".photograph_hashes.json"
+THREADS = 4  # hashing waits for the disk, and releases Python's lock
+
+
+def hashes_of(folder, names, data_dir, verify=False):
+    """sha256 (hex) of each photograph, "" for one that is not there: dict name -> hash.
+
+    Args:
+      folder: of the photographs. names: file names in it. data_dir: the stages' folder, which keeps the hashes.
+      verify: read every file, whatever was kept.
+    """
+    folder = os.path.abspath(folder)
+    known = {} if verify else _kept(data_dir, folder)
+    states = {name: _state(os.path.join(folder, name)) for name in names}
+    todo = [name for name in names if states[name] and known.get(name, [])[:2] != states[name]]
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        read = pool.map(lambda name: _hash(os.path.join(folder, name)), todo)
+        new = dict(zip(todo, config.progress(read, "reading photographs", len(todo)), strict=True))
+    found = {name: new.get(name) or (known[name][2] if states[name] else "") for name in names}
+    if new:
+        entries = {name: [*states[name], found[name]] for name in names if found[name]}
+        os.makedirs(data_dir, exist_ok=True)
+        sidecars.write_json(os.path.join(data_dir, CACHE), {"folder": folder, "photographs": entries})
+    return found
+
+
+def digest(hashes, names):
+    """sha256 (hex) over names and contents: tells one set of photographs from another.
+
+    Args: hashes: as `hashes_of` returns them. names: of the photographs that count, in any order.
+    """
+    lines = "".join(f"{name}\t{hashes[name]}\n" for name in sorted(names))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _kept(data_dir, folder):
+    """dict name -> [size, time in ns, hash] of an earlier call; empty where it cannot be used."""
+    try:
+        with open(os.path.join(data_dir, CACHE)) as file:
+            content = json.load(file)
+        return content["photographs"] if content["folder"] == folder else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _state(path):
+    """[size, time of the last change in ns] of a file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _hash(path):
+    """sha256 (hex) of a file, "" if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
