@@ -18,6 +18,7 @@ import socket
 import tempfile
 
 import config
+from evaluation import temporary_folders
 from training.run_directory import read_config, takes_photographs
 
 HOST = "127.0.0.1"
@@ -95,7 +96,8 @@ def main(options):
     job_dirs = check(options)
     files = example_files(options.examples)
     bound = listening(options.port)
-    with tempfile.TemporaryDirectory(prefix="captions-") as folder:
+    temporary_folders.remove_abandoned(tempfile.gettempdir())
+    with temporary_folders.new() as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # read when Gradio is imported
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -114,9 +116,10 @@ def main(options):
 
         import uvicorn
 
-        from evaluation import web_page
+        from evaluation import connections, web_page
 
-        server = uvicorn.Server(uvicorn.Config(web_page.application(runs, files, folder), log_level="warning"))
+        app = web_page.application(runs, files, folder)
+        server = uvicorn.Server(uvicorn.Config(app, http=connections.Limited, log_level="warning"))
         print(f"captions of {', '.join(run.name for run in runs)}: http://{HOST}:{bound.getsockname()[1]}", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that uploads are deleted
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,11 +1,19 @@
 """Files from strangers: what is refused before a network sees it, and why, in words for the one who sent it."""
 
+import collections
+import contextlib
 import os
 
-from preprocessing.images import ImageError, read_image
+from preprocessing.images import ImageError, read_image_small
 
 MAX_BYTES = 10 << 20
-MAX_PIXELS = 40_000_000  # 120 MB decoded
+MAX_PIXELS = 24_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
+MAX_SIDE = 20_000  # pixels
+MAX_SCANS = 32  # of a progressive JPEG file, each of which goes over all pixels; usual are 10
+MAX_SECONDS = 5  # of computing, for decoding
+COUNTED = 1 << 20  # bytes of a file whose frames are counted
+PREVIEW = 960  # pixels of the longer side of what is drawn on
+MAX_KEPT = 32  # uploads
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO, what phones write, comes with JPEG
 READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
@@ -33,17 +41,20 @@ def check_size(count):
 def check_file(path):
     """Looks at an uploaded file without decoding its pixels.
 
+    Returns:
+      What decoding costs, to compare files by: pixels that are gone over.
+
     Raises: Refused when it is empty or too large, no picture, one that moves or has pages, or when it unfolds to more
       than MAX_PIXELS (a decompression bomb).
     """
     from PIL import Image
 
-    check_size(os.path.getsize(path))
     try:
+        check_size(os.path.getsize(path))
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a phone's second view
-            kind = image.format
+            frames = _frames(image, path)
+            kind, scans = image.format, _surplus_scans(image, path)
     except Image.DecompressionBombError:
         raise _too_many_pixels("far too many") from None
     except Image.UnidentifiedImageError:
@@ -52,17 +63,75 @@ def check_file(path):
         raise Refused(f"The picture is damaged ({_short(error)}).", 422) from error
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(f"{width} x {height}")
-    if frames > 1:
-        raise Refused(f"This {kind} file holds {frames} pictures (an animation, or pages); send one of them.", 415)
+    if max(width, height) > MAX_SIDE:
+        raise Refused(f"The picture has {width} x {height} pixels; a side may have {MAX_SIDE}.", 413)
+    if frames != 1:
+        count = frames or "many"
+        raise Refused(f"This {kind} file holds {count} pictures (an animation, or pages); send one of them.", 415)
+    if scans > MAX_SCANS:
+        raise Refused(f"This JPEG file holds {scans} scans; at most {MAX_SCANS} are decoded.", 413)
+    return width * height * max(scans, 1)
 
 
-def read_upload(path):
-    """The pixels of an uploaded file: uint8 [H, W, 3]. Raises Refused."""
-    check_file(path)
+def read_preview(path):
+    """The pixels of a checked file, for drawing on: uint8 [H, W, 3], reduced to about PREVIEW.
+
+    All data is decoded once, for a limited time: what passes can be decoded. Raises Refused.
+    """
     try:
-        return read_image(path)
+        return read_image_small(path, PREVIEW, MAX_SECONDS)
     except ImageError as error:
         raise Refused(f"The picture cannot be read: {error.reason}.", 422) from error
+
+
+class Register:
+    """The files that the page may read: its examples, and what was uploaded to it last.
+
+    A path is compared as it is written, so nothing is asked of the disk about a path that is not in here, and the
+    answer is the same whether there is such a file or not.
+    """
+
+    def __init__(self, folder, most=MAX_KEPT):
+        """Args: folder: where Gradio writes files. most: uploads that are kept; older ones are deleted."""
+        self.folder, self.most = os.path.realpath(folder), most
+        self._uploads, self._examples = collections.OrderedDict(), set()
+
+    def add(self, path):
+        """Registers an upload."""
+        self._uploads[path] = True
+        self._uploads.move_to_end(path)
+        while len(self._uploads) > self.most:
+            oldest, _ = self._uploads.popitem(last=False)
+            if oldest not in self._examples:
+                with contextlib.suppress(OSError):
+                    os.remove(oldest)
+
+    def add_example(self, path):
+        """Registers the copy of an example."""
+        self._examples.add(path)
+
+    def check(self, path):
+        """Raises Refused for a path that is not registered, or that leads out of the folder by a link."""
+        known = isinstance(path, str) and (path in self._uploads or path in self._examples)
+        if not (known and os.path.isfile(path) and os.path.realpath(path).startswith(self.folder + os.sep)):
+            raise Refused("This picture is not, or no longer, among the uploads of this page; upload it again.", 422)
+
+
+def _frames(image, path):
+    """The number of pictures in an open file; 0 for several in a file that is too large to count them."""
+    if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a phone's second view
+        return 1
+    return image.n_frames if os.path.getsize(path) <= COUNTED else 0
+
+
+def _surplus_scans(image, path):
+    """Scans of an open JPEG file, or of the JPEG data in a TIFF file beyond one for each of its parts; 0 for others."""
+    inside = image.format == "TIFF" and image.info.get("compression") == "jpeg"
+    if image.format not in ("JPEG", "MPO") and not inside:
+        return 0
+    with open(path, "rb") as file:
+        scans = file.read().count(b"\xff\xda")  # entropy-coded data has no such bytes
+    return scans - len(image.tile) + 1 if inside else scans
 
 
 def _too_many_pixels(found):

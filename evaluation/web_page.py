@@ -4,21 +4,16 @@ Nothing is loaded from elsewhere (browsers are told to refuse it), and only requ
 answered, so that no foreign page can reach it by a name that it points here.
 """
 
-import os
-import tempfile
 import traceback
 
 import fastapi
 import gradio as gr
-from starlette.concurrency import run_in_threadpool
+from gradio import processing_utils, utils
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from evaluation import showing, uploads
+from evaluation import endpoint, page_guard, showing, turns, uploads
 from evaluation.html_pages import joined, table, tag
-from preprocessing.images import ImageError
 
-MAX_BEAM = 10
-PATIENCE = 8 * uploads.MAX_BYTES  # bytes that are read of a body that is too large
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
@@ -46,7 +41,7 @@ def upload_field():
     return field
 
 
-def example_field(examples, picture):
+def example_field(examples, picture, register):
     """Pictures to click on. Not gr.Examples: its click makes a new field, which reads its file in Gradio's own way."""
     paths = [[path] for path in examples]
     field = gr.Dataset(
@@ -57,7 +52,13 @@ def example_field(examples, picture):
         label="examples",
         elem_id="examples",
     )
-    field.click(lambda number: examples[number], field, picture, show_progress="hidden", api_visibility="private")
+
+    def copy_of(number):
+        path = processing_utils.save_file_to_cache(examples[number], register.folder)  # where Gradio would put it
+        register.add_example(path)
+        return path
+
+    field.click(copy_of, field, picture, show_progress="hidden", api_visibility="private")
     return field
 
 
@@ -100,10 +101,10 @@ def refusal(message):
 # The page
 
 
-def page(runs, examples):
+def page(runs, examples, register, order):
     """The Gradio page.
 
-    Args: runs: one or two showing.Shown. examples: image files.
+    Args: runs: one or two showing.Shown. examples: image files. register: uploads.Register. order: turns.Turns.
     """
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(tag("h1", "What does it see?"), padding=False)
@@ -111,9 +112,9 @@ def page(runs, examples):
             with gr.Column(scale=1, min_width=300):
                 picture = upload_field()
                 if examples:
-                    example_field(examples, picture)
-                beam = gr.Slider(1, MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
-                least = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="least")
+                    example_field(examples, picture, register)
+                beam = gr.Slider(1, endpoint.MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
+                min_score = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
                 status = gr.HTML(tag("p", HINT, class_="hint"), elem_id="status")
@@ -124,12 +125,13 @@ def page(runs, examples):
         shown = [field for column in fields for field in column["answer"]] + looked
         maps = [column["map"] for column in fields]
 
-        def caption(path, beam, least):
+        def caption(path, beam, min_score):
             nothing = [*[None] * len(shown), None]
             if path is None:
                 return [_status(tag("p", HINT, class_="hint")), *nothing]
             try:
-                pixels, found = answer_of(runs, path, int(beam), float(least))
+                register.check(path)
+                pixels, found = endpoint.answer_of(runs, path, int(beam), float(min_score), order)
             except uploads.Refused as refused:
                 return [_status(refusal(refused.message)), *nothing]
             except Exception as error:  # the page goes on, whatever a network or a file does
@@ -148,10 +150,47 @@ def page(runs, examples):
 
         event = {"concurrency_limit": 1, "concurrency_id": "network", "api_visibility": "private"}
         for trigger in (picture.change, again.click):
-            trigger(caption, [picture, beam, least], [status, *shown, answers], **event).then(
+            trigger(caption, [picture, beam, min_score], [status, *shown, answers], **event).then(
                 draw_maps, answers, maps, show_progress="hidden", **event
             )
-    return blocks
+    return blocks.queue(max_size=turns.MAX_WAITING, api_open=False)
+
+
+def events_of(blocks, register):
+    """What the events of a page take from a browser: dict number of an event -> list of functions, one for each input.
+
+    Each returns the value to hand on, or raises uploads.Refused; whatever else a browser sends is left out.
+    """
+    return {number: [_taken(field, register) for field in event.inputs] for number, event in blocks.fns.items()}
+
+
+def _taken(field, register):
+    """The function for an input, see `events_of`."""
+
+    def picture(value):
+        if value is None:
+            return None
+        path = value.get("path") if isinstance(value, dict) else None
+        register.check(path)
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    def number(least, most, kinds):
+        def take(value):
+            if type(value) not in kinds or not least <= value <= most:
+                raise uploads.Refused(f"A field of the page takes numbers from {least} to {most}.", 422)
+            return value
+
+        return take
+
+    if isinstance(field, gr.Image):
+        return picture
+    if isinstance(field, gr.Slider):
+        return number(field.minimum, field.maximum, (int, float))
+    if isinstance(field, gr.Dataset):
+        return number(0, len(field.samples) - 1, (int,))
+    if isinstance(field, gr.State):
+        return lambda value: None  # kept here, not in the browser
+    raise TypeError(f"the page takes nothing from a {type(field).__name__}")
 
 
 def _column(run, number):
@@ -189,15 +228,6 @@ def _filled(run, answer, pixels_HWC):
     return [said(run, answer), n_best(answer), drawn, object_list(answer)]
 
 
-def answer_of(runs, path, beam, least):
-    """(pixels, one showing.Answer for each run) of an uploaded file. Raises uploads.Refused."""
-    pixels = uploads.read_upload(path)
-    try:
-        return pixels, [run.answer(path, beam, least) for run in runs]
-    except ImageError as error:
-        raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
-
-
 # --------------------------------------------------------------------------------------------------------------
 # The application
 
@@ -207,92 +237,27 @@ def application(runs, examples, folder):
 
     Args: folder: where uploads are kept while they are looked at.
     """
-    app = fastapi.FastAPI(title="Captions", docs_url=None, redoc_url=None)  # these pages load scripts from elsewhere
-    app.add_middleware(Policy)
+    register, order = uploads.Register(utils.get_upload_folder()), turns.Turns()
+    blocks = page(runs, examples, register, order)
+    app = fastapi.FastAPI(title="Captions", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.page = blocks
+    app.add_middleware(page_guard.Guard, register=register, events=events_of(blocks, register), folder=register.folder)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-
-    @app.get("/runs")
-    def list_runs():
-        """The runs that answer."""
-        return [{"run": run.name, "checkpoint": str(run.checkpoint)} for run in runs]
-
-    @app.post("/caption")
-    async def caption(request: fastapi.Request, name: str = "picture", beam: int = 3, least: float = 0.3):
-        """Captions the image file that is the body of the request.
-
-        Query: name: file name, for detectors that know objects by it. beam: captions, 1 to 10. least: score of objects.
-        """
-        try:
-            if not 1 <= beam <= MAX_BEAM:
-                raise uploads.Refused(f"beam is {beam}; expected 1 to {MAX_BEAM}.", 422)
-            data = await received(request)
-            return await run_in_threadpool(answered, runs, data, name, beam, least, folder)
-        except uploads.Refused as refused:
-            return fastapi.responses.JSONResponse({"error": refused.message}, refused.status)
-
+    app.add_middleware(Policy)
+    app.include_router(endpoint.router(runs, order, folder))
     theme = gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"])
     return gr.mount_gradio_app(
         app,
-        page(runs, examples),
+        blocks,
         path="/",
         footer_links=[],
         run_history=False,
-        allowed_paths=[os.path.abspath(path) for path in examples],
         max_file_size=uploads.MAX_BYTES,
         ssr_mode=False,
         mcp_server=False,
         theme=theme,
         css=STYLE,
     )
-
-
-async def received(request):
-    """The body of a request. Raises uploads.Refused.
-
-    What is too large is read on for a while without being kept, so that the sender gets to hear why it is refused.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > PATIENCE:
-        uploads.check_size(int(announced))
-    data, count = bytearray(), 0
-    async for part in request.stream():
-        count += len(part)
-        if count <= uploads.MAX_BYTES:
-            data += part
-        elif count > PATIENCE:
-            break
-    uploads.check_size(count)
-    return bytes(data)
-
-
-def answered(runs, data, name, beam, least, folder):
-    """The answer of the endpoint (JSON-able). Raises uploads.Refused."""
-    with tempfile.TemporaryDirectory(dir=folder) as private:
-        path = os.path.join(private, os.path.basename(name.replace("\0", "")) or "picture")
-        try:
-            with open(path, "wb") as file:
-                file.write(data)
-        except OSError as error:
-            raise uploads.Refused(f"name cannot be used as a file name ({error.strerror}).", 422) from error
-        _, found = answer_of(runs, path, beam, least)
-    return {"runs": [as_json(run, answer) for run, answer in zip(runs, found, strict=True)]}
-
-
-def as_json(run, answer):
-    """What a run says, for programs."""
-    result = {"run": run.name, "checkpoint": str(run.checkpoint), "caption": answer.hypotheses[0].text}
-    result["nbest"] = [
-        {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}
-        for h in answer.hypotheses
-    ]
-    result["objects"] = answer.objects and [
-        {"name": found.class_name, "score": round(found.score, 4), "box": [round(float(edge), 4) for edge in found.box]}
-        for found in answer.objects
-    ]
-    if answer.words is not None:
-        rows = [[round(float(weight), 5) for weight in row] for row in answer.weights_TC]
-        result["attention"] = [{"word": word, "weights": row} for word, row in zip(answer.words, rows, strict=True)]
-    return result
 
 
 class Policy:

@@ -1,10 +1,13 @@
 """Reading one image file, whatever it is: a picture, or the reason why it is none."""
 
+import contextlib
 import hashlib
 import io
 import os
+import time
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
+BAND = 256  # rows of a transparent picture that are converted at once
 
 
 class ImageError(Exception):
@@ -40,6 +43,44 @@ def read_image(source):
     """
     path, data = _read(source)
     return _decode(path, data)[0]
+
+
+def read_image_small(source, side, seconds):
+    """A reduced copy of the pixels of an image file, for showing; all of its data is decoded.
+
+    Args:
+      source: as for `read_image`. side: pixels that the longer side keeps at least, where it has them. seconds: of
+        computing, after which decoding is given up.
+
+    Returns:
+      uint8 [H, W, 3], the longer side at most twice `side`.
+
+    Raises: ImageError as `read_image`, and when decoding takes too long.
+    """
+    from PIL import Image
+
+    path, data = _read(source)
+    with _errors_of(path), Image.open(_LimitedFile(data, seconds)) as image:
+        _check_pixels(path, image)
+        image.draft(None, (side, side))  # JPEG alone: decodes to a half, a quarter or an eighth
+        image.load()
+        factor = max(image.size) // side
+        small = image.reduce(factor) if factor > 1 and image.mode in ("RGB", "L") else image
+        pixels_HWC = _to_rgb(path, small)
+        return pixels_HWC[:: max(factor, 1), :: max(factor, 1)].copy() if small is image else pixels_HWC
+
+
+class _LimitedFile(io.BytesIO):
+    """Bytes that can be read for some seconds of computing of this thread; Pillow reads while it decodes."""
+
+    def __init__(self, data, seconds):
+        super().__init__(data)
+        self.end = time.thread_time() + seconds
+
+    def read(self, size=-1):
+        if time.thread_time() > self.end:
+            raise OSError("decoding takes too long")
+        return super().read(size)
 
 
 def jpeg_bytes(source):
@@ -90,20 +131,31 @@ def _decode(path, data):
     """(uint8 [H, W, 3], whether the data is a plain JPEG file)."""
     from PIL import Image
 
+    with _errors_of(path), Image.open(io.BytesIO(data)) as image:
+        _check_pixels(path, image)
+        # MPO is what phones write for JPEG files with a second picture behind the first.
+        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+            return _decode_jpeg(path, data), True
+        return _to_rgb(path, image), False
+
+
+def _check_pixels(path, image):
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(path, f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+
+
+@contextlib.contextmanager
+def _errors_of(path):
+    """Makes an ImageError of what Pillow raises for broken files, depending on the format."""
+    from PIL import Image
+
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(path, f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
-            # MPO is what phones write for JPEG files with a second picture behind the first.
-            if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-                return _decode_jpeg(path, data), True
-            return _to_rgb(path, image), False
+        yield
     except Image.UnidentifiedImageError as error:
         raise ImageError(path, "not an image file") from error
     except Image.DecompressionBombError as error:
         raise ImageError(path, f"too many pixels, at most {MAX_PIXELS} are read") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
-        # What Pillow raises for broken files, depending on the format.
         raise ImageError(path, f"damaged ({str(error) or type(error).__name__})") from error
 
 
@@ -119,7 +171,6 @@ def _decode_jpeg(path, data):
 
 def _to_rgb(path, image):
     import numpy as np
-    from PIL import Image
 
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
@@ -127,7 +178,19 @@ def _to_rgb(path, image):
     if image.mode in ("I", "F"):
         raise ImageError(path, f"pixels of 32 bits (mode {image.mode}), whose range is unknown; convert it to 8 bits")
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        return _on_white(image)
     return np.asarray(image.convert("RGB"))
+
+
+def _on_white(image):
+    """A transparent picture on white: uint8 [H, W, 3]. By bands of rows, which takes a third of the memory."""
+    import numpy as np
+    from PIL import Image
+
+    image.load()
+    pixels_HWC = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND):
+        band = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")
+        white = Image.new("RGBA", band.size, "white")
+        pixels_HWC[top : top + BAND] = np.asarray(Image.alpha_composite(white, band).convert("RGB"))
+    return pixels_HWC

@@ -150,16 +150,19 @@ def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
     from evaluation import showing, web_page
 
     shown = [showing.Shown("copy", "best")]
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     app = web_page.application(shown, [], str(folder))
     client = TestClient(app, base_url="http://127.0.0.1")
-    on_page = next(f for f in web_page.page(shown, []).fns.values() if f.name == "caption")
+    on_page = next(f for f in app.state.page.fns.values() if f.name == "caption")
     for path in world.val_files:
         name = os.path.basename(path)
         with open(path, "rb") as file:
-            answer = client.post(f"/caption?beam=3&name={name}", content=file.read()).json()
+            data = file.read()
+        answer = client.post(f"/caption?beam=3&name={name}", content=data).json()
         assert answer["runs"][0]["caption"] == written[name]
         assert answer["runs"][0]["nbest"][0]["log_prob"] == pytest.approx(stored[name], abs=1e-3)
-        fields = on_page.fn(path, 3, 0.3)
+        [uploaded] = client.post("/gradio_api/upload", files={"files": (name, data)}).json()
+        fields = on_page.fn(uploaded, 3, 0.3)
         assert fields[-1][0][0].text == written[name]
 
 

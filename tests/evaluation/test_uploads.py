@@ -18,6 +18,12 @@ def saved(path, image=RED, **options):
     return path
 
 
+def checked(path):
+    """The path, after uploads.check_file."""
+    uploads.check_file(str(path))
+    return str(path)
+
+
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -34,7 +40,7 @@ def bomb(path, width, height):
 def test_pictures_are_read(tmp_path, name):
     path = tmp_path / name
     saved(path, format="PNG" if name == "named_wrongly.jpg" else None)
-    pixels = uploads.read_upload(str(path))
+    pixels = uploads.read_preview(checked(path))
     assert pixels.shape == (30, 40, 3) and pixels.dtype == np.uint8
     assert np.abs(pixels.mean((0, 1)) - (200, 30, 30)).max() < 6
 
@@ -64,6 +70,21 @@ def written(name, data):
     return make
 
 
+def many_scans(tmp_path):
+    """A progressive JPEG file with its last scan forty times."""
+    buffer = io.BytesIO()
+    RED.save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rfind(b"\xff\xda")
+    (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[last:-2] * 40 + data[-2:])
+    return tmp_path / "scans.jpg"
+
+
+def many_frames(tmp_path):
+    frames = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (800, 800), dtype=np.uint8)) for i in range(4)]
+    return saved(tmp_path / "long.gif", frames[0], save_all=True, append_images=frames[1:])
+
+
 REFUSED = {
     "empty": (written("a.jpg", b""), 422, "The file is empty"),
     "text": (written("a.jpg", b"no picture at all"), 415, "not a picture that can be read here: expected JPEG"),
@@ -72,8 +93,12 @@ REFUSED = {
     "large": (written("a.jpg", b"\xff\xd8" + b"\0" * uploads.MAX_BYTES), 413, "10.0 MB; at most 10 MB are taken"),
     "animation": (animated, 415, "GIF file holds 3 pictures"),
     "pages": (pages, 415, "TIFF file holds 2 pictures"),
+    "scans": (many_scans, 413, "scans; at most 32 are decoded"),
+    "many frames": (many_frames, 415, "GIF file holds many pictures"),
+    "long": (lambda folder: bomb(folder / "b.png", 20001, 1), 413, "20001 x 1 pixels; a side may have 20000"),
+    "absent": (lambda folder: folder / "none.jpg", 422, "damaged"),
     "cut short": (cut_short, 422, "cannot be read: damaged"),
-    "bomb": (lambda folder: bomb(folder / "b.png", 9000, 9000), 413, "9000 x 9000 pixels; at most 40 million"),
+    "bomb": (lambda folder: bomb(folder / "b.png", 9000, 9000), 413, "9000 x 9000 pixels; at most 24 million"),
     "large bomb": (lambda folder: bomb(folder / "b.png", 60000, 60000), 413, "far too many pixels"),
 }
 
@@ -82,7 +107,7 @@ REFUSED = {
 def test_what_is_refused(tmp_path, kind):
     make, status, message = REFUSED[kind]
     with pytest.raises(uploads.Refused) as found:
-        uploads.read_upload(str(make(tmp_path)))
+        uploads.read_preview(checked(make(tmp_path)))
     assert message in found.value.message and found.value.status == status
 
 
@@ -90,4 +115,27 @@ def test_a_phones_second_view_is_no_animation(tmp_path):
     path = saved(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[RED])
     with Image.open(path) as image:
         assert image.format == "MPO" and image.n_frames == 2
-    assert uploads.read_upload(str(path)).shape == (30, 40, 3)
+    assert uploads.read_preview(checked(path)).shape == (30, 40, 3)
+
+
+def test_usual_progressive_files_and_tiff_files_with_jpeg_data_are_read(tmp_path):
+    """Files of several parts, each with a scan of its own."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (2000, 300, 3), dtype=np.uint8))
+    for name, options in [("a.jpg", {"progressive": True}), ("a.tif", {"compression": "jpeg"})]:
+        path = saved(tmp_path / name, noise, **options)
+        assert uploads.read_preview(checked(path)).shape == (1000, 150, 3)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif"])
+def test_decoding_takes_a_limited_time(tmp_path, monkeypatch, name):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (700, 700), dtype=np.uint8))
+    path = checked(saved(tmp_path / name, noise))
+    uploads.read_preview(path)
+    monkeypatch.setattr(uploads, "MAX_SECONDS", -1)
+    with pytest.raises(uploads.Refused, match="takes too long"):
+        uploads.read_preview(path)
+
+
+def test_what_costs_more_to_decode_waits_longer(tmp_path):
+    flat, scanned = saved(tmp_path / "a.jpg"), saved(tmp_path / "b.jpg", progressive=True)
+    assert uploads.check_file(flat) == 1200 < uploads.check_file(scanned)

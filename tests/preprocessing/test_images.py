@@ -77,6 +77,25 @@ def test_transparent_parts_become_white():
     assert images.read_image(data).tolist() == [[[255] * 3, [200, 0, 0]]]
 
 
+def test_transparent_pictures_are_laid_on_white_as_pillow_does():
+    levels = np.random.default_rng(0).integers(0, 255, (2 * images.BAND + 3, 5, 4), dtype=np.uint8)
+    image = Image.fromarray(levels)
+    wanted = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    np.testing.assert_array_equal(images.read_image(encoded(image, "PNG")), wanted)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "1"])
+def test_a_small_copy_shows_the_same(kind, mode):
+    """Reduced where it is large, as it is where it is small."""
+    image = Image.fromarray(pixels(600, 800)).convert(mode)
+    image = image.convert("L") if kind == "JPEG" and mode in ("P", "LA", "1") else image
+    data = encoded(image, kind)
+    small, whole = images.read_image_small(data, 100, 5), images.read_image(data)
+    assert small.shape == (75, 100, 3) and np.abs(small.mean((0, 1)) - whole.mean((0, 1))).max() < 6
+    np.testing.assert_allclose(images.read_image_small(data, 800, 5), whole, atol=12)
+
+
 def test_animation_gives_its_first_frame(tmp_path):
     write_odd_files(tmp_path)
     assert_near(images.read_image(tmp_path / "animated.gif"), pixels(seed=1), tolerance=16)

@@ -1,0 +1,212 @@
+"""What of the requests to serve.py reaches the endpoint and Gradio; all else is refused before either sees it.
+
+Gradio has many routes and reads files and addresses that its clients name. Only the routes that this page uses are
+open, and what is posted to the queue is written anew from the few values that an event of this page takes.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import tempfile
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+
+from evaluation.uploads import MAX_BYTES, Refused, check_size
+
+MAX_EVENT = 64 << 10  # bytes of what is posted to the queue
+FORM = 64 << 10  # bytes that an upload has besides the file
+PATIENCE = 8 * MAX_BYTES  # bytes that are read of a body that is too large, so that its sender hears why
+PART = 64 << 10  # bytes that are handed on at once
+BODY_SECONDS = 15
+MAX_POSTS = 256  # at once
+UPLOAD, JOIN, FILE = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/file="
+POSTS = {"/caption": MAX_BYTES, UPLOAD: MAX_BYTES + FORM, JOIN: MAX_EVENT}
+ASKING = ("/gradio_api/queue/data", "/gradio_api/upload_progress")  # routes with a query
+READ = re.compile(
+    r"/|/(runs|config|theme\.css|manifest\.json|favicon\.ico|robots\.txt)|/(assets|static)/[\w./-]+"
+    r"|/gradio_api/(startup-events|heartbeat/\w{1,64}|queue/data|upload_progress)"
+)
+
+
+class Guard:
+    """ASGI middleware."""
+
+    def __init__(self, app, register, events, folder, seconds=BODY_SECONDS, most=MAX_POSTS):
+        """Args:
+        register: uploads.Register. events: dict number of an event -> list of functions, one for each of its inputs,
+          that return the value to hand on or raise Refused. folder: where Gradio writes files. seconds: for a body.
+          most: POST requests at once.
+        """
+        self.app, self.register, self.events = app, register, events
+        self.folder, self.seconds, self.most = os.path.realpath(folder), seconds, most
+        self.posts, self.uploading = 0, asyncio.Lock()
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        try:
+            self._check_door(scope)
+        except Refused as refused:
+            return await _answer(scope, receive, send, refused)
+        if scope["path"] not in ("/caption", *ASKING, UPLOAD):
+            scope = scope | {"query_string": b""}
+        if scope["method"] != "POST":
+            return await self.app(scope, receive, send)
+        self.posts += 1
+        try:
+            await self._post(scope, receive, send)
+        finally:
+            self.posts -= 1
+
+    def _check_door(self, scope):
+        """Raises Refused for a foreign page and for what is no route of this page."""
+        headers, path = dict(scope["headers"]), scope["path"]
+        origin = headers.get(b"origin")
+        own = scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
+        if origin is not None and origin.lower() != own.lower():
+            raise Refused("Requests of other pages are not answered here (Origin).", 403)
+        if scope["method"] == "POST" and path in POSTS:
+            if self.posts >= self.most:
+                raise Refused("Too many requests are open here; try again in a few seconds.", 503)
+        elif scope["method"] not in ("GET", "HEAD") or not self._may_be_read(path):
+            raise Refused("There is nothing here.", 404)
+
+    def _may_be_read(self, path):
+        """Whether GET is for a route of the page, or for a file that this server wrote."""
+        if not path.startswith(FILE):
+            return READ.fullmatch(path) and ".." not in path
+        name = path.removeprefix(FILE)
+        try:
+            return os.path.isabs(name) and os.path.realpath(name).startswith(self.folder + os.sep)
+        except ValueError:  # NUL
+            return False
+
+    async def _post(self, scope, receive, send):
+        """Hands on a request once its whole body is here, so that nothing behind this sees a part of one."""
+        with tempfile.TemporaryFile(dir=self.folder) as body:
+            try:
+                await receive_body(receive, scope, body, self.seconds)
+                if scope["path"] == JOIN:
+                    scope = self._rewrite(scope, body)
+            except ClientDisconnect:
+                return say(scope, "the client is gone")
+            except Refused as refused:
+                return await _answer(scope, receive, send, refused)
+            body.seek(0)
+            if scope["path"] == UPLOAD:
+                async with self.uploading:
+                    await self._upload(scope, replayed(body, receive), send)
+            else:
+                await self.app(scope, replayed(body, receive), send)
+
+    async def _upload(self, scope, receive, send):
+        """Has Gradio write files, registers them, and only then tells the browser. Removes what was not finished."""
+        held = []
+
+        async def hold(message):
+            held.append(message)
+
+        await self.app(scope, receive, hold)
+        if held[0]["status"] == 200:
+            for path in json.loads(b"".join(message.get("body", b"") for message in held)):
+                self.register.add(path)
+        for entry in os.scandir(self.folder):
+            if entry.name.startswith("tmp") and entry.is_file(follow_symlinks=False):
+                os.remove(entry.path)
+        for message in held:
+            await send(message)
+
+    def _rewrite(self, scope, body):
+        """Replaces the body of a request to the queue; returns its scope. Raises Refused."""
+        body.seek(0)
+        data = self._event(body.read())
+        body.seek(0)
+        body.truncate()
+        body.write(data)
+        told = {b"content-length": str(len(data)).encode(), b"content-type": b"application/json"}
+        return scope | {"headers": [*[pair for pair in scope["headers"] if pair[0] not in told], *told.items()]}
+
+    def _event(self, data):
+        """A request to the queue as it is handed on: bytes. Raises Refused."""
+        try:
+            told = json.loads(data)
+            number, values, session = told["fn_index"], told["data"], told["session_hash"]
+            takes = self.events[number]
+            sound = type(number) is int and len(values) == len(takes) and re.fullmatch(r"\w{1,64}", session)
+            trigger = told.get("trigger_id")
+            sound = sound and type(values) is list and (trigger is None or type(trigger) is int)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            sound = False
+        if not sound:
+            raise Refused("This is no event of this page.", 422)
+        values = [take(value) for take, value in zip(takes, values, strict=True)]
+        kept = {"data": values, "fn_index": number, "session_hash": session, "trigger_id": trigger}
+        return json.dumps(kept).encode()
+
+
+async def receive_body(receive, scope, file, seconds):
+    """Writes the body of a request to a file. Raises Refused, ClientDisconnect."""
+    most, count, complete = POSTS[scope["path"]], 0, False
+    announced = dict(scope["headers"]).get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > PATIENCE:
+        raise _too_large(int(announced), most)
+    try:
+        async with asyncio.timeout(seconds):
+            while not complete and count <= PATIENCE:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                count += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
+                if count <= most:
+                    file.write(message.get("body", b""))
+    except TimeoutError:
+        raise Refused(f"The request was not whole after {seconds} seconds.", 408) from None
+    if count > most:
+        raise _too_large(count, most)
+
+
+def replayed(file, after):
+    """An ASGI `receive` that gives the content of a file; what comes after it is asked of another."""
+    ended = False
+
+    async def receive():
+        nonlocal ended
+        if ended:
+            return await after()
+        data = file.read(PART)
+        ended = not data
+        return {"type": "http.request", "body": data, "more_body": not ended}
+
+    return receive
+
+
+def _too_large(count, most):
+    try:
+        check_size(count)
+    except Refused as refused:
+        return refused
+    return Refused(f"The request has {count} bytes; at most {most} are taken.", 413)
+
+
+def say(scope, message):
+    """One line on the terminal; the path is the client's, so it is quoted."""
+    print(f"{scope['method'][:10]} {ascii(scope['path'][:100])}: {message}", file=sys.stderr, flush=True)
+
+
+def refusal(refused):
+    """A Refused as a response: JSON with `error`, and `detail` for Gradio's page."""
+    headers = {"Retry-After": "3"} if refused.status == 503 else {}
+    return JSONResponse({"error": refused.message, "detail": refused.message}, refused.status, headers)
+
+
+async def _answer(scope, receive, send, refused):
+    say(scope, f"{refused.status} {refused.message}")
+    response = refusal(refused)
+    response.headers["Connection"] = "close"  # the rest of the body is not read
+    await response(scope, receive, send)

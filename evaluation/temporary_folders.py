@@ -1,0 +1,50 @@
+"""Temporary folders of servers, named captions-PROCESS-…; those of servers that were killed are removed."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+
+NAME = re.compile(r"captions-(\d+)-\w+")
+LOCK = ".lock"  # held while the server lives, also where the same numbers mean other processes (containers)
+
+
+@contextlib.contextmanager
+def new():
+    """A new folder, which is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix=f"captions-{os.getpid()}-") as folder:
+        with open(os.path.join(folder, LOCK), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+
+def remove_abandoned(parent):
+    """Removes the folders in `parent` whose process has ended."""
+    for entry in os.scandir(parent):
+        found = NAME.fullmatch(entry.name)
+        mine = found and entry.is_dir(follow_symlinks=False) and entry.stat().st_uid == os.getuid()
+        if mine and not _lives(int(found[1])) and not _is_locked(os.path.join(entry.path, LOCK)):
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_locked(path):
+    try:
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False

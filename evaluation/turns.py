@@ -1,0 +1,55 @@
+"""Who may use the network: one request at a time, the cheapest of those that wait first, and not too many of them."""
+
+import contextlib
+import itertools
+import threading
+import time
+
+from evaluation.uploads import Refused
+
+MAX_WAITING = 16
+MAX_SECONDS = 30
+
+
+class Turns:
+    """Lets one caller at a time through; `turn` may be called from several threads.
+
+    What is cheap goes first, so that small pictures are answered while large ones arrive. When too many wait, the most
+    expensive of them is sent away.
+    """
+
+    def __init__(self, most=MAX_WAITING, seconds=MAX_SECONDS):
+        """Args: most: callers that may wait. seconds: how long one may wait."""
+        self.most, self.seconds = most, seconds
+        self._waiting, self._number, self._taken = [], itertools.count(), False
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def turn(self, cost):
+        """Waits, then holds the turn. Args: cost: any number. Raises: Refused (503) when it does not come."""
+        self._take((cost, next(self._number)))
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+    def _take(self, ticket):
+        deadline = time.monotonic() + self.seconds
+        with self._changed:
+            self._waiting.append(ticket)
+            if len(self._waiting) > self.most:
+                self._waiting.remove(max(self._waiting))
+                self._changed.notify_all()
+            while ticket in self._waiting and (self._taken or min(self._waiting) != ticket):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self._waiting.remove(ticket)
+                    self._changed.notify_all()
+                    break
+                self._changed.wait(left)
+            if ticket not in self._waiting:
+                raise Refused("Too many pictures are waiting here; try again in a few seconds.", 503)
+            self._waiting.remove(ticket)
+            self._taken = True

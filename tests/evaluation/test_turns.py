@@ -1,0 +1,47 @@
+"""turns: one at a time, the cheapest first, not too many, not for ever."""
+
+import threading
+import time
+
+import pytest
+
+from evaluation.turns import Turns
+from evaluation.uploads import Refused
+
+
+def started(turns, cost, said):
+    """A thread that takes a turn and says its cost, or "no" where it gets none."""
+
+    def take():
+        try:
+            with turns.turn(cost):
+                said.append(cost)
+        except Refused as refused:
+            assert refused.status == 503
+            said.append(("no", cost))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    time.sleep(0.05)
+    return thread
+
+
+def test_the_cheapest_first_and_the_most_expensive_is_sent_away():
+    turns, said = Turns(most=3, seconds=20), []
+    with turns.turn(0):
+        threads = [started(turns, cost, said) for cost in (5, 9, 3, 4, 8)]
+        assert said == [("no", 9), ("no", 8)]
+    for thread in threads:
+        thread.join(5)
+    assert said[2:] == [3, 4, 5]
+
+
+def test_nobody_waits_for_ever_and_an_error_gives_the_turn_back():
+    turns, said = Turns(seconds=0.2), []
+    with pytest.raises(ZeroDivisionError), turns.turn(1):
+        started(turns, 2, said).join(5)
+        assert said == [("no", 2)]
+        raise ZeroDivisionError
+    with turns.turn(1):
+        said.append("again")
+    assert said[-1] == "again"
