@@ -7,9 +7,10 @@ import os
 from preprocessing.images import ImageError, read_image_small
 
 MAX_BYTES = 10 << 20
-MAX_PIXELS = 24_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
+MAX_PIXELS = 16_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
 MAX_SIDE = 20_000  # pixels
 MAX_SCANS = 32  # of a progressive JPEG file, each of which goes over all pixels; usual are 10
+MAX_COST = 12 * MAX_PIXELS  # pixels times scans
 MAX_SECONDS = 5  # of computing, for decoding
 COUNTED = 1 << 20  # bytes of a file whose frames are counted
 PREVIEW = 960  # pixels of the longer side of what is drawn on
@@ -68,9 +69,11 @@ def check_file(path):
     if frames != 1:
         count = frames or "many"
         raise Refused(f"This {kind} file holds {count} pictures (an animation, or pages); send one of them.", 415)
-    if scans > MAX_SCANS:
-        raise Refused(f"This JPEG file holds {scans} scans; at most {MAX_SCANS} are decoded.", 413)
-    return width * height * max(scans, 1)
+    cost = width * height * max(scans, 1)
+    if scans > MAX_SCANS or cost > MAX_COST:
+        most = min(MAX_SCANS, MAX_COST // (width * height))
+        raise Refused(f"This JPEG file holds {scans} scans; at most {most} are decoded for its size.", 413)
+    return cost
 
 
 def read_preview(path):

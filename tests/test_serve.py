@@ -259,7 +259,7 @@ def test_what_is_no_picture_gets_a_clear_message(world, browser, tmp_path):
     for name, message in [
         ("moving.gif", "holds 3 pictures"),
         ("text.png", "not a picture that can be read here"),
-        ("bomb.png", "at most 24 million"),
+        ("bomb.png", "at most 16 million"),
     ]:
         browser.upload(tmp_path / name)
         browser.wait(lambda message=message: message in browser.text("#status [role=alert]"), message)

@@ -70,14 +70,23 @@ def written(name, data):
     return make
 
 
-def many_scans(tmp_path):
-    """A progressive JPEG file with its last scan forty times."""
+def many_scans(tmp_path, count=40):
+    """A progressive JPEG file with its last scan `count` times."""
     buffer = io.BytesIO()
     RED.save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
     last = data.rfind(b"\xff\xda")
-    (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[last:-2] * 40 + data[-2:])
+    (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[last:-2] * count + data[-2:])
     return tmp_path / "scans.jpg"
+
+
+def costly_scans(tmp_path):
+    """Fewer of them over more pixels."""
+    path = many_scans(tmp_path, 10)
+    data = path.read_bytes()
+    head, size = data.rfind(b"\xff\xc2"), struct.pack(">HH", 4000, 4000)
+    path.write_bytes(data[: head + 5] + size + data[head + 9 :])
+    return path
 
 
 def many_frames(tmp_path):
@@ -93,12 +102,13 @@ REFUSED = {
     "large": (written("a.jpg", b"\xff\xd8" + b"\0" * uploads.MAX_BYTES), 413, "10.0 MB; at most 10 MB are taken"),
     "animation": (animated, 415, "GIF file holds 3 pictures"),
     "pages": (pages, 415, "TIFF file holds 2 pictures"),
-    "scans": (many_scans, 413, "scans; at most 32 are decoded"),
+    "scans": (many_scans, 413, "scans; at most 32 are decoded for its size"),
+    "costly scans": (costly_scans, 413, "holds 20 scans; at most 12 are decoded for its size"),
     "many frames": (many_frames, 415, "GIF file holds many pictures"),
     "long": (lambda folder: bomb(folder / "b.png", 20001, 1), 413, "20001 x 1 pixels; a side may have 20000"),
     "absent": (lambda folder: folder / "none.jpg", 422, "damaged"),
     "cut short": (cut_short, 422, "cannot be read: damaged"),
-    "bomb": (lambda folder: bomb(folder / "b.png", 9000, 9000), 413, "9000 x 9000 pixels; at most 24 million"),
+    "bomb": (lambda folder: bomb(folder / "b.png", 9000, 9000), 413, "9000 x 9000 pixels; at most 16 million"),
     "large bomb": (lambda folder: bomb(folder / "b.png", 60000, 60000), 413, "far too many pixels"),
 }
 
