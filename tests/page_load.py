@@ -208,6 +208,7 @@ class Clients:
           for the answer. head: what is sent instead of a request.
         """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        sending = None
         try:
             head = head or (
                 f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n{headers}"
@@ -219,12 +220,14 @@ class Clients:
                 await sending
                 return "left"
             line = await reader.readline()  # may come before all is sent
-            sending.cancel()
             if not line:
                 return "closed"
             await reader.read()
             return int(line.split()[1])
         finally:
+            if sending:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
             writer.close()
 
 
