@@ -110,14 +110,18 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
     Raises: uploads.Refused, ClientDisconnect.
     """
     cost = uploads.check_file(path)
-    with turns.turn(cost):
-        if gone is not None and gone.is_set():
-            raise ClientDisconnect
-        pixels = uploads.read_preview(path)
-        try:
-            return pixels, [run.answer(path, beam, min_score) for run in runs]
-        except ImageError as error:
-            raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
+    return turns.take(cost, lambda: _answers(runs, path, beam, min_score, gone))
+
+
+def _answers(runs, path, beam, min_score, gone):
+    """What `answer_of` returns, at once."""
+    if gone is not None and gone.is_set():
+        raise ClientDisconnect
+    picture = uploads.read_upload(path)  # once for all runs
+    try:
+        return uploads.small_copy(picture.pixels_HWC), [run.answer(picture, beam, min_score) for run in runs]
+    except ImageError as error:
+        raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
 
 
 def as_json(run, answer):

@@ -1,6 +1,6 @@
 """Who may use the network: one request at a time, the cheapest of those that wait first, and not too many of them."""
 
-import contextlib
+import concurrent.futures
 import itertools
 import threading
 import time
@@ -12,7 +12,7 @@ MAX_SECONDS = 30
 
 
 class Turns:
-    """Lets one caller at a time through; `turn` may be called from several threads.
+    """Lets one caller at a time through; `take` may be called from several threads.
 
     What is cheap goes first, so that small pictures are answered while large ones arrive. When too many wait, the most
     expensive of them is sent away.
@@ -23,19 +23,20 @@ class Turns:
         self.most, self.seconds = most, seconds
         self._waiting, self._number, self._taken = [], itertools.count(), False
         self._changed = threading.Condition()
+        # Always the same thread: each that decodes keeps tens of megabytes for the next time (malloc's arenas).
+        self._worker = concurrent.futures.ThreadPoolExecutor(1)
 
-    @contextlib.contextmanager
-    def turn(self, cost):
-        """Waits, then holds the turn. Args: cost: any number. Raises: Refused (503) when it does not come."""
-        self._take((cost, next(self._number)))
+    def take(self, cost, function):
+        """function(), when its turn has come. Args: cost: any number. Raises: Refused (503) when it does not come."""
+        self._wait((cost, next(self._number)))
         try:
-            yield
+            return self._worker.submit(function).result()
         finally:
             with self._changed:
                 self._taken = False
                 self._changed.notify_all()
 
-    def _take(self, ticket):
+    def _wait(self, ticket):
         deadline = time.monotonic() + self.seconds
         with self._changed:
             self._waiting.append(ticket)

@@ -3,8 +3,9 @@
 import collections
 import contextlib
 import os
+import threading
 
-from preprocessing.images import ImageError, read_image_small
+from preprocessing.images import Decoded, ImageError
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 16_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
@@ -15,6 +16,7 @@ MAX_SECONDS = 5  # of computing, for decoding
 COUNTED = 1 << 20  # bytes of a file whose frames are counted
 PREVIEW = 960  # pixels of the longer side of what is drawn on
 MAX_KEPT = 32  # uploads
+CHECKS = threading.Semaphore(2)  # files that are looked at, at once; Pillow makes room for a WebP file when it opens it
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO, what phones write, comes with JPEG
 READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
@@ -52,7 +54,7 @@ def check_file(path):
 
     try:
         check_size(os.path.getsize(path))
-        with Image.open(path, formats=FORMATS) as image:
+        with CHECKS, Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             frames = _frames(image, path)
             kind, scans = image.format, _surplus_scans(image, path)
@@ -76,15 +78,18 @@ def check_file(path):
     return cost
 
 
-def read_preview(path):
-    """The pixels of a checked file, for drawing on: uint8 [H, W, 3], reduced to about PREVIEW.
-
-    All data is decoded once, for a limited time: what passes can be decoded. Raises Refused.
-    """
+def read_upload(path):
+    """The decoded picture of a checked file: preprocessing.images.Decoded. Raises Refused."""
     try:
-        return read_image_small(path, PREVIEW, MAX_SECONDS)
+        return Decoded.read(path, MAX_SECONDS)
     except ImageError as error:
         raise Refused(f"The picture cannot be read: {error.reason}.", 422) from error
+
+
+def small_copy(image_HWC):
+    """A copy with fewer pixels, for drawing on: its longer side has PREVIEW to twice that, where it was larger."""
+    step = max(1, max(image_HWC.shape) // PREVIEW)
+    return image_HWC[::step, ::step].copy()
 
 
 class Register:

@@ -33,7 +33,7 @@ def read_image(source):
     frame, transparent parts become white, 16-bit greyscale is scaled to 8 bits.
 
     Args:
-      source: path, or the bytes of the file.
+      source: path, the bytes of the file, or `Decoded`.
 
     Returns:
       uint8 [H, W, 3].
@@ -41,33 +41,35 @@ def read_image(source):
     Raises:
       ImageError: the file is absent, empty, cut short, too large, or no picture.
     """
+    if isinstance(source, Decoded):
+        return source.pixels_HWC
     path, data = _read(source)
     return _decode(path, data)[0]
 
 
-def read_image_small(source, side, seconds):
-    """A reduced copy of the pixels of an image file, for showing; all of its data is decoded.
+class Decoded(str):
+    """The path of an image file with its pixels, for what takes a path: `read_image` gives them again.
 
-    Args:
-      source: as for `read_image`. side: pixels that the longer side keeps at least, where it has them. seconds: of
-        computing, after which decoding is given up.
-
-    Returns:
-      uint8 [H, W, 3], the longer side at most twice `side`.
-
-    Raises: ImageError as `read_image`, and when decoding takes too long.
+    Attributes: pixels_HWC: uint8.
     """
-    from PIL import Image
 
-    path, data = _read(source)
-    with _errors_of(path), Image.open(_LimitedFile(data, seconds)) as image:
-        _check_pixels(path, image)
-        image.draft(None, (side, side))  # JPEG alone: decodes to a half, a quarter or an eighth
-        image.load()
-        factor = max(image.size) // side
-        small = image.reduce(factor) if factor > 1 and image.mode in ("RGB", "L") else image
-        pixels_HWC = _to_rgb(path, small)
-        return pixels_HWC[:: max(factor, 1), :: max(factor, 1)].copy() if small is image else pixels_HWC
+    @classmethod
+    def read(cls, path, seconds):
+        """Decodes a file. Args: seconds: of computing, after which it is given up. Raises ImageError."""
+        from PIL import Image
+
+        _, data = _read(path)
+        with _errors_of(path), Image.open(_LimitedFile(data, seconds)) as image:
+            _check_pixels(path, image)
+            if _is_plain_jpeg(image):  # TensorFlow cannot be stopped: Pillow first reads all, and makes little of it
+                image.draft(None, (1, 1))
+                image.load()
+                pixels_HWC = _decode_jpeg(path, data)
+            else:
+                pixels_HWC = _to_rgb(path, image)
+        found = cls(path)
+        found.pixels_HWC = pixels_HWC
+        return found
 
 
 class _LimitedFile(io.BytesIO):
@@ -133,10 +135,14 @@ def _decode(path, data):
 
     with _errors_of(path), Image.open(io.BytesIO(data)) as image:
         _check_pixels(path, image)
-        # MPO is what phones write for JPEG files with a second picture behind the first.
-        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+        if _is_plain_jpeg(image):
             return _decode_jpeg(path, data), True
         return _to_rgb(path, image), False
+
+
+def _is_plain_jpeg(image):
+    """Whether TensorFlow decodes it. MPO is what phones write for JPEG files with a second picture behind the first."""
+    return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
 
 
 def _check_pixels(path, image):

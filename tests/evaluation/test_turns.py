@@ -14,8 +14,7 @@ def started(turns, cost, said):
 
     def take():
         try:
-            with turns.turn(cost):
-                said.append(cost)
+            turns.take(cost, lambda: said.append(cost))
         except Refused as refused:
             assert refused.status == 503
             said.append(("no", cost))
@@ -28,9 +27,13 @@ def started(turns, cost, said):
 
 def test_the_cheapest_first_and_the_most_expensive_is_sent_away():
     turns, said = Turns(most=3, seconds=20), []
-    with turns.turn(0):
-        threads = [started(turns, cost, said) for cost in (5, 9, 3, 4, 8)]
+
+    def many():
+        found = [started(turns, cost, said) for cost in (5, 9, 3, 4, 8)]
         assert said == [("no", 9), ("no", 8)]
+        return found
+
+    threads = turns.take(0, many)
     for thread in threads:
         thread.join(5)
     assert said[2:] == [3, 4, 5]
@@ -38,10 +41,12 @@ def test_the_cheapest_first_and_the_most_expensive_is_sent_away():
 
 def test_nobody_waits_for_ever_and_an_error_gives_the_turn_back():
     turns, said = Turns(seconds=0.2), []
-    with pytest.raises(ZeroDivisionError), turns.turn(1):
+
+    def fails():
         started(turns, 2, said).join(5)
         assert said == [("no", 2)]
         raise ZeroDivisionError
-    with turns.turn(1):
-        said.append("again")
-    assert said[-1] == "again"
+
+    with pytest.raises(ZeroDivisionError):
+        turns.take(1, fails)
+    assert turns.take(1, lambda: "again") == "again"

@@ -40,7 +40,7 @@ def bomb(path, width, height):
 def test_pictures_are_read(tmp_path, name):
     path = tmp_path / name
     saved(path, format="PNG" if name == "named_wrongly.jpg" else None)
-    pixels = uploads.read_preview(checked(path))
+    pixels = uploads.read_upload(checked(path)).pixels_HWC
     assert pixels.shape == (30, 40, 3) and pixels.dtype == np.uint8
     assert np.abs(pixels.mean((0, 1)) - (200, 30, 30)).max() < 6
 
@@ -117,7 +117,7 @@ REFUSED = {
 def test_what_is_refused(tmp_path, kind):
     make, status, message = REFUSED[kind]
     with pytest.raises(uploads.Refused) as found:
-        uploads.read_preview(checked(make(tmp_path)))
+        uploads.read_upload(checked(make(tmp_path)))
     assert message in found.value.message and found.value.status == status
 
 
@@ -125,7 +125,7 @@ def test_a_phones_second_view_is_no_animation(tmp_path):
     path = saved(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[RED])
     with Image.open(path) as image:
         assert image.format == "MPO" and image.n_frames == 2
-    assert uploads.read_preview(checked(path)).shape == (30, 40, 3)
+    assert uploads.read_upload(checked(path)).pixels_HWC.shape == (30, 40, 3)
 
 
 def test_usual_progressive_files_and_tiff_files_with_jpeg_data_are_read(tmp_path):
@@ -133,17 +133,17 @@ def test_usual_progressive_files_and_tiff_files_with_jpeg_data_are_read(tmp_path
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (2000, 300, 3), dtype=np.uint8))
     for name, options in [("a.jpg", {"progressive": True}), ("a.tif", {"compression": "jpeg"})]:
         path = saved(tmp_path / name, noise, **options)
-        assert uploads.read_preview(checked(path)).shape == (1000, 150, 3)
+        assert uploads.read_upload(checked(path)).pixels_HWC.shape == (2000, 300, 3)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif"])
 def test_decoding_takes_a_limited_time(tmp_path, monkeypatch, name):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (700, 700), dtype=np.uint8))
     path = checked(saved(tmp_path / name, noise))
-    uploads.read_preview(path)
+    uploads.read_upload(path)
     monkeypatch.setattr(uploads, "MAX_SECONDS", -1)
     with pytest.raises(uploads.Refused, match="takes too long"):
-        uploads.read_preview(path)
+        uploads.read_upload(path)
 
 
 def test_what_costs_more_to_decode_waits_longer(tmp_path):

@@ -84,16 +84,15 @@ def test_transparent_pictures_are_laid_on_white_as_pillow_does():
     np.testing.assert_array_equal(images.read_image(encoded(image, "PNG")), wanted)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "1"])
-def test_a_small_copy_shows_the_same(kind, mode):
-    """Reduced where it is large, as it is where it is small."""
-    image = Image.fromarray(pixels(600, 800)).convert(mode)
-    image = image.convert("L") if kind == "JPEG" and mode in ("P", "LA", "1") else image
-    data = encoded(image, kind)
-    small, whole = images.read_image_small(data, 100, 5), images.read_image(data)
-    assert small.shape == (75, 100, 3) and np.abs(small.mean((0, 1)) - whole.mean((0, 1))).max() < 6
-    np.testing.assert_allclose(images.read_image_small(data, 800, 5), whole, atol=12)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
+def test_a_decoded_file_has_the_same_pixels(tmp_path, kind):
+    path = tmp_path / "picture"
+    path.write_bytes(encoded(Image.fromarray(pixels(60, 80)), kind))
+    found = images.Decoded.read(str(path), 5)
+    assert found == str(path) and images.read_image(found) is found.pixels_HWC
+    np.testing.assert_array_equal(found.pixels_HWC, images.read_image(path))
+    with pytest.raises(images.ImageError, match="cannot be read"):
+        images.Decoded.read(str(tmp_path / "absent"), 5)
 
 
 def test_animation_gives_its_first_frame(tmp_path):
