@@ -16,6 +16,7 @@ import sys
 
 import config
 from evaluation.scoring import parse_decode
+from preprocessing import sidecars
 from preprocessing.images import image_names
 from training.run_directory import read_config
 
@@ -148,9 +149,7 @@ def write(results, options):
     if options.output is None:
         print(text, end="")
         return
-    with open(options.output + ".part", "w") as file:
-        file.write(text)
-    os.replace(options.output + ".part", options.output)
+    sidecars.write_whole(options.output, text)
 
 
 def entry(image_id, found, nbest):

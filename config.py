@@ -5,6 +5,7 @@ made from the fields, so a setting is written down in exactly one place. Named s
 """
 
 import dataclasses
+import errno
 import glob
 import os
 import shlex
@@ -85,6 +86,34 @@ def _options_from_flags(options_class, values, recipes):
     return dataclasses.replace(base, **given)
 
 
+FILE_FAULTS = {  # what the system answers where a file cannot be read or written, and what mends it
+    errno.ENOSPC: "make room and run the same command again",
+    errno.EDQUOT: "make room, or have the quota raised, and run the same command again",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "give yourself the right to it, or name another file",
+    errno.EPERM: "give yourself the right to it, or name another file",
+    errno.EMFILE: "allow more open files (ulimit -n 4096) and run the same command again",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EISDIR: "a folder is there where a file is expected; name another file, or move the folder away",
+    errno.ENOTDIR: "a file is there where a folder is expected; name another folder, or move the file away",
+}
+
+
+def file_fault(error):
+    """One line about a file that cannot be read or written: its name, why, what mends it; None for other errors.
+
+    Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
+    """
+    if isinstance(error, OSError) and error.errno in FILE_FAULTS:
+        name = error.filename2 or error.filename or "standard output, or another file"
+        return f"{name}: {error.strerror}; {FILE_FAULTS[error.errno]}"
+    if type(error).__module__.startswith("tensorflow."):
+        for number, mend in FILE_FAULTS.items():
+            if os.strerror(number) in str(error):
+                return f"{str(error).splitlines()[0]}; {mend}"
+    return None
+
+
 def run(main, options_class, recipes=None):
     """Runs an entry point: flags -> dataclass -> `main(options)`.
 
@@ -111,6 +140,11 @@ def run(main, options_class, recipes=None):
             sys.exit(main(options) or 0)
         except UserError as error:
             print(f"ERROR: {error}", file=sys.stderr)
+            sys.exit(1)
+        except Exception as error:
+            if not (fault := file_fault(error)):
+                raise
+            print(f"ERROR: {fault}", file=sys.stderr)
             sys.exit(1)
 
     main_module = sys.modules["__main__"]

@@ -11,6 +11,7 @@ import os
 
 import config
 from evaluation.scoring import parse_decode
+from preprocessing import writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +162,9 @@ def plot(traces, path):
         gates.set_xticks(places, found.words, rotation=45, fontsize=8)
         gates.legend(fontsize=7, loc="lower right")
     figure.tight_layout()
-    part = f"{path}.part{os.path.splitext(path)[1]}"
-    figure.savefig(part, dpi=120)
+    with writing.replacing(path) as part:
+        figure.savefig(part, dpi=120, format=os.path.splitext(path)[1].removeprefix(".") or None)
     pyplot.close(figure)
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import extensions
 from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
-from preprocessing import detectors, sidecars
+from preprocessing import detectors, sidecars, writing
 from preprocessing.images import ImageError, read_image
 from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
@@ -257,8 +257,8 @@ def _kept(parts, folder):
         if path not in files or not small:
             return path if "://" in path else os.path.abspath(path)
         target = os.path.join(folder, os.path.basename(path))
-        shutil.copyfile(path, target + ".part")
-        os.replace(target + ".part", target)
+        with writing.replacing(target) as part:
+            shutil.copyfile(path, part)
         return "{RUN}/" + os.path.basename(path)
 
     def text(part):

@@ -86,6 +86,7 @@ def score_checkpoints(options, open_run, how=None):
       how: dict of further settings that decide about the captions.
     """
     from evaluation import captions, file_check, metrics, rankings, runs
+    from preprocessing import writing
 
     names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
@@ -93,13 +94,13 @@ def score_checkpoints(options, open_run, how=None):
     references = runs.references_of(data_dir, "val")
     how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
     with metrics.Scorer(references, options.metrics) as scorer:
-        known = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
-        rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
-        best = rankings.best_step(folder)
-        scored = captions.read_captions(os.path.join(folder, f"val_{best}.json"))
-        scores = scorer.score(scored)
-    row = _row(options, scores, "val", best, rankings.SELECTED_BY)
-    _publish(options, row)
+        alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
+        with writing.merging(_scores_path(folder)):  # with what another process has scored meanwhile
+            known = {step: entry for step, entry in _read_scores(folder).items() if alike(entry)}
+            rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
+            best = rankings.best_step(folder)
+            scored = captions.read_captions(os.path.join(folder, f"val_{best}.json"))
+            _publish(options, _row(options, scorer.score(scored), "val", best, rankings.SELECTED_BY))
     print(f"best by BLEU-3 + BLEU-4: step {best}")
     file_check.compare(options, data_dir, "val", best, scored, open_run)
 
@@ -114,22 +115,29 @@ def _steps(options):
 
 
 def _score_all(options, steps, folder, references, scorer, open_run, how):
-    """Captions and scores what was not scored before: dict step (text) -> {"how", "against", "values", "unique"}.
+    """Captions and scores what was not scored before, and merges it into RUN/val_checkpoints.json.
 
     Captions of the same checkpoint, made in the same way, are kept; with other metrics or references they are scored
-    again. What was scored otherwise in an earlier call is not among the result: it cannot be ranked with these.
+    again. The captions of a step and its entry are written together: another process may score the same run.
+
+    Returns: function of an entry {"how", "against", "values", "unique"}: whether it was scored in this way. Others
+      cannot be ranked with these.
     """
     from evaluation import captions, statistics
+    from preprocessing import writing
     from training import checkpoints
 
-    known, names = _read_scores(folder), sorted(references)
+    names, scores_path = sorted(references), _scores_path(folder)
     how = how | {"images": _digest(names)}
     against = {"metrics": sorted(options.metrics), "references": _digest(references)}
     captioner = rows = None
     for step in config.progress(steps, "checkpoints"):
-        path, entry = os.path.join(folder, f"val_{step}.json"), known.get(str(step), {})
+        path = os.path.join(folder, f"val_{step}.json")
         made_by = how | {"checkpoint": checkpoints.digest(checkpoints.prefix_of(options.job_dir, step))}
-        captioned = not options.overwrite and entry.get("how") == made_by and os.path.exists(path)
+        with writing.merging(scores_path):
+            entry = _read_scores(folder).get(str(step), {})
+            captioned = not options.overwrite and entry.get("how") == made_by and os.path.exists(path)
+            found = captions.read_captions(path) if captioned else None
         if captioned and entry.get("against") == against:
             continue
         if not captioned:
@@ -137,22 +145,28 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
                 captioner, rows = open_run(step, "val", names)
             captioner.load(step, options.job_dir)
             found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
-            captions.write_captions(path, found.items())
-        scores = scorer.score(captions.read_captions(path))
+            found = {name: captions.sanitise(caption) for name, caption in found.items()}
+        scores = scorer.score(found)
         unique = statistics.diversity(scores.tokens)["unique"]
-        known[str(step)] = {"how": made_by, "against": against, "values": scores.values, "unique": unique}
-        captions.write_json(os.path.join(folder, "val_checkpoints.json"), known)
+        entry = {"how": made_by, "against": against, "values": scores.values, "unique": unique}
+        with writing.merging(scores_path):
+            if not captioned or captions.read_captions(path) != found:  # another process has captioned it otherwise
+                captions.write_captions(path, found.items())
+            captions.write_json(scores_path, _read_scores(folder) | {str(step): entry})
         shown = ", ".join(f"{name} {value:.1f}" for name, value in scores.values.items() if value is not None)
         print(f"step {step}: {shown}, unique {unique:.3f}")
-    alike = lambda entry: entry.get("against") == against and how.items() <= entry["how"].items()  # noqa: E731
-    return {step: entry for step, entry in known.items() if alike(entry)}
+    return lambda entry: entry.get("against") == against and how.items() <= entry["how"].items()
+
+
+def _scores_path(folder):
+    return os.path.join(folder, "val_checkpoints.json")
 
 
 def _read_scores(folder):
     """RUN/val_checkpoints.json: step -> how it was captioned, what it was scored against, scores."""
     from evaluation import captions
 
-    path = os.path.join(folder, "val_checkpoints.json")
+    path = _scores_path(folder)
     return captions.read_json(path, "the scores of the checkpoints; remove it") if os.path.exists(path) else {}
 
 
@@ -183,6 +197,7 @@ def chosen_checkpoint(options):
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
     from evaluation import captions, file_check, metrics, rankings, runs
+    from preprocessing import writing
 
     checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)
     references = runs.references_of(data_dir, split)
@@ -190,12 +205,16 @@ def score_checkpoint(options, split, open_run):
     captioner, rows = open_run(checkpoint, split, names)
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
     stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
-    captions.write_captions(os.path.join(options.job_dir, f"{stem}.json"), found.items())
+    captions_path = os.path.join(options.job_dir, f"{stem}.json")
+    captions.write_captions(captions_path, found.items())  # now, whatever happens to the scoring
     scores = metrics.score(found, references, options.metrics)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
     row = _row(options, scores, split, checkpoint, selection)
     content = row | scores.to_json() | {"data_dir": data_dir}
-    captions.write_json(os.path.join(options.job_dir, f"{stem}_scores.json"), content)
+    scores_path = os.path.join(options.job_dir, f"{stem}_scores.json")
+    with writing.merging(scores_path):  # captions and scores of one process, also where two score the same run
+        captions.write_captions(captions_path, found.items())
+        captions.write_json(scores_path, content)
     _publish(options, row)
     file_check.compare(options, data_dir, split, checkpoint, found, open_run)
 

@@ -15,6 +15,7 @@ from config import UserError, field, run
 from evaluation.captions import read_json, write_json
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
+from preprocessing import writing
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (
@@ -86,13 +87,14 @@ def read_table(path):
 
 def merge_row(path, row):
     """Puts a row into a table file, in place of the one with the same key; makes the file where there is none."""
-    rows = read_table(path) if os.path.exists(path) else []
-    keys = [key_of(old) for old in rows]
-    if key_of(row) in keys:
-        rows[keys.index(key_of(row))] = row
-    else:
-        rows.append(row)
-    write_json(path, rows)
+    with writing.merging(path):
+        rows = read_table(path) if os.path.exists(path) else []
+        keys = [key_of(old) for old in rows]
+        if key_of(row) in keys:
+            rows[keys.index(key_of(row))] = row
+        else:
+            rows.append(row)
+        write_json(path, rows)
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -24,11 +24,12 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     sources = records.find_files(data_dir, "image_train")
     made_from = made_from | {"images": _content(data_dir, sources)}
     json_path = os.path.join(data_dir, f"{stem}.json")
-    if sidecars.already_made(json_path, settings, made_from, overwrite):
-        return
     work = os.path.join(data_dir, f".{stem}")
+    plan = {"settings": settings, "made_from": made_from}
+    if sidecars.already_made(json_path, settings, made_from, overwrite):
+        return shards.discard(work, plan)
     replaced = [(outputs.record_files(data_dir, stem), json_path)]
-    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, overwrite)
+    outputs.begin_or_continue(work, plan, replaced, overwrite)
     caption = functools.cache(caption)
     finished, results = [], []
     for i, source in enumerate(config.progress(sources, stem.replace("_", " "))):

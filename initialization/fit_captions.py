@@ -23,6 +23,7 @@ import os
 import config
 import input_pipeline
 from initialization import retrieve_captions
+from preprocessing import writing
 
 STEM = "fit_captions"
 ALIKE = 30  # images among which the other end of most mixtures is drawn
@@ -159,7 +160,11 @@ def prices(points_PT, matrix_NT, general_T, most):
 def main(options):
     """Chooses the sentences."""
     check(options)
+    with writing.working(options.data_dir, [STEM], ["features_train", "neighbours", "sentence", "word_counts"]):
+        _make(options)
 
+
+def _make(options):
     import numpy as np
 
     from models.sentence_fit import Phrases, SentenceFit
@@ -191,14 +196,13 @@ def main(options):
     price_N = prices(np.asarray(vectors_IKT[:, 0], np.float32), matrix_NT, general_T, options.most)
     chosen_P = best_sentences(points_PT, matrix_NT, general_T, price_N)
     captions = [corpus.sentences[index] for index in chosen_P]
-    with open(path + ".part", "wb") as file:
+    with writing.replacing(path) as part, open(part, "wb") as file:
         np.savez(
             file,
             vectors=points_PT.astype(np.float16),
             words=np.concatenate(captions).astype(np.int32),
             offsets=np.cumsum([0, *map(len, captions)]),
         )
-    os.replace(path + ".part", path)
     sidecars.write_sidecar(
         json_path, files=[path], count=len(points_PT), settings=settings, made_from=made_from,
         vocabulary=vocabulary.fingerprint(),

@@ -12,6 +12,7 @@ import os
 
 import config
 from evaluation import scoring
+from preprocessing import writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,11 @@ def main(options):
     """Captions the training images."""
     check(options)
     data_dir = scoring.check(options)
+    with writing.working(data_dir, [options.output], ["image"]):
+        _make(options, data_dir)
 
+
+def _make(options, data_dir):
     from preprocessing import inventory
 
     inventory.require_fit(data_dir, ("dictionary", "image_train"))

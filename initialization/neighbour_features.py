@@ -23,6 +23,7 @@ import shutil
 import config
 import input_pipeline
 from initialization import retrieve_captions
+from preprocessing import writing
 
 SPLITS = ("train", "val", "test")
 OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
@@ -159,17 +160,17 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 
     count, crops, _ = bank.features.shape
     shape = (count, crops, known.weights_MT.shape[1])
-    vectors = np.lib.format.open_memmap(path + ".part", mode="w+", dtype=np.float16, shape=shape)
     total, squares = np.zeros(shape[-1]), np.zeros(shape[-1])
-    for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        for crop in range(crops):
-            found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows], fit)
-            vectors[rows, crop] = found
-            total += found.sum(0, dtype=np.float64)
-            squares += (found.astype(np.float64) ** 2).sum(0)
-    vectors.flush()
-    os.replace(path + ".part", path)
+    with writing.array_file(path, np.float16, shape) as file:
+        for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            vectors = np.empty((len(bank.features[rows]), *shape[1:]), np.float16)
+            for crop in range(crops):
+                found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows], fit)
+                vectors[:, crop] = found
+                total += found.sum(0, dtype=np.float64)
+                squares += (found.astype(np.float64) ** 2).sum(0)
+            file.append(vectors)
     mean = total / (count * crops)
     return mean, np.sqrt(np.maximum(squares / (count * crops) - mean**2, 0.0))
 
@@ -177,7 +178,15 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 def main(options):
     """Makes the encoder's file and the feature banks."""
     check(options)
+    output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
+    features = [f"features_{split}" for split in SPLITS]
+    os.makedirs(output_dir, exist_ok=True)
+    reading = writing.working(options.data_dir, [], [*features, "image", "sentence", "word_counts"])
+    with reading, writing.working(output_dir, ["neighbours", *features]):
+        _make(options, output_dir)
 
+
+def _make(options, output_dir):
     import numpy as np
 
     from models import encoders
@@ -186,7 +195,6 @@ def main(options):
     from preprocessing.vocabulary import Vocabulary
 
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
-    output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     banks = {
         split: input_pipeline.FeatureBank(options.data_dir, split)
@@ -223,9 +231,8 @@ def main(options):
     if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
         known, fit, phrases = learn(options, vocabulary, images, banks["train"])
         for made, target in ((known, path), (phrases, phrases_path)):
-            with open(target + ".part", "wb") as file:
+            with writing.replacing(target) as part, open(part, "wb") as file:
                 made.save(file)
-            os.replace(target + ".part", target)
         files = {"files": [path, phrases_path], "count": len(images)}
         sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
         print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} numbers of each")

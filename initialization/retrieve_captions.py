@@ -19,6 +19,7 @@ import os
 
 import config
 import input_pipeline
+from preprocessing import writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +213,13 @@ def _pairs(images, rows, chosen, corpus):
 def main(options):
     """Retrieves captions for the training images."""
     check(options)
+    reads = ["image", "sentence", "word_counts"]
+    reads += ["features_train"] if options.choice == "consensus" and options.neighbours else []
+    with writing.working(options.data_dir, [options.output], reads):
+        _make(options)
 
+
+def _make(options):
     from initialization.caption_records import write_captions
     from preprocessing import inventory, sidecars
     from preprocessing.vocabulary import Vocabulary

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
+from preprocessing import writing
 
 LONGEST, SIGMA = 4, 6.0
 
@@ -72,9 +73,8 @@ class DocumentFrequencies:
         if write:
             arrays = {f"keys_{n}": keys for n, keys in enumerate(found.keys)}
             arrays |= {f"counts_{n}": counts for n, counts in enumerate(found.counts)}
-            with open(path + ".part", "wb") as file:
+            with writing.replacing(path) as part, open(part, "wb") as file:
                 np.savez(file, digest=digest, images=found.images, **arrays)
-            os.replace(path + ".part", path)
         return found
 
 

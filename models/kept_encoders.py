@@ -12,6 +12,7 @@ import shutil
 
 import extensions
 from models import encoders
+from preprocessing import writing
 
 COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
 
@@ -35,22 +36,13 @@ def save_encoder(description, folder):
             raise ValueError(f"encoder file {path} is gone or is not the one that the features were made with")
         if not small:
             return entry | {"path": os.path.abspath(path)}
-        _replace(os.path.join(folder, entry["name"]), lambda target: shutil.copyfile(path, target))
+        with writing.replacing(os.path.join(folder, entry["name"])) as part:
+            shutil.copyfile(path, part)
         return {key: value for key, value in entry.items() if key != "path"}
 
     content = _with_files(description, keep)
-
-    def write(target):
-        with open(target, "w") as file:
-            json.dump(content, file, indent=1)
-
-    _replace(os.path.join(folder, "encoder.json"), write)
-
-
-def _replace(target, write):
-    """Writes a file whole or not at all."""
-    write(target + ".part")
-    os.replace(target + ".part", target)
+    with writing.replacing(os.path.join(folder, "encoder.json")) as part, open(part, "w") as file:
+        json.dump(content, file, indent=1)
 
 
 def _leaves(description):

@@ -16,7 +16,7 @@ import dataclasses
 import os
 
 import config
-from preprocessing import sidecars, vocabulary
+from preprocessing import sidecars, vocabulary, writing
 from preprocessing.process_descriptions import sentences_file
 
 
@@ -58,6 +58,11 @@ def main(options):
     """Writes the three files."""
     if options.min_word_count < 0:
         raise config.UserError(f"--min_word_count {options.min_word_count}: no negative number")
+    with writing.working(options.data_dir, ["classifier_words"], ["sentences"]):
+        _make(options)
+
+
+def _make(options):
     sentences = sentences_file(options.data_dir)
     inputs = {"class_names": options.class_names, "labels": options.labels}
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}

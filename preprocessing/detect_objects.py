@@ -14,7 +14,7 @@ import os
 import shutil
 
 import config
-from preprocessing import datasets, detectors, images, outputs, photograph_hashes, records, shards, sidecars
+from preprocessing import datasets, detectors, images, outputs, photograph_hashes, records, shards, sidecars, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +159,12 @@ def _publish(options, tasks, results, failures, settings, made_from):
 
 def main(options):
     _check(options)
+    os.makedirs(options.data_dir, exist_ok=True)
+    with writing.working(options.data_dir, ["detections"]):
+        _make(options)
+
+
+def _make(options):
     how = shards.where(options)
     parts = detectors.parse(options.detector, options.labels)
     names = _names(options)
@@ -171,12 +177,12 @@ def main(options):
         "images": {"count": len(names), "photographs": photograph_hashes.digest(hashes, names)},
     }
     json_path = os.path.join(options.data_dir, "detections.json")
-    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        return
-    os.makedirs(options.data_dir, exist_ok=True)
     work = os.path.join(options.data_dir, ".detect_objects")
+    plan = {"settings": settings, "made_from": made_from}
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return shards.discard(work, plan)
     replaced = [(outputs.record_files(options.data_dir, "detections"), json_path)]
-    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
+    outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
     tasks = _tasks(options, names, parts, count, work)
     if any(part.kind in detectors.ON_GRAPHICS_CARDS for part in parts):

@@ -17,7 +17,7 @@ import shutil
 import unicodedata
 
 import config
-from preprocessing import corpora, shards, sidecars, vocabulary
+from preprocessing import corpora, shards, sidecars, vocabulary, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +148,10 @@ def _report_unreadable(options, dealt, counts):
 
 
 def _concatenate(paths, path):
-    with open(path + ".part", "wb") as output:
+    with writing.replacing(path) as part, open(part, "wb") as output:
         for source in paths:
             with open(source, "rb") as file:
                 shutil.copyfileobj(file, output, 1 << 20)
-    os.replace(path + ".part", path)
 
 
 def main(options):
@@ -160,16 +159,21 @@ def main(options):
         raise config.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
     if not 0 <= options.max_failures <= 1:
         raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+    os.makedirs(options.data_dir, exist_ok=True)
+    with writing.working(options.data_dir, ["sentences"]):
+        _make(options)
+
+
+def _make(options):
     how = shards.where(options)
     files = corpora.corpora(options.input)
     vocabulary.tokenizer(options.tokenizer)  # says now whether its data is there
     settings, made_from, count = _settings(options, files)
     output, json_path = (os.path.join(options.data_dir, name) for name in ("sentences.txt", "sentences.json"))
-    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        return
-    os.makedirs(options.data_dir, exist_ok=True)
     work = os.path.join(options.data_dir, ".extract_descriptions")
     plan = {"settings": settings, "made_from": made_from}
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return shards.discard(work, plan)
     if shards.is_unfinished(work, plan):
         print(f"{work}: unfinished work of the same command, going on")
     else:

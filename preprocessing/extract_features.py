@@ -10,13 +10,14 @@ Source: unsupervised_captioning.md 5.3, 5.4, 16 (12).
 
 import dataclasses
 import functools
+import math
 import os
 import shutil
 
 import numpy as np
 
 import config
-from preprocessing import images, outputs, photograph_hashes, records, shards, sidecars
+from preprocessing import images, outputs, photograph_hashes, records, shards, sidecars, writing
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)
@@ -98,8 +99,8 @@ def _write_part(task, path):
         features = encoder.encode(np.concatenate(crops)).reshape(len(names), *shape)
         check_finite(features, names)
         bank[start : start + step] = features
-    with open(path, "wb") as file:
-        np.save(file, bank)
+    with writing.array_file(path, bank.dtype, bank.shape) as file:
+        file.append(bank)
     return {"count": len(bank)}
 
 
@@ -185,19 +186,16 @@ def _sources(options, split):
 def assemble(paths, count, target):
     """Joins the parts to one .npy file of `count` images; returns mean and deviation [D] over images, crops, cells."""
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
-    bank = np.lib.format.open_memmap(target + ".part", mode="w+", dtype=np.float16, shape=shape)
-    start, total = 0, np.zeros(shape[-1])
-    for path in paths:
-        part = np.load(path)
-        bank[start : start + len(part)] = part
-        total += part.astype(np.float64).reshape(-1, shape[-1]).sum(axis=0)
-        start += len(part)
-    bank.flush()
-    vectors = bank.size // shape[-1]
+    total = np.zeros(shape[-1])
+    with writing.array_file(target, np.float16, shape) as file:
+        for path in paths:
+            part = np.load(path)
+            file.append(part)
+            total += part.astype(np.float64).reshape(-1, shape[-1]).sum(axis=0)
+    vectors = math.prod(shape[:-1])
     mean, squares = total / vectors, np.zeros(shape[-1])
     for path in paths:
         squares += ((np.load(path).astype(np.float64).reshape(-1, shape[-1]) - mean) ** 2).sum(axis=0)
-    os.replace(target + ".part", target)
     return mean, np.sqrt(squares / vectors)
 
 
@@ -222,10 +220,10 @@ def _plan_split(options, split, encoder):
     settings = {"encoder": encoders.identity(encoder.describe()), "crops": options.crops}
     made_from = {"images": {"count": len(names), **digest}}
     target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
-    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        return None
     work = os.path.join(options.data_dir, f".extract_features_{split}")
     plan = {"settings": settings, "made_from": made_from, "batch_size": options.batch_size}
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return shards.discard(work, plan)
     outputs.begin_or_continue(work, plan, [([target], json_path)], options.overwrite)
     tasks = []
     size = max(1, CROPS_PER_PART // (1 + options.crops))
@@ -270,6 +268,16 @@ def _resize(options):
 
 def main(options):
     _check(options)
+    with working(options):
+        _make(options)
+
+
+def working(options):
+    """The lock of the stages that make a feature bank from image records: no other process works on these splits."""
+    return writing.working(options.data_dir, [f"features_{split}" for split in options.splits], ["image"])
+
+
+def _make(options):
     how = shards.where(options)
     splits = present_splits(options)
     load_encoder.cache_clear()  # its file may have changed since an earlier call in this process

@@ -14,12 +14,14 @@ import collections
 import dataclasses
 import hashlib
 import json
+import math
 import os
+import shutil
 
 import numpy as np
 
 import config
-from preprocessing import extract_features, outputs, records, sidecars
+from preprocessing import extract_features, outputs, records, shards, sidecars, writing
 
 ROWS = 256  # images in memory at a time
 FORMATS = (".npy", ".hdf5", ".h5")
@@ -195,21 +197,22 @@ def write_bank(path, names, vectors):
     """
     places = vectors.find(names)
     vectors.read(names[0], places[0])
-    bank = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(names), *vectors.shape))
+    shape = (len(names), *vectors.shape)
     total, squares = (np.zeros(vectors.shape[-1]) for _ in range(2))
-    for start in config.progress(range(0, len(names), ROWS), "importing features"):
-        chosen = slice(start, start + ROWS)
-        pairs = zip(names[chosen], places[chosen], strict=True)
-        rows = np.stack([vectors.read(name, place) for name, place in pairs]).astype(np.float32)
-        extract_features.check_finite(rows, names[chosen])
-        bank[chosen] = rows
-        total += bank[chosen].astype(np.float64).reshape(-1, len(total)).sum(axis=0)
-    count = bank.size // len(total)
+    with writing.array_file(path, np.float16, shape) as file:
+        for start in config.progress(range(0, len(names), ROWS), "importing features"):
+            chosen = slice(start, start + ROWS)
+            pairs = zip(names[chosen], places[chosen], strict=True)
+            rows = np.stack([vectors.read(name, place) for name, place in pairs]).astype(np.float32)
+            extract_features.check_finite(rows, names[chosen])
+            rows = rows.astype(np.float16)
+            file.append(rows)
+            total += rows.astype(np.float64).reshape(-1, len(total)).sum(axis=0)
+    count, bank = math.prod(shape[:-1]), np.load(path, mmap_mode="r")
     mean = total / count
     for start in range(0, len(names), ROWS):
         rows = bank[start : start + ROWS].astype(np.float64).reshape(-1, len(total))
         squares += ((rows - mean) ** 2).sum(axis=0)
-    bank.flush()
     return mean, np.sqrt(squares / count)
 
 
@@ -244,6 +247,11 @@ def _check(options):
 
 def main(options):
     _check(options)
+    with extract_features.working(options):
+        _make(options)
+
+
+def _make(options):
     sources, paths = open_files(options)
     vectors = Vectors(sources, options.layout)
     splits = extract_features.present_splits(options)
@@ -265,13 +273,16 @@ def main(options):
             "images": {"count": len(names), "names": listing},
         }
         target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
+        work = os.path.join(options.data_dir, f".import_features_{split}")  # says that the files come from here
+        plan = {"settings": settings, "made_from": made_from}
         if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+            shards.discard(work, plan)
             continue
-        sidecars.refuse_unknown([target], json_path, options.overwrite)
-        mean, deviation = write_bank(target + ".part", names, vectors)
-        if os.path.exists(json_path):
-            os.remove(json_path)
-        os.replace(target + ".part", target)
+        outputs.begin_or_continue(work, plan, [([target], json_path)], options.overwrite)
+        with writing.replacing(target) as part:
+            mean, deviation = write_bank(part, names, vectors)
+            if os.path.exists(json_path):
+                os.remove(json_path)
         sidecars.write_sidecar(
             json_path,
             files=[target],
@@ -287,6 +298,7 @@ def main(options):
             deviation=deviation.tolist(),
             finite=True,
         )
+        shutil.rmtree(work)
         print(
             f"{target}: {len(names)} images x {vectors.shape[0]} crops x {encoder['dim']} numbers, "
             f"mean {mean.mean():.4f}, deviation {deviation.mean():.4f}"

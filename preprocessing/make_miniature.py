@@ -35,6 +35,7 @@ from preprocessing import (
     miniature_world,
     shards,
     sidecars,
+    writing,
 )
 from preprocessing.miniature_objects import NAMES
 
@@ -221,8 +222,8 @@ def make_encoder(options, folder):
     seconds = time.monotonic() - began
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "compact.npz")
-    compact.save(path + ".part", kernels, biases, classes=list(NAMES), **train_compact.INPUT)
-    os.replace(path + ".part", path)
+    with writing.replacing(path) as part:
+        compact.save(part, kernels, biases, classes=list(NAMES), **train_compact.INPUT)
     correct = train_compact.accuracy(compact.load(path), head, pictures[cut:], labels[cut:])
     print(f"encoder: trained in {seconds:.0f} s, {100 * correct:.1f} % of {total - cut} unseen single things right")
     sidecars.write_sidecar(
@@ -340,9 +341,10 @@ def main(options):
     began = time.monotonic()
     raw = os.path.join(options.data_dir, "raw")
     os.makedirs(raw, exist_ok=True)
-    make_raw(options, raw)
-    if options.encoder_images:
-        make_encoder(options, os.path.join(options.data_dir, "encoder"))
+    with writing.working(raw, ["miniature"]):
+        make_raw(options, raw)
+        if options.encoder_images:
+            make_encoder(options, os.path.join(options.data_dir, "encoder"))
     _timed("all", began)
 
 

@@ -17,7 +17,7 @@ import os
 import shutil
 
 import config
-from preprocessing import outputs, records, shards, sidecars, vocabulary
+from preprocessing import outputs, records, shards, sidecars, vocabulary, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,8 +293,8 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
     """Writes word_counts.txt (an existing dictionary keeps its bytes), concepts.json, names.json and their sidecar."""
     paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json", "names.json")]
     if os.path.abspath(dictionary) != os.path.abspath(paths[0]):
-        shutil.copyfile(dictionary, paths[0] + ".part")
-        os.replace(paths[0] + ".part", paths[0])
+        with writing.replacing(paths[0]) as part:
+            shutil.copyfile(dictionary, part)
     sidecars.write_json(paths[1], concepts)
     sidecars.write_json(paths[2], names)
     sidecars.write_sidecar(
@@ -322,6 +322,11 @@ def _refuse_unknown(options, given):
 
 def main(options):
     _check(options)
+    with writing.working(options.data_dir, ["sentence", "word_counts"], ["sentences"]):
+        _make(options)
+
+
+def _make(options):
     how = shards.where(options)
     sentences = sentences_file(options.data_dir)
     given = None if options.new_dict else options.word_counts or os.path.join(options.data_dir, "word_counts.txt")
@@ -335,10 +340,10 @@ def main(options):
     json_path, dictionary_json = (
         os.path.join(options.data_dir, name) for name in ("sentence.json", "word_counts.json")
     )
-    if sidecars.already_made(json_path, settings, made_from, options.overwrite, [dictionary_json]):
-        return
     work = os.path.join(options.data_dir, ".process_descriptions")
     plan = {"settings": settings, "made_from": made_from}
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite, [dictionary_json]):
+        return shards.discard(work, plan)
     if shards.is_unfinished(work, plan):
         print(f"{work}: unfinished work of the same command, going on")
     else:

@@ -18,7 +18,7 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import datasets, images, outputs, photograph_hashes, records, shards, sidecars, vocabulary
+from preprocessing import datasets, images, outputs, photograph_hashes, records, shards, sidecars, vocabulary, writing
 
 CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
 
@@ -364,6 +364,11 @@ def _made_from(options, dataset, names, words, hashes):
 
 def main(options):
     _check(options)
+    with writing.working(options.data_dir, ["image"], ["detections", "sentence", "word_counts"]):
+        _make(options)
+
+
+def _make(options):
     how = shards.where(options)
     dataset = datasets.load_dataset(options.dataset)
     splits = {split: names for split, names in dataset.splits.items() if names}
@@ -378,9 +383,10 @@ def main(options):
     settings |= {"class_map": _class_map(options.class_map), "shards": count}
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = _made_from(options, dataset, names, words, hashes)
-    if _complete(options, splits, settings, made_from):
-        return
     work = os.path.join(options.data_dir, ".process_images")
+    plan = {"settings": settings, "made_from": made_from}
+    if _complete(options, splits, settings, made_from):
+        return shards.discard(work, plan)
     replaced = [
         (
             outputs.record_files(options.data_dir, f"image_{split}"),
@@ -388,7 +394,7 @@ def main(options):
         )
         for split in splits
     ]
-    outputs.begin_or_continue(work, {"settings": settings, "made_from": made_from}, replaced, options.overwrite)
+    outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
     objects, classes, prior = _objects(options, names, words, splits.get("train", []))
     if absent := classes["not_in_dictionary"]:

@@ -15,6 +15,7 @@ import sys
 import numpy as np
 
 import config
+from preprocessing import writing
 from preprocessing.sidecars import damaged_file
 
 # Which command makes which file; used only to say how a missing file is mended.
@@ -44,12 +45,11 @@ def _warn(message):
 def write_records(path, serialized):
     """Writes an iterable of serialized examples to a TFRecord file, whole or not at all; returns their number."""
     tf = _tensorflow()
-    count, part = 0, path + ".part"
-    with tf.io.TFRecordWriter(part) as writer:
+    count = 0
+    with writing.replacing(path) as part, tf.io.TFRecordWriter(part) as writer:
         for example in serialized:
             writer.write(example)
             count += 1
-    os.replace(part, path)
     return count
 
 

@@ -17,7 +17,7 @@ import shutil
 import threading
 
 import config
-from preprocessing import sidecars
+from preprocessing import sidecars, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
 BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory
@@ -79,8 +79,8 @@ def processes_on_devices(asked):
     return 1 if tf.config.list_physical_devices("GPU") else asked
 
 
-def _end_with_parent():
-    """Ends a worker when the process that started it is gone, also when that was killed."""
+def _end_with_parent(locks):
+    """Ends a worker when the process that started it is gone, also when that was killed. Args: locks: writing.Locks."""
 
     def wait():
         multiprocessing.parent_process().join()
@@ -124,7 +124,7 @@ def map_shards(function, tasks, *, processes, description, runner=None):
     if processes <= 1:
         return [function(task) for task in config.progress(tasks, description)]
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _end_with_parent, (writing.Locks(),)) as pool:
         futures = [pool.submit(function, task) for task in tasks]
         try:
             for future in config.progress(concurrent.futures.as_completed(futures), description, len(futures)):
@@ -149,9 +149,9 @@ def write_once(path, write):
     Returns: the result, kept beside the file so that a later run has it too.
     """
     if not os.path.exists(path):
-        result = write(path + ".part")
-        sidecars.write_json(path + ".json", result)
-        os.replace(path + ".part", path)
+        with writing.replacing(path) as part:
+            result = write(part)
+            sidecars.write_json(path + ".json", result)
     return result_of(path)
 
 
@@ -175,6 +175,12 @@ def begin(path, plan):
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
     sidecars.write_whole(os.path.join(path, "plan.json"), json.dumps(plan, sort_keys=True))
+
+
+def discard(path, plan):
+    """Removes what is left of a work folder whose output is complete; unfinished work of another plan stays."""
+    if is_unfinished(path, plan) or not os.path.exists(os.path.join(path, "plan.json")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import json
 import os
 
 import config
+from preprocessing import writing
 
 SCHEMA_VERSION = 1
 
@@ -33,10 +34,8 @@ def folder_digest(path):
 
 def write_whole(path, content):
     """Writes text or bytes to a file, whole or not at all."""
-    part = path + ".part"
-    with open(part, "wb") as file:
+    with writing.replacing(path) as part, open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else content.encode())
-    os.replace(part, path)
 
 
 def write_json(path, value):

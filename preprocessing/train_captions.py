@@ -13,7 +13,7 @@ import json
 import os
 
 import config
-from preprocessing import datasets, sidecars
+from preprocessing import datasets, sidecars, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +37,24 @@ def main(options):
         "train_captions.jsonl": "".join(json.dumps(pair) + "\n" for pair in pairs),
         "train_captions.txt": "".join(text + "\n" for text in texts),
     }
+    os.makedirs(options.data_dir, exist_ok=True)
+    with writing.working(options.data_dir, ["train_captions"]):
+        _write(options, content, len(names), len(texts))
+
+
+def _write(options, content, images, texts):
     target = os.path.join(options.data_dir, "train_captions.json")
     digest = hashlib.sha256(content["train_captions.jsonl"].encode()).hexdigest()
-    made_from = {"dataset": {"images": len(names), "captions": len(texts), "sha256": digest}}
+    made_from = {"dataset": {"images": images, "captions": texts, "sha256": digest}}
     if sidecars.already_made(target, {}, made_from, options.overwrite):
         return
-    os.makedirs(options.data_dir, exist_ok=True)
     if os.path.exists(target):
         os.remove(target)
     for name, text in content.items():
         sidecars.write_whole(os.path.join(options.data_dir, name), text)
     files = [os.path.join(options.data_dir, name) for name in content]
-    sidecars.write_sidecar(target, files=files, count=len(names), settings={}, made_from=made_from)
-    print(f"{options.data_dir}: {len(texts)} captions of {len(names)} training images")
+    sidecars.write_sidecar(target, files=files, count=images, settings={}, made_from=made_from)
+    print(f"{options.data_dir}: {texts} captions of {images} training images")
 
 
 if __name__ == "__main__":

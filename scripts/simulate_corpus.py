@@ -16,6 +16,7 @@ import os
 import numpy as np
 
 import config
+from preprocessing import writing
 
 BLOCK = 20_000  # sentences that are drawn together
 FREQUENT = ", . on in the a and with of background white at - : for woman".split()
@@ -147,10 +148,10 @@ def main(options):
         raise config.UserError(f"{path} is there: add --overwrite to make it again, or give another --data_dir")
     os.makedirs(options.data_dir, exist_ok=True)
     as_line = (lambda text: json.dumps({"description": text})) if options.format == "jsonl" else str
-    with open(path + ".part", "w", encoding="ascii", newline="\n", buffering=1 << 20) as file:
+    form = {"encoding": "ascii", "newline": "\n", "buffering": 1 << 20}
+    with writing.replacing(path) as part, open(part, "w", **form) as file:
         for text in config.progress(sentences(options), "sentences", options.sentences):
             file.write(as_line(text) + "\n")
-    os.replace(path + ".part", path)
     print(f"{path}: {options.sentences} sentences, {os.path.getsize(path) / 1e6:.1f} MB")
 
 

@@ -8,6 +8,7 @@ import socket
 import sys
 
 import config
+from preprocessing import writing
 from preprocessing.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run: they do not shape the update.
@@ -61,6 +62,7 @@ class RunDirectory:
             return
         os.makedirs(self.path, exist_ok=True)
         self._lock()
+        writing.remove_abandoned(self.path)
         try:
             saved = read_config(self.path, missing_ok=True)
             if saved:

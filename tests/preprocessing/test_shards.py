@@ -139,7 +139,7 @@ def test_write_once_leaves_nothing_finished_when_it_fails(tmp_path):
 
     with pytest.raises(OSError, match="disk full"):
         shards.write_once(str(tmp_path / "a"), write)
-    assert os.listdir(tmp_path) == ["a.part"]
+    assert not os.listdir(tmp_path)
 
 
 def test_work_of_the_same_plan_is_known(tmp_path):
@@ -150,3 +150,16 @@ def test_work_of_the_same_plan_is_known(tmp_path):
     assert shards.is_unfinished(path, {"shards": 2}) and not shards.is_unfinished(path, {"shards": 3})
     shards.begin(path, {"shards": 3})
     assert os.listdir(path) == ["plan.json"] and shards.is_unfinished(path, {"shards": 3})
+
+
+def test_the_work_of_a_complete_output_is_discarded(tmp_path):
+    work, plan = tmp_path / "work", {"shards": 2}
+    shards.begin(str(work), plan)
+    shards.discard(str(work), {"shards": 3})
+    assert work.exists()  # another plan's, which may go on
+    shards.discard(str(work), plan)
+    assert not work.exists()
+    work.mkdir()
+    (work / "done").touch()  # its removal was interrupted
+    shards.discard(str(work), plan)
+    assert not work.exists()
