@@ -12,7 +12,7 @@ import train
 from evaluation import captions, metrics, rankings
 from evaluation.captioner import Captioner
 from evaluation.runs import references_of, split_vectors
-from tests import tiny_runs, tiny_world
+from tests import sidecar_edits, tiny_runs, tiny_world
 
 QUICK = ("BLEU", "ROUGE-L", "CIDEr")  # METEOR takes seconds to start
 FILES = ("b34.json", "cider.json", "meteor.json", "b4.json", "b3.json", "b2.json")
@@ -172,6 +172,8 @@ def test_the_best_checkpoint_is_tested(run):
         (world / kind.format("test")).write_bytes(
             text.replace(b"_val.", b"_test.") if kind.endswith("json") and "refs" not in kind else text
         )
+    for stem in ("image_test", "features_test"):
+        sidecar_edits.rewrite(world / f"{stem}.json", read(world / f"{stem}.json"))
     eval_test.main(eval_test.Options(job_dir=str(run), data_dir=str(world), metrics=QUICK))
     best = rankings.best_step(str(run))
     assert captions.read_captions(str(run / "test.json")) == captions.read_captions(str(run / f"val_{best}.json"))
@@ -220,7 +222,7 @@ def test_another_encoder_than_the_runs_is_refused(run):
     path = run.parent / "world" / "features_val.json"
     content = read(path)
     content["encoder"]["image_size"] = 9
-    path.write_text(json.dumps(content))
+    sidecar_edits.rewrite(path, content)
     with pytest.raises(config.UserError, match="comes from another encoder than the run .*image_size is 9"):
         evaluate(run, overwrite=True)
 

@@ -13,9 +13,9 @@ import eval_val
 import train
 from evaluation import untrained
 from initialization import gen_obj2sen_caption, im_caption, neighbour_features, retrieve_captions
-from preprocessing import detect_objects, extract_features, inventory, photograph_hashes, process_images, sidecars
+from preprocessing import detect_objects, extract_features, inventory, photograph_hashes, process_images
 from preprocessing.vocabulary import Vocabulary
-from tests import given_world, tiny_runs
+from tests import given_world, sidecar_edits, tiny_runs
 from tests.test_scored_is_given import spec_of
 
 
@@ -39,9 +39,7 @@ def copy(made, tmp_path):
 
 def edit(folder, name, **fields):
     """Changes fields of a sidecar as its own stage would have written them."""
-    path = os.path.join(folder, name)
-    content = sidecars.read_sidecar(path) | fields
-    sidecars.write_json(path, content | {"checksum": sidecars.checksum_of(content)})
+    sidecar_edits.edit(os.path.join(folder, name), **fields)
 
 
 def readers(data, run, tmp_path):

@@ -13,7 +13,7 @@ from initialization.fit_captions import Options, best_sentences, mixtures, price
 from input_pipeline import FeatureBank
 from models.sentence_fit import Phrases, SentenceFit
 from preprocessing.vocabulary import Vocabulary
-from tests import tiny_runs, tiny_world
+from tests import sidecar_edits, tiny_runs, tiny_world
 
 
 @pytest.fixture
@@ -140,8 +140,7 @@ def test_what_does_not_belong_is_refused(change, made):
             about["vocabulary"], expected = "another", "another dictionary"
         else:
             about["made_from"]["features_train"], expected = ["another"], "other image vectors"
-        with open(sidecar, "w") as file:
-            json.dump(about, file)
+        sidecar_edits.rewrite(sidecar, about)
     with pytest.raises(config.UserError, match=expected):
         pseudo_captions.load_points(options, vocabulary_of(made))
 

@@ -1,7 +1,6 @@
 """The doctor on an empty folder, on a whole small world, on damaged and unfitting outputs."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 import config
 from preprocessing import inventory, sidecars
 from scripts import doctor
-from tests import tiny_world
+from tests import sidecar_edits, tiny_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -170,8 +169,7 @@ def test_damaged_outputs(world, capsys, name, damage):
 
 def test_counts_that_disagree(world, capsys):
     for name, change in (("sentence", {"count": 21}), ("features_val", {"names": ["a.jpg"]})):
-        path = world / f"{name}.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        sidecar_edits.edit(world / f"{name}.json", **change)
     assert examine(world) == 1
     lines, _ = report(capsys)
     assert lines["sentence"] == "DAMAGED 20 are there, sentence.json states 21"
@@ -213,8 +211,7 @@ def test_references(world, capsys):
 
 
 def test_outputs_that_do_not_fit(world, capsys):
-    path = world / "image_train.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary": "another"}))
+    sidecar_edits.edit(world / "image_train.json", vocabulary="another")
     tiny_world.write_features(world, "val", ["a.jpg"], np.zeros((1, 2, 12)))
     assert examine(world) == 1
     lines, _ = report(capsys)
