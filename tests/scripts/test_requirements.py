@@ -1,4 +1,4 @@
-"""requirements.txt can be resolved for the Python versions that README names beside the tested one. Needs a registry."""
+"""requirements.txt resolves for the Python versions that README names beside the tested one. Needs a registry."""
 
 import subprocess
 import sys
