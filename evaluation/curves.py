@@ -1,12 +1,10 @@
 """Training curves: what metrics.jsonl holds, what each curve should look like, drawings of them, and alarms."""
 
 import io
-import json
 import math
-import os
 
-from config import UserError
 from evaluation.statistics import COLLAPSE
+from training.run_directory import read_log
 
 # README's "Reading the table" shows the most important of these.
 CURVES = {
@@ -41,23 +39,13 @@ ONE_FOR_ALL = 0.2  # share of images with the same caption
 
 def read_metrics(job_dir):
     """dict metric name -> (steps, values), numbers only, from RUN/metrics.jsonl; {} where there is none."""
-    path, series = os.path.join(job_dir, "metrics.jsonl"), {}
-    if not os.path.exists(path):
-        return series
-    with open(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
-                break  # the run is writing it
-            try:
-                entry = json.loads(line)
-                step = entry.pop("step")
-            except (ValueError, KeyError, AttributeError) as error:
-                raise UserError(f"{path}: line {number} is no line of metrics ({error!r}); restore it") from error
-            for name, value in entry.items():
-                if isinstance(value, int | float):
-                    steps, values = series.setdefault(name, ([], []))
-                    steps.append(step)
-                    values.append(float(value))
+    series = {}
+    for entry in read_log(job_dir):
+        for name, value in entry.items():
+            if name != "step" and isinstance(value, int | float):
+                steps, values = series.setdefault(name, ([], []))
+                steps.append(entry["step"])
+                values.append(float(value))
     return series
 
 

@@ -1,6 +1,5 @@
 """What scoring a run needs beside its captioner: image vectors of a split, and how long it trained."""
 
-import json
 import os
 
 import numpy as np
@@ -12,8 +11,9 @@ from evaluation.captions import read_references
 from evaluation.concept_captioner import R2MCaptioner
 from input_pipeline import FeatureBank
 from models import encoders
+from readers import is_number
 from training import distribution
-from training.run_directory import read_config
+from training.run_directory import read_config, read_log
 
 
 def references_of(data_dir, split):
@@ -82,14 +82,10 @@ def _encoded(network, data_dir, split, names, batch=16):
 
 def training_minutes(job_dir, step):
     """Minutes of training up to a step, from timing.jsonl; None where there is none."""
-    path = os.path.join(job_dir, "timing.jsonl")
-    if not os.path.exists(path):
-        return None
+    timing = [entry for entry in read_log(job_dir, "timing.jsonl") if is_number(entry.get("seconds_per_step"))]
     seconds, last = 0.0, 0
-    with open(path) as file:
-        for line in file:
-            entry = json.loads(line)
-            if entry["step"] <= step:
-                seconds += entry["seconds_per_step"] * (entry["step"] - last)
-                last = entry["step"]
-    return round(seconds / 60, 2)
+    for entry in timing:
+        if entry["step"] <= step:
+            seconds += entry["seconds_per_step"] * (entry["step"] - last)
+            last = entry["step"]
+    return round(seconds / 60, 2) if timing else None

@@ -16,7 +16,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 import config
+import readers
 
+FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # Parts of a checkpoint whose variables are read by name; the others are optimizers.
 NETWORKS = ("generator", "discriminator", "standardise", "encoder", "decoder", "reconstructor", "projection")
@@ -33,7 +35,7 @@ def _found(job_dir):
     """dict step -> endings of its files (`index`, `data-00000-of-00001`, `json`), ascending."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*")):
-        match = re.fullmatch(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)", os.path.basename(path))
+        match = FILE.fullmatch(os.path.basename(path))
         if match:
             found.setdefault(int(match[1]), set()).add(match[2])
     return dict(sorted(found.items()))
@@ -67,12 +69,25 @@ def save(job_dir, step, parts, state):
 
 def finish_saves(job_dir):
     """Completes a save that was killed while its files were put in place, removes one that was killed earlier."""
-    for ready in glob.glob(os.path.join(glob.escape(job_dir), "ready-*")):
-        for name in sorted(os.listdir(ready), key=lambda name: name.endswith(".index")):  # the index last
+    for ready in _folders(job_dir, "ready"):
+        files = [name for name in os.listdir(ready) if FILE.fullmatch(name)]
+        for name in sorted(files, key=lambda name: name.endswith(".index")):  # the index last
             os.replace(os.path.join(ready, name), os.path.join(job_dir, name))
-        os.rmdir(ready)
-    for part in glob.glob(os.path.join(glob.escape(job_dir), "part-*")):
+        shutil.rmtree(ready)
+    for part in _folders(job_dir, "part"):
         shutil.rmtree(part)
+
+
+def _folders(job_dir, kind):
+    """Paths of the run's folders `KIND-STEP`; a link or a file of such a name is no work of ours and is left alone."""
+    if not os.path.isdir(job_dir):
+        return []
+    with os.scandir(job_dir) as entries:
+        return [
+            entry.path
+            for entry in sorted(entries, key=lambda entry: entry.name)
+            if re.fullmatch(rf"{kind}-\d+", entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
 
 
 def remove_superseded(job_dir, keep_last, keep_every):
@@ -107,8 +122,8 @@ def restore_newest(job_dir, parts, warn):
         try:
             if not os.path.exists(prefix + ".index"):
                 raise config.UserError(f"{prefix}.index is missing")
-            with open(prefix + ".json") as file:
-                state = json.load(file)
+            state = readers.read_json(prefix + ".json")
+            readers.check_fields(state, {"pending": readers.optional(_are_pending)}, prefix + ".json")
             restore(prefix, parts)
             return step, state
         except (config.UserError, OSError, ValueError) as error:
@@ -118,6 +133,11 @@ def restore_newest(job_dir, parts, warn):
             f"{job_dir}: none of the {len(steps)} checkpoints can be restored. Repair one or start in a new --job_dir."
         )
     return 0, {}
+
+
+def _are_pending(value):
+    """Whether a value is what the loop keeps of metrics that are not yet written: name -> [sum, count]."""
+    return isinstance(value, dict) and all(readers.are_numbers(p) and len(p) == 2 for p in value.values())
 
 
 def not_finite(parts):
@@ -178,14 +198,13 @@ def _named_step(path):
     """The step that a ranking or best.json names; None where there is no such file, or no scores in it."""
     if not os.path.exists(path):
         return None
+    content = readers.read_json(path, "a ranking; remove it, or score the run again")
     try:
-        with open(path) as file:
-            content = json.load(file)
         if isinstance(content, dict):
             return int(content["step"])
         scored = content and None not in content[-1][3:5]  # [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2]
         return int(content[-1][0]) if scored else None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise config.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
 
 

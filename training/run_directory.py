@@ -9,6 +9,7 @@ import sys
 
 import config
 from preprocessing import writing
+import readers
 from preprocessing.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run: they do not shape the update.
@@ -128,12 +129,13 @@ def read_config(job_dir, missing_ok=False):
         if missing_ok:
             return None
         raise config.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
+    fields = {"stage": readers.is_text, "settings": readers.is_object, "facts": readers.is_object}
     try:
-        with open(path) as file:
-            content = json.load(file)
-        return {part: content[part] for part in ("stage", "settings", "facts")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise config.UserError(f"{path}: not the settings of a run ({error!r}); restore it from a copy") from error
+        content = readers.read_json(path)
+        readers.check_fields(content, fields, path)
+    except config.UserError as error:
+        raise config.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
+    return {part: content[part] for part in fields}
 
 
 def takes_photographs(content):
@@ -149,40 +151,72 @@ def read_options(job_dir, options_class):
     return options_class(**{name: value for name, value in tuples.items() if name in known})
 
 
-def _read_lines(path):
-    """Yields (line, its content) of a JSON lines file up to the first line that was not written whole."""
-    with open(path) as file:
-        for line in file:
-            if not line.endswith("\n"):
-                return
-            try:
-                yield line, json.loads(line)
-            except ValueError:
-                return
+# --------------------------------------------------------------------------------------------------------------
+# metrics.jsonl and timing.jsonl
+
+NAMED = 5  # damaged lines that a warning names
+
+
+def log_entries(path):
+    """(whole lines, damaged lines) of a run's log: [(bytes, {"step": int, ...}), ...], [(line number, bytes), ...].
+
+    Damaged lines are left out with a warning. A last line without its end is neither: the run was killed in it, or is
+    writing it.
+
+    Raises: config.UserError when the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")[:-1]
+    except OSError as error:
+        raise readers.unreadable(path, f"cannot be read ({error.strerror})", "lines of metrics") from error
+    whole, damaged = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = readers.parse_json(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict) and readers.is_count(entry.get("step")):
+            whole.append((line + b"\n", entry))
+        else:
+            damaged.append((number, line + b"\n"))
+    if damaged:
+        named = ", ".join(str(number) for number, _ in damaged[:NAMED]) + (", …" if len(damaged) > NAMED else "")
+        print(f"WARNING: {path}: {len(damaged)} damaged lines left out (line {named})", file=sys.stderr, flush=True)
+    return whole, damaged
+
+
+def read_log(job_dir, name="metrics.jsonl"):
+    """The entries of a log of a run, {"step": int, ...}; [] where there is none."""
+    path = os.path.join(job_dir, name)
+    return [entry for _, entry in log_entries(path)[0]] if os.path.exists(path) else []
 
 
 def last_metric(job_dir, name):
     """The newest value of a metric in RUN/metrics.jsonl, None where there is none."""
-    path, found = os.path.join(job_dir, "metrics.jsonl"), None
-    if os.path.exists(path):
-        for _, entry in _read_lines(path):
-            found = entry.get(name, found)
-    return found
+    values = [entry[name] for entry in read_log(job_dir) if readers.is_number(entry.get(name))]
+    return values[-1] if values else None
 
 
 class MetricsFile:
     """`metrics.jsonl` (deterministic quantities) with TensorBoard events beside it, `timing.jsonl` for the others."""
 
     def __init__(self, run, step):
-        """Cuts the files to the restored step, so that a continued run leaves no line twice."""
+        """Cuts the files to the restored step, so that a continued run leaves no line twice.
+
+        Damaged lines, whose step is not known, are put aside: metrics.jsonl.damaged, timing.jsonl.damaged.
+        """
         self.run, self._events = run, None
         if not run.writes:
             return
         for name in ("metrics.jsonl", "timing.jsonl"):
             path = run.file(name)
             if os.path.exists(path):
-                lines = [line for line, entry in _read_lines(path) if entry["step"] <= step]
-                write_whole(path, "".join(lines))
+                whole, damaged = log_entries(path)
+                if damaged:
+                    with open(path + ".damaged", "ab") as file:
+                        file.writelines(line for _, line in damaged)
+                write_whole(path, b"".join(line for line, entry in whole if entry["step"] <= step))
 
     def write(self, step, values, name="metrics.jsonl"):
         """Appends {"step": step, **values}. Raises: config.UserError when there is no room."""

@@ -28,10 +28,10 @@ def test_the_line_that_is_being_written_is_left_out(tmp_path):
     assert write(tmp_path, [{"step": 10, "a": 1}, {"step": 20, "a": 2}], end="") == {"a": ([10], [1.0])}
 
 
-def test_a_broken_line_is_named(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n')
-    with pytest.raises(config.UserError, match="metrics.jsonl: line 2"):
-        curves.read_metrics(str(tmp_path))
+def test_a_broken_line_is_named_and_the_others_are_used(tmp_path, capsys):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "a": 1}\nnonsense \xff\n{"step": 3, "a": 3}\n')
+    assert curves.read_metrics(str(tmp_path)) == {"a": ([1, 3], [1.0, 3.0])}
+    assert "metrics.jsonl: 1 damaged lines left out (line 2)" in capsys.readouterr().err
 
 
 HEALTHY = {

@@ -202,3 +202,27 @@ def test_variables_are_handed_over_all_or_none():
 def test_the_state_of_the_loop_is_plain_json(trained):
     state = json.loads((trained / "ckpt-30.json").read_text())
     assert state == {"step": 30, "pending": {}}
+
+
+@pytest.mark.parametrize("name", ["ready-1", "part-1"])
+def test_a_link_in_the_run_is_not_followed(tmp_path, name):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    for folder in (run, outside):
+        folder.mkdir()
+    for file in ("ckpt-1.index", "config.json", "thesis.txt"):
+        (outside / file).write_text("mine")
+    (run / name).symlink_to(outside)
+    (run / (name + "0")).write_text("a file of such a name")
+    checkpoints.finish_saves(str(run))
+    assert sorted(os.listdir(outside)) == ["ckpt-1.index", "config.json", "thesis.txt"]
+    assert sorted(os.listdir(run)) == [name, name + "0"]
+
+
+def test_only_files_of_checkpoints_are_put_in_place(tmp_path):
+    (tmp_path / "config.json").write_text("of the run")
+    (tmp_path / "ready-1").mkdir()
+    for file in ("ckpt-1.index", "config.json"):
+        (tmp_path / "ready-1" / file).write_text("of the save")
+    checkpoints.finish_saves(str(tmp_path))
+    assert (tmp_path / "config.json").read_text() == "of the run"
+    assert sorted(os.listdir(tmp_path)) == ["ckpt-1.index", "config.json"]

@@ -126,7 +126,7 @@ def entry(step, **values):
     return json.dumps({"step": step, **values}) + "\n"
 
 
-@pytest.mark.parametrize("rest", ["", entry(30, loss=3.0), '{"step": 30, "lo', "\0\0\0\n" + entry(20, loss=9.0)])
+@pytest.mark.parametrize("rest", ["", entry(30, loss=3.0), '{"step": 30, "lo'])
 def test_logs_are_cut_to_the_restored_step(tmp_path, rest):
     kept = entry(10, loss=1.0) + entry(20, loss=2.0)
     for name in ("metrics.jsonl", "timing.jsonl"):
@@ -136,6 +136,26 @@ def test_logs_are_cut_to_the_restored_step(tmp_path, rest):
     assert (tmp_path / "metrics.jsonl").read_text() == (tmp_path / "timing.jsonl").read_text() == kept
     metrics.write(30, {"loss": 4.0})
     assert (tmp_path / "metrics.jsonl").read_text() == kept + entry(30, loss=4.0)
+
+
+def test_a_damaged_line_is_named_and_kept_aside_and_the_rest_is_used(tmp_path, capsys):
+    damaged = [b"\0\0\n", b'{"step": "10"}\n', b'{"step": 15, "x": "\xff"}\n', b"[" * 100_000 + b"\n"]
+    first, last = entry(10, loss=1.0).encode(), entry(20, loss=2.0).encode()
+    (tmp_path / "metrics.jsonl").write_bytes(first + b"".join(damaged) + last)
+    run = opened(toy.options(tmp_path))
+    MetricsFile(run, 20)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == first + last
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == b"".join(damaged)
+    assert f"{tmp_path}/metrics.jsonl: 4 damaged lines left out (line 2, 3, 4, 5)" in capsys.readouterr().err
+    MetricsFile(run, 10)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == first
+    assert not capsys.readouterr().err
+
+
+def test_an_unfinished_last_line_is_no_damage(tmp_path, capsys):
+    (tmp_path / "metrics.jsonl").write_text(entry(10, loss=1.0) + '{"step": 20, "lo')
+    MetricsFile(opened(toy.options(tmp_path)), 20)
+    assert not capsys.readouterr().err and not (tmp_path / "metrics.jsonl.damaged").exists()
 
 
 def test_numbers_survive_the_log_bit_for_bit(tmp_path):
