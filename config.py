@@ -30,7 +30,7 @@ def field(default, help):
     return dataclasses.field(default=default, metadata={"help": help})
 
 
-def _flag_type(annotation):
+def flag_type(annotation):
     """(type, optional, is a tuple) of a field's annotation, e.g. `int | None` -> (int, True, False)."""
     if isinstance(annotation, types.UnionType):
         kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
@@ -44,7 +44,7 @@ def _define_flags(options_class, values):
     """Defines one flag per field of `options_class` with the defaults of the dataclass."""
     hints = typing.get_type_hints(options_class)
     for item in dataclasses.fields(options_class):
-        kind, _, is_tuple = _flag_type(hints[item.name])
+        kind, _, is_tuple = flag_type(hints[item.name])
         # A multi-line help text would be re-wrapped badly by absl; the sentences here are single lines.
         help_text, default = item.metadata.get("help", ""), item.default
         choices = item.metadata.get("choices")
@@ -76,7 +76,7 @@ def _options_from_flags(options_class, values, recipes):
     for item in dataclasses.fields(options_class):
         if not values[item.name].present:
             continue
-        kind, _, is_tuple = _flag_type(hints[item.name])
+        kind, _, is_tuple = flag_type(hints[item.name])
         value = values[item.name].value
         given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
     base = options_class()
@@ -124,6 +124,7 @@ def run(main, options_class, recipes=None):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     logging.set_verbosity(logging.WARNING)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (preprocessing/file_names.py)
     values = flags.FLAGS
     _define_flags(options_class, values)
 

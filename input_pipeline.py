@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 
 import config
+import readers
 from preprocessing import records
 from preprocessing.sidecars import damaged_file, read_sidecar
 
@@ -64,7 +65,7 @@ def read_all(read, data_dir, stem, skip_damaged, **arguments):
     """Reads all records of a kind; there must be as many as the sidecar states, unless damaged ones are left out."""
     found = read(records.find_files(data_dir, stem, skip_damaged), skip_damaged=skip_damaged, **arguments)
     sidecar = os.path.join(data_dir, f"{stem}.json")
-    stated = read_sidecar(sidecar)["count"] if os.path.exists(sidecar) else len(found)
+    stated = read_sidecar(sidecar).get("count") if os.path.exists(sidecar) else len(found)
     if len(found) != stated and not skip_damaged:
         raise config.UserError(f"{data_dir}: {len(found)} {stem} records, but {sidecar} states {stated}")
     return found
@@ -140,9 +141,13 @@ class FeatureBank:
         if damage:
             raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
         self.sidecar = read_sidecar(path + ".json")
-        self.features = np.load(path + ".npy", mmap_mode="r")
+        fields = dict.fromkeys(("mean", "deviation"), readers.are_numbers)
+        fields |= {"names": readers.are_texts, "encoder": readers.is_object}
+        readers.check_fields(self.sidecar, fields, path + ".json", f"make it again with: {made_by} --overwrite")
+        self.features = readers.map_npy(path + ".npy")
         self.names = self.sidecar["names"]
-        if len(self.names) != len(self.features) or self.features.ndim < 3:
+        sizes = {len(self.sidecar[name]) for name in ("mean", "deviation")}
+        if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or sizes != {self.dim}:
             raise config.UserError(
                 f"{path}.npy has shape {self.features.shape}, its sidecar {len(self.names)} names; expected "
                 f"[names, crops, dimension]. Make it again with: {made_by} --overwrite"

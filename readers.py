@@ -42,7 +42,7 @@ def read_text(path, expected="", errors="strict"):
 
 
 def parse_json(text):
-    """The value of a JSON text (or of its UTF-8 bytes). Raises: ValueError, also where it is nested too deeply."""
+    """The value of a JSON text, or of its bytes. Raises: ValueError, also where it is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -50,14 +50,18 @@ def parse_json(text):
 
 
 def read_json(path, expected="", kind=None):
-    """The value in a JSON file.
+    """The value in a JSON file, in UTF-8, or UTF-16 as some editors on Windows write it.
 
     Args: expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
     Raises: config.UserError.
     """
-    text = read_text(path, expected)
     try:
-        value = parse_json(text)
+        with open(path, "rb") as file:
+            value = parse_json(file.read())
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file", expected) from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be read ({error.strerror})", expected) from error
     except ValueError as error:
         raise unreadable(path, f"not a JSON file ({error})", expected) from error
     if kind is not None and not isinstance(value, kind):
@@ -85,6 +89,11 @@ def check_fields(value, fields, path, mend=""):
 def is_object(value):
     """Whether a JSON value is an object."""
     return isinstance(value, dict)
+
+
+def is_list(value):
+    """Whether a JSON value is a list."""
+    return isinstance(value, list)
 
 
 def is_text(value):
@@ -152,7 +161,7 @@ def map_npy(path):
     except OSError as error:
         raise unreadable(path, f"cannot be read ({error.strerror or error})", expected) from error
     except ValueError as error:
-        raise unreadable(path, str(error), expected) from error
+        raise unreadable(path, f"not a readable .npy file ({error})", expected) from error
 
 
 def read_npz(path, expected=""):

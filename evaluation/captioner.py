@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import config
 from baselines import settings as supervised_settings
-from evaluation import statistics
+from evaluation import run_content, statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
 from models import encoders, kept_encoders, layers
@@ -20,7 +20,6 @@ from models.decoding import beam_search
 from models.generator import END_ID, START_ID, Generator
 from models.show_tell import ShowTell
 from models.standardise import Standardise
-from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
 from training.run_directory import last_metric, read_config
 
@@ -62,11 +61,8 @@ class Captioner:
           job_dir: run directory.
           checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
         """
-        content = read_config(job_dir)
+        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
-        vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
-        if vocabulary.fingerprint() != facts["vocabulary"]:
-            raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
         if facts.get("image_dim") is None:
             raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
         captioner = cls(
@@ -77,7 +73,7 @@ class Captioner:
             "fixed" if content["stage"] in SUPERVISED else settings["semantics"],
             settings.get("max_caption_length", 20),
         )
-        captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
+        captioner.load(checkpoint, job_dir)
         return captioner
 
     def load(self, checkpoint, job_dir=None):

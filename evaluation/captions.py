@@ -6,6 +6,7 @@ Image ids are file names with extension here; integers, as in COCO's own files, 
 import json
 import os
 
+import readers
 from config import UserError
 from preprocessing import sidecars
 
@@ -26,17 +27,6 @@ def name_some(names, limit=5):
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def read_json(path, expected):
-    """The content of a JSON file; `expected` says in the error message what should have been there."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected {expected}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a JSON file ({error}); expected {expected}") from None
 
 
 def write_json(path, value):
@@ -66,9 +56,7 @@ def read_captions(path):
       UserError: no such file, another format, or an image with two captions.
     """
     expected = 'captions in COCO results format: [{"image_id": NAME, "caption": text}, ...]'
-    entries = read_json(path, expected)
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: found a {type(entries).__name__}; expected {expected}")
+    entries = readers.read_json(path, expected, list)
     captions, twice = {}, set()
     for number, entry in enumerate(entries):
         _check_entry(path, "entry", number, entry)
@@ -115,10 +103,13 @@ def read_references(path):
     expected = (
         "references in COCO captions format; `python -m preprocessing.process_images` writes refs_{val,test}.json"
     )
-    content = read_json(path, expected)
+    content = readers.read_json(path, expected)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise UserError(f'{path}: there is no list "annotations"; expected {expected}')
-    references = {str(image["id"]): [] for image in content.get("images", [])}
+    images = content.get("images", [])
+    if not isinstance(images, list) or not all(isinstance(image, dict) and "id" in image for image in images):
+        raise UserError(f'{path}: "images" is no list of {{"id": NAME}}; expected {expected}')
+    references = {str(image["id"]): [] for image in images}
     for number, entry in enumerate(content["annotations"]):
         _check_entry(path, "annotation", number, entry)
         references.setdefault(str(entry["image_id"]), []).append(entry["caption"])

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import config
 import config_r2m
+from evaluation import run_content
 from evaluation.captioner import Captioner
 from input_pipeline import ImageSet
 from models import layers, memory_captioner
@@ -17,7 +18,6 @@ from models.concepts import told_concepts
 from preprocessing import records
 from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
-from training.run_directory import read_config
 
 
 class ConceptCaptioner(Captioner):
@@ -61,14 +61,6 @@ class ConceptCaptioner(Captioner):
         return self.rows_of(images, threshold)[[row_of[name] for name in names]]
 
 
-def run_vocabulary(job_dir, content):
-    """The dictionary that a run keeps. Raises config.UserError when it is not the one it was trained with."""
-    vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
-    if vocabulary.fingerprint() != content["facts"]["vocabulary"]:
-        raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
-    return vocabulary
-
-
 class R2MCaptioner(ConceptCaptioner):
     """A trained R2M: concept words in, captions out; the image itself is not looked at (R2M spec 1.11)."""
 
@@ -84,9 +76,9 @@ class R2MCaptioner(ConceptCaptioner):
     @classmethod
     def from_run(cls, job_dir, checkpoint=None):
         """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
-        content = read_config(job_dir)
-        captioner = cls(content["settings"], run_vocabulary(job_dir, content))
-        captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
+        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
+        captioner = cls(content["settings"], vocabulary)
+        captioner.load(checkpoint, job_dir)
         return captioner
 
     def load(self, checkpoint, job_dir=None):

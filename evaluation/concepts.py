@@ -3,8 +3,8 @@
 import dataclasses
 import os
 
-from evaluation.captions import read_json
 from preprocessing import records, vocabulary
+from readers import are_texts, check_fields, is_text, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,10 @@ def load_concepts(data_dir, split):
             found[word] = max(found.get(word, 0.0), float(images.score_flat[k]))
     listed = os.path.join(data_dir, "concepts.json")
     if os.path.exists(listed):
-        known = frozenset(read_json(listed, "the concept words; `python -m preprocessing.process_descriptions`"))
+        expected = "the concept words; `python -m preprocessing.process_descriptions` makes it"
+        concepts = read_json(listed, expected, dict)
+        check_fields(concepts, dict.fromkeys(concepts, are_texts), listed, expected)
+        known = frozenset(concepts)
     else:
         known = frozenset(word for found in scores.values() for word in found)
     return Concepts(scores, known, vocabulary.plurals("inflect", sorted(known)) | load_names(data_dir))
@@ -59,4 +62,6 @@ def load_names(data_dir):
     """dict word -> concept word that it names (`names.json`: synonyms, kept plurals); empty where there is none."""
     path = os.path.join(data_dir, "names.json")
     expected = "other names of the concept words; `python -m preprocessing.process_descriptions` makes it"
-    return read_json(path, expected) if os.path.exists(path) else {}
+    names = read_json(path, expected, dict) if os.path.exists(path) else {}
+    check_fields(names, dict.fromkeys(names, is_text), path, expected)
+    return names

@@ -9,6 +9,7 @@ The integer of COCO's photographs is in their file names; that of others comes f
 import dataclasses
 
 import config
+import readers
 from evaluation import captions
 from preprocessing import datasets
 
@@ -65,11 +66,11 @@ def exported(content, path, known):
 def main(options):
     if not options.captions or not options.output:
         raise config.UserError("--captions and --output are missing: the file to read and the file to write")
-    content = captions.read_json(options.captions, "captions in COCO's format")
+    content = readers.read_json(options.captions, "captions in COCO's format")
     known = datasets.load_dataset(options.dataset).ids if options.dataset else {}
     try:
         result = exported(content, options.captions, known)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise config.UserError(
             f"{options.captions}: {type(error).__name__} {error}; expected COCO's results or captions format"
         ) from error

@@ -1,12 +1,12 @@
 """Validation of the stages that learn sentences: cross entropy, token accuracy and perplexity of held-out sentences."""
 
-import json
 import math
 import os
 
 import numpy as np
 import tensorflow as tf
 
+import readers
 from preprocessing.sidecars import write_json
 
 
@@ -51,8 +51,8 @@ class HeldOut:
             return
         path = self.run.file("best.json")
         if os.path.exists(path):
-            with open(path) as file:
-                best = json.load(file)
+            best = readers.read_json(path, "the best step so far; remove it")
+            readers.check_fields(best, {"loss": readers.is_number}, path, "remove it")
             if best["loss"] <= found["loss"]:
                 return
         write_json(path, {"step": step, **found})

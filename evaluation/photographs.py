@@ -12,6 +12,7 @@ import numpy as np
 import config
 import config_r2m
 import extensions
+import readers
 from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
@@ -166,11 +167,19 @@ def read_detector(job_dir):
     path = os.path.join(job_dir, "detector", "detector.json")
     if not os.path.exists(path):
         return {"detector": None, "settings": {}, "made_from": []}
-    content = sidecars.read_sidecar(path)
-    kinds = {"detector": (str, type(None)), "settings": dict, "made_from": list}
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), kinds[name]) for name in kinds):
-        raise config.UserError(f"{path}: not what a run keeps of its detector; restore it from a copy")
-    return content
+    found = readers.read_json(path)
+    fields = {
+        "detector": readers.optional(readers.is_text),
+        "settings": lambda value: readers.is_object(value) and readers.is_object(value.get("prior", {})),
+        "made_from": lambda value: readers.is_list(value) and all(map(_is_part, value)),
+    }
+    readers.check_fields(found, fields, path, "restore it from a copy, or give --detector and remove it")
+    return found
+
+
+def _is_part(value):
+    """Whether a value is the identity of a detector, as detectors.parse gives it."""
+    return isinstance(value, dict) and readers.is_text(value.get("source")) and "sha256" in value
 
 
 def _content(part):

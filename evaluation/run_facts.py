@@ -5,6 +5,7 @@ import os
 import re
 
 import config
+import readers
 from evaluation import captions, curves, metrics, rankings, runs, table
 from evaluation.published import published_rows
 from preprocessing import sidecars
@@ -73,7 +74,9 @@ def _captions_of(job_dir, split):
         path = os.path.join(job_dir, f"{name}.json")
         if split in ("auto", name) and os.path.exists(path):
             scores = os.path.join(job_dir, f"{name}_scores.json")
-            row = captions.read_json(scores, "the scores of eval_test.py") if os.path.exists(scores) else {}
+            row = readers.read_json(scores, "the scores of eval_test.py", dict) if os.path.exists(scores) else {}
+            fields = {"checkpoint": readers.optional(lambda value: isinstance(value, str | int))}
+            readers.check_fields(row, fields, scores, "eval_test.py writes it again")
             return name, path, row.get("checkpoint"), row
     if split in ("auto", "val") and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
         step = rankings.best_step(job_dir)
@@ -91,7 +94,7 @@ def checkpoint_of(run):
     from training import checkpoints
 
     steps = checkpoints.steps_in(run.job_dir)
-    named = re.fullmatch(r"ckpt-(\d+)", os.path.basename(run.checkpoint or ""))
+    named = re.fullmatch(r"ckpt-(\d+)", os.path.basename(str(run.checkpoint or "")))
     if named and int(named[1]) in steps:
         return int(named[1])
     return steps[-1] if steps else None
@@ -115,6 +118,7 @@ def data_facts(data_dir):
         if not os.path.exists(path):
             continue
         sidecar = sidecars.read_sidecar(path)
+        readers.check_fields(sidecar, {"files": bool, "count": readers.is_count}, path, "not a sidecar")
         digests = [file["sha256"] for file in sidecar["files"]]
         shown = digests[0][:16] if len(digests) == 1 else f"{len(digests)} files, the first {digests[0][:16]}"
         facts.append((stem, sidecar["count"], shown, sidecar.get("command", "")))

@@ -11,6 +11,7 @@ import json
 import os
 
 import config
+import readers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,10 +165,12 @@ def _scores_path(folder):
 
 def _read_scores(folder):
     """RUN/val_checkpoints.json: step -> how it was captioned, what it was scored against, scores."""
-    from evaluation import captions
-
     path = _scores_path(folder)
-    return captions.read_json(path, "the scores of the checkpoints; remove it") if os.path.exists(path) else {}
+    known = readers.read_json(path, "the scores of the checkpoints; remove it", dict) if os.path.exists(path) else {}
+    for step, entry in known.items():
+        fields = {"how": readers.is_object, "against": readers.is_object, "values": readers.is_object}
+        readers.check_fields(entry, fields, f"{path}: {step}", "remove it, or give --overwrite")
+    return known
 
 
 def _digest(value):

@@ -12,10 +12,11 @@ import os
 import statistics as stdlib_statistics
 
 from config import UserError, field, run
-from evaluation.captions import read_json, write_json
+from evaluation.captions import write_json
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
 from preprocessing import writing
+from readers import check_fields, is_number, is_text, optional, read_json
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (
@@ -27,6 +28,7 @@ KEY = ("row", "corpus", "split", "decode", "seed")
 TEXTS = {"row", "corpus", "split", "decode"}  # columns that are set flush left
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
+NUMBERS = ("seed", "images", "length", "minutes")
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
 COLUMNS = (*KEY, "images", *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
 
@@ -79,9 +81,10 @@ def key_of(row):
 
 def read_table(path):
     """The rows of a table file. Raises UserError where there is none, or another kind of file."""
-    rows = read_json(path, "a table of results, as eval_val.py and `python -m evaluation.untrained` write it")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "row" in row for row in rows):
-        raise UserError(f'{path}: expected a list of rows {{"row": name, "corpus": ..., "CIDEr": ...}}')
+    rows = read_json(path, "a table of results, as eval_val.py and `python -m evaluation.untrained` write it", list)
+    wanted = dict.fromkeys(TEXTS, optional(is_text)) | dict.fromkeys((*SCORES, *SHARES, *NUMBERS), optional(is_number))
+    for number, row in enumerate(rows, 1):
+        check_fields(row, wanted | {"row": is_text}, f"{path}: row {number}", "not a row of a table of results")
     return rows
 
 

@@ -8,7 +8,8 @@ import dataclasses
 import tensorflow as tf
 
 import config
-from evaluation.concept_captioner import ConceptCaptioner, run_vocabulary
+from evaluation import run_content
+from evaluation.concept_captioner import ConceptCaptioner
 from models import layers
 from objectives.obj2sen import ObjectToSentenceObjective
 from training import checkpoints, distribution
@@ -26,13 +27,13 @@ class ObjectCaptioner(ConceptCaptioner):
     @classmethod
     def from_run(cls, job_dir, checkpoint=None):
         """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
-        content = read_config(job_dir)
-        if content["stage"] != config.ObjectToSentence.__name__:
-            raise config.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
-        vocabulary = run_vocabulary(job_dir, content)
+        stage = read_config(job_dir)["stage"]
+        if stage != config.ObjectToSentence.__name__:
+            raise config.UserError(f"{job_dir}: a {stage} run, expected one of initialization.obj2sen")
+        _, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
         options = dataclasses.replace(read_options(job_dir, config.ObjectToSentence), keep_prob=1.0)
         captioner = cls(ObjectToSentenceObjective(options, vocabulary.size), vocabulary, options.semantics)
-        captioner.load(job_dir if checkpoint is None else checkpoint, job_dir)
+        captioner.load(checkpoint, job_dir)
         return captioner
 
     def load(self, checkpoint, job_dir=None):

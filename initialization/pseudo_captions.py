@@ -8,6 +8,7 @@ import numpy as np
 
 import config
 import input_pipeline
+import readers
 from preprocessing import datasets, extract_descriptions, records, sidecars
 from preprocessing.record_files import MADE_BY
 from preprocessing.vocabulary import plurals, tokenizer
@@ -79,14 +80,19 @@ def load_points(options, vocabulary):
         raise config.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
     features = sidecars.read_sidecar(os.path.join(options.data_dir, "features_train.json"))
-    if not damage and about["vocabulary"] != vocabulary.fingerprint():
+    if not damage and about.get("vocabulary") != vocabulary.fingerprint():
         damage = f"{path} was made with another dictionary"
-    if not damage and about["made_from"]["features_train"] != [entry["sha256"] for entry in features["files"]]:
+    digests = [entry["sha256"] for entry in features.get("files", ())]
+    if not damage and about.get("made_from", {}).get("features_train") != digests:
         damage = f"{path} was made from other image vectors"
     if damage:
         raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
-    with np.load(path, allow_pickle=False) as found:
-        points, words, offsets = input_pipeline.PointSet(found["vectors"]), found["words"], found["offsets"]
+    found, mend = readers.read_npz(path), f"make it again with: {made_by} --overwrite"
+    readers.check_arrays(found, {"vectors": ("f", 2), "words": ("iu", 1), "offsets": ("iu", 1)}, path, mend)
+    points, words, offsets = input_pipeline.PointSet(found["vectors"]), found["words"], found["offsets"]
+    fits = len(offsets) == len(points) + 1 and offsets[0] == 0 and offsets[-1] == len(words)
+    if not fits or (np.diff(offsets) < 0).any() or words.max(initial=0) >= vocabulary.size:
+        raise config.UserError(f"{path}: its words and offsets do not fit together; {mend}")
     room = options.max_sentence_length - 2 if options.max_sentence_length else len(words)
     captions = [
         [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
@@ -173,7 +179,7 @@ def _true_pairs(options, images, vocabulary):
 def _corpus_encoder(data_dir, vocabulary):
     """Function text -> word ids without markers, by the rules that made the corpus; None for too many unknown words."""
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
-    sentences, sentence, concepts = (sidecars.read_sidecar(path) if os.path.exists(path) else {} for path in made)
+    sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)
     split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))
     singulars = sentence["plurals"] if "plurals" in sentence else plurals("inflect", sorted(concepts))
     max_unknown = sentence.get("settings", {}).get("max_unknown", 0.15)

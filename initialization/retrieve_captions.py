@@ -14,11 +14,11 @@ unless they have neighbours. Sentences with an unknown word are left out.
 """
 
 import dataclasses
-import json
 import os
 
 import config
 import input_pipeline
+import readers
 from preprocessing import writing
 
 
@@ -124,8 +124,8 @@ class Corpus:
         result = np.zeros(len(found), bool)
         if not os.path.exists(path):
             return result
-        with open(path, encoding="utf-8") as file:
-            concepts = json.load(file)
+        concepts = readers.read_json(path, "the concept words", dict)
+        readers.check_fields(concepts, dict.fromkeys(concepts, readers.are_texts), path, "expected the concept words")
         places = np.repeat(np.arange(len(found)), np.diff(found.offsets))
         for word, class_names in concepts.items():
             for phrase in (name.lower().split() for name in class_names if word in class_names and name != word):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
+import readers
 from preprocessing import writing
 
 LONGEST, SIGMA = 4, 6.0
@@ -63,11 +64,11 @@ class DocumentFrequencies:
         """Those of `path`, where they were made of captions with the same digest, else counted, and kept there."""
         if os.path.exists(path):
             try:
-                with np.load(path) as stored:
-                    if str(stored["digest"]) == digest:
-                        parts = [[stored[f"{part}_{n}"] for n in range(LONGEST)] for part in ("keys", "counts")]
-                        return cls(*parts, int(stored["images"]))
-            except (OSError, ValueError, KeyError, EOFError):
+                stored = readers.read_npz(path)
+                if str(stored["digest"]) == digest:
+                    parts = [[stored[f"{part}_{n}"] for n in range(LONGEST)] for part in ("keys", "counts")]
+                    return cls(*parts, int(stored["images"]))
+            except (config.UserError, KeyError):
                 pass  # an unreadable copy is made again
         found = cls.of(captions, vocabulary_size)
         if write:

@@ -8,9 +8,12 @@ import json
 import numpy as np
 import tensorflow as tf
 
+import readers
+
 # (kernel side, stride, channels) of each layer.
 LAYERS = ((5, 2, 24), (3, 2, 48), (3, 2, 96), (3, 1, 128), (1, 1, 192))
 IMAGE_SIZE = 64
+LARGEST_SIZE = 4096  # pixels of a side that a file may ask for
 BATCH_NORM_EPSILON = 1e-3
 
 
@@ -62,14 +65,23 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 def load(path):
     """The encoder of an .npz file that `save` wrote.
 
-    Raises: ValueError when the file holds something else.
+    Raises: config.UserError when the file is damaged, ValueError when it holds something else.
     """
-    with np.load(path) as stored:
-        wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
-        if set(stored.files) != wanted:
-            raise ValueError(f"{path}: expected the arrays {sorted(wanted)}, found {sorted(stored.files)}")
-        meta = json.loads(str(stored["meta"]))
-        kernels, biases = ([stored[f"{kind}_{i}"] for i in range(len(LAYERS))] for kind in ("kernel", "bias"))
+    stored = readers.read_npz(path)
+    wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
+    if set(stored) != wanted:
+        raise ValueError(f"{path}: expected the arrays {sorted(wanted)}, found {sorted(stored)}")
+    meta = readers.parse_json(str(stored["meta"]))
+    fields = {"image_size": lambda side: readers.is_count(side) and 0 < side <= LARGEST_SIZE}
+    readers.check_fields(meta, fields | dict.fromkeys(("mean", "scale"), readers.is_number), f"{path}: meta")
+    kernels, biases = ([stored[f"{kind}_{i}"] for i in range(len(LAYERS))] for kind in ("kernel", "bias"))
+    channels = 3
+    for kernel, bias, (side, _, _) in zip(kernels, biases, LAYERS, strict=True):
+        if kernel.ndim != 4 or kernel.shape[:3] != (side, side, channels) or bias.shape != kernel.shape[3:]:
+            raise ValueError(f"{path}: its layers do not fit together")
+        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (kernel, bias)):
+            raise ValueError(f"{path}: holds numbers that are not finite")
+        channels = kernel.shape[3]
     return CompactEncoder(kernels, biases, meta["image_size"], meta["mean"], meta["scale"])
 
 

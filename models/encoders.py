@@ -23,7 +23,6 @@ Shape suffixes: B batch, S side in pixels, D feature; cells is the number of gri
 import glob
 import os
 import re
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +31,7 @@ import extensions
 from models import image_ops
 from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
 
-UNREADABLE = (OSError, KeyError, EOFError, zipfile.BadZipFile)  # what broken files raise beside ValueError
+UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
 
 
 def load_encoder(spec, resize=None):

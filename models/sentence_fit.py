@@ -19,6 +19,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+import config
+import readers
 from models import layers
 from models.ngrams import ODD, ORDERS, count_ngrams
 
@@ -67,11 +69,19 @@ class Phrases:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises: OSError, KeyError, ValueError, zipfile.BadZipFile."""
-        with np.load(path, allow_pickle=False) as found:
-            count = sum(name.startswith("keys_") for name in found.files)
-            parts = [[found[f"{part}_{n}"] for n in range(count)] for part in ("keys", "idf", "directions")]
-            return cls(*parts, float(found["rarest"]), found["general"], float(found["length"]))
+        """Reads what `save` wrote. Raises: config.UserError."""
+        mend = "expected what python -m initialization.neighbour_features --overwrite writes"
+        found = readers.read_npz(path, mend)
+        count = sum(name.startswith("keys_") for name in found)
+        kinds = {"keys": ("i", 1), "idf": ("f", 1), "directions": ("f", 2)}
+        wanted = {f"{part}_{n}": kind for part, kind in kinds.items() for n in range(count)}
+        single = {"rarest": ("f", 0), "general": ("f", 1), "length": ("f", 0)}
+        readers.check_arrays(found, wanted | single, path, mend)
+        parts = [[found[f"{part}_{n}"] for n in range(count)] for part in kinds]
+        for keys, idf, directions in zip(*parts, strict=True):
+            if not len(keys) == len(idf) == len(directions) or directions.shape[1] != len(found["general"]):
+                raise config.UserError(f"{path}: its arrays do not fit together; {mend}")
+        return cls(*parts, float(found["rarest"]), found["general"], float(found["length"]))
 
 
 class SentenceFit:

@@ -12,7 +12,6 @@ Every mean is a sum divided by the count of the global batch, so that one device
 """
 
 import dataclasses
-import zipfile
 
 import tensorflow as tf
 
@@ -390,13 +389,7 @@ class FullObjective:
 def load_sentence_fit(options, image_dim):
     """models.sentence_fit.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
     path = input_pipeline.phrases_path(options.data_dir)
-    try:
-        phrases = Phrases.load(path)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise config.UserError(
-            f"--w_fit {options.w_fit}: {path} cannot be read ({error}). Make it again with "
-            "python -m initialization.neighbour_features --overwrite"
-        ) from error
+    phrases = Phrases.load(path)
     if len(phrases.general_T) != image_dim:
         raise config.UserError(
             f"--w_fit {options.w_fit}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature "

@@ -14,11 +14,11 @@ Source: unsupervised_captioning.md 4.2; other_systems.md 1.6, 2.4.
 
 import dataclasses
 import functools
-import json
 import os
 import re
 
 import config
+import readers
 from preprocessing import shards
 
 EXTENSIONS = (".txt", ".jsonl", ".json", ".tsv", ".token")  # what is taken from a folder
@@ -69,7 +69,7 @@ def _jsonl_line(line):
     if not line.strip():
         return []
     try:
-        value = json.loads(line)
+        value = readers.parse_json(line)
     except ValueError as error:
         raise BadEntry(f"{getattr(error, 'msg', error)}") from error
     if isinstance(value, dict) and "captions" in value:
@@ -224,8 +224,7 @@ def recognise(path):
         return "jsonl"
     if path.endswith(".json"):
         return _recognise_json(path)
-    with open(path, "rb") as file:
-        sample = file.read(SAMPLE_BYTES)
+    sample = _sample(path)
     lines = [line for line in sample.split(b"\n") if line.strip()]
     lines = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines  # the last one may be cut
     for format in ("jsonl", "gcc", "flickr"):
@@ -240,6 +239,14 @@ def recognise(path):
     )
 
 
+def _sample(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(SAMPLE_BYTES)
+    except OSError as error:
+        raise readers.unreadable(path, f"cannot be read ({error.strerror})") from error
+
+
 def _fits(format, line):
     try:
         text = line.decode().rstrip("\r")
@@ -251,9 +258,8 @@ def _fits(format, line):
 
 
 def _recognise_json(path):
-    with open(path, "rb") as file:
-        if re.match(rb'\s*\{\s*"\d+"\s*:\s*\[', file.read(SAMPLE_BYTES)):
-            return "crawl"  # pages by number: such files are large, so they are not read twice
+    if re.match(rb'\s*\{\s*"\d+"\s*:\s*\[', _sample(path)):
+        return "crawl"  # pages by number: such files are large, so they are not read twice
     value = _load(path)
     for format, (fits, _, _) in JSON_FORMATS.items():
         if fits(value):
@@ -266,11 +272,10 @@ def _recognise_json(path):
 
 def _load(path):
     try:
-        with open(path, "rb") as file:
-            return json.load(file)
-    except ValueError as error:  # of the encoding or the JSON
+        return readers.read_json(path)
+    except config.UserError as error:
         hint = f" (one object a line? then give jsonl:{path})" if "Extra data" in str(error) else ""
-        raise config.UserError(f"{path}: {error}{hint}") from error
+        raise config.UserError(f"{error}{hint}") from error
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -15,13 +15,13 @@ for: only the supervised baselines may see them. Photographs of different folder
 
 import collections
 import dataclasses
-import json
 import os
 import re
 
 import config
 import extensions
-from preprocessing import corpora, pascal_page, shards
+import readers
+from preprocessing import corpora, file_names, pascal_page, shards
 
 SPLITS = ("train", "val", "test")
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")  # 2014 and 2017 name the same photographs
@@ -78,7 +78,20 @@ def _of_own_file(file, argument, with_train_captions):
     return dataset
 
 
+def _check_names(splits, path):
+    """Raises config.UserError for what cannot be the name of a file."""
+    for split, names in splits.items():
+        for name in names:
+            try:
+                fits = name and b"\0" not in file_names.to_bytes(name)
+            except UnicodeEncodeError:
+                fits = False
+            if not fits:
+                raise config.UserError(f"{path}: {split} lists {ascii(name)[:80]}, which is no name of a file")
+
+
 def _check_disjoint(splits, path):
+    _check_names(splits, path)
     seen, wrong = {}, []
     for split, names in splits.items():
         for name in names:
@@ -102,15 +115,20 @@ def _check_disjoint(splits, path):
 # Reading lists
 
 
-def text_lines(path):
-    """Yields (line number, line) of the lines of a UTF-8 file that are not empty."""
+def text_lines(path, errors="strict"):
+    """Yields (line number, line) of the lines of a UTF-8 file that are not empty.
+
+    Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (preprocessing/file_names.py).
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors=errors) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line.strip("\r\n")
     except FileNotFoundError as error:
         raise config.UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise config.UserError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise config.UserError(f"{path}: not UTF-8 text ({error})") from error
 
@@ -128,19 +146,9 @@ def _name_lists(folder, names_of):
     splits = {}
     for split, names in names_of.items():
         if path := _present(folder, names):
-            entries = (os.path.basename(line.strip()) for _, line in text_lines(path))
+            entries = (os.path.basename(line.strip()) for _, line in text_lines(path, "surrogateescape"))
             splits[split] = [name if os.path.splitext(name)[1] else name + ".jpg" for name in entries]
     return splits
-
-
-def _json_file(path):
-    try:
-        with open(path, "rb") as file:
-            return json.load(file)
-    except OSError as error:
-        raise config.UserError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise config.UserError(f"{path}: not a JSON file ({error})") from error
 
 
 def _wanted(splits, with_train_captions):
@@ -169,11 +177,11 @@ def jsonl_entries(path):
     """Yields (file name, list of texts) of the lines of a file {"image": NAME, "captions": [text, ...]}."""
     for number, line in text_lines(path):
         try:
-            value = json.loads(line)
+            value = readers.parse_json(line)
             name, texts = value["image"], value.get("captions", [])
-            if not isinstance(name, str) or not all(isinstance(text, str) for text in texts):
+            if not isinstance(name, str) or not readers.are_texts(texts):
                 raise TypeError
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise config.UserError(
                 f'{path}: line {number} is {line[:80]!r}, expected {{"image": file name, "captions": [text, ...]}}'
             ) from error
@@ -187,14 +195,14 @@ def jsonl_entries(path):
 def _karpathy(path, with_train_captions):
     if os.path.isdir(path):
         raise config.UserError(f"--dataset karpathy:{path}: expected the file dataset_coco.json, not its folder")
-    content = _json_file(path)
+    content = readers.read_json(path, "Karpathy's list")
     images = content.get("images") if isinstance(content, dict) else None
     splits, captions, ids, number = collections.defaultdict(list), {}, {}, 0
     try:
         for number, image in enumerate(images, 1):  # noqa: B007 (read by the error's message)
             split = {"restval": "train"}.get(image["split"], image["split"])
-            if split not in SPLITS:
-                raise ValueError(f"the split {split!r}")
+            if split not in SPLITS or not isinstance(image["filename"], str):
+                raise ValueError(f"the split {split!r}, the file name {image['filename']!r}")
             splits[split].append(image["filename"])
             ids[image["filename"]] = image.get("cocoid", image.get("imgid"))
             if split != "train" or with_train_captions:
@@ -215,9 +223,11 @@ def _coco(path, with_train_captions):
     splits, captions, ids = {}, collections.defaultdict(list), {}
     wanted = _wanted(lists, with_train_captions)
     for split, file in files.items():
-        content = _json_file(file)
+        content = readers.read_json(file, "COCO's captions")
         try:
             names = {image["id"]: image["file_name"] for image in content["images"]}
+            if not readers.are_texts([*names.values()]):
+                raise TypeError("a file name that is no text")
             splits[split] = [image["file_name"] for image in content["images"]]
             ids.update((name, number) for number, name in names.items())
             for entry in content.get("annotations", ()):
@@ -304,8 +314,8 @@ def _pascal(path, with_train_captions):
     page = path if os.path.isfile(path) else _present(path, PASCAL_PAGES)
     if page is None:
         raise config.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
-    with open(page, encoding="utf-8", errors="replace") as file:
-        described = {image: texts for image, texts in pascal_page.captions(file.read()).items() if texts}
+    text = readers.read_text(page, "the page of the PASCAL sentences", errors="replace")
+    described = {image: texts for image, texts in pascal_page.captions(text).items() if texts}
     if not described:
         raise config.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")
     captions = {os.path.basename(image): texts for image, texts in described.items()}
@@ -342,7 +352,7 @@ def _gcc(folder, with_train_captions):
     for split in splits:
         path = os.path.join(folder, f"{split}.txt")
         if os.path.exists(path):
-            there = {line.strip() for _, line in text_lines(path)}
+            there = {line.strip() for _, line in text_lines(path, "surrogateescape")}
             if unknown := there.difference(splits[split]):
                 raise config.UserError(
                     f"{path}: {len(unknown)} names are no line of the captions, e.g. {min(unknown)}; expected names "

@@ -6,6 +6,8 @@ import io
 import os
 import time
 
+from preprocessing import file_names
+
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
 BAND = 256  # rows of a transparent picture that are converted at once
 
@@ -110,7 +112,7 @@ def digest_of_sizes(names, sizes):
     """sha256 (hex) over names and byte counts in order."""
     digest = hashlib.sha256()
     for name, size in zip(names, sizes, strict=True):
-        digest.update(f"{name}\t{size}\n".encode())
+        digest.update(file_names.to_bytes(f"{name}\t{size}\n"))
     return digest.hexdigest()
 
 
@@ -122,8 +124,8 @@ def _read(source):
         try:
             with open(path, "rb") as file:
                 data = file.read()
-        except OSError as error:
-            raise ImageError(path, f"cannot be read ({error.strerror})") from error
+        except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+            raise ImageError(path, f"cannot be read ({getattr(error, 'strerror', error)})") from error
     if not data:
         raise ImageError(path, "empty file")
     return path, data

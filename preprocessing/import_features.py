@@ -13,7 +13,6 @@ Source: unsupervised_captioning.md 13 (process_store_image).
 import collections
 import dataclasses
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -21,7 +20,8 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import extract_features, outputs, records, shards, sidecars, writing
+import readers
+from preprocessing import extract_features, file_names, outputs, records, shards, sidecars, writing
 
 ROWS = 256  # images in memory at a time
 FORMATS = (".npy", ".hdf5", ".h5")
@@ -61,10 +61,7 @@ class ArrayFile:
 
     def __init__(self, path, names_path):
         self.path = path
-        try:
-            self._rows = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
-            raise config.UserError(f"{path}: not a readable .npy file ({error})") from error
+        self._rows = readers.map_npy(path)
         self.names = read_names(names_path)
         if self._rows.ndim < 2 or len(self._rows) != len(self.names):
             raise config.UserError(
@@ -80,40 +77,23 @@ class DatasetFile:
     """An HDF5 file with one dataset for each file name."""
 
     def __init__(self, path):
-        import h5py
-
         self.path = path
-        try:
-            self._file = h5py.File(path, "r", locking=False)
-            self.names = list(self._file)
-        except OSError as error:
-            raise config.UserError(f"{path}: not a readable HDF5 file ({error})") from error
+        self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
-        try:
-            return self._file[self.names[index]][()]
-        except (OSError, TypeError, AttributeError) as error:
-            raise config.UserError(
-                f"{self.path}: {self.names[index]} cannot be read as an array ({error}); expected one dataset for each "
-                "file name"
-            ) from error
+        return readers.read_dataset(self._file, self.names[index], self.path, "one dataset for each file name")
 
 
 def read_names(path):
     """The file names in a list: one a line, a JSON list, or a JSON object with the list "names"."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        if not path.endswith(".json"):
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        names = json.loads(text)
-        names = names.get("names") if isinstance(names, dict) else names
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError("no list of names")
-    except (OSError, ValueError) as error:
-        raise config.UserError(
-            f'--names {path}: expected one file name a line, or JSON, a list or {{"names": [...]}} ({error})'
-        ) from error
+    expected = 'for --names one file name a line, or JSON, a list or {"names": [...]}'
+    if not path.endswith(".json"):
+        lines = readers.read_text(path, expected, errors="surrogateescape").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    names = readers.read_json(path, expected)
+    names = names.get("names") if isinstance(names, dict) else names
+    if not readers.are_texts(names):
+        raise config.UserError(f"{path}: no list of names; expected {expected}")
     return [os.path.basename(name) for name in names]
 
 
@@ -267,7 +247,7 @@ def _make(options):
 
     settings = {"encoder": encoders.identity(encoder), "crops": vectors.shape[0] - 1, "layout": options.layout}
     for split, names in images.items():
-        listing = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        listing = hashlib.sha256(file_names.to_bytes("\n".join(names))).hexdigest()
         made_from = {
             "vectors": [entry["sha256"] for entry in entries],
             "images": {"count": len(names), "names": listing},

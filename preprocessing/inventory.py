@@ -4,10 +4,10 @@ Nothing here needs TensorFlow.
 """
 
 import dataclasses
-import json
 import os
 
 import config
+import readers
 from preprocessing import outputs, record_files, sidecars, vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -144,8 +144,8 @@ def check(data_dir, output, checksums=True):
         sidecar = sidecars.read_sidecar(json_path)
         if strangers := sorted(set(map(os.path.basename, paths)) - {entry["name"] for entry in sidecar["files"]}):
             return Finding("damaged", f"{strangers[0]} is there, but {output.sidecar} does not list it")
-        if sidecar["count"] != count:
-            return Finding("damaged", f"{count:,} are there, {output.sidecar} states {sidecar['count']:,}")
+        if sidecar.get("count") != count:
+            return Finding("damaged", f"{count:,} are there, {output.sidecar} states {sidecar.get('count')}")
         if len(sidecar.get("names", range(count))) != count:
             return Finding("damaged", f"{count:,} rows are there, {output.sidecar} has {len(sidecar['names']):,} names")
     except config.UserError as error:
@@ -166,11 +166,9 @@ def _arrays(output, paths, json_path, checksums):
 
 def _references(data_dir, output, path, checksums):
     """Captions for scoring: their checksum stands in the sidecar of the image records."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            count = len(json.load(file)["annotations"])
-    except (ValueError, KeyError, TypeError) as error:
-        return Finding("damaged", f"{path}: no captions in COCO's format ({error})")
+    content = readers.read_json(path, "captions in COCO's format")
+    readers.check_fields(content, {"annotations": readers.is_list}, path, "no captions in COCO's format")
+    count = len(content["annotations"])
     json_path = os.path.join(data_dir, f"image_{output.name.partition('_')[2]}.json")
     entry = sidecars.read_sidecar(json_path).get("references") if os.path.exists(json_path) else None
     if entry and (os.path.getsize(path) != entry["bytes"] or checksums and sidecars.fingerprint(path) != entry):
@@ -183,12 +181,7 @@ def _count(path):
     if path.endswith(".tfrec"):
         return record_files.count_records(path)
     if path.endswith(".npy"):
-        import numpy as np
-
-        try:
-            return len(np.load(path, mmap_mode="r"))
-        except (OSError, ValueError, EOFError) as error:
-            raise config.UserError(f"{path}: cut short or no .npy file ({error})") from error
+        return len(readers.map_npy(path))
     with open(path, "rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) + _unended(path)
 

@@ -6,10 +6,10 @@ hdf5:FILE.hdf5                  what the authors' detect_objects wrote and relea
                                 detection_classes [n] (from 1) and detection_scores [n]
 """
 
-import json
 import os
 
 import config
+import readers
 from preprocessing import datasets, label_maps, raw_detections
 from preprocessing.images import ImageError
 from preprocessing.raw_detections import WHOLE_IMAGE
@@ -25,10 +25,10 @@ class Annotations:
         self.source, self._objects = part.source, {}
         for number, line in datasets.text_lines(part.path):
             try:
-                value = json.loads(line)
+                value = readers.parse_json(line)
                 objects = [_annotated(item) for item in value["objects"]]
                 self._objects[value["image"]] = objects
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
                 raise config.UserError(
                     f'{part.path}: line {number} is {line[:80]!r}, expected {{"image": ..., "objects": '
                     '[{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
@@ -66,30 +66,22 @@ class DetectionFile:
     FIELDS = ("detection_boxes", "detection_classes", "detection_scores")
 
     def __init__(self, part, settings):
-        import h5py
-
         self.source, self._path = part.source, part.path
         self.classes = label_maps.from_one(label_maps.read_labels(part.labels))
-        try:
-            self._file = h5py.File(part.path, "r", locking=False)
-            groups = len(self._file)
-        except OSError as error:
-            raise config.UserError(f"{part.path}: not a readable HDF5 file ({error})") from error
+        self._file, groups = readers.open_hdf5(part.path)
+        self._groups = frozenset(groups)
         if not groups:
             raise config.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
 
     def detect(self, name, image_HWC=None):
         """The stored detections of one photograph, by falling score."""
         stem = os.path.splitext(name)[0]
-        if stem not in self._file:
+        if stem not in self._groups:
             raise ImageError(name, f"has no group {stem} in {self._path}")
-        group = self._file[stem]
-        try:
-            boxes, numbers, scores = (group[field][()] for field in self.FIELDS)
-        except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
-            raise config.UserError(
-                f"{self._path}: {stem} cannot be read ({error}), expected a group with {', '.join(self.FIELDS)}"
-            ) from error
+        expected = f"a group with {', '.join(self.FIELDS)}"
+        boxes, numbers, scores = (
+            readers.read_dataset(self._file, f"{stem}/{field}", self._path, expected) for field in self.FIELDS
+        )
         if boxes.shape != (len(scores), 4) or numbers.shape != scores.shape:
             raise config.UserError(
                 f"{self._path}: the arrays of {stem} do not fit: boxes {list(boxes.shape)}, classes "

@@ -31,6 +31,8 @@ def read_labels(path):
     else:
         labels = []
         for number, line in datasets.text_lines(path):
+            if number > LARGEST_ID:
+                raise config.UserError(f"{path}: more than {LARGEST_ID} lines, expected class names, one a line")
             labels += [PLACEHOLDERS[0]] * (number - 1 - len(labels)) + [line.strip()]
     if not any(label not in PLACEHOLDERS for label in labels):
         raise config.UserError(f"{path}: no class names, expected one a line, a label map (.pbtxt) or OpenImages' .csv")
@@ -48,7 +50,7 @@ def _label_map(path):
     for item in _ITEM.findall(text):
         fields = {key: number or double or single for key, number, double, single in _FIELD.findall(item)}
         name = fields.get("display_name") or fields.get("name")
-        if not name or not fields.get("id", "").isdigit() or not 0 <= int(fields["id"]) <= LARGEST_ID:
+        if not name or not re.fullmatch("[0-9]{1,9}", fields.get("id", "")) or int(fields["id"]) > LARGEST_ID:
             raise config.UserError(
                 f"{path}: an item is {' '.join(item.split())[:80]!r}, expected id: NUMBER and display_name (or name)"
             )
@@ -61,7 +63,10 @@ def _label_map(path):
 def _table(path):
     names = []
     for number, line in datasets.text_lines(path):
-        row = next(csv.reader([line]))
+        try:
+            row = next(csv.reader([line]))
+        except csv.Error as error:
+            raise config.UserError(f"{path}: line {number} is no line of a table ({error})") from error
         if number == 1 and row[0] == "LabelName":  # the heading of OpenImages' later releases
             continue
         if len(row) != 2 or not row[1].strip():

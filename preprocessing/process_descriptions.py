@@ -17,6 +17,7 @@ import os
 import shutil
 
 import config
+import readers
 from preprocessing import outputs, records, shards, sidecars, vocabulary, writing
 
 
@@ -49,7 +50,7 @@ class Options:
     )
     max_unknown: float = config.field(0.15, "sentences with a larger share of unknown words are dropped")
     min_length: int = config.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
-    max_length: int = config.field(0, "drop sentences of more tokens than this, 0 keeps all")
+    max_length: int = config.field(0, "drop sentences of more tokens than this, 0: of more than 998")
     runner: str | None = config.field(None, shards.RUNNER)
     shards: int = config.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
     processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
@@ -86,11 +87,8 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
 
 def read_word_list(path, flag="--word_list"):
     """The set of the first words of a file's lines."""
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            return {line.split(maxsplit=1)[0] for line in file if line.strip()}
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise config.UserError(f"{flag} {path}: expected a text file with one word a line ({error})") from error
+    text = readers.read_text(path, f"a text file with one word a line for {flag}")
+    return {line.split(maxsplit=1)[0] for line in text.split("\n") if line.strip()}
 
 
 def naming(options, concepts):
@@ -134,7 +132,8 @@ def encode_sentence(tokens, words, rules):
       or "unknown".
     Source: unsupervised_captioning.md 4.5. The key ids are a set; here they are in ascending order.
     """
-    if len(tokens) < max(1, rules.min_length) or rules.max_length and len(tokens) > rules.max_length:
+    longest = records.LONGEST_SENTENCE - 2  # without the markers
+    if not max(1, rules.min_length) <= len(tokens) <= min(rules.max_length or longest, longest):
         return None, None, "length"
     tokens = [rules.singulars.get(token, token) for token in tokens]
     ids = [words.start_id, *words.encode(tokens), words.end_id]

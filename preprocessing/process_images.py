@@ -18,6 +18,7 @@ import shutil
 import numpy as np
 
 import config
+import readers
 from preprocessing import datasets, images, outputs, photograph_hashes, records, shards, sidecars, vocabulary, writing
 
 CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
@@ -216,15 +217,9 @@ def _check(options):
 def _class_map(path):
     if path is None:
         return {}
-    try:
-        with open(path, encoding="utf-8") as file:
-            table = json.load(file)
-        if not isinstance(table, dict) or not all(word is None or isinstance(word, str) for word in table.values()):
-            raise ValueError("it is no such object")
-    except (OSError, ValueError) as error:
-        raise config.UserError(
-            f"--class_map {path}: expected a JSON object class name -> word or null ({error})"
-        ) from error
+    expected = "for --class_map a JSON object class name -> word or null"
+    table = readers.read_json(path, expected, dict)
+    readers.check_fields(table, dict.fromkeys(table, readers.optional(readers.is_text)), path, f"expected {expected}")
     return table
 
 

@@ -6,6 +6,8 @@ is read a second time here: after damaged data the next record is where the leng
 the next place where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
 """
 
+import contextlib
+import errno
 import glob
 import mmap
 import os
@@ -96,26 +98,68 @@ def find_files(data_dir, stem, skip_damaged=False):
 # Reading
 
 
+class ImpossibleLength(Exception):
+    """A record claims more bytes than the file has. Attributes: index of the record."""
+
+    def __init__(self, index, length, size):
+        super().__init__(f"its length is {length} bytes, the file has {size}")
+        self.index = index
+
+
+def dataset(path):
+    """tf.data.TFRecordDataset of a file; the one place where TensorFlow is given a file of records.
+
+    TensorFlow makes room for what a length claims if its checksum is right, and is killed where that is a terabyte.
+
+    Raises: ImpossibleLength; config.UserError when there is no such file.
+    """
+    count, position = 0, 0
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file, _mapped(file, size) as content:
+            while position + HEADER <= size:
+                length = int.from_bytes(content[position : position + 8], "little")
+                if length > size:
+                    header = content[position : position + HEADER]
+                    if int.from_bytes(header[8:], "little") == _masked(crc32c(header[:8])):
+                        raise ImpossibleLength(count, length, size)
+                    break  # TensorFlow stops here, or before
+                count, position = count + 1, position + HEADER + length + FOOTER
+    except OSError as error:
+        raise config.UserError(
+            f"{path}: {'no such file' if error.errno == errno.ENOENT else error.strerror}"
+        ) from error
+    return _tensorflow().data.TFRecordDataset(path, buffer_size=1 << 20)
+
+
+def _mapped(file, size):
+    """The bytes of an open file, read when they are looked at."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else contextlib.nullcontext(b"")
+
+
 def read_examples(path, skip_damaged=False):
     """Yields (index, byte offset of the data, data) of the records of a TFRecord file.
 
     Args:
       skip_damaged: leave damaged records out, with a warning that counts them; they count in the indices.
 
-    Raises: config.UserError naming the file and the index of the first damaged record.
+    Raises: config.UserError naming the file and the index of the first damaged record (where its length is impossible,
+      before any other is read).
     """
-    tf = _tensorflow()
     count = position = 0
     try:
-        for serialized in tf.data.TFRecordDataset(path, buffer_size=1 << 20).as_numpy_iterator():
+        for serialized in dataset(path).as_numpy_iterator():
             yield count, position + HEADER, serialized
             count, position = count + 1, position + HEADER + len(serialized) + FOOTER
         if position == os.path.getsize(path):
             return
         reason = CUT_IN_LENGTH
-    except tf.errors.NotFoundError as error:
-        raise config.UserError(f"{path}: no such file") from error
-    except tf.errors.DataLossError as error:
+    except ImpossibleLength as error:
+        if skip_damaged:
+            yield from salvaged(path, 0, 0)
+            return
+        count, reason = error.index, str(error)
+    except _tensorflow().errors.OpError as error:
         reason = error.message.splitlines()[0]
     if not skip_damaged:
         raise config.UserError(
@@ -147,7 +191,7 @@ def salvaged(path, index, position):
     Args: index, position: number and byte offset of that record.
     """
     lost = []
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open(path, "rb") as file, _mapped(file, os.path.getsize(path)) as content:
         while position < len(content):
             length = _length_at(content, position)
             if length is None:

@@ -12,6 +12,7 @@ and from then on a run notices when the file has changed.
 Sizes in comments: N records, T tokens of one sentence.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -20,18 +21,25 @@ import os
 import numpy as np
 
 import config
+from preprocessing import file_names
 
 # Stages find the schema, the files and the sidecars under one name:
 from preprocessing.record_files import (  # noqa: F401
     CUT_IN_LENGTH,
     FOOTER,
     HEADER,
+    ImpossibleLength,
+    dataset,
     find_files,
     read_at,
     read_examples,
     write_records,
 )
 from preprocessing.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
+
+LONGEST_SENTENCE = 1000  # tokens with markers: batches are as wide as the longest one, so one long line fills a memory
+LARGEST_ID = np.iinfo(np.int32).max
+MOST_OBJECTS = 10_000  # of a photograph, for the same reason
 
 
 def _tensorflow():
@@ -69,7 +77,7 @@ def _float_list(rows):
 
 def _bytes_feature(value):
     tf = _tensorflow()
-    value = value if isinstance(value, bytes) else value.encode()
+    value = value if isinstance(value, bytes) else file_names.to_bytes(value)
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
 
@@ -149,6 +157,17 @@ def caption_example(ids, name=None):
 # Reading records
 
 
+@contextlib.contextmanager
+def _reading(path, index):
+    """What is not as its schema says, in a record whose checksum is right, becomes a config.UserError."""
+    try:
+        yield
+    except (ValueError, IndexError, OverflowError) as error:  # lists of other lengths, no text, too large numbers
+        raise config.UserError(
+            f"{path}: record {index} is not as expected ({error}): a file of another kind?"
+        ) from error
+
+
 def _parsed(path, required, skip_damaged=False):
     """Yields (index, (byte offset, bytes), SequenceExample); each must have the fields named in `required`."""
     tf = _tensorflow()
@@ -172,7 +191,7 @@ def _steps(example, name, kind):
 
 
 def _name(example):
-    return example.context.feature["image/name"].bytes_list.value[0].decode()
+    return file_names.from_bytes(example.context.feature["image/name"].bytes_list.value[0])
 
 
 def _offsets(lengths):
@@ -192,24 +211,30 @@ class Sentences:
         return len(self.offsets) - 1
 
 
-def _padded_batches(path, names, skip_damaged, batch=4096):
-    """Yields {name: (ids [B, T], lengths [B])} of a file of integer feature lists, parsed in batches."""
+def _ragged_batches(path, names, skip_damaged, batch=4096):
+    """Yields {name: (ids of all rows [n], lengths [B])} of a file of integer feature lists, parsed in batches.
+
+    Nothing is padded: one record of very many ids takes no more memory than its own.
+    """
     tf = _tensorflow()
-    features = {name: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True) for name in names}
+    features = {name: tf.io.RaggedFeature(tf.int64) for name in names}
 
     def parse(serialized):
-        _, padded, lengths = tf.io.parse_sequence_example(serialized, sequence_features=features)
+        _, found, _ = tf.io.parse_sequence_example(serialized, sequence_features=features)
         size = tf.reduce_sum(tf.strings.length(serialized)) + tf.size(serialized) * (HEADER + FOOTER)
-        return {name: (padded[name], lengths[name]) for name in names}, size
+        rows = {name: found[name].merge_dims(1, 2) for name in names}  # one dimension of steps, one of a step's values
+        return {name: (row.flat_values, row.row_lengths()) for name, row in rows.items()}, size
 
-    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).batch(batch)
     done, position, reason = 0, 0, CUT_IN_LENGTH
     try:
-        for parsed, size in records.map(parse, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+        parsed_records = dataset(path).batch(batch).map(parse, num_parallel_calls=2).prefetch(2)
+        for parsed, size in parsed_records.as_numpy_iterator():
             yield parsed
             done, position = done + len(parsed[names[0]][1]), position + int(size)
         if position == os.path.getsize(path):
             return
+    except ImpossibleLength as error:
+        reason = str(error)
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
     # Slow, but it says which record it is, or leaves it out.
@@ -230,15 +255,20 @@ def read_sentences(paths, skip_damaged=False):
     total = 0
     for path in paths:
         count = 0
-        for batch in _padded_batches(path, list(columns), skip_damaged):
-            for name, (ids_BT, lengths_B) in batch.items():
-                valid_BT = np.arange(ids_BT.shape[1])[None, :] < lengths_B[:, None]
-                columns[name][0].append(ids_BT[valid_BT].astype(np.int32))
+        for batch in _ragged_batches(path, list(columns), skip_damaged):
+            for name, (ids, lengths_B) in batch.items():
+                if len(ids) and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
+                    raise config.UserError(f"{path}: ids from {ids.min()} to {ids.max()}: a file of another kind?")
+                columns[name][0].append(ids.astype(np.int32))
                 columns[name][1].append(lengths_B)
-            empty = np.flatnonzero(batch["sentence"][1] == 0)
-            if len(empty):
-                raise config.UserError(f"{path}: record {count + empty[0]} has no tokens: a file of another kind?")
-            count += len(batch["sentence"][1])
+            lengths_B = batch["sentence"][1]
+            for row in np.flatnonzero((lengths_B == 0) | (lengths_B > LONGEST_SENTENCE)):
+                raise config.UserError(
+                    f"{path}: record {count + row} has {lengths_B[row] or 'no'} tokens, expected at most "
+                    f"{LONGEST_SENTENCE}: a file of another kind? Make it again with: "
+                    "python -m preprocessing.process_descriptions --overwrite"
+                )
+            count += len(lengths_B)
         total += count
     if total == 0:
         raise config.UserError(f"{', '.join(paths)}: no records")
@@ -272,18 +302,22 @@ def read_images(paths, with_data=False, skip_damaged=False):
     for path in paths:
         for index, (offset, serialized), example in _parsed(path, ["image/name"], skip_damaged):
             ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
-            if len(ids) != len(values):
-                raise config.UserError(f"{path}: record {index} has {len(ids)} classes but {len(values)} scores")
-            names.append(_name(example))
-            classes.extend(ids)
+            if len(ids) != len(values) or len(ids) > MOST_OBJECTS:
+                raise config.UserError(
+                    f"{path}: record {index} has {len(ids)} classes and {len(values)} scores, expected as many, "
+                    f"at most {MOST_OBJECTS}"
+                )
+            with _reading(path, index):
+                names.append(_name(example))
+                classes.append(np.asarray(ids, np.int32))
+                if with_data:
+                    jpeg = example.context.feature["image/data"].bytes_list.value[0]
+                    data.append((path, offset + serialized.index(jpeg), len(jpeg)))
             scores.extend(values)
             lengths.append(len(ids))
-            if with_data:
-                jpeg = example.context.feature["image/data"].bytes_list.value[0]
-                data.append((path, offset + serialized.index(jpeg), len(jpeg)))
     return Images(
         names,
-        np.asarray(classes, np.int32),
+        np.concatenate(classes) if classes else np.zeros(0, np.int32),
         _offsets(lengths),
         np.asarray(scores, np.float32),
         data if with_data else None,
@@ -309,20 +343,26 @@ def each_detections(paths):
     found = set()
     for path in paths:
         for index, _, example in _parsed(path, ["image/name"]):
-            name = _name(example)
+            with _reading(path, index):
+                name, detections = _name(example), _detections(example)
             if name in found:
                 raise config.UserError(f"{path}: record {index} is a second one about {name}")
-            boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
-            columns = zip(
-                _steps(example, "class_ids", "int64_list"),
-                [value.decode() for value in _steps(example, "class_names", "bytes_list")],
-                _steps(example, "scores", "float_list"),
-                [tuple(box) for box in boxes.tolist()],
-                [value.decode() for value in _steps(example, "sources", "bytes_list")],
-                strict=True,
-            )
             found.add(name)
-            yield name, [Detection(*values) for values in columns]
+            yield name, detections
+
+
+def _detections(example):
+    """The list of `Detection` of a record."""
+    boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
+    columns = zip(
+        _steps(example, "class_ids", "int64_list"),
+        [value.decode() for value in _steps(example, "class_names", "bytes_list")],
+        _steps(example, "scores", "float_list"),
+        [tuple(box) for box in boxes.tolist()],
+        [value.decode() for value in _steps(example, "sources", "bytes_list")],
+        strict=True,
+    )
+    return [Detection(*values) for values in columns]
 
 
 def read_detections(paths):
@@ -337,15 +377,16 @@ def read_captions(paths):
     """
     names, flat, lengths = [], [], []
     for path in paths:
-        for _, _, example in _parsed(path, ["sentence"]):
-            if "image/name" in example.context.feature:
-                names.append(_name(example))
+        for index, _, example in _parsed(path, ["sentence"]):
             ids = _steps(example, "sentence", "int64_list")
-            flat.extend(ids)
+            with _reading(path, index):
+                flat.append(np.asarray(ids, np.int32))
+                if "image/name" in example.context.feature:
+                    names.append(_name(example))
             lengths.append(len(ids))
     if names and len(names) != len(lengths):
         raise config.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
-    return names or None, np.asarray(flat, np.int32), _offsets(lengths)
+    return names or None, np.concatenate(flat) if flat else np.zeros(0, np.int32), _offsets(lengths)
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ import shutil
 import threading
 
 import config
-from preprocessing import sidecars, writing
+import readers
+from preprocessing import file_names, sidecars, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
 BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory
@@ -25,7 +26,7 @@ BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in 
 
 def digest_of(text):
     """A number below 2^64 that depends on the text alone (Python's own hash differs from process to process)."""
-    data = text if isinstance(text, bytes) else text.encode()
+    data = text if isinstance(text, bytes) else file_names.to_bytes(text)
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
@@ -157,17 +158,22 @@ def write_once(path, write):
 
 def result_of(path):
     """The result that `write_once` kept beside a finished file."""
-    with open(path + ".json") as file:
-        return json.load(file)
+    return readers.read_json(path + ".json", f"what was counted for {path}; remove both to make them again", dict)
 
 
 def is_unfinished(path, plan):
-    """Whether the work folder `path` holds work of the same plan (what shapes the work, JSON-able)."""
+    """Whether the work folder `path` holds work of the same plan (what shapes the work, JSON-able).
+
+    Raises: config.UserError when it is a link.
+    """
+    if os.path.islink(path):
+        raise config.UserError(
+            f"{path}: a link, expected a folder of this stage's own (what it points to would be emptied); remove it"
+        )
     plan_path = os.path.join(path, "plan.json")
     if not os.path.exists(plan_path):
         return False
-    with open(plan_path) as file:
-        return file.read() == json.dumps(plan, sort_keys=True)
+    return readers.read_text(plan_path, errors="replace") == json.dumps(plan, sort_keys=True)
 
 
 def begin(path, plan):

@@ -9,9 +9,28 @@ import json
 import os
 
 import config
-from preprocessing import writing
+import readers
+from preprocessing import file_names, writing
 
 SCHEMA_VERSION = 1
+# What every sidecar's fields are; other JSON files that are read as one have none of them.
+FIELDS = {
+    "count": readers.optional(readers.is_count),
+    "counts": readers.optional(readers.is_list),
+    "files": lambda value: value is None or isinstance(value, list) and bool(value),
+    "settings": readers.optional(readers.is_object),
+    "made_from": readers.optional(readers.is_object),
+    "names": readers.optional(readers.are_texts),
+    "command": readers.optional(readers.is_text),
+    "image_dir": readers.optional(readers.is_text),
+    "vocabulary": readers.optional(readers.is_text),
+    "encoder": readers.optional(readers.is_object),
+}
+ENTRY = {
+    "name": lambda value: isinstance(value, str) and bool(value) and os.path.basename(value) == value,
+    "bytes": readers.is_count,
+    "sha256": readers.is_text,
+}
 
 
 def fingerprint(path):
@@ -28,14 +47,14 @@ def folder_digest(path):
         folders.sort()
         for name in sorted(names):
             file = os.path.join(folder, name)
-            digest.update(f"{os.path.relpath(file, path)}\t{fingerprint(file)['sha256']}\n".encode())
+            digest.update(file_names.to_bytes(f"{os.path.relpath(file, path)}\t{fingerprint(file)['sha256']}\n"))
     return digest.hexdigest()
 
 
 def write_whole(path, content):
-    """Writes text or bytes to a file, whole or not at all."""
+    """Writes bytes, or text as `file_names.written` says, to a file, whole or not at all."""
     with writing.replacing(path) as part, open(part, "wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode())
+        file.write(content if isinstance(content, bytes) else file_names.written(content))
 
 
 def write_json(path, value):
@@ -78,15 +97,13 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
 
 
 def read_sidecar(json_path):
-    """The sidecar as a dict; config.UserError when it is missing, is not JSON, or was changed since it was written."""
-    try:
-        with open(json_path) as file:
-            content = json.load(file)
-    except FileNotFoundError as error:
-        raise config.UserError(f"{json_path}: no such file") from error
-    except ValueError as error:
-        raise config.UserError(f"{json_path}: not a JSON file ({error}); remove it and make it again") from error
-    if isinstance(content, dict) and content.get("checksum", checksum := checksum_of(content)) != checksum:
+    """The sidecar as a dict; config.UserError when it is missing, damaged, or was changed since it was written."""
+    content = readers.read_json(json_path)
+    mend = "not a sidecar; remove it and make it again"
+    readers.check_fields(content, FIELDS, json_path, mend)
+    for entry in content.get("files", ()):
+        readers.check_fields(entry, ENTRY, f"{json_path}: files", mend)
+    if content.get("checksum", checksum := checksum_of(content)) != checksum:
         raise config.UserError(
             f"{json_path} was changed since it was written: its checksum is another one. Remove it and make it again: "
             f"{content.get('command', 'the stage that made it')}"
@@ -127,8 +144,8 @@ def verify(folder):
 
 
 def _fields(path):
-    content = read_sidecar(path)
-    return content if isinstance(content, dict) else {}
+    content = readers.read_json(path)
+    return read_sidecar(path) if isinstance(content, dict) and "files" in content else {}
 
 
 def sidecar_status(json_path, settings, made_from=None):

@@ -3,10 +3,10 @@
 import collections
 import functools
 import hashlib
-import json
 import re
 
 import config
+import readers
 from preprocessing import label_maps, sidecars
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
@@ -39,16 +39,11 @@ class Vocabulary:
     def load(cls, path):
         """Reads the file `word count` a line (the authors' format). Raises: config.UserError naming file and line."""
         words, counts = [], []
-        try:
-            with open(path, encoding="utf-8", newline="\n") as file:
-                lines = file.read().removesuffix("\n").split("\n")
-        except FileNotFoundError as error:
-            raise config.UserError(
-                f"{path}: no such file. Make it with: python -m preprocessing.process_descriptions --new_dict"
-            ) from error
+        expected = "`word count` a line. Make it with: python -m preprocessing.process_descriptions --new_dict"
+        lines = readers.read_text(path, expected).removesuffix("\n").split("\n")
         for number, line in enumerate(lines, 1):
             word, _, count = line.rstrip("\r").partition(" ")
-            if not word or not count.isdigit():
+            if not word or not re.fullmatch("[0-9]{1,18}", count):
                 raise config.UserError(f"{path}: line {number} is {line!r}, expected `word count`")
             words.append(word)
             counts.append(int(count))
@@ -179,11 +174,7 @@ def load_synonyms(path, concepts):
     Returns: dict name -> concept word.
     Raises: config.UserError for a line of another form.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError as error:
-        raise config.UserError(f"--synonyms {path}: cannot be read ({error.strerror})") from error
+    lines = readers.read_text(path, "lines `word: name name ...`").splitlines()
     names = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -231,11 +222,7 @@ def plurals(source, words):
     if source == "inflect":
         table = {word: _inflected(word) for word in words}
     else:
-        try:
-            with open(source, encoding="utf-8") as file:
-                table = json.load(file)
-        except (FileNotFoundError, ValueError) as error:
-            raise config.UserError(
-                f"--plurals {source}: not a readable JSON table word -> plural ({error}); or give inflect, or none"
-            ) from error
+        expected = "a JSON table for --plurals, word -> plural; or give inflect, or none"
+        table = readers.read_json(source, expected, dict)
+        readers.check_fields(table, dict.fromkeys(table, readers.is_text), source, f"expected {expected}")
     return {table[word]: word for word in sorted(words) if word in table}

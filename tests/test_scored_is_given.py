@@ -16,6 +16,7 @@ import caption
 import config
 import config_r2m
 import eval_val
+import readers
 import serve  # noqa: F401  the page is what serve.py shows
 import train
 from baselines import r2m, settings, show_attend_tell, show_tell
@@ -118,7 +119,7 @@ def evaluated(job_dir, capsys, program=eval_val):
     program.main(program.Options(job_dir=job_dir, metrics=METRICS, table=os.path.join(job_dir, "table.json")))
     count = given_world.VAL
     assert f"{count} of {count} captions of caption.py for the files in" in capsys.readouterr().out
-    [step] = captions.read_json(os.path.join(job_dir, "val_checkpoints.json"), "")
+    [step] = readers.read_json(os.path.join(job_dir, "val_checkpoints.json"))
     return captions.read_captions(os.path.join(job_dir, f"val_{step}.json"))
 
 

@@ -208,6 +208,12 @@ def _named_step(path):
         raise config.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
 
 
+def bytes_of(prefix):
+    """Bytes of the files of a checkpoint, which may be one file (TF1)."""
+    files = glob.glob(glob.escape(prefix) + ".*") + glob.glob(glob.escape(prefix))
+    return sum(os.path.getsize(path) for path in files)
+
+
 def digest(prefix):
     """16 hex digits that tell the content of a checkpoint (its index holds checksums); empty where there is none."""
     if not os.path.exists(prefix + ".index"):

@@ -8,8 +8,8 @@ import socket
 import sys
 
 import config
-from preprocessing import writing
 import readers
+from preprocessing import writing
 from preprocessing.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run: they do not shape the update.

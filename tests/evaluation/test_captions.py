@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     captions.write_json(path, [1])
     with pytest.raises(TypeError):
         captions.write_json(path, [object()])
-    assert captions.read_json(path, "numbers") == [1]
+    assert json.loads(path.read_text()) == [1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-import config
 from evaluation import curves
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -69,7 +69,7 @@ def test_merge_replaces_only_the_same_key(tmp_path):
 def test_broken_table_is_named(tmp_path):
     path = tmp_path / "table.json"
     path.write_text('{"row": 1}')
-    with pytest.raises(UserError, match=r"table\.json: expected a list of rows"):
+    with pytest.raises(UserError, match=r"table\.json: found a dict; expected a table of results"):
         table.read_table(path)
 
 

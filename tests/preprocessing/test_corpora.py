@@ -97,7 +97,7 @@ def test_a_format_that_is_given_is_not_questioned(tmp_path, monkeypatch):
         ("a.json", b'{"images": [{"file_name": "x"}]}', "the format is not recognised; expected a crawl dump"),
         ("a.json", b'"text"', "the format is not recognised"),
         ("a.json", b'{"description": "x"}\n{"description": "y"}', r"Extra data.*then give jsonl:.*a\.json"),
-        ("a.json", b"\xff\xfe", r"a\.json: Expecting value"),
+        ("a.json", b"\xff\xfe", r"a\.json: not a JSON file \(Expecting value"),
     ],
 )
 def test_unknown_formats(tmp_path, name, content, message):

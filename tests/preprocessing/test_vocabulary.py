@@ -170,5 +170,5 @@ def test_plurals_from_a_table(tmp_path):
     words = ["segway", "glasses", "glass", "dog"]
     assert vocabulary.plurals(str(path), words) == {"glasses": "glasses", "segwaies": "segway"}
     assert vocabulary.plurals("none", words) == {}
-    with pytest.raises(config.UserError, match="none.json: not a readable JSON table"):
+    with pytest.raises(config.UserError, match="none.json: no such file; expected a JSON table for --plurals"):
         vocabulary.plurals(str(tmp_path / "none.json"), words)

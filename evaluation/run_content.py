@@ -1,0 +1,87 @@
+"""The settings of a run that is opened for captioning, checked before anything is built by them.
+
+A damaged number in config.json would else be allocated, and a damaged word raise wherever it is looked at.
+"""
+
+import math
+import os
+import typing
+
+import baselines.settings  # noqa: F401 (their trainers are among those that are found below)
+import config
+import config_r2m  # noqa: F401
+import readers
+from preprocessing.vocabulary import Vocabulary
+from training import checkpoints
+from training.run_directory import read_config
+
+MEND = "restore it from a copy"
+LONGEST_CAPTION = 1000  # words that a run's settings may ask for
+# Settings that the networks of all stages are built by; each stage has some of them.
+NETWORK = ("emb_dim", "mem_dim", "cell_dim", "attention_units", "mem_slots", "num_heads")
+NEEDED = (*NETWORK, "semantics", "feature_scale", "gates", "forget_bias", "fusion", "fm_residual", "seed")
+
+
+def open_run(job_dir, checkpoint=None):
+    """(content of config.json, Vocabulary, checkpoint) of a run.
+
+    Args: checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
+
+    Raises: config.UserError when a file is missing or damaged, or the settings are none that the checkpoint can hold.
+    """
+    content, path = read_config(job_dir), os.path.join(job_dir, "config.json")
+    _check_settings(content, path)
+    vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
+    if vocabulary.fingerprint() != content["facts"].get("vocabulary"):
+        raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
+    checkpoint = job_dir if checkpoint is None else checkpoint
+    prefix = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+    _check_sizes(content, vocabulary.size, checkpoints.resolve(prefix), path)
+    return content, vocabulary, checkpoint
+
+
+def _trainers(parent=config.Trainer):
+    """Yields the classes of all stages' settings."""
+    for trainer in parent.__subclasses__():
+        yield trainer
+        yield from _trainers(trainer)
+
+
+def _check_settings(content, path):
+    """Raises config.UserError unless every setting is of the type that the stage's dataclass states."""
+    stages = {trainer.__name__: trainer for trainer in _trainers()}
+    if content["stage"] not in stages:
+        raise config.UserError(f"{path}: there is no stage {content['stage'][:80]!r}; {MEND}")
+    hints = typing.get_type_hints(stages[content["stage"]])
+    fields = {name: _fits(hint) for name, hint in hints.items() if name in content["settings"] or name in NEEDED}
+    readers.check_fields(content["settings"], fields, path, MEND)
+    image_dim = content["facts"].get("image_dim")
+    readers.check_fields({"image_dim": image_dim}, {"image_dim": readers.optional(readers.is_count)}, path, MEND)
+
+
+def _fits(hint):
+    """Function that says whether a JSON value is one of a setting with this type."""
+    kind, can_be_none, is_tuple = config.flag_type(hint)
+    checks = {bool: lambda value: isinstance(value, bool), int: _is_integer, float: readers.is_number}
+    fits = checks.get(kind, readers.is_text)
+    if is_tuple:
+        return lambda value: isinstance(value, list) and all(map(fits, value))
+    return readers.optional(fits) if can_be_none else fits
+
+
+def _is_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_sizes(content, vocabulary_size, prefix, path):
+    """Raises config.UserError unless the checkpoint has as many bytes as a network of these sizes."""
+    settings = {name: content["settings"][name] for name in NETWORK if name in content["settings"]}
+    longest = content["settings"].get("max_caption_length") or 1
+    if not 0 < longest <= LONGEST_CAPTION:
+        raise config.UserError(f"{path}: max_caption_length is {longest}, expected at most {LONGEST_CAPTION}; {MEND}")
+    sizes = settings | {"image_dim": content["facts"].get("image_dim") or 1}
+    tensors = [(size,) for size in sizes.values()] + [(vocabulary_size, settings["emb_dim"])]
+    claimed, there = max(4 * math.prod(shape) for shape in tensors), checkpoints.bytes_of(prefix)
+    if min(sizes.values()) < 1 or claimed > there or settings["emb_dim"] % settings.get("num_heads", 1):
+        stated = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise config.UserError(f"{path}: {stated}: {prefix} with its {there} bytes holds no such network; {MEND}")
