@@ -149,7 +149,8 @@ class FeatureBank:
         sizes = {len(self.sidecar[name]) for name in ("mean", "deviation")}
         if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or sizes != {self.dim}:
             raise config.UserError(
-                f"{path}.npy has shape {self.features.shape}, its sidecar {len(self.names)} names; expected "
+                f"{path}.npy has shape {self.features.shape}, {path}.json {len(self.names)} names and statistics of "
+                f"{', '.join(map(str, sizes))} numbers; expected "
                 f"[names, crops, dimension]. Make it again with: {made_by} --overwrite"
             )
         self.row_of = {name: row for row, name in enumerate(self.names)}

@@ -233,7 +233,9 @@ def load_encoder(job_dir, spec=None):
         if os.path.exists(os.path.join(kept, "encoder.json")):
             return kept_encoders.load_encoder_from(kept, spec)
         if not spec:
-            raise config.UserError(f"{job_dir} keeps no encoder: say by --encoder which one it was trained with")
+            raise config.UserError(
+                f"{job_dir} keeps no encoder (no encoder/encoder.json): say by --encoder which one it was trained with"
+            )
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:
         raise config.UserError(f"{error}") from error

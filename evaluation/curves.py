@@ -4,6 +4,7 @@ import io
 import math
 
 from evaluation.statistics import COLLAPSE
+from readers import is_number
 from training.run_directory import read_log
 
 # README's "Reading the table" shows the most important of these.
@@ -42,7 +43,7 @@ def read_metrics(job_dir):
     series = {}
     for entry in read_log(job_dir):
         for name, value in entry.items():
-            if name != "step" and isinstance(value, int | float):
+            if name != "step" and (isinstance(value, float) or is_number(value)):
                 steps, values = series.setdefault(name, ([], []))
                 steps.append(entry["step"])
                 values.append(float(value))

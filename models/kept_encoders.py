@@ -10,10 +10,18 @@ import json
 import os
 import shutil
 
+import config
 import extensions
+import readers
 from models import encoders
 from preprocessing import writing
 
+FILE = {  # what is kept about a file of an encoder
+    "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,
+    "bytes": readers.is_count,
+    "sha256": readers.is_text,
+    "path": readers.optional(readers.is_text),
+}
 COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
 
 
@@ -101,27 +109,29 @@ def load_encoder_from(source, spec=None):
       ValueError: its files are not there, or are not the ones that the features were made with.
       extensions.StoredCodeError: part of it is a Python file and `spec` does not name it.
     """
-    folder = None
+    folder, path = None, "the description of the encoder"
     if isinstance(source, dict):
         description = source
     else:
         folder, path = source, os.path.join(source, "encoder.json")
-        try:
-            with open(path) as file:
-                description = json.load(file)
-        except (OSError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: no readable description of an encoder ({error})") from error
     try:
-        wanted, encoder = encoders.identity(description), _named_or_stored(description, folder, spec)
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"{folder or source}: not the description of an encoder ({error!r})") from error
-    found = encoders.identity(encoder.describe())
+        description = source if folder is None else readers.read_json(path)
+        _check(description, path)
+    except config.UserError as error:
+        raise ValueError(f"no readable description of an encoder ({error})") from error
+    try:
+        encoder = _named_or_stored(description, folder, spec)
+    except extensions.StoredCodeError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{error} (from {path})" if spec is None else f"{error}") from error
+    found, wanted = encoders.identity(encoder.describe()), encoders.identity(description)
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         name = different[0]
         raise ValueError(
             f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found.get(name)}, "
-            f"expected {wanted[name]}. Point --encoder at {description['spec']!r}"
+            f"expected {wanted[name]} ({path}). Point --encoder at {description['spec']!r}"
         )
     return encoder
 
@@ -147,6 +157,27 @@ def _refuse_code(description, folder):
     parts = named["members"] if "members" in named else [named]
     specs = "+".join(leaf["spec"] if _is_code(leaf) else _located(leaf, folder) for leaf in parts)
     raise extensions.StoredCodeError(folder or "the description of the encoder", code[0], "--encoder", specs)
+
+
+def _check(description, path):
+    """Raises config.UserError unless a description, and those of the encoders in it, have what `describe` gives."""
+    fields = {
+        "spec": readers.is_text,
+        "dim": readers.is_count,
+        "cells": readers.optional(readers.is_count),
+        "image_size": lambda value: readers.optional(readers.is_count)(value) or readers.is_list(value),
+        "preprocessing": lambda value: readers.is_object(value) and readers.is_text(value.get("resize", "")),
+        "files": readers.is_list,
+        "members": readers.optional(readers.is_list),
+        "base": readers.optional(readers.is_object),
+    }
+    readers.check_fields(description, fields, path, "no description of an encoder")
+    if not {"cells", "image_size"} <= description.keys():  # which may be null, but are there
+        raise config.UserError(f"{path}: cells or image_size is missing; no description of an encoder")
+    for entry in description["files"]:
+        readers.check_fields(entry, FILE, f"{path}: files", "no description of an encoder")
+    for part in [*description.get("members", ()), *([description["base"]] if "base" in description else ())]:
+        _check(part, path)
 
 
 def _load(description, folder):

@@ -200,6 +200,9 @@ def _files(path, part):
         raise config.UserError(f"--input {part}: no such file or folder")
     names = os.listdir(path)
     inside = [os.path.join(path, name) for name in names if name.endswith(EXTENSIONS) and not name.startswith(".")]
+    for file in inside:
+        if not os.path.isfile(file):
+            raise config.UserError(f"--input {part}: {file} is no file that can be read; take it out of the folder")
     inside = [file for file in inside if not _is_sidecar(file)]
     if not inside:
         raise config.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")

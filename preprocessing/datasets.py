@@ -37,11 +37,13 @@ class Dataset:
       splits: dict split -> list of file names, in the order of the list.
       captions: dict file name -> list of texts; images without captions are absent.
       ids: dict file name -> integer that the original knows the image by; empty where it has none.
+      files: dict split -> the file that lists its images, where each split has one; for messages.
     """
 
     splits: dict
     captions: dict
     ids: dict = dataclasses.field(default_factory=dict)
+    files: dict = dataclasses.field(default_factory=dict)
 
 
 def load_dataset(spec, with_train_captions=False):
@@ -64,7 +66,8 @@ def load_dataset(spec, with_train_captions=False):
     dataset = LOADERS[kind](path, with_train_captions)
     if not dataset.splits:
         raise config.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
-    _check_disjoint(dataset.splits, path)
+    _check_names(dataset, path)
+    _check_disjoint(dataset, path)
     return dataset
 
 
@@ -74,26 +77,27 @@ def _of_own_file(file, argument, with_train_captions):
         dataset = extensions.load(file, "load")(argument, with_train_captions)
     except ValueError as error:
         raise config.UserError(f"--dataset {file}: {error}") from error
-    _check_disjoint(dataset.splits, file)
+    _check_names(dataset, file)
+    _check_disjoint(dataset, file)
     return dataset
 
 
-def _check_names(splits, path):
+def _check_names(dataset, path):
     """Raises config.UserError for what cannot be the name of a file."""
-    for split, names in splits.items():
+    for split, names in dataset.splits.items():
         for name in names:
             try:
                 fits = name and b"\0" not in file_names.to_bytes(name)
             except UnicodeEncodeError:
                 fits = False
             if not fits:
-                raise config.UserError(f"{path}: {split} lists {ascii(name)[:80]}, which is no name of a file")
+                where = dataset.files.get(split, path)
+                raise config.UserError(f"{where}: {split} lists {ascii(name)[:80]}, which is no name of a file")
 
 
-def _check_disjoint(splits, path):
-    _check_names(splits, path)
-    seen, wrong = {}, []
-    for split, names in splits.items():
+def _check_disjoint(dataset, path):
+    seen, wrong, places = {}, [], {}
+    for split, names in dataset.splits.items():
         for name in names:
             coco = COCO_NAME.fullmatch(name)
             image = coco[1] if coco else name
@@ -102,12 +106,13 @@ def _check_disjoint(splits, path):
                 alias = "" if other_name == name else f" (as {other_name})"
                 where = f"twice in {split}" if other == split else f"in {other}{alias} and in {split}"
                 wrong.append(f"{name} is {where}")
+                places |= {dataset.files.get(which, path): None for which in (other, split)}
             else:
                 seen[image] = split, name
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise config.UserError(
-            f"{path}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: {len(wrong)} do not"
+            f"{', '.join(places)}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: {len(wrong)} do not"
         )
 
 
@@ -142,13 +147,17 @@ def _present(folder, names):
 
 
 def _name_lists(folder, names_of):
-    """dict split -> file names, of the lists that are there; a name without an extension is that of a .jpg."""
-    splits = {}
+    """(dict split -> file names, dict split -> the list), of the lists that are there.
+
+    A name without an extension is that of a .jpg.
+    """
+    splits, files = {}, {}
     for split, names in names_of.items():
         if path := _present(folder, names):
             entries = (os.path.basename(line.strip()) for _, line in text_lines(path, "surrogateescape"))
             splits[split] = [name if os.path.splitext(name)[1] else name + ".jpg" for name in entries]
-    return splits
+            files[split] = path
+    return splits, files
 
 
 def _wanted(splits, with_train_captions):
@@ -161,16 +170,17 @@ def _wanted(splits, with_train_captions):
 
 
 def _jsonl(folder, with_train_captions):
-    splits, captions = {}, {}
+    splits, captions, files = {}, {}, {}
     for split in SPLITS:
         path = os.path.join(folder, f"{split}.jsonl")
         if not os.path.exists(path):
             continue
+        files[split] = path
         entries = list(jsonl_entries(path))
         splits[split] = [name for name, _ in entries]
         if split != "train" or with_train_captions:
             captions.update((name, texts) for name, texts in entries if texts)
-    return Dataset(splits, captions)
+    return Dataset(splits, captions, files=files)
 
 
 def jsonl_entries(path):
@@ -219,7 +229,7 @@ def _karpathy(path, with_train_captions):
 def _coco(path, with_train_captions):
     folder, _, year = path.partition("#")
     files = _coco_files(folder, year)
-    lists = _name_lists(folder, {split: (f"coco_{split}.txt", f"{split}.txt") for split in SPLITS})
+    lists, listed_in = _name_lists(folder, {split: (f"coco_{split}.txt", f"{split}.txt") for split in SPLITS})
     splits, captions, ids = {}, collections.defaultdict(list), {}
     wanted = _wanted(lists, with_train_captions)
     for split, file in files.items():
@@ -247,7 +257,7 @@ def _coco(path, with_train_captions):
                 f"{folder}: {len(unknown)} images of the lists are not in {read}; the first is {unknown[0]}"
             )
         splits = lists
-    return Dataset(splits, dict(captions), ids)
+    return Dataset(splits, dict(captions), ids, listed_in or files)
 
 
 def _coco_files(folder, year):
@@ -280,7 +290,7 @@ TOKEN_FILES = ("captions.token.txt", "Flickr8k.token.txt", "results_20130124.tok
 
 
 def _flickr(lists, folder, with_train_captions):
-    splits = _name_lists(folder, lists)
+    splits, files = _name_lists(folder, lists)
     wanted = _wanted(splits, with_train_captions)
     path = _present(folder, TOKEN_FILES)
     if path is None:
@@ -293,7 +303,7 @@ def _flickr(lists, folder, with_train_captions):
             raise config.UserError(f"{path}: line {number}: {error}") from error
         if name in wanted:
             captions[name].append(text)
-    return Dataset(splits, dict(captions))
+    return Dataset(splits, dict(captions), files=files)
 
 
 def _flickr8k(folder, with_train_captions):
@@ -321,13 +331,13 @@ def _pascal(path, with_train_captions):
     captions = {os.path.basename(image): texts for image, texts in described.items()}
     if len(captions) < len(described):
         raise config.UserError(f"{page}: two images in different folders have the same file name")
-    splits = _name_lists(os.path.dirname(page), {split: (f"{split}.txt",) for split in SPLITS})
+    splits, files = _name_lists(os.path.dirname(page), {split: (f"{split}.txt",) for split in SPLITS})
     if not splits:  # there is no official division
         names = sorted(captions, key=lambda name: (shards.digest_of(name), name))
         tenth = len(names) // 10
         splits = {"train": names[2 * tenth :], "val": names[:tenth], "test": names[tenth : 2 * tenth]}
     wanted = _wanted(splits, with_train_captions)
-    return Dataset(splits, {name: texts for name, texts in captions.items() if name in wanted})
+    return Dataset(splits, {name: texts for name, texts in captions.items() if name in wanted}, files=files)
 
 
 # --------------------------------------------------------------------------------------------------------------

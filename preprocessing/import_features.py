@@ -60,7 +60,7 @@ class ArrayFile:
     """A `.npy` file and the names of its rows; only the rows that are asked for are read."""
 
     def __init__(self, path, names_path):
-        self.path = path
+        self.path, self.listed_in = path, f"{path} (named in {names_path})"
         self._rows = readers.map_npy(path)
         self.names = read_names(names_path)
         if self._rows.ndim < 2 or len(self._rows) != len(self.names):
@@ -77,7 +77,7 @@ class DatasetFile:
     """An HDF5 file with one dataset for each file name."""
 
     def __init__(self, path):
-        self.path = path
+        self.path = self.listed_in = path
         self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
@@ -126,7 +126,7 @@ class Vectors:
             shown = ", ".join(missing[: outputs.SHOWN]) + (", …" if len(missing) > outputs.SHOWN else "")
             raise config.UserError(
                 f"{len(missing)} of {len(names)} images have no vectors in "
-                f"{', '.join(file.path for file in self._files)}: {shown}. The files there are named like "
+                f"{', '.join(file.listed_in for file in self._files)}: {shown}. The files there are named like "
                 f"{next(iter(self._places), '(none)')}"
             )
         return places

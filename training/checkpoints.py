@@ -209,9 +209,12 @@ def _named_step(path):
 
 
 def bytes_of(prefix):
-    """Bytes of the files of a checkpoint, which may be one file (TF1)."""
+    """Bytes of the files of a checkpoint, which may be one file (TF1). Raises: config.UserError."""
     files = glob.glob(glob.escape(prefix) + ".*") + glob.glob(glob.escape(prefix))
-    return sum(os.path.getsize(path) for path in files)
+    try:
+        return sum(os.path.getsize(path) for path in files)
+    except OSError as error:
+        raise config.UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def digest(prefix):

@@ -22,12 +22,14 @@ from preprocessing import (
     import_features,
     known_objects,
     label_maps,
+    outputs,
     process_descriptions,
     records,
     shards,
     sidecars,
     vocabulary,
 )
+from preprocessing.images import ImageError
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
 from training import checkpoints
@@ -200,8 +202,19 @@ def _vectors(files):
 def _hdf5(folder):
     part = _Part(os.path.join(folder, "arrays", "object.hdf5"), os.path.join(folder, "arrays", "labels.txt"))
     detector = known_objects.DetectionFile(part, {})
-    found = [detector.detect(name) for name in world.NAMES]
-    return found, _vectors([import_features.DatasetFile(os.path.join(folder, "arrays", "vectors.hdf5"))])
+    return _detected(detector), _vectors([import_features.DatasetFile(os.path.join(folder, "arrays", "vectors.hdf5"))])
+
+
+def _detected(detector):
+    """As detect_objects goes on without photographs that cannot be used, and ends where these are too many."""
+    found, failures = [], []
+    for name in world.NAMES:
+        try:
+            found.append(detector.detect(name))
+        except ImageError as error:
+            failures.append((name, error.reason))
+    outputs.report_failures(failures, len(world.NAMES), 0.01, "detect_objects")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +241,7 @@ def _dataset(kind, name=""):
 
 def _jsonl(folder):
     detector = known_objects.Annotations(_Part(os.path.join(folder, "jsonl", "objects.jsonl")), {})
-    found = [detector.detect(name) for name in world.NAMES]
-    return datasets.load_dataset(f"jsonl:{folder}/jsonl", True), found
+    return datasets.load_dataset(f"jsonl:{folder}/jsonl", True), _detected(detector)
 
 
 def _texts(folder):

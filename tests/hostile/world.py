@@ -55,7 +55,7 @@ def _write_run(data, job_dir):
     steps = range(4, 44, 4)
     _write_lines(job_dir, "metrics.jsonl", ({"step": step, "loss": 1 / step, "eval/unique": 0.5} for step in steps))
     _write_lines(job_dir, "timing.jsonl", ({"step": step, "seconds_per_step": 0.25} for step in steps))
-    _write(job_dir, "b34.json", [[str(step), 0.1, None, 0.2, 0.3 + step / 100, 0.4] for step in (8, 16, 24)])
+    _write(job_dir, "b34.json", [[str(step), 0.1, None, 0.2, 0.3 + step / 100, 0.4] for step in (2, 4, 8)])
     row = {"row": "full", "corpus": "tiny", "split": "val", "decode": "beam3", "images": 9, "length": 8.5}
     rows = [row | {"seed": seed, "CIDEr": 12.5, "unique": 0.5} for seed in (1, 2, 3)]
     _write(os.path.dirname(job_dir), "table.json", rows)
