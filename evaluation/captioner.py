@@ -234,7 +234,8 @@ def load_encoder(job_dir, spec=None):
             return kept_encoders.load_encoder_from(kept, spec)
         if not spec:
             raise config.UserError(
-                f"{job_dir} keeps no encoder (no encoder/encoder.json): say by --encoder which one it was trained with"
+                f"{job_dir} keeps no encoder: say by --encoder which one it was trained with (encoder/encoder.json is "
+                "not there)"
             )
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:

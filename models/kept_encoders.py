@@ -166,12 +166,16 @@ def _check(description, path):
         "dim": readers.is_count,
         "cells": readers.optional(readers.is_count),
         "image_size": lambda value: readers.optional(readers.is_count)(value) or readers.is_list(value),
-        "preprocessing": lambda value: readers.is_object(value) and readers.is_text(value.get("resize", "")),
+        "preprocessing": lambda value: (
+            readers.is_object(value) and readers.optional(readers.is_text)(value.get("resize"))
+        ),
         "files": readers.is_list,
         "members": readers.optional(readers.is_list),
         "base": readers.optional(readers.is_object),
     }
     readers.check_fields(description, fields, path, "no description of an encoder")
+    resize = {"resize": readers.optional(readers.is_text)}
+    readers.check_fields(description["preprocessing"], resize, path, "no description of an encoder")
     if not {"cells", "image_size"} <= description.keys():  # which may be null, but are there
         raise config.UserError(f"{path}: cells or image_size is missing; no description of an encoder")
     for entry in description["files"]:

@@ -112,7 +112,8 @@ def _check_disjoint(dataset, path):
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise config.UserError(
-            f"{', '.join(places)}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: {len(wrong)} do not"
+            f"{', '.join(places)}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: "
+            f"{len(wrong)} do not"
         )
 
 
