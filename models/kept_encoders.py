@@ -145,7 +145,7 @@ def _named_or_stored(description, folder, spec):
         located = _located(description, folder)
         return encoders.NeighboursEncoder(located, located.partition(":")[2], None, encoders.load_encoder(spec))
     alone = not {"members", "base"} & set(description)
-    return encoders.load_encoder(spec, description["preprocessing"]["resize"] if alone else None)
+    return encoders.load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
 
 
 def _refuse_code(description, folder):
@@ -191,7 +191,7 @@ def _load(description, folder):
     spec = _located(description, folder)
     if "base" in description:
         return encoders.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
-    return encoders.load_data_encoder(spec, description["preprocessing"]["resize"])
+    return encoders.load_data_encoder(spec, description["preprocessing"].get("resize"))
 
 
 def _located(description, folder):
