@@ -154,7 +154,7 @@ class KnownImages:
     def load(cls, path):
         """Reads what `save` wrote. Raises: config.UserError."""
         mend = "expected what python -m initialization.neighbour_features --overwrite writes"
-        found = readers.read_npz(path, mend)
+        found = readers.read_npz(path, mend.removeprefix("expected "))
         wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "deviation": ("f", 1)}
         readers.check_arrays(found, wanted | {"sharpness": ("f", 0), "base": ("U", 0)}, path, mend)
         (landmarks, dim), sides = found["units"].shape, {name: found[name].shape for name in wanted}

@@ -71,7 +71,7 @@ class Phrases:
     def load(cls, path):
         """Reads what `save` wrote. Raises: config.UserError."""
         mend = "expected what python -m initialization.neighbour_features --overwrite writes"
-        found = readers.read_npz(path, mend)
+        found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)
         kinds = {"keys": ("i", 1), "idf": ("f", 1), "directions": ("f", 2)}
         wanted = {f"{part}_{n}": kind for part, kind in kinds.items() for n in range(count)}

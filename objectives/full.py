@@ -389,7 +389,10 @@ class FullObjective:
 def load_sentence_fit(options, image_dim):
     """models.sentence_fit.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
     path = input_pipeline.phrases_path(options.data_dir)
-    phrases = Phrases.load(path)
+    try:
+        phrases = Phrases.load(path)
+    except config.UserError as error:
+        raise config.UserError(f"--w_fit {options.w_fit}: {error}") from error
     if len(phrases.general_T) != image_dim:
         raise config.UserError(
             f"--w_fit {options.w_fit}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature "
