@@ -27,6 +27,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+import config
 import extensions
 from models import image_ops
 from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401

@@ -53,7 +53,7 @@ def _kept(data_dir, folder):
         with open(os.path.join(data_dir, CACHE)) as file:
             content = json.load(file)
         return content["photographs"] if content["folder"] == folder else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
