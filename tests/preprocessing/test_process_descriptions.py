@@ -321,7 +321,7 @@ def test_an_end_among_the_last_steps_is_mended(folder, monkeypatch, last):
         ({"new_dict": False, "word_list": "x.txt"}, "give --new_dict with it"),
         ({"new_dict": False}, "word_counts.txt: no such file.*--new_dict"),
         ({"class_names": "none.txt"}, "none.txt: no such file"),
-        ({"plurals": "none.json"}, "--plurals none.json: not a readable JSON table"),
+        ({"plurals": "none.json"}, "none.json: no such file; expected a JSON table for --plurals"),
         ({"word_list": "none.txt"}, "none.txt: no such file"),
         ({"max_length": 3}, "no sentence is left, 0 have too many unknown words and 640 the wrong length"),
     ],
