@@ -117,6 +117,6 @@ def check(options):
     if options.stage == "all" and options.start_ckpt:
         raise UserError("--stage all starts from fresh weights; --start_ckpt is for a single --stage")
     if options.detector:
-        from preprocessing import detectors
+        from preprocessing.detection import detectors
 
         detectors.parse(options.detector, options.labels)

@@ -1,7 +1,7 @@
 """Parts of one's own, in a Python file outside of this project, named on the command line as FILE.py:ARGUMENT.
 
-    --dataset FILE.py:ARGUMENT      load(argument, with_train_captions) -> preprocessing.datasets.Dataset
-    --detector FILE.py:ARGUMENT     class Detector(part, settings), see preprocessing/detectors.py
+    --dataset FILE.py:ARGUMENT      load(argument, with_train_captions) -> preprocessing.sources.datasets.Dataset
+    --detector FILE.py:ARGUMENT     class Detector(part, settings), see preprocessing/detection/detectors.py
     --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders.py
     --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> float32 [B, T]
 

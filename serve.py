@@ -37,7 +37,7 @@ class Options:
     checkpoint2: str = config.field("best", "the same of the second run")
     encoder: str | None = config.field(None, "where the encoder of the first run is now, if it has moved")
     encoder2: str | None = config.field(None, "the same of the second run")
-    detector: str | None = config.field(None, "detector whose objects are drawn, see preprocessing/detectors.py")
+    detector: str | None = config.field(None, "detector whose objects are drawn (preprocessing/detection/detectors.py)")
     labels: str | None = config.field(None, "class names of --detector")
     examples: tuple[str, ...] = config.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
     port: int = config.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")

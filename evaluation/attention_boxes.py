@@ -13,7 +13,7 @@ import json
 import os
 
 import config
-from preprocessing import datasets
+from preprocessing.sources import datasets
 
 
 @dataclasses.dataclass(frozen=True)

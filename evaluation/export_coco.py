@@ -11,7 +11,7 @@ import dataclasses
 import config
 import readers
 from evaluation import captions
-from preprocessing import datasets
+from preprocessing.sources import datasets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ import readers
 from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
-from preprocessing import detectors, sidecars, writing
+from preprocessing import sidecars, writing
+from preprocessing.detection import detectors
 from preprocessing.images import ImageError, read_image
 from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
@@ -229,7 +230,7 @@ def keep_detector(run, data_dir, spec="", labels=None):
 
     Args:
       run: a RunDirectory. data_dir: the stages' folder, whose sidecars say how the objects were found.
-      spec, labels: as preprocessing.detectors.parse takes them; files are copied if they are below 50 MB together.
+      spec, labels: as preprocessing.detection.detectors.parse takes them; files below 50 MB together are copied.
     """
     if not run.writes:
         return

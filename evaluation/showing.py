@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation import attention_pictures, photographs
 from evaluation import word_map as word_maps
-from preprocessing import detectors
+from preprocessing.detection import detectors
 from preprocessing.images import ImageError, read_image
 from training.run_directory import read_config
 

@@ -9,7 +9,8 @@ import os
 import shutil
 
 import config
-from preprocessing import outputs, records, shards, sidecars
+from preprocessing import records, sidecars
+from preprocessing.sharding import outputs, shards
 
 
 def write_captions(data_dir, stem, caption, settings, made_from, overwrite, vocabulary):

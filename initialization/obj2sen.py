@@ -18,7 +18,7 @@ def main(options):
     """Trains until --max_steps."""
     config.check_trainer(options)
     if options.detector:
-        from preprocessing import detectors
+        from preprocessing.detection import detectors
 
         detectors.parse(options.detector, options.labels)
 

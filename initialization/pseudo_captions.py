@@ -9,8 +9,9 @@ import numpy as np
 import config
 import input_pipeline
 import readers
-from preprocessing import datasets, extract_descriptions, records, sidecars
+from preprocessing import extract_descriptions, records, sidecars
 from preprocessing.record_files import MADE_BY
+from preprocessing.sources import datasets
 from preprocessing.vocabulary import plurals, tokenizer
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}

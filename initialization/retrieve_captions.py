@@ -146,7 +146,7 @@ class Corpus:
 def random_choice(options, corpus):
     """Function records.Images -> list of (image name, word ids): a random choice among equally fitting sentences."""
     from evaluation.retrieval import draw_fitting
-    from preprocessing import shards
+    from preprocessing.sharding import shards
 
     def captions_of(images):
         detections = detections_of(images, options.threshold)

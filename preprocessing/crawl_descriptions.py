@@ -20,7 +20,7 @@ import os
 import httpx
 
 import config
-from preprocessing import crawl_sources, crawl_store, fetching
+from preprocessing.crawling import crawl_sources, crawl_store, fetching
 
 SHOWN = 20  # failures that are printed; the sidecars have all
 

@@ -14,7 +14,10 @@ import os
 import shutil
 
 import config
-from preprocessing import datasets, detectors, images, outputs, photograph_hashes, records, shards, sidecars, writing
+from preprocessing import images, photograph_hashes, records, sidecars, writing
+from preprocessing.detection import detectors
+from preprocessing.sharding import outputs, shards
+from preprocessing.sources import datasets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,9 @@ import shutil
 import unicodedata
 
 import config
-from preprocessing import corpora, shards, sidecars, vocabulary, writing
+from preprocessing import sidecars, vocabulary, writing
+from preprocessing.sharding import shards
+from preprocessing.sources import corpora
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,8 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import images, outputs, photograph_hashes, records, shards, sidecars, writing
+from preprocessing import images, photograph_hashes, records, sidecars, writing
+from preprocessing.sharding import outputs, shards
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)

@@ -21,7 +21,8 @@ import numpy as np
 
 import config
 import readers
-from preprocessing import extract_features, file_names, outputs, records, shards, sidecars, writing
+from preprocessing import extract_features, file_names, records, sidecars, writing
+from preprocessing.sharding import outputs, shards
 
 ROWS = 256  # images in memory at a time
 FORMATS = (".npy", ".hdf5", ".h5")

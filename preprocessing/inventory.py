@@ -8,7 +8,8 @@ import os
 
 import config
 import readers
-from preprocessing import outputs, record_files, sidecars, vocabulary
+from preprocessing import record_files, sidecars, vocabulary
+from preprocessing.sharding import outputs
 
 SPLITS = ("train", "val", "test")
 

@@ -9,7 +9,7 @@ import csv
 import re
 
 import config
-from preprocessing import datasets
+from preprocessing.sources import datasets
 
 PLACEHOLDERS = ("???", "background")  # stand for no class
 LARGEST_ID = 100_000  # a label map with larger numbers is no label map

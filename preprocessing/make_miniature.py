@@ -6,13 +6,13 @@ The world that the demo, the smoke runs and the tests train on. It has the shape
     raw/{train,val,test}.jsonl          {"image", "captions"}; five references for val and test, none for train
     raw/train_pairs.jsonl               five true captions for each train image, for the supervised ceiling alone
     raw/descriptions/*.jsonl            the corpus: about scenes that were never drawn, and about nothing drawn
-    raw/detections.jsonl                what a noisy detector finds (preprocessing.miniature_detector states its noise)
+    raw/detections.jsonl                what a noisy detector finds (preprocessing/miniature/noisy_detector.py)
     raw/objects.jsonl                   what truly is in each picture, with boxes: to judge attention and detections by
     raw/classes.txt                     the detector's classes
     raw/miniature.json                  settings, counts and the measured shares of all promises below
     encoder/compact.npz                 a small encoder trained on pictures of single things, as Inception on ImageNet
 
-What the world promises (preprocessing.miniature_promises) is measured and checked before the sidecar is written.
+What the world promises (preprocessing.miniature.promises) is measured and checked before the sidecar is written.
 Everything depends on --seed and the sizes alone, not on --processes; a run that was killed goes on where it was.
 """
 
@@ -27,17 +27,10 @@ import time
 import numpy as np
 
 import config
-from preprocessing import (
-    miniature_detector,
-    miniature_grammar,
-    miniature_pictures,
-    miniature_promises,
-    miniature_world,
-    shards,
-    sidecars,
-    writing,
-)
-from preprocessing.miniature_objects import NAMES
+from preprocessing import sidecars, writing
+from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
+from preprocessing.miniature.things import NAMES
+from preprocessing.sharding import shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,12 +89,12 @@ def draw_pictures(task):
         rows = []
         for index in range(task["start"], task["stop"]):
             rng = _generator(options.seed, "picture", task["split"], index)
-            scene = miniature_world.make_scene(rng, options.seed, "pictures")
+            scene = scenes.make_scene(rng, options.seed, "pictures")
             name = f"{task['split']}_{index:05d}.jpg"
-            data = miniature_pictures.jpeg(miniature_pictures.render(rng, scene, options.image_size))
+            data = rendering.jpeg(rendering.render(rng, scene, options.image_size))
             sidecars.write_whole(os.path.join(task["image_dir"], name), data)
-            objects, counts = miniature_detector.detect(rng, scene)
-            captions = miniature_grammar.references(rng, scene, options.references, REFERENCE_AGENCY)
+            objects, counts = noisy_detector.detect(rng, scene)
+            captions = grammar.references(rng, scene, options.references, REFERENCE_AGENCY)
             row = {"image": name, "captions": captions, "objects": objects, "noise": counts, "truth": _truth(scene)}
             rows.append(row | {"classes": sorted(scene.combination), "sha256": hashlib.sha256(data).hexdigest()})
         return _dump(part, rows)
@@ -141,14 +134,14 @@ def picture_tasks(options, raw, work):
 
 def _sentence(rng, seed):
     """(category, sentence) of the corpus."""
-    kind = miniature_world.pick(rng, {"isolated": ISOLATED, "idle": IDLE, "scene": 1 - ISOLATED - IDLE})
+    kind = scenes.pick(rng, {"isolated": ISOLATED, "idle": IDLE, "scene": 1 - ISOLATED - IDLE})
     if kind == "idle":
-        return "abstract", miniature_grammar.finished(rng, miniature_grammar.idle(rng))
-    scene = miniature_world.make_scene(rng, seed, "text")
+        return "abstract", grammar.finished(rng, grammar.idle(rng))
+    scene = scenes.make_scene(rng, seed, "text")
     category = scene.items[-1].name
     if kind == "isolated":
-        return category, miniature_grammar.finished(rng, miniature_grammar.isolated(rng, scene))
-    return category, miniature_grammar.describe(rng, scene, CORPUS_AGENCY)
+        return category, grammar.finished(rng, grammar.isolated(rng, scene))
+    return category, grammar.describe(rng, scene, CORPUS_AGENCY)
 
 
 def write_sentences(task):
@@ -159,11 +152,11 @@ def write_sentences(task):
         rows = []
         for index in range(task["start"], task["stop"]):
             rng = _generator(options.seed, "sentence", index)
-            shortest = 4 if rng.random() < SHORT else miniature_grammar.MIN_WORDS
+            shortest = 4 if rng.random() < SHORT else grammar.MIN_WORDS
             while True:
                 category, text = _sentence(rng, options.seed)
-                long_enough = len(miniature_grammar.words_of(text)) >= shortest
-                if long_enough and miniature_grammar.side_of(text) == "text":
+                long_enough = len(grammar.words_of(text)) >= shortest
+                if long_enough and grammar.side_of(text) == "text":
                     break
             rows.append({"category": category, "page": 1 + index // 100, "description": text})
         return _dump(part, rows)
@@ -194,8 +187,8 @@ def draw_singles(task):
     pictures = []
     for index in range(start, stop):
         rng = _generator(seed, "single", index)
-        scene = miniature_world.make_single(rng, NAMES[index % len(NAMES)])
-        pictures.append(miniature_pictures.render(rng, scene, side, oversample=2))
+        scene = scenes.make_single(rng, NAMES[index % len(NAMES)])
+        pictures.append(rendering.render(rng, scene, side, oversample=2))
     return np.stack(pictures)
 
 
@@ -286,9 +279,9 @@ def make_raw(options, raw):
     _timed("sentences", began)
     began = time.monotonic()
     pictures, descriptions, files = _merge(raw, work, options)
-    figures = miniature_promises.measure(pictures, descriptions)
+    figures = promises.measure(pictures, descriptions)
     full_size = all(getattr(options, name) >= getattr(Options(), name) for name in SIZES)
-    miniature_promises.check(figures, options.seed, full_size)
+    promises.check(figures, options.seed, full_size)
     digests = "".join(row["sha256"] for rows in pictures.values() for row in rows)
     sidecars.write_sidecar(
         sidecar,
@@ -297,7 +290,7 @@ def make_raw(options, raw):
         settings=settings,
         made_from={},
         images_sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        noise_model=miniature_detector.noise_model(),
+        noise_model=noisy_detector.noise_model(),
         figures=figures,
     )
     shutil.rmtree(work)

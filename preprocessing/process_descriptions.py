@@ -18,7 +18,8 @@ import shutil
 
 import config
 import readers
-from preprocessing import outputs, records, shards, sidecars, vocabulary, writing
+from preprocessing import records, sidecars, vocabulary, writing
+from preprocessing.sharding import outputs, shards
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,9 @@ import numpy as np
 
 import config
 import readers
-from preprocessing import datasets, images, outputs, photograph_hashes, records, shards, sidecars, vocabulary, writing
+from preprocessing import images, photograph_hashes, records, sidecars, vocabulary, writing
+from preprocessing.sharding import outputs, shards
+from preprocessing.sources import datasets
 
 CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
 

@@ -13,7 +13,8 @@ import json
 import os
 
 import config
-from preprocessing import datasets, sidecars, writing
+from preprocessing import sidecars, writing
+from preprocessing.sources import datasets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Options:
     """Settings of train_captions."""
 
     data_dir: str = config.field("data/supervised", "folder that all stages of a supervised run share")
-    dataset: str = config.field("", "photographs with captions: flickr8k:DIR or jsonl:DIR (preprocessing.datasets)")
+    dataset: str = config.field("", "photographs with captions: flickr8k:DIR, jsonl:DIR (see sources/datasets.py)")
     overwrite: bool = config.field(False, "make the output again although it is there")
 
 

@@ -15,7 +15,8 @@ import os
 import urllib.parse
 
 import config
-from preprocessing import downloads, pascal_page, sidecars, unpacking
+from preprocessing import sidecars
+from preprocessing.sources import downloads, pascal_page, unpacking
 
 NOTES = ".downloads"
 MAX_IMAGES = 10_000  # that a page links to; the page of the PASCAL sentences has 1,000

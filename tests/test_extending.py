@@ -16,7 +16,9 @@ import config
 import extensions
 import train
 from models import encoders
-from preprocessing import datasets, detect_objects, detectors, process_images, records
+from preprocessing import detect_objects, process_images, records
+from preprocessing.detection import detectors
+from preprocessing.sources import datasets
 from tests import photo_world, tiny_runs, tiny_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

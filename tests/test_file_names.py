@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 from input_pipeline import FeatureBank
-from preprocessing import datasets, detect_objects, extract_features, file_names, process_images, records
+from preprocessing import detect_objects, extract_features, file_names, process_images, records
+from preprocessing.sources import datasets
 from tests import given_world, photo_world, tiny_runs, tiny_world
 
 NAME = os.fsdecode(b"caf\xe9.jpg")

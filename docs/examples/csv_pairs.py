@@ -5,7 +5,7 @@ python -m preprocessing.process_images --image_dir photos --dataset docs/example
 
 import csv
 
-from preprocessing.datasets import Dataset
+from preprocessing.sources.datasets import Dataset
 
 SPLITS = ("train", "val", "test")
 

@@ -11,7 +11,7 @@ DIFFERENCE = 60  # summed over the three colours, of 765
 
 
 class Detector:
-    """What preprocessing/detectors.py asks of a detector.
+    """What preprocessing/detection/detectors.py asks of a detector.
 
     Attributes:
       source: its name beside each detection. classes: names by class number, or None if only the network knows them.

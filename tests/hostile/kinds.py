@@ -16,20 +16,11 @@ from evaluation import concepts, curves, rankings, runs, table
 from evaluation.captioner import Captioner, load_encoder
 from initialization import pseudo_captions
 from objectives import full
-from preprocessing import (
-    corpora,
-    datasets,
-    import_features,
-    known_objects,
-    label_maps,
-    outputs,
-    process_descriptions,
-    records,
-    shards,
-    sidecars,
-    vocabulary,
-)
+from preprocessing import import_features, label_maps, process_descriptions, records, sidecars, vocabulary
+from preprocessing.detection import known_objects
 from preprocessing.images import ImageError
+from preprocessing.sharding import outputs, shards
+from preprocessing.sources import corpora, datasets
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
 from training import checkpoints

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from initialization import fit_captions
-from preprocessing import datasets, records
+from preprocessing import records
+from preprocessing.sources import datasets
 from tests import given_world, tiny_world
 
 NAMES = [f"im_{i}.jpg" for i in range(6)]

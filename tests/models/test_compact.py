@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from models import compact
 from preprocessing import make_miniature, train_compact
-from preprocessing.miniature_objects import NAMES
+from preprocessing.miniature.things import NAMES
 
 SIDE = compact.IMAGE_SIZE
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import config
-from preprocessing import beam, extract_descriptions, process_descriptions, shards
+from preprocessing import extract_descriptions, process_descriptions
+from preprocessing.sharding import beam, shards
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TWO_WORKERS = "local --direct_running_mode=multi_processing --direct_num_workers=2"

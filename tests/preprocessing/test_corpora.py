@@ -7,7 +7,8 @@ import pathlib
 import pytest
 
 import config
-from preprocessing import corpora, shards
+from preprocessing.sharding import shards
+from preprocessing.sources import corpora
 
 DUMP = {"1": [{"description": "one", "keywords": None}, {"name": "x"}], "2": [{"description": "two"}], "3": []}
 COCO = {

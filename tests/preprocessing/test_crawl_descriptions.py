@@ -13,7 +13,8 @@ import time
 import pytest
 
 import config
-from preprocessing import crawl_descriptions, crawl_sources, crawl_store, extract_descriptions, fetching
+from preprocessing import crawl_descriptions, extract_descriptions
+from preprocessing.crawling import crawl_sources, crawl_store, fetching
 from tests.preprocessing import crawl_faults, hostile_server
 from tests.preprocessing.crawl_faults import FAST, FAULTS, crawl, once_and_always
 from tests.preprocessing.hostile_server import RESULTS, Site, serve

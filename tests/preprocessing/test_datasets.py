@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 import config
-from preprocessing import datasets
+from preprocessing.sources import datasets
 
 
 def write_jsonl(folder, split, entries):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detector_networks, detectors, images
+from preprocessing import images
+from preprocessing.detection import detector_networks, detectors
 from preprocessing.records import Detection
 from tests import small_networks
 

@@ -6,8 +6,10 @@ import json
 import pytest
 
 import config
-from preprocessing import corpora, extract_descriptions, shards
+from preprocessing import extract_descriptions
 from preprocessing.extract_descriptions import Options
+from preprocessing.sharding import shards
+from preprocessing.sources import corpora
 
 LONG = "a dog and a cat play in the green park"  # ten tokens
 

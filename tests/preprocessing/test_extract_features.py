@@ -9,7 +9,8 @@ import pytest
 import config
 from models import encoders, kept_encoders
 from models.tflite import TFLiteModel
-from preprocessing import extract_features, images, records, shards
+from preprocessing import extract_features, images, records
+from preprocessing.sharding import shards
 from tests import small_networks
 from tests.preprocessing.picture_files import jpeg, pixels, write_pictures
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preprocessing import crawl_sources, pascal_page
+from preprocessing.crawling import crawl_sources
+from preprocessing.sources import pascal_page
 from tests.time_limit import time_limit
 
 SIZE = 2 << 20  # bytes of rubbish; html.parser or a parser that builds a tree takes minutes for some of it

@@ -14,16 +14,9 @@ import pytest
 from PIL import Image
 
 import config
-from preprocessing import (
-    make_miniature,
-    miniature_detector,
-    miniature_grammar,
-    miniature_pictures,
-    miniature_promises,
-    miniature_world,
-    sidecars,
-)
-from preprocessing.miniature_objects import BY_NAME, COLOURS, NAMED_COLOURS, NAMES, THINGS
+from preprocessing import make_miniature, sidecars
+from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
+from preprocessing.miniature.things import BY_NAME, COLOURS, NAMED_COLOURS, NAMES, THINGS
 
 SMALL = {"train_images": 60, "val_images": 20, "test_images": 20, "sentences": 500, "encoder_images": 0}
 
@@ -54,10 +47,10 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def scenes(count, side="pictures", seed=1):
+def drawn_scenes(count, side="pictures", seed=1):
     for index in range(count):
         rng = np.random.default_rng([9, index])
-        yield rng, miniature_world.make_scene(rng, seed, side)
+        yield rng, scenes.make_scene(rng, seed, side)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -67,19 +60,19 @@ def scenes(count, side="pictures", seed=1):
 def test_things_are_complete():
     assert len(NAMES) == len(set(NAMES)) >= 24
     for thing in THINGS:
-        assert set(thing.places) <= set(miniature_world.PLACES) and set(thing.colours) <= set(NAMED_COLOURS)
+        assert set(thing.places) <= set(scenes.PLACES) and set(thing.colours) <= set(NAMED_COLOURS)
         assert set(thing.alike) <= set(NAMES) - {thing.name}
         assert {colour for colour, _, _ in thing.drawing} <= {"main", "dark", "light", *COLOURS}
-        assert miniature_grammar.plural(thing.name).isalpha()
+        assert grammar.plural(thing.name).isalpha()
 
 
 def test_drawings_differ():
     """No two classes look alike: their pictures on the same background, in the same colour, differ in many pixels."""
     pictures = []
     for name in NAMES:
-        item = miniature_world.Item(name, "red", "", 0.1, 0.9, 0.8, 0.8, False, 0.0)
-        scene = miniature_world.Scene("desert", "clear", (item,), ())
-        picture = miniature_pictures.render(np.random.default_rng(0), scene, 32)
+        item = scenes.Item(name, "red", "", 0.1, 0.9, 0.8, 0.8, False, 0.0)
+        scene = scenes.Scene("desert", "clear", (item,), ())
+        picture = rendering.render(np.random.default_rng(0), scene, 32)
         pictures.append(picture.astype(np.float32))
     for i, first in enumerate(pictures):
         for second in pictures[:i]:
@@ -90,19 +83,19 @@ def test_scenes_keep_to_their_pairs():
     """A pair of things that is for pictures alone never meets in text, and the reverse."""
     met = {side: set() for side in ("pictures", "text")}
     for side, pairs in met.items():
-        for _, scene in scenes(300, side):
+        for _, scene in drawn_scenes(300, side):
             names = sorted(scene.combination)
             pairs.update((a, b) for a in names for b in names if a < b)
             assert 1 <= len(scene.items) <= 3
             assert all(scene.place in BY_NAME[name].places for name in names)
-    assert all(miniature_world.pair_side(1, *pair) != "text" for pair in met["pictures"])
-    assert all(miniature_world.pair_side(1, *pair) != "pictures" for pair in met["text"])
+    assert all(scenes.pair_side(1, *pair) != "text" for pair in met["pictures"])
+    assert all(scenes.pair_side(1, *pair) != "pictures" for pair in met["text"])
     assert met["pictures"] - met["text"] and met["text"] - met["pictures"]
 
 
 def test_relations_hold_in_the_picture():
     seen = set()
-    for _, scene in scenes(600):
+    for _, scene in drawn_scenes(600):
         for i, relation, j in scene.relations:
             seen.add(relation)
             first, second = scene.items[i], scene.items[j]
@@ -122,7 +115,7 @@ def test_relations_hold_in_the_picture():
 
 
 def test_objects_are_in_the_picture():
-    for _, scene in scenes(300):
+    for _, scene in drawn_scenes(300):
         for item in scene.items:
             ymin, xmin, ymax, xmax = item.box
             assert (ymax - ymin) * (xmax - xmin) > 0.9 * item.width * item.height
@@ -130,11 +123,11 @@ def test_objects_are_in_the_picture():
 
 def test_references_are_true():
     """Colours, sizes, counts and objects named in a reference are those of the scene."""
-    for rng, scene in scenes(150):
-        for text in miniature_grammar.references(rng, scene, 5):
-            words = miniature_grammar.words_of(text)
-            assert miniature_grammar.combination_of(text) <= scene.combination
-            assert miniature_grammar.combination_of(text)
+    for rng, scene in drawn_scenes(150):
+        for text in grammar.references(rng, scene, 5):
+            words = grammar.words_of(text)
+            assert grammar.combination_of(text) <= scene.combination
+            assert grammar.combination_of(text)
             for word, following in zip(words, words[1:], strict=False):
                 if word in NAMED_COLOURS and following in BY_NAME:
                     assert any(item.name == following and item.colour == word for item in scene.items), text
@@ -148,15 +141,15 @@ def test_references_are_true():
 
 def test_sides_of_text():
     """A sentence has one side whatever its capitals and full stop; both sides are about equally large."""
-    assert miniature_grammar.side_of("A dog on the grass.") == miniature_grammar.side_of("a dog on the grass")
+    assert grammar.side_of("A dog on the grass.") == grammar.side_of("a dog on the grass")
     rng = np.random.default_rng(0)
-    sides = [miniature_grammar.side_of(miniature_grammar.idle(rng)) for _ in range(400)]
+    sides = [grammar.side_of(grammar.idle(rng)) for _ in range(400)]
     assert 120 < sides.count("text") < 280
 
 
 def test_combination_of_text():
-    assert miniature_grammar.combination_of("Two men and a snowman near some buses") == {"man", "snowman", "bus"}
-    assert miniature_grammar.combination_of("A doghouse and a carpet") == frozenset()
+    assert grammar.combination_of("Two men and a snowman near some buses") == {"man", "snowman", "bus"}
+    assert grammar.combination_of("A doghouse and a carpet") == frozenset()
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -166,8 +159,8 @@ def test_combination_of_text():
 def test_detector_noise_is_as_stated():
     total, missed, confused = 0, 0, 0
     right, wrong = [], []
-    for rng, scene in scenes(1500):
-        objects, counts = miniature_detector.detect(rng, scene)
+    for rng, scene in drawn_scenes(1500):
+        objects, counts = noisy_detector.detect(rng, scene)
         total, missed, confused = total + counts["true"], missed + counts["missed"], confused + counts["confused"]
         assert len(objects) == counts["true"] - counts["missed"] + counts["invented"]
         for found in objects:
@@ -208,7 +201,7 @@ def test_true_objects(world):
     truth = {row["image"]: row for row in lines(world / "objects.jsonl")}
     for row in [*lines(world / "val.jsonl"), *lines(world / "test.jsonl")]:
         names = {item["name"] for item in truth[row["image"]]["objects"]}
-        assert all(miniature_grammar.combination_of(text) <= names for text in row["captions"])
+        assert all(grammar.combination_of(text) <= names for text in row["captions"])
     for row in truth.values():
         for item in row["objects"]:
             ymin, xmin, ymax, xmax = item["box"]
@@ -220,13 +213,13 @@ def test_true_objects(world):
 
 def test_no_corpus_sentence_is_a_caption(world):
     captions = {
-        tuple(miniature_grammar.words_of(text))
+        tuple(grammar.words_of(text))
         for name in ("val", "test", "train_pairs")
         for row in lines(world / f"{name}.jsonl")
         for text in row["captions"]
     }
     corpus = {
-        tuple(miniature_grammar.words_of(row["description"]))
+        tuple(grammar.words_of(row["description"]))
         for path in world.glob("descriptions/*.jsonl")
         for row in lines(path)
     }
@@ -242,19 +235,17 @@ def test_figures_of_the_sidecar(world):
 
 def test_a_broken_promise_is_an_error(world):
     figures = sidecars.read_sidecar(str(world / "miniature.json"))["figures"]
-    miniature_promises.check(figures, 1, full_size=False)
+    promises.check(figures, 1, full_size=False)
     with pytest.raises(config.UserError, match="no corpus sentence equals a caption"):
-        miniature_promises.check({**figures, "sentences_equal_to_a_caption": 1}, 1, full_size=False)
+        promises.check({**figures, "sentences_equal_to_a_caption": 1}, 1, full_size=False)
     with pytest.raises(config.UserError, match="40 train images of every class"):
-        miniature_promises.check(figures, 1, full_size=True)
+        promises.check(figures, 1, full_size=True)
 
 
 def test_measured_shares_count_combinations():
     row = {"classes": ["cat", "dog"], "captions": ["A cat and a dog."], "noise": {"true": 2, "missed": 1}}
     pictures = {"train": [row, {**row, "classes": ["car", "tree"]}]}
-    figures = miniature_promises.measure(
-        pictures, ["dogs and a cat", "a bus , a cup", "a ball , a cup", "a cat and a dog"]
-    )
+    figures = promises.measure(pictures, ["dogs and a cat", "a bus , a cup", "a ball , a cup", "a cat and a dog"])
     assert figures["image_combinations_absent_from_text"] == 0.5
     assert figures["text_combinations_absent_from_images"] == round(2 / 3, 4)
     assert figures["sentences_equal_to_a_caption"] == 1 and figures["objects_missed"] == 0.5

@@ -7,8 +7,9 @@ import json
 import pytest
 
 import config
-from preprocessing import process_descriptions, records, shards, sidecars
+from preprocessing import process_descriptions, records, sidecars
 from preprocessing.process_descriptions import Options, Rules, build_dictionary, encode_sentence, naming
+from preprocessing.sharding import shards
 from preprocessing.vocabulary import Vocabulary
 
 # --------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detect_objects, images, process_images, records, shards, vocabulary
+from preprocessing import detect_objects, images, process_images, records, vocabulary
 from preprocessing.records import Detection
+from preprocessing.sharding import shards
 from tests.preprocessing.picture_files import write_odd_files, write_pictures
 
 WORDS = ["<S>", "</S>", "a", "dog", "light", "person"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preprocessing import fetching, robots
+from preprocessing.crawling import fetching, robots
 from tests.time_limit import time_limit
 
 TEXT = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import shards
+from preprocessing.sharding import shards
 
 
 def test_shard_of_is_stable_and_even():

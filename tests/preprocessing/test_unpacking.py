@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 import config
-from preprocessing import unpacking
+from preprocessing.sources import unpacking
 from tests.time_limit import time_limit
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import shards, writing
+from preprocessing import writing
+from preprocessing.sharding import shards
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPAWN = multiprocessing.get_context("spawn")

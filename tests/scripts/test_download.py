@@ -16,7 +16,7 @@ import zipfile
 import pytest
 
 import config
-from preprocessing import datasets, downloads
+from preprocessing.sources import datasets, downloads
 from scripts import download
 from tests.scripts.download_runs import DATA, entry, note, run
 from tests.scripts.file_server import Files, serve

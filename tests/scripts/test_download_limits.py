@@ -5,7 +5,7 @@ import os
 import pytest
 
 import config
-from preprocessing import downloads
+from preprocessing.sources import downloads
 from scripts import download
 from tests.scripts.download_runs import DATA, entry, note, run
 from tests.scripts.file_server import Files, serve

@@ -18,7 +18,7 @@ import zlib
 
 import httpx
 
-from preprocessing import robots
+from preprocessing.crawling import robots
 
 AGENT = "unsupervised-captioning"
 USER_AGENT = f"{AGENT}/0.1 (research crawler; image descriptions)"

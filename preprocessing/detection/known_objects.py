@@ -10,10 +10,12 @@ import os
 
 import config
 import readers
-from preprocessing import datasets, label_maps, raw_detections
+from preprocessing import label_maps
+from preprocessing.detection import raw_detections
+from preprocessing.detection.raw_detections import WHOLE_IMAGE
 from preprocessing.images import ImageError
-from preprocessing.raw_detections import WHOLE_IMAGE
 from preprocessing.records import Detection
+from preprocessing.sources import datasets
 
 
 class Annotations:

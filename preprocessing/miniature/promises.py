@@ -8,8 +8,8 @@ objects are missed and 10 % of those found are confused. Of any size: no corpus 
 import collections
 
 import config
-from preprocessing import miniature_grammar
-from preprocessing.miniature_objects import NAMES
+from preprocessing.miniature import grammar
+from preprocessing.miniature.things import NAMES
 
 
 def _share_absent(these, others):
@@ -31,11 +31,11 @@ def measure(pictures, descriptions):
         noise.update(row["noise"])
     found = noise["true"] - noise["missed"]
     in_images = {frozenset(row["classes"]) for row in rows if len(row["classes"]) > 1}
-    in_text = {miniature_grammar.combination_of(text) for text in descriptions}
+    in_text = {grammar.combination_of(text) for text in descriptions}
     in_text = {names for names in in_text if len(names) > 1}
-    words = [" ".join(miniature_grammar.words_of(text)) for text in descriptions]
+    words = [" ".join(grammar.words_of(text)) for text in descriptions]
     distinct = set(words)
-    references = {" ".join(miniature_grammar.words_of(text)) for row in rows for text in row["captions"]}
+    references = {" ".join(grammar.words_of(text)) for row in rows for text in row["captions"]}
     images_of = collections.Counter(name for row in pictures["train"] for name in row["classes"])
     vocabulary = collections.Counter(word for text in distinct for word in text.split())
     return {

@@ -19,7 +19,7 @@ import zipfile
 import zlib
 
 import config
-from preprocessing import downloads
+from preprocessing.sources import downloads
 
 IGNORED = ("__MACOSX", ".DS_Store")  # what some computers add
 PART = ".unpacking.part"  # the file that is being written, in the folder; no member may have its name

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from preprocessing.miniature_objects import BY_NAME, COLOURS, mix, paint
-from preprocessing.miniature_world import WATER
+from preprocessing.miniature.scenes import WATER
+from preprocessing.miniature.things import BY_NAME, COLOURS, mix, paint
 
 OVERSAMPLE = 3  # pictures are painted larger and reduced: smooth edges
 JPEG_QUALITY = 90

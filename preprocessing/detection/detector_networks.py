@@ -8,10 +8,12 @@ import os
 import numpy as np
 
 import config
-from preprocessing import label_maps, raw_detections, shards
+from preprocessing import label_maps
+from preprocessing.detection import raw_detections
+from preprocessing.detection.raw_detections import WHOLE_IMAGE
 from preprocessing.label_maps import PLACEHOLDERS
-from preprocessing.raw_detections import WHOLE_IMAGE
 from preprocessing.records import Detection
+from preprocessing.sharding import shards
 
 # --------------------------------------------------------------------------------------------------------------
 # TensorFlow Lite

@@ -15,7 +15,8 @@ import time
 import httpx
 
 import config
-from preprocessing import fetching, sidecars
+from preprocessing import sidecars
+from preprocessing.crawling import fetching
 
 USER_AGENT = "unsupervised-captioning/0.1 (data sets)"
 CHUNK = 1 << 20

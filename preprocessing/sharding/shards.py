@@ -99,7 +99,7 @@ def where(options):
     Raises: config.UserError when the runner cannot be used.
     """
     if options.runner:
-        from preprocessing import beam
+        from preprocessing.sharding import beam
 
         beam.parse(options.runner)
     return {"processes": options.processes, "runner": options.runner}
@@ -118,7 +118,7 @@ def map_shards(function, tasks, *, processes, description, runner=None):
     Raises: the first failure, after the tasks that had not begun were cancelled; config.UserError when a worker died.
     """
     if runner:
-        from preprocessing import beam
+        from preprocessing.sharding import beam
 
         return beam.map_tasks(function, tasks, runner, description)
     processes = min(process_count(processes), len(tasks))

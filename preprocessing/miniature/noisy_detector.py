@@ -9,7 +9,7 @@ box         every edge moved by a normal error of 4 % of the object's side
 
 import numpy as np
 
-from preprocessing.miniature_objects import BY_NAME, NAMES
+from preprocessing.miniature.things import BY_NAME, NAMES
 
 MISSED_LARGE, MISSED_SMALL, SMALL_AREA = 0.20, 0.18, 0.03
 CONFUSED, ALIKE = 0.13, 0.7

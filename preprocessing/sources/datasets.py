@@ -21,7 +21,9 @@ import re
 import config
 import extensions
 import readers
-from preprocessing import corpora, file_names, pascal_page, shards
+from preprocessing import file_names
+from preprocessing.sharding import shards
+from preprocessing.sources import corpora, pascal_page
 
 SPLITS = ("train", "val", "test")
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")  # 2014 and 2017 name the same photographs
@@ -384,4 +386,4 @@ LOADERS = {
     "pascal": _pascal,
     "gcc": _gcc,
 }
-SPECS = f"FILE.py:ARGUMENT or KIND:PATH with one of {', '.join(LOADERS)} (see preprocessing/datasets.py)"
+SPECS = f"FILE.py:ARGUMENT or KIND:PATH with one of {', '.join(LOADERS)} (see preprocessing/sources/datasets.py)"

@@ -22,8 +22,9 @@ import os
 
 import config
 import extensions
-from preprocessing import detector_networks, known_objects, sidecars
-from preprocessing.detector_networks import CLASS_NUMBERS
+from preprocessing import sidecars
+from preprocessing.detection import detector_networks, known_objects
+from preprocessing.detection.detector_networks import CLASS_NUMBERS
 
 KINDS = {
     "tflite": detector_networks.TFLiteDetector,

@@ -12,8 +12,8 @@ import re
 import urllib.parse
 
 import config
-from preprocessing import html_reader
-from preprocessing.fetching import PageError
+from preprocessing.crawling import html_reader
+from preprocessing.crawling.fetching import PageError
 
 TOKEN_VARIABLE = "SHUTTERSTOCK_API_TOKEN"
 SHOWN = 80  # characters of something unexpected that a message quotes

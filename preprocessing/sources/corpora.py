@@ -19,7 +19,7 @@ import re
 
 import config
 import readers
-from preprocessing import shards
+from preprocessing.sharding import shards
 
 EXTENSIONS = (".txt", ".jsonl", ".json", ".tsv", ".token")  # what is taken from a folder
 SAMPLE_BYTES = 1 << 16  # of a file, to recognise its format

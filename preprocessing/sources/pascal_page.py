@@ -1,6 +1,6 @@
 """The web page of the PASCAL sentences: which images it shows and what people said about each."""
 
-from preprocessing import html_reader
+from preprocessing.crawling import html_reader
 
 
 def captions(text):

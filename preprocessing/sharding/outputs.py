@@ -6,7 +6,8 @@ import os
 import re
 
 import config
-from preprocessing import shards, sidecars
+from preprocessing import sidecars
+from preprocessing.sharding import shards
 
 SHOWN = 20  # lines of a report that are printed; the sidecar has all
 IMAGES_PER_SHARD = 500  # the size of a shard when --shards is 0: a few seconds to a few minutes of work

@@ -10,8 +10,8 @@ import itertools
 
 import numpy as np
 
-from preprocessing.miniature_objects import BY_NAME, NAMED_COLOURS, NAMES
-from preprocessing.shards import digest_of
+from preprocessing.miniature.things import BY_NAME, NAMED_COLOURS, NAMES
+from preprocessing.sharding.shards import digest_of
 
 PLACES = {"grass": 1.2, "beach": 1.0, "snow": 0.9, "street": 1.2, "room": 1.0, "lake": 0.8, "desert": 0.7, "night": 0.7}
 SKIES = {"clear": 0.35, "sunny": 0.3, "cloudy": 0.2, "sunset": 0.15}

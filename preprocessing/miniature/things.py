@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from preprocessing.miniature_drawings import DRAWINGS
+from preprocessing.miniature.drawings import DRAWINGS
 
 COLOURS = {
     "red": (205, 48, 44),

@@ -9,10 +9,10 @@ import dataclasses
 import functools
 import re
 
-from preprocessing import miniature_phrases as phrases
-from preprocessing.miniature_objects import BY_NAME, NAMES
-from preprocessing.miniature_world import WATER, pick
-from preprocessing.shards import digest_of
+from preprocessing.miniature import phrases as phrases
+from preprocessing.miniature.scenes import WATER, pick
+from preprocessing.miniature.things import BY_NAME, NAMES
+from preprocessing.sharding.shards import digest_of
 
 MIN_WORDS = 8  # what extract_descriptions keeps
 
