@@ -157,7 +157,11 @@ def run(main, options_class, recipes=None):
 def command_line():
     """The command as typed, for sidecars and result files."""
     module = sys.modules["__main__"].__spec__
-    program = f"python -m {module.name}" if module is not None and module.name else f"python {sys.argv[0]}"
+    program = (
+        f"python -m {module.name.removesuffix('.__main__')}"
+        if module is not None and module.name
+        else f"python {sys.argv[0]}"
+    )
     return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 

@@ -71,7 +71,10 @@ def load(path):
     wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
     if set(stored) != wanted:
         raise ValueError(f"{path}: expected the arrays {sorted(wanted)}, found {sorted(stored)}")
-    meta = readers.parse_json(str(stored["meta"]))
+    try:
+        meta = readers.parse_json(str(stored["meta"]))
+    except ValueError as error:
+        raise ValueError(f"{path}: meta is not JSON ({error})") from error
     fields = {"image_size": lambda side: readers.is_count(side) and 0 < side <= LARGEST_SIZE}
     readers.check_fields(meta, fields | dict.fromkeys(("mean", "scale"), readers.is_number), f"{path}: meta")
     kernels, biases = ([stored[f"{kind}_{i}"] for i in range(len(LAYERS))] for kind in ("kernel", "bias"))

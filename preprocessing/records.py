@@ -140,7 +140,11 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
     # Slow, but it says which record it is, or leaves it out.
     examples = (found[1] for index, found, _ in _parsed(path, names, skip_damaged) if index >= done)
     while group := list(itertools.islice(examples, batch)):
-        yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in parse(tf.constant(group))[0].items()}
+        try:
+            found = parse(tf.constant(group))[0]
+        except tf.errors.OpError as error:  # a message of another kind, under a right checksum
+            raise config.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
+        yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in found.items()}
     if not skip_damaged:
         raise config.UserError(f"{path}: cannot be read ({reason})")
 

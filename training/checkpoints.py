@@ -22,8 +22,9 @@ FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoin
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # Parts of a checkpoint whose variables are read by name; the others are optimizers.
 NETWORKS = ("generator", "discriminator", "standardise", "encoder", "decoder", "reconstructor", "projection")
-# What TensorFlow raises for files that are absent, cut short (IndexError) or whose checksums are wrong.
-UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
+# What TensorFlow raises for files that are absent, cut short (IndexError), whose checksums are wrong, or that claim
+# more than the memory holds (MemoryError).
+UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError, MemoryError)
 
 
 def steps_in(job_dir):

@@ -189,6 +189,7 @@ def output(tmp_path):
 def test_sidecar_fields(output):
     sidecar = json.loads(open(output[0]).read())
     hello = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+    assert sidecar.pop("checksum") == sidecars.checksum_of(sidecar)
     assert sidecar.pop("command")
     assert sidecar == {
         "schema": sidecars.SCHEMA_VERSION,
