@@ -16,8 +16,8 @@ import sys
 
 import config
 from evaluation.scoring import parse_decode
-from preprocessing import sidecars
-from preprocessing.images import image_names
+from formats import sidecars
+from formats.images import image_names
 from training.run_directory import read_config
 
 
@@ -109,7 +109,7 @@ def main(options):
 def draw_attention(captioner, rows, files, found, folder):
     """Writes FOLDER/IMAGE.png for each image: where the network looked before each word of the best caption."""
     from evaluation import attention_pictures
-    from preprocessing.images import read_image
+    from formats.images import read_image
 
     ids = [several[0].ids for several in found]
     for (path, image_id), weights, row in zip(files, captioner.attention(rows, ids), ids, strict=True):

@@ -124,7 +124,7 @@ def run(main, options_class, recipes=None):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     logging.set_verbosity(logging.WARNING)
-    sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (preprocessing/file_names.py)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)
     values = flags.FLAGS
     _define_flags(options_class, values)
 

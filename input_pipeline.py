@@ -14,9 +14,8 @@ import zlib
 import numpy as np
 
 import config
-import readers
-from preprocessing import records
-from preprocessing.sidecars import damaged_file, read_sidecar
+from formats import readers, records
+from formats.sidecars import damaged_file, read_sidecar
 
 
 def generator_of(seed, purpose, number):

@@ -61,7 +61,7 @@ def check(options):
 def example_files(paths):
     """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises config.UserError."""
     from evaluation import uploads
-    from preprocessing.images import image_names
+    from formats.images import image_names
 
     files = []
     for path in paths:

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from evaluation.concepts import load_names
+from formats import inventory, records, sidecars
+from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, image_ops, kept_encoders, layers, precision
-from preprocessing import inventory, records, sidecars
 from training import checkpoints
 from training.run_directory import read_config
 

@@ -33,9 +33,9 @@ def main(options):
 
     import stage
     from evaluation.captioner import CollapseWatch
+    from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, UnpairedBatches
     from objectives.full import FullObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -39,9 +39,9 @@ def train(options, strategy):
     import stage
     from evaluation.held_out import HeldOut
     from evaluation.photographs import keep_detector
+    from formats.vocabulary import Vocabulary
     from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
     from objectives.r2m import R2MObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import checkpoints, distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -11,7 +11,7 @@ import os
 
 import config
 from evaluation.scoring import parse_decode
-from preprocessing import writing
+from formats import writing
 
 
 @dataclasses.dataclass(frozen=True)

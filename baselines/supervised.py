@@ -36,9 +36,9 @@ def train(options, make_objective, grid):
     import stage
     from baselines.batches import SupervisedBatches
     from evaluation.captioner import CollapseWatch
+    from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import load_captions
     from models.cider import CiderD, DocumentFrequencies
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -13,7 +13,7 @@ import json
 import os
 
 import config
-from preprocessing.sources import datasets
+from formats import readers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Options:
 def read_boxes(path):
     """dict image -> dict concept word (last word of the name, lower-cased) -> list of boxes."""
     found = {}
-    for number, line in datasets.text_lines(path):
+    for number, line in readers.text_lines(path):
         try:
             value = json.loads(line)
             words = found.setdefault(value["image"], {})
@@ -96,9 +96,10 @@ def main(options):
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
 
-    from evaluation import captions, runs
+    from evaluation import runs
     from evaluation.captioner import Captioner
-    from evaluation.concepts import load_concepts
+    from formats import captions
+    from formats.concepts import load_concepts
 
     concepts = load_concepts(data_dir, options.split)
     names = [name for name in sorted(runs.references_of(data_dir, options.split)) if name in boxes]

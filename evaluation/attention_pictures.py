@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import config
-from preprocessing.sidecars import write_whole
+from formats.sidecars import write_whole
 
 COLUMNS = 5
 SIDE = 240  # pixels of the photograph in a panel, longer side

@@ -43,7 +43,8 @@ def main(options):
         raise UserError("--references is missing; expected a file such as data/default/refs_val.json")
     if options.resamples < 100:
         raise UserError(f"--resamples {options.resamples}: too few for a 95 % interval; expected at least 100")
-    from evaluation import captions, metrics, statistics
+    from evaluation import metrics, statistics
+    from formats import captions
 
     references = captions.read_references(options.references)
     sides = [captions.read_captions(path) for path in options.paths]

@@ -12,11 +12,11 @@ import config
 import config_r2m
 from evaluation import run_content
 from evaluation.captioner import Captioner
+from formats import records
+from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet
 from models import layers, memory_captioner
 from models.concepts import told_concepts
-from preprocessing import records
-from preprocessing.vocabulary import Vocabulary
 from training import checkpoints
 
 

@@ -4,7 +4,7 @@ import io
 import math
 
 from evaluation.statistics import COLLAPSE
-from readers import is_number
+from formats.readers import is_number
 from training.run_directory import read_log
 
 # README's "Reading the table" shows the most important of these.

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from evaluation import page_guard, showing, uploads
-from preprocessing.images import ImageError
+from formats.images import ImageError
 
 MAX_BEAM = 10
 EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1"}

@@ -9,8 +9,7 @@ The integer of COCO's photographs is in their file names; that of others comes f
 import dataclasses
 
 import config
-import readers
-from evaluation import captions
+from formats import captions, readers
 from preprocessing.sources import datasets
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import config
 from evaluation import photographs
-from preprocessing import sidecars
+from formats import sidecars
 
 SAMPLE = 20  # photographs that are captioned again
 NOT_CHECKED = "NOTE: captions were not compared with those of caption.py: "

@@ -6,8 +6,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-import readers
-from preprocessing.sidecars import write_json
+from formats import readers
+from formats.sidecars import write_json
 
 
 class HeldOut:

@@ -21,8 +21,8 @@ import numpy as np
 
 from config import UserError
 from evaluation import java, spice, tokenizer
-from evaluation.captions import name_some
 from evaluation.java import JavaError
+from formats.captions import name_some
 
 METRICS = ("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 VALUES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")

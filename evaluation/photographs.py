@@ -12,13 +12,12 @@ import numpy as np
 import config
 import config_r2m
 import extensions
-import readers
 from evaluation import rankings
 from evaluation.captioner import Captioner, load_encoder
 from evaluation.concept_captioner import R2MCaptioner
-from preprocessing import sidecars, writing
+from formats import readers, sidecars, writing
+from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
-from preprocessing.images import ImageError, read_image
 from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
 from training.run_directory import TOLD_CONCEPTS, read_config
@@ -108,7 +107,7 @@ class EncodedPhotographs:
         self.encoder = encoder
 
     def prepared(self, path):
-        """The centre crop of an image file. Raises preprocessing.images.ImageError."""
+        """The centre crop of an image file. Raises formats.images.ImageError."""
         return self.encoder.crops(read_image(path), 0, 0)[0]
 
     def rows(self, prepared):
@@ -136,7 +135,7 @@ class DetectedPhotographs:
         self.detector = detectors.load(parts, *limits)
 
     def prepared(self, path):
-        """The concept words of an image file: int32 [K], zero padded. Raises preprocessing.images.ImageError."""
+        """The concept words of an image file: int32 [K], zero padded. Raises formats.images.ImageError."""
         pixels = read_image(path) if self.detector.needs_pixels else None
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]

@@ -13,8 +13,8 @@ import os
 import re
 
 from config import UserError
-from evaluation.captions import write_json
-from readers import is_number, read_json
+from formats.captions import write_json
+from formats.readers import is_number, read_json
 
 SELECTION = "b34.json"
 SELECTED_BY = "selected on validation by BLEU-3 + BLEU-4, as in the paper"

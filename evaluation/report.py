@@ -10,7 +10,7 @@ import dataclasses
 import os
 
 import config
-from preprocessing.sidecars import write_whole
+from formats.sidecars import write_whole
 
 
 @dataclasses.dataclass(frozen=True)

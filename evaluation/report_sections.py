@@ -181,7 +181,7 @@ def _attention_of(run, count):
 
     from evaluation import attention_pictures, runs
     from evaluation.captioner import Captioner
-    from preprocessing import images, records
+    from formats import images, records
 
     step, title = run_facts.checkpoint_of(run), tag("h2", f"Where {run.name} looked")
     if step is None:

@@ -10,8 +10,8 @@ import typing
 import baselines.settings  # noqa: F401 (their trainers are among those that are found below)
 import config
 import config_r2m  # noqa: F401
-import readers
-from preprocessing.vocabulary import Vocabulary
+from formats import readers
+from formats.vocabulary import Vocabulary
 from training import checkpoints
 from training.run_directory import read_config
 

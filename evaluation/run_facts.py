@@ -5,10 +5,9 @@ import os
 import re
 
 import config
-import readers
-from evaluation import captions, curves, metrics, rankings, runs, table
+from evaluation import curves, metrics, rankings, runs, table
 from evaluation.published import published_rows
-from preprocessing import sidecars
+from formats import captions, readers, sidecars
 from training.run_directory import read_config
 
 SIDECARS = ("sentence", "detections", "image_train", "features_train", "image_val", "image_test")
@@ -131,7 +130,7 @@ def thumbnails(data_dir, split, names, side=220):
 
     from PIL import Image
 
-    from preprocessing import images, records
+    from formats import images, records
 
     try:
         found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)

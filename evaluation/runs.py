@@ -7,11 +7,11 @@ import numpy as np
 import config
 import config_r2m
 from evaluation.captioner import Captioner, load_encoder
-from evaluation.captions import read_references
 from evaluation.concept_captioner import R2MCaptioner
+from formats.captions import read_references
+from formats.readers import is_number
 from input_pipeline import FeatureBank
 from models import encoders
-from readers import is_number
 from training import distribution
 from training.run_directory import read_config, read_log
 
@@ -66,7 +66,7 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
 
 def _encoded(network, data_dir, split, names, batch=16):
     """Vectors of the JPEGs in the records, by the encoder."""
-    from preprocessing import images, records
+    from formats import images, records
 
     found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
     location = dict(zip(found.names, found.data, strict=True))

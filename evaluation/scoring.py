@@ -11,7 +11,7 @@ import json
 import os
 
 import config
-import readers
+from formats import readers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def check(options):
 
     Raises: config.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
     """
-    from preprocessing import inventory
+    from formats import inventory
 
     parse_decode(options.decode)
     data_dir, splits = data_dir_of(options), ("val", "test")
@@ -86,8 +86,8 @@ def score_checkpoints(options, open_run, how=None):
       open_run: see the module's text.
       how: dict of further settings that decide about the captions.
     """
-    from evaluation import captions, file_check, metrics, rankings, runs
-    from preprocessing import writing
+    from evaluation import file_check, metrics, rankings, runs
+    from formats import captions, writing
 
     names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
@@ -124,8 +124,8 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     Returns: function of an entry {"how", "against", "values", "unique"}: whether it was scored in this way. Others
       cannot be ranked with these.
     """
-    from evaluation import captions, statistics
-    from preprocessing import writing
+    from evaluation import statistics
+    from formats import captions, writing
     from training import checkpoints
 
     names, scores_path = sorted(references), _scores_path(folder)
@@ -199,8 +199,8 @@ def chosen_checkpoint(options):
 
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
-    from evaluation import captions, file_check, metrics, rankings, runs
-    from preprocessing import writing
+    from evaluation import file_check, metrics, rankings, runs
+    from formats import captions, writing
 
     checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)
     references = runs.references_of(data_dir, split)
@@ -229,7 +229,7 @@ def score_checkpoint(options, split, open_run):
 def _row(options, scores, split, checkpoint, selection):
     """The row of the table for one checkpoint (a step or a path)."""
     from evaluation import runs, table
-    from evaluation.concepts import load_concepts
+    from formats.concepts import load_concepts
     from training import checkpoints
     from training.run_directory import read_config
 

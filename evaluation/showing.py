@@ -12,8 +12,8 @@ import numpy as np
 
 from evaluation import attention_pictures, photographs
 from evaluation import word_map as word_maps
+from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
-from preprocessing.images import ImageError, read_image
 from training.run_directory import read_config
 
 LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["classifier_top"])
@@ -25,7 +25,7 @@ class Answer:
 
     Attributes:
       hypotheses: list of evaluation.captioner.Hypothesis, best first.
-      objects: list of preprocessing.records.Detection above the threshold; None where no detector could be asked.
+      objects: list of formats.records.Detection above the threshold; None where no detector could be asked.
       no_objects: why there is none, or "".
       words, weights_TC: the words of the best caption and where the network looked before each; None without attention.
     """

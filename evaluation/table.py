@@ -12,11 +12,11 @@ import os
 import statistics as stdlib_statistics
 
 from config import UserError, field, run
-from evaluation.captions import write_json
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
-from preprocessing import writing
-from readers import check_fields, is_number, is_text, optional, read_json
+from formats import writing
+from formats.captions import write_json
+from formats.readers import check_fields, is_number, is_text, optional, read_json
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (

@@ -9,8 +9,8 @@ import functools
 import os
 import subprocess
 
-from evaluation.captions import sanitise
 from evaluation.java import JavaError, command, environment
+from formats.captions import sanitise
 
 NAME = "ptb-java"
 

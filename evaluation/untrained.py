@@ -60,7 +60,7 @@ def load_corpus(data_dir):
     """
     import numpy as np
 
-    from preprocessing import records, vocabulary
+    from formats import records, vocabulary
 
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
     sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
@@ -193,7 +193,7 @@ def _captions(row, options, names, corpus, concepts, references):
         return retrieval_captions(names, corpus, concepts, options.threshold, options.bonus), {}
     validation = os.path.join(options.data_dir, "refs_val.json")
     if options.split == "test" and os.path.exists(validation):
-        from evaluation.captions import read_references
+        from formats.captions import read_references
 
         return constant_captions(corpus.texts, references, read_references(validation))
     return constant_captions(corpus.texts, references)
@@ -201,9 +201,9 @@ def _captions(row, options, names, corpus, concepts, references):
 
 def main(options):
     _check(options)
-    from evaluation import captions, metrics, table
-    from evaluation.concepts import load_concepts
-    from preprocessing import inventory
+    from evaluation import metrics, table
+    from formats import captions, inventory
+    from formats.concepts import load_concepts
 
     read = ("dictionary", "sentence", f"image_{options.split}", f"refs_{options.split}")
     inventory.require_fit(options.data_dir, read, options.verify)

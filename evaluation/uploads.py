@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 
-from preprocessing.images import Decoded, ImageError
+from formats.images import Decoded, ImageError
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 16_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
@@ -79,7 +79,7 @@ def check_file(path):
 
 
 def read_upload(path):
-    """The decoded picture of a checked file: preprocessing.images.Decoded. Raises Refused."""
+    """The decoded picture of a checked file: formats.images.Decoded. Raises Refused."""
     try:
         return Decoded.read(path, MAX_SECONDS)
     except ImageError as error:

@@ -51,7 +51,7 @@ def figure(vectors_VE, vocabulary, ids, method="pca", count=5):
 
     Args:
       vectors_VE: the network's input word vectors.
-      vocabulary: preprocessing.vocabulary.Vocabulary.
+      vocabulary: formats.vocabulary.Vocabulary.
       ids: word ids of the captions; unknown words and markers are left out.
       count: neighbours named for each word.
     """

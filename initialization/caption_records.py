@@ -9,7 +9,7 @@ import os
 import shutil
 
 import config
-from preprocessing import records, sidecars
+from formats import record_files, records, sidecars
 from preprocessing.sharding import outputs, shards
 
 
@@ -29,7 +29,7 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     plan = {"settings": settings, "made_from": made_from}
     if sidecars.already_made(json_path, settings, made_from, overwrite):
         return shards.discard(work, plan)
-    replaced = [(outputs.record_files(data_dir, stem), json_path)]
+    replaced = [(record_files.files_of(data_dir, stem), json_path)]
     outputs.begin_or_continue(work, plan, replaced, overwrite)
     caption = functools.cache(caption)
     finished, results = [], []

@@ -22,8 +22,8 @@ import os
 
 import config
 import input_pipeline
+from formats import writing
 from initialization import retrieve_captions
-from preprocessing import writing
 
 STEM = "fit_captions"
 ALIKE = 30  # images among which the other end of most mixtures is drawn
@@ -167,9 +167,9 @@ def main(options):
 def _make(options):
     import numpy as np
 
+    from formats import inventory, sidecars
+    from formats.vocabulary import Vocabulary
     from models.sentence_fit import Phrases, SentenceFit
-    from preprocessing import inventory, sidecars
-    from preprocessing.vocabulary import Vocabulary
 
     read = (*inventory.TEXT_AND_TRAINING_IMAGES, "neighbours")
     inventory.require_fit(options.data_dir, read, options.verify)

@@ -12,7 +12,7 @@ import os
 
 import config
 from evaluation import scoring
-from preprocessing import writing
+from formats import writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def main(options):
 
 
 def _make(options, data_dir):
-    from preprocessing import inventory
+    from formats import inventory
 
     inventory.require_fit(data_dir, ("dictionary", "image_train"))
 

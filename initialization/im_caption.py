@@ -34,10 +34,10 @@ def main(options):
 
     import stage
     from evaluation.captioner import CollapseWatch
+    from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import POINTS, load_captions, load_points
     from input_pipeline import PairedBatches
     from objectives.im_caption import ImageCaptionObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -22,8 +22,8 @@ import shutil
 
 import config
 import input_pipeline
+from formats import writing
 from initialization import retrieve_captions
-from preprocessing import writing
 
 SPLITS = ("train", "val", "test")
 OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
@@ -189,10 +189,10 @@ def main(options):
 def _make(options, output_dir):
     import numpy as np
 
+    from formats import inventory, records, sidecars
+    from formats.vocabulary import Vocabulary
     from models import encoders
     from models.neighbours import KnownImages
-    from preprocessing import inventory, records, sidecars
-    from preprocessing.vocabulary import Vocabulary
 
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))

@@ -25,9 +25,9 @@ def main(options):
     import stage
     from evaluation.held_out import HeldOut
     from evaluation.photographs import keep_detector
+    from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.obj2sen import ObjectToSentenceObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -8,11 +8,11 @@ import numpy as np
 
 import config
 import input_pipeline
-import readers
-from preprocessing import extract_descriptions, records, sidecars
-from preprocessing.record_files import MADE_BY
+from formats import readers, records, sidecars
+from formats.record_files import MADE_BY
+from formats.vocabulary import plurals, tokenizer
+from preprocessing import extract_descriptions
 from preprocessing.sources import datasets
-from preprocessing.vocabulary import plurals, tokenizer
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
 PAIRS = "pairs:"
@@ -47,7 +47,7 @@ def load_captions(options, images, vocabulary):
     Args:
       options: config.ImageCaption.
       images: records.Images of the training images.
-      vocabulary: preprocessing.vocabulary.Vocabulary of the data folder.
+      vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
     Returns: PseudoCaptions.
     Raises: config.UserError when they are missing or belong to other images or to another dictionary.

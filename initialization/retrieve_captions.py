@@ -18,8 +18,7 @@ import os
 
 import config
 import input_pipeline
-import readers
-from preprocessing import writing
+from formats import readers, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Corpus:
     def __init__(self, data_dir, vocabulary, max_length):
         import numpy as np
 
-        from preprocessing import records
+        from formats import records
 
         found = records.read_sentences(records.find_files(data_dir, "sentence"))
         known = np.logical_and.reduceat(found.flat < vocabulary.unknown_id, found.offsets[:-1])
@@ -162,8 +161,8 @@ def consensus(options, corpus):
     """Function records.Images -> list of (image name, word ids): the captions with the highest expected score."""
     import numpy as np
 
+    from formats import records
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from preprocessing import records
 
     images = records.read_images(records.find_files(options.data_dir, "image_train"))
     detections = detections_of(images, options.threshold)
@@ -220,9 +219,9 @@ def main(options):
 
 
 def _make(options):
+    from formats import inventory, sidecars
+    from formats.vocabulary import Vocabulary
     from initialization.caption_records import write_captions
-    from preprocessing import inventory, sidecars
-    from preprocessing.vocabulary import Vocabulary
 
     inventory.require_fit(options.data_dir, inventory.TEXT_AND_TRAINING_IMAGES, options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))

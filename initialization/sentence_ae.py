@@ -20,9 +20,9 @@ def main(options):
 
     import stage
     from evaluation.held_out import HeldOut
+    from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.sentence_ae import SentenceAutoEncoderObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

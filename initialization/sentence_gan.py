@@ -18,9 +18,9 @@ def main(options):
     config.check_trainer(options, "sae_ckpt")
 
     import stage
+    from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.sentence_gan import SentenceGanObjective
-    from preprocessing.vocabulary import Vocabulary
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
-import readers
-from preprocessing import writing
+from formats import readers, writing
 
 LONGEST, SIGMA = 4, 6.0
 

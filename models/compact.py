@@ -8,7 +8,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-import readers
+from formats import readers
 
 # (kernel side, stride, channels) of each layer.
 LAYERS = ((5, 2, 24), (3, 2, 48), (3, 2, 96), (3, 1, 128), (1, 1, 192))

@@ -12,9 +12,8 @@ import shutil
 
 import config
 import extensions
-import readers
+from formats import readers, writing
 from models import encoders
-from preprocessing import writing
 
 FILE = {  # what is kept about a file of an encoder
     "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,

@@ -17,7 +17,7 @@ import scipy.linalg
 import scipy.sparse
 
 import config
-import readers
+from formats import readers
 from models.standardise import standardised
 
 SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)

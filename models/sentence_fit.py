@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
-import readers
+from formats import readers
 from models import layers
 from models.ngrams import ODD, ORDERS, count_ngrams
 

@@ -16,7 +16,7 @@ import dataclasses
 import os
 
 import config
-from preprocessing import sidecars, vocabulary, writing
+from formats import sidecars, vocabulary, writing
 from preprocessing.process_descriptions import sentences_file
 
 

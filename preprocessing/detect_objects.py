@@ -14,7 +14,7 @@ import os
 import shutil
 
 import config
-from preprocessing import images, photograph_hashes, records, sidecars, writing
+from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.detection import detectors
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import datasets
@@ -184,7 +184,7 @@ def _make(options):
     plan = {"settings": settings, "made_from": made_from}
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):
         return shards.discard(work, plan)
-    replaced = [(outputs.record_files(options.data_dir, "detections"), json_path)]
+    replaced = [(record_files.files_of(options.data_dir, "detections"), json_path)]
     outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
     tasks = _tasks(options, names, parts, count, work)

@@ -17,7 +17,7 @@ import shutil
 import unicodedata
 
 import config
-from preprocessing import sidecars, vocabulary, writing
+from formats import sidecars, vocabulary, writing
 from preprocessing.sharding import shards
 from preprocessing.sources import corpora
 

@@ -17,7 +17,7 @@ import shutil
 import numpy as np
 
 import config
-from preprocessing import images, photograph_hashes, records, sidecars, writing
+from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
@@ -155,7 +155,7 @@ def _check(options):
 
 def present_splits(options):
     """The asked splits whose records are there; the error of the first when none are."""
-    present = [split for split in options.splits if outputs.record_files(options.data_dir, f"image_{split}")]
+    present = [split for split in options.splits if record_files.files_of(options.data_dir, f"image_{split}")]
     if not present:
         records.find_files(options.data_dir, f"image_{options.splits[0]}")
     for split in options.splits:

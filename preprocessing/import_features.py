@@ -20,8 +20,8 @@ import shutil
 import numpy as np
 
 import config
-import readers
-from preprocessing import extract_features, file_names, records, sidecars, writing
+from formats import file_names, readers, records, sidecars, writing
+from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
 
 ROWS = 256  # images in memory at a time

@@ -16,7 +16,7 @@ import os
 import re
 
 import config
-from preprocessing import sidecars
+from formats import sidecars
 
 
 @dataclasses.dataclass(frozen=True)

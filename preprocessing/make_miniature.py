@@ -27,7 +27,7 @@ import time
 import numpy as np
 
 import config
-from preprocessing import sidecars, writing
+from formats import sidecars, writing
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
 from preprocessing.miniature.things import NAMES
 from preprocessing.sharding import shards

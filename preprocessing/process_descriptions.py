@@ -17,8 +17,7 @@ import os
 import shutil
 
 import config
-import readers
-from preprocessing import records, sidecars, vocabulary, writing
+from formats import readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.sharding import outputs, shards
 
 
@@ -312,7 +311,7 @@ def _refuse_unknown(options, given):
     """Raises when files that this stage did not make would be replaced."""
     target = os.path.join(options.data_dir, "word_counts.txt")
     sidecars.refuse_unknown(
-        outputs.record_files(options.data_dir, "sentence"),
+        record_files.files_of(options.data_dir, "sentence"),
         os.path.join(options.data_dir, "sentence.json"),
         options.overwrite,
     )

@@ -18,8 +18,7 @@ import shutil
 import numpy as np
 
 import config
-import readers
-from preprocessing import images, photograph_hashes, records, sidecars, vocabulary, writing
+from formats import images, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import datasets
 
@@ -386,7 +385,7 @@ def _make(options):
         return shards.discard(work, plan)
     replaced = [
         (
-            outputs.record_files(options.data_dir, f"image_{split}"),
+            record_files.files_of(options.data_dir, f"image_{split}"),
             os.path.join(options.data_dir, f"image_{split}.json"),
         )
         for split in splits

@@ -13,7 +13,7 @@ import json
 import os
 
 import config
-from preprocessing import sidecars, writing
+from formats import sidecars, writing
 from preprocessing.sources import datasets
 
 

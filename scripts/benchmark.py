@@ -19,7 +19,7 @@ import multiprocessing
 import os
 
 import config
-from preprocessing.sidecars import write_json, write_whole
+from formats.sidecars import write_json, write_whole
 
 PARTS = ("rollout", "rewards", "generator", "discriminator", "updates")  # of a full step from the feature bank
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
+from formats import records
 from models.generator import END_ID
-from preprocessing import records
 
 HISTOGRAM = (7, 8, 8, 9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 12, 14, 20)  # words of a caption, mean 10.5
 OBJECTS, CONCEPTS = 6, 5  # of an image, of a sentence

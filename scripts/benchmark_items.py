@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import config
 import stage
+from formats.vocabulary import Vocabulary
 from input_pipeline import Corpus, ImageSet, UnpairedBatches
 from models.generator import END_ID
 from objectives.full import FullObjective
@@ -22,7 +23,6 @@ from objectives.im_caption import ImageCaptionObjective
 from objectives.obj2sen import ObjectToSentenceObjective
 from objectives.sentence_ae import SentenceAutoEncoderObjective
 from objectives.sentence_gan import SentenceGanObjective
-from preprocessing.vocabulary import Vocabulary
 from scripts import benchmark_data
 from scripts import benchmark_flops as flops
 from scripts.benchmark_data import READS, examples, lengths_of, stacked

@@ -12,7 +12,7 @@ import os
 import sys
 
 import config
-from preprocessing import inventory
+from formats import inventory
 from scripts import uic_cost
 
 

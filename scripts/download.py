@@ -15,7 +15,7 @@ import os
 import urllib.parse
 
 import config
-from preprocessing import sidecars
+from formats import sidecars
 from preprocessing.sources import downloads, pascal_page, unpacking
 
 NOTES = ".downloads"

@@ -222,7 +222,7 @@ def find_encoder(options, image_dim):
     import tensorflow as tf
 
     import stage
-    from preprocessing.sidecars import read_sidecar
+    from formats.sidecars import read_sidecar
     from training import checkpoints
 
     if image_dim is None:
@@ -257,7 +257,7 @@ def main(options):
     check(options)
 
     import stage as stages
-    from preprocessing.vocabulary import Vocabulary
+    from formats.vocabulary import Vocabulary
     from training import checkpoints
     from training.run_directory import RunDirectory
 

@@ -16,7 +16,7 @@ import os
 import numpy as np
 
 import config
-from preprocessing import writing
+from formats import writing
 
 BLOCK = 20_000  # sentences that are drawn together
 FREQUENT = ", . on in the a and with of background white at - : for woman".split()
@@ -70,7 +70,7 @@ def cumulative(words):
 
 def object_words(path):
     """Singulars and plurals of the classes' last words, as the text stages understand them."""
-    from preprocessing import vocabulary
+    from formats import vocabulary
 
     singulars = list(vocabulary.concept_words(vocabulary.load_class_names(path)))
     plurals = list(vocabulary.plurals("inflect", singulars))

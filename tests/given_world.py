@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation.captioner import build_network
+from formats.vocabulary import Vocabulary
 from initialization import neighbour_features
 from input_pipeline import FeatureBank, ImageSet
 from models import compact, encoders
 from models.standardise import Standardise
 from preprocessing import detect_objects, extract_features, process_images
-from preprocessing.vocabulary import Vocabulary
 from stage import keep_for_inference
 from tests import photo_world, tiny_runs, tiny_world
 from training import checkpoints

@@ -1,6 +1,6 @@
 """Sidecars as another call of their stage would have written them: changed fields under a right checksum."""
 
-from preprocessing import sidecars
+from formats import sidecars
 
 
 def edit(path, **fields):

@@ -15,8 +15,8 @@ import caption
 import config
 import train
 from evaluation.captioner import Captioner
+from formats.images import read_image
 from models import kept_encoders
-from preprocessing.images import read_image
 from tests import photo_world, tiny_runs
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import config
 import train
-from preprocessing import records
+from formats import records
 from tests import tiny_world
 
 

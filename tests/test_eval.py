@@ -9,9 +9,10 @@ import config
 import eval_test
 import eval_val
 import train
-from evaluation import captions, metrics, rankings
+from evaluation import metrics, rankings
 from evaluation.captioner import Captioner
 from evaluation.runs import references_of, split_vectors
+from formats import captions
 from tests import sidecar_edits, tiny_runs, tiny_world
 
 QUICK = ("BLEU", "ROUGE-L", "CIDEr")  # METEOR takes seconds to start

@@ -15,8 +15,9 @@ import caption
 import config
 import extensions
 import train
+from formats import records
 from models import encoders
-from preprocessing import detect_objects, process_images, records
+from preprocessing import detect_objects, process_images
 from preprocessing.detection import detectors
 from preprocessing.sources import datasets
 from tests import photo_world, tiny_runs, tiny_world

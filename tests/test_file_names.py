@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 
+from formats import file_names, records
 from input_pipeline import FeatureBank
-from preprocessing import detect_objects, extract_features, file_names, process_images, records
+from preprocessing import detect_objects, extract_features, process_images
 from preprocessing.sources import datasets
 from tests import given_world, photo_world, tiny_runs, tiny_world
 

@@ -12,9 +12,10 @@ import eval_test
 import eval_val
 import train
 from evaluation import untrained
+from formats import inventory, photograph_hashes
+from formats.vocabulary import Vocabulary
 from initialization import gen_obj2sen_caption, im_caption, neighbour_features, retrieve_captions
-from preprocessing import detect_objects, extract_features, inventory, photograph_hashes, process_images
-from preprocessing.vocabulary import Vocabulary
+from preprocessing import detect_objects, extract_features, process_images
 from tests import given_world, sidecar_edits, tiny_runs
 from tests.test_scored_is_given import spec_of
 

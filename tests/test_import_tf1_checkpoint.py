@@ -12,12 +12,11 @@ import config
 import eval_test
 import recipes
 import train
-from evaluation import captions
 from evaluation.captioner import load_encoder
+from formats import captions, records
+from formats.sidecars import fingerprint, write_json
+from formats.vocabulary import Vocabulary
 from models import inception_v4
-from preprocessing import records
-from preprocessing.sidecars import fingerprint, write_json
-from preprocessing.vocabulary import Vocabulary
 from scripts import import_tf1_checkpoint as importer
 from tests import tiny_runs, tiny_world
 from tests.parity import golden_files

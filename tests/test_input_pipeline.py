@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import config
+from formats import sidecars
 from input_pipeline import (
     Corpus,
     FeatureBank,
@@ -19,7 +20,6 @@ from input_pipeline import (
     crop_draws,
     padded_rows,
 )
-from preprocessing import sidecars
 from tests import tiny_world
 from tests.preprocessing.test_record_files import damage, starts
 from training.distribution import replica_rows

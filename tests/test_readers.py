@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 import config
-import readers
 from evaluation import runs
-from preprocessing import record_files, records
+from formats import readers, record_files, records
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ import caption
 import config
 import config_r2m
 import eval_val
-import readers
 import serve  # noqa: F401  the page is what serve.py shows
 import train
 from baselines import r2m, settings, show_attend_tell, show_tell
-from evaluation import captions, file_check, photographs, runs, scoring
+from evaluation import file_check, photographs, runs, scoring
+from formats import captions, readers
 from initialization import eval_obj2sen, im_caption, obj2sen
 from initialization.object_captioner import object_captioner
 from models import encoder_base, neighbours

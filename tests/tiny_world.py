@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from preprocessing import records
-from preprocessing.sidecars import write_json
+from formats import records
+from formats.sidecars import write_json
 
 WORDS = ["<S>", "</S>", "a", "dog", "cat", "bird", "runs", "sleeps", "on", "the", "grass", "red", "small"]
 NOUNS = [3, 4, 5]

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 import config
-import readers
+from formats import readers
 
 FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"

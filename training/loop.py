@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 import config
+from formats.sidecars import write_json
 from models.randomness import fold_in
-from preprocessing.sidecars import write_json
 from training import checkpoints, distribution
 from training.run_directory import MetricsFile
 

@@ -8,9 +8,8 @@ import socket
 import sys
 
 import config
-import readers
-from preprocessing import writing
-from preprocessing.sidecars import write_json, write_whole
+from formats import readers, writing
+from formats.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run: they do not shape the update.
 FREE = {

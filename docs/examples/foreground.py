@@ -5,7 +5,7 @@ python -m preprocessing.detect_objects --data_dir D --image_dir photos --detecto
 
 import numpy as np
 
-from preprocessing.records import Detection
+from formats.records import Detection
 
 DIFFERENCE = 60  # summed over the three colours, of 765
 

@@ -9,7 +9,7 @@ import os
 
 import tensorflow as tf
 
-from preprocessing.vocabulary import Vocabulary
+from formats.vocabulary import Vocabulary
 
 FREE = 30  # the dictionary is sorted by frequency, so its first words are articles, prepositions and the full stop
 

@@ -12,7 +12,7 @@ import re
 import shutil
 
 import config
-from preprocessing import sidecars
+from formats import sidecars
 
 WORK = ".crawl"
 

@@ -8,11 +8,11 @@ import os
 import numpy as np
 
 import config
-from preprocessing import label_maps
+from formats import label_maps
+from formats.label_maps import PLACEHOLDERS
+from formats.records import Detection
 from preprocessing.detection import raw_detections
 from preprocessing.detection.raw_detections import WHOLE_IMAGE
-from preprocessing.label_maps import PLACEHOLDERS
-from preprocessing.records import Detection
 from preprocessing.sharding import shards
 
 # --------------------------------------------------------------------------------------------------------------

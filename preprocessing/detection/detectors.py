@@ -22,7 +22,7 @@ import os
 
 import config
 import extensions
-from preprocessing import sidecars
+from formats import sidecars
 from preprocessing.detection import detector_networks, known_objects
 from preprocessing.detection.detector_networks import CLASS_NUMBERS
 

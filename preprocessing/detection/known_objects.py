@@ -9,13 +9,11 @@ hdf5:FILE.hdf5                  what the authors' detect_objects wrote and relea
 import os
 
 import config
-import readers
-from preprocessing import label_maps
+from formats import label_maps, readers
+from formats.images import ImageError
+from formats.records import Detection
 from preprocessing.detection import raw_detections
 from preprocessing.detection.raw_detections import WHOLE_IMAGE
-from preprocessing.images import ImageError
-from preprocessing.records import Detection
-from preprocessing.sources import datasets
 
 
 class Annotations:
@@ -25,7 +23,7 @@ class Annotations:
 
     def __init__(self, part, settings):
         self.source, self._objects = part.source, {}
-        for number, line in datasets.text_lines(part.path):
+        for number, line in readers.text_lines(part.path):
             try:
                 value = readers.parse_json(line)
                 objects = [_annotated(item) for item in value["objects"]]

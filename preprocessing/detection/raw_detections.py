@@ -3,8 +3,8 @@
 import numpy as np
 
 import config
-from preprocessing.label_maps import PLACEHOLDERS
-from preprocessing.records import Detection
+from formats.label_maps import PLACEHOLDERS
+from formats.records import Detection
 
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 

@@ -1,12 +1,10 @@
 """Around the work of an image stage: going on or beginning, moving what is finished to its place, naming failures."""
 
-import glob
 import math
 import os
-import re
 
 import config
-from preprocessing import sidecars
+from formats import record_files, sidecars
 from preprocessing.sharding import shards
 
 SHOWN = 20  # lines of a report that are printed; the sidecar has all
@@ -35,20 +33,13 @@ def begin_or_continue(work, plan, replaced, overwrite):
     shards.begin(work, plan)
 
 
-def record_files(data_dir, stem):
-    """The record files of one kind that are there, of whatever division into shards."""
-    pattern = re.compile(re.escape(stem) + r"(-\d{5}-of-\d{5})?\.tfrec$")
-    found = glob.glob(os.path.join(glob.escape(data_dir), f"{stem}*.tfrec"))
-    return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
-
-
 def publish_records(data_dir, stem, finished):
     """Moves finished shards to their place and removes those of an earlier division; returns their new paths.
 
     The sidecar must be removed before and written after: it says that the set is complete.
     """
     paths = [shards.shard_path(data_dir, stem, i, len(finished)) for i in range(len(finished))]
-    for old in set(record_files(data_dir, stem)).difference(paths):
+    for old in set(record_files.files_of(data_dir, stem)).difference(paths):
         os.remove(old)
     for source, path in zip(finished, paths, strict=True):
         os.replace(source, path)

@@ -17,8 +17,7 @@ import shutil
 import threading
 
 import config
-import readers
-from preprocessing import file_names, sidecars, writing
+from formats import file_names, readers, sidecars, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
 BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory

@@ -18,7 +18,7 @@ import os
 import re
 
 import config
-import readers
+from formats import readers
 from preprocessing.sharding import shards
 
 EXTENSIONS = (".txt", ".jsonl", ".json", ".tsv", ".token")  # what is taken from a folder

@@ -20,8 +20,7 @@ import re
 
 import config
 import extensions
-import readers
-from preprocessing import file_names
+from formats import file_names, readers
 from preprocessing.sharding import shards
 from preprocessing.sources import corpora, pascal_page
 
@@ -123,24 +122,6 @@ def _check_disjoint(dataset, path):
 # Reading lists
 
 
-def text_lines(path, errors="strict"):
-    """Yields (line number, line) of the lines of a UTF-8 file that are not empty.
-
-    Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (preprocessing/file_names.py).
-    """
-    try:
-        with open(path, encoding="utf-8", errors=errors) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.strip("\r\n")
-    except FileNotFoundError as error:
-        raise config.UserError(f"{path}: no such file") from error
-    except OSError as error:
-        raise config.UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise config.UserError(f"{path}: not UTF-8 text ({error})") from error
-
-
 def _present(folder, names):
     """The path of the file that is there under one of several names; None when there is none."""
     found = [path for path in (os.path.join(folder, name) for name in names) if os.path.exists(path)]
@@ -157,7 +138,7 @@ def _name_lists(folder, names_of):
     splits, files = {}, {}
     for split, names in names_of.items():
         if path := _present(folder, names):
-            entries = (os.path.basename(line.strip()) for _, line in text_lines(path, "surrogateescape"))
+            entries = (os.path.basename(line.strip()) for _, line in readers.text_lines(path, "surrogateescape"))
             splits[split] = [name if os.path.splitext(name)[1] else name + ".jpg" for name in entries]
             files[split] = path
     return splits, files
@@ -188,7 +169,7 @@ def _jsonl(folder, with_train_captions):
 
 def jsonl_entries(path):
     """Yields (file name, list of texts) of the lines of a file {"image": NAME, "captions": [text, ...]}."""
-    for number, line in text_lines(path):
+    for number, line in readers.text_lines(path):
         try:
             value = readers.parse_json(line)
             name, texts = value["image"], value.get("captions", [])
@@ -299,7 +280,7 @@ def _flickr(lists, folder, with_train_captions):
     if path is None:
         raise config.UserError(f"{folder}: no file of captions; expected one of {', '.join(TOKEN_FILES)}")
     captions = collections.defaultdict(list)
-    for number, line in text_lines(path):
+    for number, line in readers.text_lines(path):
         try:
             name, text = corpora.flickr_line(line)
         except corpora.BadEntry as error:
@@ -353,7 +334,7 @@ def _gcc(folder, with_train_captions):
         found = [name for name in os.listdir(folder) if word in name.lower() and name.endswith(".tsv")]
         if path := _present(folder, found):
             splits[split], captions[split] = [], {}
-            for number, line in text_lines(path):
+            for number, line in readers.text_lines(path):
                 try:
                     (text,) = corpora.gcc_line(line)
                 except corpora.BadEntry as error:
@@ -365,7 +346,7 @@ def _gcc(folder, with_train_captions):
     for split in splits:
         path = os.path.join(folder, f"{split}.txt")
         if os.path.exists(path):
-            there = {line.strip() for _, line in text_lines(path, "surrogateescape")}
+            there = {line.strip() for _, line in readers.text_lines(path, "surrogateescape")}
             if unknown := there.difference(splits[split]):
                 raise config.UserError(
                     f"{path}: {len(unknown)} names are no line of the captions, e.g. {min(unknown)}; expected names "

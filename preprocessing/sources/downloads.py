@@ -15,7 +15,7 @@ import time
 import httpx
 
 import config
-from preprocessing import sidecars
+from formats import sidecars
 from preprocessing.crawling import fetching
 
 USER_AGENT = "unsupervised-captioning/0.1 (data sets)"

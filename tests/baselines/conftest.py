@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from baselines import settings, show_attend_tell, show_tell
+from formats import records
 from input_pipeline import FeatureBank
-from preprocessing import records
 from tests import tiny_world
 
 CELLS = 4

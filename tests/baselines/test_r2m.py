@@ -14,8 +14,8 @@ import config_r2m
 import eval_val
 from baselines import r2m, r2m_traces
 from evaluation.concept_captioner import R2MCaptioner
+from formats import records
 from input_pipeline import ImageSet
-from preprocessing import records
 from tests import tiny_runs, tiny_world
 from training import checkpoints
 

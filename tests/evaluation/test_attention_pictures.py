@@ -6,7 +6,7 @@ from PIL import Image
 
 import config
 from evaluation import attention_pictures, word_map
-from preprocessing.vocabulary import Vocabulary
+from formats.vocabulary import Vocabulary
 
 
 def test_the_smooth_map_is_brightest_where_the_weight_is():

@@ -9,9 +9,9 @@ import tensorflow as tf
 import config
 from evaluation.captioner import Captioner, CollapseWatch
 from evaluation.scoring import parse_decode
+from formats.vocabulary import Vocabulary
 from models.generator import Generator
 from models.standardise import Standardise
-from preprocessing.vocabulary import Vocabulary
 from tests import tiny_runs, tiny_world
 
 V, LENGTH = len(tiny_world.WORDS) + 1, 6

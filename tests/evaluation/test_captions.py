@@ -3,7 +3,7 @@ import json
 import pytest
 
 from config import UserError
-from evaluation import captions
+from formats import captions
 
 
 def test_sanitise_turns_every_line_end_into_a_space():

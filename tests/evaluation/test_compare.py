@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from config import UserError
-from evaluation import captions, compare
+from evaluation import compare
+from formats import captions
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from PIL import Image
 import config
 import eval_test
 import train
-from evaluation import captions, report, report_sections, run_facts
-from preprocessing import records
+from evaluation import report, report_sections, run_facts
+from formats import captions, records
 from tests import photo_world, tiny_runs, tiny_world
 
 EVIL = "<script>alert(1)</script>"

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation import showing
 from evaluation.captioner import Hypothesis
-from preprocessing.records import Detection
+from formats.records import Detection
 
 GREY = np.full((60, 120, 3), 128, np.uint8)
 

@@ -8,7 +8,7 @@ import pytest
 
 from config import UserError
 from evaluation import metrics, statistics, table
-from evaluation.concepts import Concepts
+from formats.concepts import Concepts
 
 REFERENCES = {f"{i}.jpg": [f"a dog number{i} runs", f"the cat number{i} sleeps"] for i in range(60)}
 CAPTIONS = {name: "a dog runs" if i % 2 else "the two cats" for i, name in enumerate(REFERENCES)}

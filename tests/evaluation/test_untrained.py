@@ -5,8 +5,8 @@ import random
 import pytest
 
 from config import UserError
-from evaluation import captions, concepts, metrics, table, untrained
-from preprocessing import records, vocabulary
+from evaluation import metrics, table, untrained
+from formats import captions, concepts, records, vocabulary
 
 OBJECTS = ["dog", "cat", "horse"]
 OTHERS = "a the red runs sits on grass sofa two sleeps here".split()

@@ -88,8 +88,8 @@ def table(counts):
 
 def write(path, text):
     """Puts the table between the two comments of a page. Raises: config.UserError when they are not there."""
-    from preprocessing.sidecars import write_whole
-    from readers import read_text
+    from formats.readers import read_text
+    from formats.sidecars import write_whole
 
     page = read_text(path)
     before, begin, rest = page.partition(BEGIN)

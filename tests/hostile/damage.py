@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from preprocessing.record_files import _masked, crc32c
+from formats.record_files import _masked, crc32c
 
 HUGE = 1 << 40
 

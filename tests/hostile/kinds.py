@@ -12,13 +12,14 @@ import numpy as np
 
 import config
 import input_pipeline
-from evaluation import concepts, curves, rankings, runs, table
+from evaluation import curves, rankings, runs, table
 from evaluation.captioner import Captioner, load_encoder
+from formats import concepts, label_maps, records, sidecars, vocabulary
+from formats.images import ImageError
 from initialization import pseudo_captions
 from objectives import full
-from preprocessing import import_features, label_maps, process_descriptions, records, sidecars, vocabulary
+from preprocessing import import_features, process_descriptions
 from preprocessing.detection import known_objects
-from preprocessing.images import ImageError
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import corpora, datasets
 from scripts import import_tf1_checkpoint

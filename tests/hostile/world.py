@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from formats import records
 from initialization import fit_captions
-from preprocessing import records
 from preprocessing.sources import datasets
 from tests import given_world, tiny_world
 

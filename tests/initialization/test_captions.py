@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import config
+from formats import records
+from formats.vocabulary import Vocabulary
 from initialization import caption_records, eval_obj2sen, gen_obj2sen_caption
 from initialization.object_captioner import ObjectCaptioner
 from initialization.pseudo_captions import load_captions
 from models.concepts import told_concepts
-from preprocessing import records
-from preprocessing.vocabulary import Vocabulary
 
 
 def images_of(trained):

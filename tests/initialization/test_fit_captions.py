@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import config
+from formats.vocabulary import Vocabulary
 from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
 from initialization.fit_captions import Options, best_sentences, mixtures, prices
 from input_pipeline import FeatureBank
 from models.sentence_fit import Phrases, SentenceFit
-from preprocessing.vocabulary import Vocabulary
 from tests import sidecar_edits, tiny_runs, tiny_world
 
 

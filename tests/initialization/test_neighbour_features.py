@@ -9,13 +9,13 @@ import pytest
 
 import config
 import train
+from formats import records, sidecars
+from formats.vocabulary import Vocabulary
 from initialization import im_caption, neighbour_features, retrieve_captions
 from initialization.neighbour_features import Options
 from input_pipeline import FeatureBank
 from models.neighbours import KernelFit, KnownImages, similarities, unit_vectors
 from models.standardise import standardised
-from preprocessing import records, sidecars
-from preprocessing.vocabulary import Vocabulary
 from tests import tiny_runs, tiny_world
 
 

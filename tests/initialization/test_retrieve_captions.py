@@ -9,10 +9,10 @@ import pytest
 
 import config
 from evaluation.retrieval import draw_fitting
+from formats import records
+from formats.vocabulary import Vocabulary
 from initialization import retrieve_captions
 from initialization.pseudo_captions import load_captions
-from preprocessing import records
-from preprocessing.vocabulary import Vocabulary
 from tests import tiny_world
 
 DOG, CAT, BIRD = 3, 4, 5

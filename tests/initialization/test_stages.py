@@ -10,8 +10,8 @@ import tensorflow as tf
 
 import config
 import train
+from formats import records
 from input_pipeline import Corpus
-from preprocessing import records
 from tests import tiny_world
 from training import checkpoints
 

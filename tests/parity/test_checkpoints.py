@@ -9,11 +9,11 @@ import tensorflow as tf
 
 import config
 from evaluation.captioner import Captioner
+from formats.vocabulary import Vocabulary
 from models import layers
 from models.decoding import beam_search
 from objectives.full import FullObjective
 from objectives.obj2sen import ObjectToSentenceObjective
-from preprocessing.vocabulary import Vocabulary
 from tests.parity import golden_files
 from tests.parity.comparison import assert_close, note
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from formats import images
 from models import image_ops
-from preprocessing import images
 from tests.parity import golden_files
 
 TOLERANCE = 1e-6

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from preprocessing import extract_descriptions, process_descriptions, records, vocabulary
+from formats import records, vocabulary
+from preprocessing import extract_descriptions, process_descriptions
 from tests.parity import golden_files
 
 

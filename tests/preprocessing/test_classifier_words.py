@@ -6,7 +6,8 @@ import json
 import pytest
 
 import config
-from preprocessing import classifier_words, process_descriptions, process_images, vocabulary
+from formats import vocabulary
+from preprocessing import classifier_words, process_descriptions, process_images
 
 
 def test_words_of_labels():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detect_objects, images, records
+from formats import images, records
+from preprocessing import detect_objects
 from preprocessing.sharding import shards
 from tests import small_networks
 from tests.preprocessing.picture_files import write_odd_files, write_pictures

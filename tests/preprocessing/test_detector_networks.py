@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detect_objects, images, records
+from formats import images, records
+from preprocessing import detect_objects
 from preprocessing.detection import detectors
 from tests import detection_networks
 from tests.preprocessing.picture_files import write_pictures

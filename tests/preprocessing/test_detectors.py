@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import images
+from formats import images
+from formats.records import Detection
 from preprocessing.detection import detector_networks, detectors
-from preprocessing.records import Detection
 from tests import small_networks
 
 REALDATA = pathlib.Path(os.environ.get("UIC_REALDATA", pathlib.Path(__file__).resolve().parents[3] / "shared/realdata"))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import config
+from formats import images, records
 from models import encoders, kept_encoders
 from models.tflite import TFLiteModel
-from preprocessing import extract_features, images, records
+from preprocessing import extract_features
 from preprocessing.sharding import shards
 from tests import small_networks
 from tests.preprocessing.picture_files import jpeg, pixels, write_pictures

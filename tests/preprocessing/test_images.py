@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from preprocessing import images
+from formats import images
 from tests.preprocessing.picture_files import encoded, jpeg, pixels, write_odd_files, write_pictures
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import config
+from formats import sidecars
 from input_pipeline import FeatureBank, ImageSet
-from preprocessing import import_features, sidecars
+from preprocessing import import_features
 from tests import tiny_world
 
 DIM = 7

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from preprocessing import sidecars, vocabulary
+from formats import sidecars, vocabulary
 from tests import small_networks
 from tests.preprocessing.picture_files import write_pictures
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from preprocessing import sidecars
+from formats import sidecars
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXTRACT = ["-m", "preprocessing.extract_descriptions", "--input", "{folder}/raw", "--shards", "16"]

@@ -7,7 +7,8 @@ import nltk
 import pytest
 
 import config
-from preprocessing import label_hypernyms, vocabulary
+from formats import vocabulary
+from preprocessing import label_hypernyms
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

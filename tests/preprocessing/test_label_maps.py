@@ -3,7 +3,7 @@
 import pytest
 
 import config
-from preprocessing import label_maps, vocabulary
+from formats import label_maps, vocabulary
 
 PBTXT = r"""
 # as the object-detection zoo writes them

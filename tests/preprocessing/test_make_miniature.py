@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import config
-from preprocessing import make_miniature, sidecars
+from formats import sidecars
+from preprocessing import make_miniature
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
 from preprocessing.miniature.things import BY_NAME, COLOURS, NAMED_COLOURS, NAMES, THINGS
 

@@ -7,10 +7,11 @@ import json
 import pytest
 
 import config
-from preprocessing import process_descriptions, records, sidecars
+from formats import records, sidecars
+from formats.vocabulary import Vocabulary
+from preprocessing import process_descriptions
 from preprocessing.process_descriptions import Options, Rules, build_dictionary, encode_sentence, naming
 from preprocessing.sharding import shards
-from preprocessing.vocabulary import Vocabulary
 
 # --------------------------------------------------------------------------------------------------------------
 # The dictionary (spec 4.4)

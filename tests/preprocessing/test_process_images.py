@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import detect_objects, images, process_images, records, vocabulary
-from preprocessing.records import Detection
+from formats import images, records, vocabulary
+from formats.records import Detection
+from preprocessing import detect_objects, process_images
 from preprocessing.sharding import shards
 from tests.preprocessing.picture_files import write_odd_files, write_pictures
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import record_files, records
+from formats import record_files, records
 
 SENTENCES = [([3], [0, 3 + i % 5, *range(3, 3 + i % 4), 1]) for i in range(40)]
 
@@ -133,7 +133,7 @@ def test_search_across_the_window_of_reading(path):
 
 
 def index(path, *more):
-    command = [sys.executable, "-m", "preprocessing.records", "--index", path, *more]
+    command = [sys.executable, "-m", "formats.records", "--index", path, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import config
-from preprocessing import records, sidecars
+from formats import records, sidecars
 
 
 def sentence_file(path, sentences):

@@ -10,8 +10,8 @@ import nltk
 import pytest
 
 import config
-from preprocessing import vocabulary
-from preprocessing.vocabulary import Vocabulary
+from formats import vocabulary
+from formats.vocabulary import Vocabulary
 
 
 def test_ids_words_and_the_unknown_word():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import writing
+from formats import writing
 from preprocessing.sharding import shards
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import config
-from preprocessing import inventory, sidecars
+from formats import inventory, sidecars
 from scripts import doctor
 from tests import sidecar_edits, tiny_world
 

@@ -9,8 +9,7 @@ import json
 import os
 
 import config
-import readers
-from preprocessing import file_names, writing
+from formats import file_names, readers, writing
 
 SCHEMA_VERSION = 1
 # What every sidecar's fields are; other JSON files that are read as one have none of them.

@@ -1,13 +1,13 @@
 """The records that the stages write: `tf.train.SequenceExample` with the field names of the authors' files.
 
-Stages find these functions in preprocessing/records.py, which reads them. TensorFlow is imported inside the functions.
+Stages find these functions in formats/records.py, which reads them. TensorFlow is imported inside the functions.
 """
 
 import functools
 
 import numpy as np
 
-from preprocessing import file_names
+from formats import file_names
 
 
 def _tensorflow():

@@ -6,9 +6,8 @@ Image ids are file names with extension here; integers, as in COCO's own files, 
 import json
 import os
 
-import readers
 from config import UserError
-from preprocessing import sidecars
+from formats import readers, sidecars
 
 
 def sanitise(text):

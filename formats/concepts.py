@@ -3,8 +3,8 @@
 import dataclasses
 import os
 
-from preprocessing import records, vocabulary
-from readers import are_texts, check_fields, is_text, read_json
+from formats import records, vocabulary
+from formats.readers import are_texts, check_fields, is_text, read_json
 
 
 @dataclasses.dataclass(frozen=True)

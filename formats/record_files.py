@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 import config
-from preprocessing import writing
-from preprocessing.sidecars import damaged_file
+from formats import writing
+from formats.sidecars import damaged_file
 
 # Which command makes which file; used only to say how a missing file is mended.
 MADE_BY = {
@@ -32,6 +32,13 @@ MADE_BY = {
 }
 HEADER, FOOTER = 12, 4  # bytes before and after the data of a record
 CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader takes this for the end of the file
+
+
+def files_of(data_dir, stem):
+    """The record files of one kind that are there, of whatever division into shards."""
+    pattern = re.compile(re.escape(stem) + r"(-\d{5}-of-\d{5})?\.tfrec$")
+    found = glob.glob(os.path.join(glob.escape(data_dir), f"{stem}*.tfrec"))
+    return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
 
 
 def _tensorflow():

@@ -6,8 +6,7 @@ import hashlib
 import re
 
 import config
-import readers
-from preprocessing import label_maps, sidecars
+from formats import label_maps, readers, sidecars
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 

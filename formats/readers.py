@@ -41,6 +41,24 @@ def read_text(path, expected="", errors="strict"):
         raise unreadable(path, f"not UTF-8 text ({error})", expected) from error
 
 
+def text_lines(path, errors="strict"):
+    """Yields (line number, line) of the lines of a UTF-8 file that are not empty.
+
+    Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
+    """
+    try:
+        with open(path, encoding="utf-8", errors=errors) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.strip("\r\n")
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file") from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise unreadable(path, f"not UTF-8 text ({error})") from error
+
+
 def parse_json(text):
     """The value of a JSON text, or of its bytes. Raises: ValueError, also where it is nested too deeply."""
     try:

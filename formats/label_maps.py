@@ -9,7 +9,7 @@ import csv
 import re
 
 import config
-from preprocessing.sources import datasets
+from formats import readers
 
 PLACEHOLDERS = ("???", "background")  # stand for no class
 LARGEST_ID = 100_000  # a label map with larger numbers is no label map
@@ -30,7 +30,7 @@ def read_labels(path):
         labels = [PLACEHOLDERS[0], *_table(path)]
     else:
         labels = []
-        for number, line in datasets.text_lines(path):
+        for number, line in readers.text_lines(path):
             if number > LARGEST_ID:
                 raise config.UserError(f"{path}: more than {LARGEST_ID} lines, expected class names, one a line")
             labels += [PLACEHOLDERS[0]] * (number - 1 - len(labels)) + [line.strip()]
@@ -46,7 +46,7 @@ def from_one(labels):
 
 def _label_map(path):
     names = {}
-    text = "\n".join(re.sub(r"^\s*#.*", "", line) for _, line in datasets.text_lines(path))
+    text = "\n".join(re.sub(r"^\s*#.*", "", line) for _, line in readers.text_lines(path))
     for item in _ITEM.findall(text):
         fields = {key: number or double or single for key, number, double, single in _FIELD.findall(item)}
         name = fields.get("display_name") or fields.get("name")
@@ -62,7 +62,7 @@ def _label_map(path):
 
 def _table(path):
     names = []
-    for number, line in datasets.text_lines(path):
+    for number, line in readers.text_lines(path):
         try:
             row = next(csv.reader([line]))
         except csv.Error as error:

@@ -7,9 +7,7 @@ import dataclasses
 import os
 
 import config
-import readers
-from preprocessing import record_files, sidecars, vocabulary
-from preprocessing.sharding import outputs
+from formats import readers, record_files, sidecars, vocabulary
 
 SPLITS = ("train", "val", "test")
 
@@ -42,7 +40,7 @@ class Output:
     def paths(self, data_dir):
         """The files that are there."""
         if not self.files:
-            return outputs.record_files(data_dir, self.name)
+            return record_files.files_of(data_dir, self.name)
         return [path for path in (os.path.join(data_dir, name) for name in self.files) if os.path.exists(path)]
 
     def work_folder(self, data_dir):

@@ -10,7 +10,7 @@ import json
 import os
 
 import config
-from preprocessing import sidecars
+from formats import sidecars
 
 CACHE = ".photograph_hashes.json"
 THREADS = 4  # hashing waits for the disk, and releases Python's lock

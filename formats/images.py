@@ -6,7 +6,7 @@ import io
 import os
 import time
 
-from preprocessing import file_names
+from formats import file_names
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
 BAND = 256  # rows of a transparent picture that are converted at once

@@ -1,0 +1,284 @@
+"""The record schemas and the sidecars: the one place where stages and input pipelines agree on what a file holds.
+
+Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so files that the
+authors released are read by the same functions. Beside each output lies a JSON sidecar that says what it is.
+TensorFlow is imported inside the functions: a stage answers `--help` without it.
+
+    python -m preprocessing.records --index data/coco/image_train.tfrec
+
+writes the sidecar of a file that has none, such as those that the authors released: every checksum in it is compared,
+and from then on a run notices when the file has changed.
+
+Sizes in comments: N records, T tokens of one sentence.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+
+import config
+from formats import file_names
+
+# Stages find the schema, the files and the sidecars under one name:
+from formats.record_files import (
+    CUT_IN_LENGTH,
+    FOOTER,
+    HEADER,
+    ImpossibleLength,
+    dataset,
+    read_examples,
+)
+from formats.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
+
+LONGEST_SENTENCE = 1000  # tokens with markers: batches are as wide as the longest one, so one long line fills a memory
+LARGEST_ID = np.iinfo(np.int32).max
+MOST_OBJECTS = 10_000  # of a photograph, for the same reason
+
+
+def _tensorflow():
+    import tensorflow as tf
+
+    return tf
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading records
+
+
+@contextlib.contextmanager
+def _reading(path, index):
+    """What is not as its schema says, in a record whose checksum is right, becomes a config.UserError."""
+    try:
+        yield
+    except (ValueError, IndexError, OverflowError) as error:  # lists of other lengths, no text, too large numbers
+        raise config.UserError(
+            f"{path}: record {index} is not as expected ({error}): a file of another kind?"
+        ) from error
+
+
+def _parsed(path, required, skip_damaged=False):
+    """Yields (index, (byte offset, bytes), SequenceExample); each must have the fields named in `required`."""
+    tf = _tensorflow()
+    for index, offset, serialized in read_examples(path, skip_damaged):
+        try:
+            example = tf.train.SequenceExample.FromString(serialized)
+        except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
+            raise config.UserError(f"{path}: record {index} is not a SequenceExample ({error})") from error
+        for name in required:
+            if name not in example.feature_lists.feature_list and name not in example.context.feature:
+                raise config.UserError(f"{path}: record {index} has no field {name!r}: a file of another kind?")
+        yield index, (offset, serialized), example
+
+
+def _steps(example, name, kind):
+    """All values of a feature list as one list; `kind` is int64_list, float_list or bytes_list."""
+    if name not in example.feature_lists.feature_list:
+        return []
+    steps = example.feature_lists.feature_list[name].feature
+    return [value for step in steps for value in getattr(step, kind).value]
+
+
+def _name(example):
+    return file_names.from_bytes(example.context.feature["image/name"].bytes_list.value[0])
+
+
+def _offsets(lengths):
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """A corpus in memory: sentence i is `flat[offsets[i]:offsets[i + 1]]`, its concept words likewise in `key_*`."""
+
+    key_flat: np.ndarray  # int32
+    key_offsets: np.ndarray  # int64 [N + 1]
+    flat: np.ndarray  # int32, with the start and the end marker
+    offsets: np.ndarray  # int64 [N + 1]
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+
+def _ragged_batches(path, names, skip_damaged, batch=4096):
+    """Yields {name: (ids of all rows [n], lengths [B])} of a file of integer feature lists, parsed in batches.
+
+    Nothing is padded: one record of very many ids takes no more memory than its own.
+    """
+    tf = _tensorflow()
+    features = {name: tf.io.RaggedFeature(tf.int64) for name in names}
+
+    def parse(serialized):
+        _, found, _ = tf.io.parse_sequence_example(serialized, sequence_features=features)
+        size = tf.reduce_sum(tf.strings.length(serialized)) + tf.size(serialized) * (HEADER + FOOTER)
+        rows = {name: found[name].merge_dims(1, 2) for name in names}  # one dimension of steps, one of a step's values
+        return {name: (row.flat_values, row.row_lengths()) for name, row in rows.items()}, size
+
+    done, position, reason = 0, 0, CUT_IN_LENGTH
+    try:
+        parsed_records = dataset(path).batch(batch).map(parse, num_parallel_calls=2).prefetch(2)
+        for parsed, size in parsed_records.as_numpy_iterator():
+            yield parsed
+            done, position = done + len(parsed[names[0]][1]), position + int(size)
+        if position == os.path.getsize(path):
+            return
+    except ImpossibleLength as error:
+        reason = str(error)
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+    # Slow, but it says which record it is, or leaves it out.
+    examples = (found[1] for index, found, _ in _parsed(path, names, skip_damaged) if index >= done)
+    while group := list(itertools.islice(examples, batch)):
+        try:
+            found = parse(tf.constant(group))[0]
+        except tf.errors.OpError as error:  # a message of another kind, under a right checksum
+            raise config.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
+        yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in found.items()}
+    if not skip_damaged:
+        raise config.UserError(f"{path}: cannot be read ({reason})")
+
+
+def read_sentences(paths, skip_damaged=False):
+    """The sentences of `sentence*.tfrec` files, in order, as one `Sentences`.
+
+    Args: skip_damaged: leave damaged records out, with a warning that counts them.
+    Raises: config.UserError naming the file (and record) that is damaged, empty or of another kind.
+    """
+    columns = {"key": [[], []], "sentence": [[], []]}
+    total = 0
+    for path in paths:
+        count = 0
+        for batch in _ragged_batches(path, list(columns), skip_damaged):
+            for name, (ids, lengths_B) in batch.items():
+                if len(ids) and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
+                    raise config.UserError(f"{path}: ids from {ids.min()} to {ids.max()}: a file of another kind?")
+                columns[name][0].append(ids.astype(np.int32))
+                columns[name][1].append(lengths_B)
+            lengths_B = batch["sentence"][1]
+            for row in np.flatnonzero((lengths_B == 0) | (lengths_B > LONGEST_SENTENCE)):
+                raise config.UserError(
+                    f"{path}: record {count + row} has {lengths_B[row] or 'no'} tokens, expected at most "
+                    f"{LONGEST_SENTENCE}: a file of another kind? Make it again with: "
+                    "python -m preprocessing.process_descriptions --overwrite"
+                )
+            count += len(lengths_B)
+        total += count
+    if total == 0:
+        raise config.UserError(f"{', '.join(paths)}: no records")
+    flat = {name: np.concatenate(ids) for name, (ids, _) in columns.items()}
+    offsets = {name: _offsets(np.concatenate(lengths)) for name, (_, lengths) in columns.items()}
+    return Sentences(flat["key"], offsets["key"], flat["sentence"], offsets["sentence"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The photographs of one split: the objects of image i are `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
+
+    names: list  # file names
+    class_flat: np.ndarray  # int32, vocabulary ids
+    class_offsets: np.ndarray  # int64 [N + 1]
+    score_flat: np.ndarray  # float32, as long as class_flat
+    data: list | None  # locations of the JPEG bytes, for `read_at`
+
+    def __len__(self):
+        return len(self.names)
+
+
+def read_images(paths, with_data=False, skip_damaged=False):
+    """The photographs of `image_*.tfrec` files.
+
+    Args:
+      with_data: also where the JPEG bytes lie.
+      skip_damaged: leave damaged records out, with a warning that counts them.
+    """
+    names, classes, lengths, scores, data = [], [], [], [], []
+    for path in paths:
+        for index, (offset, serialized), example in _parsed(path, ["image/name"], skip_damaged):
+            ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
+            if len(ids) != len(values) or len(ids) > MOST_OBJECTS:
+                raise config.UserError(
+                    f"{path}: record {index} has {len(ids)} classes and {len(values)} scores, expected as many, "
+                    f"at most {MOST_OBJECTS}"
+                )
+            with _reading(path, index):
+                names.append(_name(example))
+                classes.append(np.asarray(ids, np.int32))
+                if with_data:
+                    jpeg = example.context.feature["image/data"].bytes_list.value[0]
+                    data.append((path, offset + serialized.index(jpeg), len(jpeg)))
+            scores.extend(values)
+            lengths.append(len(ids))
+    return Images(
+        names,
+        np.concatenate(classes) if classes else np.zeros(0, np.int32),
+        _offsets(lengths),
+        np.asarray(scores, np.float32),
+        data if with_data else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """One object: the detector's class number and name, score in 0..1, box ymin, xmin, ymax, xmax, the detector."""
+
+    class_id: int
+    class_name: str
+    score: float
+    box: tuple
+    source: str
+
+
+def each_detections(paths):
+    """Yields (file name, list of `Detection`) of one photograph after the other, in the order of the files.
+
+    Raises: config.UserError when two records are about the same photograph.
+    """
+    found = set()
+    for path in paths:
+        for index, _, example in _parsed(path, ["image/name"]):
+            with _reading(path, index):
+                name, detections = _name(example), _detections(example)
+            if name in found:
+                raise config.UserError(f"{path}: record {index} is a second one about {name}")
+            found.add(name)
+            yield name, detections
+
+
+def _detections(example):
+    """The list of `Detection` of a record."""
+    boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
+    columns = zip(
+        _steps(example, "class_ids", "int64_list"),
+        [value.decode() for value in _steps(example, "class_names", "bytes_list")],
+        _steps(example, "scores", "float_list"),
+        [tuple(box) for box in boxes.tolist()],
+        [value.decode() for value in _steps(example, "sources", "bytes_list")],
+        strict=True,
+    )
+    return [Detection(*values) for values in columns]
+
+
+def read_detections(paths):
+    """dict file name -> list of `Detection`: what `each_detections` yields, all in memory."""
+    return dict(each_detections(paths))
+
+
+def read_captions(paths):
+    """Generated captions: (file names or None, flat ids int32, offsets int64 [N + 1]).
+
+    The names are None for files without names (the authors'), which are joined with photographs by position.
+    """
+    names, flat, lengths = [], [], []
+    for path in paths:
+        for index, _, example in _parsed(path, ["sentence"]):
+            ids = _steps(example, "sentence", "int64_list")
+            with _reading(path, index):
+                flat.append(np.asarray(ids, np.int32))
+                if "image/name" in example.context.feature:
+                    names.append(_name(example))
+            lengths.append(len(ids))
+    if names and len(names) != len(lengths):
+        raise config.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
+    return names or None, np.concatenate(flat) if flat else np.zeros(0, np.int32), _offsets(lengths)
