@@ -2,7 +2,7 @@
 
     --dataset FILE.py:ARGUMENT      load(argument, with_train_captions) -> preprocessing.sources.datasets.Dataset
     --detector FILE.py:ARGUMENT     class Detector(part, settings), see preprocessing/detection/detectors.py
-    --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders.py
+    --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders/
     --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> float32 [B, T]
 
 docs/extending.md has a worked example of each. The file is executed: name only files that you trust. SavedModels,

@@ -12,7 +12,8 @@ import config
 from formats import inventory, records, sidecars
 from formats.concepts import load_names
 from input_pipeline import ImageSet
-from models import encoders, image_ops, kept_encoders, layers, precision
+from models import encoders, layers, precision
+from models.encoders import image_ops, saved
 from training import checkpoints
 from training.run_directory import read_config
 
@@ -119,7 +120,7 @@ def keep_for_inference(run, vocabulary, images=None):
     if images is None or os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:
-        kept_encoders.save_encoder(images.description, folder)
+        saved.save_encoder(images.description, folder)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
         run.log(f"WARNING: the encoder is not kept with the run, captioning will need --encoder: {error}")

@@ -14,9 +14,10 @@ from baselines import settings as supervised_settings
 from evaluation import run_content, statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
-from models import encoders, kept_encoders, layers
+from models import encoders, layers
 from models.attention import ShowAttendTell
 from models.decoding import beam_search
+from models.encoders import saved
 from models.generator import END_ID, START_ID, Generator
 from models.show_tell import ShowTell
 from models.standardise import Standardise
@@ -231,7 +232,7 @@ def load_encoder(job_dir, spec=None):
     kept = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(kept, "encoder.json")):
-            return kept_encoders.load_encoder_from(kept, spec)
+            return saved.load_encoder_from(kept, spec)
         if not spec:
             raise config.UserError(
                 f"{job_dir} keeps no encoder: say by --encoder which one it was trained with (encoder/encoder.json is "

@@ -20,8 +20,8 @@ import numpy as np
 import scipy.sparse
 
 from evaluation.retrieval import BONUS, fits
-from models.neighbours import ROWS_AT_ONCE, neighbour_weights, unit_vectors
-from models.ngrams import ORDERS, count_ngrams
+from models.consensus.kernel_regression import ROWS_AT_ONCE, neighbour_weights, unit_vectors
+from models.consensus.ngrams import ORDERS, count_ngrams
 
 SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
 DEALT = 200  # best sentences of an image that are dealt out

@@ -3,10 +3,10 @@
     python -m initialization.fit_captions --data_dir data/flickr8k_neighbours
 
 The vectors of initialization/neighbour_features.py say what caption is expected, so any of them can be given the
-sentence of the corpus that fits it best (models/sentence_fit.py), not only those of a few thousand photographs: all
-crops of the training images, each by its own vector, and `--mixed` points between two of them, mostly alike ones. A
-captioner that is trained on these (`im_caption --captions fit`) learns the choice itself, not a few sentences by heart.
-No captions of images, no detections beside those in the vectors.
+sentence of the corpus that fits it best (models/consensus/consensus_reward.py), not only those of a few thousand
+photographs: all crops of the training images, each by its own vector, and `--mixed` points between two of them,
+mostly alike ones. A captioner that is trained on these (`im_caption --captions fit`) learns the choice itself, not a
+few sentences by heart. No captions of images, no detections beside those in the vectors.
 
 What suits many images would be said of a fifth of them. So a sentence has a price, taken off its fit, at which no more
 than `--most` of the training images choose it (the prices of an auction, Bertsekas 1988): those that it suits best keep
@@ -169,7 +169,7 @@ def _make(options):
 
     from formats import inventory, sidecars
     from formats.vocabulary import Vocabulary
-    from models.sentence_fit import Phrases, SentenceFit
+    from models.consensus.consensus_reward import Phrases, SentenceFit
 
     read = (*inventory.TEXT_AND_TRAINING_IMAGES, "neighbours")
     inventory.require_fit(options.data_dir, read, options.verify)

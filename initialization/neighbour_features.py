@@ -3,10 +3,10 @@
     python -m initialization.neighbour_features --data_dir data/flickr8k_flickr30k --output_dir data/flickr8k_neighbours
 
 The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of
-their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new vector
-is what its own vector lets expect of that, by kernel ridge regression on the training images (models/neighbours.py). A
-training image is left out where it is asked about itself, so a captioner learns from what it will be shown later. Needs
-no caption of an image.
+their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new
+vector is what its own vector lets expect of that, by kernel ridge regression on the training images
+(models/consensus/kernel_regression.py). A training image is left out where it is asked about itself, so a captioner
+learns from what it will be shown later. Needs no caption of an image.
 
 Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
 crops; `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps; and `phrases.npz`, the directions of
@@ -109,7 +109,7 @@ def main_directions(weights_IC, means_CG, dim):
 
 
 def learn(options, vocabulary, images, bank):
-    """(models.neighbours.KnownImages, the KernelFit it comes from, models.sentence_fit.Phrases of the corpus).
+    """(KnownImages, the KernelFit it comes from, Phrases of the corpus).
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
@@ -117,8 +117,8 @@ def learn(options, vocabulary, images, bank):
     import numpy as np
 
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from models.neighbours import KernelFit, KnownImages, unit_vectors
-    from models.sentence_fit import Phrases
+    from models.consensus.consensus_reward import Phrases
+    from models.consensus.kernel_regression import KernelFit, KnownImages, unit_vectors
     from models.standardise import standardised
 
     corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
@@ -156,7 +156,7 @@ def write_bank(path, bank, known, left_out=None, fit=None):
     """
     import numpy as np
 
-    from models.neighbours import ROWS_AT_ONCE
+    from models.consensus.kernel_regression import ROWS_AT_ONCE
 
     count, crops, _ = bank.features.shape
     shape = (count, crops, known.weights_MT.shape[1])
@@ -192,7 +192,7 @@ def _make(options, output_dir):
     from formats import inventory, records, sidecars
     from formats.vocabulary import Vocabulary
     from models import encoders
-    from models.neighbours import KnownImages
+    from models.consensus.kernel_regression import KnownImages
 
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))

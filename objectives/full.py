@@ -19,10 +19,10 @@ import config
 import extensions
 import input_pipeline
 from models import layers, rewards
+from models.consensus.consensus_reward import Phrases, SentenceFit
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
-from models.sentence_fit import Phrases, SentenceFit
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
@@ -48,7 +48,7 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    sentence_fit = None  # models.sentence_fit.SentenceFit where captions are rewarded for their fit
+    sentence_fit = None  # models.consensus.consensus_reward.SentenceFit where captions are rewarded for their fit
     own_reward = None  # function (tokens_BT, mask_BT, batch) -> float32 [B, T], see extensions.py
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
@@ -387,7 +387,7 @@ class FullObjective:
 
 
 def load_sentence_fit(options, image_dim):
-    """models.sentence_fit.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
+    """The consensus_reward.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
     path = input_pipeline.phrases_path(options.data_dir)
     try:
         phrases = Phrases.load(path)

@@ -198,7 +198,7 @@ def make_encoder(options, folder):
     settings = {name: getattr(options, name) for name in ("seed", "encoder_images", "encoder_epochs")}
     if sidecars.already_made(sidecar, settings, overwrite=options.overwrite):
         return
-    from models import compact
+    from models.encoders import compact
     from preprocessing import train_compact
 
     total = options.encoder_images + max(1, options.encoder_images // HELD_OUT)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from models import compact
+from models.encoders import compact
 
 BATCH = 32
 LEARNING_RATE = 6e-3

@@ -12,7 +12,8 @@ from evaluation.captioner import build_network
 from formats.vocabulary import Vocabulary
 from initialization import neighbour_features
 from input_pipeline import FeatureBank, ImageSet
-from models import compact, encoders
+from models import encoders
+from models.encoders import compact
 from models.standardise import Standardise
 from preprocessing import detect_objects, extract_features, process_images
 from stage import keep_for_inference

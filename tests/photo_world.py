@@ -5,7 +5,8 @@ import os
 import numpy as np
 from PIL import Image
 
-from models import compact, encoders
+from models import encoders
+from models.encoders import compact
 from tests import tiny_world
 
 COLOURS = {3: (200, 40, 40), 4: (40, 200, 40), 5: (40, 40, 200)}  # one for each noun of the tiny world

@@ -16,7 +16,7 @@ from evaluation.captioner import load_encoder
 from formats import captions, records
 from formats.sidecars import fingerprint, write_json
 from formats.vocabulary import Vocabulary
-from models import inception_v4
+from models.encoders import inception_v4
 from scripts import import_tf1_checkpoint as importer
 from tests import tiny_runs, tiny_world
 from tests.parity import golden_files

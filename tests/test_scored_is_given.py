@@ -23,8 +23,9 @@ from evaluation import file_check, photographs, runs, scoring
 from formats import captions, readers
 from initialization import eval_obj2sen, im_caption, obj2sen
 from initialization.object_captioner import object_captioner
-from models import encoder_base, neighbours
-from models.tflite import TFLiteModel
+from models.consensus import kernel_regression
+from models.encoders import base
+from models.encoders.tflite import TFLiteModel
 from tests import given_world, small_networks, tiny_runs
 
 METRICS = ("BLEU", "CIDEr")
@@ -179,8 +180,8 @@ def test_the_guard_speaks_when_files_give_other_vectors(world, tmp_path, monkeyp
 
     data = given_world.with_expectations(given_world.with_features(world, "guard", spec_of("compact", tmp_path)))
     run = given_world.untrained_run(data, str(tmp_path / "run"))
-    monkeypatch.setattr(encoder_base, "as_banked", lambda vectors: np.asarray(vectors, np.float32))
-    monkeypatch.setattr(neighbours, "standardised", divide_by_almost_nothing)
+    monkeypatch.setattr(base, "as_banked", lambda vectors: np.asarray(vectors, np.float32))
+    monkeypatch.setattr(kernel_regression, "standardised", divide_by_almost_nothing)
     eval_val.main(eval_val.Options(job_dir=run, metrics=METRICS, table=str(tmp_path / "table.json")))
     said = capsys.readouterr().out
     assert "WARNING: only " in said and f"of {given_world.VAL} captions of caption.py for the files in" in said

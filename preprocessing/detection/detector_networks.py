@@ -28,7 +28,7 @@ class TFLiteDetector:
     needs_pixels = True
 
     def __init__(self, part, settings):
-        from models.tflite import TFLiteModel
+        from models.encoders.tflite import TFLiteModel
 
         self.source, self.classes = part.source, label_maps.read_labels(part.labels)
         self._first = 1 if self.classes[0] in PLACEHOLDERS else 0
@@ -58,7 +58,7 @@ class TFLiteClassifier:
     needs_pixels = True
 
     def __init__(self, part, settings):
-        from models.tflite import TFLiteModel
+        from models.encoders.tflite import TFLiteModel
 
         self.source = part.source
         self.classes = [label.partition(",")[0].strip() for label in label_maps.read_labels(part.labels)]

@@ -12,7 +12,7 @@ from formats.vocabulary import Vocabulary
 from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
 from initialization.fit_captions import Options, best_sentences, mixtures, prices
 from input_pipeline import FeatureBank
-from models.sentence_fit import Phrases, SentenceFit
+from models.consensus.consensus_reward import Phrases, SentenceFit
 from tests import sidecar_edits, tiny_runs, tiny_world
 
 

@@ -14,7 +14,7 @@ from formats.vocabulary import Vocabulary
 from initialization import im_caption, neighbour_features, retrieve_captions
 from initialization.neighbour_features import Options
 from input_pipeline import FeatureBank
-from models.neighbours import KernelFit, KnownImages, similarities, unit_vectors
+from models.consensus.kernel_regression import KernelFit, KnownImages, similarities, unit_vectors
 from models.standardise import standardised
 from tests import tiny_runs, tiny_world
 

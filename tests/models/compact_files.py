@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models import compact
+from models.encoders import compact
 
 
 def write(path):

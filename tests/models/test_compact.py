@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import compact
+from models.encoders import compact
 from preprocessing import make_miniature, train_compact
 from preprocessing.miniature.things import NAMES
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import compact, encoder_base, encoders, image_ops, inception_v4, kept_encoders
-from models.tflite import TFLiteModel
+from models import encoders
+from models.encoders import base, compact, image_ops, inception_v4, saved
+from models.encoders.tflite import TFLiteModel
 from tests import small_networks
 from tests.models import compact_files
 
@@ -71,10 +72,10 @@ def test_inception_from_a_checkpoint(tmp_path, inception):
     batch = inception.crops(photograph(), 0, seed=0)
     features = encoder.encode(batch)
     assert features.shape == (1, encoder.dim) == (1, 1536) and features.dtype == np.float32
-    np.testing.assert_array_equal(features, encoder_base.as_banked(inception_v4.InceptionV4(weights).pooled(batch)))
-    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
+    np.testing.assert_array_equal(features, base.as_banked(inception_v4.InceptionV4(weights).pooled(batch)))
+    saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"], "a file of 170 MB must not be copied"
-    again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
+    again = saved.load_encoder_from(str(tmp_path / "run"))
     assert again.files == encoder.files and again.describe() == encoder.describe()
 
 
@@ -141,7 +142,7 @@ def test_compact(compact_file):
     network = compact.load(compact_file)
     crops = encoder.crops(photograph(), 2, seed=1)
     assert crops.shape == (3, 32, 32, 3) and crops.dtype == np.uint8
-    np.testing.assert_array_equal(encoder.encode(crops), encoder_base.as_banked(network(image_ops.to_unit(crops))))
+    np.testing.assert_array_equal(encoder.encode(crops), base.as_banked(network(image_ops.to_unit(crops))))
     grid = encoders.load_encoder(f"compact:{compact_file}#grid")
     assert grid.cells == network.cells
     np.testing.assert_allclose(grid.encode(crops).mean(axis=1), encoder.encode(crops), rtol=2 * HALF, atol=1e-6)
@@ -198,8 +199,8 @@ def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, 
     np.testing.assert_allclose(found[:, 0, 0], sums, rtol=HALF, atol=1e-5)  # the first cell is the upper left corner
     pooled = found.sum((1, 2)) / 64 if kind == "vgg16" else found.mean(1)[:, 0]
     np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=HALF, atol=1e-2)
-    kept_encoders.save_encoder(grid.describe(), tmp_path / "run")
-    assert kept_encoders.load_encoder_from(str(tmp_path / "run")).cells == cells
+    saved.save_encoder(grid.describe(), tmp_path / "run")
+    assert saved.load_encoder_from(str(tmp_path / "run")).cells == cells
     with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
         encoders.load_encoder(f"{kind}:absent.h5")
 
@@ -241,10 +242,10 @@ def test_windows_keep_85_to_100_percent_and_lie_inside():
 def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
     number = max(TFLiteModel(tflite_file).tensors())
     encoder = encoders.load_encoder(f"tflite:{tflite_file}#{number}", "legacy")
-    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
+    saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["encoder.json", "small.tflite"]
     os.rename(tmp_path / "run", tmp_path / "moved")
-    again = kept_encoders.load_encoder_from(str(tmp_path / "moved"))
+    again = saved.load_encoder_from(str(tmp_path / "moved"))
     assert again.preprocessing["resize"] == "legacy"
     image = photograph(50, 50)
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 1)), encoder.encode(encoder.crops(image, 2, 1)))
@@ -253,12 +254,12 @@ def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
 
 def test_description_rebuilds_and_refuses_another_file(tflite_file, tmp_path):
     description = json.loads(json.dumps(encoders.load_encoder(f"tflite:{tflite_file}").describe()))
-    assert kept_encoders.load_encoder_from(description).dim == 6
+    assert saved.load_encoder_from(description).dim == 6
     other = small_networks.classifier(tmp_path / "other.tflite")
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        kept_encoders.load_encoder_from(description, spec=f"tflite:{other}")
+        saved.load_encoder_from(description, spec=f"tflite:{other}")
     with pytest.raises(ValueError, match="encoder.json"):
-        kept_encoders.load_encoder_from(str(tmp_path))
+        saved.load_encoder_from(str(tmp_path))
 
 
 def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tmp_path):
@@ -270,13 +271,13 @@ def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tm
     vectors = joined.encode(joined.crops(image, 2, 7))
     expected = [member.encode(member.crops(image, 2, 7)) for member in (first, second)]
     np.testing.assert_array_equal(vectors, np.concatenate(expected, 1))
-    kept_encoders.save_encoder(joined.describe(), str(tmp_path / "run"))
+    saved.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["compact.npz", "encoder.json", "small.tflite"]
-    again = kept_encoders.load_encoder_from(str(tmp_path / "run"))
+    again = saved.load_encoder_from(str(tmp_path / "run"))
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 7)), vectors)
     assert encoders.identity(again.describe()) == encoders.identity(joined.describe())
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        kept_encoders.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
+        saved.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
     turned = encoders.load_encoder("+".join(reversed(specs)))
     assert encoders.identity(turned.describe()) != encoders.identity(joined.describe())
 
@@ -285,9 +286,9 @@ def test_joined_files_of_one_name_stay_where_they_are(tflite_file, tmp_path):
     os.makedirs(tmp_path / "other")
     other = small_networks.classifier(tmp_path / "other" / "small.tflite")
     joined = encoders.load_encoder(f"tflite:{tflite_file}+tflite:{other}")
-    kept_encoders.save_encoder(joined.describe(), str(tmp_path / "run"))
+    saved.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"]
-    assert kept_encoders.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
+    assert saved.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
 
 
 def test_joined_grids_are_refused(compact_file):

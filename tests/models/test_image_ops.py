@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import image_ops
+from models.encoders import image_ops
 
 
 def ramp(size):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import inception_v4
+from models.encoders import inception_v4
 
 BETA = "InceptionV4/Mixed_5b/Branch_0/Conv2d_0a_1x1/BatchNorm/beta"
 

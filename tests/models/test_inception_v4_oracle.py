@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from models import inception_v4
+from models.encoders import inception_v4
 
 
 def test_equals_timm():

@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from models import encoders, kept_encoders
-from models.encoder_base import as_banked
-from models.neighbours import KernelFit, KnownImages, neighbour_weights, similarities, unit_vectors
+from models import encoders
+from models.consensus.kernel_regression import KernelFit, KnownImages, neighbour_weights, similarities, unit_vectors
+from models.encoders import saved
+from models.encoders.base import as_banked
 from models.standardise import Standardise, standardised
 from tests.models import compact_files
 
@@ -63,7 +64,7 @@ def test_with_all_images_as_landmarks_it_is_kernel_ridge_regression():
 
 @pytest.mark.parametrize("landmarks", [20, 7])
 def test_an_image_is_left_out_of_the_fit_as_if_it_had_not_been_there(landmarks, monkeypatch):
-    monkeypatch.setattr("models.neighbours.ROWS_OF_A_FIT", 6)
+    monkeypatch.setattr("models.consensus.kernel_regression.ROWS_OF_A_FIT", 6)
     rng = np.random.default_rng(4)
     units, crops = unit_vectors(rng.normal(size=(20, 6))), unit_vectors(rng.normal(size=(20, 6)))
     targets = rng.normal(size=(20, 3))
@@ -116,12 +117,12 @@ def test_the_encoder_gives_what_known_images_let_expect(known):
 def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
     path, _, base = known
     encoder = encoders.load_encoder(f"neighbours:{path}")
-    kept_encoders.save_encoder(encoder.describe(), str(tmp_path / "run"))
+    saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     identity = encoders.identity(encoder.describe())
     os.rename(tmp_path / "run", tmp_path / "moved")
     for file in (path, *base.files):
         os.remove(file)
-    again = kept_encoders.load_encoder_from(str(tmp_path / "moved"))
+    again = saved.load_encoder_from(str(tmp_path / "moved"))
     assert encoders.identity(again.describe()) == identity
     image = np.full((32, 32, 3), 90, np.uint8)
     np.testing.assert_array_equal(again.encode(again.crops(image, 0, 1)), encoder.encode(encoder.crops(image, 0, 1)))
@@ -133,7 +134,7 @@ def test_another_file_is_another_encoder(known, tmp_path):
     other = str(tmp_path / "other.npz")
     KnownImages(**(vars(found) | {"sharpness": 3.0})).save(other)
     with pytest.raises(ValueError, match="is not the one that the features were made with"):
-        kept_encoders.load_encoder_from(description, spec=f"neighbours:{other}")
+        saved.load_encoder_from(description, spec=f"neighbours:{other}")
 
 
 def test_what_is_no_such_file_is_named(tmp_path):

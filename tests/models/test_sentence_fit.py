@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from initialization.consensus_retrieval import sentence_vectors
-from models.ngrams import count_ngrams
-from models.sentence_fit import Phrases, SentenceFit
+from models.consensus.consensus_reward import Phrases, SentenceFit
+from models.consensus.ngrams import count_ngrams
 
 WORDS = {word: i + 2 for i, word in enumerate("a man rides wave dog runs on grass the cat sleeps here".split())}
 TEXTS = [

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from formats import images
-from models import image_ops
+from models.encoders import image_ops
 from tests.parity import golden_files
 
 TOLERANCE = 1e-6

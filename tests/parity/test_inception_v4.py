@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from models import inception_v4
+from models.encoders import inception_v4
 from tests.parity import golden_files
 
 TOLERANCE = 1e-5  # of the largest magnitude of an array

@@ -293,7 +293,7 @@ def test_complete_other_settings_and_missing_picture(world, tmp_path, capsys):
 
 
 def test_encoder_of_the_stage(tmp_path):
-    from models import compact
+    from models.encoders import compact
 
     changes = {"train_images": 2, "val_images": 2, "test_images": 2, "sentences": 5}
     make(tmp_path, **changes, encoder_images=64, encoder_epochs=1)

@@ -29,8 +29,8 @@ import tensorflow as tf
 
 import config
 import extensions
-from models import image_ops
-from models.encoder_base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
+from models.encoders import image_ops
+from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
 
 UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
 
@@ -89,7 +89,7 @@ class _InceptionEncoder(Encoder):
     usage = "inception_v4:CHECKPOINT (slim's inception_v4.ckpt, or the prefix of one)"
 
     def __init__(self, spec, argument, resize):
-        from models import inception_v4
+        from models.encoders import inception_v4
 
         self.spec, self._mode = spec, resize or "legacy"
         self.dim, self.image_size = inception_v4.FEATURE_DIM, inception_v4.IMAGE_SIZE
@@ -129,7 +129,7 @@ class _TFLiteEncoder(WholeImageEncoder):
     usage = "tflite:FILE, tflite:FILE#TENSOR or tflite:FILE#TENSOR@max"
 
     def __init__(self, spec, argument, resize):
-        from models.tflite import TFLiteModel
+        from models.encoders.tflite import TFLiteModel
 
         path, _, tensor = argument.partition("#")
         tensor, at, reduced = tensor.partition("@")
@@ -169,7 +169,7 @@ class _CompactEncoder(WholeImageEncoder):
     usage = "compact:FILE.npz or compact:FILE.npz#grid"
 
     def __init__(self, spec, argument, resize):
-        from models import compact
+        from models.encoders import compact
 
         path, _, part = argument.partition("#")
         if part not in ("", "grid"):
@@ -237,15 +237,15 @@ class NeighboursEncoder(Encoder):
     usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
 
     def __init__(self, spec, argument, resize, base=None):
-        from models import kept_encoders
-        from models.neighbours import KnownImages
+        from models.consensus.kernel_regression import KnownImages
+        from models.encoders import saved
 
         self.spec = spec
         try:
             self._known = KnownImages.load(argument)
         except (ValueError, *UNREADABLE) as error:
             raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
-        self.base = base or kept_encoders.load_encoder_from(self._known.base)
+        self.base = base or saved.load_encoder_from(self._known.base)
         if identity(self.base.describe()) != identity(self._known.base):
             raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
         self.dim, self.files = self._known.weights_MT.shape[1], (argument, *self.base.files)

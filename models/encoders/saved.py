@@ -13,7 +13,8 @@ import shutil
 import config
 import extensions
 from formats import readers, writing
-from models import encoders
+from models.encoders import registry
+from models.encoders.base import fingerprint, identity
 
 FILE = {  # what is kept about a file of an encoder
     "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,
@@ -39,7 +40,7 @@ def save_encoder(description, folder):
 
     def keep(path, entry):
         known = os.path.isfile(path) and entry["name"] == os.path.basename(path)
-        if not known or encoders.fingerprint(path)["sha256"] != entry["sha256"]:
+        if not known or fingerprint(path)["sha256"] != entry["sha256"]:
             raise ValueError(f"encoder file {path} is gone or is not the one that the features were made with")
         if not small:
             return entry | {"path": os.path.abspath(path)}
@@ -72,7 +73,7 @@ def _paths(leaf):
     """Where the files of a leaf were when it was described, in the order of its entries."""
     kind, _, argument = leaf["spec"].partition(":")
     if kind == "inception_v4":
-        return encoders.checkpoint_files(argument)
+        return registry.checkpoint_files(argument)
     if kind == "keras":
         return (argument.removesuffix("#grid").partition("#")[2],)
     return (argument.partition("#")[0],)
@@ -124,7 +125,7 @@ def load_encoder_from(source, spec=None):
         raise
     except ValueError as error:
         raise ValueError(f"{error} (from {path})" if spec is None else f"{error}") from error
-    found, wanted = encoders.identity(encoder.describe()), encoders.identity(description)
+    found, wanted = identity(encoder.describe()), identity(description)
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         name = different[0]
@@ -142,9 +143,9 @@ def _named_or_stored(description, folder, spec):
         return _load(description, folder)
     if "base" in description and not spec.startswith("neighbours:"):
         located = _located(description, folder)
-        return encoders.NeighboursEncoder(located, located.partition(":")[2], None, encoders.load_encoder(spec))
+        return registry.NeighboursEncoder(located, located.partition(":")[2], None, registry.load_encoder(spec))
     alone = not {"members", "base"} & set(description)
-    return encoders.load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
+    return registry.load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
 
 
 def _refuse_code(description, folder):
@@ -186,11 +187,11 @@ def _check(description, path):
 def _load(description, folder):
     """The encoder of a description without code, from its files in `folder` or where they were."""
     if "members" in description:
-        return encoders.JoinedEncoder([_load(member, folder) for member in description["members"]])
+        return registry.JoinedEncoder([_load(member, folder) for member in description["members"]])
     spec = _located(description, folder)
     if "base" in description:
-        return encoders.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
-    return encoders.load_data_encoder(spec, description["preprocessing"].get("resize"))
+        return registry.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
+    return registry.load_data_encoder(spec, description["preprocessing"].get("resize"))
 
 
 def _located(description, folder):

@@ -22,7 +22,7 @@ import tensorflow as tf
 import config
 from formats import readers
 from models import layers
-from models.ngrams import ODD, ORDERS, count_ngrams
+from models.consensus.ngrams import ODD, ORDERS, count_ngrams
 
 SIGMA = 6.0  # of CIDEr-D's length penalty, in words
 LARGEST = np.iinfo(np.int64).max  # a search beyond the end finds this one

@@ -1,0 +1,14 @@
+"""Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
+
+from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows
+from models.encoders.registry import load_data_encoder, load_encoder
+
+__all__ = [
+    "Encoder",
+    "WholeImageEncoder",
+    "fingerprint",
+    "identity",
+    "load_data_encoder",
+    "load_encoder",
+    "random_windows",
+]
