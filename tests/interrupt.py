@@ -2,10 +2,12 @@
 
     python -m tests.interrupt MODULE SIGNAL POINT --flag=value ...
 
-POINT is `batch:N` (while the batch of step N is made, which is some steps ahead of the training), or `save:N` (at the
-N-th time that a file of a checkpoint is moved or a folder of one is renamed).
+POINT is `batch:N` (while the batch of step N is made, which is some steps ahead of the training), `save:N` (at the
+N-th time that a file of a checkpoint is moved or a folder of one is renamed), or `change:N` (before the N-th time that
+any file or folder is renamed or removed).
 """
 
+import itertools
 import os
 import runpy
 import signal
@@ -51,10 +53,31 @@ def at_save(count, strike):
     checkpoints.os = Counting()
 
 
+def at_changes(call):
+    """Calls a function before every renaming or removal of a file or folder in this process."""
+
+    def announced(change):
+        def announcing(*arguments, **named):
+            call()
+            return change(*arguments, **named)
+
+        return announcing
+
+    for name in ("replace", "rename", "remove", "unlink", "rmdir"):
+        setattr(os, name, announced(getattr(os, name)))
+
+
+def at_change(count, strike):
+    """Strikes before the n-th of these."""
+    counter = itertools.count(1)
+    at_changes(lambda: strike() if next(counter) == count else None)
+
+
 def main():
     module, name, point = sys.argv[1:4]
     kind, _, number = point.partition(":")
-    {"batch": at_batch, "save": at_save}[kind](int(number), lambda: os.kill(os.getpid(), getattr(signal, f"SIG{name}")))
+    at = {"batch": at_batch, "save": at_save, "change": at_change}[kind]
+    at(int(number), lambda: os.kill(os.getpid(), getattr(signal, f"SIG{name}")))
     sys.argv = [module, *sys.argv[4:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

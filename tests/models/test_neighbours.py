@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -151,7 +152,18 @@ def test_what_is_no_such_file_is_named(tmp_path):
 def test_it_cannot_be_joined(known):
     path, _, base = known
     with pytest.raises(ValueError, match="cannot be joined"):
-        encoders.load_encoder(f"neighbours:{path}+{base.spec}")
+        encoders.load_encoder(f"{base.spec}+neighbours:{path}")
+
+
+def test_the_encoder_below_it_can_be_named(known, tmp_path):
+    """What stands behind a plus is the base, which must be the one that it was made over."""
+    path, found, base = known
+    moved = shutil.copyfile(base.files[0], tmp_path / "moved.npz")
+    encoder = encoders.load_encoder(f"neighbours:{path}+compact:{moved}")
+    crops = encoder.crops(np.zeros((40, 50, 3), np.uint8), 0, 0)
+    np.testing.assert_array_equal(encoder.encode(crops), as_banked(found.expected(base.encode(crops))))
+    with pytest.raises(ValueError, match="was made over"):
+        encoders.load_encoder(f"neighbours:{path}+compact:{moved}#grid")
 
 
 def test_numbers_that_never_change_count_for_nothing():

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from formats import sidecars, vocabulary
+from formats import vocabulary
 from tests import small_networks
 from tests.preprocessing.picture_files import write_pictures
+from tests.stage_outputs import contents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGES, SHARDS, PARTS = 2248, 64, 32
@@ -81,7 +82,8 @@ def kill_half_way(stage, inputs, data_dir, processes, least):
 
 def finish(stage, inputs, data_dir, processes):
     assert start(stage, inputs, data_dir, processes).wait(600) == 0
-    assert not list(data_dir.glob(".*")), "no work folder may be left"
+    hidden = {path.name for path in data_dir.glob(".*")}
+    assert hidden <= {".photograph_hashes.json"}, "no work folder and no lock may be left"
 
 
 def new_data_dir(folder):
@@ -90,26 +92,13 @@ def new_data_dir(folder):
     return folder
 
 
-def digests(folder):
-    """sha256 of every file in the folder; of the sidecars without the command, which names the folder."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".json":
-            content = json.loads(path.read_text())
-            content.pop("command", None)
-            found[path.name] = json.dumps(content, sort_keys=True)
-        else:
-            found[path.name] = sidecars.fingerprint(path)["sha256"]
-    return found
-
-
 @pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
     """What the three stages leave when they run to their end with one process: stage -> digests."""
     folder, after = new_data_dir(tmp_path_factory.mktemp("undisturbed")), {}
     for stage in STAGES:
         finish(stage, inputs, folder, 1)
-        after[stage] = digests(folder)
+        after[stage] = contents(folder)
     return after
 
 
@@ -120,5 +109,5 @@ def test_killed_and_run_again(inputs, undisturbed, tmp_path, processes):
     for stage in STAGES:
         kill_half_way(stage, inputs, data_dir, processes, 3)
         finish(stage, inputs, data_dir, processes)
-        assert digests(data_dir) == undisturbed[stage]
-    assert len(digests(data_dir)) == 1 + (SHARDS + 1) + (SHARDS + 1) + 3 + 4
+        assert contents(data_dir) == undisturbed[stage]
+    assert len(contents(data_dir)) == 1 + (SHARDS + 1) + (SHARDS + 1) + 3 + 4

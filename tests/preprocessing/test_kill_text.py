@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from formats import sidecars
+from tests.stage_outputs import contents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXTRACT = ["-m", "preprocessing.extract_descriptions", "--input", "{folder}/raw", "--shards", "16"]
@@ -50,16 +50,8 @@ def finish(stage, folder, processes):
 
 
 def digests(folder):
-    """sha256 of every file in the folder; of the sidecars without the command, which names the folder."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".json":
-            content = json.loads(path.read_text())
-            content.pop("command", None)
-            found[path.name] = json.dumps(content, sort_keys=True)
-        elif path.is_file():
-            found[path.name] = sidecars.fingerprint(path)["sha256"]
-    return found
+    """`contents` of the folder without what it was made from."""
+    return {path: digest for path, digest in contents(folder).items() if not path.startswith("raw/")}
 
 
 def write_descriptions(folder):
