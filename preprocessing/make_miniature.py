@@ -67,10 +67,10 @@ def _lines(path):
 
 
 def _dump(path, rows):
-    """Writes JSON lines to a path and returns their number."""
+    """Writes JSON lines to a path and returns how many: {"count"}."""
     with open(path, "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    return len(rows)
+    return {"count": len(rows)}
 
 
 # --------------------------------------------------------------------------------------------------------------
