@@ -85,7 +85,7 @@ def main(options):
     """Captions the files; returns the exit code."""
     files = check(options)
 
-    from evaluation import photographs
+    from captioning import photographs
 
     checkpoint = photographs.checkpoint_named(options.job_dir, options.checkpoint)
     captioner, source = photographs.open_run(
@@ -108,7 +108,7 @@ def main(options):
 
 def draw_attention(captioner, rows, files, found, folder):
     """Writes FOLDER/IMAGE.png for each image: where the network looked before each word of the best caption."""
-    from evaluation import attention_pictures
+    from evaluation.report import attention_pictures
     from formats.images import read_image
 
     ids = [several[0].ids for several in found]
@@ -121,7 +121,7 @@ def draw_attention(captioner, rows, files, found, folder):
 
 def draw_map(captioner, results, options):
     """Writes the map of the word vectors with the words of all captions."""
-    from evaluation import attention_pictures, word_map
+    from evaluation.report import attention_pictures, word_map
 
     own = captioner.input_embedding
     vectors = captioner.generator.embedding if own is None else own

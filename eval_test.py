@@ -28,9 +28,9 @@ def main(options):
     """Captions, scores, adds the row."""
     data_dir = scoring.check(options)
 
-    from evaluation import runs
+    from captioning import splits
 
-    open_run = runs.image_captioner(options, data_dir)
+    open_run = splits.image_captioner(options, data_dir)
     scoring.score_checkpoint(options, options.split, open_run)
     if options.report:
         from evaluation import report

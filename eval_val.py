@@ -26,9 +26,9 @@ def main(options):
     """Scores, ranks, adds the row."""
     data_dir = scoring.check(options)
 
-    from evaluation import runs
+    from captioning import splits
 
-    open_run = runs.image_captioner(options, data_dir)
+    open_run = splits.image_captioner(options, data_dir)
     scoring.score_checkpoints(options, open_run)
 
 

@@ -18,8 +18,8 @@ import socket
 import tempfile
 
 import config
-from evaluation import temporary_folders
 from training.run_directory import read_config, takes_photographs
+from web import temporary_folders
 
 HOST = "127.0.0.1"
 MAX_EXAMPLES = 12
@@ -60,8 +60,8 @@ def check(options):
 
 def example_files(paths):
     """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises config.UserError."""
-    from evaluation import uploads
     from formats.images import image_names
+    from web import uploads
 
     files = []
     for path in paths:
@@ -102,7 +102,7 @@ def main(options):
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_OFFLINE"] = "1"
 
-        from evaluation import showing
+        from web import showing
 
         runs = [
             showing.Shown(job_dir, checkpoint, encoder, options.detector, options.labels)
@@ -116,9 +116,9 @@ def main(options):
 
         import uvicorn
 
-        from evaluation import connections, web_page
+        from web import connections, page
 
-        app = web_page.application(runs, files, folder)
+        app = page.application(runs, files, folder)
         server = uvicorn.Server(uvicorn.Config(app, http=connections.Limited, log_level="warning"))
         print(f"captions of {', '.join(run.name for run in runs)}: http://{HOST}:{bound.getsockname()[1]}", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that uploads are deleted

@@ -32,7 +32,7 @@ def main(options):
     check(options)
 
     import stage
-    from evaluation.captioner import CollapseWatch
+    from captioning.captioner import CollapseWatch
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, UnpairedBatches
     from objectives.full import FullObjective

@@ -37,8 +37,8 @@ def main(options):
 def train(options, strategy):
     """Trains a stage until its last step. Args: options: config_r2m.R2M of one stage."""
     import stage
+    from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
-    from evaluation.photographs import keep_detector
     from formats.vocabulary import Vocabulary
     from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
     from objectives.r2m import R2MObjective

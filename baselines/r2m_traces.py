@@ -67,8 +67,8 @@ def main(options):
     """Captions, prints, plots."""
     check(options)
 
-    from evaluation.concept_captioner import R2MCaptioner
-    from evaluation.photographs import checkpoint_named
+    from captioning.concept_captioner import R2MCaptioner
+    from captioning.photographs import checkpoint_named
 
     captioner = R2MCaptioner.from_run(options.job_dir, checkpoint_named(options.job_dir, options.checkpoint))
     traces = [trace(captioner, concepts.replace(",", " ").split(), options.decode) for concepts in options.paths]

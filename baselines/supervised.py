@@ -35,7 +35,7 @@ def train(options, make_objective, grid):
 
     import stage
     from baselines.batches import SupervisedBatches
-    from evaluation.captioner import CollapseWatch
+    from captioning.captioner import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import load_captions
     from models.cider import CiderD, DocumentFrequencies

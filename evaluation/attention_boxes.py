@@ -60,7 +60,7 @@ def measure(tokens, weights_TC, boxes, singular):
     """
     import numpy as np
 
-    from evaluation import attention_pictures
+    from evaluation.report import attention_pictures
 
     found = []
     for word, weights_C in zip(tokens, weights_TC, strict=True):
@@ -90,25 +90,25 @@ def summary(found):
 
 def main(options):
     """Captions the split, measures, writes, prints."""
+    from captioning.photographs import checkpoint_named
     from evaluation import scoring
-    from evaluation.photographs import checkpoint_named
 
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
 
-    from evaluation import runs
-    from evaluation.captioner import Captioner
+    from captioning import splits
+    from captioning.captioner import Captioner
     from formats import captions
     from formats.concepts import load_concepts
 
     concepts = load_concepts(data_dir, options.split)
-    names = [name for name in sorted(runs.references_of(data_dir, options.split)) if name in boxes]
+    names = [name for name in sorted(splits.references_of(data_dir, options.split)) if name in boxes]
     names = names[: options.images or None]
     if not names:
         raise config.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
     checkpoint = checkpoint_named(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint)
-    vectors = runs.split_vectors(options.job_dir, data_dir, options.split, names)
+    vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)
     said = [found[0].ids for found in captioner.caption_vectors(vectors, options.decode, description="captions")]
     found = []
     for start in range(0, len(names), 64):

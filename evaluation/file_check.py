@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 import config
-from evaluation import photographs
+from captioning import photographs
 from formats import sidecars
 
 SAMPLE = 20  # photographs that are captioned again

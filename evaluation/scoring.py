@@ -2,7 +2,7 @@
 
 What is captioned is up to the caller, who hands over
     open_run(checkpoint, split, names) -> (captioner, rows)
-with a `captioner` as evaluation.captioner.Captioner and one row of its input for each name.
+with a `captioner` as captioning.captioner.Captioner and one row of its input for each name.
 """
 
 import dataclasses
@@ -86,13 +86,14 @@ def score_checkpoints(options, open_run, how=None):
       open_run: see the module's text.
       how: dict of further settings that decide about the captions.
     """
-    from evaluation import file_check, metrics, rankings, runs
+    from captioning import splits
+    from evaluation import file_check, metrics, rankings
     from formats import captions, writing
 
     names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
     os.makedirs(folder, exist_ok=True)
-    references = runs.references_of(data_dir, "val")
+    references = splits.references_of(data_dir, "val")
     how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
     with metrics.Scorer(references, options.metrics) as scorer:
         alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
@@ -199,11 +200,12 @@ def chosen_checkpoint(options):
 
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
-    from evaluation import file_check, metrics, rankings, runs
+    from captioning import splits
+    from evaluation import file_check, metrics, rankings
     from formats import captions, writing
 
     checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)
-    references = runs.references_of(data_dir, split)
+    references = splits.references_of(data_dir, split)
     names = sorted(references)
     captioner, rows = open_run(checkpoint, split, names)
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
@@ -228,7 +230,8 @@ def score_checkpoint(options, split, open_run):
 
 def _row(options, scores, split, checkpoint, selection):
     """The row of the table for one checkpoint (a step or a path)."""
-    from evaluation import runs, table
+    from captioning import splits
+    from evaluation import table
     from formats.concepts import load_concepts
     from training import checkpoints
     from training.run_directory import read_config
@@ -243,7 +246,7 @@ def _row(options, scores, split, checkpoint, selection):
         decode=options.decode,
         seed=read_config(options.job_dir)["settings"]["seed"],
         concepts=load_concepts(data_dir, split),
-        minutes=runs.training_minutes(options.job_dir, checkpoint) if is_step else None,
+        minutes=splits.training_minutes(options.job_dir, checkpoint) if is_step else None,
         checkpoint=checkpoints.prefix_of(options.job_dir, checkpoint) if is_step else checkpoint,
         command=config.command_line(),
         selection=selection,

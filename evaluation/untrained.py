@@ -104,8 +104,8 @@ def best_constant(texts, references):
     Returns:
       list of (text, its CIDEr-D x100 on the dict it was chosen on).
     """
-    from evaluation import java, tokenizer
     from evaluation.consensus import Consensus
+    from evaluation.metrics import java, tokenizer
 
     if min(map(len, references)) < 2:
         raise UserError("CIDEr needs at least 2 images to choose on (4 when a split is halved)")

@@ -33,7 +33,7 @@ def main(options):
     check(options)
 
     import stage
-    from evaluation.captioner import CollapseWatch
+    from captioning.captioner import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import POINTS, load_captions, load_points
     from input_pipeline import PairedBatches

@@ -23,8 +23,8 @@ def main(options):
         detectors.parse(options.detector, options.labels)
 
     import stage
+    from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
-    from evaluation.photographs import keep_detector
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.obj2sen import ObjectToSentenceObjective

@@ -8,8 +8,8 @@ import dataclasses
 import tensorflow as tf
 
 import config
-from evaluation import run_content
-from evaluation.concept_captioner import ConceptCaptioner
+from captioning import run_content
+from captioning.concept_captioner import ConceptCaptioner
 from models import layers
 from objectives.obj2sen import ObjectToSentenceObjective
 from training import checkpoints, distribution

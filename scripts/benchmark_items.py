@@ -246,7 +246,7 @@ def sentence_gan_step(case, options, sizes, clock):
 
 def _captioner(case, sizes):
     """(captioner as evaluation has it, image vectors); no caption ends before its last word unless it is forced to."""
-    from evaluation.captioner import Captioner
+    from captioning.captioner import Captioner
     from models.generator import Generator
     from models.standardise import Standardise
 

@@ -133,7 +133,7 @@ def python(version):
 
 def tools(options):
     """Yields (there, line) about what is optional."""
-    from evaluation import java, spice
+    from evaluation.metrics import java, spice
 
     try:
         runtime = java.find_java()

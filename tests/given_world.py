@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from evaluation.captioner import build_network
+from captioning.captioner import build_network
 from formats.vocabulary import Vocabulary
 from initialization import neighbour_features
 from input_pipeline import FeatureBank, ImageSet

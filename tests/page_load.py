@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 import config
-from evaluation.uploads import MAX_BYTES, MAX_COST, MAX_PIXELS
 from tests import tiny_runs, web_runs
 from tests.evaluation.test_uploads import bomb
+from web.uploads import MAX_BYTES, MAX_COST, MAX_PIXELS
 
 MAX_MEMORY = 2 << 20  # KiB
 MAX_SECONDS = 10  # of an honest answer

@@ -14,7 +14,7 @@ from PIL import Image
 import caption
 import config
 import train
-from evaluation.captioner import Captioner
+from captioning.captioner import Captioner
 from formats.images import read_image
 from models.encoders import saved
 from tests import photo_world, tiny_runs

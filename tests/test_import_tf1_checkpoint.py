@@ -12,7 +12,7 @@ import config
 import eval_test
 import recipes
 import train
-from evaluation.captioner import load_encoder
+from captioning.captioner import load_encoder
 from formats import captions, records
 from formats.sidecars import fingerprint, write_json
 from formats.vocabulary import Vocabulary

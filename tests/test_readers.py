@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import config
-from evaluation import runs
+from captioning import splits
 from formats import readers, record_files, records
 
 
@@ -164,7 +164,7 @@ def test_damaged_lines_of_timing_cost_no_row(tmp_path, capsys):
     entries = [{"step": 60, "seconds_per_step": 1.0}, {"step": 120, "seconds_per_step": "x"}]
     lines = [json.dumps(entry) for entry in entries] + ["{", json.dumps({"step": 180, "seconds_per_step": 1.0})]
     (tmp_path / "timing.jsonl").write_text("\n".join(lines) + "\n")
-    assert runs.training_minutes(str(tmp_path), 180) == 3.0
+    assert splits.training_minutes(str(tmp_path), 180) == 3.0
     assert "timing.jsonl: 1 damaged lines left out (line 3)" in capsys.readouterr().err
 
 

@@ -19,7 +19,8 @@ import eval_val
 import serve  # noqa: F401  the page is what serve.py shows
 import train
 from baselines import r2m, settings, show_attend_tell, show_tell
-from evaluation import file_check, photographs, runs, scoring
+from captioning import photographs, splits
+from evaluation import file_check, scoring
 from formats import captions, readers
 from initialization import eval_obj2sen, im_caption, obj2sen
 from initialization.object_captioner import object_captioner
@@ -76,7 +77,7 @@ def test_every_encoder_and_the_neighbours_over_it(world, kind, tmp_path, monkeyp
         run = given_world.untrained_run(folder, job_dir)
         written = evaluated(run, capsys)
         assert len(set(written.values())) >= 2, "captions must differ, or equality would mean nothing"
-        stored = stored_log_probs(runs.image_captioner, run, folder)
+        stored = stored_log_probs(splits.image_captioner, run, folder)
         same_from_a_copy(run, world, written, stored, tmp_path / os.path.basename(folder), monkeypatch)
 
 
@@ -106,7 +107,7 @@ def test_every_system(world, system, tmp_path, monkeypatch, capsys):
         )
     written = evaluated(job_dir, capsys, eval_obj2sen if system == "obj2sen" else eval_val)
     assert len(set(written.values())) >= 2, "captions must differ, or equality would mean nothing"
-    stored = stored_log_probs(object_captioner if system == "obj2sen" else runs.image_captioner, job_dir, data)
+    stored = stored_log_probs(object_captioner if system == "obj2sen" else splits.image_captioner, job_dir, data)
     same_from_a_copy(job_dir, world, written, stored, tmp_path / "elsewhere", monkeypatch)
 
 
@@ -127,7 +128,7 @@ def evaluated(job_dir, capsys, program=eval_val):
 def stored_log_probs(opener, job_dir, data):
     """dict name -> log-probability of the caption of the stored vectors or words."""
     options = eval_obj2sen.Options(job_dir=job_dir) if opener is object_captioner else eval_val.Options(job_dir=job_dir)
-    names = sorted(runs.references_of(data, "val"))
+    names = sorted(splits.references_of(data, "val"))
     captioner, rows = opener(options, scoring.data_dir_of(options))(
         photographs.checkpoint_named(job_dir, "best"), "val", names
     )
@@ -149,11 +150,11 @@ def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
     pytest.importorskip("gradio", reason="gradio is not installed: pip install -r requirements-serve.txt")
     from starlette.testclient import TestClient
 
-    from evaluation import showing, web_page
+    from web import page, showing
 
     shown = [showing.Shown("copy", "best")]
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    app = web_page.application(shown, [], str(folder))
+    app = page.application(shown, [], str(folder))
     client = TestClient(app, base_url="http://127.0.0.1")
     on_page = next(f for f in app.state.page.fns.values() if f.name == "caption")
     for path in world.val_files:

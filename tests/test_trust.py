@@ -14,7 +14,7 @@ import caption
 import config
 import eval_val
 import train
-from evaluation import photographs
+from captioning import photographs
 from extensions import StoredCodeError
 from initialization import obj2sen
 from models.encoders import saved
@@ -178,9 +178,9 @@ def kept(folder, job_dir):
 
 def runs_of(run, folder):
     """What an evaluation reads."""
-    from evaluation import runs
+    from captioning import splits
 
-    runs.split_vectors(run, folder, "val", ["val_000.jpg"])
+    splits.split_vectors(run, folder, "val", ["val_000.jpg"])
 
 
 def told_run(world, tmp_path):

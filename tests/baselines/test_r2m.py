@@ -13,7 +13,7 @@ import config
 import config_r2m
 import eval_val
 from baselines import r2m, r2m_traces
-from evaluation.concept_captioner import R2MCaptioner
+from captioning.concept_captioner import R2MCaptioner
 from formats import records
 from input_pipeline import ImageSet
 from tests import tiny_runs, tiny_world

@@ -9,7 +9,7 @@ import pytest
 import config
 import eval_val
 from baselines import show_attend_tell, show_tell
-from evaluation.captioner import Captioner
+from captioning.captioner import Captioner
 from input_pipeline import FeatureBank
 from tests import tiny_runs
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import config
-from evaluation import attention_pictures, word_map
+from evaluation.report import attention_pictures, word_map
 from formats.vocabulary import Vocabulary
 
 

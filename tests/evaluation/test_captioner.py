@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import config
-from evaluation.captioner import Captioner, CollapseWatch
+from captioning.captioner import Captioner, CollapseWatch
 from evaluation.scoring import parse_decode
 from formats.vocabulary import Vocabulary
 from models.generator import Generator

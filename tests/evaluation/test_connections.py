@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install -r requirements-serve.txt")
 import uvicorn
 
-from evaluation import connections
+from web import connections
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from evaluation import curves
+from evaluation.report import curves
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

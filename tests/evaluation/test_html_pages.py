@@ -2,7 +2,7 @@
 
 import html.parser
 
-from evaluation.html_pages import image, joined, page, table, tag
+from evaluation.report.html_pages import image, joined, page, table, tag
 
 EVIL = "<script>alert('1')</script>&\"<"
 

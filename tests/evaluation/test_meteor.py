@@ -3,9 +3,10 @@ import time
 
 import pytest
 
-from evaluation import java, metrics
-from evaluation.java import Java, JavaError
-from evaluation.meteor import Meteor
+from evaluation import metrics
+from evaluation.metrics import java
+from evaluation.metrics.java import Java, JavaError
+from evaluation.metrics.meteor import Meteor
 
 REFERENCES = {"a": ["a dog"], "b": ["a", "b", "c"], "c": ["a dog runs", ""]}
 CAPTIONS = {"a": ["a dog"], "b": ["a dog"], "c": [""]}
@@ -101,14 +102,14 @@ def test_scorer_starts_a_failed_process_once_more(monkeypatch, tmp_path):
       if [ $kind = SCORE ]; then echo 1 2; else echo 0.5; echo 0.25; fi
     done"""
     runtime = fake_java(tmp_path, script)
-    monkeypatch.setattr("evaluation.tokenizer.tokenize", lambda texts, java: list(texts))
-    monkeypatch.setattr("evaluation.java.find_java", lambda majors=None: runtime)
+    monkeypatch.setattr("evaluation.metrics.tokenizer.tokenize", lambda texts, java: list(texts))
+    monkeypatch.setattr("evaluation.metrics.java.find_java", lambda majors=None: runtime)
     with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR",)) as scorer:
         scores = scorer.score({"x": "a dog"})
     assert scores.values["METEOR"] == 25.0 and scores.per_image["METEOR"].tolist() == [50.0]
 
     dead = fake_java(tmp_path, "exit 3")
-    monkeypatch.setattr("evaluation.java.find_java", lambda majors=None: dead)
+    monkeypatch.setattr("evaluation.metrics.java.find_java", lambda majors=None: dead)
     with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR", "ROUGE-L")) as scorer:
         scores = scorer.score({"x": "a dog"})
     assert scores.values["METEOR"] is None and "ended with code 3" in scores.reasons["METEOR"]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from config import UserError
-from evaluation import java, metrics, spice, tokenizer
-from evaluation.java import Java, JavaError
+from evaluation import metrics
+from evaluation.metrics import java, spice, tokenizer
+from evaluation.metrics.java import Java, JavaError
 
 LIGHT = ("BLEU", "ROUGE-L", "CIDEr")
 REFERENCES = {

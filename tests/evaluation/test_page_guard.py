@@ -15,8 +15,8 @@ pytest.importorskip("gradio", reason="gradio is not installed: pip install -r re
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from evaluation import page_guard, showing, uploads, web_page
-from evaluation.captioner import Hypothesis
+from captioning.captioner import Hypothesis
+from web import page, page_guard, showing, uploads
 
 OPEN = {
     *("/", "/config", "/theme.css", "/manifest.json", "/favicon.ico", "/robots.txt", "/assets/{path:path}"),
@@ -49,7 +49,7 @@ def running(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         run = Run()
-        app = web_page.application([run], [str(other / "example.jpg")], str(folder))
+        app = page.application([run], [str(other / "example.jpg")], str(folder))
         link, secret = str(folder / "link.jpg"), str(other / "secret.jpg")
         os.symlink(secret, link)
         with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:

@@ -14,7 +14,8 @@ from PIL import Image
 import config
 import eval_test
 import train
-from evaluation import report, report_sections, run_facts
+from evaluation import report
+from evaluation.report import run_facts, sections
 from formats import captions, records
 from tests import photo_world, tiny_runs, tiny_world
 
@@ -109,13 +110,13 @@ def test_its_pictures_are_whole(both):
 
 def test_captions_stand_with_their_pictures_sorted_by_score(world):
     plain = run_facts.read_run(world[1])
-    order = report_sections.by_score(plain.cider(), plain.captions)
+    order = sections.by_score(plain.cider(), plain.captions)
     values = [plain.cider()[name] for name in order]
     assert values == sorted(values, reverse=True) and len(set(values)) > 1
-    best, worst = report_sections.best_and_worst(plain, 100)
+    best, worst = sections.best_and_worst(plain, 100)
     assert best[0] == order[0] and worst[0] == order[-1] and not set(best) & set(worst)
     small = run_facts.thumbnails(plain.data_dir, "test", order)
-    read = Reader(report_sections.card(order[0], [plain], small))
+    read = Reader(sections.card(order[0], [plain], small))
     assert plain.captions[order[0]] in read.text and f"CIDEr {values[0]:.0f}" in read.text
     assert read.elements[1][1]["title"] == order[0]
 

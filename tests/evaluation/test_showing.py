@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from evaluation import showing
-from evaluation.captioner import Hypothesis
+from captioning.captioner import Hypothesis
 from formats.records import Detection
+from web import showing
 
 GREY = np.full((60, 120, 3), 128, np.uint8)
 

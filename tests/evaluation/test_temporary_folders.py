@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 
-from evaluation import temporary_folders
 from tests import tiny_runs
+from web import temporary_folders
 
 SERVER = "from evaluation import temporary_folders as t, uploads\nwith t.new() as f: print(f, flush=True); input()"
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from evaluation.turns import Turns
-from evaluation.uploads import Refused
+from web.turns import Turns
+from web.uploads import Refused
 
 
 def started(turns, cost, said):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import uploads
+from web import uploads
 
 RED = Image.new("RGB", (40, 30), (200, 30, 30))
 

@@ -12,8 +12,10 @@ import numpy as np
 
 import config
 import input_pipeline
-from evaluation import curves, rankings, runs, table
-from evaluation.captioner import Captioner, load_encoder
+from captioning import splits
+from captioning.captioner import Captioner, load_encoder
+from evaluation import rankings, table
+from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
 from formats.images import ImageError
 from initialization import pseudo_captions
@@ -146,7 +148,7 @@ def _encoder(job_dir):
 
 
 def _logs(job_dir):
-    return curves.read_metrics(job_dir), last_metric(job_dir, "eval/unique"), runs.training_minutes(job_dir, 40)
+    return curves.read_metrics(job_dir), last_metric(job_dir, "eval/unique"), splits.training_minutes(job_dir, 40)
 
 
 def _results(job_dir):
@@ -274,7 +276,7 @@ KINDS = {
         True,
     ),
     "names": Kind(("data/names.json", "data/concepts.json"), _data(_concepts), damage.JSON),
-    "references": Kind(("data/refs_val.json",), _data(lambda data: runs.references_of(data, "val")), damage.JSON),
+    "references": Kind(("data/refs_val.json",), _data(lambda data: splits.references_of(data, "val")), damage.JSON),
     "RUN config": Kind((RUN + "config.json",), _run(_captioner), damage.JSON),
     "RUN vocabulary": Kind((RUN + "vocabulary.txt",), _run(_captioner), damage.TEXT, True),
     "checkpoint data": Kind((CHECKPOINT + DATA_FILE,), _run(_captioner), (), True),

@@ -168,7 +168,7 @@ def _write_corpora(folder):
 
 def network_of(job_dir):
     """The parts of the run's checkpoint, fresh: what a resume restores into."""
-    from evaluation.captioner import build_network
+    from captioning.captioner import build_network
     from models.standardise import Standardise
     from training.run_directory import read_config
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import config
-from evaluation.captioner import Captioner
+from captioning.captioner import Captioner
 from formats.vocabulary import Vocabulary
 from models import layers
 from models.decoding import beam_search
@@ -99,7 +99,7 @@ def test_full(case, full):
 
 @pytest.mark.parametrize("case", cases("infer_full.json"), ids=lambda case: case[1])
 def test_texts(case, full):
-    """The texts of evaluation.captioner, also where the authors cut a real word because no caption has ended."""
+    """The texts of captioning.captioner, also where the authors cut a real word because no caption has ended."""
     place, name, beam_size, length_normalization, max_length = case
     objective, arrays = full(place)
     vocabulary = Vocabulary.load(str(place / "word_counts.txt"))

@@ -9,7 +9,7 @@ import os
 import subprocess
 import tempfile
 
-from evaluation.java import JavaError, command, environment, find_java
+from evaluation.metrics.java import JavaError, command, environment, find_java
 
 MAJORS = (8, 11)
 

@@ -45,9 +45,9 @@ def main(options):
     """Writes the report; returns its path."""
     check(options)
 
-    from evaluation import report_sections as sections
-    from evaluation import run_facts
-    from evaluation.html_pages import page
+    from evaluation.report import run_facts
+    from evaluation.report import sections as sections
+    from evaluation.report.html_pages import page
 
     runs = [run_facts.read_run(path, options.data_dir, options.split) for path in options.paths]
     rows = run_facts.table_rows(options.paths, options.table)
@@ -67,7 +67,3 @@ def main(options):
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     write_whole(path, page(f"Captioners: {names}", sections.STYLE, *parts))
     print(f"report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)")
-
-
-if __name__ == "__main__":
-    config.run(main, Options)

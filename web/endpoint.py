@@ -11,8 +11,8 @@ from fastapi import responses
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from evaluation import page_guard, showing, uploads
 from formats.images import ImageError
+from web import page_guard, showing, uploads
 
 MAX_BEAM = 10
 EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1"}

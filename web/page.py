@@ -11,8 +11,8 @@ import gradio as gr
 from gradio import processing_utils, utils
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from evaluation import endpoint, page_guard, showing, turns, uploads
-from evaluation.html_pages import joined, table, tag
+from evaluation.report.html_pages import joined, table, tag
+from web import endpoint, page_guard, showing, turns, uploads
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "

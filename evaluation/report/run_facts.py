@@ -5,8 +5,10 @@ import os
 import re
 
 import config
-from evaluation import curves, metrics, rankings, runs, table
+from captioning import splits
+from evaluation import metrics, rankings, table
 from evaluation.published import published_rows
+from evaluation.report import curves
 from formats import captions, readers, sidecars
 from training.run_directory import read_config
 
@@ -58,7 +60,7 @@ def read_run(job_dir, data_dir="", split="auto"):
     scores = None
     if found:
         try:
-            references = runs.references_of(data_dir, split)
+            references = splits.references_of(data_dir, split)
             scores = metrics.score(found, references, ("BLEU", "CIDEr"))
         except config.UserError as error:
             note = f"captions could not be scored by image: {error}"

@@ -14,7 +14,7 @@ import threading
 
 from pycocoevalcap.meteor import meteor
 
-from evaluation.java import JavaError, command, environment
+from evaluation.metrics.java import JavaError, command, environment
 
 
 class Meteor(meteor.Meteor):

@@ -12,9 +12,9 @@ import numpy as np
 import config
 import config_r2m
 import extensions
+from captioning.captioner import Captioner, load_encoder
+from captioning.concept_captioner import R2MCaptioner
 from evaluation import rankings
-from evaluation.captioner import Captioner, load_encoder
-from evaluation.concept_captioner import R2MCaptioner
 from formats import readers, sidecars, writing
 from formats.images import ImageError, read_image
 from preprocessing.detection import detectors

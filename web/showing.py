@@ -10,8 +10,9 @@ import threading
 
 import numpy as np
 
-from evaluation import attention_pictures, photographs
-from evaluation import word_map as word_maps
+from captioning import photographs
+from evaluation.report import attention_pictures
+from evaluation.report import word_map as word_maps
 from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
 from training.run_directory import read_config
@@ -24,7 +25,7 @@ class Answer:
     """What a run says about a photograph.
 
     Attributes:
-      hypotheses: list of evaluation.captioner.Hypothesis, best first.
+      hypotheses: list of captioning.captioner.Hypothesis, best first.
       objects: list of formats.records.Detection above the threshold; None where no detector could be asked.
       no_objects: why there is none, or "".
       words, weights_TC: the words of the best caption and where the network looked before each; None without attention.
@@ -43,7 +44,7 @@ class Shown:
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
         """Opens the run.
 
-        Args: checkpoint: best, newest, a step, or a path. The others as evaluation.photographs.open_run takes them; a
+        Args: checkpoint: best, newest, a step, or a path. The others as captioning.photographs.open_run takes them; a
           detector may also be given for a run that is not told concepts, to show its objects.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir

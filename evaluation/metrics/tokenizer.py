@@ -9,7 +9,7 @@ import functools
 import os
 import subprocess
 
-from evaluation.java import JavaError, command, environment
+from evaluation.metrics.java import JavaError, command, environment
 from formats.captions import sanitise
 
 NAME = "ptb-java"

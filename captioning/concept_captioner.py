@@ -10,8 +10,8 @@ import tensorflow as tf
 
 import config
 import config_r2m
-from evaluation import run_content
-from evaluation.captioner import Captioner
+from captioning import run_content
+from captioning.captioner import Captioner
 from formats import records
 from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet

@@ -20,8 +20,8 @@ import sys
 import numpy as np
 
 from config import UserError
-from evaluation import java, spice, tokenizer
-from evaluation.java import JavaError
+from evaluation.metrics import java, spice, tokenizer
+from evaluation.metrics.java import JavaError
 from formats.captions import name_some
 
 METRICS = ("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
@@ -226,7 +226,7 @@ class Scorer:
 
     def _run_meteor(self, references, hypotheses, runtime):
         """METEOR, with one fresh process if the first one failed."""
-        from evaluation.meteor import Meteor
+        from evaluation.metrics.meteor import Meteor
 
         for last in (False, True):
             if self._meteor is None:

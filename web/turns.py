@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from evaluation.uploads import Refused
+from web.uploads import Refused
 
 MAX_WAITING = 16
 MAX_SECONDS = 30

@@ -6,8 +6,8 @@ import numpy as np
 
 import config
 import config_r2m
-from evaluation.captioner import Captioner, load_encoder
-from evaluation.concept_captioner import R2MCaptioner
+from captioning.captioner import Captioner, load_encoder
+from captioning.concept_captioner import R2MCaptioner
 from formats.captions import read_references
 from formats.readers import is_number
 from input_pipeline import FeatureBank

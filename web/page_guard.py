@@ -14,7 +14,7 @@ import tempfile
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from evaluation.uploads import MAX_BYTES, Refused, check_size
+from web.uploads import MAX_BYTES, Refused, check_size
 
 MAX_EVENT = 64 << 10  # bytes of what is posted to the queue
 FORM = 64 << 10  # bytes that an upload has besides the file

@@ -7,9 +7,10 @@ import json
 import numpy as np
 
 import config
-from evaluation import curves, run_facts, statistics, table
-from evaluation.html_pages import image, joined, tag
-from evaluation.html_pages import table as html_table
+from evaluation import statistics, table
+from evaluation.report import curves, run_facts
+from evaluation.report.html_pages import image, joined, tag
+from evaluation.report.html_pages import table as html_table
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8883; --soft: #8881; --warn: #b3261e; --good: #1b7a3d; }
@@ -179,8 +180,9 @@ def attention(runs, count):
 def _attention_of(run, count):
     import io
 
-    from evaluation import attention_pictures, runs
-    from evaluation.captioner import Captioner
+    from captioning import splits
+    from captioning.captioner import Captioner
+    from evaluation.report import attention_pictures
     from formats import images, records
 
     step, title = run_facts.checkpoint_of(run), tag("h2", f"Where {run.name} looked")
@@ -190,7 +192,7 @@ def _attention_of(run, count):
     names = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
     try:
         captioner = Captioner.from_run(run.job_dir, step)
-        vectors = runs.split_vectors(run.job_dir, run.data_dir, run.split, names)
+        vectors = splits.split_vectors(run.job_dir, run.data_dir, run.split, names)
         found = records.read_images(records.find_files(run.data_dir, f"image_{run.split}"), with_data=True)
     except config.UserError as error:
         return joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])
@@ -216,9 +218,9 @@ def word_map(run):
         return []
     import io
 
-    from evaluation import word_map as maps
-    from evaluation.captioner import Captioner
-    from evaluation.concept_captioner import R2MCaptioner
+    from captioning.captioner import Captioner
+    from captioning.concept_captioner import R2MCaptioner
+    from evaluation.report import word_map as maps
 
     step, title = run_facts.checkpoint_of(run), tag("h2", f"Word vectors of {run.name}")
     if step is None:

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 import config
 from baselines import settings as supervised_settings
-from evaluation import run_content, statistics
+from captioning import run_content
+from evaluation import statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
 from models import encoders, layers
