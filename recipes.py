@@ -13,8 +13,8 @@ Expected results stand in the README's tables with the commands that made them.
 import dataclasses
 
 import config
-import config_r2m
-from baselines import settings
+from baselines.r2m import configuration
+from baselines.supervised import settings
 
 
 def _ablations(full, changes_of_name):
@@ -229,18 +229,18 @@ SENTENCE_GAN = {
 # --------------------------------------------------------------------------------------------------------------
 # baselines/r2m.py
 
-# Task: R2M as published (steps, rates, lengths of its four stages are the defaults of config_r2m.R2M), in its three
+# Task: R2M as published (steps, rates, lengths of its four stages are the defaults of configuration.R2M), in its three
 # settings: photographs of COCO, Flickr30k, COCO with the sentences of Shutterstock, COCO, Conceptual Captions. They
 # differ in their data folders alone, which scripts/reproduce_r2m.sh makes. Not run where this was written: no such
 # photographs there.
 # Command: bash scripts/reproduce_r2m.sh --setting coco_shutterstock ...
-_R2M_PAPER = config_r2m.R2M(semantics="reference")
+_R2M_PAPER = configuration.R2M(semantics="reference")
 
 # Task: the same four stages at small scale. The paper's rates and lengths suit its batches of 256 and millions of
 # sentences; here the text stages learn faster and fall to zero. The image stages keep the paper's rate and lengths: at
 # 1e-4 the vectors of all captions become one within 100 steps (triplet loss at 2 x margin) and the captions with them.
 # Command: python -m baselines.r2m --recipe miniature_r2m --data_dir data/miniature --job_dir runs/demo/r2m
-_SMALL_R2M = config_r2m.R2M(
+_SMALL_R2M = configuration.R2M(
     emb_dim=128,
     mem_dim=128,
     batch_size=64,

@@ -10,17 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from baselines import settings as supervised_settings
+from baselines.show_attend_tell.network import ShowAttendTell
+from baselines.show_tell.network import ShowTell
+from baselines.supervised import settings as supervised_settings
 from captioning import run_content
 from evaluation import statistics
 from evaluation.scoring import parse_decode
 from input_pipeline import ImageSet
 from models import encoders, layers
-from models.attention import ShowAttendTell
 from models.decoding import beam_search
 from models.encoders import saved
 from models.generator import END_ID, START_ID, Generator
-from models.show_tell import ShowTell
 from models.standardise import Standardise
 from training import checkpoints
 from training.run_directory import last_metric, read_config

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 import config
-import config_r2m
+from baselines.r2m import configuration, memory_captioner
 from captioning import run_content
 from captioning.captioner import Captioner
 from formats import records
 from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet
-from models import layers, memory_captioner
+from models import layers
 from models.concepts import told_concepts
 from training import checkpoints
 
@@ -69,7 +69,7 @@ class R2MCaptioner(ConceptCaptioner):
         seed = tf.constant([0, 0], tf.int32)
         sizes = memory_captioner.Sizes.of(settings)
         self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
-        order = {"class": "reference", "score": "fixed"}[config_r2m.quirk(settings, "concept_order")]
+        order = {"class": "reference", "score": "fixed"}[configuration.quirk(settings, "concept_order")]
         super().__init__(decoder, vocabulary, settings["semantics"], order)
         self.input_embedding = self.encoder.embedding
 

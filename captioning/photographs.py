@@ -10,8 +10,8 @@ import shutil
 import numpy as np
 
 import config
-import config_r2m
 import extensions
+from baselines.r2m import configuration
 from captioning.captioner import Captioner, load_encoder
 from captioning.concept_captioner import R2MCaptioner
 from evaluation import rankings
@@ -47,7 +47,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     if stage not in TOLD_CONCEPTS:
         captioner = Captioner.from_run(job_dir, checkpoint)
         return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
-    if stage == config_r2m.R2M.__name__:
+    if stage == configuration.R2M.__name__:
         captioner = R2MCaptioner.from_run(job_dir, checkpoint)
     else:
         from initialization.object_captioner import ObjectCaptioner

@@ -7,9 +7,7 @@ import math
 import os
 import typing
 
-import baselines.settings  # noqa: F401 (their trainers are among those that are found below)
 import config
-import config_r2m  # noqa: F401
 from formats import readers
 from formats.vocabulary import Vocabulary
 from training import checkpoints

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 import config
-import config_r2m
+from baselines.r2m import configuration
 from captioning.captioner import Captioner, load_encoder
 from captioning.concept_captioner import R2MCaptioner
 from formats.captions import read_references
@@ -33,7 +33,7 @@ def image_captioner(options, data_dir):
     The rows of a run of R2M are the concept words of the image records.
     """
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
-    told_concepts = read_config(job_dir)["stage"] == config_r2m.R2M.__name__
+    told_concepts = read_config(job_dir)["stage"] == configuration.R2M.__name__
 
     def open_run(checkpoint, split, names):
         with strategy.scope():

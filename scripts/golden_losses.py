@@ -61,8 +61,9 @@ def trainers(folder):
     Args: folder: an empty folder; the data are made in it first.
     """
     import train
-    from baselines import r2m, settings, show_attend_tell, show_tell
-    from config_r2m import R2M
+    from baselines import r2m, show_attend_tell, show_tell
+    from baselines.r2m.configuration import R2M
+    from baselines.supervised import settings
     from initialization import im_caption, neighbour_features, obj2sen, retrieve_captions, sentence_ae, sentence_gan
     from tests import tiny_world
     from tests.baselines.conftest import make_grid, write_pairs

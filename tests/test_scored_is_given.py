@@ -14,11 +14,12 @@ import pytest
 
 import caption
 import config
-import config_r2m
 import eval_val
 import serve  # noqa: F401  the page is what serve.py shows
 import train
-from baselines import r2m, settings, show_attend_tell, show_tell
+from baselines import r2m, show_attend_tell, show_tell
+from baselines.r2m import configuration
+from baselines.supervised import settings
 from captioning import photographs, splits
 from evaluation import file_check, scoring
 from formats import captions, readers
@@ -97,7 +98,7 @@ def test_every_system(world, system, tmp_path, monkeypatch, capsys):
     elif system == "obj2sen":
         given_world.stage_run(obj2sen, config.ObjectToSentence, data, job_dir, lr=0.02, **told)
     elif system == "r2m":
-        given_world.stage_run(r2m, config_r2m.R2M, data, job_dir, stage="xe", lr=0.02, **told)
+        given_world.stage_run(r2m, configuration.R2M, data, job_dir, stage="xe", lr=0.02, **told)
     elif system == "show_tell":
         given_world.stage_run(show_tell, settings.ShowTell, data, job_dir, captions=pairs, lr=0.02)
     else:

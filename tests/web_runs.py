@@ -5,7 +5,8 @@ import os
 import shutil
 
 import train
-from baselines import settings, show_attend_tell
+from baselines import show_attend_tell
+from baselines.supervised import settings
 from tests import photo_world, tiny_runs, tiny_world
 
 ATTENTION = {"emb_dim": 6, "mem_dim": 8, "cell_dim": 5, "attention_units": 7, "max_caption_length": 8, "eval_images": 0}

@@ -7,7 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from baselines import settings, show_attend_tell, show_tell
+from baselines import show_attend_tell, show_tell
+from baselines.supervised import settings
 from formats import records
 from input_pipeline import FeatureBank
 from tests import tiny_world

@@ -10,9 +10,9 @@ SCRIPT = """
 import sys
 import numpy as np
 import tensorflow as tf
-from baselines import settings
-from objectives.show_attend_tell import ShowAttendTellObjective
-from objectives.show_tell import ShowTellObjective
+from baselines.supervised import settings
+from baselines.show_attend_tell.objective import ShowAttendTellObjective
+from baselines.show_tell.objective import ShowTellObjective
 
 system, replicas, output = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 cpu = tf.config.list_physical_devices("CPU")[0]

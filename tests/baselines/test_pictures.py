@@ -10,7 +10,8 @@ from PIL import Image
 
 import caption
 import config
-from baselines import settings, show_attend_tell
+from baselines import show_attend_tell
+from baselines.supervised import settings
 from evaluation import attention_boxes
 from tests import photo_world
 from tests.baselines import conftest

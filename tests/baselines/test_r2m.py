@@ -10,9 +10,9 @@ import pytest
 
 import caption
 import config
-import config_r2m
 import eval_val
-from baselines import r2m, r2m_traces
+from baselines import r2m
+from baselines.r2m import configuration, traces
 from captioning.concept_captioner import R2MCaptioner
 from formats import records
 from input_pipeline import ImageSet
@@ -32,7 +32,7 @@ SMALL = {
 
 
 def options(world, job_dir, **changes):
-    return config_r2m.R2M(
+    return configuration.R2M(
         **SMALL | {"data_dir": str(world), "job_dir": str(job_dir), "metrics": ("BLEU", "CIDEr")} | changes
     )
 
@@ -65,7 +65,7 @@ def trained(world, tmp_path_factory):
 def test_each_stage_starts_from_the_best_checkpoint_of_the_one_before(trained):
     networks = {"xe_rec": {"Encoder", "Decoder"}, "tri": {"Encoder", "Decoder", "Reconstructor"}}
     networks["tri_rec"] = networks["tri"] | {"Projection"}
-    for before, stage in zip(config_r2m.IN_A_ROW, config_r2m.IN_A_ROW[1:], strict=False):
+    for before, stage in zip(configuration.IN_A_ROW, configuration.IN_A_ROW[1:], strict=False):
         best = json.loads((trained / before / "b34.json").read_text())[-1][0]
         (prefix, entry), *others = json.loads((trained / stage / "started_from.json").read_text()).items()
         assert not others and prefix == str(trained / before / f"ckpt-{best}")
@@ -108,7 +108,7 @@ def test_without_references_the_stages_hand_over_all_the_same(world, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    "stage", ["xe", *(pytest.param(name, marks=pytest.mark.slow) for name in config_r2m.STAGES[1:])]
+    "stage", ["xe", *(pytest.param(name, marks=pytest.mark.slow) for name in configuration.STAGES[1:])]
 )
 def test_a_stopped_run_with_a_damaged_checkpoint_goes_on_to_the_same_bits(world, tmp_path, capsys, stage):
     r2m.main(options(world, tmp_path / "whole", stage=stage))
@@ -159,8 +159,8 @@ def test_a_cluster_runs_the_stages_one_by_one(world, tmp_path, monkeypatch):
 
 def test_settings_of_the_paper():
     """R2M spec 1.10."""
-    paper = config_r2m.R2M()
-    stages = [config_r2m.of_stage(paper, name) for name in config_r2m.STAGES]
+    paper = configuration.R2M()
+    stages = [configuration.of_stage(paper, name) for name in configuration.STAGES]
     found = [(s.max_steps, s.lr, s.batch_size, s.unroll, s.save_checkpoint_steps) for s in stages]
     assert found == [
         (5000, 1e-4, 256, 30, 5000),
@@ -169,7 +169,7 @@ def test_settings_of_the_paper():
         (100, 1e-5, 256, 40, 10),
         (10000, 1e-4, 256, 20, 1000),
     ]
-    assert config_r2m.of_stage(stages[2], "tri") == stages[2], "the settings of a stage stay what they are"
+    assert configuration.of_stage(stages[2], "tri") == stages[2], "the settings of a stage stay what they are"
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_concepts_in_training_and_in_captions():
     objects = image_set([11, 12, 13, 14, 15, 16, 17], [0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.6])
     told = {order: r2m.told_in_training(objects, order)[0][0].tolist() for order in ("class", "score")}
     assert told == {"class": [13, 14, 15, 16, 17], "score": [15, 17, 16, 14, 12]}
-    settings = dataclasses.asdict(config_r2m.of_stage(config_r2m.R2M(emb_dim=8, mem_dim=8), "tri"))
+    settings = dataclasses.asdict(configuration.of_stage(configuration.R2M(emb_dim=8, mem_dim=8), "tri"))
     vocabulary = type("Words", (), {"size": 20})()
     for order, words in (("class", [15, 14, 13, 12, 11]), ("score", told["score"])):
         captioner = R2MCaptioner(settings | {"concept_order": order}, vocabulary)
@@ -250,7 +250,7 @@ def test_another_detector_is_refused(world, trained, tmp_path):
 def test_traces_of_concept_words(trained, tmp_path, capsys):
     run = str(trained / "tri_rec")
     captioner = R2MCaptioner.from_run(run)
-    found = r2m_traces.trace(captioner, ["dog", "cat"], "greedy")
+    found = traces.trace(captioner, ["dog", "cat"], "greedy")
     steps = len(found.words)
     assert found.memory.shape == (steps, 2, 1, 2) and found.fusion.shape == (steps, 2, 2, 2)
     assert found.input_gate.shape == found.forget_gate.shape == (steps, 1, 8) and found.norm.shape == (steps,)
@@ -258,9 +258,9 @@ def test_traces_of_concept_words(trained, tmp_path, capsys):
     rows = np.array([captioner.vocabulary.encode(["dog", "cat"])])
     assert found.text == captioner.caption_vectors(rows, "greedy")[0][0].text
     output = str(tmp_path / "traces.png")
-    r2m_traces.main(r2m_traces.Options(paths=("dog, cat", "bird"), job_dir=run, output=output))
+    traces.main(traces.Options(paths=("dog, cat", "bird"), job_dir=run, output=output))
     with open(output, "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
     assert "dog cat\t" in capsys.readouterr().out
     with pytest.raises(config.UserError, match="not in the dictionary: unicorn"):
-        r2m_traces.main(r2m_traces.Options(paths=("dog unicorn",), job_dir=run, output=output))
+        traces.main(traces.Options(paths=("dog unicorn",), job_dir=run, output=output))

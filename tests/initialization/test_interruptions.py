@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import config
-import config_r2m
+from baselines.r2m import configuration
 from tests import tiny_runs
 from tests.initialization.conftest import SMALL
 from training.run_directory import read_options
@@ -16,7 +16,7 @@ STAGES = {
     "sentence_ae": config.SentenceAutoEncoder,
     "sentence_gan": config.SentenceGan,
     "im_caption": config.ImageCaption,
-    "r2m": config_r2m.R2M,
+    "r2m": configuration.R2M,
 }
 STRIKES = [("KILL", "batch:2"), ("TERM", "batch:7"), ("KILL", "save:6"), ("TERM", "batch:13")]
 
@@ -34,7 +34,7 @@ def test_struck_four_times(trained, stage):
     last = 2 * SMALL["max_steps"]
     module = f"initialization.{stage}"
     if stage == "r2m":  # all its losses at once
-        module, options = "baselines.r2m", config_r2m.R2M(stage="end2end", unroll=12, data_dir=trained.data, **SMALL)
+        module, options = "baselines.r2m", configuration.R2M(stage="end2end", unroll=12, data_dir=trained.data, **SMALL)
     else:
         options = read_options(getattr(trained, stage), STAGES[stage])
     unbroken = dataclasses.replace(options, job_dir=str(trained.folder / f"{stage}_unbroken"), max_steps=last)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from baselines.show_attend_tell.network import ShowAttendTell
 from models import layers
-from models.attention import ShowAttendTell
 from models.generator import shift_right
 
 C, D, V = 6, 5, 11

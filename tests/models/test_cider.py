@@ -6,7 +6,7 @@ import tensorflow as tf
 from pycocoevalcap.cider.cider import Cider
 
 import config
-from models.cider import CiderD, DocumentFrequencies
+from baselines.supervised.cider import CiderD, DocumentFrequencies
 
 VOCABULARY = 9
 WIDTH = 12

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.gru import GRU
+from baselines.show_attend_tell.gru import GRU
 from models.lstm import BasicLSTM, TwoBiasLSTM
 
 SEED = tf.constant([1, 2])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import memory_captioner
+from baselines.r2m import memory_captioner
+from baselines.r2m.memory_captioner import Sizes
 from models.decoding import beam_search
 from models.generator import END_ID
-from models.memory_captioner import Sizes
 
 SEED = tf.constant([3, 4], tf.int32)
 SIZES = Sizes(8, 1, 2, "unit", 1.0, "attention", False)

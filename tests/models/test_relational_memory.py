@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.relational_memory import Attention, RelationalMemory
+from baselines.r2m.relational_memory import Attention, RelationalMemory
 
 SEED = tf.constant([3, 4], tf.int32)
 SETTINGS = [

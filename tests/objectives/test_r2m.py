@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import config_r2m
-from models import layers, memory_captioner
-from objectives.r2m import R2MObjective, gathered_triplet, reconstruction_loss, triplet_loss
+from baselines.r2m import configuration, memory_captioner
+from baselines.r2m.objective import R2MObjective, gathered_triplet, reconstruction_loss, triplet_loss
+from models import layers
 
 V, D, SEED = 31, 6, tf.constant([5, 6], tf.int32)
-SMALL = config_r2m.R2M(emb_dim=8, mem_dim=8, batch_size=10, unroll=7, standardise=False)
+SMALL = configuration.R2M(emb_dim=8, mem_dim=8, batch_size=10, unroll=7, standardise=False)
 
 
 def make(stage, **changes):
-    return R2MObjective(config_r2m.of_stage(dataclasses.replace(SMALL, **changes), stage), V, D)
+    return R2MObjective(configuration.of_stage(dataclasses.replace(SMALL, **changes), stage), V, D)
 
 
 @pytest.fixture
@@ -172,10 +172,10 @@ def test_a_frozen_projection_is_drawn_anew_in_each_image_stage():
 
 def test_each_quirk_follows_the_semantics_or_its_own_flag():
     reference = dataclasses.replace(SMALL, semantics="reference")
-    found = {name: config_r2m.quirk(reference, name) for name in config_r2m.QUIRKS}
+    found = {name: configuration.quirk(reference, name) for name in configuration.QUIRKS}
     assert found == {"triplet": "unmasked", "projection": "frozen", "concept_order": "class", "rec_reduction": "mean"}
-    assert config_r2m.quirk(dataclasses.replace(reference, triplet="masked"), "triplet") == "masked"
-    assert {config_r2m.quirk(SMALL, name) for name in found} == {"masked", "trained", "score", "sum"}
+    assert configuration.quirk(dataclasses.replace(reference, triplet="masked"), "triplet") == "masked"
+    assert {configuration.quirk(SMALL, name) for name in found} == {"masked", "trained", "score", "sum"}
 
 
 def test_the_unmasked_triplet_never_falls_below_twice_its_margin(both):

@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 
 import recipes
-from baselines import settings
+from baselines.show_attend_tell.objective import ShowAttendTellObjective
+from baselines.show_tell.network import BatchNorm
+from baselines.show_tell.objective import ShowTellObjective
+from baselines.supervised import settings
+from baselines.supervised.cider import CiderD, DocumentFrequencies
+from baselines.supervised.objective import learning_rate, steps_per_halving
 from models import layers
-from models.cider import CiderD, DocumentFrequencies
 from models.generator import shift_right
-from models.show_tell import BatchNorm
-from objectives.show_attend_tell import ShowAttendTellObjective
-from objectives.show_tell import ShowTellObjective
-from objectives.supervised import learning_rate, steps_per_halving
 
 COCO_CAPTIONS = 414_113
 SMALL = {"emb_dim": 5, "mem_dim": 6, "batch_size": 3, "max_caption_length": 7, "optimizer": "sgd", "clip_norm": 1e9}

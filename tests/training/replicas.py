@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import config
-import config_r2m
-from baselines.r2m import told_in_training
+from baselines.r2m import configuration, told_in_training
+from baselines.r2m.objective import R2MObjective
 from input_pipeline import (
     BothBatches,
     ConceptImageBatches,
@@ -25,7 +25,6 @@ from input_pipeline import (
 )
 from objectives.full import FullObjective
 from objectives.im_caption import ImageCaptionObjective
-from objectives.r2m import R2MObjective
 from tests import tiny_world
 from training import distribution
 from training.loop import make_run_steps
@@ -64,7 +63,7 @@ def make_case(name, world, devices):
         batches = UnpairedBatches(image_set, Corpus.load(world), 8, 1, 2 if semantics == "reference" else 1)
         return options, GivenCaptions(options, VOCABULARY, tiny_world.DIM), batches
     if stage == "r2m":  # one concept a sentence in the tiny world: its random order draws nothing
-        options = config_r2m.of_stage(config_r2m.R2M(unroll=6, lr=0.01, **shared), "end2end")
+        options = configuration.of_stage(configuration.R2M(unroll=6, lr=0.01, **shared), "end2end")
         told = told_in_training(image_set, "score")
         both = SentenceBatches(Corpus.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
         objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)

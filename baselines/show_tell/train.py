@@ -8,21 +8,15 @@ on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. 
 interrupted run.
 """
 
-import config
-import recipes
-from baselines import settings, supervised
+from baselines.supervised import train as supervised
 
 
 def main(options):
     """Trains until --max_steps."""
 
     def objective(*arguments):
-        from objectives.show_tell import ShowTellObjective
+        from baselines.show_tell.objective import ShowTellObjective
 
         return ShowTellObjective(*arguments)
 
     supervised.train(options, objective, grid=False)
-
-
-if __name__ == "__main__":
-    config.run(main, settings.ShowTell, recipes.SHOW_TELL)

@@ -14,9 +14,9 @@ In the tutorial q_t = h_{t-1} and s = 1. But h_{t-1} has not read w_{t-1}: after
 
 import tensorflow as tf
 
+from baselines.show_attend_tell.gru import GRU
 from models import layers
 from models.generator import WordDecoder
-from models.gru import GRU
 from models.randomness import fold_in
 
 

@@ -9,14 +9,12 @@ checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single 
 
 import os
 
-import config
-import config_r2m
-import recipes
+from baselines.r2m import configuration
 
 
 def main(options):
     """Trains one stage, or the four in a row."""
-    config_r2m.check(options)
+    configuration.check(options)
 
     import stage
     from training import distribution
@@ -24,29 +22,29 @@ def main(options):
     stage.configure(options)
     strategy = distribution.make_strategy(options)
     if options.stage != "all":
-        train(config_r2m.of_stage(options, options.stage), strategy)
+        train(configuration.of_stage(options, options.stage), strategy)
         return
     before = None
-    for name in config_r2m.IN_A_ROW:
+    for name in configuration.IN_A_ROW:
         job_dir = os.path.join(options.job_dir, name)
-        train(config_r2m.of_stage(options, name, job_dir=job_dir, start_ckpt=before), strategy)
+        train(configuration.of_stage(options, name, job_dir=job_dir, start_ckpt=before), strategy)
         score(options, name, job_dir)
         before = job_dir
 
 
 def train(options, strategy):
-    """Trains a stage until its last step. Args: options: config_r2m.R2M of one stage."""
+    """Trains a stage until its last step. Args: options: configuration.R2M of one stage."""
     import stage
+    from baselines.r2m.objective import R2MObjective
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
     from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
-    from objectives.r2m import R2MObjective
     from training import checkpoints, distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory
 
-    losses, parts = config_r2m.LOSSES[options.stage], []
+    losses, parts = configuration.LOSSES[options.stage], []
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     facts, images, held_out = {"vocabulary": vocabulary.fingerprint()}, None, None
@@ -56,7 +54,7 @@ def train(options, strategy):
         parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
     if "triplet" in losses:
         images = stage.training_images(options)
-        told = told_in_training(images.image_set, config_r2m.quirk(options, "concept_order"))
+        told = told_in_training(images.image_set, configuration.quirk(options, "concept_order"))
         parts.append(ConceptImageBatches(images.image_set, *told, options.batch_size, options.seed))
         facts |= {"image_dim": images.dim, "encoder": images.identity}
     batches = parts[0] if len(parts) == 1 else BothBatches(*parts)
@@ -105,10 +103,6 @@ def score(options, name, job_dir):
         print(f"{options.data_dir}: no refs_val.json, so {name} hands over its newest or least-loss checkpoint")
         return
     table = options.table or os.path.join(options.job_dir, "table.json")
-    row = "r2m" if name == config_r2m.IN_A_ROW[-1] else f"r2m_{name}"
+    row = "r2m" if name == configuration.IN_A_ROW[-1] else f"r2m_{name}"
     shared = {key: getattr(options, key) for key in ("data_dir", "metrics", "corpus", "multi_gpu", "devices")}
     eval_val.main(eval_val.Options(job_dir=job_dir, row=row, table=table, **shared))
-
-
-if __name__ == "__main__":
-    config.run(main, config_r2m.R2M, recipes.R2M)

@@ -10,11 +10,11 @@ import dataclasses
 
 import tensorflow as tf
 
+from baselines.r2m.relational_memory import Attention, RelationalMemory
 from models import layers
 from models.generator import START_ID, WordDecoder
 from models.lstm import BasicLSTM
 from models.randomness import apply_mask, dropout_mask, fold_in
-from models.relational_memory import Attention, RelationalMemory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,13 @@ Shapes: B batch (of one replica), H hidden, N words.
 
 import tensorflow as tf
 
+from baselines.show_tell.network import ShowTell
+from baselines.supervised.objective import SupervisedObjective
 from models.generator import START_ID
 from models.randomness import apply_mask, fold_in
-from models.show_tell import ShowTell
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.networks import weight_seed
-from objectives.supervised import SupervisedObjective
 from training.optimization import global_sum
 
 
@@ -22,7 +22,7 @@ class ShowTellObjective(SupervisedObjective):
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.
 
-        Args: as in the base class; options: baselines.settings.ShowTell.
+        Args: as in the base class; options: baselines.supervised.settings.ShowTell.
         """
         generator = ShowTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)

@@ -6,10 +6,10 @@ so that a long caption counts for more; under `fixed` every word of the batch ha
 
 import tensorflow as tf
 
-from models.attention import ShowAttendTell
+from baselines.show_attend_tell.network import ShowAttendTell
+from baselines.supervised.objective import SupervisedObjective
 from models.standardise import Standardise
 from objectives.networks import weight_seed
-from objectives.supervised import SupervisedObjective
 from training.optimization import global_sum
 
 
@@ -19,7 +19,7 @@ class ShowAttendTellObjective(SupervisedObjective):
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.
 
-        Args: as in the base class; options: baselines.settings.ShowAttendTell.
+        Args: as in the base class; options: baselines.supervised.settings.ShowAttendTell.
         """
         generator = ShowAttendTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)

@@ -62,10 +62,10 @@ class SupervisedObjective(CrossEntropyObjective):
         """Must be called inside `strategy.scope()`.
 
         Args:
-          options: baselines.settings.Supervised.
+          options: baselines.supervised.settings.Supervised.
           generator: models.generator.WordDecoder.
           pairs: number of image-caption pairs.
-          cider: models.cider.CiderD where there is a self-critical phase.
+          cider: baselines.supervised.cider.CiderD where there is a self-critical phase.
         """
         self.standardise, self.pairs, self.cider = standardise, pairs, cider
         super().__init__(options, generator=generator, standardise=standardise)

@@ -9,9 +9,9 @@ Input and output matrices are two (the unsupervised generator ties them). Source
 
 import tensorflow as tf
 
+from baselines.show_attend_tell.gru import GRU
 from models import layers
 from models.generator import WordDecoder
-from models.gru import GRU
 from models.lstm import BasicLSTM, TwoBiasLSTM
 from models.randomness import apply_mask, fold_in
 

@@ -27,18 +27,18 @@ def train(options, make_objective, grid):
     """Trains until --max_steps.
 
     Args:
-      options: baselines.settings.Supervised.
+      options: baselines.supervised.settings.Supervised.
       make_objective: function (options, vocabulary size, image dimension, pairs, cider) -> objective.
       grid: whether the feature bank must hold cells [N, crops, cells, D] in place of vectors [N, crops, D].
     """
     check(options)
 
     import stage
-    from baselines.batches import SupervisedBatches
+    from baselines.supervised.batches import SupervisedBatches
+    from baselines.supervised.cider import CiderD, DocumentFrequencies
     from captioning.captioner import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import load_captions
-    from models.cider import CiderD, DocumentFrequencies
     from training import distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory

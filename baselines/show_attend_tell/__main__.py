@@ -10,19 +10,8 @@ of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/imp
 
 import config
 import recipes
-from baselines import settings, supervised
-
-
-def main(options):
-    """Trains until --max_steps."""
-
-    def objective(*arguments):
-        from objectives.show_attend_tell import ShowAttendTellObjective
-
-        return ShowAttendTellObjective(*arguments)
-
-    supervised.train(options, objective, grid=True)
-
+from baselines.show_attend_tell.train import main
+from baselines.supervised import settings
 
 if __name__ == "__main__":
     config.run(main, settings.ShowAttendTell, recipes.SHOW_ATTEND_TELL)

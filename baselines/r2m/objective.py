@@ -11,8 +11,8 @@ Shapes: B batch (of one replica), G global batch, S words with both markers, T t
 import keras
 import tensorflow as tf
 
-import config_r2m
-from models import layers, memory_captioner
+from baselines.r2m import configuration, memory_captioner
+from models import layers
 from models.noise import shuffled
 from models.randomness import fold_in
 from models.standardise import Standardise
@@ -56,12 +56,12 @@ class R2MObjective:
         """Must be called inside `strategy.scope()`.
 
         Args:
-          options: config_r2m.R2M of one stage.
+          options: configuration.R2M of one stage.
           image_dim: dimension D of an image vector; None in the text stages.
           encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
         """
         self.options, self.encode_pixels = options, encode
-        self.losses = config_r2m.LOSSES[options.stage]
+        self.losses = configuration.LOSSES[options.stage]
         seed = fold_in(weight_seed(options), "r2m")
         sizes = memory_captioner.Sizes.of(options)
         self.encoder, self.decoder, self.reconstructor = memory_captioner.build(
@@ -80,7 +80,7 @@ class R2MObjective:
 
     def _build_projection(self, image_dim, seed):
         """Image vector -> E; under `frozen` it is drawn anew for every stage and never trained."""
-        frozen = config_r2m.quirk(self.options, "projection") == "frozen"
+        frozen = configuration.quirk(self.options, "projection") == "frozen"
         seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
         self.projection = layers.Linear(image_dim, self.options.emb_dim, seed, "Projection")
         self.standardise = Standardise(image_dim)
@@ -168,7 +168,7 @@ class R2MObjective:
         reconstructed_BE, share, distance = self._reconstruction(v_BE, outputs_BTO, lengths_B, rows_global)
         image_BD = self.encode_pixels(batch["pixels"]) if "pixels" in batch else batch["image"]
         image_BE = layers.unit(self.projection(self.standardise(image_BD)))
-        masked = config_r2m.quirk(options, "triplet") == "masked"
+        masked = configuration.quirk(options, "triplet") == "masked"
         triplet, d_image_BE, d_reconstructed_BE = gathered_triplet(image_BE, reconstructed_BE, options.margin, masked)
         loss = options.w_triplet * (
             tf.reduce_sum(d_image_BE * image_BE) + tf.reduce_sum(d_reconstructed_BE * reconstructed_BE)
@@ -197,7 +197,7 @@ class R2MObjective:
         """(v~ float32 [B, E], this replica's share of the loss, summed squared distance)."""
         reconstructed_BE = memory_captioner.reconstruct(self.reconstructor, outputs_BTO, lengths_B)
         share = reconstruction_loss(
-            v_BE, reconstructed_BE, rows_global, config_r2m.quirk(self.options, "rec_reduction")
+            v_BE, reconstructed_BE, rows_global, configuration.quirk(self.options, "rec_reduction")
         )
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 

@@ -1,0 +1,22 @@
+"""Trains Show, Attend and Tell on image-caption pairs: a GRU that looks at the encoder's cells (spec 4, 7).
+
+    python -m baselines.show_attend_tell --recipe flickr8k_show_attend_tell --data_dir data/flickr8k_grid \
+        --captions pairs:data/flickr8k_grid/train_captions.jsonl --job_dir runs/flickr8k/show_attend_tell
+
+The feature bank must hold grids of cells (`extract_features --encoder compact:FILE#grid`, `keras:NAME#grid` or a tensor
+of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/implementation_details.md). `caption.py
+--attention DIR` draws where the network looked. The same command continues an interrupted run.
+"""
+
+from baselines.supervised import train as supervised
+
+
+def main(options):
+    """Trains until --max_steps."""
+
+    def objective(*arguments):
+        from baselines.show_attend_tell.objective import ShowAttendTellObjective
+
+        return ShowAttendTellObjective(*arguments)
+
+    supervised.train(options, objective, grid=True)

@@ -1,0 +1,17 @@
+"""Trains Show and Tell on image-caption pairs: an upper bound beside the unsupervised rows (spec 2, 3, 7).
+
+    python -m baselines.show_tell --recipe flickr8k_show_tell --data_dir data/flickr8k_supervised \
+        --captions pairs:data/flickr8k_supervised/train_captions.jsonl --job_dir runs/flickr8k/show_tell
+
+The encoder is the feature bank's (`extract_features --encoder`). `--scst_from STEP` goes on with self-critical training
+on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. The same command continues an
+interrupted run.
+"""
+
+import config
+import recipes
+from baselines.show_tell.train import main
+from baselines.supervised import settings
+
+if __name__ == "__main__":
+    config.run(main, settings.ShowTell, recipes.SHOW_TELL)
