@@ -15,6 +15,7 @@ import os
 import sys
 
 import config
+import registry
 from evaluation.scoring import parse_decode
 from formats import sidecars
 from formats.images import image_names
@@ -70,9 +71,11 @@ def check(options):
         raise config.UserError("--nbest and --batch_size must be at least 1")
     if options.nbest > max(parse_decode(options.decode), 1):
         raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
-    stage = read_config(options.job_dir)["stage"]
-    if options.attention and stage != "ShowAttendTell":
-        raise config.UserError(f"--attention: a {stage} run looks at no cells, only one of baselines.show_attend_tell")
+    system = registry.system_of(read_config(options.job_dir), options.job_dir)
+    if options.attention and not system.attends:
+        raise config.UserError(
+            f"--attention: a {system.stage} run looks at no cells, only one of baselines.show_attend_tell"
+        )
     if options.embedding_map and os.path.splitext(options.embedding_map)[1].lower() != ".png":
         raise config.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")
     files = files_of(options.paths)

@@ -18,7 +18,8 @@ import socket
 import tempfile
 
 import config
-from training.run_directory import read_config, takes_photographs
+import registry
+from training.run_directory import read_config
 from web import temporary_folders
 
 HOST = "127.0.0.1"
@@ -48,7 +49,7 @@ def check(options):
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
         content = read_config(job_dir)
-        if not takes_photographs(content):
+        if not registry.system_of(content, job_dir).takes_photographs(content):
             raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
     if not 0 <= options.port < 65536:
         raise config.UserError(f"--port {options.port}: expected 0 to 65535")

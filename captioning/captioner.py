@@ -10,9 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from baselines.show_attend_tell.network import ShowAttendTell
-from baselines.show_tell.network import ShowTell
-from baselines.supervised import settings as supervised_settings
+import registry
 from captioning import run_content
 from evaluation import statistics
 from evaluation.scoring import parse_decode
@@ -71,8 +69,7 @@ class Captioner:
             build_network(content, vocabulary.size),
             Standardise(facts["image_dim"]),
             vocabulary,
-            # The supervised systems have quirks of their own, but not the one of `_hypotheses`.
-            "fixed" if content["stage"] in SUPERVISED else settings["semantics"],
+            settings["semantics"] if registry.system_of(content).semantics else "fixed",
             settings.get("max_caption_length", 20),
         )
         captioner.load(checkpoint, job_dir)
@@ -193,22 +190,15 @@ class Captioner:
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
-# By stage; what is not here is a Generator.
-SUPERVISED = {
-    "ShowTell": (ShowTell, supervised_settings.ShowTell),
-    "ShowAttendTell": (ShowAttendTell, supervised_settings.ShowAttendTell),
-}
-
-
 def build_network(content, vocabulary_size):
     """The network of a run without its weights, from the content of its config.json."""
+    return registry.system_of(content).load("network")(content, vocabulary_size)
+
+
+def unpaired_network(content, vocabulary_size):
+    """The generator of the full model and of im_caption. Args and returns: as `build_network`."""
     settings, facts = content["settings"], content["facts"]
     seed = tf.constant([0, 0], tf.int32)
-    if content["stage"] in SUPERVISED:
-        network, options_class = SUPERVISED[content["stage"]]
-        known = {item.name for item in dataclasses.fields(options_class)}
-        options = options_class(**{name: value for name, value in settings.items() if name in known})
-        return network(vocabulary_size, facts["image_dim"], options, seed)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
     return Generator(vocabulary_size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
 

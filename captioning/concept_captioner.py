@@ -1,4 +1,4 @@
-"""Captioners that are told concept words, not image vectors: what they share, and R2M's.
+"""Captioners that are told concept words, not image vectors: what they share.
 
 Shapes: B batch, N images, E embedding, K concept words of an image.
 """
@@ -6,18 +6,13 @@ Shapes: B batch, N images, E embedding, K concept words of an image.
 import os
 
 import numpy as np
-import tensorflow as tf
 
 import config
-from baselines.r2m import configuration, memory_captioner
-from captioning import run_content
 from captioning.captioner import Captioner
 from formats import records
 from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet
-from models import layers
 from models.concepts import told_concepts
-from training import checkpoints
 
 
 class ConceptCaptioner(Captioner):
@@ -59,34 +54,3 @@ class ConceptCaptioner(Captioner):
                 "both by one run of python -m preprocessing.process_images --overwrite"
             )
         return self.rows_of(images, threshold)[[row_of[name] for name in names]]
-
-
-class R2MCaptioner(ConceptCaptioner):
-    """A trained R2M: concept words in, captions out; the image itself is not looked at (R2M spec 1.11)."""
-
-    def __init__(self, settings, vocabulary):
-        """Args: settings: dict, those of the run."""
-        seed = tf.constant([0, 0], tf.int32)
-        sizes = memory_captioner.Sizes.of(settings)
-        self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
-        order = {"class": "reference", "score": "fixed"}[configuration.quirk(settings, "concept_order")]
-        super().__init__(decoder, vocabulary, settings["semantics"], order)
-        self.input_embedding = self.encoder.embedding
-
-    @classmethod
-    def from_run(cls, job_dir, checkpoint=None):
-        """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
-        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
-        captioner = cls(content["settings"], vocabulary)
-        captioner.load(checkpoint, job_dir)
-        return captioner
-
-    def load(self, checkpoint, job_dir=None):
-        """Takes the weights of another checkpoint of the same run (a step or a path)."""
-        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
-        variables = layers.named_variables(self.encoder, self.generator)
-        checkpoints.assign_variables(variables, checkpoints.read_variables(path), path)
-
-    def feature(self, rows_BK):
-        """The unit vector of concept words: float32 [B, E]; zeros for an image without any."""
-        return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

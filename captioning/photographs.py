@@ -11,16 +11,15 @@ import numpy as np
 
 import config
 import extensions
-from baselines.r2m import configuration
-from captioning.captioner import Captioner, load_encoder
-from captioning.concept_captioner import R2MCaptioner
+import registry
+from captioning.captioner import load_encoder
 from evaluation import rankings
 from formats import readers, sidecars, writing
 from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
 from preprocessing.process_images import class_words, objects_of, with_prior
 from training import checkpoints
-from training.run_directory import TOLD_CONCEPTS, read_config
+from training.run_directory import read_config
 
 COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
 DEFAULTS = {
@@ -43,17 +42,11 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
       detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
       threshold: objects of a lower score are not told to it.
     """
-    stage = read_config(job_dir)["stage"]
-    if stage not in TOLD_CONCEPTS:
-        captioner = Captioner.from_run(job_dir, checkpoint)
-        return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
-    if stage == configuration.R2M.__name__:
-        captioner = R2MCaptioner.from_run(job_dir, checkpoint)
-    else:
-        from initialization.object_captioner import ObjectCaptioner
-
-        captioner = ObjectCaptioner.from_run(job_dir, checkpoint)
-    return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold)
+    system = registry.system_of(read_config(job_dir), job_dir)
+    captioner = system.load("captioner").from_run(job_dir, checkpoint)
+    if system.told_concepts:
+        return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold)
+    return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
 
 
 def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):

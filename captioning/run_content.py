@@ -8,6 +8,7 @@ import os
 import typing
 
 import config
+import registry
 from formats import readers
 from formats.vocabulary import Vocabulary
 from training import checkpoints
@@ -38,19 +39,9 @@ def open_run(job_dir, checkpoint=None):
     return content, vocabulary, checkpoint
 
 
-def _trainers(parent=config.Trainer):
-    """Yields the classes of all stages' settings."""
-    for trainer in parent.__subclasses__():
-        yield trainer
-        yield from _trainers(trainer)
-
-
 def _check_settings(content, path):
     """Raises config.UserError unless every setting is of the type that the stage's dataclass states."""
-    stages = {trainer.__name__: trainer for trainer in _trainers()}
-    if content["stage"] not in stages:
-        raise config.UserError(f"{path}: there is no stage {content['stage'][:80]!r}; {MEND}")
-    hints = typing.get_type_hints(stages[content["stage"]])
+    hints = typing.get_type_hints(registry.system_of(content, os.path.dirname(path)).load("settings"))
     fields = {name: _fits(hint) for name, hint in hints.items() if name in content["settings"] or name in NEEDED}
     readers.check_fields(content["settings"], fields, path, MEND)
     image_dim = content["facts"].get("image_dim")

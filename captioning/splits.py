@@ -5,9 +5,8 @@ import os
 import numpy as np
 
 import config
-from baselines.r2m import configuration
-from captioning.captioner import Captioner, load_encoder
-from captioning.concept_captioner import R2MCaptioner
+import registry
+from captioning.captioner import load_encoder
 from formats.captions import read_references
 from formats.readers import is_number
 from input_pipeline import FeatureBank
@@ -30,15 +29,15 @@ def references_of(data_dir, split):
 def image_captioner(options, data_dir):
     """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors).
 
-    The rows of a run of R2M are the concept words of the image records.
+    The rows of a run that is told concept words are those of the image records.
     """
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
-    told_concepts = read_config(job_dir)["stage"] == configuration.R2M.__name__
+    system = registry.system_of(read_config(job_dir), job_dir)
 
     def open_run(checkpoint, split, names):
         with strategy.scope():
-            captioner = (R2MCaptioner if told_concepts else Captioner).from_run(job_dir, checkpoint)
-        if told_concepts:
+            captioner = system.load("captioner").from_run(job_dir, checkpoint)
+        if system.told_concepts:
             return captioner, captioner.rows_of_split(data_dir, split, names)
         return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
 

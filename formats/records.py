@@ -23,13 +23,22 @@ import config
 from formats import file_names
 
 # Stages find the schema, the files and the sidecars under one name:
-from formats.record_files import (
+from formats.record_examples import (  # noqa: F401
+    caption_example,
+    detection_example,
+    image_example,
+    sentence_example,
+)
+from formats.record_files import (  # noqa: F401
     CUT_IN_LENGTH,
     FOOTER,
     HEADER,
     ImpossibleLength,
     dataset,
+    find_files,
+    read_at,
     read_examples,
+    write_records,
 )
 from formats.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
 

@@ -8,6 +8,7 @@ import dataclasses
 import tensorflow as tf
 
 import config
+import registry
 from captioning import run_content
 from captioning.concept_captioner import ConceptCaptioner
 from models import layers
@@ -27,9 +28,9 @@ class ObjectCaptioner(ConceptCaptioner):
     @classmethod
     def from_run(cls, job_dir, checkpoint=None):
         """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
-        stage = read_config(job_dir)["stage"]
-        if stage != config.ObjectToSentence.__name__:
-            raise config.UserError(f"{job_dir}: a {stage} run, expected one of initialization.obj2sen")
+        content = read_config(job_dir)
+        if not registry.is_stage(content, config.ObjectToSentence):
+            raise config.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
         _, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
         options = dataclasses.replace(read_options(job_dir, config.ObjectToSentence), keep_prob=1.0)
         captioner = cls(ObjectToSentenceObjective(options, vocabulary.size), vocabulary, options.semantics)

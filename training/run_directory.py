@@ -39,8 +39,6 @@ FREE = {
     "inter_op_parallelism_threads",
 }
 
-TOLD_CONCEPTS = ("R2M", "ObjectToSentence")  # stages that caption from an image's concept words alone
-
 
 class RunDirectory:
     """Opens a run for one process at a time and keeps its settings the same from start to start."""
@@ -137,14 +135,14 @@ def read_config(job_dir, missing_ok=False):
     return {part: content[part] for part in fields}
 
 
-def takes_photographs(content):
-    """Whether a run can caption photographs. Args: content: as `read_config` returns it."""
-    return content["stage"] in TOLD_CONCEPTS or content["facts"].get("image_dim") is not None
-
-
 def read_options(job_dir, options_class):
     """The settings of a run as the dataclass they were given in."""
-    settings = read_config(job_dir)["settings"]
+    return options_of(read_config(job_dir), options_class)
+
+
+def options_of(content, options_class):
+    """The settings in the content of a config.json as the dataclass they were given in."""
+    settings = content["settings"]
     known = {item.name for item in dataclasses.fields(options_class)}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     return options_class(**{name: value for name, value in tuples.items() if name in known})

@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 
+import registry
 from captioning import photographs
 from evaluation.report import attention_pictures
 from evaluation.report import word_map as word_maps
@@ -53,7 +54,7 @@ class Shown:
         self.detector = getattr(self.source, "detector", None)
         if self.detector is None and detector:
             self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)
-        self.looks = read_config(job_dir)["stage"] == "ShowAttendTell"
+        self.looks = registry.system_of(read_config(job_dir), job_dir).attends
         self.vocabulary = self.captioner.vocabulary
         self._one_at_a_time = threading.Lock()
 

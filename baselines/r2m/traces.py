@@ -10,6 +10,7 @@ import dataclasses
 import os
 
 import config
+import registry
 from evaluation.scoring import parse_decode
 from formats import writing
 
@@ -59,7 +60,7 @@ def check(options):
     if os.path.splitext(options.output)[1] not in (".png", ".svg", ".pdf"):
         raise config.UserError(f"--output {options.output}: expected a name that ends in .png, .svg or .pdf")
     content = read_config(options.job_dir)
-    if content["stage"] != configuration.R2M.__name__:
+    if not registry.is_stage(content, configuration.R2M):
         raise config.UserError(f"{options.job_dir}: a {content['stage']} run, expected one of baselines.r2m")
 
 
@@ -67,7 +68,7 @@ def main(options):
     """Captions, prints, plots."""
     check(options)
 
-    from captioning.concept_captioner import R2MCaptioner
+    from baselines.r2m.captioner import R2MCaptioner
     from captioning.photographs import checkpoint_named
 
     captioner = R2MCaptioner.from_run(options.job_dir, checkpoint_named(options.job_dir, options.checkpoint))

@@ -15,9 +15,11 @@ In the tutorial q_t = h_{t-1} and s = 1. But h_{t-1} has not read w_{t-1}: after
 import tensorflow as tf
 
 from baselines.show_attend_tell.gru import GRU
+from baselines.supervised import settings
 from models import layers
 from models.generator import WordDecoder
 from models.randomness import fold_in
+from training.run_directory import options_of
 
 
 class AdditiveAttention(tf.Module):
@@ -113,3 +115,9 @@ class ShowAttendTell(WordDecoder):
         arrays = [tf.TensorArray(tf.float32, steps, element_shape=part.shape[:2]) for part in (h_BH, cells_BCA)]
         _, h_BH, hidden, alphas = tf.while_loop(lambda t, *_: t < steps, body, (0, h_BH, *arrays))
         return hidden.stack(), alphas.stack(), (h_BH, cells_BCA, keys_BCU)
+
+
+def of_run(content, vocabulary_size):
+    """The network of a run without its weights. Args: content: of its config.json."""
+    options = options_of(content, settings.ShowAttendTell)
+    return ShowAttendTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -10,10 +10,12 @@ Input and output matrices are two (the unsupervised generator ties them). Source
 import tensorflow as tf
 
 from baselines.show_attend_tell.gru import GRU
+from baselines.supervised import settings
 from models import layers
 from models.generator import WordDecoder
 from models.lstm import BasicLSTM, TwoBiasLSTM
 from models.randomness import apply_mask, fold_in
+from training.run_directory import options_of
 
 CELLS = ("lstm", "lstm_two_biases", "gru")
 
@@ -91,3 +93,9 @@ def make_cell(name, input_dim, hidden_dim, seed):
         return GRU(input_dim, hidden_dim, seed, reset_after=False)
     kind = TwoBiasLSTM if name == "lstm_two_biases" else BasicLSTM
     return kind(input_dim, hidden_dim, seed, "Generator")
+
+
+def of_run(content, vocabulary_size):
+    """The network of a run without its weights. Args: content: of its config.json."""
+    options = options_of(content, settings.ShowTell)
+    return ShowTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 import config
+import registry
 from evaluation import statistics, table
 from evaluation.report import curves, run_facts
 from evaluation.report.html_pages import image, joined, tag
@@ -173,7 +174,7 @@ def card(name, runs, small):
 
 def attention(runs, count):
     """Where each run of show_attend_tell looked, on some images; nothing for other runs."""
-    looking = [run for run in runs if run.content["stage"] == "ShowAttendTell" and run.captions and count]
+    looking = [run for run in runs if registry.system_of(run.content).attends and run.captions and count]
     return [_attention_of(run, count) for run in looking]
 
 
@@ -218,15 +219,13 @@ def word_map(run):
         return []
     import io
 
-    from captioning.captioner import Captioner
-    from captioning.concept_captioner import R2MCaptioner
     from evaluation.report import word_map as maps
 
     step, title = run_facts.checkpoint_of(run), tag("h2", f"Word vectors of {run.name}")
     if step is None:
         return [joined([title, tag("p", "The run has no checkpoint.", class_="note")])]
     try:
-        captioner = (R2MCaptioner if run.content["stage"] == "R2M" else Captioner).from_run(run.job_dir, step)
+        captioner = registry.system_of(run.content).load("captioner").from_run(run.job_dir, step)
     except config.UserError as error:
         return [joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])]
     top = collections.Counter(run.captions.values()).most_common(4)

@@ -1,11 +1,13 @@
 """Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
 
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows
-from models.encoders.registry import load_data_encoder, load_encoder
+from models.encoders.registry import checkpoint_files, describe_neighbours, load_data_encoder, load_encoder
 
 __all__ = [
     "Encoder",
     "WholeImageEncoder",
+    "checkpoint_files",
+    "describe_neighbours",
     "fingerprint",
     "identity",
     "load_data_encoder",

@@ -30,7 +30,7 @@ import tensorflow as tf
 import config
 import extensions
 from models.encoders import image_ops
-from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows  # noqa: F401
+from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
 
 UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
 

@@ -13,7 +13,7 @@ import config
 import eval_val
 from baselines import r2m
 from baselines.r2m import configuration, traces
-from captioning.concept_captioner import R2MCaptioner
+from baselines.r2m.captioner import R2MCaptioner
 from formats import records
 from input_pipeline import ImageSet
 from tests import tiny_runs, tiny_world

@@ -9,6 +9,7 @@ import pytest
 
 import config
 from formats import record_files, records
+from preprocessing import records as index_command
 
 SENTENCES = [([3], [0, 3 + i % 5, *range(3, 3 + i % 4), 1]) for i in range(40)]
 
@@ -152,10 +153,10 @@ def test_a_file_without_sidecar_gets_one(path, tmp_path):
 def test_index_says_what_it_expects(path, tmp_path, capsys):
     (tmp_path / "sentence.json").write_text("{}")
     with pytest.raises(config.UserError, match="the file has a sidecar. Add --overwrite"):
-        records.main(records.Options(index=path))
+        index_command.main(index_command.Options(index=path))
     for wrong in ("", str(tmp_path / "none.tfrec"), str(tmp_path / "sentence.json")):
         with pytest.raises(config.UserError, match="expected a .tfrec file that is there"):
-            records.main(records.Options(index=wrong))
+            index_command.main(index_command.Options(index=wrong))
 
 
 def test_masked_checksums_of_arrays_and_numbers_agree():

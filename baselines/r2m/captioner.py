@@ -1,0 +1,43 @@
+"""Captions of a trained R2M.
+
+Shapes: B batch, E embedding, K concept words of an image.
+"""
+
+import tensorflow as tf
+
+from baselines.r2m import configuration, memory_captioner
+from captioning import run_content
+from captioning.concept_captioner import ConceptCaptioner
+from models import layers
+from training import checkpoints
+
+
+class R2MCaptioner(ConceptCaptioner):
+    """A trained R2M: concept words in, captions out; the image itself is not looked at (R2M spec 1.11)."""
+
+    def __init__(self, settings, vocabulary):
+        """Args: settings: dict, those of the run."""
+        seed = tf.constant([0, 0], tf.int32)
+        sizes = memory_captioner.Sizes.of(settings)
+        self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
+        order = {"class": "reference", "score": "fixed"}[configuration.quirk(settings, "concept_order")]
+        super().__init__(decoder, vocabulary, settings["semantics"], order)
+        self.input_embedding = self.encoder.embedding
+
+    @classmethod
+    def from_run(cls, job_dir, checkpoint=None):
+        """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
+        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
+        captioner = cls(content["settings"], vocabulary)
+        captioner.load(checkpoint, job_dir)
+        return captioner
+
+    def load(self, checkpoint, job_dir=None):
+        """Takes the weights of another checkpoint of the same run (a step or a path)."""
+        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+        variables = layers.named_variables(self.encoder, self.generator)
+        checkpoints.assign_variables(variables, checkpoints.read_variables(path), path)
+
+    def feature(self, rows_BK):
+        """The unit vector of concept words: float32 [B, E]; zeros for an image without any."""
+        return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

@@ -1,0 +1,104 @@
+"""The systems by the stage name that a run directory keeps: what they read, and where their parts are.
+
+Everybody who has to know what kind of run is before them asks here: caption.py, serve.py, the evaluation, the report.
+Parts are named as `module:name` and imported when they are asked for, so this file imports no system.
+"""
+
+import dataclasses
+import importlib
+
+import config
+
+VECTORS, CELLS, CONCEPTS, NOTHING = "image vectors", "grids of cells", "concept words", "no images"
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """A trained system.
+
+    Attributes:
+      stage: its name in RUN/config.json, that of its settings class.
+      settings: the frozen dataclass of its settings.
+      reads: what its captioner is fed for a photograph; NOTHING for a stage that captions none.
+      captioner: class with `from_run(job_dir, checkpoint)`.
+      network: function (content of config.json, vocabulary size) -> network without its weights.
+      semantics: whether `--semantics reference` decides how a caption is cut (the authors of UIC cut its last token).
+    """
+
+    stage: str
+    settings: str
+    reads: str = VECTORS
+    captioner: str = "captioning.captioner:Captioner"
+    network: str = "captioning.captioner:unpaired_network"
+    semantics: bool = True
+
+    @property
+    def attends(self):
+        """Whether it can say where it looked before each word."""
+        return self.reads == CELLS
+
+    @property
+    def told_concepts(self):
+        """Whether it is told concept words in the place of an image."""
+        return self.reads == CONCEPTS
+
+    def takes_photographs(self, content):
+        """Whether a run of it can caption photographs. Args: content: of its config.json."""
+        return self.told_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
+
+    def load(self, part):
+        """The class or function that an attribute names. Args: part: "settings", "captioner" or "network"."""
+        module, _, name = getattr(self, part).partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+SYSTEMS = {
+    system.stage: system
+    for system in (
+        System("FullModel", "config:FullModel"),
+        System("ImageCaption", "config:ImageCaption"),
+        System("SentenceGan", "config:SentenceGan", NOTHING),
+        System("SentenceAutoEncoder", "config:SentenceAutoEncoder", NOTHING),
+        System(
+            "ObjectToSentence",
+            "config:ObjectToSentence",
+            CONCEPTS,
+            captioner="initialization.object_captioner:ObjectCaptioner",
+        ),
+        System("R2M", "baselines.r2m.configuration:R2M", CONCEPTS, captioner="baselines.r2m.captioner:R2MCaptioner"),
+        System(
+            "ShowTell",
+            "baselines.supervised.settings:ShowTell",
+            network="baselines.show_tell.network:of_run",
+            semantics=False,
+        ),
+        System(
+            "ShowAttendTell",
+            "baselines.supervised.settings:ShowAttendTell",
+            CELLS,
+            network="baselines.show_attend_tell.network:of_run",
+            semantics=False,
+        ),
+    )
+}
+
+
+def register(system):
+    """Adds a system, or replaces the one of the same stage."""
+    SYSTEMS[system.stage] = system
+
+
+def system_of(content, job_dir="the run"):
+    """The system of a run. Args: content: of its config.json. Raises: config.UserError for an unknown stage."""
+    stage = content["stage"]
+    if stage not in SYSTEMS:
+        raise config.UserError(
+            f"{job_dir}/config.json: there is no stage {str(stage)[:80]!r}; restore it from a copy, it is one of "
+            f"{', '.join(SYSTEMS)}"
+        )
+    return SYSTEMS[stage]
+
+
+def is_stage(content, settings_class):
+    """Whether a run was trained with these settings. Args: content: of its config.json."""
+    return content["stage"] == settings_class.__name__
