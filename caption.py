@@ -16,7 +16,7 @@ import sys
 
 import config
 import registry
-from evaluation.scoring import parse_decode
+from captioning.decode import parse_decode
 from formats import sidecars
 from formats.images import image_names
 from training.run_directory import read_config

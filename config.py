@@ -7,6 +7,7 @@ made from the fields, so a setting is written down in exactly one place. Named s
 import dataclasses
 import errno
 import glob
+import importlib
 import os
 import shlex
 import sys
@@ -120,8 +121,10 @@ def run(main, options_class, recipes=None):
     Args:
       main: function of the options; its return value is the exit code (None is 0).
       options_class: a frozen dataclass with a default for every field. With `recipes` it has a field `recipe`.
-      recipes: dict name -> instance of `options_class` chosen by `--recipe`; single flags override it.
+      recipes: name of a table in recipes.py: dict name -> instance of `options_class`, chosen by `--recipe`; single
+        flags override it. It is imported by name, because recipes know the settings of all systems.
     """
+    recipes = getattr(importlib.import_module("recipes"), recipes) if recipes else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     logging.set_verbosity(logging.WARNING)
     sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)

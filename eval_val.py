@@ -7,30 +7,8 @@ best checkpoint is the last entry of b34.json. Another --decode than beam3 write
 checkpoint goes into the table beside the run. Checkpoints that were scored before are not scored again.
 """
 
-import dataclasses
-
 import config
-from evaluation import scoring
-
-
-@dataclasses.dataclass(frozen=True)
-class Options(scoring.ScoringOptions):
-    """Flags of eval_val.py."""
-
-    steps: tuple[str, ...] = config.field((), "checkpoints by step; empty = all")
-    encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
-    overwrite: bool = config.field(False, "score again what was scored before")
-
-
-def main(options):
-    """Scores, ranks, adds the row."""
-    data_dir = scoring.check(options)
-
-    from captioning import splits
-
-    open_run = splits.image_captioner(options, data_dir)
-    scoring.score_checkpoints(options, open_run)
-
+from evaluation.validation import Options, main
 
 if __name__ == "__main__":
     config.run(main, Options)

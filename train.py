@@ -9,7 +9,6 @@ import os
 
 import config
 import input_pipeline
-import recipes
 
 
 def check(options):
@@ -32,7 +31,7 @@ def main(options):
     check(options)
 
     import stage
-    from captioning.captioner import CollapseWatch
+    from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, UnpairedBatches
     from objectives.full import FullObjective
@@ -83,4 +82,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.FullModel, recipes.FULL)
+    config.run(main, config.FullModel, "FULL")

@@ -12,16 +12,13 @@ import tensorflow as tf
 import config
 import registry
 from captioning import run_content
-from evaluation import statistics
-from evaluation.scoring import parse_decode
-from input_pipeline import ImageSet
+from captioning.decode import parse_decode
 from models import encoders, layers
 from models.decoding import beam_search
-from models.encoders import saved
 from models.generator import END_ID, START_ID, Generator
 from models.standardise import Standardise
 from training import checkpoints
-from training.run_directory import last_metric, read_config
+from training.run_directory import read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +220,7 @@ def load_encoder(job_dir, spec=None):
     kept = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(kept, "encoder.json")):
-            return saved.load_encoder_from(kept, spec)
+            return encoders.load_encoder_from(kept, spec)
         if not spec:
             raise config.UserError(
                 f"{job_dir} keeps no encoder: say by --encoder which one it was trained with (encoder/encoder.json is "
@@ -235,29 +232,3 @@ def load_encoder(job_dir, spec=None):
     if encoder.dim != dim:
         raise config.UserError(f"--encoder {spec} gives {encoder.dim} dimensions, {job_dir} was trained on {dim}")
     return encoder
-
-
-class CollapseWatch:
-    """Greedy captions of some validation images at every checkpoint: does the captioner still tell images apart?"""
-
-    ALARM = statistics.COLLAPSE
-
-    def __init__(self, objective, vocabulary, options, log):
-        image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)
-        rows = np.arange(min(options.eval_images, len(image_set)))
-        self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
-        length = getattr(options, "max_caption_length", 20)
-        self.captioner = Captioner(objective.generator, objective.standardise, vocabulary, "fixed", length)
-        self.log, self.job_dir = log, options.job_dir
-
-    def __call__(self, step):
-        """{"unique", "length", ...} of the greedy captions; two low unique shares in a row are a warning."""
-        before = last_metric(self.job_dir, "eval/unique")
-        captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
-        found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))
-        if found["unique"] < self.ALARM and before is not None and before < self.ALARM:
-            self.log(
-                f"WARNING: collapse at step {step}: {found['unique']:.1%} of {len(captions)} validation captions are "
-                f"distinct, twice in a row below {self.ALARM:.0%}. The first: {captions[0]!r}"
-            )
-        return found

@@ -12,12 +12,12 @@ import numpy as np
 import config
 import extensions
 import registry
+from captioning import rankings
 from captioning.captioner import load_encoder
-from evaluation import rankings
 from formats import readers, sidecars, writing
 from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
-from preprocessing.process_images import class_words, objects_of, with_prior
+from preprocessing.detection.concept_objects import class_words, objects_of, with_prior
 from training import checkpoints
 from training.run_directory import read_config
 

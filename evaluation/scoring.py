@@ -11,6 +11,7 @@ import json
 import os
 
 import config
+from captioning.decode import parse_decode
 from formats import readers
 
 
@@ -36,16 +37,6 @@ class ScoringOptions:
     verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
     multi_gpu: bool = config.field(False, "caption on all visible GPUs")
     devices: tuple[str, ...] = config.field((), "caption on these devices, e.g. GPU:0,GPU:1")
-
-
-def parse_decode(decode):
-    """`greedy` -> 0, `beam3` -> 3. Raises config.UserError."""
-    if decode == "greedy":
-        return 0
-    size = decode.removeprefix("beam")
-    if decode.startswith("beam") and size.isdigit() and int(size) > 0:
-        return int(size)
-    raise config.UserError(f"--decode {decode}: expected greedy or beamK, for example beam3")
 
 
 def check(options):
@@ -86,8 +77,8 @@ def score_checkpoints(options, open_run, how=None):
       open_run: see the module's text.
       how: dict of further settings that decide about the captions.
     """
-    from captioning import splits
-    from evaluation import file_check, metrics, rankings
+    from captioning import rankings, splits
+    from evaluation import file_check, metrics
     from formats import captions, writing
 
     names_of_steps = _steps(options)
@@ -185,7 +176,7 @@ def _digest(value):
 
 def chosen_checkpoint(options):
     """The checkpoint that --checkpoint means: a step, or a path."""
-    from evaluation import rankings
+    from captioning import rankings
     from training import checkpoints
 
     if options.checkpoint == "best":
@@ -200,8 +191,8 @@ def chosen_checkpoint(options):
 
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
-    from captioning import splits
-    from evaluation import file_check, metrics, rankings
+    from captioning import rankings, splits
+    from evaluation import file_check, metrics
     from formats import captions, writing
 
     checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)

@@ -11,7 +11,6 @@ interrupted run.
 import os
 
 import config
-import recipes
 
 
 def check(options):
@@ -33,7 +32,7 @@ def main(options):
     check(options)
 
     import stage
-    from captioning.captioner import CollapseWatch
+    from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import POINTS, load_captions, load_points
     from input_pipeline import PairedBatches
@@ -85,4 +84,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.ImageCaption, recipes.IM_CAPTION)
+    config.run(main, config.ImageCaption, "IM_CAPTION")

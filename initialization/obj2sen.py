@@ -11,7 +11,6 @@ what is detected in them. The same command continues an interrupted run.
 import os
 
 import config
-import recipes
 
 
 def main(options):
@@ -56,4 +55,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.ObjectToSentence, recipes.OBJ2SEN)
+    config.run(main, config.ObjectToSentence, "OBJ2SEN")

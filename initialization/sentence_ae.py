@@ -11,7 +11,6 @@ sentence_gan. The same command continues an interrupted run.
 import os
 
 import config
-import recipes
 
 
 def main(options):
@@ -50,4 +49,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.SentenceAutoEncoder, recipes.SENTENCE_AE)
+    config.run(main, config.SentenceAutoEncoder, "SENTENCE_AE")

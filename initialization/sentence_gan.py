@@ -10,7 +10,6 @@ embedding and head to train.py; its generator is thrown away. The same command c
 import os
 
 import config
-import recipes
 
 
 def main(options):
@@ -54,4 +53,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.SentenceGan, recipes.SENTENCE_GAN)
+    config.run(main, config.SentenceGan, "SENTENCE_GAN")

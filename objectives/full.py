@@ -15,11 +15,10 @@ import dataclasses
 
 import tensorflow as tf
 
-import config
 import extensions
 import input_pipeline
 from models import layers, rewards
-from models.consensus.consensus_reward import Phrases, SentenceFit
+from models.consensus import consensus_reward
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
@@ -65,7 +64,9 @@ class FullObjective:
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
         if options.w_fit:
-            self.sentence_fit = load_sentence_fit(options, image_dim)
+            self.sentence_fit = consensus_reward.load(
+                input_pipeline.phrases_path(options.data_dir), image_dim, f"--w_fit {options.w_fit}"
+            )
         if options.reward:
             self.own_reward = extensions.make_reward(options)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
@@ -384,21 +385,6 @@ class FullObjective:
             if self.options.baseline == "greedy":
                 metrics["mean_found_obj/greedy"] = (positive(signals["baseline/found"]), rows)
         return metrics
-
-
-def load_sentence_fit(options, image_dim):
-    """The consensus_reward.SentenceFit of the data folder. Raises: config.UserError: it is none for these vectors."""
-    path = input_pipeline.phrases_path(options.data_dir)
-    try:
-        phrases = Phrases.load(path)
-    except config.UserError as error:
-        raise config.UserError(f"--w_fit {options.w_fit}: {error}") from error
-    if len(phrases.general_T) != image_dim:
-        raise config.UserError(
-            f"--w_fit {options.w_fit}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature "
-            f"bank has {image_dim}; expected the folder that python -m initialization.neighbour_features writes"
-        )
-    return SentenceFit(phrases)
 
 
 def unique_rows(tokens_BT):

@@ -17,6 +17,7 @@ import shutil
 import numpy as np
 
 import config
+import extensions
 from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
 
@@ -33,7 +34,8 @@ class Options:
     encoder: str = config.field(
         "",
         "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR[@max]], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
-        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid]; several pooled ones joined by +",
+        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid], FILE.py:ARGUMENT; several pooled "
+        "ones joined by +",
     )
     crops: int = config.field(0, "random crops of each image beside the centre one")
     splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")
@@ -140,9 +142,11 @@ def check_finite(features, names):
 
 
 def _check(options):
-    if options.encoder.partition(":")[0] not in ENCODERS or not options.encoder.partition(":")[2]:
+    kind, _, argument = options.encoder.partition(":")
+    if not (kind in ENCODERS or extensions.is_file(kind)) or not argument:
         raise config.UserError(
-            f"--encoder {options.encoder!r}: expected {', '.join(f'{kind}:…' for kind in ENCODERS)}; see --help"
+            f"--encoder {options.encoder!r}: expected {', '.join(f'{kind}:…' for kind in ENCODERS)} or FILE.py:…; see "
+            "--help"
         )
     if options.crops < 0 or options.batch_size < 1 or options.processes < 0:
         raise config.UserError("--crops and --processes must be at least 0, --batch_size at least 1")

@@ -16,7 +16,7 @@ import config
 import train
 from captioning.captioner import Captioner
 from formats.images import read_image
-from models.encoders import saved
+from models.encoders import registry
 from tests import photo_world, tiny_runs
 
 
@@ -55,7 +55,7 @@ def test_a_folder_in_coco_results_format(run, photos):
 
 
 def test_the_captions_are_those_of_the_encoders_vectors(run, photos):
-    encoder = saved.load_encoder_from(str(run / "encoder"))
+    encoder = registry.load_encoder_from(str(run / "encoder"))
     captioner = Captioner.from_run(str(run))
     names = sorted(os.listdir(photos))[:5]
     vectors = encoder.encode(np.stack([encoder.crops(read_image(str(photos / name)), 0, 0)[0] for name in names]))

@@ -9,9 +9,10 @@ import config
 import eval_test
 import eval_val
 import train
+from captioning import rankings
 from captioning.captioner import Captioner
 from captioning.splits import references_of, split_vectors
-from evaluation import metrics, rankings
+from evaluation import metrics
 from formats import captions
 from tests import sidecar_edits, tiny_runs, tiny_world
 

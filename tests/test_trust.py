@@ -17,7 +17,7 @@ import train
 from captioning import photographs
 from extensions import StoredCodeError
 from initialization import obj2sen
-from models.encoders import saved
+from models.encoders import kinds, registry
 from tests import given_world, tiny_runs
 from tests.test_scored_is_given import spec_of
 
@@ -117,7 +117,7 @@ def test_no_field_of_a_kept_encoder_runs_anything(data, kind, tmp_path, traps):
         for spec in specs:
             with open(path, "w") as file:
                 json.dump(changed(content, place, spec), file)
-            expect_no_program(lambda: saved.load_encoder_from(os.path.join(run, "encoder")), ran)
+            expect_no_program(lambda: registry.load_encoder_from(os.path.join(run, "encoder")), ran)
 
 
 def test_no_field_of_the_base_inside_neighbours_npz_runs_anything(data, tmp_path, traps):
@@ -128,7 +128,7 @@ def test_no_field_of_the_base_inside_neighbours_npz_runs_anything(data, tmp_path
     for place in texts_in(base):
         for spec in specs:
             np.savez(path, **arrays | {"base": np.array(json.dumps(changed(base, place, spec)))})
-            expect_no_program(lambda: saved.registry.load_encoder(f"neighbours:{path}"), ran)
+            expect_no_program(lambda: registry.load_encoder(f"neighbours:{path}"), ran)
 
 
 def test_no_field_of_a_kept_detector_runs_anything(world, tmp_path, traps):
@@ -226,8 +226,8 @@ def test_a_program_is_run_when_the_command_line_names_it(world, tmp_path, capsys
 
 
 def test_training_never_loads_the_encoder_of_a_feature_bank(world, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(saved.registry, "load_encoder", None)
-    monkeypatch.setattr(saved.registry, "load_data_encoder", None)
+    monkeypatch.setattr(registry, "load_encoder", None)
+    monkeypatch.setattr(kinds, "load_data_encoder", None)
     train.main(tiny_runs.full(data[1], tmp_path / "run", max_steps=4, eval_images=0))
     kept_files = sorted(os.listdir(tmp_path / "run" / "encoder"))
     assert kept_files == ["encoder.json", "neighbours.npz", "small.npz", "small.tflite"]

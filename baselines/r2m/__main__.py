@@ -8,9 +8,8 @@ checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single 
 """
 
 import config
-import recipes
 from baselines.r2m.configuration import R2M
 from baselines.r2m.train import main
 
 if __name__ == "__main__":
-    config.run(main, R2M, recipes.R2M)
+    config.run(main, R2M, "R2M")

@@ -11,7 +11,7 @@ import os
 
 import config
 import registry
-from evaluation.scoring import parse_decode
+from captioning.decode import parse_decode
 from formats import writing
 
 

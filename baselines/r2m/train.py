@@ -97,7 +97,7 @@ def told_in_training(image_set, concept_order):
 
 def score(options, name, job_dir):
     """Scores the checkpoints of a stage on the validation images, where these have captions; the best one is kept."""
-    import eval_val
+    from evaluation import validation
 
     if not os.path.exists(os.path.join(options.data_dir, "refs_val.json")):
         print(f"{options.data_dir}: no refs_val.json, so {name} hands over its newest or least-loss checkpoint")
@@ -105,4 +105,4 @@ def score(options, name, job_dir):
     table = options.table or os.path.join(options.job_dir, "table.json")
     row = "r2m" if name == configuration.IN_A_ROW[-1] else f"r2m_{name}"
     shared = {key: getattr(options, key) for key in ("data_dir", "metrics", "corpus", "multi_gpu", "devices")}
-    eval_val.main(eval_val.Options(job_dir=job_dir, row=row, table=table, **shared))
+    validation.main(validation.Options(job_dir=job_dir, row=row, table=table, **shared))

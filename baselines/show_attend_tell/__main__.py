@@ -9,9 +9,8 @@ of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/imp
 """
 
 import config
-import recipes
 from baselines.show_attend_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    config.run(main, settings.ShowAttendTell, recipes.SHOW_ATTEND_TELL)
+    config.run(main, settings.ShowAttendTell, "SHOW_ATTEND_TELL")

@@ -9,9 +9,8 @@ interrupted run.
 """
 
 import config
-import recipes
 from baselines.show_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    config.run(main, settings.ShowTell, recipes.SHOW_TELL)
+    config.run(main, settings.ShowTell, "SHOW_TELL")

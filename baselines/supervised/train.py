@@ -36,7 +36,7 @@ def train(options, make_objective, grid):
     import stage
     from baselines.supervised.batches import SupervisedBatches
     from baselines.supervised.cider import CiderD, DocumentFrequencies
-    from captioning.captioner import CollapseWatch
+    from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import load_captions
     from training import distribution

@@ -5,8 +5,8 @@ import os
 import re
 
 import config
-from captioning import splits
-from evaluation import metrics, rankings, table
+from captioning import rankings, splits
+from evaluation import metrics, table
 from evaluation.published import published_rows
 from evaluation.report import curves
 from formats import captions, readers, sidecars

@@ -126,3 +126,21 @@ class SentenceFit:
         fit_B = tf.reduce_sum(self.vectors(tokens_BL, repeats=False) * expected_BT, 1)
         too_long_B = tf.cast(layers.sequence_lengths(tokens_BL), tf.float32) - self.length
         return fit_B * tf.where(fit_B > 0, tf.exp(-(too_long_B**2) / (2 * SIGMA**2)), 1.0)
+
+
+def load(path, image_dim, flag):
+    """The SentenceFit of a data folder.
+
+    Args: path: of phrases.npz. image_dim: of its image vectors. flag: what asked for it, for messages.
+    Raises: config.UserError: it is damaged, or was made for other vectors.
+    """
+    try:
+        phrases = Phrases.load(path)
+    except config.UserError as error:
+        raise config.UserError(f"{flag}: {error}") from error
+    if len(phrases.general_T) != image_dim:
+        raise config.UserError(
+            f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank has "
+            f"{image_dim}; expected the folder that python -m initialization.neighbour_features writes"
+        )
+    return SentenceFit(phrases)

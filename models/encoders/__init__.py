@@ -1,7 +1,8 @@
 """Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
 
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows
-from models.encoders.registry import checkpoint_files, describe_neighbours, load_data_encoder, load_encoder
+from models.encoders.kinds import checkpoint_files, describe_neighbours, load_data_encoder
+from models.encoders.registry import load_encoder, load_encoder_from
 
 __all__ = [
     "Encoder",
@@ -12,5 +13,6 @@ __all__ = [
     "identity",
     "load_data_encoder",
     "load_encoder",
+    "load_encoder_from",
     "random_windows",
 ]

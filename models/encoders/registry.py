@@ -20,19 +20,16 @@ against the encoder that a run directory holds.
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
 
-import glob
 import os
 import re
 
-import numpy as np
-import tensorflow as tf
-
 import config
 import extensions
-from models.encoders import image_ops
-from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
+from formats import readers
+from models.encoders import kinds, saved
+from models.encoders.base import Encoder, identity
 
-UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
+NEIGHBOURS = "neighbours"
 
 
 def load_encoder(spec, resize=None):
@@ -49,277 +46,115 @@ def load_encoder(spec, resize=None):
     Raises:
       ValueError: unknown kind, or the file is absent or broken; it is named.
     """
-    parts = re.split(rf"\+(?=(?:{'|'.join(KINDS)}|[^+:]+\.py):)", spec)
-    if len(parts) > 1 and parts[0].startswith("neighbours:"):
-        path, base = parts[0].partition(":")[2], "+".join(parts[1:])
-        return NeighboursEncoder(parts[0], path, resize, load_encoder(base, resize))
+    parts = re.split(rf"\+(?=(?:{'|'.join((*kinds.KINDS, NEIGHBOURS))}|[^+:]+\.py):)", spec)
+    kind, _, argument = parts[0].partition(":")
+    if kind == NEIGHBOURS and len(parts) > 1:
+        return kinds.NeighboursEncoder(parts[0], lambda described: load_encoder("+".join(parts[1:]), resize))
+    if kind == NEIGHBOURS:
+        return kinds.NeighboursEncoder(spec, load_encoder_from)
     if len(parts) > 1:
-        return JoinedEncoder([load_encoder(part, resize) for part in parts])
-    kind, _, argument = spec.partition(":")
+        return kinds.JoinedEncoder([load_encoder(part, resize) for part in parts])
     if not extensions.is_file(kind):
-        return load_data_encoder(spec, resize)
+        return kinds.load_data_encoder(spec, resize)
     encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
     if not isinstance(encoder, Encoder):
         raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
     return encoder
 
 
-def load_data_encoder(spec, resize=None):
-    """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
-    kind, _, argument = spec.partition(":")
-    if kind not in KINDS:
-        raise ValueError(
-            f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"
-        )
-    if not argument:
-        raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
+# --------------------------------------------------------------------------------------------------------------
+# From what a run or a feature bank keeps
+#
+# An encoder that is loaded again is compared with its description, so features and run always belong to the same one. A
+# Python file is never executed because a description names it (extensions.py).
+
+
+def load_encoder_from(source, spec=None):
+    """The encoder that a run directory, a features sidecar or a file of `neighbours:` describes.
+
+    Args:
+      source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
+      spec: what the user names by --encoder: the encoder where it is now, or the base of a `neighbours:` one.
+
+    Raises:
+      ValueError: its files are not there, or are not the ones that the features were made with.
+      extensions.StoredCodeError: part of it is a Python file and `spec` does not name it.
+    """
+    folder, path = None, "the description of the encoder"
+    if isinstance(source, dict):
+        description = source
+    else:
+        folder, path = source, os.path.join(source, "encoder.json")
     try:
-        return KINDS[kind](spec, argument, resize)
-    except UNREADABLE as error:
-        raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
+        description = source if folder is None else readers.read_json(path)
+        saved.check(description, path)
+    except config.UserError as error:
+        raise ValueError(f"no readable description of an encoder ({error})") from error
+    try:
+        encoder = _named_or_stored(description, folder, spec)
+    except extensions.StoredCodeError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{error} (from {path})" if spec is None else f"{error}") from error
+    found, wanted = identity(encoder.describe()), identity(description)
+    different = [name for name in wanted if found.get(name) != wanted[name]]
+    if different:
+        name = different[0]
+        raise ValueError(
+            f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found.get(name)}, "
+            f"expected {wanted[name]} ({path}). Point --encoder at {description['spec']!r}"
+        )
+    return encoder
 
 
-# --------------------------------------------------------------------------------------------------------------
-# The kinds
+def _named_or_stored(description, folder, spec):
+    """The encoder that the user names, else the stored one."""
+    if spec is None:
+        _refuse_code(description, folder)
+        return _load(description, folder)
+    if "base" in description and not spec.startswith("neighbours:"):
+        located = _located(description, folder)
+        return kinds.NeighboursEncoder(located, lambda described: load_encoder(spec))
+    alone = not {"members", "base"} & set(description)
+    return load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
 
 
-class _InceptionEncoder(Encoder):
-    """Inception-v4: resized to 346, the centre 299x299 or random ones, scaled to [-1, 1]. Source: UIC spec 5.3, 5.4."""
-
-    usage = "inception_v4:CHECKPOINT (slim's inception_v4.ckpt, or the prefix of one)"
-
-    def __init__(self, spec, argument, resize):
-        from models.encoders import inception_v4
-
-        self.spec, self._mode = spec, resize or "legacy"
-        self.dim, self.image_size = inception_v4.FEATURE_DIM, inception_v4.IMAGE_SIZE
-        if argument == "rule":
-            weights = inception_v4.rule_weights()
-        else:
-            weights, self.files = inception_v4.load_checkpoint(argument), checkpoint_files(argument)
-        self._network = inception_v4.InceptionV4(weights)
-        last = image_ops.CENTRE + image_ops.CROPPED - 1
-        self.preprocessing = {
-            "centre": f"rows and columns {image_ops.CENTRE} to {last} of the resized image",
-            "crops": f"{image_ops.CROPPED} pixels a side at offsets 0 to {image_ops.OFFSETS - 1}",
-            "resize": self._mode,
-            "resized_to": image_ops.RESIZED,
-            "range": "-1 to 1",
-            "decode": "EXIF orientation not applied",
-        }
-
-    def crops(self, image_HWC, k, seed):
-        resized = image_ops.resize(image_ops.to_unit(image_HWC)[None], image_ops.RESIZED, self._mode)
-        corners = np.random.default_rng(seed).integers(0, image_ops.OFFSETS, (k, 2))
-        corners = np.concatenate([[[image_ops.CENTRE] * 2], corners]).astype(np.int32)
-        crops = image_ops.crop_299(tf.repeat(resized, 1 + k, axis=0), tf.constant(corners))
-        return image_ops.to_signed(crops).numpy()
-
-    def encode(self, batch_BSSC):
-        return self._network.pooled(batch_BSSC).numpy()
-
-    def in_step(self, pixels_BSSC):
-        """The same as a tensor, for an encoder that runs inside a compiled training step."""
-        return self._network.pooled(pixels_BSSC)
+def _refuse_code(description, folder):
+    """Raises extensions.StoredCodeError where part of an encoder is a Python file."""
+    code = [leaf["spec"] for leaf in saved.leaves(description) if saved.is_code(leaf)]
+    if not code:
+        return
+    named = description["base"] if "base" in description else description
+    parts = named["members"] if "members" in named else [named]
+    specs = "+".join(leaf["spec"] if saved.is_code(leaf) else _located(leaf, folder) for leaf in parts)
+    raise extensions.StoredCodeError(folder or "the description of the encoder", code[0], "--encoder", specs)
 
 
-class _TFLiteEncoder(WholeImageEncoder):
-    """A tensor of a `.tflite` network, dequantised; one picture at a time."""
-
-    usage = "tflite:FILE, tflite:FILE#TENSOR or tflite:FILE#TENSOR@max"
-
-    def __init__(self, spec, argument, resize):
-        from models.encoders.tflite import TFLiteModel
-
-        path, _, tensor = argument.partition("#")
-        tensor, at, reduced = tensor.partition("@")
-        if at and reduced != "max":
-            raise ValueError(f"encoder {spec!r}: @{reduced} is unknown, expected {self.usage}")
-        self._largest = bool(at)
-        self.spec, self.files = spec, (path,)
-        self._model = TFLiteModel(path, keep_all=bool(tensor))
-        self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
-        shape = [int(side) for side in self._tensor["shape"]]
-        if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
-            raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
-        cells = shape[1] * shape[2] if len(shape) == 4 and not self._largest else 1
-        self.dim, self.cells = shape[-1], cells if cells > 1 else None
-        self.prepare_for(self._model.image_size, resize)
-
-    def _chosen(self, tensor):
-        tensors = self._model.tensors()
-        if not tensor.isdigit() or int(tensor) not in tensors:
-            wide = [f"{n} {list(map(int, d['shape']))}" for n, d in tensors.items() if len(d["shape"]) in (2, 4)]
-            raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last ones are {', '.join(wide[-6:])}")
-        return tensors[int(tensor)]
-
-    def encode(self, batch_BSSC):
-        shape = (self.dim,) if self.cells is None else (self.cells, self.dim)
-        features = np.empty((len(batch_BSSC), *shape), np.float32)
-        for feature, image in zip(features, batch_BSSC, strict=True):
-            self._model.run(image)
-            values = self._model.read(self._tensor)
-            feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
-        return features
+def _load(description, folder):
+    """The encoder of a description without code, from its files in `folder` or where they were."""
+    if "members" in description:
+        return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])
+    spec = _located(description, folder)
+    if "base" in description:
+        return kinds.NeighboursEncoder(spec, lambda described: _load(description["base"], folder))
+    return kinds.load_data_encoder(spec, description["preprocessing"].get("resize"))
 
 
-class _CompactEncoder(WholeImageEncoder):
-    """The small network that was trained on the miniature world's single objects."""
-
-    usage = "compact:FILE.npz or compact:FILE.npz#grid"
-
-    def __init__(self, spec, argument, resize):
-        from models.encoders import compact
-
-        path, _, part = argument.partition("#")
-        if part not in ("", "grid"):
-            raise ValueError(f"encoder {spec!r}: expected {self.usage}")
-        self.spec, self.files = spec, (path,)
-        self._network = compact.load(path)
-        self.dim, self.cells = int(self._network.dim), int(self._network.cells) if part else None
-        self._run = self._network.grid if part else self._network
-        self.prepare_for(self._network.image_size, resize)
-
-    def encode(self, batch_BSSC):
-        return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
-
-
-NAMED = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}
-SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
-
-
-class _KerasEncoder(WholeImageEncoder):
-    """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
-
-    usage = "keras:NAME[#WEIGHTS.h5][#grid], or inception_v3:, vgg16:, resnet152: with WEIGHTS.h5[#grid] or imagenet"
-
-    def __init__(self, spec, argument, resize):
-        import keras
-
-        kind, self.spec = spec.partition(":")[0], spec
-        grid, argument = argument.endswith("#grid"), argument.removesuffix("#grid")
-        name, weights = (NAMED[kind], argument) if kind in NAMED else argument.partition("#")[::2]
-        weights = "" if kind in NAMED and weights == "imagenet" else weights
-        modules = [
-            module
-            for module in vars(keras.applications).values()
-            if hasattr(module, "preprocess_input") and callable(getattr(module, name, None))
-        ]
-        if not modules:
-            raise ValueError(f"encoder {spec!r}: keras.applications has no network {name!r}")
-        self.files, side = (weights,) if weights else (), SIDES.get(name, 224)
-        top = {"include_top": True} if kind == "vgg16" and not grid else {"include_top": False}
-        if not top["include_top"]:
-            top |= {"pooling": None if grid else "avg", "input_shape": (side, side, 3)}
-        try:
-            network = getattr(modules[0], name)(weights=weights or "imagenet", **top)
-        except Exception as error:  # Keras raises bare Exceptions for failed downloads
-            raise ValueError(
-                f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
-                f"elsewhere and give {f'keras:{name}#' if kind == 'keras' else kind + ':'}WEIGHTS.h5"
-            ) from error
-        if top["include_top"]:
-            network = keras.Model(network.input, network.get_layer("fc2").output)
-        self._network, self._scale = network, modules[0].preprocess_input
-        self.dim = int(network.output_shape[-1])
-        self.cells = int(np.prod(network.output_shape[1:3])) if grid else None
-        self.prepare_for(side, resize)
-        self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
-
-    def encode(self, batch_BSSC):
-        features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
-        return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
-
-
-class NeighboursEncoder(Encoder):
-    """What known images let expect: vectors of another encoder, replaced by targets fitted to those of known images."""
-
-    usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
-
-    def __init__(self, spec, argument, resize, base=None):
-        from models.consensus.kernel_regression import KnownImages
-        from models.encoders import saved
-
-        self.spec = spec
-        try:
-            self._known = KnownImages.load(argument)
-        except (ValueError, *UNREADABLE) as error:
-            raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
-        self.base = base or saved.load_encoder_from(self._known.base)
-        if identity(self.base.describe()) != identity(self._known.base):
-            raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
-        self.dim, self.files = self._known.weights_MT.shape[1], (argument, *self.base.files)
-        self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
-
-    def crops(self, image_HWC, k, seed):
-        return self.base.crops(image_HWC, k, seed)
-
-    def encode(self, batch_BSSC):
-        return self._known.expected(self.base.encode(batch_BSSC))
-
-    def describe(self):
-        return describe_neighbours(self.files[0], self.dim, self.base.describe())
-
-
-def describe_neighbours(path, dim, base):
-    """What `NeighboursEncoder.describe` returns. Args: path of its file; dim: T; base: the other one's description."""
-    own = {"spec": f"neighbours:{path}", "dim": dim, "cells": None, "image_size": base["image_size"]}
-    files = [fingerprint(path), *base["files"]]  # the same dicts as the base's, not copies
-    return own | {"preprocessing": base["preprocessing"], "files": files, "base": base}
-
-
-class JoinedEncoder(Encoder):
-    """Several encoders side by side; each prepares its own pictures of the same windows of the photograph."""
-
-    def __init__(self, members):
-        if any(member.cells is not None for member in members):
-            raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
-        if any(isinstance(member, NeighboursEncoder) for member in members):
-            raise ValueError("neighbours:… cannot be joined by +; it may be made over encoders that are")
-        self.members, self.spec = members, "+".join(member.spec for member in members)
-        self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
-        self.image_size = [member.image_size for member in members]
-        self.preprocessing = {"resize": "each encoder's own"}
-
-    def crops(self, image_HWC, k, seed):
-        """float32 [1 + k, P]: the pixels of each member's pictures, one behind the other."""
-        pictures = [member.crops(image_HWC, k, seed).reshape(1 + k, -1) for member in self.members]
-        return np.concatenate(pictures, 1).astype(np.float32)
-
-    def encode(self, batch_BP):
-        vectors, start = [], 0
-        for member in self.members:
-            side = member.image_size
-            end = start + side * side * 3
-            kind = np.uint8 if isinstance(member, WholeImageEncoder) else np.float32
-            pictures = batch_BP[:, start:end].reshape(-1, side, side, 3).astype(kind)
-            vectors.append(member.encode(pictures))
-            start = end
-        return np.concatenate(vectors, 1)
-
-    def describe(self):
-        members = [member.describe() for member in self.members]
-        files = [entry for member in members for entry in member["files"]]  # the same dicts, not copies
-        own = {"spec": self.spec, "dim": self.dim, "cells": None, "image_size": self.image_size}
-        return own | {"preprocessing": self.preprocessing, "files": files, "members": members}
-
-
-KINDS = {
-    "inception_v4": _InceptionEncoder,
-    "tflite": _TFLiteEncoder,
-    "compact": _CompactEncoder,
-    "keras": _KerasEncoder,
-    "neighbours": NeighboursEncoder,
-    **dict.fromkeys(NAMED, _KerasEncoder),
-}
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Files: what an encoder consists of
-
-
-def checkpoint_files(path):
-    """The files of a checkpoint given as a single file, a prefix, or a folder."""
-    prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
-    parts = sorted(glob.glob(glob.escape(prefix) + ".index") + glob.glob(glob.escape(prefix) + ".data-*"))
-    return tuple(parts) or (prefix,)
+def _located(description, folder):
+    """The spec with the path at which the file is now: in the run directory if it was copied there."""
+    kind, _, argument = description["spec"].partition(":")
+    if not description["files"]:
+        return description["spec"]
+    entry = description["files"][0]
+    if folder is not None and "path" not in entry:
+        path = os.path.join(folder, os.path.basename(entry["name"]))
+    else:
+        path = entry.get("path")
+    if path is None:
+        return description["spec"]
+    if kind == "inception_v4":
+        return f"{kind}:{path.removesuffix('.index').partition('.data-')[0]}"
+    if kind == "keras":
+        return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
+    tensor = argument.partition("#")[2]
+    return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")

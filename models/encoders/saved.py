@@ -1,9 +1,8 @@
 """Encoders as a run or a feature bank keeps them: their description, and their files where these are small.
 
-    save_encoder(description, RUN/encoder); load_encoder_from(RUN/encoder)
+    save_encoder(description, RUN/encoder)
 
-Nothing is loaded in order to be kept. An encoder that is loaded again is compared with its description, so features and
-run always belong to the same one. A Python file is never executed because a description names it (extensions.py).
+Nothing is loaded in order to be kept. registry.load_encoder_from loads it again.
 """
 
 import json
@@ -13,8 +12,8 @@ import shutil
 import config
 import extensions
 from formats import readers, writing
-from models.encoders import registry
-from models.encoders.base import fingerprint, identity
+from models.encoders import kinds
+from models.encoders.base import fingerprint
 
 FILE = {  # what is kept about a file of an encoder
     "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,
@@ -34,7 +33,7 @@ def save_encoder(description, folder):
     Raises: ValueError: a file is gone, or is not the one that is described.
     """
     os.makedirs(folder, exist_ok=True)
-    data = [entry for leaf in _leaves(description) if not _is_code(leaf) for entry in _own_files(leaf)]
+    data = [entry for leaf in leaves(description) if not is_code(leaf) for entry in _own_files(leaf)]
     names = [entry["name"] for entry in data]
     small = sum(entry["bytes"] for entry in data) < COPY_LIMIT and len(set(names)) == len(names)
 
@@ -53,11 +52,11 @@ def save_encoder(description, folder):
         json.dump(content, file, indent=1)
 
 
-def _leaves(description):
+def leaves(description):
     """The descriptions inside a description, each with files of its own."""
     if "members" in description:
-        return [leaf for member in description["members"] for leaf in _leaves(member)]
-    return [description] + (_leaves(description["base"]) if "base" in description else [])
+        return [leaf for member in description["members"] for leaf in leaves(member)]
+    return [description] + (leaves(description["base"]) if "base" in description else [])
 
 
 def _own_files(leaf):
@@ -65,7 +64,7 @@ def _own_files(leaf):
     return leaf["files"][:1] if "base" in leaf else leaf["files"]
 
 
-def _is_code(leaf):
+def is_code(leaf):
     return extensions.is_file(leaf["spec"].partition(":")[0])
 
 
@@ -73,7 +72,7 @@ def _paths(leaf):
     """Where the files of a leaf were when it was described, in the order of its entries."""
     kind, _, argument = leaf["spec"].partition(":")
     if kind == "inception_v4":
-        return registry.checkpoint_files(argument)
+        return kinds.checkpoint_files(argument)
     if kind == "keras":
         return (argument.removesuffix("#grid").partition("#")[2],)
     return (argument.partition("#")[0],)
@@ -85,7 +84,7 @@ def _with_files(description, keep):
         members = [_with_files(member, keep) for member in description["members"]]
         return description | {"members": members, "files": [entry for member in members for entry in member["files"]]}
     own = _own_files(description)
-    if own and not _is_code(description):
+    if own and not is_code(description):
         recorded = [entry.get("path", path) for path, entry in zip(_paths(description), own, strict=True)]
         own = [keep(path, entry) for path, entry in zip(recorded, own, strict=True)]
     if "base" not in description:
@@ -94,72 +93,7 @@ def _with_files(description, keep):
     return description | {"base": base, "files": [*own, *base["files"]]}
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Loading
-
-
-def load_encoder_from(source, spec=None):
-    """The encoder that a run directory, a features sidecar or a file of `neighbours:` describes.
-
-    Args:
-      source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
-      spec: what the user names by --encoder: the encoder where it is now, or the base of a `neighbours:` one.
-
-    Raises:
-      ValueError: its files are not there, or are not the ones that the features were made with.
-      extensions.StoredCodeError: part of it is a Python file and `spec` does not name it.
-    """
-    folder, path = None, "the description of the encoder"
-    if isinstance(source, dict):
-        description = source
-    else:
-        folder, path = source, os.path.join(source, "encoder.json")
-    try:
-        description = source if folder is None else readers.read_json(path)
-        _check(description, path)
-    except config.UserError as error:
-        raise ValueError(f"no readable description of an encoder ({error})") from error
-    try:
-        encoder = _named_or_stored(description, folder, spec)
-    except extensions.StoredCodeError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{error} (from {path})" if spec is None else f"{error}") from error
-    found, wanted = identity(encoder.describe()), identity(description)
-    different = [name for name in wanted if found.get(name) != wanted[name]]
-    if different:
-        name = different[0]
-        raise ValueError(
-            f"encoder {encoder.spec!r} is not the one that the features were made with: {name} is {found.get(name)}, "
-            f"expected {wanted[name]} ({path}). Point --encoder at {description['spec']!r}"
-        )
-    return encoder
-
-
-def _named_or_stored(description, folder, spec):
-    """The encoder that the user names, else the stored one."""
-    if spec is None:
-        _refuse_code(description, folder)
-        return _load(description, folder)
-    if "base" in description and not spec.startswith("neighbours:"):
-        located = _located(description, folder)
-        return registry.NeighboursEncoder(located, located.partition(":")[2], None, registry.load_encoder(spec))
-    alone = not {"members", "base"} & set(description)
-    return registry.load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
-
-
-def _refuse_code(description, folder):
-    """Raises extensions.StoredCodeError where part of an encoder is a Python file."""
-    code = [leaf["spec"] for leaf in _leaves(description) if _is_code(leaf)]
-    if not code:
-        return
-    named = description["base"] if "base" in description else description
-    parts = named["members"] if "members" in named else [named]
-    specs = "+".join(leaf["spec"] if _is_code(leaf) else _located(leaf, folder) for leaf in parts)
-    raise extensions.StoredCodeError(folder or "the description of the encoder", code[0], "--encoder", specs)
-
-
-def _check(description, path):
+def check(description, path):
     """Raises config.UserError unless a description, and those of the encoders in it, have what `describe` gives."""
     fields = {
         "spec": readers.is_text,
@@ -181,34 +115,4 @@ def _check(description, path):
     for entry in description["files"]:
         readers.check_fields(entry, FILE, f"{path}: files", "no description of an encoder")
     for part in [*description.get("members", ()), *([description["base"]] if "base" in description else ())]:
-        _check(part, path)
-
-
-def _load(description, folder):
-    """The encoder of a description without code, from its files in `folder` or where they were."""
-    if "members" in description:
-        return registry.JoinedEncoder([_load(member, folder) for member in description["members"]])
-    spec = _located(description, folder)
-    if "base" in description:
-        return registry.NeighboursEncoder(spec, spec.partition(":")[2], None, _load(description["base"], folder))
-    return registry.load_data_encoder(spec, description["preprocessing"].get("resize"))
-
-
-def _located(description, folder):
-    """The spec with the path at which the file is now: in the run directory if it was copied there."""
-    kind, _, argument = description["spec"].partition(":")
-    if not description["files"]:
-        return description["spec"]
-    entry = description["files"][0]
-    if folder is not None and "path" not in entry:
-        path = os.path.join(folder, os.path.basename(entry["name"]))
-    else:
-        path = entry.get("path")
-    if path is None:
-        return description["spec"]
-    if kind == "inception_v4":
-        return f"{kind}:{path.removesuffix('.index').partition('.data-')[0]}"
-    if kind == "keras":
-        return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
-    tensor = argument.partition("#")[2]
-    return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")
+        check(part, path)

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 import config
-from captioning.captioner import Captioner, CollapseWatch
-from evaluation.scoring import parse_decode
+from captioning.captioner import Captioner
+from captioning.decode import parse_decode
+from evaluation.collapse import CollapseWatch
 from formats.vocabulary import Vocabulary
 from models.generator import Generator
 from models.standardise import Standardise

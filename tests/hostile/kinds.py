@@ -12,9 +12,9 @@ import numpy as np
 
 import config
 import input_pipeline
-from captioning import splits
+from captioning import rankings, splits
 from captioning.captioner import Captioner, load_encoder
-from evaluation import rankings, table
+from evaluation import table
 from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
 from formats.images import ImageError

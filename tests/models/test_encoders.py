@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from models import encoders
-from models.encoders import base, compact, image_ops, inception_v4, saved
+from models.encoders import base, compact, image_ops, inception_v4, registry, saved
 from models.encoders.tflite import TFLiteModel
 from tests import small_networks
 from tests.models import compact_files
@@ -75,7 +75,7 @@ def test_inception_from_a_checkpoint(tmp_path, inception):
     np.testing.assert_array_equal(features, base.as_banked(inception_v4.InceptionV4(weights).pooled(batch)))
     saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"], "a file of 170 MB must not be copied"
-    again = saved.load_encoder_from(str(tmp_path / "run"))
+    again = registry.load_encoder_from(str(tmp_path / "run"))
     assert again.files == encoder.files and again.describe() == encoder.describe()
 
 
@@ -200,7 +200,7 @@ def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, 
     pooled = found.sum((1, 2)) / 64 if kind == "vgg16" else found.mean(1)[:, 0]
     np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=HALF, atol=1e-2)
     saved.save_encoder(grid.describe(), tmp_path / "run")
-    assert saved.load_encoder_from(str(tmp_path / "run")).cells == cells
+    assert registry.load_encoder_from(str(tmp_path / "run")).cells == cells
     with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
         encoders.load_encoder(f"{kind}:absent.h5")
 
@@ -245,7 +245,7 @@ def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
     saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["encoder.json", "small.tflite"]
     os.rename(tmp_path / "run", tmp_path / "moved")
-    again = saved.load_encoder_from(str(tmp_path / "moved"))
+    again = registry.load_encoder_from(str(tmp_path / "moved"))
     assert again.preprocessing["resize"] == "legacy"
     image = photograph(50, 50)
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 1)), encoder.encode(encoder.crops(image, 2, 1)))
@@ -254,12 +254,12 @@ def test_run_directory_holds_the_encoder(tflite_file, tmp_path):
 
 def test_description_rebuilds_and_refuses_another_file(tflite_file, tmp_path):
     description = json.loads(json.dumps(encoders.load_encoder(f"tflite:{tflite_file}").describe()))
-    assert saved.load_encoder_from(description).dim == 6
+    assert registry.load_encoder_from(description).dim == 6
     other = small_networks.classifier(tmp_path / "other.tflite")
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        saved.load_encoder_from(description, spec=f"tflite:{other}")
+        registry.load_encoder_from(description, spec=f"tflite:{other}")
     with pytest.raises(ValueError, match="encoder.json"):
-        saved.load_encoder_from(str(tmp_path))
+        registry.load_encoder_from(str(tmp_path))
 
 
 def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tmp_path):
@@ -273,11 +273,11 @@ def test_joined_vectors_stand_one_behind_the_other(tflite_file, compact_file, tm
     np.testing.assert_array_equal(vectors, np.concatenate(expected, 1))
     saved.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert sorted(os.listdir(tmp_path / "run")) == ["compact.npz", "encoder.json", "small.tflite"]
-    again = saved.load_encoder_from(str(tmp_path / "run"))
+    again = registry.load_encoder_from(str(tmp_path / "run"))
     np.testing.assert_array_equal(again.encode(again.crops(image, 2, 7)), vectors)
     assert encoders.identity(again.describe()) == encoders.identity(joined.describe())
     with pytest.raises(ValueError, match="not the one that the features were made with"):
-        saved.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
+        registry.load_encoder_from(str(tmp_path / "run"), spec=specs[0])
     turned = encoders.load_encoder("+".join(reversed(specs)))
     assert encoders.identity(turned.describe()) != encoders.identity(joined.describe())
 
@@ -288,7 +288,7 @@ def test_joined_files_of_one_name_stay_where_they_are(tflite_file, tmp_path):
     joined = encoders.load_encoder(f"tflite:{tflite_file}+tflite:{other}")
     saved.save_encoder(joined.describe(), str(tmp_path / "run"))
     assert os.listdir(tmp_path / "run") == ["encoder.json"]
-    assert saved.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
+    assert registry.load_encoder_from(str(tmp_path / "run")).dim == joined.dim
 
 
 def test_joined_grids_are_refused(compact_file):

@@ -9,7 +9,7 @@ import pytest
 
 from models import encoders
 from models.consensus.kernel_regression import KernelFit, KnownImages, neighbour_weights, similarities, unit_vectors
-from models.encoders import saved
+from models.encoders import registry, saved
 from models.encoders.base import as_banked
 from models.standardise import Standardise, standardised
 from tests.models import compact_files
@@ -123,7 +123,7 @@ def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
     os.rename(tmp_path / "run", tmp_path / "moved")
     for file in (path, *base.files):
         os.remove(file)
-    again = saved.load_encoder_from(str(tmp_path / "moved"))
+    again = registry.load_encoder_from(str(tmp_path / "moved"))
     assert encoders.identity(again.describe()) == identity
     image = np.full((32, 32, 3), 90, np.uint8)
     np.testing.assert_array_equal(again.encode(again.crops(image, 0, 1)), encoder.encode(encoder.crops(image, 0, 1)))
@@ -135,7 +135,7 @@ def test_another_file_is_another_encoder(known, tmp_path):
     other = str(tmp_path / "other.npz")
     KnownImages(**(vars(found) | {"sharpness": 3.0})).save(other)
     with pytest.raises(ValueError, match="is not the one that the features were made with"):
-        saved.load_encoder_from(description, spec=f"neighbours:{other}")
+        registry.load_encoder_from(description, spec=f"neighbours:{other}")
 
 
 def test_what_is_no_such_file_is_named(tmp_path):

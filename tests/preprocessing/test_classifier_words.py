@@ -8,6 +8,7 @@ import pytest
 import config
 from formats import vocabulary
 from preprocessing import classifier_words, process_descriptions, process_images
+from preprocessing.detection import concept_objects
 
 
 def test_words_of_labels():
@@ -68,7 +69,7 @@ def test_the_next_stages_take_the_files(options, tmp_path):
         "dog": ["dog"],
     }
     table = process_images._class_map(str(tmp_path / "class_map.json"))
-    ids, absent = process_images.class_words(["husky", "seashore", "canoe", "tabby cat", "dog"], words, table)
+    ids, absent = concept_objects.class_words(["husky", "seashore", "canoe", "tabby cat", "dog"], words, table)
     assert {name: words.word(i) for name, i in ids.items()} == {
         "husky": "dog",
         "seashore": "coast",

@@ -9,7 +9,7 @@ import pytest
 import config
 from formats import images, records
 from models import encoders
-from models.encoders import saved
+from models.encoders import registry
 from models.encoders.tflite import TFLiteModel
 from preprocessing import extract_features
 from preprocessing.sharding import shards
@@ -76,7 +76,7 @@ def test_sidecar(options, network):
     np.testing.assert_allclose(about["mean"], vectors.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(about["deviation"], vectors.std(axis=0), rtol=1e-9)
     assert (about["count"], about["dim"], about["crops"], about["finite"]) == (10, 6, 1, True)
-    assert saved.load_encoder_from(about["encoder"]).dim == 6
+    assert registry.load_encoder_from(about["encoder"]).dim == 6
     assert about["encoder"]["preprocessing"]["resize"] == "modern"
     assert about["files"][0]["bytes"] == 128 + bank.nbytes
 

@@ -168,7 +168,7 @@ def test_datasets_of_different_shapes(world):
 def test_with_its_encoder(world):
     """A run can then caption new photographs: the encoder is described as extract_features would."""
     from models import encoders
-    from models.encoders import saved
+    from models.encoders import registry
     from tests import photo_world
 
     photo_world.write_encoder(world / "encoder.npz")
@@ -176,15 +176,15 @@ def test_with_its_encoder(world):
     dim = encoders.load_encoder(spec).dim
     import_features.main(dataclasses.replace(write_npy(world, vectors((dim,))), encoder=spec))
     description = sidecars.read_sidecar(str(world / "features_val.json"))["encoder"]
-    assert saved.load_encoder_from(description).dim == dim
+    assert registry.load_encoder_from(description).dim == dim
     with pytest.raises(config.UserError, match=f"makes vectors of {dim} numbers and no cells, the files hold 7"):
         import_features.main(dataclasses.replace(write_npy(world, vectors()), encoder=spec, overwrite=True))
 
 
 def test_without_an_encoder_a_run_is_told_so(world):
-    from models.encoders import saved
+    from models.encoders import registry
 
     import_features.main(write_npy(world, vectors()))
     description = sidecars.read_sidecar(str(world / "features_val.json"))["encoder"]
     with pytest.raises(ValueError, match="no such kind"):
-        saved.load_encoder_from(description)
+        registry.load_encoder_from(description)

@@ -11,6 +11,7 @@ import config
 from formats import images, records, vocabulary
 from formats.records import Detection
 from preprocessing import detect_objects, process_images
+from preprocessing.detection import concept_objects
 from preprocessing.sharding import shards
 from tests.preprocessing.picture_files import write_odd_files, write_pictures
 
@@ -28,7 +29,7 @@ def detection(class_id, name, score, source="test"):
 def test_class_words():
     words = vocabulary.Vocabulary(WORDS)
     names = ["Traffic light", "Street light", "Dog", "Kite", "Man", "Face", "Dog"]
-    ids, absent = process_images.class_words(names, words, {"Man": "person", "Face": None})
+    ids, absent = concept_objects.class_words(names, words, {"Man": "person", "Face": None})
     assert ids == {"Traffic light": 4, "Street light": 4, "Dog": 3, "Man": 5}
     assert absent == {"Kite": "kite"}
 
@@ -44,9 +45,9 @@ def test_objects_are_unique_ascending_with_the_best_score():
         detection(3, "Dog", 0.29),
         detection(5, "Kite", 0.99),
     ]
-    assert process_images.objects_of(detections, ids, 0.3) == ([4, 3, 4], [0.9, 0.3, 0.5])
-    assert process_images.objects_of(detections, ids, 0.6) == ([4], [0.9])
-    assert process_images.objects_of([], ids, 0.3) == ([], [])
+    assert concept_objects.objects_of(detections, ids, 0.3) == ([4, 3, 4], [0.9, 0.3, 0.5])
+    assert concept_objects.objects_of(detections, ids, 0.6) == ([4], [0.9])
+    assert concept_objects.objects_of([], ids, 0.3) == ([], [])
 
 
 def test_probabilities_of_a_classifiers_labels_with_one_word_add_up():
@@ -59,23 +60,23 @@ def test_probabilities_of_a_classifiers_labels_with_one_word_add_up():
         classifier(90, "lamp", 0.25),
         classifier(92, "groom", 0.25),
     ]
-    assert process_images.objects_of(detections, ids, 0.4, 0.3) == ([3, 4], [0.5, 0.375])
-    assert process_images.objects_of(detections, ids, 0.4, 0.25) == ([3, 4, 5, 3], [0.5, 0.375, 0.25, 0.25])
-    assert process_images.objects_of(detections, ids, 0.375) == ([3, 4], [0.5, 0.375])
+    assert concept_objects.objects_of(detections, ids, 0.4, 0.3) == ([3, 4], [0.5, 0.375])
+    assert concept_objects.objects_of(detections, ids, 0.4, 0.25) == ([3, 4, 5, 3], [0.5, 0.375, 0.25, 0.25])
+    assert concept_objects.objects_of(detections, ids, 0.375) == ([3, 4], [0.5, 0.375])
 
 
 def test_prior_doubts_what_the_corpus_hardly_speaks_of():
     """A dog in half of the images and an eighth of the sentences: a quarter of the odds, half with strength 1/2."""
     objects, key_flat = [[3], [3], [4], []], np.array([3] + [4, 5] * 6)
-    assert process_images.prior_factors(objects, key_flat, 8, 1.0) == {3: 0.25, 4: 1.0}
-    factors = process_images.prior_factors(objects, key_flat, 8, 0.5)
+    assert concept_objects.prior_factors(objects, key_flat, 8, 1.0) == {3: 0.25, 4: 1.0}
+    factors = concept_objects.prior_factors(objects, key_flat, 8, 0.5)
     assert factors == {3: 0.5, 4: 1.0}
-    ids, scores = process_images.with_prior([3, 4, 5, 3], [0.8, 0.5, 0.5, 0.4], factors, 0.3)
+    ids, scores = concept_objects.with_prior([3, 4, 5, 3], [0.8, 0.5, 0.5, 0.4], factors, 0.3)
     assert ids == [3, 4, 5]
     assert scores == pytest.approx([2 / 3, 0.5, 0.5])
-    assert process_images.with_prior([3], [1.0], factors, 0.3) == ([3], [1.0])
-    assert process_images.with_prior([3], [1.0], {3: 0.0}, 0.3) == ([], [])
-    assert process_images.with_prior([3, 3], [0.75, 0.5], {3: 0.25}, 0.3, below=0.6) == ([3], [0.75])
+    assert concept_objects.with_prior([3], [1.0], factors, 0.3) == ([3], [1.0])
+    assert concept_objects.with_prior([3], [1.0], {3: 0.0}, 0.3) == ([], [])
+    assert concept_objects.with_prior([3, 3], [0.75, 0.5], {3: 0.25}, 0.3, below=0.6) == ([3], [0.75])
 
 
 def test_references():

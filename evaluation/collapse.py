@@ -1,0 +1,34 @@
+"""Does a captioner still tell images apart while it is trained?"""
+
+import numpy as np
+
+from captioning.captioner import Captioner
+from evaluation import statistics
+from input_pipeline import ImageSet
+from training.run_directory import last_metric
+
+
+class CollapseWatch:
+    """Greedy captions of some validation images at every checkpoint: does the captioner still tell images apart?"""
+
+    ALARM = statistics.COLLAPSE
+
+    def __init__(self, objective, vocabulary, options, log):
+        image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)
+        rows = np.arange(min(options.eval_images, len(image_set)))
+        self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
+        length = getattr(options, "max_caption_length", 20)
+        self.captioner = Captioner(objective.generator, objective.standardise, vocabulary, "fixed", length)
+        self.log, self.job_dir = log, options.job_dir
+
+    def __call__(self, step):
+        """{"unique", "length", ...} of the greedy captions; two low unique shares in a row are a warning."""
+        before = last_metric(self.job_dir, "eval/unique")
+        captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
+        found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))
+        if found["unique"] < self.ALARM and before is not None and before < self.ALARM:
+            self.log(
+                f"WARNING: collapse at step {step}: {found['unique']:.1%} of {len(captions)} validation captions are "
+                f"distinct, twice in a row below {self.ALARM:.0%}. The first: {captions[0]!r}"
+            )
+        return found

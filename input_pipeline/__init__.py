@@ -1,0 +1,35 @@
+"""Records and feature banks -> batches. Every draw is a pure function of (seed, step), so resuming is arithmetic.
+
+A stream is an endless sequence of examples: epoch after epoch, each epoch a permutation drawn from (seed, epoch).
+Step t takes the positions [t B, (t + 1) B). There is no shuffle buffer and no state: any batch can be made at any time,
+on any machine, and a change of the number of devices does not change the order.
+"""
+
+from input_pipeline.batches import (
+    BothBatches,
+    ConceptImageBatches,
+    PairedBatches,
+    SentenceBatches,
+    UnpairedBatches,
+    crop_draws,
+)
+from input_pipeline.sources import Corpus, FeatureBank, ImageSet, PointSet, padded_rows, phrases_path, read_all
+from input_pipeline.streams import Stream, generator_of
+
+__all__ = [
+    "BothBatches",
+    "ConceptImageBatches",
+    "Corpus",
+    "FeatureBank",
+    "ImageSet",
+    "PairedBatches",
+    "PointSet",
+    "SentenceBatches",
+    "Stream",
+    "UnpairedBatches",
+    "crop_draws",
+    "generator_of",
+    "padded_rows",
+    "phrases_path",
+    "read_all",
+]

@@ -1,0 +1,276 @@
+"""The kinds of encoders whose files are data, and encoders made of others. registry.py says how they are named.
+
+Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
+"""
+
+import glob
+import os
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from models.encoders import image_ops
+from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
+
+UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
+
+
+def load_data_encoder(spec, resize=None):
+    """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
+    kind, _, argument = spec.partition(":")
+    if kind not in KINDS:
+        raise ValueError(
+            f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"
+        )
+    if not argument:
+        raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
+    try:
+        return KINDS[kind](spec, argument, resize)
+    except UNREADABLE as error:
+        raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The kinds
+
+
+class _InceptionEncoder(Encoder):
+    """Inception-v4: resized to 346, the centre 299x299 or random ones, scaled to [-1, 1]. Source: UIC spec 5.3, 5.4."""
+
+    usage = "inception_v4:CHECKPOINT (slim's inception_v4.ckpt, or the prefix of one)"
+
+    def __init__(self, spec, argument, resize):
+        from models.encoders import inception_v4
+
+        self.spec, self._mode = spec, resize or "legacy"
+        self.dim, self.image_size = inception_v4.FEATURE_DIM, inception_v4.IMAGE_SIZE
+        if argument == "rule":
+            weights = inception_v4.rule_weights()
+        else:
+            weights, self.files = inception_v4.load_checkpoint(argument), checkpoint_files(argument)
+        self._network = inception_v4.InceptionV4(weights)
+        last = image_ops.CENTRE + image_ops.CROPPED - 1
+        self.preprocessing = {
+            "centre": f"rows and columns {image_ops.CENTRE} to {last} of the resized image",
+            "crops": f"{image_ops.CROPPED} pixels a side at offsets 0 to {image_ops.OFFSETS - 1}",
+            "resize": self._mode,
+            "resized_to": image_ops.RESIZED,
+            "range": "-1 to 1",
+            "decode": "EXIF orientation not applied",
+        }
+
+    def crops(self, image_HWC, k, seed):
+        resized = image_ops.resize(image_ops.to_unit(image_HWC)[None], image_ops.RESIZED, self._mode)
+        corners = np.random.default_rng(seed).integers(0, image_ops.OFFSETS, (k, 2))
+        corners = np.concatenate([[[image_ops.CENTRE] * 2], corners]).astype(np.int32)
+        crops = image_ops.crop_299(tf.repeat(resized, 1 + k, axis=0), tf.constant(corners))
+        return image_ops.to_signed(crops).numpy()
+
+    def encode(self, batch_BSSC):
+        return self._network.pooled(batch_BSSC).numpy()
+
+    def in_step(self, pixels_BSSC):
+        """The same as a tensor, for an encoder that runs inside a compiled training step."""
+        return self._network.pooled(pixels_BSSC)
+
+
+class _TFLiteEncoder(WholeImageEncoder):
+    """A tensor of a `.tflite` network, dequantised; one picture at a time."""
+
+    usage = "tflite:FILE, tflite:FILE#TENSOR or tflite:FILE#TENSOR@max"
+
+    def __init__(self, spec, argument, resize):
+        from models.encoders.tflite import TFLiteModel
+
+        path, _, tensor = argument.partition("#")
+        tensor, at, reduced = tensor.partition("@")
+        if at and reduced != "max":
+            raise ValueError(f"encoder {spec!r}: @{reduced} is unknown, expected {self.usage}")
+        self._largest = bool(at)
+        self.spec, self.files = spec, (path,)
+        self._model = TFLiteModel(path, keep_all=bool(tensor))
+        self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
+        shape = [int(side) for side in self._tensor["shape"]]
+        if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
+            raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
+        cells = shape[1] * shape[2] if len(shape) == 4 and not self._largest else 1
+        self.dim, self.cells = shape[-1], cells if cells > 1 else None
+        self.prepare_for(self._model.image_size, resize)
+
+    def _chosen(self, tensor):
+        tensors = self._model.tensors()
+        if not tensor.isdigit() or int(tensor) not in tensors:
+            wide = [f"{n} {list(map(int, d['shape']))}" for n, d in tensors.items() if len(d["shape"]) in (2, 4)]
+            raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last ones are {', '.join(wide[-6:])}")
+        return tensors[int(tensor)]
+
+    def encode(self, batch_BSSC):
+        shape = (self.dim,) if self.cells is None else (self.cells, self.dim)
+        features = np.empty((len(batch_BSSC), *shape), np.float32)
+        for feature, image in zip(features, batch_BSSC, strict=True):
+            self._model.run(image)
+            values = self._model.read(self._tensor)
+            feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
+        return features
+
+
+class _CompactEncoder(WholeImageEncoder):
+    """The small network that was trained on the miniature world's single objects."""
+
+    usage = "compact:FILE.npz or compact:FILE.npz#grid"
+
+    def __init__(self, spec, argument, resize):
+        from models.encoders import compact
+
+        path, _, part = argument.partition("#")
+        if part not in ("", "grid"):
+            raise ValueError(f"encoder {spec!r}: expected {self.usage}")
+        self.spec, self.files = spec, (path,)
+        self._network = compact.load(path)
+        self.dim, self.cells = int(self._network.dim), int(self._network.cells) if part else None
+        self._run = self._network.grid if part else self._network
+        self.prepare_for(self._network.image_size, resize)
+
+    def encode(self, batch_BSSC):
+        return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
+
+
+NAMED = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}
+SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
+
+
+class _KerasEncoder(WholeImageEncoder):
+    """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
+
+    usage = "keras:NAME[#WEIGHTS.h5][#grid], or inception_v3:, vgg16:, resnet152: with WEIGHTS.h5[#grid] or imagenet"
+
+    def __init__(self, spec, argument, resize):
+        import keras
+
+        kind, self.spec = spec.partition(":")[0], spec
+        grid, argument = argument.endswith("#grid"), argument.removesuffix("#grid")
+        name, weights = (NAMED[kind], argument) if kind in NAMED else argument.partition("#")[::2]
+        weights = "" if kind in NAMED and weights == "imagenet" else weights
+        modules = [
+            module
+            for module in vars(keras.applications).values()
+            if hasattr(module, "preprocess_input") and callable(getattr(module, name, None))
+        ]
+        if not modules:
+            raise ValueError(f"encoder {spec!r}: keras.applications has no network {name!r}")
+        self.files, side = (weights,) if weights else (), SIDES.get(name, 224)
+        top = {"include_top": True} if kind == "vgg16" and not grid else {"include_top": False}
+        if not top["include_top"]:
+            top |= {"pooling": None if grid else "avg", "input_shape": (side, side, 3)}
+        try:
+            network = getattr(modules[0], name)(weights=weights or "imagenet", **top)
+        except Exception as error:  # Keras raises bare Exceptions for failed downloads
+            raise ValueError(
+                f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
+                f"elsewhere and give {f'keras:{name}#' if kind == 'keras' else kind + ':'}WEIGHTS.h5"
+            ) from error
+        if top["include_top"]:
+            network = keras.Model(network.input, network.get_layer("fc2").output)
+        self._network, self._scale = network, modules[0].preprocess_input
+        self.dim = int(network.output_shape[-1])
+        self.cells = int(np.prod(network.output_shape[1:3])) if grid else None
+        self.prepare_for(side, resize)
+        self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
+
+    def encode(self, batch_BSSC):
+        features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
+        return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
+
+
+class NeighboursEncoder(Encoder):
+    """What known images let expect: vectors of another encoder, replaced by targets fitted to those of known images."""
+
+    usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
+
+    def __init__(self, spec, load_base):
+        """Args: spec: neighbours:FILE. load_base: function (description of the base) -> the base, an Encoder."""
+        from models.consensus.kernel_regression import KnownImages
+
+        self.spec, path = spec, spec.partition(":")[2]
+        try:
+            self._known = KnownImages.load(path)
+        except (ValueError, *UNREADABLE) as error:
+            raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
+        self.base = load_base(self._known.base)
+        if identity(self.base.describe()) != identity(self._known.base):
+            raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
+        self.dim, self.files = self._known.weights_MT.shape[1], (path, *self.base.files)
+        self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
+
+    def crops(self, image_HWC, k, seed):
+        return self.base.crops(image_HWC, k, seed)
+
+    def encode(self, batch_BSSC):
+        return self._known.expected(self.base.encode(batch_BSSC))
+
+    def describe(self):
+        return describe_neighbours(self.files[0], self.dim, self.base.describe())
+
+
+def describe_neighbours(path, dim, base):
+    """What `NeighboursEncoder.describe` returns. Args: path of its file; dim: T; base: the other one's description."""
+    own = {"spec": f"neighbours:{path}", "dim": dim, "cells": None, "image_size": base["image_size"]}
+    files = [fingerprint(path), *base["files"]]  # the same dicts as the base's, not copies
+    return own | {"preprocessing": base["preprocessing"], "files": files, "base": base}
+
+
+class JoinedEncoder(Encoder):
+    """Several encoders side by side; each prepares its own pictures of the same windows of the photograph."""
+
+    def __init__(self, members):
+        if any(member.cells is not None for member in members):
+            raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
+        if any(isinstance(member, NeighboursEncoder) for member in members):
+            raise ValueError("neighbours:… cannot be joined by +; it may be made over encoders that are")
+        self.members, self.spec = members, "+".join(member.spec for member in members)
+        self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
+        self.image_size = [member.image_size for member in members]
+        self.preprocessing = {"resize": "each encoder's own"}
+
+    def crops(self, image_HWC, k, seed):
+        """float32 [1 + k, P]: the pixels of each member's pictures, one behind the other."""
+        pictures = [member.crops(image_HWC, k, seed).reshape(1 + k, -1) for member in self.members]
+        return np.concatenate(pictures, 1).astype(np.float32)
+
+    def encode(self, batch_BP):
+        vectors, start = [], 0
+        for member in self.members:
+            side = member.image_size
+            end = start + side * side * 3
+            kind = np.uint8 if isinstance(member, WholeImageEncoder) else np.float32
+            pictures = batch_BP[:, start:end].reshape(-1, side, side, 3).astype(kind)
+            vectors.append(member.encode(pictures))
+            start = end
+        return np.concatenate(vectors, 1)
+
+    def describe(self):
+        members = [member.describe() for member in self.members]
+        files = [entry for member in members for entry in member["files"]]  # the same dicts, not copies
+        own = {"spec": self.spec, "dim": self.dim, "cells": None, "image_size": self.image_size}
+        return own | {"preprocessing": self.preprocessing, "files": files, "members": members}
+
+
+KINDS = {
+    "inception_v4": _InceptionEncoder,
+    "tflite": _TFLiteEncoder,
+    "compact": _CompactEncoder,
+    "keras": _KerasEncoder,
+    **dict.fromkeys(NAMED, _KerasEncoder),
+}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Files: what an encoder consists of
+
+
+def checkpoint_files(path):
+    """The files of a checkpoint given as a single file, a prefix, or a folder."""
+    prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+    parts = sorted(glob.glob(glob.escape(prefix) + ".index") + glob.glob(glob.escape(prefix) + ".data-*"))
+    return tuple(parts) or (prefix,)

@@ -1,0 +1,109 @@
+"""From a detector's classes to the objects of a record: words of the dictionary with scores."""
+
+import collections
+
+import numpy as np
+
+from formats import vocabulary
+
+CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
+
+
+def class_words(class_names, words, class_map):
+    """The vocabulary id of each class.
+
+    Args:
+      class_names: iterable of display names.
+      words: vocabulary.Vocabulary.
+      class_map: dict class name -> word, or None for a class to be dropped; overrides the last word of the name.
+
+    Returns:
+      (dict class name -> vocabulary id, dict class name -> word that is not in the vocabulary).
+    """
+    ids, absent = {}, {}
+    for name in sorted(set(class_names)):
+        word = class_map.get(name, vocabulary.concept_word(name))
+        if word is None:
+            continue
+        if word in words:
+            ids[name] = words.id(word)
+        else:
+            absent[name] = word
+    return ids, absent
+
+
+def objects_of(detections, ids, threshold, word_threshold=None):
+    """The objects of one image as a record holds them.
+
+    Args:
+      detections: list of records.Detection.
+      ids: dict class name -> vocabulary id; other classes are left out.
+      threshold: least score.
+      word_threshold: least score of a classifier's word; None: `threshold`.
+
+    Returns:
+      (vocabulary ids, scores): one entry per class of a detector, ascending by its class number, with its best score;
+      two classes with the same word stay two entries. Then one entry per word of a classifier, ascending by its first
+      class number, with the sum of its labels' probabilities.
+    Source: unsupervised_captioning.md 5.2; the authors had no classifier.
+    """
+    best, classified = {}, {}
+    for detection in detections:
+        if detection.class_name not in ids:
+            continue
+        word_id = ids[detection.class_name]
+        if detection.source.startswith(CLASSIFIER):
+            first, score = classified.get(word_id, (detection.class_id, 0.0))
+            classified[word_id] = (min(first, detection.class_id), score + detection.score)
+        elif detection.score >= threshold:
+            _, score = best.get(detection.class_id, (None, -1.0))
+            best[detection.class_id] = (word_id, max(score, detection.score))
+    least = threshold if word_threshold is None else word_threshold
+    ordered = [best[class_id] for class_id in sorted(best)]
+    ordered += [
+        (word_id, min(score, 1.0))
+        for word_id, (_, score) in sorted(classified.items(), key=lambda item: item[1][0])
+        if score >= least
+    ]
+    return [word_id for word_id, _ in ordered], [score for _, score in ordered]
+
+
+def prior_factors(objects, key_flat, sentences, strength):
+    """How much the odds of each concept's detections are worth.
+
+    Args:
+      objects: list over the training images of vocabulary ids.
+      key_flat: int [n], the concept ids of all sentences, one sentence behind the other.
+      sentences: number of sentences.
+      strength: exponent, 0 to 1.
+
+    Returns:
+      dict vocabulary id -> factor between 0 and 1.
+
+    A detector that was trained on other photographs finds what these do not show. The corpus describes other images,
+    but if hardly any of them is about a thing that is found all the time, the findings are mostly false: Bayes' rule
+    with the corpus for the prior, softened by `strength` because the corpus is not about these photographs.
+    """
+    found = collections.Counter(word_id for ids in objects for word_id in set(ids))
+    named = np.bincount(key_flat, minlength=max(found, default=0) + 1).tolist()
+    share = {i: (named[i] / max(1, sentences)) / (found[i] / len(objects)) for i in found}
+    return {i: min(1.0, ratio) ** strength for i, ratio in share.items()}
+
+
+def with_prior(ids, scores, factors, threshold, below=1.0):
+    """The objects of one image with their scores under the prior, without those below the threshold.
+
+    Args:
+      ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 where it has none.
+      below: higher scores stay what they are.
+
+    Returns: (ids, scores).
+    """
+    kept = []
+    for word_id, score in zip(ids, scores, strict=True):
+        if score <= below:
+            odds = factors.get(word_id, 1.0) * score
+            score = odds / (odds + 1.0 - score) if odds else 0.0
+        if score >= threshold:
+            kept.append((word_id, score))
+    return [word_id for word_id, _ in kept], [score for _, score in kept]

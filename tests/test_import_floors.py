@@ -1,0 +1,95 @@
+"""import_floors: nobody imports from a floor above, nobody in a circle; files and folders stay small enough to read.
+
+The floors, from the bottom. Imports inside functions count as well; parts that registry.py or config.py import by name
+do not.
+"""
+
+import ast
+import collections
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FLOORS = (
+    ("config", "extensions"),
+    ("registry",),
+    ("formats",),
+    ("models",),
+    ("training", "input_pipeline", "preprocessing", "stage"),
+    ("objectives",),
+    ("captioning",),
+    ("evaluation",),
+    ("initialization", "baselines", "web"),
+    ("recipes",),
+    ("train", "eval_val", "eval_test", "caption", "serve", "scripts"),
+)
+FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+
+def tracked(*patterns):
+    """Paths of the repository's files, also those that are not committed yet."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [path for path in listed if path and (ROOT / path).exists()]
+
+
+def module_of(path):
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """dict module -> set of the project's modules that it imports."""
+    paths = [path for path in tracked("*.py") if not path.startswith(("tests/", "docs/"))]
+    modules, found = {module_of(path) for path in paths}, collections.defaultdict(set)
+    for path in paths:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            targets = []
+            if isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{path}: a relative import"
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [full if full in modules else node.module for full in inner]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            found[module_of(path)] |= {target for target in targets if target in modules}
+    assert len(found) > 100
+    return found
+
+
+def test_every_module_has_a_floor(imports):
+    assert {module.partition(".")[0] for module in imports} <= set(FLOOR_OF)
+
+
+def test_no_arrow_upwards(imports):
+    floor = lambda module: FLOOR_OF[module.partition(".")[0]]  # noqa: E731
+    upward = [f"{a} imports {b}" for a, targets in sorted(imports.items()) for b in targets if floor(b) > floor(a)]
+    assert upward == []
+
+
+def test_no_circle(imports):
+    done, circles = set(), []
+
+    def visit(module, path):
+        if module in path:
+            circles.append(" -> ".join([*path[path.index(module) :], module]))
+        elif module not in done:
+            for target in sorted(imports[module] - {module}):
+                visit(target, [*path, module])
+            done.add(module)
+
+    for module in sorted(imports):
+        visit(module, [])
+    assert circles == []
+
+
+def test_files_can_be_read_in_one_go():
+    long = {path: text.count("\n") for path in tracked("*.py") if (text := (ROOT / path).read_text()).count("\n") > 400}
+    assert long == {}
+
+
+def test_folders_have_rooms():
+    folders = collections.Counter(str(pathlib.PurePath(path).parent) for path in tracked("*.py"))
+    assert {folder: count for folder, count in folders.items() if count > 25} == {}
+    assert len(tracked("scripts/*")) <= 25
