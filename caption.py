@@ -14,7 +14,7 @@ import json
 import os
 import sys
 
-import config
+import cli
 import registry
 from captioning.decode import parse_decode
 from formats import sidecars
@@ -26,30 +26,28 @@ from training.run_directory import read_config
 class Options:
     """Flags of caption.py."""
 
-    paths: tuple[str, ...] = config.field((), "image files and folders; they are also taken as plain arguments")
-    job_dir: str = config.field("runs/full", "run directory, or a copy of one")
-    checkpoint: str = config.field(
-        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
-    )
-    decode: str = config.field("beam3", "greedy or beamK")
-    length_normalization: float = config.field(0.0, "finished captions are ordered by log p / length^this")
-    nbest: int = config.field(1, "captions an image, best first, with their log-probabilities when more than one")
-    format: str = config.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
-    output: str | None = config.field(None, "file to write; the screen if not given")
-    encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
-    detector: str | None = config.field(None, "R2M: the detector, where the run keeps none or it has moved")
-    labels: str | None = config.field(None, "class names of --detector")
-    batch_size: int = config.field(16, "images at a time")
-    attention: str | None = config.field(None, "folder for a picture of each image: where the network looked, by word")
-    embedding_map: str | None = config.field(None, "PNG file for a map of the word vectors with the captions' words")
-    map_method: str = config.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
+    paths: tuple[str, ...] = cli.field((), "image files and folders; they are also taken as plain arguments")
+    job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    decode: str = cli.field("beam3", "greedy or beamK")
+    length_normalization: float = cli.field(0.0, "finished captions are ordered by log p / length^this")
+    nbest: int = cli.field(1, "captions an image, best first, with their log-probabilities when more than one")
+    format: str = cli.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
+    output: str | None = cli.field(None, "file to write; the screen if not given")
+    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
+    detector: str | None = cli.field(None, "R2M: the detector, where the run keeps none or it has moved")
+    labels: str | None = cli.field(None, "class names of --detector")
+    batch_size: int = cli.field(16, "images at a time")
+    attention: str | None = cli.field(None, "folder for a picture of each image: where the network looked, by word")
+    embedding_map: str | None = cli.field(None, "PNG file for a map of the word vectors with the captions' words")
+    map_method: str = cli.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
 
 
 def files_of(paths):
     """Files to caption; a folder stands for all its files in the order of their names.
 
     Returns: list of (path, image_id); the id is the file name, with its folder where two files share a name.
-    Raises: config.UserError for a path that does not exist.
+    Raises: cli.UserError for a path that does not exist.
     """
     files = []
     for path in paths:
@@ -58,29 +56,29 @@ def files_of(paths):
         elif os.path.exists(path):
             files.append(path)
         else:
-            raise config.UserError(f"{path}: no such file or folder")
+            raise cli.UserError(f"{path}: no such file or folder")
     names = [os.path.basename(path) for path in files]
     return [(path, name if names.count(name) == 1 else path) for path, name in zip(files, names, strict=True)]
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Returns the files. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Returns the files. Raises cli.UserError."""
     if not options.paths:
-        raise config.UserError("no image given: python caption.py --job_dir RUN PATH...")
+        raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
     if options.nbest < 1 or options.batch_size < 1:
-        raise config.UserError("--nbest and --batch_size must be at least 1")
+        raise cli.UserError("--nbest and --batch_size must be at least 1")
     if options.nbest > max(parse_decode(options.decode), 1):
-        raise config.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
+        raise cli.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
     system = registry.system_of(read_config(options.job_dir), options.job_dir)
     if options.attention and not system.attends:
-        raise config.UserError(
+        raise cli.UserError(
             f"--attention: a {system.stage} run looks at no cells, only one of baselines.show_attend_tell"
         )
     if options.embedding_map and os.path.splitext(options.embedding_map)[1].lower() != ".png":
-        raise config.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")
+        raise cli.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")
     files = files_of(options.paths)
     if not files:
-        raise config.UserError(f"{', '.join(options.paths)}: no file in there")
+        raise cli.UserError(f"{', '.join(options.paths)}: no file in there")
     return files
 
 
@@ -164,4 +162,4 @@ def entry(image_id, found, nbest):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

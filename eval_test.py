@@ -9,7 +9,7 @@ also RUN/report.html (evaluation/report.py).
 
 import dataclasses
 
-import config
+import cli
 from evaluation import scoring
 
 
@@ -17,11 +17,11 @@ from evaluation import scoring
 class Options(scoring.ScoringOptions):
     """Flags of eval_test.py."""
 
-    checkpoint: str = config.field("best", "best (last entry of b34.json), newest, a step, or a path")
-    split: str = config.choice("test", ("test", "val"), "which images")
-    metrics: tuple[str, ...] = config.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "what is scored")
-    encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
-    report: bool = config.field(False, "also write RUN/report.html: scores, curves, pictures with captions, alarms")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json), newest, a step, or a path")
+    split: str = cli.choice("test", ("test", "val"), "which images")
+    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "what is scored")
+    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
+    report: bool = cli.field(False, "also write RUN/report.html: scores, curves, pictures with captions, alarms")
 
 
 def main(options):
@@ -40,4 +40,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -7,8 +7,8 @@ best checkpoint is the last entry of b34.json. Another --decode than beam3 write
 checkpoint goes into the table beside the run. Checkpoints that were scored before are not scored again.
 """
 
-import config
+import cli
 from evaluation.validation import Options, main
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -15,7 +15,7 @@ import importlib.util
 import os
 import shlex
 
-import config
+import cli
 
 
 def is_file(kind):
@@ -29,7 +29,7 @@ class StoredCodeError(ValueError):
     def __init__(self, stored_in, found, flag, spec):
         super().__init__(
             f"{stored_in} names {found}, a program. Programs are never run because a stored file names them; if you "
-            f"trust it, name it yourself: {config.command_line()} {flag} {shlex.quote(spec)}"
+            f"trust it, name it yourself: {cli.command_line()} {flag} {shlex.quote(spec)}"
         )
 
 
@@ -58,9 +58,9 @@ def _module(path):
 
 
 def make_reward(options):
-    """The reward that --reward FILE.py:ARGUMENT names. Raises: config.UserError."""
+    """The reward that --reward FILE.py:ARGUMENT names. Raises: cli.UserError."""
     file, _, argument = options.reward.partition(":")
     try:
         return load(file, "make")(argument, options)
     except ValueError as error:
-        raise config.UserError(f"--reward {options.reward}: {error}") from error
+        raise cli.UserError(f"--reward {options.reward}: {error}") from error

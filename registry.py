@@ -7,7 +7,7 @@ Parts are named as `module:name` and imported when they are asked for, so this f
 import dataclasses
 import importlib
 
-import config
+import cli
 
 VECTORS, CELLS, CONCEPTS, NOTHING = "image vectors", "grids of cells", "concept words", "no images"
 
@@ -89,10 +89,10 @@ def register(system):
 
 
 def system_of(content, job_dir="the run"):
-    """The system of a run. Args: content: of its config.json. Raises: config.UserError for an unknown stage."""
+    """The system of a run. Args: content: of its config.json. Raises: cli.UserError for an unknown stage."""
     stage = content["stage"]
     if stage not in SYSTEMS:
-        raise config.UserError(
+        raise cli.UserError(
             f"{job_dir}/config.json: there is no stage {str(stage)[:80]!r}; restore it from a copy, it is one of "
             f"{', '.join(SYSTEMS)}"
         )

@@ -17,7 +17,7 @@ import signal
 import socket
 import tempfile
 
-import config
+import cli
 import registry
 from training.run_directory import read_config
 from web import temporary_folders
@@ -30,44 +30,42 @@ MAX_EXAMPLES = 12
 class Options:
     """Flags of serve.py."""
 
-    job_dir: str = config.field("runs/full", "run directory")
-    job_dir2: str | None = config.field(None, "a second run, shown beside the first")
-    checkpoint: str = config.field(
-        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
-    )
-    checkpoint2: str = config.field("best", "the same of the second run")
-    encoder: str | None = config.field(None, "where the encoder of the first run is now, if it has moved")
-    encoder2: str | None = config.field(None, "the same of the second run")
-    detector: str | None = config.field(None, "detector whose objects are drawn (preprocessing/detection/detectors.py)")
-    labels: str | None = config.field(None, "class names of --detector")
-    examples: tuple[str, ...] = config.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
-    port: int = config.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
+    job_dir: str = cli.field("runs/full", "run directory")
+    job_dir2: str | None = cli.field(None, "a second run, shown beside the first")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    checkpoint2: str = cli.field("best", "the same of the second run")
+    encoder: str | None = cli.field(None, "where the encoder of the first run is now, if it has moved")
+    encoder2: str | None = cli.field(None, "the same of the second run")
+    detector: str | None = cli.field(None, "detector whose objects are drawn (preprocessing/detection/detectors.py)")
+    labels: str | None = cli.field(None, "class names of --detector")
+    examples: tuple[str, ...] = cli.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
+    port: int = cli.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Returns the run directories. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Returns the run directories. Raises cli.UserError."""
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
         content = read_config(job_dir)
         if not registry.system_of(content, job_dir).takes_photographs(content):
-            raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+            raise cli.UserError(f"{job_dir}: a {content['stage']} run takes no images")
     if not 0 <= options.port < 65536:
-        raise config.UserError(f"--port {options.port}: expected 0 to 65535")
+        raise cli.UserError(f"--port {options.port}: expected 0 to 65535")
     for name in ("gradio", "fastapi", "uvicorn"):
         if importlib.util.find_spec(name) is None:
-            raise config.UserError(f"{name} is not installed: pip install -r requirements-serve.txt")
+            raise cli.UserError(f"{name} is not installed: pip install -r requirements-serve.txt")
     return job_dirs
 
 
 def example_files(paths):
-    """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises config.UserError."""
+    """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises cli.UserError."""
     from formats.images import image_names
     from web import uploads
 
     files = []
     for path in paths:
         if not os.path.exists(path):
-            raise config.UserError(f"--examples {path}: no such file or folder")
+            raise cli.UserError(f"--examples {path}: no such file or folder")
         files += [os.path.join(path, name) for name in image_names(path)] if os.path.isdir(path) else [path]
     chosen = files[:: max(1, len(files) // MAX_EXAMPLES)][:MAX_EXAMPLES]
     good = []
@@ -81,14 +79,14 @@ def example_files(paths):
 
 
 def listening(port):
-    """A socket on 127.0.0.1. Raises config.UserError when the port is taken."""
+    """A socket on 127.0.0.1. Raises cli.UserError when the port is taken."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
         found.listen()  # who comes before the server is ready waits
     except OSError as error:
-        raise config.UserError(f"--port {port} cannot be used ({error.strerror}); choose another, or 0") from error
+        raise cli.UserError(f"--port {port} cannot be used ({error.strerror}); choose another, or 0") from error
     return found
 
 
@@ -128,4 +126,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from formats import inventory, records, sidecars
 from formats.concepts import load_names
 from input_pipeline import ImageSet
@@ -68,7 +68,7 @@ def training_images(options):
         bank = image_set.bank
         return TrainingImages(image_set, bank.dim, None, None, bank.sidecar["encoder"], bank.statistics)
     if getattr(options, "standardise", False):
-        raise config.UserError("--standardise needs the statistics of a feature bank: use --images bank")
+        raise cli.UserError("--standardise needs the statistics of a feature bank: use --images bank")
     spec = options.inc_ckpt if options.inc_ckpt.startswith("inception_v4:") else f"inception_v4:{options.inc_ckpt}"
     encoder = load_encoder(spec)
     image_set = ImageSet.from_records(options.data_dir, "train", load_random_crops, options.skip_damaged)
@@ -94,7 +94,7 @@ def load_encoder(spec):
     try:
         return encoders.load_encoder(spec)
     except ValueError as error:
-        raise config.UserError(str(error)) from error
+        raise cli.UserError(str(error)) from error
 
 
 def load_random_crops(locations, draws):
@@ -144,7 +144,7 @@ def take_over(run, network, path, wanted=lambda name: True):
       network: tf.Module with the authors' variable names.
       wanted: which of its variables are taken over; the others stay fresh.
 
-    Raises: config.UserError when the source was made with another dictionary, other image vectors or other sizes.
+    Raises: cli.UserError when the source was made with another dictionary, other image vectors or other sizes.
     """
     prefix, why = checkpoints.best(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
@@ -160,7 +160,7 @@ def take_over(run, network, path, wanted=lambda name: True):
 
 
 def _check_source(run, prefix, variables):
-    """Raises config.UserError where the source's run says that its weights mean something else than ours."""
+    """Raises cli.UserError where the source's run says that its weights mean something else than ours."""
     source = read_config(os.path.dirname(prefix), missing_ok=True)
     if source is None:  # the authors' checkpoints: their sizes are compared
         return
@@ -172,7 +172,7 @@ def _check_source(run, prefix, variables):
         theirs, ours = source[part].get(name), run.content[part].get(name)
         if theirs is not None and ours is not None and theirs != ours:
             mend = f"give --{name} {theirs}" if part == "settings" else "train it on the data of this run"
-            raise config.UserError(
+            raise cli.UserError(
                 f"{prefix}: cannot be handed over, its {name} is another one: {_short(theirs)} there, {_short(ours)} "
                 f"expected here; {mend}, or hand over another checkpoint"
             )

@@ -7,23 +7,24 @@ The same command continues an interrupted run. SIGTERM and SIGINT save and exit 
 
 import os
 
+import cli
 import config
 import input_pipeline
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     if options.w_adv == options.w_obj == options.w_mse == options.w_sen == options.w_fit == 0:
-        raise config.UserError(
+        raise cli.UserError(
             "every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen, --w_fit a weight"
         )
     if options.w_fit and options.inc_ckpt:
-        raise config.UserError("--w_fit needs the vectors of neighbour_features: expected no --inc_ckpt beside it")
+        raise cli.UserError("--w_fit needs the vectors of neighbour_features: expected no --inc_ckpt beside it")
     if options.w_fit:
         input_pipeline.phrases_path(options.data_dir)
     if options.reward and not os.path.isfile(options.reward.partition(":")[0]):
-        raise config.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
+        raise cli.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
 
 
 def main(options):
@@ -82,4 +83,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.FullModel, "FULL")
+    cli.run(main, config.FullModel, "FULL")

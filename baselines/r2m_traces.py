@@ -6,8 +6,8 @@ For each set of concepts the picture shows, word by word: how the memory attends
 fusion memory attends to the word and to the concepts, and the means of the gates with their 10 % to 90 % range.
 """
 
-import config
+import cli
 from baselines.r2m.traces import Options, main
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

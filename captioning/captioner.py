@@ -9,7 +9,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 import registry
 from captioning import run_content
 from captioning.decode import parse_decode
@@ -61,7 +61,7 @@ class Captioner:
         content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
         if facts.get("image_dim") is None:
-            raise config.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+            raise cli.UserError(f"{job_dir}: a {content['stage']} run takes no images")
         captioner = cls(
             build_network(content, vocabulary.size),
             Standardise(facts["image_dim"]),
@@ -102,7 +102,7 @@ class Captioner:
         batch += -batch % self._strategy.num_replicas_in_sync
         captions = []
         starts = range(0, len(vectors_ND), batch)
-        for start in config.progress(starts, description) if description else starts:
+        for start in cli.progress(starts, description) if description else starts:
             rows = np.asarray(vectors_ND[start : start + batch], self.row_type)
             count = len(rows)
             padded = np.concatenate([rows, np.zeros((batch - count, *rows.shape[1:]), self.row_type)])
@@ -156,10 +156,10 @@ class Captioner:
           vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids, as `Hypothesis.ids`.
 
         Returns: a list of N arrays float32 [words, C], whose rows sum to 1.
-        Raises: config.UserError for a network without attention.
+        Raises: cli.UserError for a network without attention.
         """
         if not hasattr(self.generator, "attention_weights"):
-            raise config.UserError(
+            raise cli.UserError(
                 f"a {type(self.generator).__name__} looks at no cells: only runs of baselines.show_attend_tell do"
             )
         tokens = np.zeros((len(captions), max(map(len, captions))), np.int32)
@@ -216,19 +216,19 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
 
 
 def load_encoder(job_dir, spec=None):
-    """The encoder that a run keeps; `spec` points to it where its files have moved. Raises config.UserError."""
+    """The encoder that a run keeps; `spec` points to it where its files have moved. Raises cli.UserError."""
     kept = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(kept, "encoder.json")):
             return encoders.load_encoder_from(kept, spec)
         if not spec:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{job_dir} keeps no encoder: say by --encoder which one it was trained with (encoder/encoder.json is "
                 "not there)"
             )
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:
-        raise config.UserError(f"{error}") from error
+        raise cli.UserError(f"{error}") from error
     if encoder.dim != dim:
-        raise config.UserError(f"--encoder {spec} gives {encoder.dim} dimensions, {job_dir} was trained on {dim}")
+        raise cli.UserError(f"--encoder {spec} gives {encoder.dim} dimensions, {job_dir} was trained on {dim}")
     return encoder

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 from captioning.captioner import Captioner
 from formats import records
 from formats.vocabulary import Vocabulary
@@ -34,10 +34,10 @@ class ConceptCaptioner(Captioner):
         return told_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 
     def check_vocabulary(self, data_dir):
-        """Raises config.UserError when the objects in `data_dir` are numbered by another dictionary."""
+        """Raises cli.UserError when the objects in `data_dir` are numbered by another dictionary."""
         there = Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
         if there.fingerprint() != self.vocabulary.fingerprint():
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}/word_counts.txt is not the dictionary of the run ({there.size} words there, "
                 f"{self.vocabulary.size} in the run): give the --data_dir that it was trained on, or train it again"
             )
@@ -49,7 +49,7 @@ class ConceptCaptioner(Captioner):
         row_of = {name: row for row, name in enumerate(images.names)}
         missing = [name for name in names if name not in row_of]
         if missing:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make "
                 "both by one run of python -m preprocessing.process_images --overwrite"
             )

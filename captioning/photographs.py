@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 
-import config
+import cli
 import extensions
 import registry
 from captioning import rankings
@@ -60,7 +60,7 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
     Yields: (files of the batch that were captioned, what the captioner was fed [n, ...], n lists of Hypothesis).
     """
     starts = range(0, len(files), batch_size)
-    for start in config.progress(starts, description, len(starts)) if description else starts:
+    for start in cli.progress(starts, description, len(starts)) if description else starts:
         there, inputs = [], []
         for path, image_id in files[start : start + batch_size]:
             try:
@@ -81,14 +81,14 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
 def checkpoint_named(job_dir, name):
     """The checkpoint that --checkpoint means: a step or a path.
 
-    `best` is the last entry of b34.json, or the newest without one. Raises config.UserError where there is none at all.
+    `best` is the last entry of b34.json, or the newest without one. Raises cli.UserError where there is none at all.
     """
     if name == "best" and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
         return rankings.best_step(job_dir)
     if name in ("best", "newest"):
         steps = checkpoints.steps_in(job_dir)
         if not steps:
-            raise config.UserError(f"{job_dir}: no checkpoint in there (ckpt-STEP.index)")
+            raise cli.UserError(f"{job_dir}: no checkpoint in there (ckpt-STEP.index)")
         return steps[-1]
     return int(name) if name.isdigit() else name
 
@@ -118,7 +118,7 @@ class DetectedPhotographs:
         self.settings = DEFAULTS | kept["settings"]
         parts = detectors.parse(detector, labels) if detector else _stored_parts(job_dir, kept)
         if kept["made_from"] and list(map(_content, parts)) != list(map(_content, kept["made_from"])):
-            raise config.UserError(
+            raise cli.UserError(
                 f"--detector {detector or kept['detector']}: is not the detector that the run {job_dir} learned with, "
                 f"which is {', '.join(part['source'] for part in kept['made_from'])}"
             )
@@ -155,7 +155,7 @@ class DetectedPhotographs:
 def read_detector(job_dir):
     """RUN/detector/detector.json: {"detector", "settings", "made_from"}, empty where the run keeps none.
 
-    Raises: config.UserError for another content.
+    Raises: cli.UserError for another content.
     """
     path = os.path.join(job_dir, "detector", "detector.json")
     if not os.path.exists(path):
@@ -190,25 +190,25 @@ def _stored_parts(job_dir, kept):
     A program is never loaded because a run names it, and a file outside of the run only if it is the very file that the
     run learned with.
 
-    Raises: config.UserError, when the run keeps none as well.
+    Raises: cli.UserError, when the run keeps none as well.
     """
     folder = os.path.join(job_dir, "detector")
     if not kept["detector"]:
         names = ", ".join(part["source"] for part in kept["made_from"]) or "the one of its training images"
-        raise config.UserError(
+        raise cli.UserError(
             f"{job_dir} is told concept words and keeps no detector to find them with: give --detector and --labels "
             f"({names}), or train with --detector to keep it"
         )
     spec = kept["detector"].replace("{RUN}", folder)
     if programs := detectors.programs_in(spec):
-        raise config.UserError(str(extensions.StoredCodeError(folder, programs[0], "--detector", spec)))
+        raise cli.UserError(str(extensions.StoredCodeError(folder, programs[0], "--detector", spec)))
     parts, known = detectors.parse(spec), [_content(part) for part in kept["made_from"]]
     for part in parts:
         inside = all(_is_inside(path, folder) for path in (part.path, part.labels) if path)
         if not inside and _content(part) not in known:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{folder} names {part.path}, which lies outside of the run and is not known to be what it learned "
-                f"with. If you trust it, name it yourself: {config.command_line()} --detector {shlex.quote(spec)}"
+                f"with. If you trust it, name it yourself: {cli.command_line()} --detector {shlex.quote(spec)}"
             )
     return parts
 

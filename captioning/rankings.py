@@ -12,7 +12,7 @@ Source: specs/unsupervised_captioning.md 10.2.
 import os
 import re
 
-from config import UserError
+from cli import UserError
 from formats.captions import write_json
 from formats.readers import is_number, read_json
 

@@ -7,7 +7,7 @@ import math
 import os
 import typing
 
-import config
+import cli
 import registry
 from formats import readers
 from formats.vocabulary import Vocabulary
@@ -26,13 +26,13 @@ def open_run(job_dir, checkpoint=None):
 
     Args: checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
 
-    Raises: config.UserError when a file is missing or damaged, or the settings are none that the checkpoint can hold.
+    Raises: cli.UserError when a file is missing or damaged, or the settings are none that the checkpoint can hold.
     """
     content, path = read_config(job_dir), os.path.join(job_dir, "config.json")
     _check_settings(content, path)
     vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
     if vocabulary.fingerprint() != content["facts"].get("vocabulary"):
-        raise config.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
+        raise cli.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
     checkpoint = job_dir if checkpoint is None else checkpoint
     prefix = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
     _check_sizes(content, vocabulary.size, checkpoints.resolve(prefix), path)
@@ -40,7 +40,7 @@ def open_run(job_dir, checkpoint=None):
 
 
 def _check_settings(content, path):
-    """Raises config.UserError unless every setting is of the type that the stage's dataclass states."""
+    """Raises cli.UserError unless every setting is of the type that the stage's dataclass states."""
     hints = typing.get_type_hints(registry.system_of(content, os.path.dirname(path)).load("settings"))
     fields = {name: _fits(hint) for name, hint in hints.items() if name in content["settings"] or name in NEEDED}
     readers.check_fields(content["settings"], fields, path, MEND)
@@ -50,7 +50,7 @@ def _check_settings(content, path):
 
 def _fits(hint):
     """Function that says whether a JSON value is one of a setting with this type."""
-    kind, can_be_none, is_tuple = config.flag_type(hint)
+    kind, can_be_none, is_tuple = cli.flag_type(hint)
     checks = {bool: lambda value: isinstance(value, bool), int: _is_integer, float: readers.is_number}
     fits = checks.get(kind, readers.is_text)
     if is_tuple:
@@ -63,14 +63,14 @@ def _is_integer(value):
 
 
 def _check_sizes(content, vocabulary_size, prefix, path):
-    """Raises config.UserError unless the checkpoint has as many bytes as a network of these sizes."""
+    """Raises cli.UserError unless the checkpoint has as many bytes as a network of these sizes."""
     settings = {name: content["settings"][name] for name in NETWORK if name in content["settings"]}
     longest = content["settings"].get("max_caption_length") or 1
     if not 0 < longest <= LONGEST_CAPTION:
-        raise config.UserError(f"{path}: max_caption_length is {longest}, expected at most {LONGEST_CAPTION}; {MEND}")
+        raise cli.UserError(f"{path}: max_caption_length is {longest}, expected at most {LONGEST_CAPTION}; {MEND}")
     sizes = settings | {"image_dim": content["facts"].get("image_dim") or 1}
     tensors = [(size,) for size in sizes.values()] + [(vocabulary_size, settings["emb_dim"])]
     claimed, there = max(4 * math.prod(shape) for shape in tensors), checkpoints.bytes_of(prefix)
     if min(sizes.values()) < 1 or claimed > there or settings["emb_dim"] % settings.get("num_heads", 1):
         stated = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise config.UserError(f"{path}: {stated}: {prefix} with its {there} bytes holds no such network; {MEND}")
+        raise cli.UserError(f"{path}: {stated}: {prefix} with its {there} bytes holds no such network; {MEND}")

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 import registry
 from captioning.captioner import load_encoder
 from formats.captions import read_references
@@ -19,7 +19,7 @@ def references_of(data_dir, split):
     """dict image name -> reference captions, from refs_SPLIT.json."""
     path = os.path.join(data_dir, f"refs_{split}.json")
     if not os.path.exists(path):
-        raise config.UserError(
+        raise cli.UserError(
             f"{path} is missing: nothing to score against. python -m preprocessing.process_images makes it from a data "
             "set with captions"
         )
@@ -55,7 +55,7 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
         found = encoders.identity(bank.sidecar["encoder"])
         different = [key for key in wanted if found.get(key) != wanted[key]]
         if different:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}/features_{split}.npy comes from another encoder than the run {job_dir}: {different[0]} is "
                 f"{found.get(different[0])}, the run has {wanted[different[0]]}"
             )
@@ -70,7 +70,7 @@ def _encoded(network, data_dir, split, names, batch=16):
     found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
     location = dict(zip(found.names, found.data, strict=True))
     vectors = []
-    for start in config.progress(range(0, len(names), batch), "encoding"):
+    for start in cli.progress(range(0, len(names), batch), "encoding"):
         crops = [
             network.crops(images.read_image(records.read_at(location[name])), 0, 0)[0]
             for name in names[start : start + batch]

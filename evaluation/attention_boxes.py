@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 
-import config
+import cli
 from formats import readers
 
 
@@ -20,15 +20,13 @@ from formats import readers
 class Options:
     """Flags of attention_boxes."""
 
-    job_dir: str = config.field("runs/show_attend_tell", "run of baselines.show_attend_tell")
-    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
-    boxes: str = config.field("", 'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}')
-    split: str = config.choice("test", ("test", "val"), "which images")
-    checkpoint: str = config.field(
-        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
-    )
-    decode: str = config.field("beam3", "greedy or beamK")
-    images: int = config.field(0, "first images of the split, 0 = all")
+    job_dir: str = cli.field("runs/show_attend_tell", "run of baselines.show_attend_tell")
+    data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
+    boxes: str = cli.field("", 'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}')
+    split: str = cli.choice("test", ("test", "val"), "which images")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    decode: str = cli.field("beam3", "greedy or beamK")
+    images: int = cli.field(0, "first images of the split, 0 = all")
 
 
 def read_boxes(path):
@@ -42,7 +40,7 @@ def read_boxes(path):
                 ymin, xmin, ymax, xmax = (float(side) for side in thing["box"])
                 words.setdefault(thing["name"].lower().split()[-1], []).append((ymin, xmin, ymax, xmax))
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise config.UserError(
+            raise cli.UserError(
                 f'{path}: line {number} is {line[:80]!r}, expected {{"image": NAME, "objects": [{{"name", "box"}}]}}'
             ) from error
     return found
@@ -105,7 +103,7 @@ def main(options):
     names = [name for name in sorted(splits.references_of(data_dir, options.split)) if name in boxes]
     names = names[: options.images or None]
     if not names:
-        raise config.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
+        raise cli.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
     checkpoint = checkpoint_named(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint)
     vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)
@@ -118,12 +116,12 @@ def main(options):
             tokens = [captioner.vocabulary.word(i) for i in ids]
             found += [{"image": name} | one for one in measure(tokens, rows, boxes[name], concepts.singular)]
     if not found:
-        raise config.UserError(f"no caption of {options.job_dir} names an object that has a box in {options.boxes}")
+        raise cli.UserError(f"no caption of {options.job_dir} names an object that has a box in {options.boxes}")
     result = summary(found) | {"images": len(names), "checkpoint": str(checkpoint), "decode": options.decode}
     path = os.path.join(options.job_dir, f"attention_{options.split}.json")
-    captions.write_json(path, result | {"command": config.command_line(), "words": found})
+    captions.write_json(path, result | {"command": cli.command_line(), "words": found})
     print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -9,7 +9,7 @@ the images only: another training seed can move a score further.
 
 import dataclasses
 
-from config import UserError, field, run
+from cli import UserError, field, run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ The integer of COCO's photographs is in their file names; that of others comes f
 
 import dataclasses
 
-import config
+import cli
 from formats import captions, readers
 from preprocessing.sources import datasets
 
@@ -17,9 +17,9 @@ from preprocessing.sources import datasets
 class Options:
     """Settings of export_coco."""
 
-    captions: str = config.field("", "file in COCO's results format (a list) or captions format (refs_test.json)")
-    output: str = config.field("", "file to write")
-    dataset: str | None = config.field(None, "data set that knows the integers, karpathy:FILE or coco:DIR")
+    captions: str = cli.field("", "file in COCO's results format (a list) or captions format (refs_test.json)")
+    output: str = cli.field("", "file to write")
+    dataset: str | None = cli.field(None, "data set that knows the integers, karpathy:FILE or coco:DIR")
 
 
 def integer_ids(names, known):
@@ -29,7 +29,7 @@ def integer_ids(names, known):
       names: iterable of file names.
       known: dict file name -> integer of a data set; other names are read as COCO's.
 
-    Raises: config.UserError naming the images without an integer, or two images with the same.
+    Raises: cli.UserError naming the images without an integer, or two images with the same.
     """
     ids = {}
     for name in names:
@@ -37,14 +37,14 @@ def integer_ids(names, known):
         ids[name] = known.get(name, int(match[1]) if match else None)
     lost = [name for name, number in ids.items() if number is None]
     if lost:
-        raise config.UserError(
+        raise cli.UserError(
             f"{len(lost)} of {len(ids)} images have no known integer: {captions.name_some(lost)}. Expected names like "
             "COCO_val2014_000000000042.jpg, or --dataset karpathy:FILE or coco:DIR that has them"
         )
     seen = {}
     for name, number in ids.items():
         if seen.setdefault(number, name) != name:
-            raise config.UserError(f"{seen[number]} and {name} have the same integer {number}")
+            raise cli.UserError(f"{seen[number]} and {name} have the same integer {number}")
     return ids
 
 
@@ -64,13 +64,13 @@ def exported(content, path, known):
 
 def main(options):
     if not options.captions or not options.output:
-        raise config.UserError("--captions and --output are missing: the file to read and the file to write")
+        raise cli.UserError("--captions and --output are missing: the file to read and the file to write")
     content = readers.read_json(options.captions, "captions in COCO's format")
     known = datasets.load_dataset(options.dataset).ids if options.dataset else {}
     try:
         result = exported(content, options.captions, known)
     except (KeyError, TypeError, AttributeError) as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"{options.captions}: {type(error).__name__} {error}; expected COCO's results or captions format"
         ) from error
     captions.write_json(options.output, result)
@@ -79,4 +79,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

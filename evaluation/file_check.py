@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 from captioning import photographs
 from formats import sidecars
 
@@ -52,7 +52,7 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
     names = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
     try:
         found, rows_of = _from_files(options, checkpoint, folder, names)
-    except config.UserError as error:
+    except cli.UserError as error:
         print(f"{NOT_CHECKED}{error}")
         return None
     differing = [name for name in names if found.get(name) != scored[name]]

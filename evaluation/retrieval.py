@@ -13,7 +13,7 @@ import collections
 import numpy as np
 import scipy.sparse
 
-from config import progress
+from cli import progress
 from evaluation.consensus import Consensus
 
 BONUS = 0.7

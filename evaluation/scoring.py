@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 
-import config
+import cli
 from captioning.decode import parse_decode
 from formats import readers
 
@@ -19,30 +19,30 @@ from formats import readers
 class ScoringOptions:
     """Flags of the scripts that score."""
 
-    job_dir: str = config.field("runs/full", "run directory")
-    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
-    decode: str = config.field("beam3", "greedy or beamK")
-    length_normalization: float = config.field(0.0, "finished captions are ordered by log p / length^this")
-    metrics: tuple[str, ...] = config.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "what is scored")
-    row: str = config.field("", "name of the row; empty = name of the run directory")
-    corpus: str = config.field("", "name of the corpus in the table; empty = name of the data folder")
-    table: str = config.field("", "table file; empty = table.json beside the run directory")
-    image_dir: str = config.field(
+    job_dir: str = cli.field("runs/full", "run directory")
+    data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
+    decode: str = cli.field("beam3", "greedy or beamK")
+    length_normalization: float = cli.field(0.0, "finished captions are ordered by log p / length^this")
+    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "what is scored")
+    row: str = cli.field("", "name of the row; empty = name of the run directory")
+    corpus: str = cli.field("", "name of the corpus in the table; empty = name of the data folder")
+    table: str = cli.field("", "table file; empty = table.json beside the run directory")
+    image_dir: str = cli.field(
         "", "photographs whose files are captioned at the end to compare; empty = where process_images found them"
     )
-    detector: str | None = config.field(
+    detector: str | None = cli.field(
         None, "for that comparison: detector of a run that is told concepts, see caption.py"
     )
-    labels: str | None = config.field(None, "class names of --detector")
-    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
-    multi_gpu: bool = config.field(False, "caption on all visible GPUs")
-    devices: tuple[str, ...] = config.field((), "caption on these devices, e.g. GPU:0,GPU:1")
+    labels: str | None = cli.field(None, "class names of --detector")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    multi_gpu: bool = cli.field(False, "caption on all visible GPUs")
+    devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
 
 def check(options):
     """What can be said about the flags before TensorFlow starts; returns the stages' folder.
 
-    Raises: config.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
+    Raises: cli.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
     """
     from formats import inventory
 
@@ -103,7 +103,7 @@ def _steps(options):
 
     steps = [int(step) for step in options.steps] or checkpoints.steps_in(options.job_dir)
     if not steps:
-        raise config.UserError(f"{options.job_dir}: no checkpoint in there yet; train this run first")
+        raise cli.UserError(f"{options.job_dir}: no checkpoint in there yet; train this run first")
     return steps
 
 
@@ -124,7 +124,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     how = how | {"images": _digest(names)}
     against = {"metrics": sorted(options.metrics), "references": _digest(references)}
     captioner = rows = None
-    for step in config.progress(steps, "checkpoints"):
+    for step in cli.progress(steps, "checkpoints"):
         path = os.path.join(folder, f"val_{step}.json")
         made_by = how | {"checkpoint": checkpoints.digest(checkpoints.prefix_of(options.job_dir, step))}
         with writing.merging(scores_path):
@@ -184,7 +184,7 @@ def chosen_checkpoint(options):
     if options.checkpoint == "newest":
         steps = checkpoints.steps_in(options.job_dir)
         if not steps:
-            raise config.UserError(f"{options.job_dir}: no checkpoint yet")
+            raise cli.UserError(f"{options.job_dir}: no checkpoint yet")
         return steps[-1]
     return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
 
@@ -239,7 +239,7 @@ def _row(options, scores, split, checkpoint, selection):
         concepts=load_concepts(data_dir, split),
         minutes=splits.training_minutes(options.job_dir, checkpoint) if is_step else None,
         checkpoint=checkpoints.prefix_of(options.job_dir, checkpoint) if is_step else checkpoint,
-        command=config.command_line(),
+        command=cli.command_line(),
         selection=selection,
     )
 

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import statistics as stdlib_statistics
 
-from config import UserError, field, run
+from cli import UserError, field, run
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
 from formats import writing

@@ -18,7 +18,7 @@ import hashlib
 import os
 import time
 
-from config import UserError, choice, command_line, field, run
+from cli import UserError, choice, command_line, field, run
 
 ROWS = ("random", "constant", "retrieval")
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import config
+import cli
 from evaluation import scoring
 
 
@@ -10,9 +10,9 @@ from evaluation import scoring
 class Options(scoring.ScoringOptions):
     """Flags of eval_val.py."""
 
-    steps: tuple[str, ...] = config.field((), "checkpoints by step; empty = all")
-    encoder: str | None = config.field(None, "where the run's encoder is now, if it has moved")
-    overwrite: bool = config.field(False, "score again what was scored before")
+    steps: tuple[str, ...] = cli.field((), "checkpoints by step; empty = all")
+    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
+    overwrite: bool = cli.field(False, "score again what was scored before")
 
 
 def main(options):

@@ -6,7 +6,7 @@ Image ids are file names with extension here; integers, as in COCO's own files, 
 import json
 import os
 
-from config import UserError
+from cli import UserError
 from formats import readers, sidecars
 
 

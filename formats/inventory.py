@@ -6,7 +6,7 @@ Nothing here needs TensorFlow.
 import dataclasses
 import os
 
-import config
+import cli
 from formats import readers, record_files, sidecars, vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -147,13 +147,13 @@ def check(data_dir, output, checksums=True):
             return Finding("damaged", f"{count:,} are there, {output.sidecar} states {sidecar.get('count')}")
         if len(sidecar.get("names", range(count))) != count:
             return Finding("damaged", f"{count:,} rows are there, {output.sidecar} has {len(sidecar['names']):,} names")
-    except config.UserError as error:
+    except cli.UserError as error:
         return Finding("damaged", str(error))
     return Finding("there", f"{count:,}", count)
 
 
 def _arrays(output, paths, json_path, checksums):
-    """Archives of arrays: what their sidecar says of them. Raises: config.UserError."""
+    """Archives of arrays: what their sidecar says of them. Raises: cli.UserError."""
     missing = {*output.files} - {os.path.basename(path) for path in paths}
     if missing or not os.path.exists(json_path):
         return Finding("damaged", f"{min(missing or {output.sidecar})} is missing")
@@ -176,7 +176,7 @@ def _references(data_dir, output, path, checksums):
 
 
 def _count(path):
-    """Records, lines or rows of a file, from its structure. Raises: config.UserError when it is cut short."""
+    """Records, lines or rows of a file, from its structure. Raises: cli.UserError when it is cut short."""
     if path.endswith(".tfrec"):
         return record_files.count_records(path)
     if path.endswith(".npy"):
@@ -213,11 +213,11 @@ def require_fit(data_dir, names, verify=False):
     Args:
       data_dir: the stages' folder. names: outputs (of OUTPUTS) that will be read, there or not.
       verify: compare the checksums of all files as well.
-    Raises: config.UserError naming the first output that does not fit, and the command that makes it again.
+    Raises: cli.UserError naming the first output that does not fit, and the command that makes it again.
     """
     for name, text in misfits(data_dir):
         if name in names:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}: {name} does not fit the other files: {text}. Make it again: "
                 f"{OUTPUTS[name].command(data_dir)} --overwrite"
             )
@@ -229,7 +229,7 @@ def _about(data_dir, output):
     path = os.path.join(data_dir, output.sidecar)
     try:
         return sidecars.read_sidecar(path) if output.sidecar and os.path.exists(path) else {}
-    except config.UserError:
+    except cli.UserError:
         return {}
 
 
@@ -237,7 +237,7 @@ def _of_another_dictionary(data_dir, about):
     path = os.path.join(data_dir, "word_counts.txt")
     try:
         words = vocabulary.Vocabulary.load(path).fingerprint() if os.path.exists(path) else None
-    except config.UserError:
+    except cli.UserError:
         return
     for name, content in about.items():
         own = content.get("vocabulary") or content.get("made_from", {}).get("vocabulary")

@@ -8,7 +8,7 @@ others    one name a line; an empty line between others counts, like the placeho
 import csv
 import re
 
-import config
+import cli
 from formats import readers
 
 PLACEHOLDERS = ("???", "background")  # stand for no class
@@ -22,7 +22,7 @@ def read_labels(path):
 
     Label maps and OpenImages' tables number their classes from 1, so their first entry is the placeholder.
 
-    Raises: config.UserError naming the file, and the line or item that is none.
+    Raises: cli.UserError naming the file, and the line or item that is none.
     """
     if path.endswith(".pbtxt"):
         labels = _label_map(path)
@@ -32,10 +32,10 @@ def read_labels(path):
         labels = []
         for number, line in readers.text_lines(path):
             if number > LARGEST_ID:
-                raise config.UserError(f"{path}: more than {LARGEST_ID} lines, expected class names, one a line")
+                raise cli.UserError(f"{path}: more than {LARGEST_ID} lines, expected class names, one a line")
             labels += [PLACEHOLDERS[0]] * (number - 1 - len(labels)) + [line.strip()]
     if not any(label not in PLACEHOLDERS for label in labels):
-        raise config.UserError(f"{path}: no class names, expected one a line, a label map (.pbtxt) or OpenImages' .csv")
+        raise cli.UserError(f"{path}: no class names, expected one a line, a label map (.pbtxt) or OpenImages' .csv")
     return labels
 
 
@@ -51,11 +51,11 @@ def _label_map(path):
         fields = {key: number or double or single for key, number, double, single in _FIELD.findall(item)}
         name = fields.get("display_name") or fields.get("name")
         if not name or not re.fullmatch("[0-9]{1,9}", fields.get("id", "")) or int(fields["id"]) > LARGEST_ID:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: an item is {' '.join(item.split())[:80]!r}, expected id: NUMBER and display_name (or name)"
             )
         if names.setdefault(int(fields["id"]), name) != name:
-            raise config.UserError(f"{path}: class {fields['id']} stands twice, {names[int(fields['id'])]!r}, {name!r}")
+            raise cli.UserError(f"{path}: class {fields['id']} stands twice, {names[int(fields['id'])]!r}, {name!r}")
     names = {number: re.sub(r"\\(.)", r"\1", name).strip() for number, name in names.items()}
     return [names.get(number, PLACEHOLDERS[0]) for number in range(max(names, default=-1) + 1)]
 
@@ -66,10 +66,10 @@ def _table(path):
         try:
             row = next(csv.reader([line]))
         except csv.Error as error:
-            raise config.UserError(f"{path}: line {number} is no line of a table ({error})") from error
+            raise cli.UserError(f"{path}: line {number} is no line of a table ({error})") from error
         if number == 1 and row[0] == "LabelName":  # the heading of OpenImages' later releases
             continue
         if len(row) != 2 or not row[1].strip():
-            raise config.UserError(f"{path}: line {number} is {line[:80]!r}, expected `/m/011k07,Tortoise`")
+            raise cli.UserError(f"{path}: line {number} is {line[:80]!r}, expected `/m/011k07,Tortoise`")
         names.append(row[1].strip())
     return names

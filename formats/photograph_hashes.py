@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 
-import config
+import cli
 from formats import sidecars
 
 CACHE = ".photograph_hashes.json"
@@ -29,7 +29,7 @@ def hashes_of(folder, names, data_dir, verify=False):
     todo = [name for name in names if states[name] and known.get(name, [])[:2] != states[name]]
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         read = pool.map(lambda name: _hash(os.path.join(folder, name)), todo)
-        new = dict(zip(todo, config.progress(read, "reading photographs", len(todo)), strict=True))
+        new = dict(zip(todo, cli.progress(read, "reading photographs", len(todo)), strict=True))
     found = {name: new.get(name) or (known[name][2] if states[name] else "") for name in names}
     if new:
         entries = {name: [*states[name], found[name]] for name in names if found[name]}

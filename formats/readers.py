@@ -1,4 +1,4 @@
-"""Reading files that may be damaged: text, JSON and arrays. What is wrong is a config.UserError that names the file.
+"""Reading files that may be damaged: text, JSON and arrays. What is wrong is a cli.UserError that names the file.
 
 The libraries below raise a dozen different exceptions for damaged files, allocate what a header claims before they look
 whether the file holds it, and nest as deeply as a file asks for. So files of these kinds are read by these functions.
@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-import config
+import cli
 
 DEFLATE = 1032  # no deflated data unpack to more than so many times their bytes
 LARGEST_NUMBER = float(np.finfo(np.float64).max)
@@ -21,7 +21,7 @@ LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photo
 
 def unreadable(path, reason, expected=""):
     """The error for a file that cannot be read: names it, why, and what was expected."""
-    return config.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
+    return cli.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ def unreadable(path, reason, expected=""):
 
 
 def read_text(path, expected="", errors="strict"):
-    """The text of a UTF-8 file with its line ends as they are. Raises: config.UserError."""
+    """The text of a UTF-8 file with its line ends as they are. Raises: cli.UserError."""
     try:
         with open(path, encoding="utf-8", errors=errors, newline="") as file:
             return file.read()
@@ -71,7 +71,7 @@ def read_json(path, expected="", kind=None):
     """The value in a JSON file, in UTF-8, or UTF-16 as some editors on Windows write it.
 
     Args: expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
-    Raises: config.UserError.
+    Raises: cli.UserError.
     """
     try:
         with open(path, "rb") as file:
@@ -88,7 +88,7 @@ def read_json(path, expected="", kind=None):
 
 
 def check_fields(value, fields, path, mend=""):
-    """Raises config.UserError unless a JSON value is an object whose fields are what they should be.
+    """Raises cli.UserError unless a JSON value is an object whose fields are what they should be.
 
     Args:
       value: from a JSON file.
@@ -97,11 +97,11 @@ def check_fields(value, fields, path, mend=""):
     """
     mend = f"; {mend}" if mend else ""
     if not isinstance(value, dict):
-        raise config.UserError(f"{path}: found a {type(value).__name__}, expected an object{mend}")
+        raise cli.UserError(f"{path}: found a {type(value).__name__}, expected an object{mend}")
     for name, fits in fields.items():
         if not fits(value.get(name)):
             found = repr(value[name])[:80] if name in value else "missing"
-            raise config.UserError(f"{path}: {name} is {found}, another kind of value than expected{mend}")
+            raise cli.UserError(f"{path}: {name} is {found}, another kind of value than expected{mend}")
 
 
 def is_object(value):
@@ -170,7 +170,7 @@ def _npy_header(file, size):
 
 
 def map_npy(path):
-    """The array of a .npy file, memory-mapped: only what is looked at is read. Raises: config.UserError."""
+    """The array of a .npy file, memory-mapped: only what is looked at is read. Raises: cli.UserError."""
     expected = "a .npy file of numbers"
     try:
         with open(path, "rb") as file:
@@ -185,7 +185,7 @@ def map_npy(path):
 def read_npz(path, expected=""):
     """dict name -> array of an .npz file as np.savez writes it (not compressed), read-only; checksums are compared.
 
-    Raises: config.UserError, also where its arrays claim more bytes than the file has.
+    Raises: cli.UserError, also where its arrays claim more bytes than the file has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -207,7 +207,7 @@ def _array(data):
 
 
 def check_arrays(arrays, wanted, path, mend):
-    """Raises config.UserError unless arrays are there, of these kinds and dimensions, with finite numbers.
+    """Raises cli.UserError unless arrays are there, of these kinds and dimensions, with finite numbers.
 
     Args:
       arrays: dict name -> array. wanted: dict name -> (kinds of numpy's dtypes, such as "f" or "iu", dimensions).
@@ -215,12 +215,12 @@ def check_arrays(arrays, wanted, path, mend):
     """
     for name, (kinds, dimensions) in wanted.items():
         if name not in arrays:
-            raise config.UserError(f"{path}: has no array {name}; {mend}")
+            raise cli.UserError(f"{path}: has no array {name}; {mend}")
         array = arrays[name]
         if array.dtype.kind not in kinds or array.ndim != dimensions:
-            raise config.UserError(f"{path}: {name} is {array.dtype} {list(array.shape)}; {mend}")
+            raise cli.UserError(f"{path}: {name} is {array.dtype} {list(array.shape)}; {mend}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise config.UserError(f"{path}: {name} holds numbers that are not finite; {mend}")
+            raise cli.UserError(f"{path}: {name} holds numbers that are not finite; {mend}")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def check_arrays(arrays, wanted, path, mend):
 
 
 def open_hdf5(path):
-    """(open h5py.File, names of what it holds). Raises: config.UserError."""
+    """(open h5py.File, names of what it holds). Raises: cli.UserError."""
     import h5py
 
     try:
@@ -241,7 +241,7 @@ def open_hdf5(path):
 def read_dataset(node, name, path, expected):
     """A dataset of numbers below a node of an HDF5 file, as an array.
 
-    Raises: config.UserError, also where it claims more than the file can hold, before anything is read.
+    Raises: cli.UserError, also where it claims more than the file can hold, before anything is read.
     """
     try:
         dataset = node[name]

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-import config
+import cli
 from formats import writing
 from formats.sidecars import damaged_file
 
@@ -68,7 +68,7 @@ def find_files(data_dir, stem, skip_damaged=False):
     Args:
       skip_damaged: a file that has not the size that the sidecar beside it states is a warning.
 
-    Raises: config.UserError when there is none, when a shard is missing, when there is more than one set, or when a
+    Raises: cli.UserError when there is none, when a shard is missing, when there is more than one set, or when a
       file has another size.
     """
     whole = os.path.join(data_dir, f"{stem}.tfrec")
@@ -80,22 +80,22 @@ def find_files(data_dir, stem, skip_damaged=False):
         names = [f"{stem}-{i:05d}-of-{total:05d}.tfrec" for i in range(total)]
         missing = [name for name in names if not os.path.exists(os.path.join(data_dir, name))]
         if missing:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}: {len(missing)} of {total} shards are missing, the first is {missing[0]}. "
                 f"Make them with: {made_by}"
             )
         sets.append([os.path.join(data_dir, name) for name in names])
     if not sets:
-        raise config.UserError(
+        raise cli.UserError(
             f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. Make it with: {made_by}"
         )
     if len(sets) > 1:
         found = " and ".join(os.path.basename(files[0]) for files in sets)
-        raise config.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
+        raise cli.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
     sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
     damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
     if damage and not skip_damaged:
-        raise config.UserError(f"{damage}. Make it again with: {made_by}")
+        raise cli.UserError(f"{damage}. Make it again with: {made_by}")
     if damage:
         _warn(damage)
     return sets[0]
@@ -118,7 +118,7 @@ def dataset(path):
 
     TensorFlow makes room for what a length claims if its checksum is right, and is killed where that is a terabyte.
 
-    Raises: ImpossibleLength; config.UserError when there is no such file.
+    Raises: ImpossibleLength; cli.UserError when there is no such file.
     """
     count, position = 0, 0
     try:
@@ -133,9 +133,7 @@ def dataset(path):
                     break  # TensorFlow stops here, or before
                 count, position = count + 1, position + HEADER + length + FOOTER
     except OSError as error:
-        raise config.UserError(
-            f"{path}: {'no such file' if error.errno == errno.ENOENT else error.strerror}"
-        ) from error
+        raise cli.UserError(f"{path}: {'no such file' if error.errno == errno.ENOENT else error.strerror}") from error
     return _tensorflow().data.TFRecordDataset(path, buffer_size=1 << 20)
 
 
@@ -150,7 +148,7 @@ def read_examples(path, skip_damaged=False):
     Args:
       skip_damaged: leave damaged records out, with a warning that counts them; they count in the indices.
 
-    Raises: config.UserError naming the file and the index of the first damaged record (where its length is impossible,
+    Raises: cli.UserError naming the file and the index of the first damaged record (where its length is impossible,
       before any other is read).
     """
     count = position = 0
@@ -169,7 +167,7 @@ def read_examples(path, skip_damaged=False):
     except _tensorflow().errors.OpError as error:
         reason = error.message.splitlines()[0]
     if not skip_damaged:
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: record {count} is damaged ({reason}). Remove the file and run the command that made it again (it "
             "is in the JSON file beside it), or leave such records out: the trainers' --skip_damaged"
         )
@@ -179,7 +177,7 @@ def read_examples(path, skip_damaged=False):
 def count_records(path):
     """The number of records of a file, from their lengths alone; checksums are not compared, and no TensorFlow needed.
 
-    Raises: config.UserError when a length leads beyond the end of the file.
+    Raises: cli.UserError when a length leads beyond the end of the file.
     """
     count, position, size = 0, 0, os.path.getsize(path)
     with open(path, "rb", buffering=1 << 16) as file:
@@ -188,7 +186,7 @@ def count_records(path):
             position += HEADER + int.from_bytes(file.read(8), "little") + FOOTER
             count += 1
     if position != size:
-        raise config.UserError(f"{path}: cut short or damaged: record {count - 1} goes beyond the end of the file")
+        raise cli.UserError(f"{path}: cut short or damaged: record {count - 1} goes beyond the end of the file")
     return count
 
 

@@ -19,7 +19,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 from formats import file_names
 
 # Stages find the schema, the files and the sidecars under one name:
@@ -59,13 +59,11 @@ def _tensorflow():
 
 @contextlib.contextmanager
 def _reading(path, index):
-    """What is not as its schema says, in a record whose checksum is right, becomes a config.UserError."""
+    """What is not as its schema says, in a record whose checksum is right, becomes a cli.UserError."""
     try:
         yield
     except (ValueError, IndexError, OverflowError) as error:  # lists of other lengths, no text, too large numbers
-        raise config.UserError(
-            f"{path}: record {index} is not as expected ({error}): a file of another kind?"
-        ) from error
+        raise cli.UserError(f"{path}: record {index} is not as expected ({error}): a file of another kind?") from error
 
 
 def _parsed(path, required, skip_damaged=False):
@@ -75,10 +73,10 @@ def _parsed(path, required, skip_damaged=False):
         try:
             example = tf.train.SequenceExample.FromString(serialized)
         except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
-            raise config.UserError(f"{path}: record {index} is not a SequenceExample ({error})") from error
+            raise cli.UserError(f"{path}: record {index} is not a SequenceExample ({error})") from error
         for name in required:
             if name not in example.feature_lists.feature_list and name not in example.context.feature:
-                raise config.UserError(f"{path}: record {index} has no field {name!r}: a file of another kind?")
+                raise cli.UserError(f"{path}: record {index} has no field {name!r}: a file of another kind?")
         yield index, (offset, serialized), example
 
 
@@ -143,17 +141,17 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
         try:
             found = parse(tf.constant(group))[0]
         except tf.errors.OpError as error:  # a message of another kind, under a right checksum
-            raise config.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
+            raise cli.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
         yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in found.items()}
     if not skip_damaged:
-        raise config.UserError(f"{path}: cannot be read ({reason})")
+        raise cli.UserError(f"{path}: cannot be read ({reason})")
 
 
 def read_sentences(paths, skip_damaged=False):
     """The sentences of `sentence*.tfrec` files, in order, as one `Sentences`.
 
     Args: skip_damaged: leave damaged records out, with a warning that counts them.
-    Raises: config.UserError naming the file (and record) that is damaged, empty or of another kind.
+    Raises: cli.UserError naming the file (and record) that is damaged, empty or of another kind.
     """
     columns = {"key": [[], []], "sentence": [[], []]}
     total = 0
@@ -162,12 +160,12 @@ def read_sentences(paths, skip_damaged=False):
         for batch in _ragged_batches(path, list(columns), skip_damaged):
             for name, (ids, lengths_B) in batch.items():
                 if len(ids) and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
-                    raise config.UserError(f"{path}: ids from {ids.min()} to {ids.max()}: a file of another kind?")
+                    raise cli.UserError(f"{path}: ids from {ids.min()} to {ids.max()}: a file of another kind?")
                 columns[name][0].append(ids.astype(np.int32))
                 columns[name][1].append(lengths_B)
             lengths_B = batch["sentence"][1]
             for row in np.flatnonzero((lengths_B == 0) | (lengths_B > LONGEST_SENTENCE)):
-                raise config.UserError(
+                raise cli.UserError(
                     f"{path}: record {count + row} has {lengths_B[row] or 'no'} tokens, expected at most "
                     f"{LONGEST_SENTENCE}: a file of another kind? Make it again with: "
                     "python -m preprocessing.process_descriptions --overwrite"
@@ -175,7 +173,7 @@ def read_sentences(paths, skip_damaged=False):
             count += len(lengths_B)
         total += count
     if total == 0:
-        raise config.UserError(f"{', '.join(paths)}: no records")
+        raise cli.UserError(f"{', '.join(paths)}: no records")
     flat = {name: np.concatenate(ids) for name, (ids, _) in columns.items()}
     offsets = {name: _offsets(np.concatenate(lengths)) for name, (_, lengths) in columns.items()}
     return Sentences(flat["key"], offsets["key"], flat["sentence"], offsets["sentence"])
@@ -207,7 +205,7 @@ def read_images(paths, with_data=False, skip_damaged=False):
         for index, (offset, serialized), example in _parsed(path, ["image/name"], skip_damaged):
             ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
             if len(ids) != len(values) or len(ids) > MOST_OBJECTS:
-                raise config.UserError(
+                raise cli.UserError(
                     f"{path}: record {index} has {len(ids)} classes and {len(values)} scores, expected as many, "
                     f"at most {MOST_OBJECTS}"
                 )
@@ -242,7 +240,7 @@ class Detection:
 def each_detections(paths):
     """Yields (file name, list of `Detection`) of one photograph after the other, in the order of the files.
 
-    Raises: config.UserError when two records are about the same photograph.
+    Raises: cli.UserError when two records are about the same photograph.
     """
     found = set()
     for path in paths:
@@ -250,7 +248,7 @@ def each_detections(paths):
             with _reading(path, index):
                 name, detections = _name(example), _detections(example)
             if name in found:
-                raise config.UserError(f"{path}: record {index} is a second one about {name}")
+                raise cli.UserError(f"{path}: record {index} is a second one about {name}")
             found.add(name)
             yield name, detections
 
@@ -289,5 +287,5 @@ def read_captions(paths):
                     names.append(_name(example))
             lengths.append(len(ids))
     if names and len(names) != len(lengths):
-        raise config.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
+        raise cli.UserError(f"{paths[0]}: only {len(names)} of {len(lengths)} captions name their photograph")
     return names or None, np.concatenate(flat) if flat else np.zeros(0, np.int32), _offsets(lengths)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 
-import config
+import cli
 from formats import file_names, readers, writing
 
 SCHEMA_VERSION = 1
@@ -88,7 +88,7 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
         "files": entries,
         "settings": settings,
         "made_from": made_from,
-        "command": config.command_line(),
+        "command": cli.command_line(),
         **extra,
     }
     sidecar = json.loads(json.dumps(sidecar))  # as it will be read: tuples are lists, keys are texts
@@ -96,14 +96,14 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
 
 
 def read_sidecar(json_path):
-    """The sidecar as a dict; config.UserError when it is missing, damaged, or was changed since it was written."""
+    """The sidecar as a dict; cli.UserError when it is missing, damaged, or was changed since it was written."""
     content = readers.read_json(json_path)
     mend = "not a sidecar; remove it and make it again"
     readers.check_fields(content, FIELDS, json_path, mend)
     for entry in content.get("files", ()):
         readers.check_fields(entry, ENTRY, f"{json_path}: files", mend)
     if content.get("checksum", checksum := checksum_of(content)) != checksum:
-        raise config.UserError(
+        raise cli.UserError(
             f"{json_path} was changed since it was written: its checksum is another one. Remove it and make it again: "
             f"{content.get('command', 'the stage that made it')}"
         )
@@ -129,16 +129,16 @@ def damaged_file(json_path, checksums=False):
 def verify(folder):
     """Compares every file of a folder that a sidecar lists with its sha256; returns how many sidecars there are.
 
-    Raises: config.UserError naming the first file that is missing or has changed.
+    Raises: cli.UserError naming the first file that is missing or has changed.
     """
     listed = [
         path for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))) if "files" in _fields(path)
     ]
-    for path in config.progress(listed, "checksums"):
+    for path in cli.progress(listed, "checksums"):
         damage = damaged_file(path, checksums=True)
         if damage:
             command = read_sidecar(path).get("command", "the stage that made it")
-            raise config.UserError(f"{damage}. Remove it and make it again: {command}")
+            raise cli.UserError(f"{damage}. Remove it and make it again: {command}")
     return len(listed)
 
 
@@ -187,7 +187,7 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
       made_from: the wanted inputs; None does not compare them.
       overwrite: the user wants the output made again in any case.
       others: sidecars of the stage's other outputs, whose files must be undamaged as well.
-    Raises: config.UserError when a complete output of other settings or inputs is there and `overwrite` is False.
+    Raises: cli.UserError when a complete output of other settings or inputs is there and `overwrite` is False.
     """
     if overwrite:
         return False
@@ -196,7 +196,7 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
     if status == "complete" and any(damages):
         status, details = "damaged", next(filter(None, damages))
     if status == "different":
-        raise config.UserError(
+        raise cli.UserError(
             f"{json_path}: the output there was made otherwise ({details}). "
             "Add --overwrite to replace it, or give another --data_dir."
         )
@@ -208,9 +208,9 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
 
 
 def refuse_unknown(paths, json_path, overwrite):
-    """Raises config.UserError when one of the files to be written is there without the sidecar that explains it."""
+    """Raises cli.UserError when one of the files to be written is there without the sidecar that explains it."""
     found = [path for path in paths if os.path.exists(path)]
     if found and not overwrite and not os.path.exists(json_path):
-        raise config.UserError(
+        raise cli.UserError(
             f"{found[0]} is there, but not {json_path}: this stage did not make it. Move it away, or add --overwrite."
         )

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import re
 
-import config
+import cli
 from formats import label_maps, readers, sidecars
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
@@ -26,30 +26,30 @@ class Vocabulary:
           counts: how often each word occurs in the corpus (default: zeros); kept for the file only.
         """
         if list(words[:2]) != [START, END]:
-            raise config.UserError(f"a dictionary begins with {START} and {END}, this one with {list(words[:2])}")
+            raise cli.UserError(f"a dictionary begins with {START} and {END}, this one with {list(words[:2])}")
         self.words = list(words)
         self.counts = list(counts) if counts is not None else [0] * len(self.words)
         self._ids = {word: i for i, word in enumerate(self.words)}
         if len(self._ids) != len(self.words):
             twice = next(word for word, count in collections.Counter(self.words).items() if count > 1)
-            raise config.UserError(f"a dictionary lists every word once, this one lists {twice!r} twice")
+            raise cli.UserError(f"a dictionary lists every word once, this one lists {twice!r} twice")
 
     @classmethod
     def load(cls, path):
-        """Reads the file `word count` a line (the authors' format). Raises: config.UserError naming file and line."""
+        """Reads the file `word count` a line (the authors' format). Raises: cli.UserError naming file and line."""
         words, counts = [], []
         expected = "`word count` a line. Make it with: python -m preprocessing.process_descriptions --new_dict"
         lines = readers.read_text(path, expected).removesuffix("\n").split("\n")
         for number, line in enumerate(lines, 1):
             word, _, count = line.rstrip("\r").partition(" ")
             if not word or not re.fullmatch("[0-9]{1,18}", count):
-                raise config.UserError(f"{path}: line {number} is {line!r}, expected `word count`")
+                raise cli.UserError(f"{path}: line {number} is {line!r}, expected `word count`")
             words.append(word)
             counts.append(int(count))
         try:
             return cls(words, counts)
-        except config.UserError as error:
-            raise config.UserError(f"{path}: {error}") from error
+        except cli.UserError as error:
+            raise cli.UserError(f"{path}: {error}") from error
 
     def save(self, path):
         """Writes the file `word count` a line."""
@@ -113,7 +113,7 @@ def tokenizer(name):
     Args:
       name: "nltk_word": NLTK's word tokenizer on the whole text, needs no data. "nltk_punkt": NLTK's `word_tokenize`,
         which splits the text into sentences first, as the authors did; the two differ for texts of several sentences.
-    Raises: config.UserError when the sentence model of "nltk_punkt" is not installed.
+    Raises: cli.UserError when the sentence model of "nltk_punkt" is not installed.
     """
     if name == "nltk_word":
         from nltk.tokenize import NLTKWordTokenizer
@@ -130,12 +130,12 @@ def tokenizer(name):
         try:
             split("Two dogs. Two cats.")
         except LookupError as error:
-            raise config.UserError(
+            raise cli.UserError(
                 "--tokenizer nltk_punkt needs NLTK's sentence model, which is not installed. Install it with: "
                 "python -m nltk.downloader punkt_tab (or use --tokenizer nltk_word)"
             ) from error
     else:
-        raise config.UserError(f"no tokenizer {name!r}; there are: {', '.join(TOKENIZERS)}")
+        raise cli.UserError(f"no tokenizer {name!r}; there are: {', '.join(TOKENIZERS)}")
     return lambda text: split(text.lower())
 
 
@@ -171,7 +171,7 @@ def load_synonyms(path, concepts):
       path: the file.
       concepts: the concept words; lines about other words, and names that are concept words themselves, are left out.
     Returns: dict name -> concept word.
-    Raises: config.UserError for a line of another form.
+    Raises: cli.UserError for a line of another form.
     """
     lines = readers.read_text(path, "lines `word: name name ...`").splitlines()
     names = {}
@@ -180,7 +180,7 @@ def load_synonyms(path, concepts):
             continue
         word, colon, others = line.partition(":")
         if not colon or not others.split():
-            raise config.UserError(f"{path}: line {number} is {line!r}; expected `word: name name ...`")
+            raise cli.UserError(f"{path}: line {number} is {line!r}; expected `word: name name ...`")
         if word.strip() in concepts:
             names |= {name: word.strip() for name in others.split() if name not in concepts}
     return names

@@ -15,7 +15,7 @@ import secrets
 import socket
 import time
 
-import config
+import cli
 
 PART = ".part"  # the ending of files that are being written
 _OWN_PART = re.compile(r".+\.[0-9a-f]{8}\.part")  # names that `replacing` gives
@@ -138,7 +138,7 @@ def working(folder, writes, reads=()):
       writes: names of outputs, such as "detections"; no other process may make or read them meanwhile.
       reads: names of outputs that the block reads; others may read them as well.
 
-    Raises: config.UserError at once, naming the process that is in the way.
+    Raises: cli.UserError at once, naming the process that is in the way.
     """
     wanted = dict.fromkeys(reads, fcntl.LOCK_SH) | dict.fromkeys(writes, fcntl.LOCK_EX)
     with contextlib.ExitStack() as locks:
@@ -157,7 +157,7 @@ def merging(path, seconds=120.0):
       path: the file; its folder is made if it is not there.
       seconds: how long it waits.
 
-    Raises: config.UserError after that time, naming the process that is in the way.
+    Raises: cli.UserError after that time, naming the process that is in the way.
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -177,7 +177,7 @@ def _lock(path, operation, seconds, mend):
     try:
         while not (file := _open_locked(path, operation)):
             if time.monotonic() > deadline:
-                raise config.UserError(f"{_holder(path)} {mend}.")
+                raise cli.UserError(f"{_holder(path)} {mend}.")
             time.sleep(0.02)
     except OSError as error:
         if error.errno not in NOT_WRITABLE or os.path.exists(path):
@@ -188,7 +188,7 @@ def _lock(path, operation, seconds, mend):
     try:
         with contextlib.suppress(OSError):  # only for the message to others; on a full disk they do without
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()} ({config.command_line()})\n")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} ({cli.command_line()})\n")
             file.flush()
         yield
     finally:

@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 
-import config
+import cli
 from formats import record_files, records, sidecars
 from preprocessing.sharding import outputs, shards
 
@@ -33,7 +33,7 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     outputs.begin_or_continue(work, plan, replaced, overwrite)
     caption = functools.cache(caption)
     finished, results = [], []
-    for i, source in enumerate(config.progress(sources, stem.replace("_", " "))):
+    for i, source in enumerate(cli.progress(sources, stem.replace("_", " "))):
         finished.append(os.path.join(work, f"{stem}-{i:05d}"))
         results.append(shards.write_once(finished[-1], functools.partial(_write_shard, source, caption)))
     if os.path.exists(json_path):

@@ -8,7 +8,7 @@ Writes what eval_val.py and eval_test.py write: RUN/val_STEP.json, rankings b34.
 
 import dataclasses
 
-import config
+import cli
 from evaluation import scoring
 
 
@@ -16,19 +16,19 @@ from evaluation import scoring
 class Options(scoring.ScoringOptions):
     """Flags of eval_obj2sen."""
 
-    job_dir: str = config.field("runs/obj2sen", "run directory of initialization.obj2sen")
-    split: str = config.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
-    checkpoint: str = config.field("best", "for the test split: best (last entry of b34.json), newest, a step, a path")
-    steps: tuple[str, ...] = config.field((), "for validation: checkpoints by step; empty = all")
-    threshold: float = config.field(0.0, "objects of a lower score are not told")
-    row: str = config.field("con2sen", "name of the row")
-    overwrite: bool = config.field(False, "score again what was scored before")
+    job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
+    split: str = cli.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
+    checkpoint: str = cli.field("best", "for the test split: best (last entry of b34.json), newest, a step, a path")
+    steps: tuple[str, ...] = cli.field((), "for validation: checkpoints by step; empty = all")
+    threshold: float = cli.field(0.0, "objects of a lower score are not told")
+    row: str = cli.field("con2sen", "name of the row")
+    overwrite: bool = cli.field(False, "score again what was scored before")
 
 
 def main(options):
     """Scores, ranks, adds the row."""
     if not 0 <= options.threshold <= 1:
-        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+        raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     data_dir = scoring.check(options)
 
     from initialization.object_captioner import object_captioner
@@ -41,4 +41,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

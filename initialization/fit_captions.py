@@ -20,7 +20,7 @@ Shapes: N sentences, P points, T vector, L words.
 import dataclasses
 import os
 
-import config
+import cli
 import input_pipeline
 from formats import writing
 from initialization import retrieve_captions
@@ -37,32 +37,32 @@ ROUNDS = 300  # of the auction
 class Options:
     """Flags of fit_captions."""
 
-    data_dir: str = config.field("data/default", "folder that initialization.neighbour_features wrote")
-    contrast: float = config.field(
+    data_dir: str = cli.field("data/default", "folder that initialization.neighbour_features wrote")
+    contrast: float = cli.field(
         0.5, "share of what suits all images alike that is left out of the fit; more gives more varied captions"
     )
-    most: float = config.field(
+    most: float = cli.field(
         0.005,
         "largest share of the training images with the same sentence, 0: any. Smaller gives more varied captions: on "
         "Flickr8k's dev images with Flickr30k's text, chosen sentences have CIDEr 19.0 at a unique share of .14 "
         "without limit (contrast .65), 19.2 at .28 with .005",
     )
-    mixed: int = config.field(60_000, "points between two training images, beside all their crops")
-    candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
-    max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
-    seed: int = config.field(1, "of the mixtures")
-    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    mixed: int = cli.field(60_000, "points between two training images, beside all their crops")
+    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    seed: int = cli.field(1, "of the mixtures")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
     if min(options.mixed, options.candidates, options.max_sentence_length) < 0:
-        raise config.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
+        raise cli.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
     if not 0 <= options.contrast <= 1:
-        raise config.UserError(f"--contrast {options.contrast}: expected a share between 0 and 1")
+        raise cli.UserError(f"--contrast {options.contrast}: expected a share between 0 and 1")
     if not 0 <= options.most <= 1:
-        raise config.UserError(f"--most {options.most}: expected a share between 0 and 1")
+        raise cli.UserError(f"--most {options.most}: expected a share between 0 and 1")
     input_pipeline.phrases_path(options.data_dir)
 
 
@@ -71,7 +71,7 @@ def sentence_matrix(sentences, fit):
     import numpy as np
 
     rows, width = [], max(map(len, sentences)) + 1
-    for start in config.progress(range(0, len(sentences), 2048), "vectors of sentences"):
+    for start in cli.progress(range(0, len(sentences), 2048), "vectors of sentences"):
         part = sentences[start : start + 2048]
         words_BL = np.ones((len(part), width), np.int32)  # the end marker
         for row, ids in zip(words_BL, part, strict=True):
@@ -97,7 +97,7 @@ def mixtures(vectors_IKT, count, seed):
     units_IT = centre_IT / np.maximum(np.linalg.norm(centre_IT, axis=1, keepdims=True), 1e-9)
     alike = min(ALIKE, images - 1)
     step = max(1, BLOCK // images)
-    for start in config.progress(range(0, count if alike else 0, step), "alike images"):
+    for start in cli.progress(range(0, count if alike else 0, step), "alike images"):
         rows = np.flatnonzero(~far[start : start + step]) + start
         cosine_BI = units_IT[first[rows]] @ units_IT.T
         cosine_BI[np.arange(len(rows)), first[rows]] = -np.inf
@@ -127,7 +127,7 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
 def _fits(points_PT, matrix_NT, general_T, label):
     """Yields (first point of a block, fits float32 [B, N])."""
     step = max(1, BLOCK // len(matrix_NT))
-    for start in config.progress(range(0, len(points_PT), step), label):
+    for start in cli.progress(range(0, len(points_PT), step), label):
         yield start, (points_PT[start : start + step] + general_T) @ matrix_NT.T
 
 
@@ -148,7 +148,7 @@ def prices(points_PT, matrix_NT, general_T, most):
     rivals_PK, fits_PK = np.concatenate(rivals), np.concatenate(fits)
     limit, step = max(1.0, most * len(points_PT)), 0.2 * float(fits_PK.std(1).mean())
     everyone = np.arange(len(points_PT))
-    for _ in config.progress(range(ROUNDS), "prices"):
+    for _ in cli.progress(range(ROUNDS), "prices"):
         winners = rivals_PK[everyone, (fits_PK - price_N[rivals_PK]).argmax(1)]
         uses_N = np.bincount(winners, minlength=len(price_N))
         price_N += step * np.clip(uses_N / limit - 1.0, 0.0, 1.0).astype(np.float32)
@@ -214,4 +214,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -10,7 +10,7 @@ leaves such images out. Beams of many images are searched at once on the device.
 import dataclasses
 import os
 
-import config
+import cli
 from evaluation import scoring
 from formats import writing
 
@@ -19,29 +19,29 @@ from formats import writing
 class Options:
     """Flags of gen_obj2sen_caption."""
 
-    job_dir: str = config.field("runs/obj2sen", "run directory of initialization.obj2sen")
-    checkpoint: str = config.field(
+    job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
+    checkpoint: str = cli.field(
         "best", "best (b34.json of eval_obj2sen, else best.json of the training, else the newest), newest, or a step"
     )
-    data_dir: str = config.field("", "folder of the stages; empty = the one the run was trained on")
-    output: str = config.field("obj2sen_captions", "name of the record files without number and ending")
-    decode: str = config.field("beam3", "greedy or beamK")
-    threshold: float = config.field(0.0, "objects of a lower score are not told")
-    batch_size: int = config.field(512, "images that are captioned at once")
-    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
+    output: str = cli.field("obj2sen_captions", "name of the record files without number and ending")
+    decode: str = cli.field("beam3", "greedy or beamK")
+    threshold: float = cli.field(0.0, "objects of a lower score are not told")
+    batch_size: int = cli.field(512, "images that are captioned at once")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
     if not 0 <= options.threshold <= 1:
-        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+        raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.batch_size < 1:
-        raise config.UserError(f"--batch_size {options.batch_size}: expected at least 1")
+        raise cli.UserError(f"--batch_size {options.batch_size}: expected at least 1")
     if os.path.dirname(options.output) or not options.output:
-        raise config.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
+        raise cli.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
     if not options.checkpoint.isdigit() and options.checkpoint not in ("best", "newest"):
-        raise config.UserError(f"--checkpoint {options.checkpoint}: expected best, newest or a step")
+        raise cli.UserError(f"--checkpoint {options.checkpoint}: expected best, newest or a step")
 
 
 def chosen(options):
@@ -96,4 +96,4 @@ def _make(options, data_dir):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -10,19 +10,20 @@ interrupted run.
 
 import os
 
+import cli
 import config
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options, "o2s_ckpt")
     kind, _, path = options.captions.partition(":")
     if kind == "pairs" and not os.path.exists(path):
-        raise config.UserError(f'--captions {options.captions}: no file {path!r} with lines {{"image", "captions"}}')
+        raise cli.UserError(f'--captions {options.captions}: no file {path!r} with lines {{"image", "captions"}}')
     if options.captions == "fit" and options.inc_ckpt:
-        raise config.UserError("--captions fit has vectors in place of photographs: expected no --inc_ckpt beside it")
+        raise cli.UserError("--captions fit has vectors in place of photographs: expected no --inc_ckpt beside it")
     if not options.captions:
-        raise config.UserError(
+        raise cli.UserError(
             "--captions is empty: expected obj2sen, retrieved, fit, a STEM of records or pairs:FILE.jsonl"
         )
 
@@ -84,4 +85,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.ImageCaption, "IM_CAPTION")
+    cli.run(main, config.ImageCaption, "IM_CAPTION")

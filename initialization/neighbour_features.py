@@ -20,7 +20,7 @@ import dataclasses
 import os
 import shutil
 
-import config
+import cli
 import input_pipeline
 from formats import writing
 from initialization import retrieve_captions
@@ -34,42 +34,40 @@ LANDMARK_SEED = 5
 class Options:
     """Flags of neighbour_features."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share, with a feature bank")
-    output_dir: str = config.field("", "folder to write; empty: that of --data_dir with _neighbours behind its name")
-    dim: int = config.field(256, "numbers of the new vectors")
-    threshold: float = config.field(0.5, "least score of a detection that counts")
-    bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
-    temperature: float = config.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
-    sharpness: float = config.field(2.0, "of the similarity of two images, exp(sharpness (cosine - 1))")
-    ridge: float = config.field(3.0, "penalty of the regression: how much of the targets is taken for noise")
-    landmarks: int = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share, with a feature bank")
+    output_dir: str = cli.field("", "folder to write; empty: that of --data_dir with _neighbours behind its name")
+    dim: int = cli.field(256, "numbers of the new vectors")
+    threshold: float = cli.field(0.5, "least score of a detection that counts")
+    bonus: float = cli.field(0.7, "gain of a detected concept word beside its score, cost of another one")
+    temperature: float = cli.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
+    sharpness: float = cli.field(2.0, "of the similarity of two images, exp(sharpness (cosine - 1))")
+    ridge: float = cli.field(3.0, "penalty of the regression: how much of the targets is taken for noise")
+    landmarks: int = cli.field(
         8192, "training images, a fixed sample, that similarities are taken to; time grows with its square"
     )
-    set_power: float = config.field(
+    set_power: float = cli.field(
         1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
     )
-    candidates: int = config.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
-    max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
-    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before anything is read. Raises config.UserError."""
+    """What can be said before anything is read. Raises cli.UserError."""
     if options.dim < 1 or options.landmarks < 1:
-        raise config.UserError("--dim and --landmarks: expected at least 1")
+        raise cli.UserError("--dim and --landmarks: expected at least 1")
     if not 0 <= options.threshold <= 1:
-        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+        raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if min(options.temperature, options.sharpness, options.ridge) <= 0:
-        raise config.UserError("--temperature, --sharpness and --ridge: expected numbers above 0")
+        raise cli.UserError("--temperature, --sharpness and --ridge: expected numbers above 0")
     if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
-        raise config.UserError(
+        raise cli.UserError(
             "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
         )
     if options.output_dir and os.path.realpath(options.output_dir) == os.path.realpath(options.data_dir):
-        raise config.UserError(
-            "--output_dir is --data_dir: expected another folder, the feature bank would be replaced"
-        )
+        raise cli.UserError("--output_dir is --data_dir: expected another folder, the feature bank would be replaced")
 
 
 def link_others(data_dir, output_dir):
@@ -162,7 +160,7 @@ def write_bank(path, bank, known, left_out=None, fit=None):
     shape = (count, crops, known.weights_MT.shape[1])
     total, squares = np.zeros(shape[-1]), np.zeros(shape[-1])
     with writing.array_file(path, np.float16, shape) as file:
-        for start in config.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
+        for start in cli.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
             rows = slice(start, start + ROWS_AT_ONCE)
             vectors = np.empty((len(bank.features[rows]), *shape[1:]), np.float16)
             for crop in range(crops):
@@ -202,7 +200,7 @@ def _make(options, output_dir):
         if split == "train" or os.path.exists(os.path.join(options.data_dir, f"features_{split}.json"))
     }
     if banks["train"].features.ndim != 3:
-        raise config.UserError(f"{options.data_dir}: the feature bank holds grids of cells, expected pooled vectors")
+        raise cli.UserError(f"{options.data_dir}: the feature bank holds grids of cells, expected pooled vectors")
     link_others(options.data_dir, output_dir)
 
     # ------------------------------------------------------------------------------------------- known images
@@ -275,4 +273,4 @@ def _make(options, output_dir):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

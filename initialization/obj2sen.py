@@ -10,6 +10,7 @@ what is detected in them. The same command continues an interrupted run.
 
 import os
 
+import cli
 import config
 
 
@@ -55,4 +56,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.ObjectToSentence, "OBJ2SEN")
+    cli.run(main, config.ObjectToSentence, "OBJ2SEN")

@@ -7,6 +7,7 @@ import dataclasses
 
 import tensorflow as tf
 
+import cli
 import config
 import registry
 from captioning import run_content
@@ -30,7 +31,7 @@ class ObjectCaptioner(ConceptCaptioner):
         """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
-            raise config.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
+            raise cli.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
         _, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
         options = dataclasses.replace(read_options(job_dir, config.ObjectToSentence), keep_prob=1.0)
         captioner = cls(ObjectToSentenceObjective(options, vocabulary.size), vocabulary, options.semantics)

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 import input_pipeline
 from formats import readers, records, sidecars
 from formats.record_files import MADE_BY
@@ -50,7 +50,7 @@ def load_captions(options, images, vocabulary):
       vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
     Returns: PseudoCaptions.
-    Raises: config.UserError when they are missing or belong to other images or to another dictionary.
+    Raises: cli.UserError when they are missing or belong to other images or to another dictionary.
     """
     if options.captions.startswith(PAIRS):
         found = _true_pairs(options, images, vocabulary)
@@ -62,7 +62,7 @@ def load_captions(options, images, vocabulary):
     found.captions = [[ids for ids in several if len(ids)] for several in found.captions]
     total, used = sum(map(len, found.captions)), sum(map(bool, found.captions))
     if not total:
-        raise config.UserError(f"--captions {options.captions}: none of {len(images)} training images has a caption")
+        raise cli.UserError(f"--captions {options.captions}: none of {len(images)} training images has a caption")
     found.notes.append(f"{total} captions of {used} images; {len(images) - used} images are left out")
     return found
 
@@ -73,12 +73,12 @@ def load_points(options, vocabulary):
     Args: options: config.ImageCaption. vocabulary: of the data folder.
 
     Returns: (input_pipeline.PointSet, PseudoCaptions).
-    Raises: config.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
+    Raises: cli.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
     """
     path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
     made_by = f"python -m initialization.fit_captions --data_dir {options.data_dir}"
     if not os.path.exists(sidecar):
-        raise config.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
+        raise cli.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
     features = sidecars.read_sidecar(os.path.join(options.data_dir, "features_train.json"))
     if not damage and about.get("vocabulary") != vocabulary.fingerprint():
@@ -87,19 +87,19 @@ def load_points(options, vocabulary):
     if not damage and about.get("made_from", {}).get("features_train") != digests:
         damage = f"{path} was made from other image vectors"
     if damage:
-        raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
+        raise cli.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
     found, mend = readers.read_npz(path), f"make it again with: {made_by} --overwrite"
     readers.check_arrays(found, {"vectors": ("f", 2), "words": ("iu", 1), "offsets": ("iu", 1)}, path, mend)
     points, words, offsets = input_pipeline.PointSet(found["vectors"]), found["words"], found["offsets"]
     fits = len(offsets) == len(points) + 1 and offsets[0] == 0 and offsets[-1] == len(words)
     if not fits or (np.diff(offsets) < 0).any() or words.max(initial=0) >= vocabulary.size:
-        raise config.UserError(f"{path}: its words and offsets do not fit together; {mend}")
+        raise cli.UserError(f"{path}: its words and offsets do not fit together; {mend}")
     room = options.max_sentence_length - 2 if options.max_sentence_length else len(words)
     captions = [
         [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     ]
     if not any(captions):
-        raise config.UserError(f"--max_sentence_length {options.max_sentence_length}: none of the captions is as short")
+        raise cli.UserError(f"--max_sentence_length {options.max_sentence_length}: none of the captions is as short")
     return points, PseudoCaptions(captions, [f"{sum(map(len, captions))} points of the vector space with a caption"])
 
 
@@ -116,13 +116,13 @@ def _generated(options, images, vocabulary):
     if os.path.exists(sidecar):
         theirs = sidecars.read_sidecar(sidecar).get("vocabulary")
         if theirs not in (None, vocabulary.fingerprint()):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{sidecar}: these captions were made with another dictionary than {options.data_dir}/word_counts.txt; "
                 f"make them again with: {MADE_BY.get(stem, 'the command in that file')} --overwrite"
             )
     names, flat, offsets = records.read_captions(paths)
     if len(flat) and flat.max() >= vocabulary.size:
-        raise config.UserError(
+        raise cli.UserError(
             f"{paths[0]}: word id {flat.max()} is beyond the dictionary of {vocabulary.size} words: another one?"
         )
     joined, notes = _join(names, [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], images, paths)
@@ -136,7 +136,7 @@ def _join(names, captions, images, paths):
     """(list over images of lists of captions, notes): by name, or by position where captions carry no names."""
     if names is None:
         if len(captions) != len(images):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{paths[0]}: {len(captions)} captions without image names, but {len(images)} training images: they "
                 "cannot be joined by position. Make them again: python -m initialization.gen_obj2sen_caption"
             )
@@ -150,7 +150,7 @@ def _join(names, captions, images, paths):
         else:
             strangers += 1
     if strangers == len(names):
-        raise config.UserError(f"{paths[0]}: none of its images is a training image, the first is {names[0]}")
+        raise cli.UserError(f"{paths[0]}: none of its images is a training image, the first is {names[0]}")
     return joined, [f"WARNING: {strangers} captions are of no training image"] if strangers else []
 
 

@@ -16,7 +16,7 @@ unless they have neighbours. Sentences with an unknown word are left out.
 import dataclasses
 import os
 
-import config
+import cli
 import input_pipeline
 from formats import readers, writing
 
@@ -25,56 +25,54 @@ from formats import readers, writing
 class Options:
     """Flags of retrieve_captions."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    output: str = config.field("retrieved_captions", "name of the record files without number and ending")
-    choice: str = config.choice("consensus", ("consensus", "random"), "among the sentences that fit: see above")
-    k: int = config.field(1, "sentences for each image")
-    threshold: float = config.field(0.5, "least score of a detection that counts")
-    bonus: float = config.field(0.7, "gain of a detected concept word beside its score, cost of another one")
-    temperature: float = config.field(
-        0.2, "consensus: of the softmax over the fits; smaller looks at the best ones only"
-    )
-    neighbours: int = config.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
-    own_share: float = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    output: str = cli.field("retrieved_captions", "name of the record files without number and ending")
+    choice: str = cli.choice("consensus", ("consensus", "random"), "among the sentences that fit: see above")
+    k: int = cli.field(1, "sentences for each image")
+    threshold: float = cli.field(0.5, "least score of a detection that counts")
+    bonus: float = cli.field(0.7, "gain of a detected concept word beside its score, cost of another one")
+    temperature: float = cli.field(0.2, "consensus: of the softmax over the fits; smaller looks at the best ones only")
+    neighbours: int = cli.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
+    own_share: float = cli.field(
         0.0,
         "consensus: weight of the image's own detections beside its neighbours'; what image vectors do not show, "
         "a captioner cannot learn, so 0 serves it best",
     )
-    contrast: float = config.field(
+    contrast: float = cli.field(
         0.5,
         "consensus: share of what suits all images alike that is taken off a sentence; 1 serves the miniature world "
         "best (validation CIDEr 75 at 0.2, 88 at 0.5, 99 at 1), photographs care little",
     )
-    set_power: float = config.field(
+    set_power: float = cli.field(
         1.0,
         "consensus: 1 lets every sentence count alike, 0 every set of concept words, however many sentences have it; "
         "less than 1 where the corpus speaks of other things than the photographs show",
     )
-    uses: int = config.field(0, "consensus: most images that get the same sentence; 0: any number")
-    candidates: int = config.field(
+    uses: int = cli.field(0, "consensus: most images that get the same sentence; 0: any number")
+    candidates: int = cli.field(
         20_000,
         "consensus: sentences looked at, a fixed sample of the corpus; 0: all. More find better ones (Flickr8k's dev "
         "images, Flickr30k's text, own_share 0.2: CIDEr 17.1 with 20,000, 19.2 with all 60,822) and take longer",
     )
-    max_sentence_length: int = config.field(0, "longer sentences are left out, markers counted; 0 keeps all")
-    verify: bool = config.field(False, "compare the checksums of all data files with their sidecars first")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
     if options.k < 1:
-        raise config.UserError(f"--k {options.k}: expected at least 1")
+        raise cli.UserError(f"--k {options.k}: expected at least 1")
     if not 0 <= options.threshold <= 1:
-        raise config.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+        raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.bonus < 0 or options.max_sentence_length < 0:
-        raise config.UserError("--bonus and --max_sentence_length: no negative numbers")
+        raise cli.UserError("--bonus and --max_sentence_length: no negative numbers")
     if options.temperature <= 0 or not 0 <= options.own_share <= 1:
-        raise config.UserError("--temperature must be above 0, --own_share between 0 and 1")
+        raise cli.UserError("--temperature must be above 0, --own_share between 0 and 1")
     if min(options.neighbours, options.candidates, options.uses, options.contrast, options.set_power) < 0:
-        raise config.UserError("--neighbours, --candidates, --uses, --contrast and --set_power: no negative numbers")
+        raise cli.UserError("--neighbours, --candidates, --uses, --contrast and --set_power: no negative numbers")
     if os.path.dirname(options.output) or not options.output:
-        raise config.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
+        raise cli.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
 
 
 def detections_of(images, threshold):
@@ -105,7 +103,7 @@ class Corpus:
         plain = ~self._other_things(data_dir, vocabulary, found)
         rows = np.flatnonzero(known & short & plain)
         if not len(rows):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{data_dir}: none of {len(found)} sentences is free of unknown words and short enough; raise "
                 "--max_sentence_length, or make a dictionary that fits: process_descriptions --new_dict --overwrite"
             )
@@ -247,4 +245,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -10,6 +10,7 @@ sentence_gan. The same command continues an interrupted run.
 
 import os
 
+import cli
 import config
 
 
@@ -49,4 +50,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.SentenceAutoEncoder, "SENTENCE_AE")
+    cli.run(main, config.SentenceAutoEncoder, "SENTENCE_AE")

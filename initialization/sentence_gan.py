@@ -9,6 +9,7 @@ embedding and head to train.py; its generator is thrown away. The same command c
 
 import os
 
+import cli
 import config
 
 
@@ -53,4 +54,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, config.SentenceGan, "SENTENCE_GAN")
+    cli.run(main, config.SentenceGan, "SENTENCE_GAN")

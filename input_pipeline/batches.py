@@ -6,7 +6,7 @@ only: what the replicas of one process need. Which example stands where does not
 
 import numpy as np
 
-import config
+import cli
 from input_pipeline.sources import Corpus, padded_rows
 from input_pipeline.streams import Stream, generator_of
 
@@ -51,7 +51,7 @@ class SentenceBatches:
             named = np.diff(corpus.sentences.key_offsets)[corpus.rows] > 0
             self.corpus = Corpus(corpus.sentences, corpus.rows[named])
         if not len(self.corpus):
-            raise config.UserError(
+            raise cli.UserError(
                 f"none of {len(corpus)} sentences holds a concept word: were they made with the right --class_names? "
                 "See python -m preprocessing.process_descriptions --help"
             )
@@ -82,7 +82,7 @@ class PairedBatches:
         self.image_set, self.batch_size, self.examples, self.seed = image_set, batch_size, batch_size, seed
         pairs = [(image, ids) for image, several in enumerate(captions) for ids in several if len(ids)]
         if not pairs:
-            raise config.UserError("no image has a caption to learn from")
+            raise cli.UserError("no image has a caption to learn from")
         self.pair_images = np.asarray([image for image, _ in pairs], np.int64)
         marked = [np.concatenate([[0], ids, [1]]).astype(np.int32) for _, ids in pairs]
         self.flat = np.concatenate(marked)
@@ -115,7 +115,7 @@ class ConceptImageBatches:
         self.image_set, self.batch_size, self.examples, self.seed = image_set, batch_size, batch_size, seed
         self.key_NK, self.key_length_N, self.used = key_NK, key_length_N, np.flatnonzero(key_length_N)
         if not len(self.used):
-            raise config.UserError(
+            raise cli.UserError(
                 "no training image has a concept word: run python -m preprocessing.process_images again with a lower "
                 "--score_threshold, or with the right dictionary"
             )

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 
-import config
+import cli
 from formats import readers, records
 from formats.sidecars import damaged_file, read_sidecar
 
@@ -29,7 +29,7 @@ def read_all(read, data_dir, stem, skip_damaged, **arguments):
     sidecar = os.path.join(data_dir, f"{stem}.json")
     stated = read_sidecar(sidecar).get("count") if os.path.exists(sidecar) else len(found)
     if len(found) != stated and not skip_damaged:
-        raise config.UserError(f"{data_dir}: {len(found)} {stem} records, but {sidecar} states {stated}")
+        raise cli.UserError(f"{data_dir}: {len(found)} {stem} records, but {sidecar} states {stated}")
     return found
 
 
@@ -60,9 +60,7 @@ class Corpus:
     def _of(cls, sentences, rows, max_length, data_dir):
         rows = rows[np.diff(sentences.offsets)[rows] <= max_length] if max_length else rows
         if not len(rows):
-            raise config.UserError(
-                f"{data_dir}: no sentence of at most {max_length} words; raise --max_sentence_length"
-            )
+            raise cli.UserError(f"{data_dir}: no sentence of at most {max_length} words; raise --max_sentence_length")
         return cls(sentences, rows)
 
     def __len__(self):
@@ -98,10 +96,10 @@ class FeatureBank:
         path = os.path.join(data_dir, f"features_{split}")
         made_by = f"python -m preprocessing.extract_features --data_dir {data_dir} --encoder ..."
         if not os.path.exists(path + ".json"):
-            raise config.UserError(f"{path}.json is missing. Make the feature bank with: {made_by}")
+            raise cli.UserError(f"{path}.json is missing. Make the feature bank with: {made_by}")
         damage = damaged_file(path + ".json")
         if damage:
-            raise config.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
+            raise cli.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
         self.sidecar = read_sidecar(path + ".json")
         fields = dict.fromkeys(("mean", "deviation"), readers.are_numbers)
         fields |= {"names": readers.are_texts, "encoder": readers.is_object}
@@ -110,7 +108,7 @@ class FeatureBank:
         self.names = self.sidecar["names"]
         sizes = {len(self.sidecar[name]) for name in ("mean", "deviation")}
         if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or sizes != {self.dim}:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}.npy has shape {self.features.shape}, {path}.json {len(self.names)} names and statistics of "
                 f"{', '.join(map(str, sizes))} numbers; expected "
                 f"[names, crops, dimension]. Make it again with: {made_by} --overwrite"
@@ -128,10 +126,10 @@ class FeatureBank:
         return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["deviation"], np.float32)
 
     def rows(self, names):
-        """Row numbers of the named images. Raises config.UserError naming the first one that is not there."""
+        """Row numbers of the named images. Raises cli.UserError naming the first one that is not there."""
         missing = [name for name in names if name not in self.row_of]
         if missing:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{len(missing)} images have no features, the first is {missing[0]}. Run extract_features again."
             )
         return np.asarray([self.row_of[name] for name in names], np.int64)
@@ -151,10 +149,10 @@ class FeatureBank:
 
 
 def phrases_path(data_dir):
-    """Path of `phrases.npz`. Raises config.UserError where initialization.neighbour_features has not written it."""
+    """Path of `phrases.npz`. Raises cli.UserError where initialization.neighbour_features has not written it."""
     path = os.path.join(data_dir, "phrases.npz")
     if not os.path.exists(path):
-        raise config.UserError(
+        raise cli.UserError(
             f"{path} is missing. Make it, and its image vectors, with python -m initialization.neighbour_features "
             f"--data_dir {data_dir}, and use the folder that it writes"
         )

@@ -15,7 +15,7 @@ import collections
 import dataclasses
 import os
 
-import config
+import cli
 from formats import sidecars, vocabulary, writing
 from preprocessing.process_descriptions import sentences_file
 
@@ -24,12 +24,12 @@ from preprocessing.process_descriptions import sentences_file
 class Options:
     """Settings of classifier_words."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    class_names: str = config.field("data/coco_names.txt", "names of the detector's classes, as process_descriptions")
-    labels: str = config.field("", "labels of the classifier, one a line, names of one label separated by commas")
-    synonyms: str | None = config.field(None, "other names of the detector's classes, e.g. data/synonyms.txt")
-    min_word_count: int = config.field(40, "rarer words name nothing; the value of process_descriptions")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    class_names: str = cli.field("data/coco_names.txt", "names of the detector's classes, as process_descriptions")
+    labels: str = cli.field("", "labels of the classifier, one a line, names of one label separated by commas")
+    synonyms: str | None = cli.field(None, "other names of the detector's classes, e.g. data/synonyms.txt")
+    min_word_count: int = cli.field(40, "rarer words name nothing; the value of process_descriptions")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def words_of_labels(labels, counts, min_count, classes, synonyms):
@@ -57,7 +57,7 @@ def words_of_labels(labels, counts, min_count, classes, synonyms):
 def main(options):
     """Writes the three files."""
     if options.min_word_count < 0:
-        raise config.UserError(f"--min_word_count {options.min_word_count}: no negative number")
+        raise cli.UserError(f"--min_word_count {options.min_word_count}: no negative number")
     with writing.working(options.data_dir, ["classifier_words"], ["sentences"]):
         _make(options)
 
@@ -68,7 +68,7 @@ def _make(options):
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
     for flag, path in inputs.items():
         if not os.path.isfile(path):
-            raise config.UserError(f"--{flag} {path}: no such file")
+            raise cli.UserError(f"--{flag} {path}: no such file")
     inputs["sentences"] = sentences
     settings = {"min_word_count": options.min_word_count}
     made_from = {flag: sidecars.fingerprint(path)["sha256"] for flag, path in inputs.items()}
@@ -95,4 +95,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -19,7 +19,7 @@ import os
 
 import httpx
 
-import config
+import cli
 from preprocessing.crawling import crawl_sources, crawl_store, fetching
 
 SHOWN = 20  # failures that are printed; the sidecars have all
@@ -29,49 +29,49 @@ SHOWN = 20  # failures that are printed; the sidecars have all
 class Options:
     """Settings of crawl_descriptions."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    source: str = config.choice(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    source: str = cli.choice(
         "api",
         tuple(crawl_sources.SOURCES),
         f"api: the official search API, its token in ${crawl_sources.TOKEN_VARIABLE}; html: the search pages",
     )
-    names: str = config.field("data/coco_names.txt", "file of the categories that are searched for, one a line")
-    categories: tuple[str, ...] = config.field((), "categories, separated by commas; instead of --names")
-    num_pages: int = config.field(1000, "most pages of a category")
-    per_page: int = config.field(100, "results on a page of the API")
-    base_url: str | None = config.field(None, "another server than the agency's, e.g. http://127.0.0.1:8000")
-    concurrency: int = config.field(4, "requests at a time")
-    rate: float = config.field(2.0, "requests a second")
-    attempts: int = config.field(5, "tries of a page")
-    backoff: float = config.field(2.0, "seconds before the second try, doubled from try to try")
-    max_wait: float = config.field(300.0, "longest wait in seconds; a server that asks for more ends the crawl")
-    timeout: float = config.field(30.0, "seconds for one answer with its whole body")
-    max_bytes: int = config.field(8 << 20, "largest body that is read")
-    max_redirects: int = config.field(5, "redirects in a row that are followed, on the same host only")
-    max_failed: int = config.field(20, "pages that fail one after another before the crawl ends")
-    max_failures: float = config.field(0.01, "largest share of failed pages that is no error")
-    overwrite: bool = config.field(False, "forget what is there and crawl again")
+    names: str = cli.field("data/coco_names.txt", "file of the categories that are searched for, one a line")
+    categories: tuple[str, ...] = cli.field((), "categories, separated by commas; instead of --names")
+    num_pages: int = cli.field(1000, "most pages of a category")
+    per_page: int = cli.field(100, "results on a page of the API")
+    base_url: str | None = cli.field(None, "another server than the agency's, e.g. http://127.0.0.1:8000")
+    concurrency: int = cli.field(4, "requests at a time")
+    rate: float = cli.field(2.0, "requests a second")
+    attempts: int = cli.field(5, "tries of a page")
+    backoff: float = cli.field(2.0, "seconds before the second try, doubled from try to try")
+    max_wait: float = cli.field(300.0, "longest wait in seconds; a server that asks for more ends the crawl")
+    timeout: float = cli.field(30.0, "seconds for one answer with its whole body")
+    max_bytes: int = cli.field(8 << 20, "largest body that is read")
+    max_redirects: int = cli.field(5, "redirects in a row that are followed, on the same host only")
+    max_failed: int = cli.field(20, "pages that fail one after another before the crawl ends")
+    max_failures: float = cli.field(0.01, "largest share of failed pages that is no error")
+    overwrite: bool = cli.field(False, "forget what is there and crawl again")
 
 
 def _check(options):
     for name in ("num_pages", "per_page", "concurrency", "attempts", "max_bytes", "max_failed"):
         if getattr(options, name) < 1:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 1")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected at least 1")
     for name in ("rate", "timeout"):
         if not 0 < getattr(options, name) < math.inf:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number above 0")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number above 0")
     for name in ("backoff", "max_wait", "max_redirects"):
         if not 0 <= getattr(options, name) < math.inf:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number of at least 0")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number of at least 0")
     if not 0 <= options.max_failures <= 1:
-        raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+        raise cli.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
     if options.base_url is not None:
         try:
             scheme = fetching.checked_url(options.base_url).scheme
         except httpx.InvalidURL as error:
-            raise config.UserError(f"--base_url {options.base_url}: {error}") from error
+            raise cli.UserError(f"--base_url {options.base_url}: {error}") from error
         if scheme not in ("http", "https"):
-            raise config.UserError(f"--base_url {options.base_url}: expected http://… or https://…")
+            raise cli.UserError(f"--base_url {options.base_url}: expected http://… or https://…")
 
 
 def _categories(options):
@@ -81,14 +81,14 @@ def _categories(options):
             with open(options.names, encoding="utf-8") as file:
                 names = [line.strip() for line in file if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise config.UserError(f"--names {options.names}: {error}; expected categories, one a line") from error
+            raise cli.UserError(f"--names {options.names}: {error}; expected categories, one a line") from error
     seen = {}
     for name in names:
         other = seen.setdefault(crawl_store.file_name(name), name)
         if other is not name:
-            raise config.UserError(f"the categories {other!r} and {name!r} would be written to the same file")
+            raise cli.UserError(f"the categories {other!r} and {name!r} would be written to the same file")
     if not names:
-        raise config.UserError(f"--names {options.names}: no category in there")
+        raise cli.UserError(f"--names {options.names}: no category in there")
     return list(names)
 
 
@@ -124,7 +124,7 @@ async def crawl_category(fetcher, source, store, num_pages, description):
         pages = [page for page in store.missing(num_pages) if page not in failed]
         tasks = [asyncio.ensure_future(fetch(page)) for page in pages]
         try:
-            for task in config.progress(asyncio.as_completed(tasks), description, len(tasks)):
+            for task in cli.progress(asyncio.as_completed(tasks), description, len(tasks)):
                 await task
         except fetching.CrawlStopped:  # the answers that are under way are not thrown away; no page is asked for
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -158,7 +158,7 @@ async def crawl(options, source, categories, folder):
                 failed = await crawl_category(fetcher, source, store, options.num_pages, label)
             except fetching.CrawlStopped as error:
                 report(failures, stores, fetcher)
-                raise config.UserError(
+                raise cli.UserError(
                     f"the crawl ended at {category!r}: {error}. What came is kept; the same command goes on"
                 ) from error
             if failed:
@@ -197,7 +197,7 @@ def main(options):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{folder}: another crawl writes there. Wait for it, or give another --data_dir"
             ) from error
         failures, stores, fetcher = asyncio.run(crawl(options, source, categories, folder))
@@ -207,10 +207,10 @@ def main(options):
     share = lost / (lost + sum(len(store.pages) for store in stores)) if lost else 0.0
     if nothing or share > options.max_failures:
         of = f", nothing at all of {', '.join(nothing[:SHOWN])}" if nothing else ""
-        raise config.UserError(
+        raise cli.UserError(
             f"{lost} pages could not be had{of}. What came is in {folder}; the same command asks for the rest again"
         )
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

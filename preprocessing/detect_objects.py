@@ -13,7 +13,7 @@ import functools
 import os
 import shutil
 
-import config
+import cli
 from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.detection import detectors
 from preprocessing.sharding import outputs, shards
@@ -24,30 +24,30 @@ from preprocessing.sources import datasets
 class Options:
     """Settings of detect_objects."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    image_dir: str = config.field("", "folder of the photographs")
-    dataset: str | None = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    image_dir: str = cli.field("", "folder of the photographs")
+    dataset: str | None = cli.field(
         None, f"only the images of these lists (default: all in the folder): {datasets.SPECS}"
     )
-    detector: str = config.field(
+    detector: str = cli.field(
         "",
         "FILE.tflite, classifier:FILE.tflite, frozen:FILE.pb (TensorFlow 1's zoo), saved_model:FOLDER, hub:HANDLE, "
         "annotations:FILE.jsonl, hdf5:object.hdf5 (the authors'); several are joined by +",
     )
-    labels: str | None = config.field(
+    labels: str | None = cli.field(
         None,
         "class names of networks that name none: one a line, a label map (.pbtxt) or OpenImages' .csv (or #labels=FILE "
         "behind the file)",
     )
-    score_threshold: float = config.field(0.0, "detections below this score are not even stored")
-    classifier_threshold: float = config.field(0.1, "classifier: least probability of a class")
-    classifier_top: int = config.field(3, "classifier: at most this many classes an image")
-    max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
-    runner: str | None = config.field(None, shards.RUNNER)
-    shards: int = config.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
-    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
-    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    score_threshold: float = cli.field(0.0, "detections below this score are not even stored")
+    classifier_threshold: float = cli.field(0.1, "classifier: least probability of a class")
+    classifier_top: int = cli.field(3, "classifier: at most this many classes an image")
+    max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
+    runner: str | None = cli.field(None, shards.RUNNER)
+    shards: int = cli.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
+    processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
+    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,12 +96,12 @@ COLUMNS = ("class_id", "class_name", "score", "box", "source")
 
 def _check(options):
     if not os.path.isdir(options.image_dir):
-        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+        raise cli.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
     for name in ("score_threshold", "classifier_threshold", "max_failures"):
         if not 0 <= getattr(options, name) <= 1:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if options.classifier_top < 1 or min(options.shards, options.processes) < 0:
-        raise config.UserError("--classifier_top must be at least 1, --shards and --processes at least 0")
+        raise cli.UserError("--classifier_top must be at least 1, --shards and --processes at least 0")
 
 
 def _names(options):
@@ -111,7 +111,7 @@ def _names(options):
     else:
         names = sorted(name for split in datasets.load_dataset(options.dataset).splits.values() for name in split)
     if not names:
-        raise config.UserError(f"{options.dataset or options.image_dir}: no images")
+        raise cli.UserError(f"{options.dataset or options.image_dir}: no images")
     return names
 
 
@@ -200,4 +200,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -16,7 +16,7 @@ import os
 import shutil
 import unicodedata
 
-import config
+import cli
 from formats import sidecars, vocabulary, writing
 from preprocessing.sharding import shards
 from preprocessing.sources import corpora
@@ -26,23 +26,23 @@ from preprocessing.sources import corpora
 class Options:
     """Settings of extract_descriptions."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    input: str = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    input: str = cli.field(
         "",
         "files or folders, separated by commas; FORMAT:PATH names the format, else it is recognised by the content: "
         + ", ".join(corpora.FORMATS),
     )
-    min_tokens: int = config.field(8, "shortest sentence that is kept, in tokens without markers")
-    tokenizer: str = config.choice(
+    min_tokens: int = cli.field(8, "shortest sentence that is kept, in tokens without markers")
+    tokenizer: str = cli.choice(
         "nltk_word",
         vocabulary.TOKENIZERS,
         "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
     )
-    max_failures: float = config.field(0.0, "largest share of unreadable lines or objects that is accepted")
-    runner: str | None = config.field(None, shards.RUNNER)
-    shards: int = config.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
-    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    max_failures: float = cli.field(0.0, "largest share of unreadable lines or objects that is accepted")
+    runner: str | None = cli.field(None, shards.RUNNER)
+    shards: int = cli.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
+    processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def _report_unreadable(options, dealt, counts):
     message = f"{counts['unreadable']} of {total} texts cannot be read:\n  " + "\n  ".join(named) + more
     if share > options.max_failures:
         enough = math.ceil(share * 1000) / 1000
-        raise config.UserError(
+        raise cli.UserError(
             f"{message}\nMend or remove them; name the format (FORMAT:PATH) if another one was meant; or leave them "
             f"out with --max_failures {enough}"
         )
@@ -158,9 +158,9 @@ def _concatenate(paths, path):
 
 def main(options):
     if options.min_tokens < 1 or options.shards < 0 or options.processes < 0:
-        raise config.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
+        raise cli.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
     if not 0 <= options.max_failures <= 1:
-        raise config.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
+        raise cli.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
     os.makedirs(options.data_dir, exist_ok=True)
     with writing.working(options.data_dir, ["sentences"]):
         _make(options)
@@ -202,7 +202,7 @@ def _make(options):
 
     counts = read | {name: sum(result[name] for result in results) for name in ("distinct_lines", "kept")}
     if counts["kept"] == 0:
-        raise config.UserError(
+        raise cli.UserError(
             f"--input {options.input}: no sentence of at least {options.min_tokens} tokens in {counts['texts']} texts "
             f"({counts['without_description']} objects have no description)"
         )
@@ -223,4 +223,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -16,7 +16,7 @@ import shutil
 
 import numpy as np
 
-import config
+import cli
 import extensions
 from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
@@ -30,28 +30,26 @@ ENCODERS = ("inception_v4", "tflite", "compact", "keras", "inception_v3", "vgg16
 class Options:
     """Settings of extract_features."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    encoder: str = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    encoder: str = cli.field(
         "",
         "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR[@max]], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
         "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid], FILE.py:ARGUMENT; several pooled "
         "ones joined by +",
     )
-    crops: int = config.field(0, "random crops of each image beside the centre one")
-    splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")
-    resize: str = config.choice(
+    crops: int = cli.field(0, "random crops of each image beside the centre one")
+    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    resize: str = cli.choice(
         "own",
         ("own", "legacy", "modern"),
         "legacy: bilinear of TensorFlow 1; modern: smooths when shrinking; own: legacy for inception_v4, else modern",
     )
-    image_dir: str | None = config.field(None, "folder of the photographs, for records that hold no image bytes")
-    batch_size: int = config.field(32, "crops in one pass of the encoder")
-    runner: str | None = config.field(None, shards.RUNNER)
-    processes: int = config.field(
-        0, "processes of one thread each, 0 = all cores; the output is the same for any number"
-    )
-    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    image_dir: str | None = cli.field(None, "folder of the photographs, for records that hold no image bytes")
+    batch_size: int = cli.field(32, "crops in one pass of the encoder")
+    runner: str | None = cli.field(None, shards.RUNNER)
+    processes: int = cli.field(0, "processes of one thread each, 0 = all cores; the output is the same for any number")
+    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -80,7 +78,7 @@ def load_encoder(spec, resize):
     try:
         return encoders.load_encoder(spec, resize)
     except ValueError as error:
-        raise config.UserError(f"--encoder: {error}") from error
+        raise cli.UserError(f"--encoder: {error}") from error
 
 
 def extract(task):
@@ -115,13 +113,13 @@ def _pixels(name, source):
     try:
         return images.read_image(source if isinstance(source, str) else records.read_at(source))
     except images.ImageError as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"{name}: {error.reason}. Run python -m preprocessing.process_images --overwrite: it leaves such images out"
         ) from error
 
 
 def check_finite(features, names):
-    """Raises config.UserError naming the first image whose features float16 cannot hold.
+    """Raises cli.UserError naming the first image whose features float16 cannot hold.
 
     Args:
       features: float32 [n, ...], one row per image.
@@ -131,7 +129,7 @@ def check_finite(features, names):
     for name, largest in zip(names, rows, strict=True):
         if not largest <= LARGEST:  # also true for NaN
             kind = "larger than float16 holds" if np.isfinite(largest) else "not finite"
-            raise config.UserError(
+            raise cli.UserError(
                 f"{name}: a feature is {kind} ({largest}; at most {LARGEST:.0f}). Is it the right encoder, with "
                 "undamaged weights?"
             )
@@ -144,17 +142,17 @@ def check_finite(features, names):
 def _check(options):
     kind, _, argument = options.encoder.partition(":")
     if not (kind in ENCODERS or extensions.is_file(kind)) or not argument:
-        raise config.UserError(
+        raise cli.UserError(
             f"--encoder {options.encoder!r}: expected {', '.join(f'{kind}:…' for kind in ENCODERS)} or FILE.py:…; see "
             "--help"
         )
     if options.crops < 0 or options.batch_size < 1 or options.processes < 0:
-        raise config.UserError("--crops and --processes must be at least 0, --batch_size at least 1")
+        raise cli.UserError("--crops and --processes must be at least 0, --batch_size at least 1")
     unknown = set(options.splits).difference(("train", "val", "test"))
     if unknown or not options.splits:
-        raise config.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
+        raise cli.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
     if options.image_dir is not None and not os.path.isdir(options.image_dir):
-        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder")
+        raise cli.UserError(f"--image_dir {options.image_dir!r} is not a folder")
 
 
 def present_splits(options):
@@ -179,7 +177,7 @@ def _sources(options, split):
     if all(sizes):  # records that this program did not make
         return found.names, found.data, {"names_and_sizes": images.digest_of_sizes(found.names, sizes)}
     if options.image_dir is None:
-        raise config.UserError(
+        raise cli.UserError(
             f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
             "by --image_dir, or run python -m preprocessing.process_images --store_images --overwrite"
         )
@@ -299,4 +297,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

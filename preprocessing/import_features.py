@@ -19,7 +19,7 @@ import shutil
 
 import numpy as np
 
-import config
+import cli
 from formats import file_names, readers, records, sidecars, writing
 from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
@@ -32,25 +32,23 @@ FORMATS = (".npy", ".hdf5", ".h5")
 class Options:
     """Settings of import_features."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    features: str = config.field(
-        "", "files of vectors, .npy or .hdf5, separated by commas; together they hold all images"
-    )
-    names: str | None = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    features: str = cli.field("", "files of vectors, .npy or .hdf5, separated by commas; together they hold all images")
+    names: str | None = cli.field(
         None,
         "the file names of each .npy in its order, files separated by commas: one name a line, or JSON (a list, or an "
         'object with the list "names")',
     )
-    encoder: str | None = config.field(
+    encoder: str | None = cli.field(
         None,
         "the encoder that computed them, as for extract_features: a run keeps it and can then caption new photographs; "
         "without it a run is trained and scored, and captions no others",
     )
-    layout: str = config.choice(
+    layout: str = cli.choice(
         "crops", ("crops", "cells"), "what the second axis of three (the first of an HDF5 dataset's two) counts"
     )
-    splits: tuple[str, ...] = config.field(("train", "val", "test"), "splits to work on; absent ones are left out")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -65,7 +63,7 @@ class ArrayFile:
         self._rows = readers.map_npy(path)
         self.names = read_names(names_path)
         if self._rows.ndim < 2 or len(self._rows) != len(self.names):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: has shape {list(self._rows.shape)}, but {names_path} has {len(self.names)} names; expected "
                 "[names, D], [names, crops, D] or [names, crops, cells, D]"
             )
@@ -94,14 +92,14 @@ def read_names(path):
     names = readers.read_json(path, expected)
     names = names.get("names") if isinstance(names, dict) else names
     if not readers.are_texts(names):
-        raise config.UserError(f"{path}: no list of names; expected {expected}")
+        raise cli.UserError(f"{path}: no list of names; expected {expected}")
     return [os.path.basename(name) for name in names]
 
 
 class Vectors:
     """All files as one: the vectors of an image by its name.
 
-    Raises: config.UserError for a name that stands twice.
+    Raises: cli.UserError for a name that stands twice.
     """
 
     def __init__(self, files, layout):
@@ -111,7 +109,7 @@ class Vectors:
             for index, name in enumerate(file.names):
                 if name in self._places:
                     other = files[self._places[name][0]].path
-                    raise config.UserError(f"{name} stands twice, in {other} and in {file.path}")
+                    raise cli.UserError(f"{name} stands twice, in {other} and in {file.path}")
                 self._places[name] = (number, index)
         stems = collections.Counter(os.path.splitext(name)[0] for name in self._places)
         self._stems = {
@@ -120,12 +118,12 @@ class Vectors:
         self.shape = None
 
     def find(self, names):
-        """The places of the images' vectors. Raises: config.UserError naming those that are in no file."""
+        """The places of the images' vectors. Raises: cli.UserError naming those that are in no file."""
         places = [self._places.get(name) or self._stems.get(os.path.splitext(name)[0]) for name in names]
         missing = [name for name, place in zip(names, places, strict=True) if place is None]
         if missing:
             shown = ", ".join(missing[: outputs.SHOWN]) + (", …" if len(missing) > outputs.SHOWN else "")
-            raise config.UserError(
+            raise cli.UserError(
                 f"{len(missing)} of {len(names)} images have no vectors in "
                 f"{', '.join(file.listed_in for file in self._files)}: {shown}. The files there are named like "
                 f"{next(iter(self._places), '(none)')}"
@@ -137,12 +135,12 @@ class Vectors:
         file = self._files[place[0]]
         found = np.asarray(file.row(place[1]))
         if not np.issubdtype(found.dtype, np.floating) or not 1 <= found.ndim <= 3 or not found.size:
-            raise config.UserError(f"{file.path}: {name} has {found.dtype} {list(found.shape)}, expected real vectors")
+            raise cli.UserError(f"{file.path}: {name} has {found.dtype} {list(found.shape)}, expected real vectors")
         if found.ndim == 1 or (found.ndim == 2 and self._layout == "cells"):
             found = found[None]
         self.shape = self.shape or found.shape
         if found.shape != self.shape:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{file.path}: {name} has shape {list(found.shape)}, other images have {list(self.shape)}"
             )
         return found
@@ -155,11 +153,11 @@ def open_files(options):
     arrays = [path for path in paths if path.endswith(".npy")]
     for path in paths:
         if not path.endswith(FORMATS) or not os.path.isfile(path):
-            raise config.UserError(f"--features {path}: expected a file that ends in {', '.join(FORMATS)}")
+            raise cli.UserError(f"--features {path}: expected a file that ends in {', '.join(FORMATS)}")
     if not paths:
-        raise config.UserError("--features names no file; expected .npy or .hdf5 files, separated by commas")
+        raise cli.UserError("--features names no file; expected .npy or .hdf5 files, separated by commas")
     if len(names) != len(arrays):
-        raise config.UserError(
+        raise cli.UserError(
             f"--names gives {len(names)} files for {len(arrays)} .npy files ({', '.join(arrays) or 'none'}); expected "
             "one for each, in the same order (an .hdf5 file has its names inside)"
         )
@@ -174,14 +172,14 @@ def open_files(options):
 def write_bank(path, names, vectors):
     """Writes float16 [N, crops, ...] at `path`; returns mean and deviation float64 [D] over images, crops and cells.
 
-    Raises: config.UserError naming the image whose numbers are not finite or too large.
+    Raises: cli.UserError naming the image whose numbers are not finite or too large.
     """
     places = vectors.find(names)
     vectors.read(names[0], places[0])
     shape = (len(names), *vectors.shape)
     total, squares = (np.zeros(vectors.shape[-1]) for _ in range(2))
     with writing.array_file(path, np.float16, shape) as file:
-        for start in config.progress(range(0, len(names), ROWS), "importing features"):
+        for start in cli.progress(range(0, len(names), ROWS), "importing features"):
             chosen = slice(start, start + ROWS)
             pairs = zip(names[chosen], places[chosen], strict=True)
             rows = np.stack([vectors.read(name, place) for name, place in pairs]).astype(np.float32)
@@ -203,7 +201,7 @@ def describe_encoder(options, files, shape):
     if options.encoder:
         description = extract_features.load_encoder(options.encoder, None).describe()
         if (description["dim"], description["cells"]) != (shape[-1], cells):
-            raise config.UserError(
+            raise cli.UserError(
                 f"--encoder {options.encoder}: makes vectors of {description['dim']} numbers and "
                 f"{description['cells'] or 'no'} cells, the files hold {shape[-1]} and {cells or 'no'} cells"
             )
@@ -221,9 +219,9 @@ def describe_encoder(options, files, shape):
 def _check(options):
     unknown = set(options.splits).difference(("train", "val", "test"))
     if unknown or not options.splits:
-        raise config.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
+        raise cli.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
     if options.encoder and options.encoder.partition(":")[0] not in extract_features.ENCODERS:
-        raise config.UserError(f"--encoder {options.encoder!r}: expected one of {', '.join(extract_features.ENCODERS)}")
+        raise cli.UserError(f"--encoder {options.encoder!r}: expected one of {', '.join(extract_features.ENCODERS)}")
 
 
 def main(options):
@@ -287,4 +285,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -15,7 +15,7 @@ import dataclasses
 import os
 import re
 
-import config
+import cli
 from formats import sidecars
 
 
@@ -23,9 +23,9 @@ from formats import sidecars
 class Options:
     """Settings of label_hypernyms."""
 
-    synsets: str = config.field("", "file with the synset of each label, one a line: n02090622")
-    output: str = config.field("data/imagenet_labels.txt", "the file that is written")
-    widest: float = config.field(0.125, "hypernyms of more than this share of the labels are left out")
+    synsets: str = cli.field("", "file with the synset of each label, one a line: n02090622")
+    output: str = cli.field("data/imagenet_labels.txt", "the file that is written")
+    widest: float = cli.field(0.125, "hypernyms of more than this share of the labels are left out")
 
 
 def hypernyms(synset):
@@ -50,7 +50,7 @@ def lines(synsets, widest):
 
 
 def read_synsets(path):
-    """The synsets that a file names. Raises: config.UserError, which says how WordNet is to be had."""
+    """The synsets that a file names. Raises: cli.UserError, which says how WordNet is to be had."""
     from nltk.corpus import wordnet
 
     with open(path, encoding="utf-8") as file:
@@ -58,27 +58,27 @@ def read_synsets(path):
     found = []
     for number in numbers:
         if not re.fullmatch(r"n\d{8}", number):
-            raise config.UserError(f"--synsets {path}: {number!r} is no noun synset; expected the like of n02090622")
+            raise cli.UserError(f"--synsets {path}: {number!r} is no noun synset; expected the like of n02090622")
         try:
             found.append(wordnet.synset_from_pos_and_offset("n", int(number[1:])))
         except LookupError as error:
-            raise config.UserError("WordNet is missing. Get it with: python -m nltk.downloader wordnet") from error
+            raise cli.UserError("WordNet is missing. Get it with: python -m nltk.downloader wordnet") from error
         if found[-1] is None:
             version = wordnet.get_version()
-            raise config.UserError(f"--synsets {path}: {number} is not in WordNet {version}; expected 3.0")
+            raise cli.UserError(f"--synsets {path}: {number} is not in WordNet {version}; expected 3.0")
     return found
 
 
 def main(options):
     """Writes the file."""
     if not os.path.isfile(options.synsets):
-        raise config.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
+        raise cli.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
     if not 0 < options.widest <= 1:
-        raise config.UserError(f"--widest {options.widest}: expected a share above 0, at most 1")
+        raise cli.UserError(f"--widest {options.widest}: expected a share above 0, at most 1")
     found = lines(read_synsets(options.synsets), options.widest)
     sidecars.write_whole(options.output, "".join(f"{line}\n" for line in found))
     print(f"{options.output}: {len(found)} labels")
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -26,7 +26,7 @@ import time
 
 import numpy as np
 
-import config
+import cli
 from formats import sidecars, writing
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
 from preprocessing.miniature.things import NAMES
@@ -35,18 +35,18 @@ from preprocessing.sharding import shards
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    data_dir: str = config.field("data/miniature", "folder to make the world in")
-    seed: int = config.field(1, "the whole world is a function of this number and the sizes")
-    train_images: int = config.field(2400, "pictures without captions")
-    val_images: int = config.field(500, "pictures with references for validation")
-    test_images: int = config.field(500, "pictures with references for the test")
-    sentences: int = config.field(20000, "sentences of the corpus")
-    references: int = config.field(5, "true captions of a picture")
-    image_size: int = config.field(128, "side of the pictures in pixels")
-    encoder_images: int = config.field(9000, "pictures of single things that the encoder is trained on; 0: no encoder")
-    encoder_epochs: int = config.field(5, "passes over them")
-    overwrite: bool = config.field(False, "make it again although it is there")
-    processes: int = config.field(0, "processes that draw and write; 0: one for every core")
+    data_dir: str = cli.field("data/miniature", "folder to make the world in")
+    seed: int = cli.field(1, "the whole world is a function of this number and the sizes")
+    train_images: int = cli.field(2400, "pictures without captions")
+    val_images: int = cli.field(500, "pictures with references for validation")
+    test_images: int = cli.field(500, "pictures with references for the test")
+    sentences: int = cli.field(20000, "sentences of the corpus")
+    references: int = cli.field(5, "true captions of a picture")
+    image_size: int = cli.field(128, "side of the pictures in pixels")
+    encoder_images: int = cli.field(9000, "pictures of single things that the encoder is trained on; 0: no encoder")
+    encoder_epochs: int = cli.field(5, "passes over them")
+    overwrite: bool = cli.field(False, "make it again although it is there")
+    processes: int = cli.field(0, "processes that draw and write; 0: one for every core")
 
 
 REFERENCE_AGENCY, CORPUS_AGENCY = 0.08, 0.35  # shares of descriptions in the manner of picture agencies
@@ -321,12 +321,12 @@ def _images_there(raw, sidecar):
 
 
 def check_options(options):
-    """Raises config.UserError for a size that makes no world."""
+    """Raises cli.UserError for a size that makes no world."""
     smallest = {"train_images": 1, "val_images": 1, "test_images": 1, "sentences": 1, "references": 1}
     smallest |= {"image_size": 32, "encoder_images": 0, "encoder_epochs": 1, "processes": 0, "seed": 0}
     for name, least in smallest.items():
         if getattr(options, name) < least:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least {least}")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected at least {least}")
 
 
 def main(options):
@@ -342,4 +342,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 
-import config
+import cli
 from formats import readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.sharding import outputs, shards
 
@@ -25,36 +25,36 @@ from preprocessing.sharding import outputs, shards
 class Options:
     """Settings of process_descriptions."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    new_dict: bool = config.field(False, "make a new dictionary from the sentences; else use an existing one as it is")
-    word_counts: str | None = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    new_dict: bool = cli.field(False, "make a new dictionary from the sentences; else use an existing one as it is")
+    word_counts: str | None = cli.field(
         None, "existing dictionary, `word count` a line (default: word_counts.txt in the data folder)"
     )
-    min_word_count: int = config.field(40, "new dictionary: rarer words are unknown, unless they are concept words")
-    word_list: str | None = config.field(
+    min_word_count: int = cli.field(40, "new dictionary: rarer words are unknown, unless they are concept words")
+    word_list: str | None = cli.field(
         None, "new dictionary: only words of this file (the first word of each line, e.g. a GloVe file)"
     )
-    only_with: str | None = config.field(
+    only_with: str | None = cli.field(
         None, "only sentences that hold one of the words of this file, one a line (R2M's GCC corpus: words of COCO)"
     )
-    class_names: str = config.field(
+    class_names: str = cli.field(
         "data/coco_names.txt", "names of the detector's classes, one a line, or a label map (.pbtxt)"
     )
-    plurals: str = config.field(
+    plurals: str = cli.field(
         "inflect",
         "plurals of concept words, replaced by the singular: inflect, none, or a JSON table word -> plural; keep: they "
         "stay and name the concept as well",
     )
-    synonyms: str | None = config.field(
+    synonyms: str | None = cli.field(
         None, "other names of concept words, lines `word: name name ...`, e.g. data/synonyms.txt; they stay in the text"
     )
-    max_unknown: float = config.field(0.15, "sentences with a larger share of unknown words are dropped")
-    min_length: int = config.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
-    max_length: int = config.field(0, "drop sentences of more tokens than this, 0: of more than 998")
-    runner: str | None = config.field(None, shards.RUNNER)
-    shards: int = config.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
-    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    max_unknown: float = cli.field(0.15, "sentences with a larger share of unknown words are dropped")
+    min_length: int = cli.field(0, "drop sentences of fewer tokens than this, 0 keeps all")
+    max_length: int = cli.field(0, "drop sentences of more tokens than this, 0: of more than 998")
+    runner: str | None = cli.field(None, shards.RUNNER)
+    shards: int = cli.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
+    processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -209,17 +209,13 @@ def encode(task):
 
 def _check(options):
     if not 0 <= options.max_unknown <= 1:
-        raise config.UserError(f"--max_unknown {options.max_unknown}: expected a share between 0 and 1")
+        raise cli.UserError(f"--max_unknown {options.max_unknown}: expected a share between 0 and 1")
     if min(options.min_word_count, options.min_length, options.max_length, options.shards, options.processes) < 0:
-        raise config.UserError(
-            "--min_word_count, --min_length, --max_length, --shards, --processes: no negative numbers"
-        )
+        raise cli.UserError("--min_word_count, --min_length, --max_length, --shards, --processes: no negative numbers")
     if options.new_dict and options.word_counts:
-        raise config.UserError(
-            "--new_dict makes a dictionary, --word_counts names one that is there: give one of the two"
-        )
+        raise cli.UserError("--new_dict makes a dictionary, --word_counts names one that is there: give one of the two")
     if options.word_list and not options.new_dict:
-        raise config.UserError("--word_list shapes a new dictionary: give --new_dict with it")
+        raise cli.UserError("--word_list shapes a new dictionary: give --new_dict with it")
 
 
 def sentences_file(data_dir):
@@ -227,7 +223,7 @@ def sentences_file(data_dir):
     path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
     damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
     if damage or not os.path.exists(path):
-        raise config.UserError(
+        raise cli.UserError(
             f"{damage or path + ': no such file'}. Make it with: python -m preprocessing.extract_descriptions "
             f"--data_dir {data_dir} --input FILES"
         )
@@ -236,7 +232,7 @@ def sentences_file(data_dir):
 
 def _sha256(path):
     if not os.path.exists(path):
-        raise config.UserError(f"{path}: no such file")
+        raise cli.UserError(f"{path}: no such file")
     return sidecars.fingerprint(path)["sha256"]
 
 
@@ -281,7 +277,7 @@ def _new_dictionary(options, dealt, concepts):
 
 def _check_some_left(total, sentences):
     if total["count"] == 0:
-        raise config.UserError(
+        raise cli.UserError(
             f"{sentences}: no sentence is left, {total['dropped_unknown']} have too many unknown words and "
             f"{total['dropped_length']} the wrong length. "
             "Check --min_word_count, --max_unknown, --min_length, --max_length and --only_with"
@@ -389,4 +385,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

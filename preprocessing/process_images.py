@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 
-import config
+import cli
 from formats import images, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.detection import concept_objects
 from preprocessing.sharding import outputs, shards
@@ -26,34 +26,34 @@ from preprocessing.sources import datasets
 class Options:
     """Settings of process_images."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    image_dir: str = config.field("", "folder of the photographs")
-    dataset: str = config.field("", f"lists of the splits and their captions: {datasets.SPECS}")
-    score_threshold: float = config.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
-    word_threshold: float | None = config.field(
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    image_dir: str = cli.field("", "folder of the photographs")
+    dataset: str = cli.field("", f"lists of the splits and their captions: {datasets.SPECS}")
+    score_threshold: float = cli.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
+    word_threshold: float | None = cli.field(
         None,
         "the same for the words of a classifier (classifier:FILE): its labels exclude each other, so the probabilities "
         "of labels with one word add up (default: --score_threshold)",
     )
-    prior_strength: float = config.field(
+    prior_strength: float = cli.field(
         0.0,
         "0 to 1: how far detections of what the corpus hardly speaks of are doubted; a score's odds are multiplied by "
         "(share of sentences that name the concept / share of training images where it is found)^this, if below 1",
     )
-    prior_below: float = config.field(1.0, "with --prior_strength: higher scores are not doubted")
-    prior_threshold: float = config.field(0.3, "with --prior_strength: scores that fall below this are left out")
-    class_map: str | None = config.field(
+    prior_below: float = cli.field(1.0, "with --prior_strength: higher scores are not doubted")
+    prior_threshold: float = cli.field(0.3, "with --prior_strength: scores that fall below this are left out")
+    class_map: str | None = cli.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
     )
-    store_images: bool = config.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
-    max_failures: float = config.field(0.01, "largest share of unreadable images that is accepted")
-    runner: str | None = config.field(None, shards.RUNNER)
-    shards: int = config.field(
+    store_images: bool = cli.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
+    max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
+    runner: str | None = cli.field(None, shards.RUNNER)
+    shards: int = cli.field(
         0, "record files of the training images, 0 = one for every 500; 1 writes image_train.tfrec as the authors did"
     )
-    processes: int = config.field(0, "processes, 0 = all cores; the output is the same for any number")
-    verify: bool = config.field(False, "read every photograph again, also those whose size and time are known")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
+    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -99,13 +99,13 @@ def _write_shard(task, path):
 
 def _check(options):
     if not os.path.isdir(options.image_dir):
-        raise config.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+        raise cli.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
     shares = "score_threshold", "word_threshold", "prior_strength", "prior_below", "prior_threshold", "max_failures"
     for name in shares:
         if not 0 <= (getattr(options, name) or 0.0) <= 1:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if min(options.shards, options.processes) < 0:
-        raise config.UserError("--shards and --processes must be at least 0")
+        raise cli.UserError("--shards and --processes must be at least 0")
 
 
 def _class_map(path):
@@ -131,7 +131,7 @@ def _objects(options, names, words, train):
         unreadable = {entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])}
     lost = [name for name in names if name not in seen and name not in unreadable]
     if lost:
-        raise config.UserError(
+        raise cli.UserError(
             f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Run "
             "python -m preprocessing.detect_objects --overwrite with the same --image_dir and --dataset"
         )
@@ -173,13 +173,13 @@ def references(names, captions):
     """The captions of images in COCO's format, image by image; None when there are none at all.
 
     Raises:
-      config.UserError: some images have captions and others have none.
+      cli.UserError: some images have captions and others have none.
     """
     without = [name for name in names if not captions.get(name)]
     if len(without) == len(names):
         return None
     if without:
-        raise config.UserError(
+        raise cli.UserError(
             f"{len(without)} of {len(names)} images have no caption, the first is {without[0]}: they cannot be scored. "
             "Give each image of a split at least one caption, or none of them any"
         )
@@ -305,4 +305,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -6,7 +6,7 @@ python -m preprocessing.records --index FILE.tfrec
 import dataclasses
 import os
 
-import config
+import cli
 from formats.records import read_examples
 from formats.sidecars import write_sidecar
 
@@ -15,21 +15,21 @@ from formats.sidecars import write_sidecar
 class Options:
     """Flags of `python -m preprocessing.records`."""
 
-    index: str = config.field("", "a .tfrec file that was made elsewhere; its sidecar is written beside it")
-    overwrite: bool = config.field(False, "replace a sidecar that is there")
+    index: str = cli.field("", "a .tfrec file that was made elsewhere; its sidecar is written beside it")
+    overwrite: bool = cli.field(False, "replace a sidecar that is there")
 
 
 def main(options):
     """Reads a file whole and writes its sidecar."""
     stem, ending = os.path.splitext(options.index)
     if ending != ".tfrec" or not os.path.isfile(options.index):
-        raise config.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
+        raise cli.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
     if os.path.exists(stem + ".json") and not options.overwrite:
-        raise config.UserError(f"{stem}.json is there: the file has a sidecar. Add --overwrite to replace it.")
-    count = sum(1 for _ in config.progress(read_examples(options.index), os.path.basename(options.index)))
+        raise cli.UserError(f"{stem}.json is there: the file has a sidecar. Add --overwrite to replace it.")
+    count = sum(1 for _ in cli.progress(read_examples(options.index), os.path.basename(options.index)))
     write_sidecar(stem + ".json", files=[options.index], count=count, settings={}, made_from={}, counts=[count])
     print(f"{options.index}: {count} records, none damaged; written to {stem}.json")
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

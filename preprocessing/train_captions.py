@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 
-import config
+import cli
 from formats import sidecars, writing
 from preprocessing.sources import datasets
 
@@ -21,9 +21,9 @@ from preprocessing.sources import datasets
 class Options:
     """Settings of train_captions."""
 
-    data_dir: str = config.field("data/supervised", "folder that all stages of a supervised run share")
-    dataset: str = config.field("", "photographs with captions: flickr8k:DIR, jsonl:DIR (see sources/datasets.py)")
-    overwrite: bool = config.field(False, "make the output again although it is there")
+    data_dir: str = cli.field("data/supervised", "folder that all stages of a supervised run share")
+    dataset: str = cli.field("", "photographs with captions: flickr8k:DIR, jsonl:DIR (see sources/datasets.py)")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def main(options):
@@ -31,7 +31,7 @@ def main(options):
     dataset = datasets.load_dataset(options.dataset, with_train_captions=True)
     names = [name for name in dataset.splits.get("train", []) if dataset.captions.get(name)]
     if not names:
-        raise config.UserError(f"--dataset {options.dataset}: no training image has a caption there")
+        raise cli.UserError(f"--dataset {options.dataset}: no training image has a caption there")
     pairs = [{"image": name, "captions": dataset.captions[name]} for name in names]
     texts = [" ".join(text.split()) for pair in pairs for text in pair["captions"]]
     content = {
@@ -59,4 +59,4 @@ def _write(options, content, images, texts):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

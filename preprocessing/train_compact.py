@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from models.encoders import compact
 
 BATCH = 32
@@ -60,7 +60,7 @@ def train(images, labels, classes, *, epochs, seed):
         return loss, moments
 
     averages = None
-    for step, rows in enumerate(config.progress(_batches(seed, len(images), epochs), "training the encoder", steps)):
+    for step, rows in enumerate(cli.progress(_batches(seed, len(images), epochs), "training the encoder", steps)):
         warm = min(1.0, (step + 1) / 50)
         rate = LEARNING_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
         loss, moments = update(_augment(images[rows], seed, step), labels[rows], np.float32(rate))

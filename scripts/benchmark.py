@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import os
 
-import config
+import cli
 from formats.sidecars import write_json, write_whole
 
 PARTS = ("rollout", "rewards", "generator", "discriminator", "updates")  # of a full step from the feature bank
@@ -30,18 +30,16 @@ KEY = ("item", "batch", "semantics", "lengths")
 class Options:
     """Settings of the benchmark."""
 
-    json: str | None = config.field(None, "file for the results")
-    compare: str | None = config.field(
-        None, "results of an earlier run: prints ratios, fails when something got slower"
-    )
-    tolerance: float = config.field(0.15, "how much more GFLOP-equivalents than --compare's are accepted")
-    items: tuple[str, ...] = config.field((), "only lines whose name holds one of these texts, e.g. full step,beam3")
-    repeats: int = config.field(7, "measurements of a line, of which the median is taken")
-    quick: bool = config.field(False, "small networks and data, two repetitions: does it run? Not to be compared")
-    markdown: str | None = config.field(None, "print the results of this file as a table; nothing is measured")
-    into: str | None = config.field(None, "with --markdown: put the table between the two marks in this file")
-    xla: bool = config.field(False, "with the trainers' --xla")
-    precision: str | None = config.field(None, "with the trainers' --precision")
+    json: str | None = cli.field(None, "file for the results")
+    compare: str | None = cli.field(None, "results of an earlier run: prints ratios, fails when something got slower")
+    tolerance: float = cli.field(0.15, "how much more GFLOP-equivalents than --compare's are accepted")
+    items: tuple[str, ...] = cli.field((), "only lines whose name holds one of these texts, e.g. full step,beam3")
+    repeats: int = cli.field(7, "measurements of a line, of which the median is taken")
+    quick: bool = cli.field(False, "small networks and data, two repetitions: does it run? Not to be compared")
+    markdown: str | None = cli.field(None, "print the results of this file as a table; nothing is measured")
+    into: str | None = cli.field(None, "with --markdown: put the table between the two marks in this file")
+    xla: bool = cli.field(False, "with the trainers' --xla")
+    precision: str | None = cli.field(None, "with the trainers' --precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +103,7 @@ def measured(case, options):
         result = ours.recv()
     except EOFError:
         process.join()
-        result = config.UserError(f"{case.label}: the process ended with {process.exitcode} (memory?)")
+        result = cli.UserError(f"{case.label}: the process ended with {process.exitcode} (memory?)")
     process.join()
     if isinstance(result, Exception):
         raise result
@@ -144,13 +142,13 @@ def markdown(result):
 
 
 def put_into(path, table):
-    """Replaces what stands between the two marks of a file. Raises config.UserError where they are not there."""
+    """Replaces what stands between the two marks of a file. Raises cli.UserError where they are not there."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise config.UserError(f"--into {path}: expected a line {BEGIN} and below it a line {END}")
+        raise cli.UserError(f"--into {path}: expected a line {BEGIN} and below it a line {END}")
     write_whole(path, f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
@@ -198,7 +196,7 @@ def _read(path):
         if not found["items"] or "gflop_eq_per_example" not in found["items"][0]:
             raise KeyError("items")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise config.UserError(f"{path}: not the results of scripts.benchmark --json ({error!r})") from error
+        raise cli.UserError(f"{path}: not the results of scripts.benchmark --json ({error!r})") from error
     return found
 
 
@@ -210,11 +208,11 @@ def main(options):
     old = _read(options.compare) if options.compare else None
     wanted = [case for case in cases() if not options.items or any(text in case.item for text in options.items)]
     if not wanted:
-        raise config.UserError(f"--items {','.join(options.items)}: no such line; there are: {_names()}")
+        raise cli.UserError(f"--items {','.join(options.items)}: no such line; there are: {_names()}")
     if options.repeats < 1:
-        raise config.UserError(f"--repeats {options.repeats}: expected at least 1")
+        raise cli.UserError(f"--repeats {options.repeats}: expected at least 1")
     if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
-        raise config.UserError(f"--json {options.json}: no such folder")
+        raise cli.UserError(f"--json {options.json}: no such folder")
     entries, failed = [], []
     print("  ".join(COLUMNS))
     for case in wanted:
@@ -238,4 +236,4 @@ def _names():
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

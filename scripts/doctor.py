@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 
+import cli
 import config
 from formats import inventory
 from scripts import uic_cost
@@ -20,11 +21,11 @@ from scripts import uic_cost
 class Options:
     """Flags of the doctor."""
 
-    data_dir: str = config.field("data/default", "folder that all stages share")
-    recipe: str = config.field("", "what is going to be trained, a name from recipes.py; empty: the full model")
-    job_dir: str = config.field("runs/run", "where the run will be; only its disk is looked at")
-    checksums: bool = config.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
-    devices: bool = config.field(True, "look for graphics cards, which loads TensorFlow")
+    data_dir: str = cli.field("data/default", "folder that all stages share")
+    recipe: str = cli.field("", "what is going to be trained, a name from recipes.py; empty: the full model")
+    job_dir: str = cli.field("runs/run", "where the run will be; only its disk is looked at")
+    checksums: bool = cli.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
+    devices: bool = cli.field(True, "look for graphics cards, which loads TensorFlow")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def tools(options):
 def report_outputs(options, training, scoring):
     """Prints the state of every output; returns (findings, whether all is well)."""
     findings, well = {}, True
-    for name, output in config.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
+    for name, output in cli.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
         findings[name] = inventory.check(options.data_dir, output, options.checksums)
     wrong = dict(inventory.misfits(options.data_dir))
     missing = to_make(training + scoring, findings)
@@ -208,7 +209,7 @@ def main(options):
     """Prints the report; returns the exit code."""
     known = all_recipes()
     if options.recipe and options.recipe not in known:
-        raise config.UserError(f"--recipe {options.recipe}: no such recipe; there are: {', '.join(sorted(known))}")
+        raise cli.UserError(f"--recipe {options.recipe}: no such recipe; there are: {', '.join(sorted(known))}")
     settings = dataclasses.replace(known.get(options.recipe, config.FullModel()), recipe=options.recipe)
     training, scoring = needed(settings)
     print(f"{options.data_dir}, for {options.recipe or 'the full model'}:")
@@ -235,4 +236,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

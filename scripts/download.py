@@ -14,7 +14,7 @@ import json
 import os
 import urllib.parse
 
-import config
+import cli
 from formats import sidecars
 from preprocessing.sources import downloads, pascal_page, unpacking
 
@@ -27,16 +27,16 @@ MAX_IMAGE = 20 << 20  # bytes of each; those of the page have about 50 KB
 class Options:
     """Settings of download."""
 
-    paths: tuple[str, ...] = config.field((), "names of files or sets (--list); they are also taken as plain arguments")
-    to: str = config.field("downloads", "folder to download into")
-    list: bool = config.field(False, "say what there is, and what of it is in --to")
-    manifest: str = config.field("data/MANIFEST.json", "the list of what there is")
-    unpack: bool = config.field(True, "unpack archives")
-    keep_archives: bool = config.field(False, "do not remove archives after they were unpacked")
-    unchecked: bool = config.field(False, "keep a file although size or checksum are not those of the manifest")
-    attempts: int = config.field(5, "tries of a mirror without any progress")
-    timeout: float = config.field(60.0, "seconds without a byte after which a connection is given up")
-    backoff: float = config.field(2.0, "seconds before the second try, doubled from try to try")
+    paths: tuple[str, ...] = cli.field((), "names of files or sets (--list); they are also taken as plain arguments")
+    to: str = cli.field("downloads", "folder to download into")
+    list: bool = cli.field(False, "say what there is, and what of it is in --to")
+    manifest: str = cli.field("data/MANIFEST.json", "the list of what there is")
+    unpack: bool = cli.field(True, "unpack archives")
+    keep_archives: bool = cli.field(False, "do not remove archives after they were unpacked")
+    unchecked: bool = cli.field(False, "keep a file although size or checksum are not those of the manifest")
+    attempts: int = cli.field(5, "tries of a mirror without any progress")
+    timeout: float = cli.field(60.0, "seconds without a byte after which a connection is given up")
+    backoff: float = cli.field(2.0, "seconds before the second try, doubled from try to try")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ class Options:
 
 
 def read_manifest(path):
-    """(dict name -> entry, dict name of a set -> names of its files); config.UserError says what is wrong in it."""
+    """(dict name -> entry, dict name of a set -> names of its files); cli.UserError says what is wrong in it."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -60,9 +60,9 @@ def read_manifest(path):
         if unknown or sets.keys() & entries.keys():
             raise ValueError(f"sets with files that are not there, or with their names: {unknown}")
     except OSError as error:
-        raise config.UserError(f"--manifest {path}: {error.strerror}") from error
+        raise cli.UserError(f"--manifest {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise config.UserError(f"--manifest {path}: {type(error).__name__} {error}") from error
+        raise cli.UserError(f"--manifest {path}: {type(error).__name__} {error}") from error
     return entries, sets
 
 
@@ -71,7 +71,7 @@ def chosen(names, entries, sets):
     found = {}
     for name in names:
         if name not in entries and name not in sets:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{name!r} is neither a file nor a set of the manifest. Sets: {', '.join(sets)}. All: --list"
             )
         for member in sets.get(name, (name,)):
@@ -124,7 +124,7 @@ def _adopt(entry, options):
     found = downloads.digests(path)
     fault = downloads.fault_of(path, entry, found)
     if fault and not options.unchecked:
-        raise config.UserError(f"{path} is there, but {fault}. Move it away, or add --unchecked to use it as it is")
+        raise cli.UserError(f"{path} is there, but {fault}. Move it away, or add --unchecked to use it as it is")
     print(f"{path} is there already" + (f", but {fault}" if fault else ""))
     return found
 
@@ -155,7 +155,7 @@ def download(entry, options):
         print(f"{folder}: {count} files")
         if not options.keep_archives:
             os.remove(path)
-    note["command"] = config.command_line()
+    note["command"] = cli.command_line()
     sidecars.write_json(_note_path(entry, options.to), note)
 
 
@@ -166,13 +166,13 @@ def _linked_images(entry, page, settings):
     with open(page, encoding="utf-8", errors="replace") as file:
         images = sorted(image for image, texts in pascal_page.captions(file.read()).items() if texts)
     if not images:
-        raise config.UserError(f"{page}: no image with sentences in there. {entry['if_gone']}")
+        raise cli.UserError(f"{page}: no image with sentences in there. {entry['if_gone']}")
     if len(images) > MAX_IMAGES:
-        raise config.UserError(f"{page}: links to {len(images):,} images, more than {MAX_IMAGES:,}")
-    for image in config.progress(images, f"images of {entry['name']}"):
+        raise cli.UserError(f"{page}: links to {len(images):,} images, more than {MAX_IMAGES:,}")
+    for image in cli.progress(images, f"images of {entry['name']}"):
         name = os.path.basename(urllib.parse.urlsplit(image).path)
         if not name or name.startswith("."):
-            raise config.UserError(f"{page}: links to {image!r}, which is no file name")
+            raise cli.UserError(f"{page}: links to {image!r}, which is no file name")
         if not os.path.exists(os.path.join(folder, name)):
             urls = [urllib.parse.urljoin(url, image) for url in entry["urls"]]
             linked = {"name": name, "file": name, "urls": urls, "if_gone": entry["if_gone"], "verified": False}
@@ -187,20 +187,20 @@ def main(options):
         show(entries, sets, options.to)
         return
     if not options.paths:
-        raise config.UserError("no names given; --list says what there is")
+        raise cli.UserError("no names given; --list says what there is")
     if options.attempts < 1 or options.timeout <= 0 or options.backoff < 0:
-        raise config.UserError("--attempts must be at least 1, --timeout above 0, --backoff at least 0")
+        raise cli.UserError("--attempts must be at least 1, --timeout above 0, --backoff at least 0")
     failed = []
     for entry in chosen(options.paths, entries, sets):
         print(f"{entry['name']}: {entry['title']}. Licence: {entry['licence']}")
         try:
             download(entry, options)
-        except config.UserError as error:  # the others may be there
+        except cli.UserError as error:  # the others may be there
             print(f"{entry['name']}: failed")
             failed.append(str(error))
     if failed:
-        raise config.UserError(f"{len(failed)} of the files could not be had.\n" + "\n".join(failed))
+        raise cli.UserError(f"{len(failed)} of the files could not be had.\n" + "\n".join(failed))
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 
+import cli
 import config
 
 FOLDER = os.path.join("tests", "golden_losses")
@@ -36,9 +37,9 @@ SMALL = {
 class Options:
     """Flags of golden_losses."""
 
-    check: bool = config.field(False, "compare with the files")
-    write: bool = config.field(False, "write the files")
-    trainers: tuple[str, ...] = config.field((), "some of them; empty = all")
+    check: bool = cli.field(False, "compare with the files")
+    write: bool = cli.field(False, "write the files")
+    trainers: tuple[str, ...] = cli.field((), "some of them; empty = all")
 
 
 def environment():
@@ -138,7 +139,7 @@ def differences(golden, found, exact):
 def main(options):
     """Trains, compares or writes; returns the exit code."""
     if options.check == options.write:
-        raise config.UserError("give one of --check and --write")
+        raise cli.UserError("give one of --check and --write")
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(SMALL["intra_op_parallelism_threads"])
@@ -148,7 +149,7 @@ def main(options):
     with tempfile.TemporaryDirectory() as folder:
         made = trainers(folder)
         if unknown := set(options.trainers) - set(made):
-            raise config.UserError(f"--trainers {min(unknown)}: expected some of {', '.join(made)}")
+            raise cli.UserError(f"--trainers {min(unknown)}: expected some of {', '.join(made)}")
         for name in options.trainers or made:
             found, path = losses_of(made[name]()), os.path.join(FOLDER, f"{name}.json")
             if options.write:
@@ -170,4 +171,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

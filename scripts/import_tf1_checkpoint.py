@@ -14,7 +14,7 @@ import dataclasses
 import math
 import os
 
-import config
+import cli
 import recipes
 
 
@@ -22,18 +22,18 @@ import recipes
 class Options:
     """Flags of import_tf1_checkpoint."""
 
-    checkpoint: str = config.field("", "prefix of the TF1 checkpoint: model.ckpt-N, or one of its files")
-    word_counts: str = config.field("data/word_counts.txt", "the dictionary it was trained with, `word count` a line")
-    job_dir: str = config.field("", "run directory to make")
-    stage: str = config.choice(
+    checkpoint: str = cli.field("", "prefix of the TF1 checkpoint: model.ckpt-N, or one of its files")
+    word_counts: str = cli.field("data/word_counts.txt", "the dictionary it was trained with, `word count` a line")
+    job_dir: str = cli.field("", "run directory to make")
+    stage: str = cli.choice(
         "auto",
         ("auto", "full", "im_caption", "obj2sen", "sentence_ae", "sentence_gan"),
         "which trainer the checkpoint is of; auto: by its variables",
     )
-    inc_ckpt: str | None = config.field(None, "the encoder: a slim Inception-v4 checkpoint, or KIND:FILE")
-    features: str | None = config.field(None, "features_SPLIT.json of a bank made by the encoder")
-    settings: tuple[str, ...] = config.field((), "other settings of the run than the recipe's, e.g. batch_size=64")
-    fresh_optimizer: bool = config.field(False, "start Adam afresh: for a checkpoint without its slots")
+    inc_ckpt: str | None = cli.field(None, "the encoder: a slim Inception-v4 checkpoint, or KIND:FILE")
+    features: str | None = cli.field(None, "features_SPLIT.json of a bank made by the encoder")
+    settings: tuple[str, ...] = cli.field((), "other settings of the run than the recipe's, e.g. batch_size=64")
+    fresh_optimizer: bool = cli.field(False, "start Adam afresh: for a checkpoint without its slots")
 
 
 # stage -> (recipes of its trainer, recipe, command)
@@ -47,16 +47,16 @@ STAGES = {
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
     for name in ("checkpoint", "job_dir"):
         if not getattr(options, name):
-            raise config.UserError(f"--{name} is missing; see --help")
+            raise cli.UserError(f"--{name} is missing; see --help")
     if not os.path.exists(options.word_counts):
-        raise config.UserError(f"--word_counts {options.word_counts}: no such file")
+        raise cli.UserError(f"--word_counts {options.word_counts}: no such file")
     if options.features and options.inc_ckpt:
-        raise config.UserError("--features and --inc_ckpt both describe the encoder: give one of them")
+        raise cli.UserError("--features and --inc_ckpt both describe the encoder: give one of them")
     if os.path.exists(os.path.join(options.job_dir, "config.json")):
-        raise config.UserError(f"{options.job_dir} is a run already; choose another --job_dir")
+        raise cli.UserError(f"{options.job_dir} is a run already; choose another --job_dir")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def check(options):
 
 
 def read_all(path):
-    """dict name -> array of everything in a TF1 checkpoint but the encoder. Raises config.UserError naming the file."""
+    """dict name -> array of everything in a TF1 checkpoint but the encoder. Raises cli.UserError naming the file."""
     import tensorflow as tf
 
     from training import checkpoints
@@ -75,14 +75,14 @@ def read_all(path):
         names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("InceptionV4/")]
         return {name: reader.get_tensor(name) for name in names}
     except checkpoints.UNREADABLE as error:
-        raise config.UserError(f"{prefix}: damaged or cut short ({str(error).splitlines()[0]})") from error
+        raise cli.UserError(f"{prefix}: damaged or cut short ({str(error).splitlines()[0]})") from error
 
 
 def stage_of(arrays, options):
     """The trainer that a checkpoint is of, by the parts that it has; a variable missing in a part is named later."""
     has = lambda *scopes: any(name.startswith(scopes) for name in arrays)  # noqa: E731
     if not has("Generator/"):
-        raise config.UserError(f"{options.checkpoint}: not of the authors' trainers; it holds {some_of(arrays)}")
+        raise cli.UserError(f"{options.checkpoint}: not of the authors' trainers; it holds {some_of(arrays)}")
     if options.stage != "auto":
         return options.stage
     if has("Generator/fully_connected/"):
@@ -91,7 +91,7 @@ def stage_of(arrays, options):
         return "full"
     if has("Discriminator/fc/"):
         return "sentence_gan"
-    raise config.UserError(f"{options.checkpoint}: obj2sen or sentence_ae? Their variables are the same: give --stage")
+    raise cli.UserError(f"{options.checkpoint}: obj2sen or sentence_ae? Their variables are the same: give --stage")
 
 
 def some_of(arrays):
@@ -104,11 +104,11 @@ def sizes_of(arrays, options):
     path = options.checkpoint
     for name in ("Generator/embedding", "Generator/basic_lstm_cell/kernel", "global_step"):
         if name not in arrays:
-            raise config.UserError(f"{path}: has no variable {name}; it holds {some_of(arrays)}")
+            raise cli.UserError(f"{path}: has no variable {name}; it holds {some_of(arrays)}")
     vocabulary_size, dim = arrays["Generator/embedding"].shape
     mem_dim = arrays["Generator/basic_lstm_cell/kernel"].shape[1] // 4
     if dim != mem_dim:
-        raise config.UserError(f"{path}: words have {dim} dimensions, the LSTM {mem_dim}; they must be equal")
+        raise cli.UserError(f"{path}: words have {dim} dimensions, the LSTM {mem_dim}; they must be equal")
     projection = arrays.get("Generator/fully_connected/weights")
     return vocabulary_size, dim, None if projection is None else projection.shape[0]
 
@@ -125,12 +125,12 @@ def trainer_options(stage, dim, options):
     for setting in options.settings:
         name, _, text = setting.partition("=")
         if name not in fields:
-            raise config.UserError(f"--settings {setting}: {type(base).__name__} has no setting {name!r}")
+            raise cli.UserError(f"--settings {setting}: {type(base).__name__} has no setting {name!r}")
         kind = str if getattr(base, name) is None else type(getattr(base, name))
         try:
             changes[name] = text.lower() in ("1", "true") if kind is bool else kind(text)
         except (TypeError, ValueError) as error:
-            raise config.UserError(f"--settings {setting}: expected a value of type {kind.__name__}") from error
+            raise cli.UserError(f"--settings {setting}: expected a value of type {kind.__name__}") from error
     return dataclasses.replace(base, **changes)
 
 
@@ -191,11 +191,11 @@ def assign_adam(optimizer, variables, scope, arrays, source):
     powers = [f"{scope}beta2_power", "global_step"]
     for name in [*slots, *powers]:
         if name and name not in arrays:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{source}: has no {name}: Adam cannot go on where it was. Add --fresh_optimizer to start it afresh."
             )
         if name in slots and name and tuple(slots[name].shape) != arrays[name].shape:
-            raise config.UserError(f"{source}: {name} has shape {arrays[name].shape}, expected {slots[name].shape}")
+            raise cli.UserError(f"{source}: {name} has shape {arrays[name].shape}, expected {slots[name].shape}")
     slots.pop("").assign(updates_made(*(float(arrays[name]) for name in powers)))
     for name, slot in slots.items():
         slot.assign(arrays[name])
@@ -238,11 +238,11 @@ def find_encoder(options, image_dim):
     elif options.features:
         encoder, description = None, read_sidecar(options.features).get("encoder")
         if not description:
-            raise config.UserError(f"--features {options.features}: not the sidecar of a feature bank")
+            raise cli.UserError(f"--features {options.features}: not the sidecar of a feature bank")
     else:
         return None
     if description["dim"] != image_dim:
-        raise config.UserError(
+        raise cli.UserError(
             f"the encoder {description['spec']} gives vectors of {description['dim']} dimensions, the checkpoint was "
             f"trained on {image_dim}"
         )
@@ -266,12 +266,12 @@ def main(options):
     vocabulary_size, dim, image_dim = sizes_of(arrays, options)
     vocabulary = Vocabulary.load(options.word_counts)
     if vocabulary.size != vocabulary_size:
-        raise config.UserError(
+        raise cli.UserError(
             f"{options.word_counts} makes a dictionary of {vocabulary.size} words, the unknown one counted; "
             f"{options.checkpoint} was trained with {vocabulary_size}. Give its own file by --word_counts."
         )
     if stage in ("full", "im_caption") and image_dim is None:
-        raise config.UserError(f"{options.checkpoint}: has no variable Generator/fully_connected/weights")
+        raise cli.UserError(f"{options.checkpoint}: has no variable Generator/fully_connected/weights")
     settings = trainer_options(stage, dim, options)
     objective, optimizers = build(stage, settings, vocabulary_size, image_dim)
     hand_over(objective, optimizers, arrays, options)
@@ -301,4 +301,4 @@ def flags_of(settings, stage):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -15,7 +15,7 @@
 # Without --descriptions the authors' released sentence.tfrec and word_counts.txt are expected in --data_dir, without
 # --detector released image_{train,val,test}.tfrec. --dataset holds Karpathy's splits: dataset_coco.json, or the authors'
 # lists beside COCO's annotations (coco:DIR), or jsonl:DIR; train captions are never read. What can be downloaded:
-# scripts/download_coco.sh, _uic.sh, _openimages.sh, _inception_v4.sh.
+# scripts/download.sh coco, uic, openimages, inception_v4.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=data/coco runs=runs/uic seed=1 image_dir="" dataset="" encoder="" descriptions="" class_names="" detector=""

@@ -15,7 +15,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 from formats import writing
 
 BLOCK = 20_000  # sentences that are drawn together
@@ -30,18 +30,18 @@ SHORTEST, LONGEST = 3, 80
 class Options:
     """Settings of simulate_corpus."""
 
-    data_dir: str = config.field("data/simulated", "folder; the text is written to corpus.txt or corpus.jsonl in it")
-    sentences: int = config.field(2_500_000, "lines, repetitions included")
-    seed: int = config.field(1, "another one makes another text")
-    words: int = config.field(200_000, "distinct words, those of object classes not counted")
-    mean_tokens: float = config.field(17.3, "mean length of a sentence")
-    repeated: float = config.field(0.07, "share of lines that were there before")
-    class_names: str | None = config.field(
+    data_dir: str = cli.field("data/simulated", "folder; the text is written to corpus.txt or corpus.jsonl in it")
+    sentences: int = cli.field(2_500_000, "lines, repetitions included")
+    seed: int = cli.field(1, "another one makes another text")
+    words: int = cli.field(200_000, "distinct words, those of object classes not counted")
+    mean_tokens: float = cli.field(17.3, "mean length of a sentence")
+    repeated: float = cli.field(0.07, "share of lines that were there before")
+    class_names: str | None = cli.field(
         "data/coco_names.txt", "object classes whose last words are strewn in; empty for none"
     )
-    concepts: float = config.field(0.6, "object words in a sentence, on average; a third of them in the plural")
-    format: str = config.choice("txt", ("txt", "jsonl"), "a text a line, or objects with a description")
-    overwrite: bool = config.field(False, "make the text again although it is there")
+    concepts: float = cli.field(0.6, "object words in a sentence, on average; a third of them in the plural")
+    format: str = cli.choice("txt", ("txt", "jsonl"), "a text a line, or objects with a description")
+    overwrite: bool = cli.field(False, "make the text again although it is there")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ def sentences(options):
 
 def _check(options):
     if options.sentences < 1 or options.words < len(FREQUENT) or options.seed < 0:
-        raise config.UserError(f"--sentences must be at least 1, --words at least {len(FREQUENT)}, --seed at least 0")
+        raise cli.UserError(f"--sentences must be at least 1, --words at least {len(FREQUENT)}, --seed at least 0")
     if not 0 <= options.repeated <= 1 or options.concepts < 0 or not SHORTEST <= options.mean_tokens <= LONGEST / 2:
-        raise config.UserError(
+        raise cli.UserError(
             f"--repeated is a share between 0 and 1, --concepts at least 0, --mean_tokens {SHORTEST} to {LONGEST // 2}"
         )
 
@@ -145,15 +145,15 @@ def main(options):
     _check(options)
     path = os.path.join(options.data_dir, f"corpus.{options.format}")
     if os.path.exists(path) and not options.overwrite:
-        raise config.UserError(f"{path} is there: add --overwrite to make it again, or give another --data_dir")
+        raise cli.UserError(f"{path} is there: add --overwrite to make it again, or give another --data_dir")
     os.makedirs(options.data_dir, exist_ok=True)
     as_line = (lambda text: json.dumps({"description": text})) if options.format == "jsonl" else str
     form = {"encoding": "ascii", "newline": "\n", "buffering": 1 << 20}
     with writing.replacing(path) as part, open(part, "w", **form) as file:
-        for text in config.progress(sentences(options), "sentences", options.sentences):
+        for text in cli.progress(sentences(options), "sentences", options.sentences):
             file.write(as_line(text) + "\n")
     print(f"{path}: {options.sentences} sentences, {os.path.getsize(path) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

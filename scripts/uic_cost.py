@@ -14,7 +14,7 @@ import dataclasses
 import os
 import shutil
 
-import config
+import cli
 
 BATCH = 512
 DEVICES = {"H200": 198e12, "RTX 3090": 14e12, "2 CPU cores": 60e9}  # sustained FLOP a second
@@ -38,10 +38,10 @@ CHECKPOINTS = 10 * 0.28 + 15 * 0.16 + 14 * 0.28 + 15 * 0.28 + 2 * 20 * 0.29  # G
 class Options:
     """Flags of the estimate."""
 
-    data_dir: str = config.field("data/coco", "where the stages will write")
-    runs: str = config.field("runs/uic", "where the runs will be")
-    images: str = config.choice("bank", ("bank", "records"), "features kept in a bank, or the encoder inside the step")
-    smoke: bool = config.field(False, "the miniature world with a few steps")
+    data_dir: str = cli.field("data/coco", "where the stages will write")
+    runs: str = cli.field("runs/uic", "where the runs will be")
+    images: str = cli.choice("bank", ("bank", "records"), "features kept in a bank, or the encoder inside the step")
+    smoke: bool = cli.field(False, "the miniature world with a few steps")
 
 
 def hours(flop, speed, steps=1):
@@ -82,7 +82,7 @@ def memory():
 
 
 def main(options):
-    """Prints the estimate; raises config.UserError where disk or memory do not suffice."""
+    """Prints the estimate; raises cli.UserError where disk or memory do not suffice."""
     data_disk, runs_disk, least = needs(options)
     print("This run needs about (estimates):")
     print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {least} GB of memory")
@@ -98,15 +98,15 @@ def main(options):
         wanted = {options.data_dir: (data_disk, data_free), options.runs: (runs_disk, runs_free)}
     for path, (needed, free) in wanted.items():
         if free < needed:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: {free:.1f} GB of disk are free, about {needed:.1f} GB are needed. Make room, give another "
                 "--data_dir or --runs, or go on with --unchecked (a run that has begun needs less)."
             )
     there = memory()
     if there < least:
-        raise config.UserError(f"this machine has {there:.1f} GB of memory, about {least} GB are needed (--unchecked)")
+        raise cli.UserError(f"this machine has {there:.1f} GB of memory, about {least} GB are needed (--unchecked)")
     print(f"  there: {data_free:.0f} GB of disk, {there:.0f} GB of memory")
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

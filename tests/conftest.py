@@ -1,11 +1,11 @@
 """The order of the tests: files are dealt out whole to two processes, so those that take longest go first."""
 
 LONGEST_FIRST = (
-    "tests/test_demo.py",
+    "tests/commands/test_demo.py",
     "tests/training/test_distribution.py",
-    "tests/test_scored_is_given.py",
+    "tests/commands/test_scored_is_given.py",
     "tests/baselines/test_r2m.py",
-    "tests/test_train.py",
+    "tests/commands/test_train.py",
     "tests/objectives/test_replicas.py",
     "tests/baselines/test_runs.py",
 )

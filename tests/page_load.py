@@ -23,9 +23,10 @@ import time
 import numpy as np
 from PIL import Image
 
-import config
-from tests import tiny_runs, web_runs
-from tests.evaluation.test_uploads import bomb
+import cli
+from tests import tiny_runs
+from tests.web import web_runs
+from tests.web.test_uploads import bomb
 from web.uploads import MAX_BYTES, MAX_COST, MAX_PIXELS
 
 MAX_MEMORY = 2 << 20  # KiB
@@ -39,8 +40,8 @@ LARGER = (8000, 5000)  # 40 million
 class Options:
     """Flags of tests.page_load."""
 
-    clients: int = config.field(200, "hostile clients at once")
-    seconds: int = config.field(120, "how long they send")
+    clients: int = cli.field(200, "hostile clients at once")
+    seconds: int = cli.field(120, "how long they send")
 
 
 def main(options):
@@ -65,7 +66,7 @@ def load(options, runs, folder):
     try:
         found = re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline())
         if not found:
-            raise config.UserError(f"serve.py did not start:\n{pathlib.Path(log).read_text()}")
+            raise cli.UserError(f"serve.py did not start:\n{pathlib.Path(log).read_text()}")
         clients = Clients(int(found[1]), bodies, photograph)
         asyncio.run(clients.run(options.clients, options.seconds))
         memory = peak_memory(server.pid)
@@ -241,4 +242,4 @@ async def send(writer, body, pause):
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 import caption
+import cli
 import config
 import extensions
 import train
@@ -62,14 +63,14 @@ def test_a_run_with_encoder_and_reward(tmp_path):
     output = tmp_path / "captions.json"
     paths = (os.path.join(world, "photos", "val_000.jpg"),)
     options = caption.Options(paths=paths, job_dir=str(tmp_path / "own"), output=str(output))
-    with pytest.raises(config.UserError, match=f"never run because a stored file names them.* --encoder {spec}"):
+    with pytest.raises(cli.UserError, match=f"never run because a stored file names them.* --encoder {spec}"):
         caption.main(options)
     assert caption.main(dataclasses.replace(options, encoder=spec)) == 0
     assert json.loads(output.read_text())[0]["caption"] is not None
     changed = tmp_path / "colour_grid.py"
     changed.write_text((EXAMPLES / "colour_grid.py").read_text() + "# changed\n")
     for other in (f"{changed}:3", f"{EXAMPLES}/colour_grid.py:4"):
-        with pytest.raises(config.UserError, match="is not the one that the features were made with"):
+        with pytest.raises(cli.UserError, match="is not the one that the features were made with"):
             caption.main(dataclasses.replace(options, encoder=other))
 
 
@@ -153,13 +154,13 @@ def test_files_that_cannot_be_used(tmp_path):
         (f"{own}:{tmp_path}/twice.csv", "a.jpg is in train and in val"),
         (f"{own}:{tmp_path}/wrong.csv", "line 2 is"),
     ]:
-        with pytest.raises(config.UserError, match=message):
+        with pytest.raises(cli.UserError, match=message):
             datasets.load_dataset(spec)
-    with pytest.raises(config.UserError, match="no file"):
+    with pytest.raises(cli.UserError, match="no file"):
         detectors.parse(f"{tmp_path}/none.py:x")
-    with pytest.raises(config.UserError, match="defines no Detector"):
+    with pytest.raises(cli.UserError, match="defines no Detector"):
         detectors.load(detectors.parse(f"{tmp_path}/empty.py:x"), 0.1, 3)
     with pytest.raises(ValueError, match="defines no Encoder"):
         encoders.load_encoder(f"{tmp_path}/empty.py:x")
-    with pytest.raises(config.UserError, match="--reward .*defines no make"):
+    with pytest.raises(cli.UserError, match="--reward .*defines no make"):
         extensions.make_reward(config.FullModel(reward=f"{tmp_path}/empty.py:1"))

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
-    ("config", "extensions"),
-    ("registry",),
+    ("cli", "extensions"),
+    ("config", "registry"),
     ("formats",),
     ("models",),
     ("training", "input_pipeline", "preprocessing", "stage"),

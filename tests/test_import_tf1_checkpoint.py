@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import cli
 import config
 import eval_test
 import recipes
@@ -201,9 +202,9 @@ def test_training_goes_on(run, golden_world):
 
 
 def test_the_run_asks_for_its_encoder_and_takes_one_that_fits(run):
-    with pytest.raises(config.UserError, match="keeps no encoder: say by --encoder"):
+    with pytest.raises(cli.UserError, match="keeps no encoder: say by --encoder"):
         load_encoder(str(run))
-    with pytest.raises(config.UserError, match="encoder 'compact:none.npz'"):
+    with pytest.raises(cli.UserError, match="encoder 'compact:none.npz'"):
         load_encoder(str(run), "compact:none.npz")
 
 
@@ -218,7 +219,7 @@ def test_a_bank_says_which_encoder_it_was(golden_world, tmp_path):
 
 
 def refused(options, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         importer.main(options)
     assert not os.path.exists(os.path.join(options.job_dir, "config.json")), "no run is left behind"
 
@@ -270,7 +271,7 @@ def test_other_mistakes(tmp_path, run):
     refused(importer.Options(**{**vars(given), "settings": ("batch_size=x",)}), "expected a value of type int")
     prefix = write(tmp_path / "other", {"weights": np.zeros(3, np.float32)})
     refused(importer.Options(**{**vars(given), "checkpoint": prefix}), "not of the authors' trainers; it holds weights")
-    with pytest.raises(config.UserError, match="is a run already"):
+    with pytest.raises(cli.UserError, match="is a run already"):
         importer.main(arguments(CHECKPOINTS["full"], run))
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-import config
+import cli
 from formats import sidecars
 from input_pipeline import (
     Corpus,
@@ -21,7 +21,7 @@ from input_pipeline import (
     padded_rows,
 )
 from tests import tiny_world
-from tests.preprocessing.test_record_files import damage, starts
+from tests.formats.test_record_files import damage, starts
 from training.distribution import replica_rows
 
 
@@ -167,7 +167,7 @@ def test_padded_rows():
 def test_long_sentences_are_left_out(world):
     assert Corpus.load(world, max_length=8).width == 8
     assert len(Corpus.load(world, max_length=8)) < len(Corpus.load(world)) == 60
-    with pytest.raises(config.UserError, match="no sentence of at most 2 words"):
+    with pytest.raises(cli.UserError, match="no sentence of at most 2 words"):
         Corpus.load(world, max_length=2)
 
 
@@ -182,7 +182,7 @@ def test_a_damaged_record_ends_the_run_unless_asked_to_be_left_out(copy, stem, c
     read = {"sentence": Corpus.load, "image_train": lambda world, **how: ImageSet.from_bank(world, "train", **how)}[
         stem
     ]
-    with pytest.raises(config.UserError, match=rf"{stem}\.tfrec: record 4 is damaged"):
+    with pytest.raises(cli.UserError, match=rf"{stem}\.tfrec: record 4 is damaged"):
         read(copy)
     assert len(read(copy, skip_damaged=True)) == {"sentence": 59, "image_train": 39}[stem]
     assert "1 damaged records left out (number 4)" in capfd.readouterr().err
@@ -193,7 +193,7 @@ def test_another_number_of_records_than_stated(copy):
     with open(path) as file:
         sidecar = json.load(file)
     sidecars.write_json(path, sidecar | {"count": 61})
-    with pytest.raises(config.UserError, match="60 sentence records, but .*sentence.json states 61"):
+    with pytest.raises(cli.UserError, match="60 sentence records, but .*sentence.json states 61"):
         Corpus.load(copy)
 
 
@@ -202,7 +202,7 @@ def test_verify_compares_the_checksums(copy):
     path = os.path.join(copy, "features_train.npy")
     damage(path, os.path.getsize(path) - 1)
     FeatureBank(copy, "train")  # the size is right
-    with pytest.raises(config.UserError, match="features_train.npy is not the file that .*sha256"):
+    with pytest.raises(cli.UserError, match="features_train.npy is not the file that .*sha256"):
         sidecars.verify(copy)
 
 
@@ -211,13 +211,13 @@ def test_a_bank_cut_short_is_named(copy, cut):
     path = os.path.join(copy, "features_train.npy")
     with open(path, "r+b") as file:
         file.truncate(os.path.getsize(path) - cut)
-    with pytest.raises(config.UserError, match="features_train.npy has .* bytes.*extract_features"):
+    with pytest.raises(cli.UserError, match="features_train.npy has .* bytes.*extract_features"):
         FeatureBank(copy, "train")
 
 
 def test_images_without_features_are_named(copy):
-    with pytest.raises(config.UserError, match="1 images have no features, the first is none.jpg"):
+    with pytest.raises(cli.UserError, match="1 images have no features, the first is none.jpg"):
         FeatureBank(copy, "train").rows(["train_000.jpg", "none.jpg"])
     os.remove(os.path.join(copy, "features_train.json"))
-    with pytest.raises(config.UserError, match="features_train.json is missing. Make the feature bank with: python -m"):
+    with pytest.raises(cli.UserError, match="features_train.json is missing. Make the feature bank with: python -m"):
         FeatureBank(copy, "train")

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-import config
+import cli
 from formats import readers
 
 FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
@@ -103,13 +103,13 @@ def remove_superseded(job_dir, keep_last, keep_every):
 def restore(prefix, parts):
     """Restores `parts` from a checkpoint; every one of their variables must be in it, which may hold more.
 
-    Raises: config.UserError naming the checkpoint and what is wrong.
+    Raises: cli.UserError naming the checkpoint and what is wrong.
     """
     try:
         tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
         first_line = str(error).strip().splitlines()[0]
-        raise config.UserError(f"{prefix}: cannot be restored ({first_line})") from error
+        raise cli.UserError(f"{prefix}: cannot be restored ({first_line})") from error
 
 
 def restore_newest(job_dir, parts, warn):
@@ -122,15 +122,15 @@ def restore_newest(job_dir, parts, warn):
         prefix = prefix_of(job_dir, step)
         try:
             if not os.path.exists(prefix + ".index"):
-                raise config.UserError(f"{prefix}.index is missing")
+                raise cli.UserError(f"{prefix}.index is missing")
             state = readers.read_json(prefix + ".json")
             readers.check_fields(state, {"pending": readers.optional(_are_pending)}, prefix + ".json")
             restore(prefix, parts)
             return step, state
-        except (config.UserError, OSError, ValueError) as error:
+        except (cli.UserError, OSError, ValueError) as error:
             warn(f"checkpoint {prefix} is damaged and passed over: {error}")
     if steps:
-        raise config.UserError(
+        raise cli.UserError(
             f"{job_dir}: none of the {len(steps)} checkpoints can be restored. Repair one or start in a new --job_dir."
         )
     return 0, {}
@@ -159,7 +159,7 @@ def not_finite(parts):
 def resolve(path, step=None):
     """The checkpoint prefix that a flag value means: a run directory, one of our checkpoints, or a TF1 prefix.
 
-    Raises: config.UserError saying what is there instead.
+    Raises: cli.UserError saying what is there instead.
     """
     if os.path.isdir(path):
         steps = steps_in(path)
@@ -168,10 +168,10 @@ def resolve(path, step=None):
         newest = tf.train.latest_checkpoint(path)
         if newest:
             return newest
-        raise config.UserError(f"{path}: a folder without a checkpoint (ckpt-STEP.index or model.ckpt-STEP.index)")
+        raise cli.UserError(f"{path}: a folder without a checkpoint (ckpt-STEP.index or model.ckpt-STEP.index)")
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
-        raise config.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
+        raise cli.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
     return prefix
 
 
@@ -181,13 +181,13 @@ def best(path):
     Of a run it is the best one: the last entry of b34.json (eval_val.py), else best.json (least validation loss), else
     the newest. Anything else is taken as `resolve` takes it.
 
-    Raises: config.UserError when the best one is no longer there.
+    Raises: cli.UserError when the best one is no longer there.
     """
     for name, why in (("b34.json", "best by BLEU-3 + BLEU-4"), ("best.json", "least validation loss")):
         step = _named_step(os.path.join(path, name))
         if step is not None:
             if step not in steps_in(path):
-                raise config.UserError(
+                raise cli.UserError(
                     f"{path}/{name} names step {step}, whose checkpoint is not there (any more). Give one by its path, "
                     f"e.g. {prefix_of(path, steps_in(path)[-1] if steps_in(path) else step)}"
                 )
@@ -206,16 +206,16 @@ def _named_step(path):
         scored = content and None not in content[-1][3:5]  # [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2]
         return int(content[-1][0]) if scored else None
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise config.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
+        raise cli.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
 
 
 def bytes_of(prefix):
-    """Bytes of the files of a checkpoint, which may be one file (TF1). Raises: config.UserError."""
+    """Bytes of the files of a checkpoint, which may be one file (TF1). Raises: cli.UserError."""
     files = glob.glob(glob.escape(prefix) + ".*") + glob.glob(glob.escape(prefix))
     try:
         return sum(os.path.getsize(path) for path in files)
     except OSError as error:
-        raise config.UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        raise cli.UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def digest(prefix):
@@ -242,7 +242,7 @@ def read_variables(path):
             return {name: reader.get_tensor(key) for name, key in _network_keys(reader).items()}
         return {key: reader.get_tensor(key) for key in keys if not re.search(r"/Adam(_1)?$|_power$", key)}
     except UNREADABLE as error:
-        raise config.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
+        raise cli.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
 def _network_keys(reader):
@@ -277,15 +277,15 @@ def assign_variables(variables, arrays, source, wanted=lambda name: True):
       wanted: which of `variables` are taken over; all of these must be there with the right shape.
 
     Returns: list of the names that were assigned.
-    Raises: config.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
+    Raises: cli.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
     """
     names = [name for name in variables if wanted(name)]
     for name in names:
         if name not in arrays:
-            raise config.UserError(f"{source}: has no variable {name}; it holds {', '.join(sorted(arrays)[:8])} ...")
+            raise cli.UserError(f"{source}: has no variable {name}; it holds {', '.join(sorted(arrays)[:8])} ...")
         expected, found = tuple(variables[name].shape), np.shape(arrays[name])
         if expected != found:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{source}: {name} has shape {found}, expected {expected}: another vocabulary or other sizes "
                 "(--emb_dim, --mem_dim, the image vectors)"
             )

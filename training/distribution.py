@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 
 
 def make_strategy(options):
@@ -16,7 +16,7 @@ def make_strategy(options):
     TF_CONFIG in the environment: MultiWorkerMirroredStrategy. `--devices`: a MirroredStrategy of these. `--multi_gpu`:
     one of all visible GPUs. Otherwise TensorFlow's default strategy: one device.
 
-    Raises: config.UserError for a TF_CONFIG or a device that cannot be used.
+    Raises: cli.UserError for a TF_CONFIG or a device that cannot be used.
     """
     if os.environ.get("TF_CONFIG"):
         check_cluster(os.environ["TF_CONFIG"])
@@ -32,19 +32,17 @@ def local_strategy(options):
         there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
         missing = [name for name in options.devices if name.removeprefix("/").removeprefix("device:") not in there]
         if missing:
-            raise config.UserError(
-                f"--devices {','.join(options.devices)}: no {missing[0]}; there are {', '.join(there)}"
-            )
+            raise cli.UserError(f"--devices {','.join(options.devices)}: no {missing[0]}; there are {', '.join(there)}")
         return tf.distribute.MirroredStrategy(list(options.devices))
     if options.multi_gpu:
         if not tf.config.list_logical_devices("GPU"):
-            raise config.UserError("--multi_gpu: TensorFlow sees no GPU here. Leave the flag out to train on the CPU.")
+            raise cli.UserError("--multi_gpu: TensorFlow sees no GPU here. Leave the flag out to train on the CPU.")
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
 def check_cluster(text):
-    """Raises config.UserError when the environment variable TF_CONFIG does not describe a cluster and a task in it."""
+    """Raises cli.UserError when the environment variable TF_CONFIG does not describe a cluster and a task in it."""
     expected = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
     try:
         found = json.loads(text)
@@ -52,7 +50,7 @@ def check_cluster(text):
         if not 0 <= int(found["task"]["index"]) < len(addresses):
             raise ValueError(f"task {found['task']['index']} of {len(addresses)}")
     except (ValueError, KeyError, TypeError) as error:
-        raise config.UserError(f"TF_CONFIG={text}: not a cluster ({error!r}); expected {expected}") from error
+        raise cli.UserError(f"TF_CONFIG={text}: not a cluster ({error!r}); expected {expected}") from error
 
 
 def spans_processes(strategy):
@@ -106,7 +104,7 @@ class Shares:
         replicas = strategy.num_replicas_in_sync
         batch_size = examples // per_step
         if batch_size % replicas:
-            raise config.UserError(
+            raise cli.UserError(
                 f"--batch_size {batch_size} cannot be dealt out to {replicas} devices; "
                 f"{batch_size - batch_size % replicas or replicas} can"
             )

@@ -18,7 +18,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from formats.sidecars import write_json
 from models.randomness import fold_in
 from training import checkpoints, distribution
@@ -160,7 +160,7 @@ class Loop:
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, config.UserError where it cannot go on."""
+        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, cli.UserError where it cannot go on."""
         options, run = self.options, self.run
         if self.step >= options.max_steps:
             run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
@@ -175,7 +175,7 @@ class Loop:
         except tf.errors.OpError as error:
             if not distribution.spans_processes(self.strategy):
                 raise
-            raise config.UserError(
+            raise cli.UserError(
                 f"another worker was lost, or did not answer for {options.worker_timeout} s, after step {self.step} "
                 f"({type(error).__name__}). Start all workers again with the same command: they go on from the "
                 "newest checkpoint."
@@ -191,7 +191,7 @@ class Loop:
         mean = self.total(self.step) / self.total(1)
         spread = self.total((self.step - mean) ** 2)
         if spread > 0:
-            raise config.UserError(
+            raise cli.UserError(
                 f"the workers are at different steps, this one at {self.step}: {self.options.job_dir} must be one "
                 "folder that all of them see"
             )
@@ -271,7 +271,7 @@ class Loop:
             checkpoints.save(options.job_dir, self.step, self.parts, {"step": self.step, "pending": pending})
         except (OSError, tf.errors.OpError) as error:
             first_line = str(error).splitlines()[0]
-            raise config.UserError(
+            raise cli.UserError(
                 f"checkpoint of step {self.step} could not be written ({first_line}). The older ones are intact; make "
                 "room and run the same command again."
             ) from error
@@ -293,11 +293,11 @@ class Loop:
         self._stop(first + at, report)
 
     def _stop(self, step, report):
-        """Leaves a post-mortem and raises config.UserError."""
+        """Leaves a post-mortem and raises cli.UserError."""
         path = self.run.file("postmortem.json")
         if self.run.writes:
             write_json(path, report)
-        raise config.UserError(
+        raise cli.UserError(
             f"step {step}: {', '.join(report['not_finite'])} not finite. Nothing was saved after step "
             f"{(checkpoints.steps_in(self.options.job_dir) or [0])[-1]}; see {path}. A lower rate often helps."
         )

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-import config
+import cli
 from formats import readers, writing
 from formats.sidecars import write_json, write_whole
 
@@ -51,7 +51,7 @@ class RunDirectory:
           facts: dict of what the run was made from (vocabulary fingerprint, encoder, image dimension).
           writes: False in the processes of a cluster that are not the chief.
 
-        Raises: config.UserError when another process has it or when settings or facts differ from the run's.
+        Raises: cli.UserError when another process has it or when settings or facts differ from the run's.
         """
         self.path, self.writes = options.job_dir, writes
         settings = json.loads(json.dumps(dataclasses.asdict(options)))
@@ -65,7 +65,7 @@ class RunDirectory:
             saved = read_config(self.path, missing_ok=True)
             if saved:
                 self._check(saved)
-        except config.UserError:
+        except cli.UserError:
             self.close()
             raise
         write_json(self.file("config.json"), self.content)
@@ -85,7 +85,7 @@ class RunDirectory:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock_file.seek(0)
-            raise config.UserError(
+            raise cli.UserError(
                 f"{self.path}: another process trains in this directory ({self._lock_file.read().strip()}). Wait for "
                 "it to end, or choose another --job_dir."
             ) from error
@@ -108,7 +108,7 @@ class RunDirectory:
                 if name not in FREE and not unknown and old.get(name) != new.get(name):
                     differences.append(f"{name}: {old.get(name)} in the run, {new.get(name)} now")
         if differences:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{self.path} was started with other settings. Continue it with those, or choose another --job_dir.\n  "
                 + "\n  ".join(differences)
             )
@@ -125,13 +125,13 @@ def read_config(job_dir, missing_ok=False):
     if not os.path.exists(path):
         if missing_ok:
             return None
-        raise config.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
+        raise cli.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
     fields = {"stage": readers.is_text, "settings": readers.is_object, "facts": readers.is_object}
     try:
         content = readers.read_json(path)
         readers.check_fields(content, fields, path)
-    except config.UserError as error:
-        raise config.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
+    except cli.UserError as error:
+        raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
     return {part: content[part] for part in fields}
 
 
@@ -160,7 +160,7 @@ def log_entries(path):
     Damaged lines are left out with a warning. A last line without its end is neither: the run was killed in it, or is
     writing it.
 
-    Raises: config.UserError when the file cannot be read.
+    Raises: cli.UserError when the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -216,7 +216,7 @@ class MetricsFile:
                 write_whole(path, b"".join(line for line, entry in whole if entry["step"] <= step))
 
     def write(self, step, values, name="metrics.jsonl"):
-        """Appends {"step": step, **values}. Raises: config.UserError when there is no room."""
+        """Appends {"step": step, **values}. Raises: cli.UserError when there is no room."""
         if not self.run.writes:
             return
         import tensorflow as tf
@@ -227,7 +227,7 @@ class MetricsFile:
             self._write_events(step, values)
         except (OSError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
-            raise config.UserError(
+            raise cli.UserError(
                 f"{self.run.file(name)} cannot be written at step {step} ({reason}). The checkpoints are intact; make "
                 "room and run the same command again."
             ) from error

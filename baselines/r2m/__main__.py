@@ -7,9 +7,9 @@ checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single 
 `--start_ckpt`. The same command continues an interrupted run.
 """
 
-import config
+import cli
 from baselines.r2m.configuration import R2M
 from baselines.r2m.train import main
 
 if __name__ == "__main__":
-    config.run(main, R2M, "R2M")
+    cli.run(main, R2M, "R2M")

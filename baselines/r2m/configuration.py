@@ -3,7 +3,8 @@
 import dataclasses
 import os
 
-from config import Trainer, UserError, check_trainer, choice, field
+from cli import UserError, choice, field
+from config import Trainer, check_trainer
 
 # What each stage learns from; `all` runs the first four, each from the best checkpoint of the one before.
 LOSSES = {

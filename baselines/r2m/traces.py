@@ -9,7 +9,7 @@ fusion memory attends to the word and to the concepts, and the means of the gate
 import dataclasses
 import os
 
-import config
+import cli
 import registry
 from captioning.decode import parse_decode
 from formats import writing
@@ -19,13 +19,11 @@ from formats import writing
 class Options:
     """Flags of r2m_traces."""
 
-    paths: tuple[str, ...] = config.field((), "sets of concept words, each in quotation marks; also plain arguments")
-    job_dir: str = config.field("runs/r2m/tri_rec", "run directory of one stage")
-    checkpoint: str = config.field(
-        "best", "best (last entry of b34.json, newest without one), newest, a step, or a path"
-    )
-    decode: str = config.field("beam3", "greedy or beamK")
-    output: str = config.field("traces.png", "picture to write, .png, .svg or .pdf")
+    paths: tuple[str, ...] = cli.field((), "sets of concept words, each in quotation marks; also plain arguments")
+    job_dir: str = cli.field("runs/r2m/tri_rec", "run directory of one stage")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    decode: str = cli.field("beam3", "greedy or beamK")
+    output: str = cli.field("traces.png", "picture to write, .png, .svg or .pdf")
 
 
 @dataclasses.dataclass
@@ -48,20 +46,18 @@ class Trace:
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises config.UserError."""
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
     from baselines.r2m import configuration
     from training.run_directory import read_config
 
     parse_decode(options.decode)
     if not options.paths:
-        raise config.UserError(
-            'no concepts given, for example: python -m baselines.r2m_traces --job_dir RUN "dog ball"'
-        )
+        raise cli.UserError('no concepts given, for example: python -m baselines.r2m_traces --job_dir RUN "dog ball"')
     if os.path.splitext(options.output)[1] not in (".png", ".svg", ".pdf"):
-        raise config.UserError(f"--output {options.output}: expected a name that ends in .png, .svg or .pdf")
+        raise cli.UserError(f"--output {options.output}: expected a name that ends in .png, .svg or .pdf")
     content = read_config(options.job_dir)
     if not registry.is_stage(content, configuration.R2M):
-        raise config.UserError(f"{options.job_dir}: a {content['stage']} run, expected one of baselines.r2m")
+        raise cli.UserError(f"{options.job_dir}: a {content['stage']} run, expected one of baselines.r2m")
 
 
 def main(options):
@@ -80,15 +76,13 @@ def main(options):
 
 
 def trace(captioner, concepts, decode="beam3"):
-    """The Trace of the best caption of some concept words. Raises config.UserError for a word that is not known."""
+    """The Trace of the best caption of some concept words. Raises cli.UserError for a word that is not known."""
     import numpy as np
     import tensorflow as tf
 
     unknown = [word for word in concepts if word not in captioner.vocabulary]
     if unknown or not concepts:
-        raise config.UserError(
-            f"concepts {' '.join(concepts)!r}: not in the dictionary: {', '.join(unknown) or 'none'}"
-        )
+        raise cli.UserError(f"concepts {' '.join(concepts)!r}: not in the dictionary: {', '.join(unknown) or 'none'}")
     rows = np.asarray([captioner.vocabulary.encode(concepts)], np.int32)
     best = captioner.caption_vectors(rows, decode, batch=1)[0][0]
     decoder = captioner.generator

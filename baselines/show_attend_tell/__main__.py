@@ -8,9 +8,9 @@ of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/imp
 --attention DIR` draws where the network looked. The same command continues an interrupted run.
 """
 
-import config
+import cli
 from baselines.show_attend_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    config.run(main, settings.ShowAttendTell, "SHOW_ATTEND_TELL")
+    cli.run(main, settings.ShowAttendTell, "SHOW_ATTEND_TELL")

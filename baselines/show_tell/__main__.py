@@ -8,9 +8,9 @@ on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. 
 interrupted run.
 """
 
-import config
+import cli
 from baselines.show_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    config.run(main, settings.ShowTell, "SHOW_TELL")
+    cli.run(main, settings.ShowTell, "SHOW_TELL")

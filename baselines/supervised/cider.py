@@ -12,7 +12,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from formats import readers, writing
 
 LONGEST, SIGMA = 4, 6.0
@@ -31,10 +31,10 @@ class DocumentFrequencies:
     def of(cls, captions, vocabulary_size):
         """From the captions of the images: list over images of lists of id arrays, without markers.
 
-        Raises: config.UserError for a dictionary whose n-grams do not fit into 64 bits.
+        Raises: cli.UserError for a dictionary whose n-grams do not fit into 64 bits.
         """
         if vocabulary_size**LONGEST >= 2**63:
-            raise config.UserError(
+            raise cli.UserError(
                 f"self-critical training counts {LONGEST}-grams in 64 bits: at most 55,000 words, not "
                 f"{vocabulary_size}; make the dictionary with a larger --min_word_count"
             )
@@ -67,7 +67,7 @@ class DocumentFrequencies:
                 if str(stored["digest"]) == digest:
                     parts = [[stored[f"{part}_{n}"] for n in range(LONGEST)] for part in ("keys", "counts")]
                     return cls(*parts, int(stored["images"]))
-            except (config.UserError, KeyError):
+            except (cli.UserError, KeyError):
                 pass  # an unreadable copy is made again
         found = cls.of(captions, vocabulary_size)
         if write:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from config import Trainer, choice, field
+from cli import choice, field
+from config import Trainer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,25 +2,26 @@
 
 import os
 
+import cli
 import config
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises config.UserError."""
+    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options)
     kind, _, path = options.captions.partition(":")
     if kind != "pairs" or not os.path.exists(path):
-        raise config.UserError(
+        raise cli.UserError(
             f'--captions {options.captions!r}: expected pairs:FILE, lines {{"image", "captions"}} of the training '
             f"images. Make it with: python -m preprocessing.train_captions --data_dir {options.data_dir} --dataset ..."
         )
     for name in ("scst_from", "lr_decay_steps", "lr_halving_epochs", "init_stddev"):
         if getattr(options, name, 0) < 0:
-            raise config.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
+            raise cli.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
     if options.lr_decay_steps and options.lr_halving_epochs:
-        raise config.UserError("--lr_decay_steps and --lr_halving_epochs are two schedules: give one of them")
+        raise cli.UserError("--lr_decay_steps and --lr_halving_epochs are two schedules: give one of them")
     if options.max_caption_length < 1 or options.mem_dim < 1:
-        raise config.UserError("--max_caption_length and --mem_dim must be at least 1")
+        raise cli.UserError("--max_caption_length and --mem_dim must be at least 1")
 
 
 def train(options, make_objective, grid):
@@ -88,16 +89,16 @@ def train(options, make_objective, grid):
 
 
 def check_bank(bank, grid, data_dir):
-    """The number of cells of a feature bank, None for pooled vectors. Raises config.UserError for the wrong kind."""
+    """The number of cells of a feature bank, None for pooled vectors. Raises cli.UserError for the wrong kind."""
     shape = bank.features.shape
     if grid and len(shape) != 4:
-        raise config.UserError(
+        raise cli.UserError(
             f"{data_dir}: the feature bank holds pooled vectors {shape}, attention needs the encoder's grid of cells "
             "[N, crops, cells, D]. Make it with: python -m preprocessing.extract_features --encoder KIND:FILE#grid "
             "(compact, keras) or #TENSOR (tflite), in a data folder of its own"
         )
     if not grid and len(shape) != 3:
-        raise config.UserError(
+        raise cli.UserError(
             f"{data_dir}: the feature bank holds grids of cells {shape}, expected pooled vectors [N, crops, D]: make "
             "it again with the encoder's pooled vector, in a data folder of its own"
         )

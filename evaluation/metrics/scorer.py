@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-from config import UserError
+from cli import UserError
 from evaluation.metrics import java, spice, tokenizer
 from evaluation.metrics.java import JavaError
 from formats.captions import name_some

@@ -6,8 +6,8 @@ The file holds everything it shows, so it can be mailed. Without --output it is 
 `eval_test.py --report` writes it for its run.
 """
 
-import config
+import cli
 from evaluation.report.report import Options, main
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

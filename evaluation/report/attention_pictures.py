@@ -10,7 +10,7 @@ import os
 import numpy as np
 from PIL import Image
 
-import config
+import cli
 from formats.sidecars import write_whole
 
 COLUMNS = 5
@@ -36,10 +36,10 @@ def smooth_map(weights_C, width, height):
 
 
 def grid_side(cells):
-    """Cells a side. Raises: config.UserError for a grid that is not square."""
+    """Cells a side. Raises: cli.UserError for a grid that is not square."""
     side = math.isqrt(cells)
     if side * side != cells:
-        raise config.UserError(f"{cells} cells are no square grid: they cannot be laid over a photograph")
+        raise cli.UserError(f"{cells} cells are no square grid: they cannot be laid over a photograph")
     return side
 
 

@@ -9,7 +9,7 @@ The file holds everything it shows, so it can be mailed. Without --output it is 
 import dataclasses
 import os
 
-import config
+import cli
 from formats.sidecars import write_whole
 
 
@@ -17,26 +17,24 @@ from formats.sidecars import write_whole
 class Options:
     """Flags of the report."""
 
-    paths: tuple[str, ...] = config.field((), "run directories; they may also be given as arguments")
-    output: str = config.field("", "HTML file; empty = report.html in the first run")
-    data_dir: str = config.field("", "folder of the stages; empty = the one that each run was trained on")
-    split: str = config.choice(
-        "auto", ("auto", "test", "val"), "whose captions; auto: test if they are there, else val"
-    )
-    table: tuple[str, ...] = config.field((), "table files; empty = table.json beside each run")
-    images: int = config.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
-    attention: int = config.field(4, "pictures that show where a run of show_attend_tell looked")
-    word_map: bool = config.field(True, "draw the word vectors of the first run")
+    paths: tuple[str, ...] = cli.field((), "run directories; they may also be given as arguments")
+    output: str = cli.field("", "HTML file; empty = report.html in the first run")
+    data_dir: str = cli.field("", "folder of the stages; empty = the one that each run was trained on")
+    split: str = cli.choice("auto", ("auto", "test", "val"), "whose captions; auto: test if they are there, else val")
+    table: tuple[str, ...] = cli.field((), "table files; empty = table.json beside each run")
+    images: int = cli.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
+    attention: int = cli.field(4, "pictures that show where a run of show_attend_tell looked")
+    word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
 
 def check(options):
-    """What can be said before the work starts. Raises config.UserError."""
+    """What can be said before the work starts. Raises cli.UserError."""
     from training.run_directory import read_config
 
     if not options.paths:
-        raise config.UserError("no run given: python -m evaluation.report RUN [RUN...] --output report.html")
+        raise cli.UserError("no run given: python -m evaluation.report RUN [RUN...] --output report.html")
     if options.images < 1 or options.attention < 0:
-        raise config.UserError("--images must be at least 1, --attention at least 0")
+        raise cli.UserError("--images must be at least 1, --attention at least 0")
     for path in options.paths:
         read_config(path)
 

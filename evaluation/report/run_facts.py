@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 
-import config
+import cli
 from captioning import rankings, splits
 from evaluation import metrics, table
 from evaluation.published import published_rows
@@ -51,7 +51,7 @@ class RunFacts:
 
 
 def read_run(job_dir, data_dir="", split="auto"):
-    """The facts of one run. Raises config.UserError for a folder that is no run, or a broken file in it."""
+    """The facts of one run. Raises cli.UserError for a folder that is no run, or a broken file in it."""
     content = read_config(job_dir)
     data_dir = data_dir or content["settings"].get("data_dir", "")
     split, path, checkpoint, row = _captions_of(job_dir, split)
@@ -62,7 +62,7 @@ def read_run(job_dir, data_dir="", split="auto"):
         try:
             references = splits.references_of(data_dir, split)
             scores = metrics.score(found, references, ("BLEU", "CIDEr"))
-        except config.UserError as error:
+        except cli.UserError as error:
             note = f"captions could not be scored by image: {error}"
     name = os.path.basename(os.path.normpath(job_dir))
     series = curves.read_metrics(job_dir)
@@ -136,7 +136,7 @@ def thumbnails(data_dir, split, names, side=220):
 
     try:
         found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
-    except config.UserError:
+    except cli.UserError:
         return {}
     where, small = dict(zip(found.names, found.data, strict=True)), {}
     for name in names:

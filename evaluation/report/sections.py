@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-import config
+import cli
 import registry
 from evaluation import statistics, table
 from evaluation.report import curves, run_facts
@@ -42,7 +42,7 @@ def heading(runs):
     """Title, and what this file is."""
     names = ", ".join(run.name for run in runs)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    written = f"Written {now} by {config.command_line()}"
+    written = f"Written {now} by {cli.command_line()}"
     return joined([tag("h1", f"Captioners: {names}"), tag("p", tag("code", written), class_="soft")])
 
 
@@ -195,7 +195,7 @@ def _attention_of(run, count):
         captioner = Captioner.from_run(run.job_dir, step)
         vectors = splits.split_vectors(run.job_dir, run.data_dir, run.split, names)
         found = records.read_images(records.find_files(run.data_dir, f"image_{run.split}"), with_data=True)
-    except config.UserError as error:
+    except cli.UserError as error:
         return joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])
     said = [several[0].ids for several in captioner.caption_vectors(vectors, batch=len(names))]
     where, figures = dict(zip(found.names, found.data, strict=True)), []
@@ -226,7 +226,7 @@ def word_map(run):
         return [joined([title, tag("p", "The run has no checkpoint.", class_="note")])]
     try:
         captioner = registry.system_of(run.content).load("captioner").from_run(run.job_dir, step)
-    except config.UserError as error:
+    except cli.UserError as error:
         return [joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])]
     top = collections.Counter(run.captions.values()).most_common(4)
     ids = {captioner.vocabulary.id(word) for text, _ in top for word in text.split()}

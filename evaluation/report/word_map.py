@@ -5,7 +5,7 @@ Shapes: V words, E embedding.
 
 import numpy as np
 
-import config
+import cli
 
 METHODS = ("pca", "tsne")
 MOST_WORDS = 3000  # of the vocabulary's most frequent words, which stand first; t-SNE of more takes minutes
@@ -27,7 +27,7 @@ def project(vectors_VE, method="pca", seed=1):
 
         perplexity = min(30.0, max(1.0, (len(unit) - 1) / 4))
         return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
-    raise config.UserError(f"no way {method!r} to draw words in a plane; there are: {', '.join(METHODS)}")
+    raise cli.UserError(f"no way {method!r} to draw words in a plane; there are: {', '.join(METHODS)}")
 
 
 def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):

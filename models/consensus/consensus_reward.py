@@ -19,7 +19,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from formats import readers
 from models import layers
 from models.consensus.ngrams import ODD, ORDERS, count_ngrams
@@ -69,7 +69,7 @@ class Phrases:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises: config.UserError."""
+        """Reads what `save` wrote. Raises: cli.UserError."""
         mend = "expected what python -m initialization.neighbour_features --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)
@@ -80,7 +80,7 @@ class Phrases:
         parts = [[found[f"{part}_{n}"] for n in range(count)] for part in kinds]
         for keys, idf, directions in zip(*parts, strict=True):
             if not len(keys) == len(idf) == len(directions) or directions.shape[1] != len(found["general"]):
-                raise config.UserError(f"{path}: its arrays do not fit together; {mend}")
+                raise cli.UserError(f"{path}: its arrays do not fit together; {mend}")
         return cls(*parts, float(found["rarest"]), found["general"], float(found["length"]))
 
 
@@ -132,14 +132,14 @@ def load(path, image_dim, flag):
     """The SentenceFit of a data folder.
 
     Args: path: of phrases.npz. image_dim: of its image vectors. flag: what asked for it, for messages.
-    Raises: config.UserError: it is damaged, or was made for other vectors.
+    Raises: cli.UserError: it is damaged, or was made for other vectors.
     """
     try:
         phrases = Phrases.load(path)
-    except config.UserError as error:
-        raise config.UserError(f"{flag}: {error}") from error
+    except cli.UserError as error:
+        raise cli.UserError(f"{flag}: {error}") from error
     if len(phrases.general_T) != image_dim:
-        raise config.UserError(
+        raise cli.UserError(
             f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank has "
             f"{image_dim}; expected the folder that python -m initialization.neighbour_features writes"
         )

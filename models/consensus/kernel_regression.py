@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-import config
+import cli
 from formats import readers
 from models.standardise import standardised
 
@@ -152,17 +152,17 @@ class KnownImages:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises: config.UserError."""
+        """Reads what `save` wrote. Raises: cli.UserError."""
         mend = "expected what python -m initialization.neighbour_features --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "deviation": ("f", 1)}
         readers.check_arrays(found, wanted | {"sharpness": ("f", 0), "base": ("U", 0)}, path, mend)
         (landmarks, dim), sides = found["units"].shape, {name: found[name].shape for name in wanted}
         if sides["mean"] != (dim,) or sides["deviation"] != (dim,) or sides["weights"][0] != landmarks:
-            raise config.UserError(f"{path}: its arrays do not fit together, {sides}; {mend}")
+            raise cli.UserError(f"{path}: its arrays do not fit together, {sides}; {mend}")
         try:
             base = readers.parse_json(str(found["base"]))
         except ValueError as error:
-            raise config.UserError(f"{path}: base is not JSON ({error}); {mend}") from error
+            raise cli.UserError(f"{path}: base is not JSON ({error}); {mend}") from error
         numbers = (found["weights"], found["mean"], found["deviation"], float(found["sharpness"]))
         return cls(found["units"].astype(np.float32), *numbers, base)

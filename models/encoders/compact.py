@@ -65,7 +65,7 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 def load(path):
     """The encoder of an .npz file that `save` wrote.
 
-    Raises: config.UserError when the file is damaged, ValueError when it holds something else.
+    Raises: cli.UserError when the file is damaged, ValueError when it holds something else.
     """
     stored = readers.read_npz(path)
     wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}

@@ -9,11 +9,11 @@ import os
 import numpy as np
 import tensorflow as tf
 
-import config
+import cli
 from models.encoders import image_ops
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
 
-UNREADABLE = (OSError, KeyError, EOFError, config.UserError)  # what broken files raise beside ValueError
+UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # what broken files raise beside ValueError
 
 
 def load_data_encoder(spec, resize=None):

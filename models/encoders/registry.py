@@ -23,7 +23,7 @@ Shape suffixes: B batch, S side in pixels, D feature; cells is the number of gri
 import os
 import re
 
-import config
+import cli
 import extensions
 from formats import readers
 from models.encoders import kinds, saved
@@ -88,7 +88,7 @@ def load_encoder_from(source, spec=None):
     try:
         description = source if folder is None else readers.read_json(path)
         saved.check(description, path)
-    except config.UserError as error:
+    except cli.UserError as error:
         raise ValueError(f"no readable description of an encoder ({error})") from error
     try:
         encoder = _named_or_stored(description, folder, spec)

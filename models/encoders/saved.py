@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 
-import config
+import cli
 import extensions
 from formats import readers, writing
 from models.encoders import kinds
@@ -94,7 +94,7 @@ def _with_files(description, keep):
 
 
 def check(description, path):
-    """Raises config.UserError unless a description, and those of the encoders in it, have what `describe` gives."""
+    """Raises cli.UserError unless a description, and those of the encoders in it, have what `describe` gives."""
     fields = {
         "spec": readers.is_text,
         "dim": readers.is_count,
@@ -111,7 +111,7 @@ def check(description, path):
     resize = {"resize": readers.optional(readers.is_text)}
     readers.check_fields(description["preprocessing"], resize, path, "no description of an encoder")
     if not {"cells", "image_size"} <= description.keys():  # which may be null, but are there
-        raise config.UserError(f"{path}: cells or image_size is missing; no description of an encoder")
+        raise cli.UserError(f"{path}: cells or image_size is missing; no description of an encoder")
     for entry in description["files"]:
         readers.check_fields(entry, FILE, f"{path}: files", "no description of an encoder")
     for part in [*description.get("members", ()), *([description["base"]] if "base" in description else ())]:

@@ -11,7 +11,7 @@ import os
 import re
 import urllib.parse
 
-import config
+import cli
 from preprocessing.crawling import html_reader
 from preprocessing.crawling.fetching import PageError
 
@@ -41,10 +41,10 @@ class ApiSource:
     obeys_robots = False  # those rules are for pages; the token is the permission
 
     def headers(self):
-        """Raises config.UserError when the token is not in the environment."""
+        """Raises cli.UserError when the token is not in the environment."""
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:
-            raise config.UserError(
+            raise cli.UserError(
                 f"--source api needs a token in the environment: export {TOKEN_VARIABLE}=… (from the agency's "
                 "developer site)"
             )

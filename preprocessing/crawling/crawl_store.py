@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 
-import config
+import cli
 from formats import sidecars
 
 WORK = ".crawl"
@@ -38,7 +38,7 @@ class CategoryStore:
           plan: dict of what makes a page of this crawl different from the same page of another.
           overwrite: forget what another plan has left.
 
-        Raises: config.UserError when pages of another plan, or a file of unknown origin, are there.
+        Raises: cli.UserError when pages of another plan, or a file of unknown origin, are there.
         """
         name = file_name(category)
         self.category, self.plan, self.pages, self.available = category, plan, {}, None
@@ -150,7 +150,7 @@ class CategoryStore:
 
     def _check(self, plan, path):
         if plan != self.plan:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: the pages there were crawled otherwise ({plan} there, {self.plan} wanted). Add --overwrite "
                 "to crawl them again, or give another --data_dir"
             )

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-import config
+import cli
 from formats import label_maps
 from formats.label_maps import PLACEHOLDERS
 from formats.records import Detection
@@ -35,7 +35,7 @@ class TFLiteDetector:
         self._model = _load(TFLiteModel, part.path)
         shapes = [[int(side) for side in output["shape"]] for output in self._model.outputs]
         if len(shapes) != 4 or len(shapes[0]) != 3 or shapes[0][2] != 4 or not shapes[0][1] == shapes[1][1]:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{part.path}: its outputs have shapes {shapes}, expected boxes [1, N, 4], classes [1, N], "
                 "scores [1, N], count [1]; a classifier is given as classifier:FILE"
             )
@@ -66,7 +66,7 @@ class TFLiteClassifier:
         self._model = _load(TFLiteModel, part.path)
         shape = [int(side) for side in self._model.outputs[0]["shape"]]
         if np.prod(shape) != len(self.classes):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{part.path}: its output has shape {shape}, but {part.labels} has {len(self.classes)} class names"
             )
 
@@ -75,7 +75,7 @@ class TFLiteClassifier:
         self._model.run(_resized(image_HWC, self._model.image_size))
         scores = self._model.read(self._model.outputs[0]).reshape(-1)
         if not np.isfinite(scores).all():
-            raise config.UserError(f"{self.source}: a score of {name} is not a finite number")
+            raise cli.UserError(f"{self.source}: a score of {name} is not a finite number")
         scores = _probabilities(scores)
         order = np.argsort(-scores, kind="stable")[: self._top]
         return [
@@ -89,7 +89,7 @@ def _load(model_class, path):
     try:
         return model_class(path)
     except ValueError as error:
-        raise config.UserError(str(error)) from error
+        raise cli.UserError(str(error)) from error
 
 
 def _resized(image_HWC, size):
@@ -145,10 +145,10 @@ class FrozenGraphDetector(_ZooDetector):
             with open(part.path, "rb") as file:
                 graph.ParseFromString(file.read())
         except Exception as error:  # protobuf's DecodeError is not exported by TensorFlow
-            raise config.UserError(f"{part.path}: not a readable frozen graph ({error})") from error
+            raise cli.UserError(f"{part.path}: not a readable frozen graph ({error})") from error
         missing = [name for name in ("image_tensor", *ZOO) if name not in {node.name for node in graph.node}]
         if missing:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{part.path}: the graph has no {', '.join(missing)}; expected a frozen_inference_graph.pb of the "
                 f"object-detection zoo, with image_tensor and {', '.join(ZOO)}"
             )
@@ -156,7 +156,7 @@ class FrozenGraphDetector(_ZooDetector):
             whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
             self._run = whole.prune("image_tensor:0", {name: f"{name}:0" for name in ZOO})
         except (ValueError, tf.errors.OpError) as error:
-            raise config.UserError(f"{part.path}: the graph cannot be used ({str(error).splitlines()[0]})") from error
+            raise cli.UserError(f"{part.path}: the graph cannot be used ({str(error).splitlines()[0]})") from error
 
     def detect(self, name, image_HWC):
         """Detections of one photograph, uint8 [H, W, 3], by falling score."""
@@ -179,14 +179,14 @@ class SavedModelDetector(_ZooDetector):
         signatures = getattr(self._model, "signatures", {})
         name = next((name for name in ("default", "serving_default") if name in signatures), None)
         if name is None:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{part.path}: has the signatures {sorted(signatures)}, expected default or serving_default"
             )
         function = signatures[name]
         outputs, inputs = function.structured_outputs, function.structured_input_signature[1]
         self._named_by_network = set(OPEN_IMAGES) <= set(outputs)
         if len(inputs) != 1 or not (self._named_by_network or set(ZOO) <= set(outputs)):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{part.path}: signature {name} takes {sorted(inputs)} and gives {sorted(outputs)}; expected one "
                 f"picture, and {', '.join(OPEN_IMAGES)} (Open Images) or {', '.join(ZOO)} (object-detection zoo)"
             )
@@ -197,7 +197,7 @@ class SavedModelDetector(_ZooDetector):
     @staticmethod
     def _labels(part):
         if part.labels is None:
-            raise config.UserError(f"{part.path}: give its class names by --labels FILE or #labels=FILE")
+            raise cli.UserError(f"{part.path}: give its class names by --labels FILE or #labels=FILE")
         return label_maps.from_one(label_maps.read_labels(part.labels))
 
     def detect(self, name, image_HWC):
@@ -216,7 +216,7 @@ class SavedModelDetector(_ZooDetector):
         boxes, names, numbers, scores = boxes.reshape(-1, 4), names.reshape(-1), numbers.reshape(-1), scores.reshape(-1)
         raw_detections.check_finite(self.source, name, boxes, scores)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < CLASS_NUMBERS:
-            raise config.UserError(f"{self.source}: class {numbers.max()} in {name}; expected 0 to {CLASS_NUMBERS - 1}")
+            raise cli.UserError(f"{self.source}: class {numbers.max()} in {name}; expected 0 to {CLASS_NUMBERS - 1}")
         found = [
             Detection(int(number), text.decode(), float(score), raw_detections.inside(box), self.source)
             for box, text, number, score in zip(boxes, names, numbers, scores, strict=True)
@@ -227,12 +227,12 @@ class SavedModelDetector(_ZooDetector):
 def load_hub(path):
     """A SavedModel, from a folder or from a handle of TensorFlow Hub (kept in TFHUB_CACHE_DIR).
 
-    Raises: config.UserError when tensorflow-hub or the model cannot be had.
+    Raises: cli.UserError when tensorflow-hub or the model cannot be had.
     """
     try:
         import tensorflow_hub
     except ImportError as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"tensorflow-hub cannot be imported ({error}). Install what requirements.txt pins: "
             'pip install tensorflow-hub==0.16.1 tf-keras==2.21.0 "setuptools<81"'
         ) from error
@@ -241,6 +241,6 @@ def load_hub(path):
     except Exception as error:  # of the network, the archive, the file system, or TensorFlow
         where = "folder with a SavedModel" if os.path.isdir(path) else "handle that can be reached from here"
         message = (str(error).splitlines() or [type(error).__name__])[0]
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: not a {where} ({message}). A model downloaded elsewhere is given as saved_model:FOLDER"
         ) from error

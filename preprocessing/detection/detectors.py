@@ -20,7 +20,7 @@ import dataclasses
 import functools
 import os
 
-import config
+import cli
 import extensions
 from formats import sidecars
 from preprocessing.detection import detector_networks, known_objects
@@ -88,7 +88,7 @@ def parse(spec, labels=None):
       labels: class names for networks whose part names none.
 
     Raises:
-      config.UserError: unknown kind or absent file.
+      cli.UserError: unknown kind or absent file.
     """
     parts = []
     for text in filter(None, spec.split("+")):
@@ -98,16 +98,16 @@ def parse(spec, labels=None):
             continue
         path, _, own_labels = argument.partition("#labels=")
         if kind not in KINDS or not path:
-            raise config.UserError(
+            raise cli.UserError(
                 f"--detector {text!r}: expected FILE.tflite, or one of {', '.join(f'{name}:PATH' for name in KINDS)}"
             )
         names = None if kind == "annotations" else own_labels or labels
         if not names and kind not in NAMED_BY_THEMSELVES:
-            raise config.UserError(f"--detector {text!r}: give its class names by --labels FILE or #labels=FILE")
+            raise cli.UserError(f"--detector {text!r}: give its class names by --labels FILE or #labels=FILE")
         path = _address(path) if kind == "hub" else path
         parts.append(Part(kind, path, names, _digest(text, kind, path), _digest(text, "labels", names)))
     if not parts:
-        raise config.UserError(
+        raise cli.UserError(
             "--detector: expected FILE.tflite, hub:HANDLE, annotations:FILE or another kind, see --help"
         )
     return tuple(parts)
@@ -115,7 +115,7 @@ def parse(spec, labels=None):
 
 def _address(handle):
     if "://" not in handle and ("/" not in handle.strip("/") or os.path.exists(handle)):
-        raise config.UserError(
+        raise cli.UserError(
             f"--detector hub:{handle}: expected hub:PUBLISHER/NAME/VERSION or an address; folders: saved_model:FOLDER"
         )
     return handle if "://" in handle else f"https://tfhub.dev/{handle.strip('/')}"
@@ -127,10 +127,10 @@ def _digest(text, kind, path):
         return None
     if kind != "saved_model":
         if not os.path.isfile(path):
-            raise config.UserError(f"--detector {text!r}: {path} is no file")
+            raise cli.UserError(f"--detector {text!r}: {path} is no file")
         return sidecars.fingerprint(path)["sha256"]
     if not any(os.path.isfile(os.path.join(path, name)) for name in ("saved_model.pb", "saved_model.pbtxt")):
-        raise config.UserError(f"--detector {text!r}: {path} is no folder with a saved_model.pb")
+        raise cli.UserError(f"--detector {text!r}: {path} is no folder with a saved_model.pb")
     return sidecars.folder_digest(path)
 
 
@@ -183,7 +183,7 @@ def _class_of(kind):
     try:
         return extensions.load(kind, "Detector")
     except ValueError as error:
-        raise config.UserError(f"--detector {kind}: {error}") from error
+        raise cli.UserError(f"--detector {kind}: {error}") from error
 
 
 @functools.cache

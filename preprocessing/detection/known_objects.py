@@ -8,7 +8,7 @@ hdf5:FILE.hdf5                  what the authors' detect_objects wrote and relea
 
 import os
 
-import config
+import cli
 from formats import label_maps, readers
 from formats.images import ImageError
 from formats.records import Detection
@@ -29,7 +29,7 @@ class Annotations:
                 objects = [_annotated(item) for item in value["objects"]]
                 self._objects[value["image"]] = objects
             except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                raise config.UserError(
+                raise cli.UserError(
                     f'{part.path}: line {number} is {line[:80]!r}, expected {{"image": ..., "objects": '
                     '[{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
                 ) from error
@@ -71,7 +71,7 @@ class DetectionFile:
         self._file, groups = readers.open_hdf5(part.path)
         self._groups = frozenset(groups)
         if not groups:
-            raise config.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
+            raise cli.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
 
     def detect(self, name, image_HWC=None):
         """The stored detections of one photograph, by falling score."""
@@ -83,7 +83,7 @@ class DetectionFile:
             readers.read_dataset(self._file, f"{stem}/{field}", self._path, expected) for field in self.FIELDS
         )
         if boxes.shape != (len(scores), 4) or numbers.shape != scores.shape:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{self._path}: the arrays of {stem} do not fit: boxes {list(boxes.shape)}, classes "
                 f"{list(numbers.shape)}, scores {list(scores.shape)}"
             )

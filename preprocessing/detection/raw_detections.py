@@ -2,7 +2,7 @@
 
 import numpy as np
 
-import config
+import cli
 from formats.label_maps import PLACEHOLDERS
 from formats.records import Detection
 
@@ -10,9 +10,9 @@ WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
 def check_finite(source, name, *arrays):
-    """Raises config.UserError when a box, class number or score of image `name` is not a finite number."""
+    """Raises cli.UserError when a box, class number or score of image `name` is not a finite number."""
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
-        raise config.UserError(f"{source}: a box, class or score of {name} is not a finite number")
+        raise cli.UserError(f"{source}: a box, class or score of {name} is not a finite number")
 
 
 def inside(box):
@@ -30,14 +30,14 @@ def named(source, labels, name, boxes, numbers, scores, first=0):
       boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1. numbers, scores: float [n].
       first: is added to the class numbers.
 
-    Raises: config.UserError when a number is not finite or a class has no name.
+    Raises: cli.UserError when a number is not finite or a class has no name.
     """
     check_finite(source, name, boxes, numbers, scores)
     found = []
     for box, number, score in zip(boxes, numbers, scores, strict=True):
         class_id = int(round(float(number))) + first
         if not 0 <= class_id < len(labels):
-            raise config.UserError(
+            raise cli.UserError(
                 f"{source}: class {class_id - first} was found in {name}, but there are only {len(labels)} labels; "
                 "is it the right label file?"
             )

@@ -7,7 +7,7 @@ objects are missed and 10 % of those found are confused. Of any size: no corpus 
 
 import collections
 
-import config
+import cli
 from preprocessing.miniature import grammar
 from preprocessing.miniature.things import NAMES
 
@@ -60,7 +60,7 @@ def measure(pictures, descriptions):
 
 
 def check(figures, seed, full_size):
-    """Raises config.UserError when a promise is broken.
+    """Raises cli.UserError when a promise is broken.
 
     Args:
       figures: what `measure` returned.
@@ -79,4 +79,4 @@ def check(figures, seed, full_size):
         }
     broken = [promise for promise, kept in promises.items() if not kept]
     if broken:
-        raise config.UserError(f"seed {seed} breaks: {'; '.join(broken)}. Figures: {figures}. Try another --seed.")
+        raise cli.UserError(f"seed {seed} breaks: {'; '.join(broken)}. Figures: {figures}. Try another --seed.")

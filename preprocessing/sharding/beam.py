@@ -20,7 +20,7 @@ import sys
 import threading
 import traceback
 
-import config
+import cli
 
 # Not DirectRunner: that one first tries to download a program (Prism) and to run it.
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -30,20 +30,20 @@ EVERY = 30.0  # seconds between two lines of progress
 def parse(runner):
     """(name of the runner, Beam's options as a list) of the text behind `--runner`.
 
-    Raises: config.UserError when Beam is not installed or the text begins with an option.
+    Raises: cli.UserError when Beam is not installed or the text begins with an option.
     """
     try:
         name, *flags = shlex.split(runner) or [""]
     except ValueError:  # a quotation mark without its partner
         name, flags = "", []
     if not name or name.startswith("-") or not all(flag.startswith("-") for flag in flags):
-        raise config.UserError(
+        raise cli.UserError(
             f'--runner {runner!r}: expected a runner and its options: local, or "FlinkRunner --flink_master=HOST:8081"'
         )
     try:
         import apache_beam  # noqa: F401
     except ImportError as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"--runner {name} needs Apache Beam ({error}). Install it with: pip install -r requirements-beam.txt, or "
             "leave --runner out"
         ) from error
@@ -77,7 +77,7 @@ def work(item):
     function, task = _Unpickler(io.BytesIO(content), main).load()
     try:
         function(task)
-    except config.UserError:
+    except cli.UserError:
         pass
 
 
@@ -89,7 +89,7 @@ def map_tasks(function, tasks, runner, description):
     """Runs `function(task)` for every task in a pipeline; arguments and result as for `shards.map_shards`.
 
     A task has a `path`, the file that it writes; tasks whose file is there are not handed out.
-    Raises: config.UserError when the pipeline fails or its workers' files do not arrive here.
+    Raises: cli.UserError when the pipeline fails or its workers' files do not arrive here.
     """
     missing = [task for task in tasks if not os.path.exists(task.path)]
     if missing:
@@ -97,7 +97,7 @@ def map_tasks(function, tasks, runner, description):
         lost = [task for task in missing if not os.path.exists(task.path)]
         for task in lost[:1]:
             function(task)  # meets the worker's UserError
-            raise config.UserError(
+            raise cli.UserError(
                 f"--runner {runner}: the pipeline ended, but {len(lost)} of {len(missing)} files are not here, the "
                 f"first is {task.path}. Its workers must share this file system"
             )
@@ -118,7 +118,7 @@ def _run(function, tasks, runner, description):
             _ = items | beam.Reshuffle() | beam.Map(work)  # without it, one worker would get them all
     except Exception as error:  # of any runner: its connection, its options, its workers
         traceback.print_exc()
-        raise config.UserError(
+        raise cli.UserError(
             f"--runner {runner}: the pipeline failed ({(str(error).splitlines() or [type(error).__name__])[0][:300]}). "
             "What is finished is kept: mend it, or go on without --runner"
         ) from error

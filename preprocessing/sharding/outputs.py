@@ -3,7 +3,7 @@
 import math
 import os
 
-import config
+import cli
 from formats import record_files, sidecars
 from preprocessing.sharding import shards
 
@@ -56,7 +56,7 @@ def report_failures(failures, total, max_failures, stage):
       stage: what the message says was being done.
 
     Raises:
-      config.UserError: the share is larger than `max_failures`.
+      cli.UserError: the share is larger than `max_failures`.
     """
     if not failures:
         return
@@ -67,7 +67,7 @@ def report_failures(failures, total, max_failures, stage):
     share = len(failures) / total
     if share > max_failures:
         enough = math.ceil(share * 1000) / 1000
-        raise config.UserError(
+        raise cli.UserError(
             f"{stage}: {len(failures)} of {total} images ({share:.1%}) cannot be used, the first is {failures[0][0]} "
             f"({failures[0][1]}). Mend or remove them, or accept more with --max_failures {enough}"
         )

@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 
-import config
+import cli
 from formats import file_names, readers, sidecars, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
@@ -95,7 +95,7 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 def where(options):
     """The arguments of `map_shards` that an entry point's settings `processes` and `runner` give.
 
-    Raises: config.UserError when the runner cannot be used.
+    Raises: cli.UserError when the runner cannot be used.
     """
     if options.runner:
         from preprocessing.sharding import beam
@@ -114,7 +114,7 @@ def map_shards(function, tasks, *, processes, description, runner=None):
       description: what the progress bar says.
       runner: what was given as --runner (see beam.py), which makes `processes` meaningless; None for local processes.
     Returns: the list of results in the order of the tasks.
-    Raises: the first failure, after the tasks that had not begun were cancelled; config.UserError when a worker died.
+    Raises: the first failure, after the tasks that had not begun were cancelled; cli.UserError when a worker died.
     """
     if runner:
         from preprocessing.sharding import beam
@@ -122,15 +122,15 @@ def map_shards(function, tasks, *, processes, description, runner=None):
         return beam.map_tasks(function, tasks, runner, description)
     processes = min(process_count(processes), len(tasks))
     if processes <= 1:
-        return [function(task) for task in config.progress(tasks, description)]
+        return [function(task) for task in cli.progress(tasks, description)]
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(processes, context, _end_with_parent, (writing.Locks(),)) as pool:
         futures = [pool.submit(function, task) for task in tasks]
         try:
-            for future in config.progress(concurrent.futures.as_completed(futures), description, len(futures)):
+            for future in cli.progress(concurrent.futures.as_completed(futures), description, len(futures)):
                 future.result()
         except concurrent.futures.process.BrokenProcessPool as error:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{description}: a worker process was killed (out of memory?). Run the same command again with "
                 "a smaller --processes; what is finished is kept."
             ) from error
@@ -163,10 +163,10 @@ def result_of(path):
 def is_unfinished(path, plan):
     """Whether the work folder `path` holds work of the same plan (what shapes the work, JSON-able).
 
-    Raises: config.UserError when it is a link.
+    Raises: cli.UserError when it is a link.
     """
     if os.path.islink(path):
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: a link, expected a folder of this stage's own (what it points to would be emptied); remove it"
         )
     plan_path = os.path.join(path, "plan.json")

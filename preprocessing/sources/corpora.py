@@ -17,7 +17,7 @@ import functools
 import os
 import re
 
-import config
+import cli
 from formats import readers
 from preprocessing.sharding import shards
 
@@ -172,7 +172,7 @@ def corpora(text):
     """The files that `--input` names: files or folders, separated by commas, each with a format before it or not.
 
     Returns: sorted list of Corpus.
-    Raises: config.UserError: no such file, nothing readable in a folder, or the format is unknown.
+    Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -180,7 +180,7 @@ def corpora(text):
         for file in _files(path, part):
             found[file] = Corpus(file, format or recognise(file), given=format is not None)
     if not found:
-        raise config.UserError("--input names no file; expected files or folders, separated by commas")
+        raise cli.UserError("--input names no file; expected files or folders, separated by commas")
     return [found[path] for path in sorted(found)]
 
 
@@ -189,7 +189,7 @@ def _format_and_path(part):
     if colon and format in FORMATS:
         return format, path
     if not os.path.exists(part) and colon and re.fullmatch(r"[A-Za-z0-9_]+", format):
-        raise config.UserError(f"--input {part}: there is no format {format!r}; expected one of {', '.join(FORMATS)}")
+        raise cli.UserError(f"--input {part}: there is no format {format!r}; expected one of {', '.join(FORMATS)}")
     return None, part
 
 
@@ -197,15 +197,15 @@ def _files(path, part):
     if os.path.isfile(path):
         return [path]
     if not os.path.isdir(path):
-        raise config.UserError(f"--input {part}: no such file or folder")
+        raise cli.UserError(f"--input {part}: no such file or folder")
     names = os.listdir(path)
     inside = [os.path.join(path, name) for name in names if name.endswith(EXTENSIONS) and not name.startswith(".")]
     for file in inside:
         if not os.path.isfile(file):
-            raise config.UserError(f"--input {part}: {file} is no file that can be read; take it out of the folder")
+            raise cli.UserError(f"--input {part}: {file} is no file that can be read; take it out of the folder")
     inside = [file for file in inside if not _is_sidecar(file)]
     if not inside:
-        raise config.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")
+        raise cli.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")
     return inside
 
 
@@ -221,7 +221,7 @@ def _is_sidecar(path):
 def recognise(path):
     """The format of a file by its content, or by its name where any content would do.
 
-    Raises: config.UserError saying what is known when it is none of them.
+    Raises: cli.UserError saying what is known when it is none of them.
     """
     if path.endswith(".jsonl"):
         return "jsonl"
@@ -236,7 +236,7 @@ def recognise(path):
     if path.endswith(".txt") and b"\0" not in sample:
         return "text"
     shown = lines[0][:80] if lines else b""
-    raise config.UserError(
+    raise cli.UserError(
         f"{path}: the format is not recognised, it begins with {shown!r}. Name it: FORMAT:{path} with one of "
         f"{', '.join(FORMATS)}"
     )
@@ -267,7 +267,7 @@ def _recognise_json(path):
     for format, (fits, _, _) in JSON_FORMATS.items():
         if fits(value):
             return format
-    raise config.UserError(
+    raise cli.UserError(
         f"{path}: the format is not recognised; expected a crawl dump {{page: [objects]}}, COCO's captions or "
         "Karpathy's list"
     )
@@ -276,9 +276,9 @@ def _recognise_json(path):
 def _load(path):
     try:
         return readers.read_json(path)
-    except config.UserError as error:
+    except cli.UserError as error:
         hint = f" (one object a line? then give jsonl:{path})" if "Extra data" in str(error) else ""
-        raise config.UserError(f"{error}{hint}") from error
+        raise cli.UserError(f"{error}{hint}") from error
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def texts(piece, format, bad):
       format: one of FORMATS.
       bad: BadEntries that entries which cannot be read are added to.
 
-    Raises: config.UserError when a JSON file as a whole cannot be read.
+    Raises: cli.UserError when a JSON file as a whole cannot be read.
     """
     if is_whole(format):
         yield from _json_texts(piece.path, format, bad)
@@ -316,7 +316,7 @@ def _json_texts(path, format, bad):
     fits, objects, expected = JSON_FORMATS[format]
     value = _load(path)
     if not fits(value):
-        raise config.UserError(f"{path}: expected {expected}; is it another kind of file?")
+        raise cli.UserError(f"{path}: expected {expected}; is it another kind of file?")
     for place, item, keys in objects(value):
         try:
             found = _object_texts(item, keys)

@@ -18,7 +18,7 @@ import dataclasses
 import os
 import re
 
-import config
+import cli
 import extensions
 from formats import file_names, readers
 from preprocessing.sharding import shards
@@ -55,18 +55,18 @@ def load_dataset(spec, with_train_captions=False):
       with_train_captions: also load what people said about the training images.
 
     Raises:
-      config.UserError: no such kind, a file is missing or malformed, or an image stands twice or in two splits.
+      cli.UserError: no such kind, a file is missing or malformed, or an image stands twice or in two splits.
     """
     kind, _, path = spec.partition(":")
     if extensions.is_file(kind):
         return _of_own_file(kind, path, with_train_captions)
     if kind not in LOADERS or not path:
-        raise config.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
+        raise cli.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
     if not os.path.isdir(path.partition("#")[0]) and not (kind in ("karpathy", "pascal") and os.path.isfile(path)):
-        raise config.UserError(f"--dataset {spec!r}: {path} is not a folder")
+        raise cli.UserError(f"--dataset {spec!r}: {path} is not a folder")
     dataset = LOADERS[kind](path, with_train_captions)
     if not dataset.splits:
-        raise config.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
+        raise cli.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
     _check_names(dataset, path)
     _check_disjoint(dataset, path)
     return dataset
@@ -77,14 +77,14 @@ def _of_own_file(file, argument, with_train_captions):
     try:
         dataset = extensions.load(file, "load")(argument, with_train_captions)
     except ValueError as error:
-        raise config.UserError(f"--dataset {file}: {error}") from error
+        raise cli.UserError(f"--dataset {file}: {error}") from error
     _check_names(dataset, file)
     _check_disjoint(dataset, file)
     return dataset
 
 
 def _check_names(dataset, path):
-    """Raises config.UserError for what cannot be the name of a file."""
+    """Raises cli.UserError for what cannot be the name of a file."""
     for split, names in dataset.splits.items():
         for name in names:
             try:
@@ -93,7 +93,7 @@ def _check_names(dataset, path):
                 fits = False
             if not fits:
                 where = dataset.files.get(split, path)
-                raise config.UserError(f"{where}: {split} lists {ascii(name)[:80]}, which is no name of a file")
+                raise cli.UserError(f"{where}: {split} lists {ascii(name)[:80]}, which is no name of a file")
 
 
 def _check_disjoint(dataset, path):
@@ -112,7 +112,7 @@ def _check_disjoint(dataset, path):
                 seen[image] = split, name
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise config.UserError(
+        raise cli.UserError(
             f"{', '.join(places)}: {'; '.join(wrong[:SHOWN])}{more}. Every image belongs to one split, once: "
             f"{len(wrong)} do not"
         )
@@ -126,7 +126,7 @@ def _present(folder, names):
     """The path of the file that is there under one of several names; None when there is none."""
     found = [path for path in (os.path.join(folder, name) for name in names) if os.path.exists(path)]
     if len(found) > 1:
-        raise config.UserError(f"{found[0]} and {found[1]} are two files for the same thing; keep one of them")
+        raise cli.UserError(f"{found[0]} and {found[1]} are two files for the same thing; keep one of them")
     return found[0] if found else None
 
 
@@ -176,7 +176,7 @@ def jsonl_entries(path):
             if not isinstance(name, str) or not readers.are_texts(texts):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise config.UserError(
+            raise cli.UserError(
                 f'{path}: line {number} is {line[:80]!r}, expected {{"image": file name, "captions": [text, ...]}}'
             ) from error
         yield name, texts
@@ -188,7 +188,7 @@ def jsonl_entries(path):
 
 def _karpathy(path, with_train_captions):
     if os.path.isdir(path):
-        raise config.UserError(f"--dataset karpathy:{path}: expected the file dataset_coco.json, not its folder")
+        raise cli.UserError(f"--dataset karpathy:{path}: expected the file dataset_coco.json, not its folder")
     content = readers.read_json(path, "Karpathy's list")
     images = content.get("images") if isinstance(content, dict) else None
     splits, captions, ids, number = collections.defaultdict(list), {}, {}, 0
@@ -203,7 +203,7 @@ def _karpathy(path, with_train_captions):
                 captions[image["filename"]] = [sentence["raw"].strip() for sentence in image["sentences"]]
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         at = f"image {number}: {type(error).__name__} {error}" if images else "no images"
-        raise config.UserError(
+        raise cli.UserError(
             f'{path}: {at}; expected Karpathy\'s {{"images": [{{"filename", "split", "sentences": [{{"raw"}}]}}]}}'
         ) from error
     ordered = {split: splits[split] for split in SPLITS if split in splits}
@@ -229,7 +229,7 @@ def _coco(path, with_train_captions):
                 if name in wanted or not lists and (split != "train" or with_train_captions):
                     captions[name].append(entry["caption"].strip())
         except (TypeError, KeyError, AttributeError) as error:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{file}: {type(error).__name__} {error}; expected COCO's captions: "
                 '{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}'
             ) from error
@@ -237,7 +237,7 @@ def _coco(path, with_train_captions):
         unknown = [name for name in sorted(wanted) if name not in ids]
         if unknown:
             read = ", ".join(map(os.path.basename, files.values())) or "no file of captions"
-            raise config.UserError(
+            raise cli.UserError(
                 f"{folder}: {len(unknown)} images of the lists are not in {read}; the first is {unknown[0]}"
             )
         splits = lists
@@ -251,9 +251,9 @@ def _coco_files(folder, year):
         if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", name):
             found[match[3]][match[1] or match[2]] = os.path.join(folder, name)
     if year and year not in found:
-        raise config.UserError(f"{folder}: no captions_train{year}.json or captions_val{year}.json")
+        raise cli.UserError(f"{folder}: no captions_train{year}.json or captions_val{year}.json")
     if not year and len(found) > 1:
-        raise config.UserError(f"{folder}: files of {' and '.join(found)}; choose with coco:{folder}#{min(found)}")
+        raise cli.UserError(f"{folder}: files of {' and '.join(found)}; choose with coco:{folder}#{min(found)}")
     return found[year or next(iter(found), "")]
 
 
@@ -278,13 +278,13 @@ def _flickr(lists, folder, with_train_captions):
     wanted = _wanted(splits, with_train_captions)
     path = _present(folder, TOKEN_FILES)
     if path is None:
-        raise config.UserError(f"{folder}: no file of captions; expected one of {', '.join(TOKEN_FILES)}")
+        raise cli.UserError(f"{folder}: no file of captions; expected one of {', '.join(TOKEN_FILES)}")
     captions = collections.defaultdict(list)
     for number, line in readers.text_lines(path):
         try:
             name, text = corpora.flickr_line(line)
         except corpora.BadEntry as error:
-            raise config.UserError(f"{path}: line {number}: {error}") from error
+            raise cli.UserError(f"{path}: line {number}: {error}") from error
         if name in wanted:
             captions[name].append(text)
     return Dataset(splits, dict(captions), files=files)
@@ -307,14 +307,14 @@ PASCAL_PAGES = ("pascal-sentences.html", "index.html")
 def _pascal(path, with_train_captions):
     page = path if os.path.isfile(path) else _present(path, PASCAL_PAGES)
     if page is None:
-        raise config.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
+        raise cli.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
     text = readers.read_text(page, "the page of the PASCAL sentences", errors="replace")
     described = {image: texts for image, texts in pascal_page.captions(text).items() if texts}
     if not described:
-        raise config.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")
+        raise cli.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")
     captions = {os.path.basename(image): texts for image, texts in described.items()}
     if len(captions) < len(described):
-        raise config.UserError(f"{page}: two images in different folders have the same file name")
+        raise cli.UserError(f"{page}: two images in different folders have the same file name")
     splits, files = _name_lists(os.path.dirname(page), {split: (f"{split}.txt",) for split in SPLITS})
     if not splits:  # there is no official division
         names = sorted(captions, key=lambda name: (shards.digest_of(name), name))
@@ -338,7 +338,7 @@ def _gcc(folder, with_train_captions):
                 try:
                     (text,) = corpora.gcc_line(line)
                 except corpora.BadEntry as error:
-                    raise config.UserError(f"{path}: line {number}: {error}") from error
+                    raise cli.UserError(f"{path}: line {number}: {error}") from error
                 name = f"{split}/{(number - 1) // IMAGES_PER_FOLDER:05d}/{number - 1:09d}.jpg"
                 splits[split].append(name)
                 if split != "train" or with_train_captions:
@@ -348,7 +348,7 @@ def _gcc(folder, with_train_captions):
         if os.path.exists(path):
             there = {line.strip() for _, line in readers.text_lines(path, "surrogateescape")}
             if unknown := there.difference(splits[split]):
-                raise config.UserError(
+                raise cli.UserError(
                     f"{path}: {len(unknown)} names are no line of the captions, e.g. {min(unknown)}; expected names "
                     f"like {splits[split][0]}"
                 )

@@ -14,7 +14,7 @@ import time
 
 import httpx
 
-import config
+import cli
 from formats import sidecars
 from preprocessing.crawling import fetching
 
@@ -53,10 +53,10 @@ def fault_of(path, entry, found):
 
 
 def need_space(folder, size, what):
-    """Raises config.UserError when the disk has not `size` bytes left."""
+    """Raises cli.UserError when the disk has not `size` bytes left."""
     free = shutil.disk_usage(folder).free - RESERVE
     if size > free:
-        raise config.UserError(
+        raise cli.UserError(
             f"{folder}: {what} needs {size / 1e9:.2f} GB, and {max(0, free) / 1e9:.2f} GB are free. Give another --to"
         )
 
@@ -83,7 +83,7 @@ class Download:
         """Fetches the file from the first mirror that has it.
 
         Returns: (url, digests).
-        Raises: config.UserError with every mirror's failure, and what the manifest says to do then.
+        Raises: cli.UserError with every mirror's failure, and what the manifest says to do then.
         """
         failures = []
         if self.entry.get("bytes"):
@@ -98,7 +98,7 @@ class Download:
             os.replace(self.part, self.path)
             self._forget()
             return url, found
-        raise config.UserError(gone(self.entry, failures))
+        raise cli.UserError(gone(self.entry, failures))
 
     def _from_mirror(self, url):
         """Fetches from one mirror and compares; what another run or mirror left may be to blame, so once more anew."""
@@ -177,7 +177,7 @@ class Download:
         validator = None if (validator or "").startswith("W/") else validator  # a weak one is no promise
         sidecars.write_json(self.note, {"url": mirror, "validator": validator})
         count = None if total is None else (total - start) // CHUNK
-        progress = config.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count)
+        progress = cli.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count)
         size = shown = start
         with open(self.part, "r+b" if os.path.exists(self.part) else "wb") as file:
             file.truncate(start)

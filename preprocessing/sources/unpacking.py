@@ -18,7 +18,7 @@ import unicodedata
 import zipfile
 import zlib
 
-import config
+import cli
 from preprocessing.sources import downloads
 
 IGNORED = ("__MACOSX", ".DS_Store")  # what some computers add
@@ -75,7 +75,7 @@ def unpack(path, folder, flatten=False):
       flatten: all files into that one folder, whatever folders the archive has.
 
     Returns: (number of files, bytes of all files).
-    Raises: config.UserError: damaged, an unsafe name, anything but plain files and folders, names that clash, a bomb,
+    Raises: cli.UserError: damaged, an unsafe name, anything but plain files and folders, names that clash, a bomb,
       encrypted, or no room.
     """
     os.makedirs(folder, exist_ok=True)
@@ -83,11 +83,11 @@ def unpack(path, folder, flatten=False):
     with _damage_explained(path):
         targets, total = _plan(path, members(path, folder), flatten)
         if not targets:
-            raise config.UserError(f"{path}: no files in the archive")
+            raise cli.UserError(f"{path}: no files in the archive")
         downloads.need_space(folder, total, "unpacking")
         part = os.path.join(folder, PART)
         try:
-            for member in config.progress(members(path, folder), f"unpacking {os.path.basename(path)}"):
+            for member in cli.progress(members(path, folder), f"unpacking {os.path.basename(path)}"):
                 if member.name in targets:
                     _write(path, member, part, os.path.join(folder, *targets[member.name]))
         finally:
@@ -101,7 +101,7 @@ def _damage_explained(path):
     try:
         yield
     except DAMAGE as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: damaged archive ({error or type(error).__name__}). Remove it and fetch it again with the same "
             "command"
         ) from error
@@ -118,7 +118,7 @@ def _plan(path, members, flatten):
     taken = {_key((PART,)): ("the temporary file", True)}  # key -> (name, whether it is a file)
     for count, member in enumerate(members, 1):
         if count > MAX_MEMBERS:
-            raise config.UserError(f"{path}: more than {MAX_MEMBERS:,} members. It is not unpacked; do not use it")
+            raise cli.UserError(f"{path}: more than {MAX_MEMBERS:,} members. It is not unpacked; do not use it")
         parts = _safe_parts(path, member.name)
         if member.fault:
             _refuse(path, member.name, member.fault)
@@ -143,17 +143,17 @@ def _most_bytes(packed_size):
 
 
 def _take(path, taken, parts, member):
-    """Notes in `taken` where a member goes; config.UserError when another one goes there or needs it as a folder."""
+    """Notes in `taken` where a member goes; cli.UserError when another one goes there or needs it as a folder."""
     for length in range(1, len(parts) + 1):
         is_file = length == len(parts) and not member.folder
         other, other_is_file = taken.get(_key(parts[:length]), ("", False))
         if is_file and other_is_file:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: {other} and {member.name} would be written to the same file, {'/'.join(parts)}, on some or "
                 "all systems. It is not unpacked"
             )
         if other and is_file != other_is_file:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: {other} and {member.name} need {'/'.join(parts[:length])} both as a file and as a folder. "
                 "It is not unpacked"
             )
@@ -166,15 +166,15 @@ def _key(parts):
 
 
 def _safe_parts(path, name):
-    """The parts of a member's name; config.UserError when it leads out of the folder."""
+    """The parts of a member's name; cli.UserError when it leads out of the folder."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: the archive holds {name!r}, a name that leads out of the folder. It is not unpacked; "
             "do not use it"
         )
     if any(len(part.encode(errors="surrogateescape")) > MAX_NAME for part in parts):
-        raise config.UserError(f"{path}: {name[:MAX_NAME]!r}… is longer than {MAX_NAME} bytes. It is not unpacked")
+        raise cli.UserError(f"{path}: {name[:MAX_NAME]!r}… is longer than {MAX_NAME} bytes. It is not unpacked")
     return parts
 
 
@@ -187,25 +187,25 @@ def _write(path, member, part, target):
             shutil.copyfileobj(source, file, BLOCK)
             written = file.tell()
         if written != member.size:
-            raise config.UserError(
+            raise cli.UserError(
                 f"{path}: damaged archive: {member.name!r} has {written} bytes, not {member.size} as it states. "
                 "Remove it and fetch it again with the same command"
             )
         os.replace(part, target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: {member.name!r} cannot be written to {target}: {error.strerror} ({error.filename}). Move away "
             "what is there"
         ) from error
     except DAMAGE as error:
-        raise config.UserError(
+        raise cli.UserError(
             f"{path}: damaged archive: {member.name!r}: {error or type(error).__name__}. Remove it and fetch it again "
             "with the same command"
         ) from error
 
 
 def _refuse(path, name, what):
-    raise config.UserError(f"{path}: {name!r} is {what}. It is not unpacked; do not use it")
+    raise cli.UserError(f"{path}: {name!r} is {what}. It is not unpacked; do not use it")
 
 
 # --------------------------------------------------------------------------------------------------------------

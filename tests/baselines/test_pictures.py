@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import caption
-import config
+import cli
 from baselines import show_attend_tell
 from baselines.supervised import settings
 from evaluation import attention_boxes
@@ -52,12 +52,12 @@ def test_a_picture_of_attention_and_a_map_of_words(run, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_said_before_anything_starts(run, tmp_path):
-    with pytest.raises(config.UserError, match="png"):
+    with pytest.raises(cli.UserError, match="png"):
         caption.check(options(run, embedding_map="map.pdf"))
     other = tmp_path / "run"
     other.mkdir()
     (other / "config.json").write_text('{"stage": "FullModel", "settings": {}, "facts": {}}')
-    with pytest.raises(config.UserError, match="looks at no cells"):
+    with pytest.raises(cli.UserError, match="looks at no cells"):
         caption.check(options(other, attention=str(tmp_path / "drawn")))
 
 
@@ -73,7 +73,7 @@ def test_weights_against_boxes(run):
     assert found["area"] == pytest.approx(0.5) and 0 < found["weight"] < 1
     assert found["ratio"] == pytest.approx(found["weight"] / 0.5)
     assert found["objects"] == len(found["words"]) >= 6
-    with pytest.raises(config.UserError, match="line 1"):
+    with pytest.raises(cli.UserError, match="line 1"):
         boxes.write_text('{"image": 3}\n')
         attention_boxes.main(attention_boxes.Options(**given))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import caption
-import config
+import cli
 import eval_val
 from baselines import r2m
 from baselines.r2m import configuration, traces
@@ -123,13 +123,13 @@ def test_a_stopped_run_with_a_damaged_checkpoint_goes_on_to_the_same_bits(world,
 
 
 def test_other_settings_are_refused(world, trained):
-    with pytest.raises(config.UserError, match="margin: 0.2 in the run, 0.3 now"):
+    with pytest.raises(cli.UserError, match="margin: 0.2 in the run, 0.3 now"):
         r2m.main(options(world, trained / "tri", stage="tri", margin=0.3))
 
 
 def test_a_source_of_another_kind_is_refused(world, trained, tmp_path):
     given = {"stage": "xe_rec", "start_ckpt": str(trained / "xe")}
-    with pytest.raises(config.UserError, match="its num_heads is another one: 2 there, 4 expected"):
+    with pytest.raises(cli.UserError, match="its num_heads is another one: 2 there, 4 expected"):
         r2m.main(options(world, tmp_path / "run", num_heads=4, **given))
 
 
@@ -146,14 +146,14 @@ def test_a_source_of_another_kind_is_refused(world, trained, tmp_path):
     ],
 )
 def test_wrong_settings(world, tmp_path, changes, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         r2m.main(options(world, tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_cluster_runs_the_stages_one_by_one(world, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{}")
-    with pytest.raises(config.UserError, match="in a cluster run them one by one"):
+    with pytest.raises(cli.UserError, match="in a cluster run them one by one"):
         r2m.main(options(world, tmp_path / "run"))
 
 
@@ -232,7 +232,7 @@ def test_a_photograph_without_detections_is_reported(trained, tmp_path, capsys):
 def test_a_run_without_a_detector_says_what_it_needs(world, trained, tmp_path):
     run = shutil.copytree(trained / "xe", tmp_path / "run")
     shutil.rmtree(run / "detector")
-    with pytest.raises(config.UserError, match="keeps no detector.*give --detector"):
+    with pytest.raises(cli.UserError, match="keeps no detector.*give --detector"):
         caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json")
     given = {"detector": f"annotations:{world}/objects.jsonl"}
     assert caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json", **given)[0] == 0
@@ -243,7 +243,7 @@ def test_another_detector_is_refused(world, trained, tmp_path):
     content = json.loads((run / "detector" / "detector.json").read_text())
     content["made_from"] = [{"source": "tflite:ssd.tflite", "sha256": "0" * 64, "labels_sha256": None}]
     (run / "detector" / "detector.json").write_text(json.dumps(content))
-    with pytest.raises(config.UserError, match="is not the detector .* which is tflite:ssd.tflite"):
+    with pytest.raises(cli.UserError, match="is not the detector .* which is tflite:ssd.tflite"):
         caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json")
 
 
@@ -262,5 +262,5 @@ def test_traces_of_concept_words(trained, tmp_path, capsys):
     with open(output, "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
     assert "dog cat\t" in capsys.readouterr().out
-    with pytest.raises(config.UserError, match="not in the dictionary: unicorn"):
+    with pytest.raises(cli.UserError, match="not in the dictionary: unicorn"):
         traces.main(traces.Options(paths=("dog unicorn",), job_dir=run, output=output))

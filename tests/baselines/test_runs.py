@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-import config
+import cli
 import eval_val
 from baselines import show_attend_tell, show_tell
 from captioning.captioner import Captioner
@@ -74,7 +74,7 @@ def test_attention_rows_sum_to_one_and_follow_the_words(world):
 
 def test_a_pooled_run_has_no_attention(world):
     job_dir = world.run("show_tell", "show_tell_short")
-    with pytest.raises(config.UserError, match="looks at no cells"):
+    with pytest.raises(cli.UserError, match="looks at no cells"):
         Captioner.from_run(job_dir).attention(np.zeros((1, 12)), [(1,)])
 
 
@@ -83,7 +83,7 @@ def test_a_pooled_run_has_no_attention(world):
     [("show_tell", "show_attend_tell", "pooled vectors"), ("show_attend_tell", "show_tell", "grid of cells")],
 )
 def test_the_wrong_kind_of_features_is_named(world, stage, other, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         world.run(stage, f"{stage}_wrong", data_dir=world.data[other])
 
 
@@ -96,6 +96,6 @@ def test_wrong_settings_are_errors_before_anything_starts(world, module):
         ({"lr_decay_steps": 5, "lr_halving_epochs": 1.0}, "two schedules"),
         ({"scst_from": -1}, "scst_from"),
     ):
-        with pytest.raises(config.UserError, match=message):
+        with pytest.raises(cli.UserError, match=message):
             module.main(world.options(stage, "never", **changes))
     assert not os.path.exists(world.folder / "never")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import config
+import cli
 from evaluation.report import attention_pictures, word_map
 from formats.vocabulary import Vocabulary
 
@@ -23,7 +23,7 @@ def test_the_smooth_map_is_brightest_where_the_weight_is():
 
 
 def test_a_grid_that_is_not_square_is_an_error():
-    with pytest.raises(config.UserError, match="50 cells"):
+    with pytest.raises(cli.UserError, match="50 cells"):
         attention_pictures.smooth_map(np.ones(50), 10, 10)
 
 
@@ -83,5 +83,5 @@ def test_the_map_names_the_captions_words_and_their_neighbours():
     drawing = word_map.figure(vectors(), Vocabulary(words), [0, 3, 1, 12], count=4)
     named = sorted(text.get_text() for text in drawing.axes[0].texts)
     assert named == ["cat", "cow", "dog", "horse", "sheep"]
-    with pytest.raises(config.UserError, match="umap"):
+    with pytest.raises(cli.UserError, match="umap"):
         word_map.figure(vectors(), Vocabulary(words), [3], "umap")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from config import UserError
+from cli import UserError
 from formats import captions
 
 

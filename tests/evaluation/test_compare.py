@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from config import UserError
+from cli import UserError
 from evaluation import compare
 from formats import captions
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import config
+import cli
 from evaluation import export_coco
 
 NAMES = ["COCO_val2014_000000000042.jpg", "000000000007.jpg"]
@@ -49,6 +49,6 @@ def test_integers_of_a_data_set(tmp_path):
     ],
 )
 def test_what_cannot_be_exported(tmp_path, content, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         export(tmp_path, content)
     assert not (tmp_path / "out.json").exists()

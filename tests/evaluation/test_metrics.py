@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from config import UserError
+from cli import UserError
 from evaluation import metrics
 from evaluation.metrics import java, spice, tokenizer
 from evaluation.metrics.java import Java, JavaError

@@ -11,7 +11,7 @@ import shutil
 import pytest
 from PIL import Image
 
-import config
+import cli
 import eval_test
 import train
 from evaluation import report
@@ -137,5 +137,5 @@ def test_wrong_arguments(world, tmp_path):
         (report.Options(paths=(world[1],), images=0), "--images must be at least 1"),
         (report.Options(paths=(world[1],), table=("none.json",)), "none.json: no such file"),
     ]:
-        with pytest.raises(config.UserError, match=message):
+        with pytest.raises(cli.UserError, match=message):
             report.main(options)

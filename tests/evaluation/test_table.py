@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from config import UserError
+from cli import UserError
 from evaluation import metrics, statistics, table
 from formats.concepts import Concepts
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from config import UserError
+from cli import UserError
 from evaluation import metrics, table, untrained
 from formats import captions, concepts, records, vocabulary
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-import config
+import cli
 
 BEGIN, END = "<!-- tests.hostile: begin -->", "<!-- tests.hostile: end -->"
 
@@ -23,10 +23,10 @@ BEGIN, END = "<!-- tests.hostile: begin -->", "<!-- tests.hostile: end -->"
 class Options:
     """Flags of tests.hostile."""
 
-    cases: int = config.field(60, "damaged inputs of each kind")
-    kinds: tuple[str, ...] = config.field((), "kinds of files, separated by commas; all if not given")
-    seed: int = config.field(1, "of the damage")
-    write: str = config.field("", "page whose table is replaced")
+    cases: int = cli.field(60, "damaged inputs of each kind")
+    kinds: tuple[str, ...] = cli.field((), "kinds of files, separated by commas; all if not given")
+    seed: int = cli.field(1, "of the damage")
+    write: str = cli.field("", "page whose table is replaced")
 
 
 def make_good_files(folder):
@@ -87,7 +87,7 @@ def table(counts):
 
 
 def write(path, text):
-    """Puts the table between the two comments of a page. Raises: config.UserError when they are not there."""
+    """Puts the table between the two comments of a page. Raises: cli.UserError when they are not there."""
     from formats.readers import read_text
     from formats.sidecars import write_whole
 
@@ -95,7 +95,7 @@ def write(path, text):
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise config.UserError(f"{path}: expected the comments {BEGIN} and {END}")
+        raise cli.UserError(f"{path}: expected the comments {BEGIN} and {END}")
     write_whole(path, f"{before}{begin}\n{text}\n{end}{after}")
 
 
@@ -105,15 +105,15 @@ def main(options):
 
     unknown = [name for name in options.kinds if name not in worker.KINDS]
     if unknown or options.cases < 1:
-        raise config.UserError(f"--kinds {','.join(unknown)}: expected some of {', '.join(worker.KINDS)}")
+        raise cli.UserError(f"--kinds {','.join(unknown)}: expected some of {', '.join(worker.KINDS)}")
     with tempfile.TemporaryDirectory() as folder:
         counts = run(options, folder)
     shown = table(counts)
     print("\n" + shown)
     if options.write:
-        write(options.write, f"`{config.command_line()}`\n\n{shown}")
+        write(options.write, f"`{cli.command_line()}`\n\n{shown}")
     return int(any(found[worker.FAULT] for found in counts.values()))
 
 
 if __name__ == "__main__":
-    config.run(main, Options)
+    cli.run(main, Options)

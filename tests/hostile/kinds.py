@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+import cli
 import config
 import input_pipeline
 from captioning import rankings, splits
@@ -19,7 +20,7 @@ from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
 from formats.images import ImageError
 from initialization import pseudo_captions
-from objectives import full
+from models.consensus import consensus_reward
 from preprocessing import import_features, process_descriptions
 from preprocessing.detection import known_objects
 from preprocessing.sharding import outputs, shards
@@ -136,8 +137,8 @@ def _resumed(job_dir):
     warnings, parts = [], world.network_of(job_dir)
     try:
         step, state = checkpoints.restore_newest(job_dir, parts, warnings.append)
-    except config.UserError as error:
-        raise config.UserError(f"{error} ({'; '.join(warnings)})") from error
+    except cli.UserError as error:
+        raise cli.UserError(f"{error} ({'; '.join(warnings)})") from error
     return step, state, [variable.numpy() for part in parts.values() for variable in part.variables]
 
 
@@ -171,7 +172,7 @@ def _neighbours(folder):
 
 def _phrases(folder):
     dim = input_pipeline.FeatureBank(os.path.join(folder, "expected"), "train").dim
-    fit = full.load_sentence_fit(config.FullModel(data_dir=os.path.join(folder, "expected"), w_fit=1.0), dim)
+    fit = consensus_reward.load(os.path.join(folder, "expected", "phrases.npz"), dim, "--w_fit 1")
     return [tensor.numpy() for tensor in (*fit.keys, *fit.idf, *fit.directions, fit.general_T)], fit.rarest, fit.length
 
 

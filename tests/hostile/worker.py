@@ -13,7 +13,7 @@ import time
 import traceback
 import zlib
 
-import config
+import cli
 from tests.hostile import damage
 from tests.hostile.kinds import KINDS, digest
 
@@ -63,7 +63,7 @@ def outcome_of(kind, case, folder, wanted):
         damage.apply(case.method, path, data, case.seed)
         with _quiet():
             found = digest(kind.read(folder))
-    except config.UserError as error:
+    except cli.UserError as error:
         return (CLEAR, str(error)) if _names(case.path, str(error)) else (FAULT, f"does not name the file: {error}")
     except BaseException:
         return FAULT, traceback.format_exc()

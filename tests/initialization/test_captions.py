@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+import cli
 import config
 from formats import records
 from formats.vocabulary import Vocabulary
@@ -139,19 +140,19 @@ def _options(trained, **changes):
 def test_another_checkpoint_needs_overwrite(trained, sharded):
     options = _options(trained, data_dir=sharded, checkpoint="4", decode="greedy")
     gen_obj2sen_caption.main(options)
-    with pytest.raises(config.UserError, match="checkpoint: .* --overwrite"):
+    with pytest.raises(cli.UserError, match="checkpoint: .* --overwrite"):
         gen_obj2sen_caption.main(dataclasses.replace(options, checkpoint="8"))
 
 
 def test_a_run_of_another_stage_is_refused(trained):
-    with pytest.raises(config.UserError, match="a SentenceAutoEncoder run, expected one of initialization.obj2sen"):
+    with pytest.raises(cli.UserError, match="a SentenceAutoEncoder run, expected one of initialization.obj2sen"):
         gen_obj2sen_caption.main(gen_obj2sen_caption.Options(job_dir=trained.sentence_ae))
 
 
 def test_objects_of_another_dictionary_are_refused(trained, sharded):
     with open(os.path.join(sharded, "word_counts.txt"), "a") as file:
         file.write("zebra 1\n")
-    with pytest.raises(config.UserError, match="not the dictionary of the run .15 words there, 14 in the run"):
+    with pytest.raises(cli.UserError, match="not the dictionary of the run .15 words there, 14 in the run"):
         gen_obj2sen_caption.main(_options(trained, data_dir=sharded))
 
 
@@ -207,7 +208,7 @@ def test_captions_without_names_are_joined_by_position(trained, tmp_path):
     found = load_captions(options, images, vocabulary)
     assert found.captions[8][0].tolist() == [2, 3] and "joined by position" in found.notes[0]
     records.write_records(str(tmp_path / "theirs.tfrec"), [records.caption_example([2])] * 39)
-    with pytest.raises(config.UserError, match="39 captions without image names, but 40 training images"):
+    with pytest.raises(cli.UserError, match="39 captions without image names, but 40 training images"):
         load_captions(options, images, vocabulary)
 
 
@@ -216,10 +217,10 @@ def test_captions_of_another_dictionary_are_refused(trained, tmp_path):
     with open(os.path.join(data, "word_counts.txt"), "a") as file:
         file.write("zebra 1\n")
     trained = type(trained)(data=data)
-    with pytest.raises(config.UserError, match="made with another dictionary.*gen_obj2sen_caption --overwrite"):
+    with pytest.raises(cli.UserError, match="made with another dictionary.*gen_obj2sen_caption --overwrite"):
         load_captions(imcap(trained), images_of(trained), vocabulary_of(trained))
     records.write_records(os.path.join(data, "mine.tfrec"), [records.caption_example([2, 15])] * 40)
-    with pytest.raises(config.UserError, match="word id 15 is beyond the dictionary of 15 words"):
+    with pytest.raises(cli.UserError, match="word id 15 is beyond the dictionary of 15 words"):
         load_captions(imcap(trained, captions="mine"), images_of(trained), vocabulary_of(trained))
 
 
@@ -255,7 +256,7 @@ def test_long_captions_are_left_out_and_none_left_is_an_error(trained):
     options = imcap(trained, captions="retrieved", max_sentence_length=9)
     found = load_captions(options, images_of(trained), vocabulary_of(trained))
     assert 0 < max(len(ids) for several in found.captions for ids in several) <= 7
-    with pytest.raises(config.UserError, match="none of 40 training images has a caption"):
+    with pytest.raises(cli.UserError, match="none of 40 training images has a caption"):
         load_captions(dataclasses.replace(options, max_sentence_length=4), images_of(trained), vocabulary_of(trained))
 
 

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+import cli
 import config
 from formats.vocabulary import Vocabulary
 from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
@@ -99,7 +100,7 @@ def test_the_same_command_does_nothing_and_another_setting_is_refused(made):
     path = os.path.join(made.data_dir, "fit_captions.npz")
     before = open(path, "rb").read()
     fit_captions.main(made)
-    with pytest.raises(config.UserError, match="overwrite"):
+    with pytest.raises(cli.UserError, match="overwrite"):
         fit_captions.main(dataclasses.replace(made, contrast=0.7))
     fit_captions.main(dataclasses.replace(made, overwrite=True))
     assert open(path, "rb").read() == before
@@ -130,7 +131,7 @@ def test_what_does_not_belong_is_refused(change, made):
     elif change == "length":
         expected = "max_sentence_length 3"
     elif change == "inc_ckpt":
-        with pytest.raises(config.UserError, match="inc_ckpt"):
+        with pytest.raises(cli.UserError, match="inc_ckpt"):
             im_caption.main(dataclasses.replace(options, inc_ckpt="inception_v4.ckpt"))
         return
     else:
@@ -141,16 +142,16 @@ def test_what_does_not_belong_is_refused(change, made):
         else:
             about["made_from"]["features_train"], expected = ["another"], "other image vectors"
         sidecar_edits.rewrite(sidecar, about)
-    with pytest.raises(config.UserError, match=expected):
+    with pytest.raises(cli.UserError, match=expected):
         pseudo_captions.load_points(options, vocabulary_of(made))
 
 
 @pytest.mark.parametrize("changes", [{"mixed": -1}, {"contrast": 1.5}, {"most": 2.0}, {"max_sentence_length": -1}])
 def test_bad_flags(changes, tmp_path):
-    with pytest.raises(config.UserError, match="expected"):
+    with pytest.raises(cli.UserError, match="expected"):
         fit_captions.main(Options(data_dir=str(tmp_path), **changes))
 
 
 def test_a_folder_without_such_vectors_is_refused(tmp_path):
-    with pytest.raises(config.UserError, match="neighbour_features"):
+    with pytest.raises(cli.UserError, match="neighbour_features"):
         fit_captions.main(Options(data_dir=tiny_world.make(str(tmp_path / "data"))))

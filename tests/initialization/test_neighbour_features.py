@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+import cli
 import config
 import train
 from formats import records, sidecars
@@ -104,7 +105,7 @@ def test_interrupted_between_the_banks_the_same_command_goes_on(made):
 
 
 def test_other_settings_are_refused_without_overwrite(made):
-    with pytest.raises(config.UserError, match="overwrite"):
+    with pytest.raises(cli.UserError, match="overwrite"):
         neighbour_features.main(dataclasses.replace(made, sharpness=5.0))
     neighbour_features.main(dataclasses.replace(made, sharpness=5.0, overwrite=True))
     assert KnownImages.load(os.path.join(made.output_dir, "neighbours.npz")).sharpness == 5
@@ -135,7 +136,7 @@ def test_rewards_for_the_fit_need_these_vectors(changes, made, tmp_path):
         with open(os.path.join(folder, "phrases.npz"), "wb") as file:
             file.write(changes["phrases"])
     options = tiny_runs.full(folder, tmp_path / "run", w_fit=1.0, inc_ckpt=changes.get("inc_ckpt"))
-    with pytest.raises(config.UserError, match="w_fit|phrases.npz is missing"):
+    with pytest.raises(cli.UserError, match="w_fit|phrases.npz is missing"):
         train.main(options)
 
 
@@ -155,12 +156,12 @@ def test_rewards_for_the_fit_need_these_vectors(changes, made, tmp_path):
 def test_bad_flags(changes, tmp_path):
     data = str(tmp_path)
     changes = {"output_dir": data} if "output_dir" in changes else changes
-    with pytest.raises(config.UserError, match="expected"):
+    with pytest.raises(cli.UserError, match="expected"):
         neighbour_features.main(Options(data_dir=data, **changes))
 
 
 def test_a_missing_bank_is_named(tmp_path):
     data = tiny_world.make(str(tmp_path / "data"))
     os.remove(os.path.join(data, "features_train.json"))
-    with pytest.raises(config.UserError, match="features_train.json"):
+    with pytest.raises(cli.UserError, match="features_train.json"):
         neighbour_features.main(Options(data_dir=data))

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-import config
+import cli
 from evaluation.published import published_rows
 from scripts import uic_cost
 
@@ -60,10 +60,10 @@ def test_hours_are_the_arithmetic_of_the_specification():
 def test_too_little_room_is_said_before_anything_starts(monkeypatch, tmp_path, capsys):
     options = uic_cost.Options(data_dir=str(tmp_path / "a" / "b"), runs=str(tmp_path / "runs"))
     monkeypatch.setattr(uic_cost, "free_disk", lambda path: (40.0, 1))
-    with pytest.raises(config.UserError, match="40.0 GB of disk are free, about 50.7 GB are needed.*--unchecked"):
+    with pytest.raises(cli.UserError, match="40.0 GB of disk are free, about 50.7 GB are needed.*--unchecked"):
         uic_cost.main(options)
     assert "full model from scratch" in capsys.readouterr().out
     monkeypatch.setattr(uic_cost, "free_disk", lambda path: (400.0, 1))
     monkeypatch.setattr(uic_cost.os, "sysconf", lambda name: 1024)
-    with pytest.raises(config.UserError, match="about 6 GB are needed"):
+    with pytest.raises(cli.UserError, match="about 6 GB are needed"):
         uic_cost.main(options)

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+import cli
 import config
 from evaluation.retrieval import draw_fitting
 from formats import records
@@ -84,7 +85,7 @@ def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
     records.write_records(str(tmp_path / "sentence.tfrec"), [records.sentence_example(*row) for row in rows])
     corpus = retrieve_captions.Corpus(data, vocabulary, 6)
     assert [ids.tolist() for ids in corpus.sentences] == [[2, DOG, 6]] and corpus.keys == [(DOG,)]
-    with pytest.raises(config.UserError, match="none of 3 sentences is free of unknown words and short enough"):
+    with pytest.raises(cli.UserError, match="none of 3 sentences is free of unknown words and short enough"):
         retrieve_captions.Corpus(data, vocabulary, 4)
 
 
@@ -93,7 +94,7 @@ def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
     [{"k": 0}, {"threshold": 1.5}, {"bonus": -1.0}, {"output": "a/b"}, {"temperature": 0.0}, {"neighbours": -1}],
 )
 def test_bad_flags(changes):
-    with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
+    with pytest.raises(cli.UserError, match=f"--{next(iter(changes))}"):
         retrieve_captions.check(retrieve_captions.Options(**changes))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import cli
 import config
 import train
 from formats import records
@@ -57,7 +58,7 @@ def test_a_ranking_goes_before_the_loss_and_a_missing_checkpoint_is_named(traine
     (job_dir / "b34.json").write_text('[["4", null, null, null, null, null]]')
     assert checkpoints.best(str(job_dir))[1] == "least validation loss"
     (job_dir / "best.json").write_text('{"step": 400, "loss": 1.0}')
-    with pytest.raises(config.UserError, match="names step 400.*ckpt-8"):
+    with pytest.raises(cli.UserError, match="names step 400.*ckpt-8"):
         checkpoints.best(str(job_dir))
     (job_dir / "best.json").unlink()
     assert checkpoints.best(str(job_dir)) == (str(job_dir / "ckpt-8"), "newest")
@@ -166,35 +167,35 @@ def other_world(tmp_path_factory):
 
 def test_another_dictionary_is_refused(trained, other_world):
     pairs = f"pairs:{other_world}/pairs.jsonl"
-    with pytest.raises(config.UserError, match="its vocabulary is another one.*train it on the data of this run"):
+    with pytest.raises(cli.UserError, match="its vocabulary is another one.*train it on the data of this run"):
         trained.run("im_caption", "wrong_words", data_dir=other_world, captions=pairs, o2s_ckpt=trained.obj2sen)
 
 
 def test_another_dictionary_is_refused_by_the_text_gan(trained, other_world):
-    with pytest.raises(config.UserError, match="its vocabulary is another one"):
+    with pytest.raises(cli.UserError, match="its vocabulary is another one"):
         trained.run("sentence_gan", "wrong_words_gan", data_dir=other_world, sae_ckpt=trained.sentence_ae)
 
 
 def test_other_sizes_are_refused(trained):
-    with pytest.raises(config.UserError, match=r"Generator/embedding has shape \(14, 8\), expected \(14, 6\)"):
+    with pytest.raises(cli.UserError, match=r"Generator/embedding has shape \(14, 8\), expected \(14, 6\)"):
         trained.run("sentence_gan", "wrong_size", emb_dim=6, mem_dim=6, sae_ckpt=trained.sentence_ae)
 
 
 def test_another_scale_of_the_feature_is_refused(trained):
     with pytest.raises(
-        config.UserError, match="feature_scale is another one: 1.0 there, 3.0 expected.*--feature_scale 1.0"
+        cli.UserError, match="feature_scale is another one: 1.0 there, 3.0 expected.*--feature_scale 1.0"
     ):
         trained.run("im_caption", "wrong_scale", feature_scale=3.0, o2s_ckpt=trained.obj2sen)
 
 
 def test_a_missing_checkpoint_is_refused_before_anything_starts(trained):
-    with pytest.raises(config.UserError, match="--sae_ckpt nowhere: neither a run directory nor a checkpoint"):
+    with pytest.raises(cli.UserError, match="--sae_ckpt nowhere: neither a run directory nor a checkpoint"):
         trained.run("sentence_gan", "no_source", sae_ckpt="nowhere")
     assert not os.path.exists(trained.folder / "no_source")
 
 
 def test_a_run_without_images_cannot_start_a_captioner(trained):
-    with pytest.raises(config.UserError, match="has no variable Generator/fully_connected"):
+    with pytest.raises(cli.UserError, match="has no variable Generator/fully_connected"):
         train.main(
             config.FullModel(
                 **FULL, data_dir=trained.data, job_dir=str(trained.folder / "no_projection"), imcap_ckpt=trained.obj2sen

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from pycocoevalcap.cider.cider import Cider
 
-import config
+import cli
 from baselines.supervised.cider import CiderD, DocumentFrequencies
 
 VOCABULARY = 9
@@ -90,5 +90,5 @@ def test_document_frequencies_count_images_once_and_are_kept(tmp_path):
 
 
 def test_a_dictionary_that_is_too_large_is_an_error():
-    with pytest.raises(config.UserError, match="64 bits"):
+    with pytest.raises(cli.UserError, match="64 bits"):
         DocumentFrequencies.of([[[2]]], 60_000)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-import config
+import cli
 from formats import vocabulary
 from preprocessing import classifier_words, process_descriptions, process_images
 from preprocessing.detection import concept_objects
@@ -81,11 +81,11 @@ def test_the_next_stages_take_the_files(options, tmp_path):
 
 @pytest.mark.parametrize("field", ["class_names", "labels", "synonyms"])
 def test_an_absent_file_is_named(options, field):
-    with pytest.raises(config.UserError, match=f"--{field} /nowhere: no such file"):
+    with pytest.raises(cli.UserError, match=f"--{field} /nowhere: no such file"):
         classifier_words.main(dataclasses.replace(options, **{field: "/nowhere"}))
 
 
 def test_the_stage_before_is_named(options, tmp_path):
     (tmp_path / "sentences.txt").unlink()
-    with pytest.raises(config.UserError, match="extract_descriptions"):
+    with pytest.raises(cli.UserError, match="extract_descriptions"):
         classifier_words.main(options)

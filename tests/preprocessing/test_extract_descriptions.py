@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-import config
+import cli
 from preprocessing import extract_descriptions
 from preprocessing.extract_descriptions import Options
 from preprocessing.sharding import shards
@@ -98,10 +98,10 @@ def test_complete_output_is_kept_and_other_settings_are_refused(corpus, raw, tmp
     run(tmp_path)
     assert "nothing to do" in capsys.readouterr().out
     assert (tmp_path / "out" / "sentences.txt").stat().st_mtime_ns == before
-    with pytest.raises(config.UserError, match="min_tokens: 8 there, 5 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="min_tokens: 8 there, 5 wanted.*--overwrite"):
         run(tmp_path, min_tokens=5)
     (raw / "c.txt").write_text(LONG)
-    with pytest.raises(config.UserError, match="c.txt: None there"):
+    with pytest.raises(cli.UserError, match="c.txt: None there"):
         run(tmp_path)
     assert run(tmp_path, overwrite=True)[1]["count"] == len(corpus) + 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sentences.json", "sentences.txt"]
@@ -152,14 +152,14 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
 )
 def test_bad_input_is_named(raw, tmp_path, name, content, message):
     (raw / name).write_bytes(content)
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         run(tmp_path)
     assert not (tmp_path / "out" / "sentences.txt").exists()
 
 
 def test_the_line_number_is_that_of_the_file_in_a_late_piece(raw, tmp_path):
     (raw / "a.jsonl").write_text("".join(f'{{"description": "{LONG} {i}"}}\n' for i in range(100)) + "oops\n")
-    with pytest.raises(config.UserError, match=r"a\.jsonl: line 101: "):
+    with pytest.raises(cli.UserError, match=r"a\.jsonl: line 101: "):
         run(tmp_path, shards=7)
 
 
@@ -167,7 +167,7 @@ def test_bad_lines_are_named_counted_and_left_out_when_that_is_accepted(raw, tmp
     lines = [json.dumps({"description": f"{LONG} {i}"}) for i in range(200)]
     lines[10:10] = ["oops"] * 30
     (raw / "a.jsonl").write_text("\n".join(lines))
-    with pytest.raises(config.UserError, match="30 of 230 texts cannot be read") as caught:
+    with pytest.raises(cli.UserError, match="30 of 230 texts cannot be read") as caught:
         run(tmp_path, shards=1, max_failures=0.1)
     message = str(caught.value)
     assert message.count("a.jsonl: line ") == 20 and "line 11: Expecting value" in message and "and 10 more" in message
@@ -182,16 +182,16 @@ def test_a_named_format_is_a_setting(raw, tmp_path):
     (raw / "a.tsv").write_text("".join(f"{LONG} {i}\thttp://host/{i}.jpg\n" for i in range(3)))
     recognised, sidecar = run(tmp_path)
     assert recognised == [f"{LONG} {i}" for i in range(3)] and "formats" not in sidecar["settings"]
-    with pytest.raises(config.UserError, match="formats: None there"):
+    with pytest.raises(cli.UserError, match="formats: None there"):
         run(tmp_path, input=f"text:{raw / 'a.tsv'}")
     sentences, sidecar = run(tmp_path, input=f"text:{raw / 'a.tsv'}", overwrite=True)
     assert sidecar["settings"]["formats"] == {"a.tsv": "text"} and all("http" in sentence for sentence in sentences)
 
 
 def test_missing_input(tmp_path):
-    with pytest.raises(config.UserError, match="no such file or folder"):
+    with pytest.raises(cli.UserError, match="no such file or folder"):
         run(tmp_path, input=str(tmp_path / "none"))
-    with pytest.raises(config.UserError, match="names no file"):
+    with pytest.raises(cli.UserError, match="names no file"):
         run(tmp_path, input="")
 
 
@@ -200,7 +200,7 @@ def test_a_file_that_the_stage_did_not_make_is_not_replaced(raw, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sentences.txt").write_text("mine\n")
     for _ in range(2):  # asking again does not help
-        with pytest.raises(config.UserError, match="this stage did not make it"):
+        with pytest.raises(cli.UserError, match="this stage did not make it"):
             run(tmp_path)
     assert (tmp_path / "out" / "sentences.txt").read_text() == "mine\n"
     assert run(tmp_path, overwrite=True)[0] == [LONG]

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-import config
+import cli
 from formats import images, records
 from models import encoders
 from models.encoders import registry
@@ -107,7 +107,7 @@ def test_resize_is_recorded_and_matters(options, tmp_path):
     run(options, splits=("val",), resize="legacy")
     legacy, about = bank_of(options, "val")
     assert about["encoder"]["preprocessing"]["resize"] == "legacy"
-    with pytest.raises(config.UserError, match="encoder: .*legacy.*modern"):
+    with pytest.raises(cli.UserError, match="encoder: .*legacy.*modern"):
         run(options, splits=("val",))
     run(options, splits=("val",), overwrite=True)
     assert not np.array_equal(bank_of(options, "val")[0], legacy)
@@ -118,7 +118,7 @@ def test_records_without_bytes_read_the_folder(options, tmp_path):
     with_bytes = bank_of(options, "train")[0]
     names = images.image_names(tmp_path / "photographs")
     write_records(tmp_path / "data", "train", names[:10], tmp_path / "photographs", 2, with_data=False)
-    with pytest.raises(config.UserError, match="hold no image bytes.*--image_dir"):
+    with pytest.raises(cli.UserError, match="hold no image bytes.*--image_dir"):
         run(options)
     run(options, image_dir=str(tmp_path / "photographs"), overwrite=True)
     np.testing.assert_array_equal(bank_of(options, "train")[0], with_bytes)
@@ -132,7 +132,7 @@ def test_complete_output_is_left_alone(options, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count("nothing to do") == 3 and "no image_test records" in printed
     assert (tmp_path / "data/features_train.npy").stat().st_mtime_ns == before
-    with pytest.raises(config.UserError, match="crops: 0 there, 3 wanted"):
+    with pytest.raises(cli.UserError, match="crops: 0 there, 3 wanted"):
         run(options, crops=3)
 
 
@@ -141,7 +141,7 @@ def test_new_photographs_are_noticed(options, tmp_path):
     (tmp_path / "photographs/pic_0000.jpg").write_bytes(jpeg(pixels(50, 50)))
     names = images.image_names(tmp_path / "photographs")
     write_records(tmp_path / "data", "train", names[:10], tmp_path / "photographs", 2)
-    with pytest.raises(config.UserError, match="images: .*--overwrite"):
+    with pytest.raises(cli.UserError, match="images: .*--overwrite"):
         run(options)
 
 
@@ -150,7 +150,7 @@ def test_numbers_that_float16_cannot_hold_name_their_image(value, message):
     features = np.ones((3, 2, 4), np.float32)
     extract_features.check_finite(features, ["a.jpg", "b.jpg", "c.jpg"])
     features[1, 1, 2] = value
-    with pytest.raises(config.UserError, match=f"b.jpg: .*{message}"):
+    with pytest.raises(cli.UserError, match=f"b.jpg: .*{message}"):
         extract_features.check_finite(features, ["a.jpg", "b.jpg", "c.jpg"])
 
 
@@ -158,7 +158,7 @@ def test_damaged_image_in_a_record_is_named(options, tmp_path):
     (tmp_path / "photographs/pic_0012.jpg").write_bytes(b"no picture")
     names = images.image_names(tmp_path / "photographs")
     write_records(tmp_path / "data", "val", names[10:], tmp_path / "photographs", 1)
-    with pytest.raises(config.UserError, match="pic_0012.jpg: not an image file.*process_images"):
+    with pytest.raises(cli.UserError, match="pic_0012.jpg: not an image file.*process_images"):
         run(options)
 
 
@@ -175,5 +175,5 @@ def test_damaged_image_in_a_record_is_named(options, tmp_path):
     ],
 )
 def test_wrong_settings(options, changes, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         run(options, **changes)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-import config
+import cli
 from formats import sidecars
 from input_pipeline import FeatureBank, ImageSet
 from preprocessing import import_features
@@ -110,14 +110,14 @@ def test_nothing_to_do_and_other_vectors(world, capsys):
     import_features.main(options)
     import_features.main(options)
     assert capsys.readouterr().out.count("complete (") == 2
-    with pytest.raises(config.UserError, match="made otherwise.*--overwrite"):
+    with pytest.raises(cli.UserError, match="made otherwise.*--overwrite"):
         import_features.main(write_npy(world, vectors(seed=1)))
 
 
 def test_images_without_vectors_are_named(world):
     values = vectors()
     del values["val_003.jpg"], values["val_007.jpg"]
-    with pytest.raises(config.UserError, match=r"2 of 10 images have no vectors in .*: val_003\.jpg, val_007\.jpg\."):
+    with pytest.raises(cli.UserError, match=r"2 of 10 images have no vectors in .*: val_003\.jpg, val_007\.jpg\."):
         import_features.main(write_npy(world, values))
     assert not list(world.glob("features_*"))
 
@@ -126,16 +126,16 @@ def test_images_without_vectors_are_named(world):
 def test_numbers_that_cannot_be_kept(world, number, message):
     values = vectors()
     values["train_011.jpg"][2] = number
-    with pytest.raises(config.UserError, match=rf"train_011\.jpg: a feature is {message}"):
+    with pytest.raises(cli.UserError, match=rf"train_011\.jpg: a feature is {message}"):
         import_features.main(write_npy(world, values))
     assert not (world / "features_train.npy").exists() and not (world / "features_train.json").exists()
 
 
 def test_broken_input(world):
     values = vectors()
-    with pytest.raises(config.UserError, match=r"has shape \[31, 7\], but .* has 30 names"):
+    with pytest.raises(cli.UserError, match=r"has shape \[31, 7\], but .* has 30 names"):
         import_features.main(write_npy(world, values, list(values)[:-1]))
-    with pytest.raises(config.UserError, match=r"train_000\.jpg stands twice"):
+    with pytest.raises(cli.UserError, match=r"train_000\.jpg stands twice"):
         import_features.main(write_npy(world, values, ["train_000.jpg"] * len(values)))
     good = write_npy(world, values)
     (world / "text.npy").write_text("no")
@@ -150,18 +150,18 @@ def test_broken_input(world):
         ({"splits": ("all",)}, "--splits all"),
         ({"encoder": "magic:x"}, "--encoder 'magic:x'"),
     ):
-        with pytest.raises(config.UserError, match=message):
+        with pytest.raises(cli.UserError, match=message):
             import_features.main(dataclasses.replace(good, **changes))
 
 
 def test_datasets_of_different_shapes(world):
     values = vectors((1, DIM))
     values["train_004.jpg"] = np.zeros((1, DIM + 1), np.float32)
-    with pytest.raises(config.UserError, match=r"train_004\.jpg has shape \[1, 8\], other images have \[1, 7\]"):
+    with pytest.raises(cli.UserError, match=r"train_004\.jpg has shape \[1, 8\], other images have \[1, 7\]"):
         import_features.main(write_hdf5(world, values))
     values["train_004.jpg"] = np.zeros((1, DIM), np.int32)
     os.remove(world / "vectors.hdf5")
-    with pytest.raises(config.UserError, match="expected real vectors"):
+    with pytest.raises(cli.UserError, match="expected real vectors"):
         import_features.main(write_hdf5(world, values))
 
 
@@ -177,7 +177,7 @@ def test_with_its_encoder(world):
     import_features.main(dataclasses.replace(write_npy(world, vectors((dim,))), encoder=spec))
     description = sidecars.read_sidecar(str(world / "features_val.json"))["encoder"]
     assert registry.load_encoder_from(description).dim == dim
-    with pytest.raises(config.UserError, match=f"makes vectors of {dim} numbers and no cells, the files hold 7"):
+    with pytest.raises(cli.UserError, match=f"makes vectors of {dim} numbers and no cells, the files hold 7"):
         import_features.main(dataclasses.replace(write_npy(world, vectors()), encoder=spec, overwrite=True))
 
 

@@ -6,7 +6,7 @@ import types
 import nltk
 import pytest
 
-import config
+import cli
 from formats import vocabulary
 from preprocessing import label_hypernyms
 
@@ -53,14 +53,14 @@ def test_lines():
 def test_errors(tmp_path, monkeypatch):
     path = tmp_path / "synsets.txt"
     path.write_text("n02090622\ngolden retriever\n")
-    with pytest.raises(config.UserError, match="no such file"):
+    with pytest.raises(cli.UserError, match="no such file"):
         label_hypernyms.main(label_hypernyms.Options(synsets=str(tmp_path / "absent.txt")))
-    with pytest.raises(config.UserError, match="expected a share"):
+    with pytest.raises(cli.UserError, match="expected a share"):
         label_hypernyms.main(label_hypernyms.Options(synsets=str(path), widest=0.0))
     wordnet = types.SimpleNamespace(synset_from_pos_and_offset=lambda pos, offset: Synset([pos]))
     wordnet.get_version = lambda: "3.1"
     monkeypatch.setattr(nltk.corpus, "wordnet", wordnet)
-    with pytest.raises(config.UserError, match="'golden' is no noun synset"):
+    with pytest.raises(cli.UserError, match="'golden' is no noun synset"):
         label_hypernyms.read_synsets(str(path))
     path.write_text("n02090622\n")
     assert label_hypernyms.read_synsets(str(path))[0].names == ["n"]
@@ -69,10 +69,10 @@ def test_errors(tmp_path, monkeypatch):
         raise LookupError("Resource wordnet not found.")
 
     wordnet.synset_from_pos_and_offset = missing
-    with pytest.raises(config.UserError, match="python -m nltk.downloader wordnet"):
+    with pytest.raises(cli.UserError, match="python -m nltk.downloader wordnet"):
         label_hypernyms.read_synsets(str(path))
     wordnet.synset_from_pos_and_offset = lambda pos, offset: None
-    with pytest.raises(config.UserError, match="n02090622 is not in WordNet 3.1; expected 3.0"):
+    with pytest.raises(cli.UserError, match="n02090622 is not in WordNet 3.1; expected 3.0"):
         label_hypernyms.read_synsets(str(path))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import config
+import cli
 from formats import sidecars
 from preprocessing import make_miniature
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
@@ -237,9 +237,9 @@ def test_figures_of_the_sidecar(world):
 def test_a_broken_promise_is_an_error(world):
     figures = sidecars.read_sidecar(str(world / "miniature.json"))["figures"]
     promises.check(figures, 1, full_size=False)
-    with pytest.raises(config.UserError, match="no corpus sentence equals a caption"):
+    with pytest.raises(cli.UserError, match="no corpus sentence equals a caption"):
         promises.check({**figures, "sentences_equal_to_a_caption": 1}, 1, full_size=False)
-    with pytest.raises(config.UserError, match="40 train images of every class"):
+    with pytest.raises(cli.UserError, match="40 train images of every class"):
         promises.check(figures, 1, full_size=True)
 
 
@@ -285,7 +285,7 @@ def test_complete_other_settings_and_missing_picture(world, tmp_path, capsys):
     capsys.readouterr()
     make(tmp_path)
     assert "nothing to do" in capsys.readouterr().out
-    with pytest.raises(config.UserError, match="seed: 1 there, 2 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="seed: 1 there, 2 wanted.*--overwrite"):
         make(tmp_path, seed=2)
     os.remove(raw / "images" / "test_00001.jpg")
     make(tmp_path)
@@ -307,7 +307,7 @@ def test_encoder_of_the_stage(tmp_path):
     "changes", [{"train_images": 0}, {"references": 0}, {"image_size": 8}, {"sentences": -1}, {"encoder_epochs": 0}]
 )
 def test_bad_sizes_are_refused(changes, tmp_path):
-    with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
+    with pytest.raises(cli.UserError, match=f"--{next(iter(changes))}"):
         make(tmp_path, **changes)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import config
+import cli
 from formats import records, sidecars
 from formats.vocabulary import Vocabulary
 from preprocessing import process_descriptions
@@ -44,7 +44,7 @@ def test_word_list_takes_the_first_word_of_each_line(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("the 0.1 -0.2\n, 3 4\n\ndog\n")
     assert process_descriptions.read_word_list(str(path)) == {"the", ",", "dog"}
-    with pytest.raises(config.UserError, match="none.txt"):
+    with pytest.raises(cli.UserError, match="none.txt"):
         process_descriptions.read_word_list(str(tmp_path / "none.txt"))
 
 
@@ -244,10 +244,10 @@ def test_complete_output_is_kept_and_other_input_is_refused(folder, capsys):
     run(folder)
     assert "nothing to do" in capsys.readouterr().out and digests(folder) == before
     for change in ({"min_word_count": 5}, {"plurals": "none"}, {"max_length": 30}, {"shards": 2}):
-        with pytest.raises(config.UserError, match=f"{next(iter(change))}: .* there, .*--overwrite"):
+        with pytest.raises(cli.UserError, match=f"{next(iter(change))}: .* there, .*--overwrite"):
             run(folder, **change)
     (folder / "classes.txt").write_text("Dog\n")
-    with pytest.raises(config.UserError, match="class_names: "):
+    with pytest.raises(cli.UserError, match="class_names: "):
         run(folder)
     assert set(run(folder, overwrite=True)[2]["plurals"]) == {"dogs"}
 
@@ -329,7 +329,7 @@ def test_an_end_among_the_last_steps_is_mended(folder, monkeypatch, last):
     ],
 )
 def test_mistakes_are_named(folder, options, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         run(folder, **options)
     assert not (folder / "sentence.json").exists()
 
@@ -338,11 +338,11 @@ def test_missing_or_damaged_sentences(folder):
     sentences = folder / "sentences.txt"
     sidecars.write_sidecar(str(folder / "sentences.json"), files=[str(sentences)], count=640, settings={}, made_from={})
     sentences.write_text(sentences.read_text()[:100])
-    with pytest.raises(config.UserError, match="sentences.txt has 100 bytes, not.*extract_descriptions"):
+    with pytest.raises(cli.UserError, match="sentences.txt has 100 bytes, not.*extract_descriptions"):
         run(folder)
     (folder / "sentences.json").unlink()
     sentences.unlink()
-    with pytest.raises(config.UserError, match="sentences.txt: no such file.*extract_descriptions"):
+    with pytest.raises(cli.UserError, match="sentences.txt: no such file.*extract_descriptions"):
         run(folder)
 
 
@@ -350,7 +350,7 @@ def test_missing_or_damaged_sentences(folder):
 def test_files_that_the_stage_did_not_make_are_not_replaced(folder, name):
     (folder / name).write_text("released by the authors")
     for _ in range(2):  # asking again does not help
-        with pytest.raises(config.UserError, match=f"{name} is there, but not .*this stage did not make it"):
+        with pytest.raises(cli.UserError, match=f"{name} is there, but not .*this stage did not make it"):
             run(folder)
     assert (folder / name).read_text() == "released by the authors"
     assert len(run(folder, overwrite=True)[1]) == 640

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-import config
+import cli
 from formats import images, records, vocabulary
 from formats.records import Detection
 from preprocessing import detect_objects, process_images
@@ -86,7 +86,7 @@ def test_references():
     triples = [(item["image_id"], item["id"], item["caption"]) for item in refs["annotations"]]
     assert triples == [("b.jpg", 0, "B one"), ("b.jpg", 1, "B two"), ("a.jpg", 2, "A")]
     assert process_images.references(["c.jpg"], captions) is None
-    with pytest.raises(config.UserError, match="1 of 2 images have no caption, the first is c.jpg"):
+    with pytest.raises(cli.UserError, match="1 of 2 images have no caption, the first is c.jpg"):
         process_images.references(["a.jpg", "c.jpg"], captions)
 
 
@@ -205,7 +205,7 @@ def test_odd_files(options, tmp_path, capsys):
     common = {"data_dir": options.data_dir, "image_dir": options.image_dir, "dataset": options.dataset}
     again = {"detector": f"annotations:{tmp_path}/known.jsonl", "processes": 1, "overwrite": True}
     detect_objects.main(detect_objects.Options(**common, **again))
-    with pytest.raises(config.UserError, match="3 of 31 images"):
+    with pytest.raises(cli.UserError, match="3 of 31 images"):
         run(options)
     run(options, max_failures=0.1)
     printed = capsys.readouterr().out
@@ -225,7 +225,7 @@ def test_complete_output_is_left_alone(options, tmp_path, capsys):
     capsys.readouterr()
     run(options)
     assert capsys.readouterr().out.count("nothing to do") == 3
-    with pytest.raises(config.UserError, match="score_threshold: 0.3 there, 0.5 wanted"):
+    with pytest.raises(cli.UserError, match="score_threshold: 0.3 there, 0.5 wanted"):
         run(options, score_threshold=0.5)
     (tmp_path / "data/refs_val.json").unlink()
     run(options)
@@ -236,19 +236,17 @@ def test_images_without_detections_are_an_error(options, tmp_path):
     write_pictures(tmp_path / "photographs", 27)
     with open(tmp_path / "train.jsonl", "a") as file:
         file.write('{"image": "pic_0026.jpg"}\n')
-    with pytest.raises(
-        config.UserError, match="no detections of 1 of 27 images, the first is pic_0026.jpg.*detect_obj"
-    ):
+    with pytest.raises(cli.UserError, match="no detections of 1 of 27 images, the first is pic_0026.jpg.*detect_obj"):
         run(options)
 
 
 def test_missing_inputs_name_their_command(options, tmp_path):
     (tmp_path / "data/word_counts.txt").rename(tmp_path / "words.txt")
-    with pytest.raises(config.UserError, match="process_descriptions"):
+    with pytest.raises(cli.UserError, match="process_descriptions"):
         run(options)
     (tmp_path / "words.txt").rename(tmp_path / "data/word_counts.txt")
     (tmp_path / "data/detections-00000-of-00002.tfrec").unlink()
-    with pytest.raises(config.UserError, match="detections-00000-of-00002.tfrec.*detect_objects"):
+    with pytest.raises(cli.UserError, match="detections-00000-of-00002.tfrec.*detect_objects"):
         run(options)
 
 
@@ -263,5 +261,5 @@ def test_missing_inputs_name_their_command(options, tmp_path):
     ],
 )
 def test_wrong_settings(options, changes, message):
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         run(options, **changes)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-import config
+import cli
 from scripts import benchmark, benchmark_flops
 from tests.tiny_runs import ROOT
 
@@ -67,7 +67,7 @@ def test_errors(tmp_path):
         (benchmark.Options(compare=str(tmp_path / "none.json")), "not the results"),
         (benchmark.Options(json=str(tmp_path / "no" / "folder.json")), "no such folder"),
     ):
-        with pytest.raises(config.UserError, match=text):
+        with pytest.raises(cli.UserError, match=text):
             benchmark.main(options)
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-import config
+import cli
 from formats import inventory, sidecars
 from scripts import doctor
 from tests import sidecar_edits, tiny_world
@@ -67,7 +67,7 @@ def test_what_recipes_need(world, capsys):
     assert "python -m initialization.retrieve_captions" in capsys.readouterr().out
     assert examine(world, recipe="miniature_sentence_gan") == 1
     assert "--sae_ckpt runs/sentence_ae: not there" in capsys.readouterr().out
-    with pytest.raises(config.UserError, match="--recipe none: no such recipe; there are: .*full_paper"):
+    with pytest.raises(cli.UserError, match="--recipe none: no such recipe; there are: .*full_paper"):
         examine(world, recipe="none")
 
 

@@ -15,7 +15,7 @@ import zipfile
 
 import pytest
 
-import config
+import cli
 from preprocessing.sources import datasets, downloads
 from scripts import download
 from tests.scripts.download_runs import DATA, entry, note, run
@@ -73,7 +73,7 @@ def test_resumed_by_a_later_run_and_by_another_mirror(tmp_path):
         def breaks(files):
             files.answers["/a.bin"] = [500] * 9
 
-        with pytest.raises(config.UserError, match="answer 500"):
+        with pytest.raises(cli.UserError, match="answer 500"):
             real, attempts = downloads.time.sleep, []
             downloads.time.sleep = lambda seconds: (attempts.append(seconds), breaks(first))
             try:
@@ -174,7 +174,7 @@ def test_all_gone(tmp_path):
     files = Files(b__bin=DATA)
     with serve(files) as address:
         second = entry([f"{address}/b.bin"], name="b", file="b.bin")
-        with pytest.raises(config.UserError) as caught:
+        with pytest.raises(cli.UserError) as caught:
             run(tmp_path, entry([f"{dead()}/a.bin", f"{address}/a.bin"]), second, names=("all",))
     text = str(caught.value)
     assert "1 of the files could not be had" in text and "a (a.bin): no mirror has it" in text
@@ -183,10 +183,10 @@ def test_all_gone(tmp_path):
 
 
 def test_by_hand(tmp_path):
-    with pytest.raises(config.UserError, match="cannot be fetched by a program.\nWhat to do: Ask a colleague."):
+    with pytest.raises(cli.UserError, match="cannot be fetched by a program.\nWhat to do: Ask a colleague."):
         run(tmp_path, entry([]))
     (tmp_path / "to/own/a.bin").write_bytes(b"another")
-    with pytest.raises(config.UserError, match="is there, but it has 7 bytes, not 3000000. Move it away"):
+    with pytest.raises(cli.UserError, match="is there, but it has 7 bytes, not 3000000. Move it away"):
         run(tmp_path, entry([]))
     (tmp_path / "to/own/a.bin").write_bytes(DATA)
     run(tmp_path, entry([]))
@@ -196,9 +196,7 @@ def test_by_hand(tmp_path):
 def test_wrong_checksum_and_unchecked(tmp_path, capsys):
     files = Files(a__bin=b"other content")
     with serve(files) as address:
-        with pytest.raises(
-            config.UserError, match="not the file of the manifest.*\n.*\n.*--unchecked keeps what comes"
-        ):
+        with pytest.raises(cli.UserError, match="not the file of the manifest.*\n.*\n.*--unchecked keeps what comes"):
             run(tmp_path, entry([f"{address}/a.bin"], bytes=None))
         assert not list((tmp_path / "to/own").iterdir())
         own = run(tmp_path, entry([f"{address}/a.bin"]), unchecked=True)
@@ -209,7 +207,7 @@ def test_wrong_checksum_and_unchecked(tmp_path, capsys):
 def test_no_room(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 200 << 20}))
     files = Files(a__bin=DATA)
-    with serve(files) as address, pytest.raises(config.UserError, match="needs 13.51 GB, and 0.10 GB are free"):
+    with serve(files) as address, pytest.raises(cli.UserError, match="needs 13.51 GB, and 0.10 GB are free"):
         run(tmp_path, entry([f"{address}/a.bin"], bytes=13_510_573_713))
     assert files.log == []
 
@@ -236,7 +234,7 @@ def test_a_hostile_archive(tmp_path):
     files = Files(a__zip=zipped({"good.txt": "x", "../../evil.txt": "y"}))
     with (
         serve(files) as address,
-        pytest.raises(config.UserError, match="evil.txt', a name that leads out of the folder"),
+        pytest.raises(cli.UserError, match="evil.txt', a name that leads out of the folder"),
     ):
         run(tmp_path, entry([f"{address}/a.zip"], files.content["/a.zip"], "a.zip", unpack={"folder": "."}))
     assert not list(tmp_path.rglob("*.txt")) and not (tmp_path / "to/.downloads/a.json").exists()
@@ -319,12 +317,16 @@ def test_the_manifest(capsys, tmp_path):
     assert len(set(targets)) == len(targets)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("download_*.sh")), ids=lambda path: path.name)
-def test_scripts_name_what_is_in_the_manifest(path):
+def test_the_script_names_what_is_in_the_manifest():
     entries, sets = download.read_manifest(ROOT / "data/MANIFEST.json")
-    (names,) = re.findall(r"scripts\.download ([a-z0-9_ ]+) --to", path.read_text())
-    assert download.chosen(names.split(), entries, sets)
+    path = ROOT / "scripts" / "download.sh"
+    (listed,) = re.findall(r"^  (flickr30k [a-z0-9_| ]+)\)", path.read_text(), re.M)
+    named = re.findall(r"names=\(([a-z0-9 ]+)\)", path.read_text())
+    names = [*listed.split(" | "), *" ".join(named).split()]
+    assert len(names) == 9 and all(download.chosen([name], entries, sets) for name in names)
     assert os.access(path, os.X_OK) and subprocess.run(["bash", "-n", path]).returncode == 0
+    done = subprocess.run(["bash", path, "cocoa"], capture_output=True, text=True)
+    assert done.returncode == 2 and "flickr30k" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -337,14 +339,14 @@ def test_scripts_name_what_is_in_the_manifest(path):
 )
 def test_a_broken_manifest(tmp_path, content, message):
     (tmp_path / "M.json").write_text(content)
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(cli.UserError, match=message):
         download.main(download.Options(list=True, manifest=str(tmp_path / "M.json")))
 
 
 def test_wrong_names_and_settings(tmp_path):
-    with pytest.raises(config.UserError, match="'cocoa' is neither a file nor a set of the manifest. Sets: all"):
+    with pytest.raises(cli.UserError, match="'cocoa' is neither a file nor a set of the manifest. Sets: all"):
         run(tmp_path, entry([]), names=("cocoa",))
-    with pytest.raises(config.UserError, match="no names given"):
+    with pytest.raises(cli.UserError, match="no names given"):
         run(tmp_path, entry([]), names=())
-    with pytest.raises(config.UserError, match="--attempts must be at least 1"):
+    with pytest.raises(cli.UserError, match="--attempts must be at least 1"):
         run(tmp_path, entry([]), attempts=0)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-import config
+import cli
 from preprocessing.sources import downloads
 from scripts import download
 from tests.scripts.download_runs import DATA, entry, note, run
@@ -34,7 +34,7 @@ def test_more_bytes_than_stated(tmp_path, capsys):
     bad, good = Files(), Files(a__bin=DATA)
     bad.raw["/a.bin"] = BODY
     with serve(bad) as address, serve(good) as other, time_limit(20):
-        with pytest.raises(config.UserError, match="not the file of the manifest: more than 3000000 bytes come"):
+        with pytest.raises(cli.UserError, match="not the file of the manifest: more than 3000000 bytes come"):
             run(tmp_path, entry([f"{address}/a.bin"]))
         assert os.listdir(tmp_path / "to/own") == []
         own = run(tmp_path, entry([f"{address}/a.bin", f"{other}/a.bin"]))
@@ -53,7 +53,7 @@ def test_a_file_of_unknown_size_has_a_limit(tmp_path, monkeypatch, known, settin
     with serve(files) as address, time_limit(20):
         for name, what in (("a", f"more than {most} bytes come"), ("b", "it has 4000001 bytes")):
             message = f"{what}; at most {most} are taken of a file whose size is not known"
-            with pytest.raises(config.UserError, match=message):
+            with pytest.raises(cli.UserError, match=message):
                 run(tmp_path, entry([f"{address}/{name}.bin"], **known), **settings)
     assert os.listdir(tmp_path / "to/own") == []
 
@@ -66,7 +66,7 @@ def test_a_disk_that_fills_up(tmp_path, monkeypatch):
     with (
         serve(files) as address,
         time_limit(20),
-        pytest.raises(config.UserError, match="needs .* and 0.00 GB are free"),
+        pytest.raises(cli.UserError, match="needs .* and 0.00 GB are free"),
     ):
         run(tmp_path, entry([f"{address}/a.bin"], **UNKNOWN))
 
@@ -86,7 +86,7 @@ def test_drips(tmp_path, monkeypatch, answer):
     files = Files()
     files.raw["/a.bin"] = answer
     with serve(files) as address, time_limit(20):
-        with pytest.raises(config.UserError, match="TooSlow: no answer, or less than 1 MB, within 0.4 s .2 tries"):
+        with pytest.raises(cli.UserError, match="TooSlow: no answer, or less than 1 MB, within 0.4 s .2 tries"):
             run(tmp_path, entry([f"{address}/a.bin"]), attempts=2)
     assert len(files.log) == 2
 
@@ -111,7 +111,7 @@ def test_a_large_file_may_take_longer_than_a_drip(tmp_path, monkeypatch):
 def test_headers_without_end(tmp_path):
     files = Files()
     files.raw["/a.bin"] = endless(HEAD, b"X: y\r\n" * 10_000)
-    with serve(files) as address, time_limit(20), pytest.raises(config.UserError, match="RemoteProtocolError"):
+    with serve(files) as address, time_limit(20), pytest.raises(cli.UserError, match="RemoteProtocolError"):
         run(tmp_path, entry([f"{address}/a.bin"]))
 
 
@@ -123,7 +123,7 @@ def test_redirects(tmp_path):
     files.raw["/host"] = endless(moved % b"http://.127.0.0.1/", b"")
     files.raw["/moved"] = endless(moved % b"/a.bin", MEGABYTE, pause=0.05)  # its body is not read
     with serve(files) as address, time_limit(20):
-        with pytest.raises(config.UserError, match="more than 10 redirects\n.*port: no URL.*\n.*host: no URL"):
+        with pytest.raises(cli.UserError, match="more than 10 redirects\n.*port: no URL.*\n.*host: no URL"):
             run(tmp_path, entry([f"{address}/{name}" for name in ("loop", "port", "host")]))
         assert len(files.log) == 11 + 2
         own = run(tmp_path, entry([f"{address}/moved"]))
@@ -137,7 +137,7 @@ def test_a_mirror_that_breaks_off_after_every_byte(tmp_path, monkeypatch):
     with (
         serve(files) as address,
         time_limit(20),
-        pytest.raises(config.UserError, match="without sending complete message body .* .20 tries"),
+        pytest.raises(cli.UserError, match="without sending complete message body .* .20 tries"),
     ):
         run(tmp_path, entry([f"{address}/a.bin"]), backoff=0.0)
     assert len(files.log) == 20
@@ -164,5 +164,5 @@ def test_limits_of_linked_images(tmp_path, monkeypatch, limit, message):
     files = Files()
     files.content = {"/site/": page, "/site/0.jpg": b"jpeg", "/site/1.jpg": b"jpeg"}
     files.kinds["/site/"] = "text/html"
-    with serve(files) as address, pytest.raises(config.UserError, match=message):
+    with serve(files) as address, pytest.raises(cli.UserError, match=message):
         run(tmp_path, entry([f"{address}/site/"], page, "p.html", linked_images="images"))

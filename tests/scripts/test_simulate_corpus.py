@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-import config
+import cli
 from scripts import simulate_corpus
 
 
@@ -76,11 +76,11 @@ def test_json_lines(corpus, tmp_path):
 
 @pytest.mark.parametrize("changes", [{"sentences": 0}, {"words": 2}, {"repeated": 2.0}, {"mean_tokens": 500.0}])
 def test_wrong_settings(tmp_path, changes):
-    with pytest.raises(config.UserError, match=f"--{next(iter(changes))}"):
+    with pytest.raises(cli.UserError, match=f"--{next(iter(changes))}"):
         make(tmp_path, **changes)
 
 
 def test_what_is_there_is_kept(tmp_path):
     make(tmp_path, sentences=10)
-    with pytest.raises(config.UserError, match="is there: add --overwrite"):
+    with pytest.raises(cli.UserError, match="is there: add --overwrite"):
         make(tmp_path, sentences=20)

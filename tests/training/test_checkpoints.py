@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import config
+import cli
 from models import layers
 from tests.training import toy
 from training import checkpoints
@@ -85,7 +85,7 @@ def test_the_run_goes_on_from_the_one_before_and_ends_as_if_nothing_had_been(run
 def test_when_all_are_damaged_nothing_starts_afresh(run, ending):
     for step in (10, 20, 30):
         empty(run / f"ckpt-{step}.{ending}")
-    with pytest.raises(config.UserError, match="none of the 3 checkpoints can be restored"):
+    with pytest.raises(cli.UserError, match="none of the 3 checkpoints can be restored"):
         restore(run)
 
 
@@ -101,10 +101,10 @@ def test_the_order_is_that_of_numbers(run):
 
 def test_a_checkpoint_of_other_networks_names_what_is_missing(run):
     network = layers.Linear(toy.DIM + 1, 1, tf.constant([1, 1]), "toy")
-    with pytest.raises(config.UserError, match="ckpt-30: cannot be restored"):
+    with pytest.raises(cli.UserError, match="ckpt-30: cannot be restored"):
         checkpoints.restore(str(run / "ckpt-30"), {"network": network})
     extra = layers.Linear(toy.DIM, 1, tf.constant([1, 1]), "toy")
-    with pytest.raises(config.UserError, match="ckpt-30: cannot be restored"):
+    with pytest.raises(cli.UserError, match="ckpt-30: cannot be restored"):
         checkpoints.restore(str(run / "ckpt-30"), {"network": extra, "another": network})
 
 
@@ -172,14 +172,14 @@ def test_the_authors_variables_are_read_without_their_slots(authors):
 @pytest.mark.parametrize("name", ["nothing", "folder"])
 def test_what_is_no_checkpoint_is_named(tmp_path, name):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(config.UserError, match=name):
+    with pytest.raises(cli.UserError, match=name):
         checkpoints.read_variables(str(tmp_path / name))
 
 
 def test_a_checkpoint_cut_short_is_named(authors):
     path = f"{authors}.data-00000-of-00001"
     os.truncate(path, 20)
-    with pytest.raises(config.UserError, match="model.ckpt-6: cannot be read"):
+    with pytest.raises(cli.UserError, match="model.ckpt-6: cannot be read"):
         checkpoints.read_variables(authors)
 
 
@@ -188,10 +188,10 @@ def test_variables_are_handed_over_all_or_none():
     names = layers.named_variables(network)
     before = network.weights.numpy()
     arrays = {"Generator/fully_connected/weights": np.zeros([3, 2], np.float32)}
-    with pytest.raises(config.UserError, match="has no variable Generator/fully_connected/biases"):
+    with pytest.raises(cli.UserError, match="has no variable Generator/fully_connected/biases"):
         checkpoints.assign_variables(names, arrays, "file")
     arrays["Generator/fully_connected/biases"] = np.zeros([4], np.float32)
-    with pytest.raises(config.UserError, match=r"biases has shape \(4,\), expected \(2,\)"):
+    with pytest.raises(cli.UserError, match=r"biases has shape \(4,\), expected \(2,\)"):
         checkpoints.assign_variables(names, arrays, "file")
     np.testing.assert_array_equal(network.weights, before)
     arrays["Generator/fully_connected/biases"] = np.ones([2], np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import cli
 import config
 from tests import tiny_runs, tiny_world
 from tests.training import toy
@@ -49,15 +50,15 @@ def finish_all(processes, seconds=900):
 )
 def test_a_tf_config_that_is_none(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(config.UserError, match="TF_CONFIG=.*: not a cluster .*; expected"):
+    with pytest.raises(cli.UserError, match="TF_CONFIG=.*: not a cluster .*; expected"):
         distribution.make_strategy(config.Trainer())
 
 
 def test_devices_that_are_not_there():
-    with pytest.raises(config.UserError, match="--devices CPU:0,GPU:7: no GPU:7; there are CPU:0"):
+    with pytest.raises(cli.UserError, match="--devices CPU:0,GPU:7: no GPU:7; there are CPU:0"):
         distribution.make_strategy(config.Trainer(devices=("CPU:0", "GPU:7")))
     if not tf.config.list_logical_devices("GPU"):
-        with pytest.raises(config.UserError, match="--multi_gpu: TensorFlow sees no GPU here"):
+        with pytest.raises(cli.UserError, match="--multi_gpu: TensorFlow sees no GPU here"):
             distribution.make_strategy(config.Trainer(multi_gpu=True))
 
 
@@ -65,7 +66,7 @@ def test_a_batch_that_cannot_be_dealt_out():
     class ThreeReplicas:
         num_replicas_in_sync = 3
 
-    with pytest.raises(config.UserError, match="--batch_size 64 cannot be dealt out to 3 devices; 63 can"):
+    with pytest.raises(cli.UserError, match="--batch_size 64 cannot be dealt out to 3 devices; 63 can"):
         distribution.Shares(ThreeReplicas(), 64)
 
 

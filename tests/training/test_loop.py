@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-import config
+import cli
 from tests.training import toy
 from training import checkpoints, run_directory
 from training.loop import EXIT_INTERRUPTED, Interrupted, plan
@@ -159,7 +159,7 @@ def test_old_checkpoints_are_removed_but_for_every_nth(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_number_that_is_not_finite_stops_the_run_before_it_saves(tmp_path, value):
-    with pytest.raises(config.UserError, match=r"step 17: .*loss.* not finite. Nothing was saved after step 10"):
+    with pytest.raises(cli.UserError, match=r"step 17: .*loss.* not finite. Nothing was saved after step 10"):
         toy.train(toy.options(tmp_path), poison=17, value=value)
     assert checkpoints.steps_in(str(tmp_path)) == [10]
     report = json.loads((tmp_path / "postmortem.json").read_text())
@@ -176,7 +176,7 @@ def test_a_variable_that_is_not_finite_is_not_saved(tmp_path):
     loop = toy.make(toy.options(tmp_path))
     summarise = loop._summarise  # the last thing before the checkpoint
     loop._summarise = lambda *arguments: (summarise(*arguments), loop.objective.network.biases.assign([np.inf]))
-    with pytest.raises(config.UserError, match="network/toy/biases"):
+    with pytest.raises(cli.UserError, match="network/toy/biases"):
         loop.train()
     assert checkpoints.steps_in(str(tmp_path)) == []
     assert json.loads((tmp_path / "postmortem.json").read_text())["step"] == 10
@@ -192,11 +192,11 @@ def test_an_error_in_the_input_ends_the_run(tmp_path):
 
     def broken(step, rows):
         if step == 12:
-            raise config.UserError("image_train.tfrec: record 5 is damaged")
+            raise cli.UserError("image_train.tfrec: record 5 is damaged")
         return make(step, rows)
 
     loop.batches.batch = broken
-    with pytest.raises(config.UserError, match="record 5 is damaged"):
+    with pytest.raises(cli.UserError, match="record 5 is damaged"):
         loop.train()
     assert checkpoints.steps_in(str(tmp_path)) == [10]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handlers are put back"
@@ -215,7 +215,7 @@ def without_room(ending):
 
 def test_a_save_that_fails_leaves_the_older_checkpoints_usable(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "open", without_room("ckpt-20.json"), raising=False)
-    with pytest.raises(config.UserError, match="checkpoint of step 20 could not be written .*No space left"):
+    with pytest.raises(cli.UserError, match="checkpoint of step 20 could not be written .*No space left"):
         toy.train(toy.options(tmp_path))
     monkeypatch.undo()
     assert checkpoints.steps_in(str(tmp_path)) == [10]
@@ -225,5 +225,5 @@ def test_a_save_that_fails_leaves_the_older_checkpoints_usable(tmp_path, monkeyp
 
 def test_metrics_that_cannot_be_written_are_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(run_directory, "open", without_room("timing.jsonl"), raising=False)
-    with pytest.raises(config.UserError, match="timing.jsonl cannot be written at step 10 .*No space left"):
+    with pytest.raises(cli.UserError, match="timing.jsonl cannot be written at step 10 .*No space left"):
         toy.train(toy.options(tmp_path))

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import cli
 import config
 from tests.training import toy
 from training.run_directory import MetricsFile, RunDirectory, last_metric, read_config, read_options
@@ -40,7 +41,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(tmp_path):
     )
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(config.UserError, match=f"another process trains .*process {holder.pid} on .*--job_dir"):
+        with pytest.raises(cli.UserError, match=f"another process trains .*process {holder.pid} on .*--job_dir"):
             RunDirectory(toy.options(tmp_path), FACTS)
     finally:
         holder.kill()  # no time to clean up: the lock must go with the process
@@ -50,7 +51,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(tmp_path):
 
 def test_the_lock_is_given_back_when_training_ends(tmp_path):
     first = RunDirectory(toy.options(tmp_path), FACTS)
-    with pytest.raises(config.UserError, match=f"process {os.getpid()} "):
+    with pytest.raises(cli.UserError, match=f"process {os.getpid()} "):
         RunDirectory(toy.options(tmp_path), FACTS)
     first.close()
     opened(toy.options(tmp_path))
@@ -72,7 +73,7 @@ def test_another_setting_is_refused_with_the_fields_that_differ(tmp_path):
     settings = toy.options(tmp_path)
     opened(settings)
     before = (tmp_path / "config.json").read_text()
-    with pytest.raises(config.UserError) as refused:
+    with pytest.raises(cli.UserError) as refused:
         opened(dataclasses.replace(settings, seed=2, batch_size=16), FACTS | {"vocabulary": "xyz"})
     lines = str(refused.value).splitlines()
     assert lines[1:] == [
@@ -87,7 +88,7 @@ def test_another_setting_is_refused_with_the_fields_that_differ(tmp_path):
 def test_another_stage_is_refused(tmp_path):
     opened(toy.options(tmp_path))
     other = config.FullModel(**dataclasses.asdict(toy.options(tmp_path)))
-    with pytest.raises(config.UserError, match="stage: Trainer in the run, FullModel now"):
+    with pytest.raises(cli.UserError, match="stage: Trainer in the run, FullModel now"):
         opened(other)
 
 
@@ -109,12 +110,12 @@ def test_a_run_may_be_moved(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "Trainer"}'])
 def test_damaged_settings_are_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(config.UserError, match="config.json: not the settings of a run"):
+    with pytest.raises(cli.UserError, match="config.json: not the settings of a run"):
         opened(toy.options(tmp_path))
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(config.UserError, match="not a run directory"):
+    with pytest.raises(cli.UserError, match="not a run directory"):
         read_config(str(tmp_path))
 
 

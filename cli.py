@@ -1,0 +1,194 @@
+"""The command line: how a frozen dataclass becomes flags, how an entry point is run, what the user is shown.
+
+Every entry point keeps its settings in one frozen dataclass. Each field carries its meaning, and the flags are made
+from the fields, so a setting is written down in exactly one place.
+"""
+
+import dataclasses
+import errno
+import importlib
+import os
+import shlex
+import sys
+import time
+import types
+import typing
+
+from absl import app, flags, logging
+
+
+class UserError(Exception):
+    """Bad input or a wrong command: the message says what was found, what was expected, and what mends it."""
+
+
+# --------------------------------------------------------------------------------------------------------------
+# From a dataclass to flags and back
+
+
+def field(default, help):
+    """A dataclass field with the sentence that `--help` prints for it."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def flag_type(annotation):
+    """(type, optional, is a tuple) of a field's annotation, e.g. `int | None` -> (int, True, False)."""
+    if isinstance(annotation, types.UnionType):
+        kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        return kinds[0], True, False
+    if typing.get_origin(annotation) is tuple:
+        return typing.get_args(annotation)[0], False, True
+    return annotation, False, False
+
+
+def _define_flags(options_class, values):
+    """Defines one flag per field of `options_class` with the defaults of the dataclass."""
+    hints = typing.get_type_hints(options_class)
+    for item in dataclasses.fields(options_class):
+        kind, _, is_tuple = flag_type(hints[item.name])
+        # A multi-line help text would be re-wrapped badly by absl; the sentences here are single lines.
+        help_text, default = item.metadata.get("help", ""), item.default
+        choices = item.metadata.get("choices")
+        if is_tuple:
+            text = ",".join(str(part) for part in default)
+            flags.DEFINE_list(item.name, text, help_text, flag_values=values)
+        elif choices:
+            flags.DEFINE_enum(item.name, default, list(choices), help_text, flag_values=values)
+        elif kind is bool:
+            flags.DEFINE_bool(item.name, default, help_text, flag_values=values)
+        elif kind is int:
+            flags.DEFINE_integer(item.name, default, help_text, flag_values=values)
+        elif kind is float:
+            flags.DEFINE_float(item.name, default, help_text, flag_values=values)
+        else:
+            flags.DEFINE_string(item.name, default, help_text, flag_values=values)
+        values.register_key_flag_for_module(sys.argv[0], values[item.name])  # so that --help shows it
+
+
+def choice(default, choices, help):
+    """A string field that takes one of `choices`."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def _options_from_flags(options_class, values, recipes):
+    """The dataclass with the recipe's values, overridden by every flag given on the command line."""
+    hints = typing.get_type_hints(options_class)
+    given = {}
+    for item in dataclasses.fields(options_class):
+        if not values[item.name].present:
+            continue
+        kind, _, is_tuple = flag_type(hints[item.name])
+        value = values[item.name].value
+        given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
+    base = options_class()
+    if recipes and values["recipe"].value:
+        base = recipes[values["recipe"].value]
+        given["recipe"] = values["recipe"].value
+    return dataclasses.replace(base, **given)
+
+
+FILE_FAULTS = {  # what the system answers where a file cannot be read or written, and what mends it
+    errno.ENOSPC: "make room and run the same command again",
+    errno.EDQUOT: "make room, or have the quota raised, and run the same command again",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "give yourself the right to it, or name another file",
+    errno.EPERM: "give yourself the right to it, or name another file",
+    errno.EMFILE: "allow more open files (ulimit -n 4096) and run the same command again",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EISDIR: "a folder is there where a file is expected; name another file, or move the folder away",
+    errno.ENOTDIR: "a file is there where a folder is expected; name another folder, or move the file away",
+}
+
+
+def file_fault(error):
+    """One line about a file that cannot be read or written: its name, why, what mends it; None for other errors.
+
+    Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
+    """
+    if isinstance(error, OSError) and error.errno in FILE_FAULTS:
+        name = error.filename2 or error.filename or "standard output, or another file"
+        return f"{name}: {error.strerror}; {FILE_FAULTS[error.errno]}"
+    if type(error).__module__.startswith("tensorflow."):
+        for number, mend in FILE_FAULTS.items():
+            if os.strerror(number) in str(error):
+                return f"{str(error).splitlines()[0]}; {mend}"
+    return None
+
+
+def run(main, options_class, recipes=None):
+    """Runs an entry point: flags -> dataclass -> `main(options)`.
+
+    Args:
+      main: function of the options; its return value is the exit code (None is 0).
+      options_class: a frozen dataclass with a default for every field. With `recipes` it has a field `recipe`.
+      recipes: name of a table in recipes.py: dict name -> instance of `options_class`, chosen by `--recipe`; single
+        flags override it. It is imported by name, because recipes know the settings of all systems.
+    """
+    recipes = getattr(importlib.import_module("recipes"), recipes) if recipes else None
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+    logging.set_verbosity(logging.WARNING)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)
+    values = flags.FLAGS
+    _define_flags(options_class, values)
+
+    def entry(argv):
+        if len(argv) > 1 and not hasattr(options_class, "paths"):
+            raise app.UsageError(f"unexpected argument {argv[1]!r}; every setting is a flag, see --help")
+        try:
+            name = values["recipe"].value if recipes else None
+            if name and name not in recipes:
+                raise UserError(f"--recipe {name}: no such recipe; there are: {', '.join(sorted(recipes))}")
+            options = _options_from_flags(options_class, values, recipes)
+            if hasattr(options_class, "paths"):
+                options = dataclasses.replace(options, paths=options.paths + tuple(argv[1:]))
+            sys.exit(main(options) or 0)
+        except UserError as error:
+            print(f"ERROR: {error}", file=sys.stderr)
+            sys.exit(1)
+        except Exception as error:
+            if not (fault := file_fault(error)):
+                raise
+            print(f"ERROR: {fault}", file=sys.stderr)
+            sys.exit(1)
+
+    main_module = sys.modules["__main__"]
+    usage = (main_module.__doc__ or "").strip()
+    main_module.__doc__ = usage + "\n" if usage else None
+    app.run(entry)
+
+
+def command_line():
+    """The command as typed, for sidecars and result files."""
+    module = sys.modules["__main__"].__spec__
+    program = (
+        f"python -m {module.name.removesuffix('.__main__')}"
+        if module is not None and module.name
+        else f"python {sys.argv[0]}"
+    )
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Progress
+
+
+def progress(iterable, description, total=None, every=30.0):
+    """Yields from `iterable` and shows how far it is: a bar on a terminal, else a line every `every` seconds."""
+    if total is None and hasattr(iterable, "__len__"):
+        total = len(iterable)
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(iterable, desc=description, total=total, dynamic_ncols=True)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(iterable, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= every:
+            rate = done / (now - start)
+            left = f", {(total - done) / rate:.0f} s left" if total else ""
+            print(
+                f"{description}: {done}{f' of {total}' if total else ''}, {rate:.1f} a second{left}",
+                file=sys.stderr,
+            )
+            last = now
