@@ -136,7 +136,7 @@ SAME_SETTINGS = {  # what a network's weights were trained for
 }
 
 
-def take_over(run, network, path, wanted=lambda name: True):
+def warm_start(run, network, path, wanted=lambda name: True):
     """Hands variables over to `network` from the best checkpoint of a run, from one of our checkpoints or a TF1 prefix.
 
     Args:

@@ -73,10 +73,10 @@ def main(options):
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed:  # own checkpoint > given checkpoints > fresh weights
         if options.imcap_ckpt:
-            stage.take_over(run, objective.generator, options.imcap_ckpt)
+            stage.warm_start(run, objective.generator, options.imcap_ckpt)
         if options.sae_ckpt:
             parts = ("Discriminator/embedding", "Discriminator/rnn/", "Discriminator/fc/")  # recon starts fresh
-            stage.take_over(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
+            stage.warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

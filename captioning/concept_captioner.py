@@ -12,11 +12,11 @@ from captioning.captioner import Captioner
 from formats import records
 from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet
-from models.concepts import told_concepts
+from models.concepts import select_concepts
 
 
 class ConceptCaptioner(Captioner):
-    """Its rows are concept words: int32 [N, K], zero padded. `concept_order`: as models.concepts.told_concepts."""
+    """Its rows are concept words: int32 [N, K], zero padded. `concept_order`: as models.concepts.select_concepts."""
 
     row_type = np.int32
 
@@ -31,7 +31,7 @@ class ConceptCaptioner(Captioner):
 
     def told(self, classes_BC, scores_BC, num_B, threshold=0.0):
         """What is told about objects in the order of a record: int32 [B, K]."""
-        return told_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
+        return select_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 
     def check_vocabulary(self, data_dir):
         """Raises cli.UserError when the objects in `data_dir` are numbered by another dictionary."""

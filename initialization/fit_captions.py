@@ -67,7 +67,7 @@ def check(options):
 
 
 def sentence_matrix(sentences, fit):
-    """e(c) of corpus sentences: float32 [N, T]. Args: sentences: list of id arrays; fit: SentenceFit."""
+    """e(c) of corpus sentences: float32 [N, T]. Args: sentences: list of id arrays; fit: ConsensusReward."""
     import numpy as np
 
     rows, width = [], max(map(len, sentences)) + 1
@@ -169,7 +169,7 @@ def _make(options):
 
     from formats import inventory, sidecars
     from formats.vocabulary import Vocabulary
-    from models.consensus.consensus_reward import Phrases, SentenceFit
+    from models.consensus.consensus_reward import ConsensusReward, NgramProjection
 
     read = (*inventory.TEXT_AND_TRAINING_IMAGES, "neighbours")
     inventory.require_fit(options.data_dir, read, options.verify)
@@ -187,8 +187,8 @@ def _make(options):
         return
     corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
-    phrases = Phrases.load(input_pipeline.phrases_path(options.data_dir))
-    matrix_NT = sentence_matrix(corpus.sentences, SentenceFit(phrases))
+    phrases = NgramProjection.load(input_pipeline.phrases_path(options.data_dir))
+    matrix_NT = sentence_matrix(corpus.sentences, ConsensusReward(phrases))
     vectors_IKT = bank.features
     crops_PT = np.asarray(vectors_IKT, np.float32).reshape(-1, bank.dim)
     points_PT = np.concatenate([crops_PT, mixtures(vectors_IKT, options.mixed, options.seed)])

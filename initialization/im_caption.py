@@ -78,7 +78,7 @@ def main(options):
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed and options.o2s_ckpt:  # own checkpoint > given checkpoint > fresh weights
         text = lambda name: not name.startswith("Generator/fully_connected")  # noqa: E731  the projection starts fresh
-        stage.take_over(run, objective.generator, options.o2s_ckpt, text)
+        stage.warm_start(run, objective.generator, options.o2s_ckpt, text)
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

@@ -107,7 +107,7 @@ def main_directions(weights_IC, means_CG, dim):
 
 
 def learn(options, vocabulary, images, bank):
-    """(KnownImages, the KernelFit it comes from, Phrases of the corpus).
+    """(KnownImages, the KernelFit it comes from, NgramProjection of the corpus).
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
@@ -115,7 +115,7 @@ def learn(options, vocabulary, images, bank):
     import numpy as np
 
     from initialization.consensus_retrieval import ConsensusRetrieval
-    from models.consensus.consensus_reward import Phrases
+    from models.consensus.consensus_reward import NgramProjection
     from models.consensus.kernel_regression import KernelFit, KnownImages, unit_vectors
     from models.standardise import standardised
 
@@ -142,7 +142,7 @@ def learn(options, vocabulary, images, bank):
     units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
     known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
-    return known, fit, Phrases.of(sentences, directions_TG, general_T)
+    return known, fit, NgramProjection.of(sentences, directions_TG, general_T)
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):

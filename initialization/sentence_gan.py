@@ -46,8 +46,8 @@ def main(options):
     loop = Loop(options, objective, batches, strategy, run)
     if not loop.resumed and options.sae_ckpt:  # own checkpoint > given checkpoint > fresh weights
         parts = ("Discriminator/embedding", "Discriminator/rnn/")  # fc starts fresh
-        stage.take_over(run, objective.generator, options.sae_ckpt)
-        stage.take_over(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
+        stage.warm_start(run, objective.generator, options.sae_ckpt)
+        stage.warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

@@ -6,8 +6,8 @@ on any machine, and a change of the number of devices does not change the order.
 """
 
 from input_pipeline.batches import (
-    BothBatches,
     ConceptImageBatches,
+    MergedBatches,
     PairedBatches,
     SentenceBatches,
     UnpairedBatches,
@@ -17,7 +17,7 @@ from input_pipeline.sources import Corpus, FeatureBank, ImageSet, PointSet, padd
 from input_pipeline.streams import Stream, generator_of
 
 __all__ = [
-    "BothBatches",
+    "MergedBatches",
     "ConceptImageBatches",
     "Corpus",
     "FeatureBank",

@@ -138,7 +138,7 @@ class ConceptImageBatches:
         return [self.image_set.images.names[i] for i in self._images(step)]
 
 
-class BothBatches:
+class MergedBatches:
     """The examples of two kinds of batches in one, which have no tensor's name in common."""
 
     def __init__(self, first, second):

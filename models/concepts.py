@@ -8,7 +8,7 @@ import numpy as np
 LIMIT = 5
 
 
-def told_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limit=LIMIT):
+def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limit=LIMIT):
     """The concept words that obj2sen is told about each image.
 
     Args:

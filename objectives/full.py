@@ -47,7 +47,7 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    sentence_fit = None  # models.consensus.consensus_reward.SentenceFit where captions are rewarded for their fit
+    sentence_fit = None  # models.consensus.consensus_reward.ConsensusReward where captions are rewarded for their fit
     own_reward = None  # function (tokens_BT, mask_BT, batch) -> float32 [B, T], see extensions.py
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):

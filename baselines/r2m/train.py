@@ -39,7 +39,7 @@ def train(options, strategy):
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
-    from input_pipeline import BothBatches, ConceptImageBatches, Corpus, SentenceBatches
+    from input_pipeline import ConceptImageBatches, Corpus, MergedBatches, SentenceBatches
     from training import checkpoints, distribution
     from training.loop import Loop
     from training.run_directory import RunDirectory
@@ -57,7 +57,7 @@ def train(options, strategy):
         told = told_in_training(images.image_set, configuration.quirk(options, "concept_order"))
         parts.append(ConceptImageBatches(images.image_set, *told, options.batch_size, options.seed))
         facts |= {"image_dim": images.dim, "encoder": images.identity}
-    batches = parts[0] if len(parts) == 1 else BothBatches(*parts)
+    batches = parts[0] if len(parts) == 1 else MergedBatches(*parts)
 
     # ---------------------------------------------------------------------------------------------- networks
     with strategy.scope():
@@ -79,7 +79,7 @@ def train(options, strategy):
     if not loop.resumed and options.start_ckpt:
         source = checkpoints.read_variables(checkpoints.best(options.start_ckpt)[0])
         for network in objective.handed_over("Projection/weights" in source):
-            stage.take_over(run, network, options.start_ckpt)
+            stage.warm_start(run, network, options.start_ckpt)
     loop.train()
 
 

@@ -29,7 +29,7 @@ LARGEST = np.iinfo(np.int64).max  # a search beyond the end finds this one
 
 
 @dataclasses.dataclass(frozen=True)
-class Phrases:
+class NgramProjection:
     """The n-grams that more than one sentence has.
 
     Attributes, lists over n: keys: int64 [G], ascending. idf: float32 [G]. directions: float16 [G, T].
@@ -84,7 +84,7 @@ class Phrases:
         return cls(*parts, float(found["rarest"]), found["general"], float(found["length"]))
 
 
-class SentenceFit:
+class ConsensusReward:
     """Scores captions; constants of a compiled step."""
 
     def __init__(self, phrases):
@@ -129,13 +129,13 @@ class SentenceFit:
 
 
 def load(path, image_dim, flag):
-    """The SentenceFit of a data folder.
+    """The ConsensusReward of a data folder.
 
     Args: path: of phrases.npz. image_dim: of its image vectors. flag: what asked for it, for messages.
     Raises: cli.UserError: it is damaged, or was made for other vectors.
     """
     try:
-        phrases = Phrases.load(path)
+        phrases = NgramProjection.load(path)
     except cli.UserError as error:
         raise cli.UserError(f"{flag}: {error}") from error
     if len(phrases.general_T) != image_dim:
@@ -143,4 +143,4 @@ def load(path, image_dim, flag):
             f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank has "
             f"{image_dim}; expected the folder that python -m initialization.neighbour_features writes"
         )
-    return SentenceFit(phrases)
+    return ConsensusReward(phrases)

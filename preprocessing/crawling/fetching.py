@@ -52,7 +52,7 @@ class PageError(Exception):
     """A page that came, and is not what was expected; another try may bring a better one."""
 
 
-class PassingError(Exception):
+class TransientError(Exception):
     """A try that failed, and another may not. `kind` names the fault, `wait` is what the server asks for, seconds."""
 
     def __init__(self, kind, reason, wait=None):
@@ -156,7 +156,7 @@ class Fetcher:
         for attempt in range(1, attempts + 1):
             try:
                 return await self._once(url, parse)
-            except PassingError as error:
+            except TransientError as error:
                 wait = error.wait
                 if wait is not None and wait > self.limits.max_wait:
                     raise CrawlStopped(
@@ -200,17 +200,17 @@ class Fetcher:
                             break
                         url = self._redirected(response)
             except (TimeoutError, httpx.TimeoutException) as error:
-                raise PassingError("time-out", f"no whole answer within {self.limits.timeout:g} s") from error
+                raise TransientError("time-out", f"no whole answer within {self.limits.timeout:g} s") from error
             except httpx.RemoteProtocolError as error:
-                raise PassingError("cut answer", f"the answer was cut: {error}") from error
+                raise TransientError("cut answer", f"the answer was cut: {error}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
-                raise PassingError("connection", f"{type(error).__name__}: {error}") from error
+                raise TransientError("connection", f"{type(error).__name__}: {error}") from error
         else:
             raise FailedPage("redirects", f"more than {self.limits.max_redirects} redirects")
         try:
             return parse(body)
         except PageError as error:
-            raise PassingError("unreadable page", str(error)) from error
+            raise TransientError("unreadable page", str(error)) from error
 
     def _redirected(self, response):
         try:
@@ -226,7 +226,7 @@ class Fetcher:
     def _check_status(self, response):
         status = response.status_code
         if status in PASSING:
-            raise PassingError(str(status), f"answer {status}", _retry_after(response.headers.get("retry-after")))
+            raise TransientError(str(status), f"answer {status}", _retry_after(response.headers.get("retry-after")))
         if status in (401, 403) and "authorization" in self._client.headers:
             raise CrawlStopped(f"{response.url}: answer {status}: the token is refused")
         if status != 200:
@@ -247,13 +247,13 @@ class Fetcher:
             try:
                 chunks.append(unpacker.decompress(chunk, most - size + 1) if unpacker else chunk)
             except zlib.error as error:
-                raise PassingError("unreadable page", f"the body is not {packed}: {error}") from error
+                raise TransientError("unreadable page", f"the body is not {packed}: {error}") from error
             size += len(chunks[-1])
             received += len(chunk)  # compressed data can go on without end and unpack to nothing
             if max(size, received) > most:
                 raise FailedPage("too large", f"a body of more than {most} bytes")
         if unpacker and not unpacker.eof:
-            raise PassingError("unreadable page", f"the {packed} of the body ends in the middle")
+            raise TransientError("unreadable page", f"the {packed} of the body ends in the middle")
         return b"".join(chunks)
 
     # ------------------------------------------------------------------------------------------------ robots.txt

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import re
 
-from preprocessing.miniature import phrases as phrases
+from preprocessing.miniature import phrases
 from preprocessing.miniature.scenes import WATER, pick
 from preprocessing.miniature.things import BY_NAME, NAMES
 from preprocessing.sharding.shards import digest_of

@@ -15,7 +15,7 @@ from formats.vocabulary import Vocabulary
 from initialization import caption_records, eval_obj2sen, gen_obj2sen_caption
 from initialization.object_captioner import ObjectCaptioner
 from initialization.pseudo_captions import load_captions
-from models.concepts import told_concepts
+from models.concepts import select_concepts
 
 
 def images_of(trained):
@@ -43,7 +43,7 @@ def vocabulary_of(trained):
 def test_told_concepts(semantics, threshold, expected):
     classes = np.array([[11, 12, 13, 14, 15, 16, 17, 99]], np.int32)
     scores = np.array([[0.3, 0.9, 0.4, 0.8, 0.5, 0.6, 0.7, 1.0]], np.float32)
-    keys, lengths = told_concepts(classes, scores, np.array([7]), semantics, threshold)
+    keys, lengths = select_concepts(classes, scores, np.array([7]), semantics, threshold)
     np.testing.assert_array_equal(keys, [expected])
     np.testing.assert_array_equal(lengths, [sum(word > 0 for word in expected)])
 

@@ -13,7 +13,7 @@ from formats.vocabulary import Vocabulary
 from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
 from initialization.fit_captions import Options, best_sentences, mixtures, prices
 from input_pipeline import FeatureBank
-from models.consensus.consensus_reward import Phrases, SentenceFit
+from models.consensus.consensus_reward import ConsensusReward, NgramProjection
 from tests import sidecar_edits, tiny_runs, tiny_world
 
 
@@ -41,7 +41,7 @@ def test_each_point_has_the_sentence_that_fits_it_best(made):
     bank = FeatureBank(made.data_dir, "train")
     assert len(points) == 40 * 3 + 50 and points.images.names[3] == "point 3"
     np.testing.assert_array_equal(points.take(np.arange(120), None)["image"], bank.features.reshape(-1, 2))
-    fit = SentenceFit(Phrases.load(os.path.join(made.data_dir, "phrases.npz")))
+    fit = ConsensusReward(NgramProjection.load(os.path.join(made.data_dir, "phrases.npz")))
     captions = sorted({tuple(ids.tolist()) for [ids] in found.captions})
     assert len(captions) > 1
     for number in (0, 1, 40, 121, 169):

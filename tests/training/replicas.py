@@ -15,10 +15,10 @@ import config
 from baselines.r2m import configuration, told_in_training
 from baselines.r2m.objective import R2MObjective
 from input_pipeline import (
-    BothBatches,
     ConceptImageBatches,
     Corpus,
     ImageSet,
+    MergedBatches,
     PairedBatches,
     SentenceBatches,
     UnpairedBatches,
@@ -69,7 +69,7 @@ def make_case(name, world, devices):
         objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)
         for i, variable in enumerate(objective.trainable_variables):  # fresh biases are 0, where layer norms are steep
             variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, [i, 0]))
-        return options, objective, BothBatches(*both)
+        return options, objective, MergedBatches(*both)
     options = config.ImageCaption(lr=0.01, **shared)
     captions = [[np.array([2, 3 + i % 3, 6, *[8] * (i % 4)])] for i in range(len(image_set))]
     return options, ImageCaptionObjective(options, VOCABULARY, tiny_world.DIM), PairedBatches(image_set, captions, 8, 1)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from initialization.consensus_retrieval import sentence_vectors
-from models.consensus.consensus_reward import Phrases, SentenceFit
+from models.consensus.consensus_reward import ConsensusReward, NgramProjection
 from models.consensus.ngrams import count_ngrams
 
 WORDS = {word: i + 2 for i, word in enumerate("a man rides wave dog runs on grass the cat sleeps here".split())}
@@ -18,12 +18,12 @@ SENTENCES = [np.array([WORDS[word] for word in text.split()] + [1], np.int32) fo
 
 @pytest.fixture(scope="module")
 def phrases():
-    """(Phrases, vectors of the sentences [N, T], general [T]): all directions are kept, rotated."""
+    """(NgramProjection, vectors of the sentences [N, T], general [T]): all directions are kept, rotated."""
     vectors = sentence_vectors(SENTENCES).toarray()
     size = vectors.shape[1]
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0].astype(np.float32)
     general = np.random.default_rng(1).normal(size=size).astype(np.float32)
-    found = Phrases.of(SENTENCES, rotation, general)
+    found = NgramProjection.of(SENTENCES, rotation, general)
     return found, vectors @ rotation.T, general
 
 
@@ -35,15 +35,15 @@ def test_vectors_are_those_of_the_corpus(phrases):
     """What stands behind the end token does not count."""
     found, vectors, _ = phrases
     for width in (7, 9):
-        np.testing.assert_allclose(SentenceFit(found).vectors(padded(SENTENCES, width)), vectors, atol=2e-3)
+        np.testing.assert_allclose(ConsensusReward(found).vectors(padded(SENTENCES, width)), vectors, atol=2e-3)
 
 
 def test_fit_is_the_product_with_what_is_expected_less_the_length_penalty(phrases):
     found, vectors, general = phrases
     images = np.random.default_rng(2).normal(size=vectors.shape).astype(np.float32)
-    fit = tf.function(SentenceFit(found))
+    fit = tf.function(ConsensusReward(found))
     lengths = np.array([len(ids) for ids in SENTENCES])
-    once = SentenceFit(found).vectors(padded(SENTENCES, 8), repeats=False).numpy()
+    once = ConsensusReward(found).vectors(padded(SENTENCES, 8), repeats=False).numpy()
     penalty = np.exp(-((lengths - lengths.mean()) ** 2) / 72)
     for contrast in (0.0, 0.65, 1.0):
         expected = (once * (images + (1 - contrast) * general)).sum(1)
@@ -72,22 +72,26 @@ def test_repeated_and_unknown_ngrams(phrases):
     unigrams = sum(
         weight * table[signed(key)] for key, weight in shares.items() if signed(key) in table and weight
     ) / np.sqrt(norm)
-    only_unigrams = Phrases(found.keys[:1], found.idf[:1], found.directions[:1], found.rarest, found.general_T, 5.0)
-    np.testing.assert_allclose(SentenceFit(only_unigrams).vectors(padded([more, one], 6))[0], unigrams / 2, atol=2e-3)
+    only_unigrams = NgramProjection(
+        found.keys[:1], found.idf[:1], found.directions[:1], found.rarest, found.general_T, 5.0
+    )
+    np.testing.assert_allclose(
+        ConsensusReward(only_unigrams).vectors(padded([more, one], 6))[0], unigrams / 2, atol=2e-3
+    )
 
 
 def test_a_caption_that_breaks_off_fits_its_sentence_less(phrases):
     found, vectors, _ = phrases
     whole = SENTENCES[3]
     broken = np.array([*whole[:-2], 1], np.int32)
-    fit = SentenceFit(found)(padded([whole, broken], 8), tf.constant(vectors[[3, 3]], tf.float32), 1.0).numpy()
+    fit = ConsensusReward(found)(padded([whole, broken], 8), tf.constant(vectors[[3, 3]], tf.float32), 1.0).numpy()
     assert fit[1] < 0.8 * fit[0]
 
 
 def test_what_is_said_again_counts_in_the_length_of_the_vector_alone(phrases):
     found, vectors, _ = phrases
     dog, runs = WORDS["dog"], WORDS["runs"]
-    fit = SentenceFit(found)
+    fit = ConsensusReward(found)
     again, twice = np.array([dog, runs, dog, 1], np.int32), np.array([dog, dog, 1], np.int32)
     plain = np.array([dog, runs, WORDS["on"], 1], np.int32)
     for ids in (plain, SENTENCES[5]):  # nothing is said twice
@@ -100,14 +104,14 @@ def test_what_is_said_again_counts_in_the_length_of_the_vector_alone(phrases):
 
 def test_an_empty_caption_has_no_vector(phrases):
     found, _, _ = phrases
-    alone = SentenceFit(found).vectors(tf.constant([[1, 5, 5]]))
+    alone = ConsensusReward(found).vectors(tf.constant([[1, 5, 5]]))
     assert np.isfinite(alone).all()
 
 
 def test_saved_and_loaded(phrases, tmp_path):
     found, _, _ = phrases
     found.save(tmp_path / "phrases.npz")
-    again = Phrases.load(tmp_path / "phrases.npz")
+    again = NgramProjection.load(tmp_path / "phrases.npz")
     words = padded(SENTENCES, 8)
-    np.testing.assert_array_equal(SentenceFit(again).vectors(words), SentenceFit(found).vectors(words))
+    np.testing.assert_array_equal(ConsensusReward(again).vectors(words), ConsensusReward(found).vectors(words))
     assert again.length == found.length == np.mean([len(ids) for ids in SENTENCES])
