@@ -6,12 +6,12 @@ Shape suffixes: B batch, S side in pixels, D feature; cells is the number of gri
 """
 
 import functools
-import hashlib
 import os
 
 import numpy as np
 
 import extensions
+from formats.sidecars import fingerprint
 from models.encoders import image_ops
 
 WINDOW = (0.85, 1.0)  # share of each side that a random window keeps
@@ -145,14 +145,3 @@ def random_windows(height, width, k, seed):
         top, left = int(place_y * (height - rows + 1)), int(place_x * (width - columns + 1))
         windows.append((top, left, top + rows, left + columns))
     return windows
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Files: what an encoder consists of
-
-
-def fingerprint(path):
-    """{"name", "bytes", "sha256"} of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
