@@ -27,6 +27,7 @@ class Options:
     checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
     decode: str = cli.field("beam3", "greedy or beamK")
     images: int = cli.field(0, "first images of the split, 0 = all")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
 
 def read_boxes(path):
