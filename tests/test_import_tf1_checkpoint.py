@@ -19,7 +19,7 @@ from formats.sidecars import fingerprint, write_json
 from formats.vocabulary import Vocabulary
 from models.encoders import inception_v4
 from scripts import import_tf1_checkpoint as importer
-from tests import tiny_runs, tiny_world
+from tests import sidecar_edits, tiny_runs, tiny_world
 from tests.parity import golden_files
 from training import checkpoints
 from training.run_directory import read_config, read_options
@@ -141,7 +141,7 @@ def write_bank(folder, split, names, vectors, encoder=tiny_world.ENCODER):
     with open(path + ".json") as file:
         sidecar = json.load(file)
     sidecar["files"] = [fingerprint(path + ".npy")]
-    write_json(path + ".json", sidecar)
+    sidecar_edits.rewrite(path + ".json", sidecar)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Batches are pure functions of the step; data that is damaged or does not fit together is named."""
 
-import json
 import os
 import shutil
 
@@ -20,7 +19,7 @@ from input_pipeline import (
     crop_draws,
     padded_rows,
 )
-from tests import tiny_world
+from tests import sidecar_edits, tiny_world
 from tests.formats.test_record_files import damage, starts
 from training.distribution import replica_rows
 
@@ -190,9 +189,7 @@ def test_a_damaged_record_ends_the_run_unless_asked_to_be_left_out(copy, stem, c
 
 def test_another_number_of_records_than_stated(copy):
     path = os.path.join(copy, "sentence.json")
-    with open(path) as file:
-        sidecar = json.load(file)
-    sidecars.write_json(path, sidecar | {"count": 61})
+    sidecar_edits.edit(path, count=61)
     with pytest.raises(cli.UserError, match="60 sentence records, but .*sentence.json states 61"):
         Corpus.load(copy)
 

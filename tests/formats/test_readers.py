@@ -168,7 +168,7 @@ def test_damaged_lines_of_timing_cost_no_row(tmp_path, capsys):
 
 def test_programs_print_names_that_are_no_utf8():
     program = (
-        "import dataclasses, config\n"
+        "import dataclasses, cli\n"
         "@dataclasses.dataclass(frozen=True)\n"
         "class Options:\n    x: int = 1\n"
         "cli.run(lambda options: print('caf\\udce9.jpg', '\\u00e9'), Options)"

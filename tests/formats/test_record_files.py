@@ -134,7 +134,7 @@ def test_search_across_the_window_of_reading(path):
 
 
 def index(path, *more):
-    command = [sys.executable, "-m", "formats.records", "--index", path, *more]
+    command = [sys.executable, "-m", "preprocessing.records", "--index", path, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

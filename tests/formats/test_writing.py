@@ -161,7 +161,8 @@ def slow(seconds):
 
 WORKERS = """
 import sys
-from preprocessing import shards, writing
+from formats import writing
+from preprocessing.sharding import shards
 from tests.formats.test_writing import slow
 if __name__ == "__main__":
     with writing.working(sys.argv[1], ["a"]):

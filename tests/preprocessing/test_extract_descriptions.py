@@ -142,7 +142,7 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
         ("a.jsonl", b'{"description": "x"}\n\n["x"]\n', r"a\.jsonl: line 3: expected an object"),
         ("a.jsonl", b'{"description": 7}\n', r"a\.jsonl: line 1: the description is not a text but '7'"),
         ("a.txt", b"one\ntwo \xff\xfe\n", r"a\.txt: line 2: .*utf-8"),
-        ("a.json", b'{"1": [', r"a\.json: Expecting"),
+        ("a.json", b'{"1": [', r"a\.json: not a JSON file \(Expecting"),
         ("a.json", b'[{"description": "x"}]', r"a\.json: the format is not recognised; expected a crawl dump"),
         ("a.json", b'{"1": ["x"]}', r"a\.json: page 1, object 1: expected an object"),
         ("a.md", b"x", "expected files that end in .txt, .jsonl, .json"),

@@ -8,7 +8,7 @@ import sys
 from tests import tiny_runs
 from web import temporary_folders
 
-SERVER = "from evaluation import temporary_folders as t, uploads\nwith t.new() as f: print(f, flush=True); input()"
+SERVER = "from web import temporary_folders as t, uploads\nwith t.new() as f: print(f, flush=True); input()"
 
 
 def server(folder):
