@@ -83,11 +83,6 @@ SYSTEMS = {
 }
 
 
-def register(system):
-    """Adds a system, or replaces the one of the same stage."""
-    SYSTEMS[system.stage] = system
-
-
 def system_of(content, job_dir="the run"):
     """The system of a run. Args: content: of its config.json. Raises: cli.UserError for an unknown stage."""
     stage = content["stage"]

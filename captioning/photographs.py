@@ -5,7 +5,6 @@ A source has `prepared(path)` for one file, and `rows(prepared)` for some of the
 
 import os
 import shlex
-import shutil
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from captioning import rankings
 from captioning.captioner import load_encoder
 from formats import readers, sidecars, writing
 from formats.images import ImageError, read_image
+from models.encoders.saved import COPY_LIMIT
 from preprocessing.detection import detectors
 from preprocessing.detection.concept_objects import class_words, objects_of, with_prior
 from training import checkpoints
 from training.run_directory import read_config
 
-COPY_LIMIT = 50 << 20  # bytes; larger detectors stay where they are
 DEFAULTS = {
     "score_threshold": 0.3,
     "word_threshold": None,
@@ -258,9 +257,7 @@ def _kept(parts, folder):
     def place(path):
         if path not in files or not small:
             return path if "://" in path else os.path.abspath(path)
-        target = os.path.join(folder, os.path.basename(path))
-        with writing.replacing(target) as part:
-            shutil.copyfile(path, part)
+        writing.copy_file(path, os.path.join(folder, os.path.basename(path)))
         return "{RUN}/" + os.path.basename(path)
 
     def text(part):

@@ -61,7 +61,8 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
         print(f"{count} captions of caption.py for the files in {folder} are those that were scored")
         return Agreement(len(names), len(names), 0.0)
     _, stored = open_run(checkpoint, split, names)
-    largest = max((_difference(rows_of[name], row) for name, row in zip(names, stored, strict=True) if name in rows_of))
+    fed = [(rows_of[name], row) for name, row in zip(names, stored, strict=True) if name in rows_of]
+    largest = max((_difference(*rows) for rows in fed), default=float("nan"))  # no file may have been readable
     equal, first = len(names) - len(differing), differing[0]
     print(
         f"WARNING: only {equal} of {len(names)} captions of caption.py for the files in {folder} are those that were "

@@ -12,6 +12,7 @@ import multiprocessing.reduction
 import os
 import re
 import secrets
+import shutil
 import socket
 import time
 
@@ -76,6 +77,12 @@ def replacing(path):
     finally:
         with contextlib.suppress(OSError):
             os.remove(part)
+
+
+def copy_file(source, target):
+    """Copies a file, whole or not at all."""
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
 
 
 def remove_abandoned(folder):

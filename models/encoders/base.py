@@ -1,6 +1,6 @@
 """What every encoder is: how it prepares a photograph, what it consists of, when two of them are the same.
 
-The kinds are in models/encoders/registry.py; encoders of your own (docs/extending.md) start from these classes as well.
+The kinds are in models/encoders/kinds.py; encoders of your own (docs/extending.md) start from these classes as well.
 
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """

@@ -7,7 +7,6 @@ Nothing is loaded in order to be kept. registry.load_encoder_from loads it again
 
 import json
 import os
-import shutil
 
 import cli
 import extensions
@@ -21,7 +20,7 @@ FILE = {  # what is kept about a file of an encoder
     "sha256": readers.is_text,
     "path": readers.optional(readers.is_text),
 }
-COPY_LIMIT = 50 << 20  # bytes; larger files stay where they are and are recorded by path and sha256
+COPY_LIMIT = 50 << 20  # bytes that a run keeps of its encoder, and of its detector; larger files stay where they are
 
 
 def save_encoder(description, folder):
@@ -43,8 +42,7 @@ def save_encoder(description, folder):
             raise ValueError(f"encoder file {path} is gone or is not the one that the features were made with")
         if not small:
             return entry | {"path": os.path.abspath(path)}
-        with writing.replacing(os.path.join(folder, entry["name"])) as part:
-            shutil.copyfile(path, part)
+        writing.copy_file(path, os.path.join(folder, entry["name"]))
         return {key: value for key, value in entry.items() if key != "path"}
 
     content = _with_files(description, keep)

@@ -200,3 +200,14 @@ def test_the_guard_says_why_it_cannot_look(world, tmp_path, capsys):
     options = eval_val.Options(job_dir=run)
     assert file_check.compare(options, data, "val", 8, {"val_000.jpg": "a dog"}, None) is None
     assert "NOTE: captions were not compared with those of caption.py: " in capsys.readouterr().out
+
+
+def test_the_guard_speaks_when_no_file_can_be_read(world, tmp_path, capsys):
+    data = given_world.with_features(world, "unreadable", spec_of("compact", tmp_path))
+    run = given_world.untrained_run(data, str(tmp_path / "run"))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "val_000.jpg").write_bytes(b"no picture")
+    options = eval_val.Options(job_dir=run, image_dir=str(tmp_path / "photos"))
+    stored = lambda checkpoint, split, names: (None, np.zeros((1, 4), np.float32))  # noqa: E731
+    found = file_check.compare(options, data, "val", 8, {"val_000.jpg": "a dog"}, stored)
+    assert (found.equal, found.images) == (0, 1) and "'(no caption)'" in capsys.readouterr().out
