@@ -12,5 +12,9 @@ if [ "${1:-}" = --all ]; then
 fi
 ruff check .
 ruff format --check .
+# The manual into site/, where MkDocs is installed (.ci/run installs requirements-docs.txt).
+if python -c "import mkdocs" 2> /dev/null; then
+  NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+fi
 # Two processes, each takes the next whole file: its tests share what its fixtures made. tests/conftest.py has the order.
 python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "${selection[@]}" "$@"

@@ -1,0 +1,41 @@
+"""MkDocs hook: turns the equations of a page into MathML, so that the manual needs no script and no internet for them.
+
+`pymdownx.arithmatex` marks `$...$` and `$$...$$`; the marked LaTeX is converted. In a displayed equation `\\tag{4}` gives
+its printed number and the anchor `#eq-4`; on pages with several papers `\\tag{R2M 4}` gives `#eq-r2m-4`.
+"""
+
+import html
+import re
+
+import latex2mathml.converter
+
+INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+DISPLAYED = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
+TAG = re.compile(r"\\tag\{([^}]*)\}")
+
+
+def inline(match):
+    """MathML of an equation within a line."""
+    return latex2mathml.converter.convert(html.unescape(match.group(1)).strip())
+
+
+def displayed(match):
+    """MathML of an equation on lines of its own, with its number and anchor where it has a tag."""
+    latex = html.unescape(match.group(1))
+    tag = TAG.search(latex)
+    mathml = latex2mathml.converter.convert(TAG.sub("", latex).strip(), display="block")
+    if not tag:
+        return f'<div class="equation">{mathml}</div>'
+    anchor = "eq-" + re.sub(r"[^a-z0-9]+", "-", tag.group(1).lower())
+    number = f'<a class="number" href="#{anchor}">({html.escape(tag.group(1))})</a>'
+    return f'<div class="equation" id="{anchor}">{mathml}{number}</div>'
+
+
+def with_mathml(content):
+    """The HTML of a page with MathML in the place of marked LaTeX."""
+    return INLINE.sub(inline, DISPLAYED.sub(displayed, content))
+
+
+def on_page_content(content, **_):
+    """Called by MkDocs with the HTML of each page."""
+    return with_mathml(content)
