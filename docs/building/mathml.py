@@ -1,6 +1,6 @@
 """MkDocs hook: turns the equations of a page into MathML, so that the manual needs no script and no internet for them.
 
-`pymdownx.arithmatex` marks `$...$` and `$$...$$`; the marked LaTeX is converted. In a displayed equation `\\tag{4}` gives
+`pymdownx.arithmatex` marks `$...$` and `$$...$$`; what is marked is converted. In a displayed equation `\\tag{4}` gives
 its printed number and the anchor `#eq-4`; on pages with several papers `\\tag{R2M 4}` gives `#eq-r2m-4`.
 """
 
