@@ -31,28 +31,28 @@ def main(options):
     """Trains until --max_steps."""
     check(options)
 
-    import stage
     from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, UnpairedBatches
     from objectives.full import FullObjective
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
+    from training.warm_start import warm_start
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    images = stage.training_images(options)
+    images = setup.training_images(options)
     corpus = Corpus.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
     per_step = 2 if options.semantics == "reference" else 1
     batches = UnpairedBatches(images.image_set, corpus, options.batch_size, options.seed, per_step)
 
     # ---------------------------------------------------------------------------------------------- networks
-    names, concept_of_V = stage.concept_names(options.data_dir, vocabulary)
+    names, concept_of_V = setup.concept_names(options.data_dir, vocabulary)
     with strategy.scope():
         objective = FullObjective(options, vocabulary.size, images.dim, images.encode, concept_of_V)
         if options.standardise:
@@ -66,17 +66,17 @@ def main(options):
         "names": names,
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary, images)
+    setup.keep_for_inference(run, vocabulary, images)
     watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed:  # own checkpoint > given checkpoints > fresh weights
         if options.imcap_ckpt:
-            stage.warm_start(run, objective.generator, options.imcap_ckpt)
+            warm_start(run, objective.generator, options.imcap_ckpt)
         if options.sae_ckpt:
             parts = ("Discriminator/embedding", "Discriminator/rnn/", "Discriminator/fc/")  # recon starts fresh
-            stage.warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
+            warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

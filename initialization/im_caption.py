@@ -32,23 +32,23 @@ def main(options):
     """Trains until --max_steps."""
     check(options)
 
-    import stage
     from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import POINTS, load_captions, load_points
     from input_pipeline import PairedBatches
     from objectives.im_caption import ImageCaptionObjective
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
+    from training.warm_start import warm_start
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    images = stage.training_images(options)
+    images = setup.training_images(options)
     if options.captions == POINTS:
         learned, pseudo = load_points(options, vocabulary)
     else:
@@ -69,7 +69,7 @@ def main(options):
         "captions": pseudo.digest(),
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary, images)
+    setup.keep_for_inference(run, vocabulary, images)
     for note in pseudo.notes:
         run.log(note)
     watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
@@ -78,7 +78,7 @@ def main(options):
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed and options.o2s_ckpt:  # own checkpoint > given checkpoint > fresh weights
         text = lambda name: not name.startswith("Generator/fully_connected")  # noqa: E731  the projection starts fresh
-        stage.warm_start(run, objective.generator, options.o2s_ckpt, text)
+        warm_start(run, objective.generator, options.o2s_ckpt, text)
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

@@ -22,18 +22,17 @@ def main(options):
 
         detectors.parse(options.detector, options.labels)
 
-    import stage
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.obj2sen import ObjectToSentenceObjective
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
@@ -47,7 +46,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary)
+    setup.keep_for_inference(run, vocabulary)
     keep_detector(run, options.data_dir, options.detector, options.labels)
     validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed, keys=True), run)
 

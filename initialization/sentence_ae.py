@@ -18,17 +18,16 @@ def main(options):
     """Trains until --max_steps."""
     config.check_trainer(options)
 
-    import stage
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.sentence_ae import SentenceAutoEncoderObjective
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
@@ -42,7 +41,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary)
+    setup.keep_for_inference(run, vocabulary)
     validation = HeldOut(objective, SentenceBatches(held_out, options.batch_size, options.seed), run)
 
     # ---------------------------------------------------------------------------------------------- training

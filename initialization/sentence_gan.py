@@ -17,16 +17,16 @@ def main(options):
     """Trains until --max_steps."""
     config.check_trainer(options, "sae_ckpt")
 
-    import stage
     from formats.vocabulary import Vocabulary
     from input_pipeline import Corpus, SentenceBatches
     from objectives.sentence_gan import SentenceGanObjective
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
+    from training.warm_start import warm_start
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
@@ -40,14 +40,14 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, {"vocabulary": vocabulary.fingerprint()}, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary)
+    setup.keep_for_inference(run, vocabulary)
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run)
     if not loop.resumed and options.sae_ckpt:  # own checkpoint > given checkpoint > fresh weights
         parts = ("Discriminator/embedding", "Discriminator/rnn/")  # fc starts fresh
-        stage.warm_start(run, objective.generator, options.sae_ckpt)
-        stage.warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
+        warm_start(run, objective.generator, options.sae_ckpt)
+        warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 
 import config
-import stage
 from formats.vocabulary import Vocabulary
 from input_pipeline import Corpus, ImageSet, UnpairedBatches
 from models.generator import END_ID
@@ -26,6 +25,7 @@ from objectives.sentence_gan import SentenceGanObjective
 from scripts import benchmark_data
 from scripts import benchmark_flops as flops
 from scripts.benchmark_data import READS, examples, lengths_of, stacked
+from training import setup
 from training.loop import Loop, make_run_steps
 from training.run_directory import RunDirectory
 
@@ -38,7 +38,7 @@ TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 def measure(case, options):
     """The entry of one line without what names it: dict."""
-    stage.configure(config.Trainer(precision=options.precision, xla=options.xla))
+    setup.configure(config.Trainer(precision=options.precision, xla=options.xla))
     sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
     name = next(name for name in MEASURES if case.item.startswith(name))

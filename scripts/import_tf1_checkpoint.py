@@ -218,12 +218,11 @@ def updates_made(beta2_power, global_step, beta2=0.999):
 
 
 def find_encoder(options, image_dim):
-    """What the run knows about its image vectors, as a stage.TrainingImages; None when nothing is known."""
+    """What the run knows about its image vectors, as a setup.TrainingImages; None when nothing is known."""
     import tensorflow as tf
 
-    import stage
     from formats.sidecars import read_sidecar
-    from training import checkpoints
+    from training import checkpoints, setup
 
     if image_dim is None:
         return None
@@ -233,7 +232,7 @@ def find_encoder(options, image_dim):
     if not spec and not options.features and tf.train.load_checkpoint(prefix).has_tensor(inside):
         spec = prefix
     if spec:
-        encoder = stage.load_encoder(spec if ":" in spec else f"inception_v4:{spec}")
+        encoder = setup.load_encoder(spec if ":" in spec else f"inception_v4:{spec}")
         description = encoder.describe()
     elif options.features:
         encoder, description = None, read_sidecar(options.features).get("encoder")
@@ -246,7 +245,7 @@ def find_encoder(options, image_dim):
             f"the encoder {description['spec']} gives vectors of {description['dim']} dimensions, the checkpoint was "
             f"trained on {image_dim}"
         )
-    return stage.TrainingImages(None, image_dim, encoder, None, description, None)
+    return setup.TrainingImages(None, image_dim, encoder, None, description, None)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -256,9 +255,8 @@ def main(options):
     """Reads, checks, writes the run directory."""
     check(options)
 
-    import stage as stages
     from formats.vocabulary import Vocabulary
-    from training import checkpoints
+    from training import checkpoints, setup
     from training.run_directory import RunDirectory
 
     arrays = read_all(options.checkpoint)
@@ -281,7 +279,7 @@ def main(options):
     if image_dim is not None:
         facts |= {"image_dim": image_dim, "encoder": images.identity if images else None}
     run = RunDirectory(settings, facts)
-    stages.keep_for_inference(run, vocabulary, images)
+    setup.keep_for_inference(run, vocabulary, images)
     step = int(arrays["global_step"])
     checkpoints.save(options.job_dir, step, objective.checkpointed(), {"step": step, "pending": {}})
     print(f"{options.job_dir}: {stage} at step {step}, {vocabulary_size} words, {dim} dimensions")

@@ -16,10 +16,10 @@ from models import encoders
 from models.encoders import compact
 from models.standardise import Standardise
 from preprocessing import detect_objects, extract_features, process_images
-from stage import keep_for_inference
 from tests import photo_world, tiny_runs, tiny_world
 from training import checkpoints
 from training.run_directory import RunDirectory
+from training.setup import keep_for_inference
 
 TRAIN, VAL = 12, 9
 
@@ -127,7 +127,7 @@ def untrained_run(data, job_dir):
 
 @dataclasses.dataclass(frozen=True)
 class _Images:
-    """What keep_for_inference reads of stage.TrainingImages."""
+    """What keep_for_inference reads of setup.TrainingImages."""
 
     image_set: ImageSet
     description: dict

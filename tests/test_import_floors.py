@@ -17,7 +17,7 @@ FLOORS = (
     ("config", "registry"),
     ("formats",),
     ("models",),
-    ("training", "input_pipeline", "preprocessing", "stage"),
+    ("training", "input_pipeline", "preprocessing"),
     ("objectives",),
     ("captioning",),
     ("evaluation",),

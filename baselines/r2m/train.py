@@ -16,10 +16,9 @@ def main(options):
     """Trains one stage, or the four in a row."""
     configuration.check(options)
 
-    import stage
-    from training import distribution
+    from training import distribution, setup
 
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
     if options.stage != "all":
         train(configuration.of_stage(options, options.stage), strategy)
@@ -34,15 +33,15 @@ def main(options):
 
 def train(options, strategy):
     """Trains a stage until its last step. Args: options: configuration.R2M of one stage."""
-    import stage
     from baselines.r2m.objective import R2MObjective
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
     from input_pipeline import ConceptImageBatches, Corpus, MergedBatches, SentenceBatches
-    from training import checkpoints, distribution
+    from training import checkpoints, distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
+    from training.warm_start import warm_start
 
     losses, parts = configuration.LOSSES[options.stage], []
     # ---------------------------------------------------------------------------------------------- data
@@ -53,7 +52,7 @@ def train(options, strategy):
         corpus, held_out = Corpus.load_split(options.data_dir, longest, options.skip_damaged, share=100)
         parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
     if "triplet" in losses:
-        images = stage.training_images(options)
+        images = setup.training_images(options)
         told = told_in_training(images.image_set, configuration.quirk(options, "concept_order"))
         parts.append(ConceptImageBatches(images.image_set, *told, options.batch_size, options.seed))
         facts |= {"image_dim": images.dim, "encoder": images.identity}
@@ -68,7 +67,7 @@ def train(options, strategy):
 
     # ---------------------------------------------------------------------------------------------- run directory
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary)
+    setup.keep_for_inference(run, vocabulary)
     keep_detector(run, options.data_dir, options.detector, options.labels)
     validation = None
     if held_out:
@@ -79,7 +78,7 @@ def train(options, strategy):
     if not loop.resumed and options.start_ckpt:
         source = checkpoints.read_variables(checkpoints.best(options.start_ckpt)[0])
         for network in objective.handed_over("Projection/weights" in source):
-            stage.warm_start(run, network, options.start_ckpt)
+            warm_start(run, network, options.start_ckpt)
     loop.train()
 
 

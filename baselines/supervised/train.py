@@ -34,23 +34,22 @@ def train(options, make_objective, grid):
     """
     check(options)
 
-    import stage
     from baselines.supervised.batches import SupervisedBatches
     from baselines.supervised.cider import CiderD, DocumentFrequencies
     from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
     from initialization.pseudo_captions import load_captions
-    from training import distribution
+    from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
 
     # ---------------------------------------------------------------------------------------------- devices
-    stage.configure(options)
+    setup.configure(options)
     strategy = distribution.make_strategy(options)
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    images = stage.training_images(options)
+    images = setup.training_images(options)
     cells = check_bank(images.image_set.bank, grid, options.data_dir)
     pairs = load_captions(options, images.image_set.images, vocabulary)
     references = options.scst_from > 0
@@ -65,7 +64,7 @@ def train(options, make_objective, grid):
         "captions": pairs.digest(),
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
-    stage.keep_for_inference(run, vocabulary, images)
+    setup.keep_for_inference(run, vocabulary, images)
     for note in pairs.notes:
         run.log(note)
 

@@ -163,7 +163,7 @@ def _results(job_dir):
 
 
 def _neighbours(folder):
-    from stage import load_encoder as load
+    from training.setup import load_encoder as load
 
     encoder = load(f"neighbours:{folder}/expected/neighbours.npz")
     known = encoder._known
