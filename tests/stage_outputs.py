@@ -16,7 +16,8 @@ OF_THE_CALL = (
     "minutes",
     "checksum",
 )  # fields that differ from call to call
-NOT_COMPARED = re.compile(r"(\.photograph_hashes\.json|timing\.jsonl|lock|events\.out.*)")
+# A lock file that a killed process leaves locks nothing; the next process that takes the lock removes it.
+NOT_COMPARED = re.compile(r"(\.photograph_hashes\.json|timing\.jsonl|lock|\..*\.lock|events\.out.*)")
 CHECKPOINT = re.compile(r"(ckpt-\d+)\.(index|data-.*)")
 
 
