@@ -19,6 +19,7 @@ import registry
 from captioning.decode import parse_decode
 from formats import sidecars
 from formats.images import image_names
+from training import rankings
 from training.run_directory import read_config
 
 
@@ -28,7 +29,7 @@ class Options:
 
     paths: tuple[str, ...] = cli.field((), "image files and folders; they are also taken as plain arguments")
     job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
-    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
     length_normalization: float = cli.field(0.0, "finished captions are ordered by log p / length^this")
     nbest: int = cli.field(1, "captions an image, best first, with their log-probabilities when more than one")
@@ -88,9 +89,8 @@ def main(options):
 
     from captioning import photographs
 
-    checkpoint = photographs.checkpoint_named(options.job_dir, options.checkpoint)
     captioner, source = photographs.open_run(
-        options.job_dir, checkpoint, options.encoder, options.detector, options.labels
+        options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels
     )
     results, broken = {}, []
     how = (options.decode, options.length_normalization, options.batch_size, "captioning")

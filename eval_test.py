@@ -17,7 +17,7 @@ from evaluation import scoring
 class Options(scoring.ScoringOptions):
     """Flags of eval_test.py."""
 
-    checkpoint: str = cli.field("best", "best (last entry of b34.json), newest, a step, or a path")
+    checkpoint: str = cli.field("best", "best (last entry of b34.json, by eval_val.py), newest, a step, or a path")
     split: str = cli.choice("test", ("test", "val"), "which images")
     metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "what is scored")
     encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")

@@ -19,6 +19,7 @@ import tempfile
 
 import cli
 import registry
+from training import rankings
 from training.run_directory import read_config
 from web import temporary_folders
 
@@ -32,7 +33,7 @@ class Options:
 
     job_dir: str = cli.field("runs/full", "run directory")
     job_dir2: str | None = cli.field(None, "a second run, shown beside the first")
-    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     checkpoint2: str = cli.field("best", "the same of the second run")
     encoder: str | None = cli.field(None, "where the encoder of the first run is now, if it has moved")
     encoder2: str | None = cli.field(None, "the same of the second run")

@@ -51,14 +51,9 @@ class Captioner:
         self._strategy, self._decoders = tf.distribute.get_strategy(), {}
 
     @classmethod
-    def from_run(cls, job_dir, checkpoint=None):
-        """The captioner of a run.
-
-        Args:
-          job_dir: run directory.
-          checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
-        """
-        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
+    def from_run(cls, job_dir, checkpoint="newest"):
+        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
+        content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
         if facts.get("image_dim") is None:
             raise cli.UserError(f"{job_dir}: a {content['stage']} run takes no images")
@@ -69,17 +64,16 @@ class Captioner:
             settings["semantics"] if registry.system_of(content).semantics else "fixed",
             settings.get("max_caption_length", 20),
         )
-        captioner.load(checkpoint, job_dir)
+        captioner.load(prefix)
         return captioner
 
-    def load(self, checkpoint, job_dir=None):
-        """Takes the weights of another checkpoint of the same run (a step or a path)."""
-        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+    def load(self, prefix):
+        """Takes the weights of another checkpoint of the same run."""
         if not isinstance(self.generator, Generator):  # no TF1 checkpoints, no names of the authors
             parts = {"generator": self.generator, "standardise": self.standardise}
-            return checkpoints.restore(checkpoints.resolve(path), parts)
-        arrays = checkpoints.read_variables(path)
-        checkpoints.assign_variables(layers.named_variables(self.generator), arrays, path)
+            return checkpoints.restore(prefix, parts)
+        arrays = checkpoints.read_variables(prefix)
+        checkpoints.assign_variables(layers.named_variables(self.generator), arrays, prefix)
         if "Standardise/mean" in arrays:  # the authors' checkpoints have none
             self.standardise.assign(arrays["Standardise/mean"], arrays["Standardise/deviation"])
 

@@ -11,14 +11,12 @@ import numpy as np
 import cli
 import extensions
 import registry
-from captioning import rankings
 from captioning.captioner import load_encoder
 from formats import readers, sidecars, writing
 from formats.images import ImageError, read_image
 from models.encoders.saved import COPY_LIMIT
 from preprocessing.detection import detectors
 from preprocessing.detection.concept_objects import class_words, objects_of, with_prior
-from training import checkpoints
 from training.run_directory import read_config
 
 DEFAULTS = {
@@ -37,7 +35,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     """(captioner, source) of a run.
 
     Args:
-      checkpoint: a step or a path. encoder: where the run's encoder is now, if it has moved.
+      checkpoint: as training.checkpoints.choose takes it. encoder: where the run's encoder is now, if it has moved.
       detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
       threshold: objects of a lower score are not told to it.
     """
@@ -75,21 +73,6 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
         there, rows = [there[i] for i in np.flatnonzero(usable)], rows[usable]
         if there:
             yield there, rows, captioner.caption_vectors(rows, decode, length_normalization, batch=batch_size)
-
-
-def checkpoint_named(job_dir, name):
-    """The checkpoint that --checkpoint means: a step or a path.
-
-    `best` is the last entry of b34.json, or the newest without one. Raises cli.UserError where there is none at all.
-    """
-    if name == "best" and os.path.exists(os.path.join(job_dir, rankings.SELECTION)):
-        return rankings.best_step(job_dir)
-    if name in ("best", "newest"):
-        steps = checkpoints.steps_in(job_dir)
-        if not steps:
-            raise cli.UserError(f"{job_dir}: no checkpoint in there (ckpt-STEP.index)")
-        return steps[-1]
-    return int(name) if name.isdigit() else name
 
 
 class EncodedPhotographs:

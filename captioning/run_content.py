@@ -21,10 +21,10 @@ NETWORK = ("emb_dim", "mem_dim", "cell_dim", "attention_units", "mem_slots", "nu
 NEEDED = (*NETWORK, "semantics", "feature_scale", "gates", "forget_bias", "fusion", "fm_residual", "seed")
 
 
-def open_run(job_dir, checkpoint=None):
-    """(content of config.json, Vocabulary, checkpoint) of a run.
+def open_run(job_dir, checkpoint="newest"):
+    """(content of config.json, Vocabulary, prefix of the checkpoint) of a run.
 
-    Args: checkpoint: a step, or a path as training.checkpoints.resolve takes it; None for the newest.
+    Args: checkpoint: as training.checkpoints.choose takes it.
 
     Raises: cli.UserError when a file is missing or damaged, or the settings are none that the checkpoint can hold.
     """
@@ -33,10 +33,9 @@ def open_run(job_dir, checkpoint=None):
     vocabulary = Vocabulary.load(os.path.join(job_dir, "vocabulary.txt"))
     if vocabulary.fingerprint() != content["facts"].get("vocabulary"):
         raise cli.UserError(f"{job_dir}/vocabulary.txt is not the one the run was trained with")
-    checkpoint = job_dir if checkpoint is None else checkpoint
-    prefix = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
-    _check_sizes(content, vocabulary.size, checkpoints.resolve(prefix), path)
-    return content, vocabulary, checkpoint
+    prefix = checkpoints.choose(job_dir, checkpoint).prefix
+    _check_sizes(content, vocabulary.size, prefix, path)
+    return content, vocabulary, prefix
 
 
 def _check_settings(content, path):

@@ -14,6 +14,7 @@ import os
 
 import cli
 from formats import readers
+from training import rankings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Options:
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
     boxes: str = cli.field("", 'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}')
     split: str = cli.choice("test", ("test", "val"), "which images")
-    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
     images: int = cli.field(0, "first images of the split, 0 = all")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
@@ -89,7 +90,6 @@ def summary(found):
 
 def main(options):
     """Captions the split, measures, writes, prints."""
-    from captioning.photographs import checkpoint_named
     from evaluation import scoring
 
     data_dir = scoring.check(options)
@@ -99,14 +99,15 @@ def main(options):
     from captioning.captioner import Captioner
     from formats import captions
     from formats.concepts import load_concepts
+    from training import checkpoints
 
     concepts = load_concepts(data_dir, options.split)
     names = [name for name in sorted(splits.references_of(data_dir, options.split)) if name in boxes]
     names = names[: options.images or None]
     if not names:
         raise cli.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
-    checkpoint = checkpoint_named(options.job_dir, options.checkpoint)
-    captioner = Captioner.from_run(options.job_dir, checkpoint)
+    checkpoint = checkpoints.choose(options.job_dir, options.checkpoint)
+    captioner = Captioner.from_run(options.job_dir, checkpoint.prefix)
     vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)
     said = [found[0].ids for found in captioner.caption_vectors(vectors, options.decode, description="captions")]
     found = []
@@ -118,7 +119,7 @@ def main(options):
             found += [{"image": name} | one for one in measure(tokens, rows, boxes[name], concepts.singular)]
     if not found:
         raise cli.UserError(f"no caption of {options.job_dir} names an object that has a box in {options.boxes}")
-    result = summary(found) | {"images": len(names), "checkpoint": str(checkpoint), "decode": options.decode}
+    result = summary(found) | {"images": len(names), "checkpoint": checkpoint.name, "decode": options.decode}
     path = os.path.join(options.job_dir, f"attention_{options.split}.json")
     captions.write_json(path, result | {"command": cli.command_line(), "words": found})
     print(json.dumps(result, indent=1))

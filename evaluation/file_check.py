@@ -37,7 +37,7 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
     """Captions up to 20 scored photographs from their files by the path of caption.py, and prints how many agree.
 
     Args:
-      options: evaluation.scoring.ScoringOptions. data_dir: the stages' folder. checkpoint: a step or a path.
+      options: evaluation.scoring.ScoringOptions. data_dir: the stages' folder. checkpoint: its prefix.
       scored: dict image name -> caption that was scored.
       open_run: as evaluation.scoring takes it; asked for the stored rows where captions differ.
 

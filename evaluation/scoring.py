@@ -77,9 +77,10 @@ def score_checkpoints(options, open_run, how=None):
       open_run: see the module's text.
       how: dict of further settings that decide about the captions.
     """
-    from captioning import rankings, splits
+    from captioning import splits
     from evaluation import file_check, metrics
     from formats import captions, writing
+    from training import checkpoints, rankings
 
     names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
@@ -91,11 +92,12 @@ def score_checkpoints(options, open_run, how=None):
         with writing.merging(_scores_path(folder)):  # with what another process has scored meanwhile
             known = {step: entry for step, entry in _read_scores(folder).items() if alike(entry)}
             rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
-            best = rankings.best_step(folder)
-            scored = captions.read_captions(os.path.join(folder, f"val_{best}.json"))
-            _publish(options, _row(options, scorer.score(scored), "val", best, rankings.SELECTED_BY))
-    print(f"best by BLEU-3 + BLEU-4: step {best}")
-    file_check.compare(options, data_dir, "val", best, scored, open_run)
+            step = rankings.best_step(folder)  # its checkpoint may be gone by now
+            best = checkpoints.Chosen(checkpoints.prefix_of(options.job_dir, step), step, rankings.SELECTED_BY)
+            scored = captions.read_captions(os.path.join(folder, f"val_{step}.json"))
+            _publish(options, _row(options, scorer.score(scored), "val", best, best.why))
+    print(f"best by BLEU-3 + BLEU-4: step {best.step}")
+    file_check.compare(options, data_dir, "val", best.prefix, scored, open_run)
 
 
 def _steps(options):
@@ -126,7 +128,8 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     captioner = rows = None
     for step in cli.progress(steps, "checkpoints"):
         path = os.path.join(folder, f"val_{step}.json")
-        made_by = how | {"checkpoint": checkpoints.digest(checkpoints.prefix_of(options.job_dir, step))}
+        prefix = checkpoints.choose(options.job_dir, step).prefix
+        made_by = how | {"checkpoint": checkpoints.digest(prefix)}
         with writing.merging(scores_path):
             entry = _read_scores(folder).get(str(step), {})
             captioned = not options.overwrite and entry.get("how") == made_by and os.path.exists(path)
@@ -135,8 +138,8 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
             continue
         if not captioned:
             if captioner is None:
-                captioner, rows = open_run(step, "val", names)
-            captioner.load(step, options.job_dir)
+                captioner, rows = open_run(prefix, "val", names)
+            captioner.load(prefix)
             found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
             found = {name: captions.sanitise(caption) for name, caption in found.items()}
         scores = scorer.score(found)
@@ -174,31 +177,18 @@ def _digest(value):
 # One checkpoint
 
 
-def chosen_checkpoint(options):
-    """The checkpoint that --checkpoint means: a step, or a path."""
-    from captioning import rankings
-    from training import checkpoints
-
-    if options.checkpoint == "best":
-        return rankings.best_step(folder_of(options))
-    if options.checkpoint == "newest":
-        steps = checkpoints.steps_in(options.job_dir)
-        if not steps:
-            raise cli.UserError(f"{options.job_dir}: no checkpoint yet")
-        return steps[-1]
-    return int(options.checkpoint) if options.checkpoint.isdigit() else options.checkpoint
-
-
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
-    from captioning import rankings, splits
+    from captioning import splits
     from evaluation import file_check, metrics
     from formats import captions, writing
+    from training import checkpoints, rankings
 
-    checkpoint, data_dir = chosen_checkpoint(options), data_dir_of(options)
+    checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, folder_of(options))
+    data_dir = data_dir_of(options)
     references = splits.references_of(data_dir, split)
     names = sorted(references)
-    captioner, rows = open_run(checkpoint, split, names)
+    captioner, rows = open_run(checkpoint.prefix, split, names)
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
     stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
@@ -212,7 +202,7 @@ def score_checkpoint(options, split, open_run):
         captions.write_captions(captions_path, found.items())
         captions.write_json(scores_path, content)
     _publish(options, row)
-    file_check.compare(options, data_dir, split, checkpoint, found, open_run)
+    file_check.compare(options, data_dir, split, checkpoint.prefix, found, open_run)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -220,15 +210,13 @@ def score_checkpoint(options, split, open_run):
 
 
 def _row(options, scores, split, checkpoint, selection):
-    """The row of the table for one checkpoint (a step or a path)."""
+    """The row of the table for one checkpoint (training.checkpoints.Chosen)."""
     from captioning import splits
     from evaluation import table
     from formats.concepts import load_concepts
-    from training import checkpoints
     from training.run_directory import read_config
 
-    data_dir = data_dir_of(options)
-    is_step = isinstance(checkpoint, int)
+    data_dir, step = data_dir_of(options), checkpoint.step
     return table.make_row(
         options.row or os.path.basename(os.path.normpath(options.job_dir)),
         scores,
@@ -237,8 +225,8 @@ def _row(options, scores, split, checkpoint, selection):
         decode=options.decode,
         seed=read_config(options.job_dir)["settings"]["seed"],
         concepts=load_concepts(data_dir, split),
-        minutes=splits.training_minutes(options.job_dir, checkpoint) if is_step else None,
-        checkpoint=checkpoints.prefix_of(options.job_dir, checkpoint) if is_step else checkpoint,
+        minutes=None if step is None else splits.training_minutes(options.job_dir, step),
+        checkpoint=checkpoint.prefix,
         command=cli.command_line(),
         selection=selection,
     )

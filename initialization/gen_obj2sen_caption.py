@@ -13,6 +13,7 @@ import os
 import cli
 from evaluation import scoring
 from formats import writing
+from training import rankings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +21,7 @@ class Options:
     """Flags of gen_obj2sen_caption."""
 
     job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
-    checkpoint: str = cli.field(
-        "best", "best (b34.json of eval_obj2sen, else best.json of the training, else the newest), newest, or a step"
-    )
+    checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
     output: str = cli.field("obj2sen_captions", "name of the record files without number and ending")
     decode: str = cli.field("beam3", "greedy or beamK")
@@ -40,18 +39,6 @@ def check(options):
         raise cli.UserError(f"--batch_size {options.batch_size}: expected at least 1")
     if os.path.dirname(options.output) or not options.output:
         raise cli.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
-    if not options.checkpoint.isdigit() and options.checkpoint not in ("best", "newest"):
-        raise cli.UserError(f"--checkpoint {options.checkpoint}: expected best, newest or a step")
-
-
-def chosen(options):
-    """(prefix, why) of the checkpoint that --checkpoint means."""
-    from training import checkpoints
-
-    if options.checkpoint == "best":
-        return checkpoints.best(options.job_dir)
-    step = int(options.checkpoint) if options.checkpoint.isdigit() else None
-    return checkpoints.resolve(options.job_dir, step), "as given"
 
 
 def main(options):
@@ -74,7 +61,7 @@ def _make(options, data_dir):
     from training import checkpoints
 
     tf.config.experimental.enable_op_determinism()
-    prefix, why = chosen(options)
+    prefix, _, why = checkpoints.choose(options.job_dir, options.checkpoint)
     captioner = ObjectCaptioner.from_run(options.job_dir, prefix)
     captioner.check_vocabulary(data_dir)
     print(f"captions by {prefix} ({why})")

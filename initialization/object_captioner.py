@@ -27,22 +27,21 @@ class ObjectCaptioner(ConceptCaptioner):
         self.input_embedding, self.suppress_unknown = objective.input_embedding, objective.suppress_unknown
 
     @classmethod
-    def from_run(cls, job_dir, checkpoint=None):
-        """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
+    def from_run(cls, job_dir, checkpoint="newest"):
+        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
             raise cli.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
-        _, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
+        _, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         options = dataclasses.replace(read_options(job_dir, config.ObjectToSentence), keep_prob=1.0)
         captioner = cls(ObjectToSentenceObjective(options, vocabulary.size), vocabulary, options.semantics)
-        captioner.load(checkpoint, job_dir)
+        captioner.load(prefix)
         return captioner
 
-    def load(self, checkpoint, job_dir=None):
-        """Takes the weights of another checkpoint of the same run (a step or a path)."""
-        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+    def load(self, prefix):
+        """Takes the weights of another checkpoint of the same run."""
         networks = (self.objective.generator, self.objective.discriminator)
-        checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(path), path)
+        checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
         """The unit feature of concept words: float32 [B, E]; zeros for an image without any."""

@@ -69,7 +69,7 @@ def read_all(path):
 
     from training import checkpoints
 
-    prefix = checkpoints.resolve(path)
+    prefix = checkpoints.choose(path, "newest").prefix
     try:
         reader = tf.train.load_checkpoint(prefix)
         names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("InceptionV4/")]
@@ -226,7 +226,7 @@ def find_encoder(options, image_dim):
 
     if image_dim is None:
         return None
-    prefix = checkpoints.resolve(options.checkpoint)
+    prefix = checkpoints.choose(options.checkpoint, "newest").prefix
     inside = "InceptionV4/Conv2d_1a_3x3/weights"
     spec = options.inc_ckpt
     if not spec and not options.features and tf.train.load_checkpoint(prefix).has_tensor(inside):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 import cli
 from formats import readers
+from training import rankings
 
 FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -153,60 +155,77 @@ def not_finite(parts):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Reading variables by the authors' names
+# Which checkpoint is meant
 
 
-def resolve(path, step=None):
-    """The checkpoint prefix that a flag value means: a run directory, one of our checkpoints, or a TF1 prefix.
+class Chosen(typing.NamedTuple):
+    """A checkpoint.
 
-    Raises: cli.UserError saying what is there instead.
+    Attributes: prefix: its path without ending. step: of a run, None where it is given by its path. why: it was taken.
     """
-    if os.path.isdir(path):
-        steps = steps_in(path)
-        if steps:
-            return prefix_of(path, step if step is not None else steps[-1])
+
+    prefix: str
+    step: int | None
+    why: str
+
+    @property
+    def name(self):
+        """What it is called beside the name of its run: the step, or the path."""
+        return self.prefix if self.step is None else str(self.step)
+
+
+def choose(path, which="best", ranked=None):
+    """The checkpoint that is meant: `Chosen`. Nobody else decides it.
+
+    Args:
+      path: a run directory, one of our checkpoints, a TF1 prefix, or a folder of TF1 checkpoints.
+      which: of a run directory (`--checkpoint`): "best" is the last entry of b34.json (eval_val.py), else the step of
+        best.json (least validation loss), else the newest; "newest"; a step. Or a path, which then stands for `path`.
+      ranked: folder whose b34.json alone says which is best (a score names how its checkpoint was selected).
+
+    Raises: cli.UserError saying what is there instead, or that the best one is not there any more.
+    """
+    which = str(which)
+    if not which.isdigit() and which not in ("best", "newest"):
+        return choose(which, "newest")._replace(step=None)
+    if not os.path.isdir(path):
+        prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
+        if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
+            raise cli.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
+        return Chosen(prefix, None, "as given")
+    steps = steps_in(path)
+    step, why = (int(which), "as given") if which.isdigit() else (None, "newest")
+    if which == "best":
+        step, why = _best(path, ranked)
+    if step is None and not steps:
         newest = tf.train.latest_checkpoint(path)
         if newest:
-            return newest
+            return Chosen(newest, None, "newest")
         raise cli.UserError(f"{path}: a folder without a checkpoint (ckpt-STEP.index or model.ckpt-STEP.index)")
-    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
-    if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
-        raise cli.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
-    return prefix
+    step = steps[-1] if step is None else step
+    if step not in steps:
+        raise cli.UserError(
+            f"{prefix_of(path, step)} ({why}) is not there (any more). Name one that is, by --checkpoint or by its "
+            f"path: steps {', '.join(map(str, steps)) or 'none'}"
+        )
+    return Chosen(prefix_of(path, step), step, why)
 
 
-def best(path):
-    """The checkpoint that a hand-over takes from a flag value: (prefix, why this one).
-
-    Of a run it is the best one: the last entry of b34.json (eval_val.py), else best.json (least validation loss), else
-    the newest. Anything else is taken as `resolve` takes it.
-
-    Raises: cli.UserError when the best one is no longer there.
-    """
-    for name, why in (("b34.json", "best by BLEU-3 + BLEU-4"), ("best.json", "least validation loss")):
-        step = _named_step(os.path.join(path, name))
-        if step is not None:
-            if step not in steps_in(path):
-                raise cli.UserError(
-                    f"{path}/{name} names step {step}, whose checkpoint is not there (any more). Give one by its path, "
-                    f"e.g. {prefix_of(path, steps_in(path)[-1] if steps_in(path) else step)}"
-                )
-            return prefix_of(path, step), why
-    return resolve(path), "newest" if os.path.isdir(path) else "as given"
-
-
-def _named_step(path):
-    """The step that a ranking or best.json names; None where there is no such file, or no scores in it."""
+def _best(job_dir, ranked):
+    """(step, why) of the best checkpoint of a run; (None, "newest") where nothing tells."""
+    step = rankings.best_step(ranked or job_dir, missing_ok=ranked is None)
+    if step is not None:
+        return step, "best by BLEU-3 + BLEU-4"
+    path = os.path.join(job_dir, "best.json")
     if not os.path.exists(path):
-        return None
-    content = readers.read_json(path, "a ranking; remove it, or score the run again")
-    try:
-        if isinstance(content, dict):
-            return int(content["step"])
-        scored = content and None not in content[-1][3:5]  # [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2]
-        return int(content[-1][0]) if scored else None
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise cli.UserError(f"{path}: names no step ({error!r}); remove it, or score the run again") from error
+        return None, "newest"
+    content = readers.read_json(path, "the best step of a training; remove it", dict)
+    readers.check_fields(content, {"step": readers.is_count}, path, "remove it, then the newest checkpoint is taken")
+    return content["step"], "least validation loss"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Reading variables by the authors' names
 
 
 def bytes_of(prefix):
@@ -229,12 +248,10 @@ def digest(prefix):
 def read_variables(path):
     """The variables of a checkpoint by the authors' names (`Generator/embedding`, ...), slots left out.
 
-    Args:
-      path: a run directory, one of our checkpoints, or the prefix of a TF1 checkpoint.
-
+    Args: path: as `choose` takes it; the newest of a run directory.
     Returns: dict name -> numpy array.
     """
-    prefix = resolve(path)
+    prefix = choose(path, "newest").prefix
     try:
         reader = tf.train.load_checkpoint(prefix)
         keys = reader.get_variable_to_shape_map()

@@ -25,7 +25,7 @@ def warm_start(run, network, path, wanted=lambda name: True):
 
     Raises: cli.UserError when the source was made with another dictionary, other image vectors or other sizes.
     """
-    prefix, why = checkpoints.best(path)
+    prefix, _, why = checkpoints.choose(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
     _check_source(run, prefix, variables)
     names = checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)

@@ -51,7 +51,7 @@ def router(runs, turns, folder):
 
     @routes.get("/runs")
     def list_runs():
-        return [{"run": run.name, "checkpoint": str(run.checkpoint)} for run in runs]
+        return [{"run": run.name, "checkpoint": run.checkpoint} for run in runs]
 
     @routes.post("/caption")
     async def caption(request: fastapi.Request):
@@ -126,7 +126,7 @@ def _answers(runs, path, beam, min_score, gone):
 
 def as_json(run, answer):
     """What a run says, for programs."""
-    result = {"run": run.name, "checkpoint": str(run.checkpoint), "caption": answer.hypotheses[0].text}
+    result = {"run": run.name, "checkpoint": run.checkpoint, "caption": answer.hypotheses[0].text}
     result["nbest"] = [
         {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}
         for h in answer.hypotheses

@@ -16,6 +16,7 @@ from evaluation.report import attention_pictures
 from evaluation.report import word_map as word_maps
 from formats.images import ImageError, read_image
 from preprocessing.detection import detectors
+from training import checkpoints
 from training.run_directory import read_config
 
 LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["classifier_top"])
@@ -45,12 +46,15 @@ class Shown:
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
         """Opens the run.
 
-        Args: checkpoint: best, newest, a step, or a path. The others as captioning.photographs.open_run takes them; a
-          detector may also be given for a run that is not told concepts, to show its objects.
+        Args:
+          checkpoint: as training.checkpoints.choose takes it.
+          The others as captioning.photographs.open_run takes them; a detector may also be given for a run that is not
+            told concepts, to show its objects.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
-        self.checkpoint = photographs.checkpoint_named(job_dir, checkpoint)
-        self.captioner, self.source = photographs.open_run(job_dir, self.checkpoint, encoder, detector, labels)
+        chosen = checkpoints.choose(job_dir, checkpoint)
+        self.checkpoint = chosen.name
+        self.captioner, self.source = photographs.open_run(job_dir, chosen.prefix, encoder, detector, labels)
         self.detector = getattr(self.source, "detector", None)
         if self.detector is None and detector:
             self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)

@@ -25,18 +25,17 @@ class R2MCaptioner(ConceptCaptioner):
         self.input_embedding = self.encoder.embedding
 
     @classmethod
-    def from_run(cls, job_dir, checkpoint=None):
-        """The captioner of a run. Args: checkpoint: a step or a path, None for the newest."""
-        content, vocabulary, checkpoint = run_content.open_run(job_dir, checkpoint)
+    def from_run(cls, job_dir, checkpoint="newest"):
+        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
+        content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         captioner = cls(content["settings"], vocabulary)
-        captioner.load(checkpoint, job_dir)
+        captioner.load(prefix)
         return captioner
 
-    def load(self, checkpoint, job_dir=None):
-        """Takes the weights of another checkpoint of the same run (a step or a path)."""
-        path = checkpoints.prefix_of(job_dir, checkpoint) if isinstance(checkpoint, int) else checkpoint
+    def load(self, prefix):
+        """Takes the weights of another checkpoint of the same run."""
         variables = layers.named_variables(self.encoder, self.generator)
-        checkpoints.assign_variables(variables, checkpoints.read_variables(path), path)
+        checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
         """The unit vector of concept words: float32 [B, E]; zeros for an image without any."""

@@ -13,6 +13,7 @@ import cli
 import registry
 from captioning.decode import parse_decode
 from formats import writing
+from training import rankings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Options:
 
     paths: tuple[str, ...] = cli.field((), "sets of concept words, each in quotation marks; also plain arguments")
     job_dir: str = cli.field("runs/r2m/tri_rec", "run directory of one stage")
-    checkpoint: str = cli.field("best", "best (last entry of b34.json, newest without one), newest, a step, or a path")
+    checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
     output: str = cli.field("traces.png", "picture to write, .png, .svg or .pdf")
 
@@ -65,9 +66,8 @@ def main(options):
     check(options)
 
     from baselines.r2m.captioner import R2MCaptioner
-    from captioning.photographs import checkpoint_named
 
-    captioner = R2MCaptioner.from_run(options.job_dir, checkpoint_named(options.job_dir, options.checkpoint))
+    captioner = R2MCaptioner.from_run(options.job_dir, options.checkpoint)
     traces = [trace(captioner, concepts.replace(",", " ").split(), options.decode) for concepts in options.paths]
     for found in traces:
         print(f"{' '.join(found.concepts)}\t{found.text}")

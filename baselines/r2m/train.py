@@ -76,7 +76,7 @@ def train(options, strategy):
     # ---------------------------------------------------------------------------------------------- training
     loop = Loop(options, objective, batches, strategy, run, validation)
     if not loop.resumed and options.start_ckpt:
-        source = checkpoints.read_variables(checkpoints.best(options.start_ckpt)[0])
+        source = checkpoints.read_variables(checkpoints.choose(options.start_ckpt).prefix)
         for network in objective.handed_over("Projection/weights" in source):
             warm_start(run, network, options.start_ckpt)
     loop.train()

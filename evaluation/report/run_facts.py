@@ -2,14 +2,14 @@
 
 import dataclasses
 import os
-import re
 
 import cli
-from captioning import rankings, splits
+from captioning import splits
 from evaluation import metrics, table
 from evaluation.published import published_rows
 from evaluation.report import curves
 from formats import captions, readers, sidecars
+from training import rankings
 from training.run_directory import read_config
 
 SIDECARS = ("sentence", "detections", "image_train", "features_train", "image_val", "image_test")
@@ -83,22 +83,22 @@ def _captions_of(job_dir, split):
         step = rankings.best_step(job_dir)
         path = os.path.join(job_dir, f"val_{step}.json")
         if os.path.exists(path):
-            return "val", path, os.path.join(job_dir, f"ckpt-{step}"), {}
+            return "val", path, os.path.join(job_dir, f"ckpt-{step}"), {}  # also where it is gone by now
     return None, None, None, {}
 
 
 def checkpoint_of(run):
-    """A step or path of the run to open: the one that made its captions, the newest where that is gone or unknown.
+    """The checkpoint of the run to open: the one that made its captions, the newest where that is gone or unknown.
 
-    Returns None where the run has no checkpoint.
+    Returns its prefix, None where the run has no checkpoint. The run may lie elsewhere than when it was scored.
     """
     from training import checkpoints
 
     steps = checkpoints.steps_in(run.job_dir)
-    named = re.fullmatch(r"ckpt-(\d+)", os.path.basename(str(run.checkpoint or "")))
-    if named and int(named[1]) in steps:
-        return int(named[1])
-    return steps[-1] if steps else None
+    prefixes = [checkpoints.prefix_of("", step) for step in steps]
+    name = os.path.basename(str(run.checkpoint or ""))
+    which = steps[prefixes.index(name)] if name in prefixes else "newest"
+    return checkpoints.choose(run.job_dir, which).prefix if steps else None
 
 
 def table_rows(job_dirs, paths=()):

@@ -186,13 +186,13 @@ def _attention_of(run, count):
     from evaluation.report import attention_pictures
     from formats import images, records
 
-    step, title = run_facts.checkpoint_of(run), tag("h2", f"Where {run.name} looked")
-    if step is None:
+    prefix, title = run_facts.checkpoint_of(run), tag("h2", f"Where {run.name} looked")
+    if prefix is None:
         return joined([title, tag("p", "The run has no checkpoint.", class_="note")])
     order = by_score(run.cider(), run.captions)
     names = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
     try:
-        captioner = Captioner.from_run(run.job_dir, step)
+        captioner = Captioner.from_run(run.job_dir, prefix)
         vectors = splits.split_vectors(run.job_dir, run.data_dir, run.split, names)
         found = records.read_images(records.find_files(run.data_dir, f"image_{run.split}"), with_data=True)
     except cli.UserError as error:
@@ -221,11 +221,11 @@ def word_map(run):
 
     from evaluation.report import word_map as maps
 
-    step, title = run_facts.checkpoint_of(run), tag("h2", f"Word vectors of {run.name}")
-    if step is None:
+    prefix, title = run_facts.checkpoint_of(run), tag("h2", f"Word vectors of {run.name}")
+    if prefix is None:
         return [joined([title, tag("p", "The run has no checkpoint.", class_="note")])]
     try:
-        captioner = registry.system_of(run.content).load("captioner").from_run(run.job_dir, step)
+        captioner = registry.system_of(run.content).load("captioner").from_run(run.job_dir, prefix)
     except cli.UserError as error:
         return [joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])]
     top = collections.Counter(run.captions.values()).most_common(4)

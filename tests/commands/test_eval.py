@@ -9,12 +9,12 @@ import cli
 import eval_test
 import eval_val
 import train
-from captioning import rankings
 from captioning.captioner import Captioner
 from captioning.splits import references_of, split_vectors
 from evaluation import metrics
 from formats import captions
 from tests import sidecar_edits, tiny_runs, tiny_world
+from training import rankings
 
 QUICK = ("BLEU", "ROUGE-L", "CIDEr")  # METEOR takes seconds to start
 FILES = ("b34.json", "cider.json", "meteor.json", "b4.json", "b3.json", "b2.json")

@@ -20,7 +20,7 @@ import train
 from baselines import r2m, show_attend_tell, show_tell
 from baselines.r2m import configuration
 from baselines.supervised import settings
-from captioning import photographs, splits
+from captioning import splits
 from evaluation import file_check, scoring
 from formats import captions, readers
 from initialization import eval_obj2sen, im_caption, obj2sen
@@ -130,9 +130,7 @@ def stored_log_probs(opener, job_dir, data):
     """dict name -> log-probability of the caption of the stored vectors or words."""
     options = eval_obj2sen.Options(job_dir=job_dir) if opener is object_captioner else eval_val.Options(job_dir=job_dir)
     names = sorted(splits.references_of(data, "val"))
-    captioner, rows = opener(options, scoring.data_dir_of(options))(
-        photographs.checkpoint_named(job_dir, "best"), "val", names
-    )
+    captioner, rows = opener(options, scoring.data_dir_of(options))("best", "val", names)
     return {name: found[0].log_prob for name, found in zip(names, captioner.caption_vectors(rows), strict=True)}
 
 

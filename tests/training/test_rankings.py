@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from captioning import rankings
 from cli import UserError
+from training import rankings
 
 
 def values(cider, b4, b3, b2=10.0, meteor=5.0):
