@@ -39,8 +39,7 @@ def module_of(path):
     return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 
-@pytest.fixture(scope="module")
-def imports():
+def read_imports():
     """dict module -> set of the project's modules that it imports."""
     paths = [path for path in tracked("*.py") if not path.startswith(("tests/", "docs/"))]
     modules, found = {module_of(path) for path in paths}, collections.defaultdict(set)
@@ -56,6 +55,11 @@ def imports():
             found[module_of(path)] |= {target for target in targets if target in modules}
     assert len(found) > 100
     return found
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return read_imports()
 
 
 def test_every_module_has_a_floor(imports):
