@@ -12,18 +12,25 @@ import latex2mathml.converter
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 DISPLAYED = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 TAG = re.compile(r"\\tag\{([^}]*)\}")
+FUNCTION = re.compile(r"(<mi>(?:log|ln|max|min|exp)</mi>)(?!<mo[^>]*>&#x00028;)")  # not followed by a bracket
+
+
+def converted(latex, display="inline"):
+    """MathML of LaTeX, with a thin space between the name of a function and its argument."""
+    mathml = latex2mathml.converter.convert(latex.strip(), display=display)
+    return FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)
 
 
 def inline(match):
     """MathML of an equation within a line."""
-    return latex2mathml.converter.convert(html.unescape(match.group(1)).strip())
+    return converted(html.unescape(match.group(1)))
 
 
 def displayed(match):
     """MathML of an equation on lines of its own, with its number and anchor where it has a tag."""
     latex = html.unescape(match.group(1))
     tag = TAG.search(latex)
-    mathml = latex2mathml.converter.convert(TAG.sub("", latex).strip(), display="block")
+    mathml = converted(TAG.sub("", latex), "block")
     if not tag:
         return f'<div class="equation">{mathml}</div>'
     anchor = "eq-" + re.sub(r"[^a-z0-9]+", "-", tag.group(1).lower())
