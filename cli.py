@@ -6,7 +6,6 @@ from the fields, so a setting is written down in exactly one place.
 
 import dataclasses
 import errno
-import importlib
 import os
 import shlex
 import sys
@@ -40,10 +39,18 @@ def flag_type(annotation):
     return annotation, False, False
 
 
-def _define_flags(options_class, values):
-    """Defines one flag per field of `options_class` with the defaults of the dataclass."""
+def _own_fields(options_class, recipes):
+    """The fields that are flags: all but `recipe`, which belongs to `recipes` where the command takes recipes."""
+    return [item for item in dataclasses.fields(options_class) if not (recipes and item.name == "recipe")]
+
+
+def _define_flags(options_class, values, recipes=None):
+    """Defines one flag per field of `options_class` with the defaults of the dataclass, and --recipe."""
     hints = typing.get_type_hints(options_class)
-    for item in dataclasses.fields(options_class):
+    if recipes:
+        flags.DEFINE_string("recipe", None, recipes.help(), flag_values=values)
+        values.register_key_flag_for_module(sys.argv[0], values["recipe"])
+    for item in _own_fields(options_class, recipes):
         kind, _, is_tuple = flag_type(hints[item.name])
         # A multi-line help text would be re-wrapped badly by absl; the sentences here are single lines.
         help_text, default = item.metadata.get("help", ""), item.default
@@ -69,21 +76,39 @@ def choice(default, choices, help):
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
-def _options_from_flags(options_class, values, recipes):
-    """The dataclass with the recipe's values, overridden by every flag given on the command line."""
+def _options_from_flags(options_class, argv, values, recipes):
+    """The dataclass with the recipe's values, overridden by every flag given on the command line.
+
+    Args: argv: what is left beside the flags, program first; `paths` of a class that has this attribute.
+    """
+    takes_paths = hasattr(options_class, "paths")
+    if len(argv) > 1 and not takes_paths:
+        raise flags.Error(f"unexpected argument {argv[1]!r}; every setting is a flag, see --help")
     hints = typing.get_type_hints(options_class)
-    given = {}
-    for item in dataclasses.fields(options_class):
+    recipe = values["recipe"].value if recipes else None
+    base, given = recipes.settings(recipe, options_class) if recipe else options_class(), {}
+    for item in _own_fields(options_class, recipes):
         if not values[item.name].present:
             continue
         kind, _, is_tuple = flag_type(hints[item.name])
         value = values[item.name].value
         given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
-    base = options_class()
-    if recipes and values["recipe"].value:
-        base = recipes[values["recipe"].value]
-        given["recipe"] = values["recipe"].value
-    return dataclasses.replace(base, **given)
+    options = dataclasses.replace(base, **given)
+    if recipe:
+        options = recipes.fill_in(options, given, recipe)
+    return dataclasses.replace(options, paths=options.paths + tuple(argv[1:])) if takes_paths else options
+
+
+def parse(options_class, arguments, recipes=None):
+    """The settings that a command gets from its arguments, for looking at a command without running it.
+
+    Args: as of `run`; arguments: list of str, without the program's name.
+
+    Raises: UserError for a recipe, absl.flags.Error for a flag or value that the command does not take.
+    """
+    values = flags.FlagValues()
+    _define_flags(options_class, values, recipes)
+    return _options_from_flags(options_class, values(["", *arguments]), values, recipes)
 
 
 FILE_FAULTS = {  # what the system answers where a file cannot be read or written, and what mends it
@@ -119,28 +144,20 @@ def run(main, options_class, recipes=None):
 
     Args:
       main: function of the options; its return value is the exit code (None is 0).
-      options_class: a frozen dataclass with a default for every field. With `recipes` it has a field `recipe`.
-      recipes: name of a table in recipes.py: dict name -> instance of `options_class`, chosen by `--recipe`; single
-        flags override it. It is imported by name, because recipes know the settings of all systems.
+      options_class: a frozen dataclass with a default for every field.
+      recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
     """
-    recipes = getattr(importlib.import_module("recipes"), recipes) if recipes else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     logging.set_verbosity(logging.WARNING)
     sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)
     values = flags.FLAGS
-    _define_flags(options_class, values)
+    _define_flags(options_class, values, recipes)
 
     def entry(argv):
-        if len(argv) > 1 and not hasattr(options_class, "paths"):
-            raise app.UsageError(f"unexpected argument {argv[1]!r}; every setting is a flag, see --help")
         try:
-            name = values["recipe"].value if recipes else None
-            if name and name not in recipes:
-                raise UserError(f"--recipe {name}: no such recipe; there are: {', '.join(sorted(recipes))}")
-            options = _options_from_flags(options_class, values, recipes)
-            if hasattr(options_class, "paths"):
-                options = dataclasses.replace(options, paths=options.paths + tuple(argv[1:]))
-            sys.exit(main(options) or 0)
+            sys.exit(main(_options_from_flags(options_class, argv, values, recipes)) or 0)
+        except flags.Error as error:
+            raise app.UsageError(str(error)) from error
         except UserError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             sys.exit(1)

@@ -9,6 +9,7 @@ import os
 
 import cli
 import config
+import experiments
 import input_pipeline
 
 
@@ -83,4 +84,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, config.FullModel, "FULL")
+    cli.run(main, config.FullModel, experiments.Rows())

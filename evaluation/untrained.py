@@ -18,6 +18,7 @@ import hashlib
 import os
 import time
 
+import experiments
 from cli import UserError, choice, command_line, field, run
 
 ROWS = ("random", "constant", "retrieval")
@@ -250,4 +251,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    run(main, Options)
+    run(main, Options, experiments.Stage("untrained"))

@@ -21,6 +21,7 @@ import dataclasses
 import os
 
 import cli
+import experiments
 import input_pipeline
 from formats import writing
 from initialization import retrieve_captions
@@ -214,4 +215,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("fit_captions"))

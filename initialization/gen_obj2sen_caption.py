@@ -11,6 +11,7 @@ import dataclasses
 import os
 
 import cli
+import experiments
 from evaluation import scoring
 from formats import writing
 from training import rankings
@@ -83,4 +84,4 @@ def _make(options, data_dir):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("gen_obj2sen_caption"))

@@ -12,6 +12,7 @@ import os
 
 import cli
 import config
+import experiments
 
 
 def check(options):
@@ -85,4 +86,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, config.ImageCaption, "IM_CAPTION")
+    cli.run(main, config.ImageCaption, experiments.Rows())

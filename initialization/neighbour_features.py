@@ -21,6 +21,7 @@ import os
 import shutil
 
 import cli
+import experiments
 import input_pipeline
 from formats import writing
 from initialization import retrieve_captions
@@ -273,4 +274,4 @@ def _make(options, output_dir):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("neighbour_features"))

@@ -12,6 +12,7 @@ import os
 
 import cli
 import config
+import experiments
 
 
 def main(options):
@@ -55,4 +56,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, config.ObjectToSentence, "OBJ2SEN")
+    cli.run(main, config.ObjectToSentence, experiments.Rows())

@@ -17,6 +17,7 @@ import dataclasses
 import os
 
 import cli
+import experiments
 import input_pipeline
 from formats import readers, writing
 
@@ -245,4 +246,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("retrieve_captions"))

@@ -12,6 +12,7 @@ import os
 
 import cli
 import config
+import experiments
 
 
 def main(options):
@@ -49,4 +50,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, config.SentenceAutoEncoder, "SENTENCE_AE")
+    cli.run(main, config.SentenceAutoEncoder, experiments.Rows())

@@ -11,6 +11,7 @@ import os
 
 import cli
 import config
+import experiments
 
 
 def main(options):
@@ -54,4 +55,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, config.SentenceGan, "SENTENCE_GAN")
+    cli.run(main, config.SentenceGan, experiments.Rows())

@@ -16,6 +16,7 @@ import dataclasses
 import os
 
 import cli
+import experiments
 from formats import sidecars, vocabulary, writing
 from preprocessing.process_descriptions import sentences_file
 
@@ -95,4 +96,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("classifier_words"))

@@ -20,6 +20,7 @@ import os
 import httpx
 
 import cli
+import experiments
 from preprocessing.crawling import crawl_sources, crawl_store, fetching
 
 SHOWN = 20  # failures that are printed; the sidecars have all
@@ -213,4 +214,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("crawl_descriptions"))

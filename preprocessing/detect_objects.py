@@ -14,6 +14,7 @@ import os
 import shutil
 
 import cli
+import experiments
 from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.detection import detectors
 from preprocessing.sharding import outputs, shards
@@ -200,4 +201,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("detect_objects"))

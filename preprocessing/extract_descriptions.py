@@ -17,6 +17,7 @@ import shutil
 import unicodedata
 
 import cli
+import experiments
 from formats import sidecars, vocabulary, writing
 from preprocessing.sharding import shards
 from preprocessing.sources import corpora
@@ -223,4 +224,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("extract_descriptions"))

@@ -17,6 +17,7 @@ import shutil
 import numpy as np
 
 import cli
+import experiments
 import extensions
 from formats import images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
@@ -297,4 +298,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("extract_features"))

@@ -20,6 +20,7 @@ import shutil
 import numpy as np
 
 import cli
+import experiments
 from formats import file_names, readers, records, sidecars, writing
 from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
@@ -285,4 +286,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("import_features"))

@@ -16,6 +16,7 @@ import os
 import re
 
 import cli
+import experiments
 from formats import sidecars
 
 
@@ -81,4 +82,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("label_hypernyms"))

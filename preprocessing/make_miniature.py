@@ -27,6 +27,7 @@ import time
 import numpy as np
 
 import cli
+import experiments
 from formats import sidecars, writing
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
 from preprocessing.miniature.things import NAMES
@@ -342,4 +343,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("make_miniature"))

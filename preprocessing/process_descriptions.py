@@ -17,6 +17,7 @@ import os
 import shutil
 
 import cli
+import experiments
 from formats import readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.sharding import outputs, shards
 
@@ -385,4 +386,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("process_descriptions"))

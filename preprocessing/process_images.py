@@ -16,6 +16,7 @@ import os
 import shutil
 
 import cli
+import experiments
 from formats import images, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.detection import concept_objects
 from preprocessing.sharding import outputs, shards
@@ -305,4 +306,4 @@ def _make(options):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("process_images"))

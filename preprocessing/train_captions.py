@@ -13,6 +13,7 @@ import json
 import os
 
 import cli
+import experiments
 from formats import sidecars, writing
 from preprocessing.sources import datasets
 
@@ -59,4 +60,4 @@ def _write(options, content, images, texts):
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Options, experiments.Stage("train_captions"))

@@ -6,19 +6,17 @@
 #   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--smoke]
 # --seeds N: all trained rows for the seeds 1 to N, with mean and standard deviation.
 # --smoke: the same stages on a tiny world with a few updates, to see that they run; its scores mean nothing.
+# All settings stand in configs/miniature.py (--smoke: configs/miniature_smoke.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=data/miniature runs=runs/demo seeds=1 world=() training=()
+data=data/miniature runs=runs/demo seeds=1 recipe=miniature
 while [ $# -gt 0 ]; do
   case $1 in
     --data_dir) data=$2; shift ;;
     --runs) runs=$2; shift ;;
     --seeds) seeds=$2; shift ;;
-    --smoke)
-      world=(--train_images 120 --val_images 60 --test_images 60 --sentences 1500 --encoder_images 480 --encoder_epochs 1)
-      training=(--max_steps 40 --save_checkpoint_steps 20 --save_summary_steps 10)
-      ;;
-    *) sed -n 2,9p "$0"; exit 2 ;;
+    --smoke) recipe=miniature_smoke ;;
+    *) sed -n 2,10p "$0"; exit 2 ;;
   esac
   shift
 done
@@ -28,29 +26,20 @@ export TF_CPP_MIN_LOG_LEVEL=3
 step() { echo; echo "== $1"; shift; echo "\$ $*"; "$@"; }
 table=$runs/table.json
 
-step "draw the world, train its small encoder" \
-  python -m preprocessing.make_miniature --data_dir "$data" "${world[@]}"
-step "raw text -> sentences" \
-  python -m preprocessing.extract_descriptions --data_dir "$data" --input "$data/raw/descriptions"
-step "sentences -> dictionary and records" \
-  python -m preprocessing.process_descriptions --data_dir "$data" --class_names "$data/raw/classes.txt" \
-  --new_dict --min_word_count 5
-step "photographs -> objects" \
-  python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$data/raw/images" \
-  --dataset "jsonl:$data/raw" --detector "annotations:$data/raw/detections.jsonl"
-step "photographs and objects -> records" \
-  python -m preprocessing.process_images --data_dir "$data" --image_dir "$data/raw/images" --dataset "jsonl:$data/raw"
-step "photographs -> feature bank" \
-  python -m preprocessing.extract_features --data_dir "$data" --encoder "compact:$data/encoder/compact.npz" --crops 4
-step "rows that need no training" \
-  python -m evaluation.untrained --data_dir "$data" --split test --table "$table" --seed 1
-step "pseudo captions: corpus sentences that fit the objects of an image and its likes" \
-  python -m initialization.retrieve_captions --data_dir "$data" --contrast 1 --uses 15
+prepare() {  # prepare WHAT MODULE FLAGS...: a data stage
+  step "$1" python -m "$2" --recipe "$recipe" --data_dir "$data" "${@:3}"
+}
+prepare "draw the world, train its small encoder" preprocessing.make_miniature
+prepare "raw text -> sentences" preprocessing.extract_descriptions
+prepare "sentences -> dictionary and records" preprocessing.process_descriptions
+prepare "photographs -> objects" preprocessing.detect_objects
+prepare "photographs and objects -> records" preprocessing.process_images
+prepare "photographs -> feature bank" preprocessing.extract_features
+prepare "rows that need no training" evaluation.untrained --table "$table" --seed 1
+prepare "pseudo captions: corpus sentences that fit the objects of an image and its likes" initialization.retrieve_captions
 
-train() {  # train MODULE RUN FLAGS...
-  local module=$1 run=$2
-  shift 2
-  step "train $run" python $module --data_dir "$data" --job_dir "$run" --seed "$seed" "${training[@]}" "$@"
+train() {  # train MODULE RUN ROW FLAGS...
+  step "train $2" python $1 --recipe "$recipe/$3" --data_dir "$data" --job_dir "$2" --seed "$seed" "${@:4}"
 }
 score() {  # score RUN ROW: every checkpoint on validation, the best one on test
   step "score the checkpoints of $1 on validation" \
@@ -60,20 +49,18 @@ score() {  # score RUN ROW: every checkpoint on validation, the best one on test
 for seed in $(seq "$seeds"); do
   folder=$runs
   [ "$seed" = 1 ] || folder=$runs/seed$seed
-  train "-m initialization.obj2sen" "$folder/obj2sen" --recipe miniature_obj2sen \
-    --detector "annotations:$data/raw/detections.jsonl"
+  train "-m initialization.obj2sen" "$folder/obj2sen" con2sen
   step "score con2sen on validation" \
     python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --metrics BLEU,CIDEr
   step "score con2sen on test" \
     python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --split test --table "$table"
-  train "-m initialization.im_caption" "$folder/feat2sen" --recipe miniature_im_caption --captions retrieved
+  train "-m initialization.im_caption" "$folder/feat2sen" feat2sen
   score "$folder/feat2sen" feat2sen
-  train train.py "$folder/full" --recipe miniature_full --imcap_ckpt "$folder/feat2sen"
+  train train.py "$folder/full" full --imcap_ckpt "$folder/feat2sen"
   score "$folder/full" full
-  train train.py "$folder/scratch" --recipe miniature_scratch
+  train train.py "$folder/scratch" scratch
   score "$folder/scratch" scratch
-  train "-m initialization.im_caption" "$folder/supervised" --recipe miniature_supervised \
-    --captions "pairs:$data/raw/train_pairs.jsonl"
+  train "-m initialization.im_caption" "$folder/supervised" supervised_ceiling
   score "$folder/supervised" supervised_ceiling
 done
 step "a page to look at" python -m evaluation.report "$runs"/{full,feat2sen,scratch,supervised} --output "$runs/report.html"

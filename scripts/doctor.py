@@ -1,6 +1,6 @@
 """Says what a data folder holds, what is missing, which command makes it, and whether the machine suffices.
 
-    python -m scripts.doctor --data_dir data/coco --recipe full_paper --job_dir runs/full
+    python -m scripts.doctor --data_dir data/coco --recipe coco_shutterstock/full --job_dir runs/full
 
 Compares every output with its sidecar: sizes, numbers of records, sha256. Ends with exit code 1 when something that the
 recipe (without one: the full model) needs is missing, or anything is damaged.
@@ -13,6 +13,7 @@ import sys
 
 import cli
 import config
+import experiments
 from formats import inventory
 from scripts import uic_cost
 
@@ -22,7 +23,7 @@ class Options:
     """Flags of the doctor."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
-    recipe: str = cli.field("", "what is going to be trained, a name from recipes.py; empty: the full model")
+    recipe: str = cli.field("", "what is going to be trained, EXPERIMENT/ROW of configs/; empty: the full model")
     job_dir: str = cli.field("runs/run", "where the run will be; only its disk is looked at")
     checksums: bool = cli.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
     devices: bool = cli.field(True, "look for graphics cards, which loads TensorFlow")
@@ -33,16 +34,6 @@ class Options:
 
 TEXT = ("dictionary", "sentence")
 SCORING = ("image_val", "refs_val", "features_val")
-
-
-def all_recipes():
-    """dict name -> settings of every recipe of every trainer."""
-    import recipes
-
-    tables = [table for name, table in vars(recipes).items() if name.isupper() and isinstance(table, dict)]
-    return {
-        name: settings for table in tables for name, settings in table.items() if dataclasses.is_dataclass(settings)
-    }
 
 
 def needed(settings):
@@ -87,14 +78,18 @@ def to_make(wanted, findings):
 # The machine
 
 
+PAPER = {"coco_shutterstock": "bank", "coco_shutterstock_in_step": "records"}  # estimated by uic_cost, --images
+
+
 def estimate(data_dir, settings, words):
     """(GB of disk that is still needed, GB of memory), estimated.
 
     Checkpoints hold two word matrices and two LSTMs with both moments of Adam, float32. The corpus is in memory as
     ragged ids, about as large as its records; feature banks are memory-mapped.
     """
-    if (settings.recipe or "").endswith("_paper"):
-        data, runs, memory = uic_cost.needs(uic_cost.Options(images="bank"))
+    experiment = (settings.recipe or "").partition("/")[0]
+    if experiment in PAPER:
+        data, runs, memory = uic_cost.needs(uic_cost.Options(images=PAPER[experiment]))
         return max(0.0, data - _size(data_dir) / 1e9) + runs, memory
     width = settings.emb_dim
     parameters = 2 * (words * (width + 1) + 8 * width * width)
@@ -207,12 +202,13 @@ def _print_commands(heading, names, data_dir, more):
 
 def main(options):
     """Prints the report; returns the exit code."""
-    known = all_recipes()
-    if options.recipe and options.recipe not in known:
-        raise cli.UserError(f"--recipe {options.recipe}: no such recipe; there are: {', '.join(sorted(known))}")
-    settings = dataclasses.replace(known.get(options.recipe, config.FullModel()), recipe=options.recipe)
+    settings = config.FullModel()
+    if options.recipe:
+        folders = {"data_dir": options.data_dir, "job_dir": options.job_dir}
+        settings = dataclasses.replace(experiments.row(options.recipe), **folders)
+        settings = experiments.Rows().fill_in(settings, folders, options.recipe)
     training, scoring = needed(settings)
-    print(f"{options.data_dir}, for {options.recipe or 'the full model'}:")
+    print(f"{options.data_dir}, for {settings.recipe or 'the full model'}:")
     if not os.path.isdir(options.data_dir):
         print("  no such folder: nothing was made yet")
     findings, well = report_outputs(options, training, scoring)

@@ -4,8 +4,8 @@
         --job_dir runs/released
 
 The run can be evaluated, captioned with, handed on (--imcap_ckpt, --sae_ckpt, --o2s_ckpt) and trained on. Sizes are
-read from the variables, everything else is the stage's `*_paper` recipe (`--semantics reference`); the command that
-trains on is printed. obj2sen and sentence_ae have the same variables, so --stage must say which of them it is.
+read from the variables, everything else is its row of configs/coco_shutterstock.py (`--semantics reference`); the
+command that trains on is printed. obj2sen and sentence_ae have the same variables, so --stage must say which it is.
 The encoder is taken from the checkpoint itself where it holds InceptionV4, or from --inc_ckpt; --features names the
 sidecar of a feature bank that was made by it. Without any of them the run captions image vectors only.
 """
@@ -15,7 +15,7 @@ import math
 import os
 
 import cli
-import recipes
+import experiments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Options:
     fresh_optimizer: bool = cli.field(False, "start Adam afresh: for a checkpoint without its slots")
 
 
-# stage -> (recipes of its trainer, recipe, command)
+# stage -> (recipe, command)
 STAGES = {
-    "full": (recipes.FULL, "full_paper", "python train.py"),
-    "im_caption": (recipes.IM_CAPTION, "im_caption_paper", "python -m initialization.im_caption"),
-    "obj2sen": (recipes.OBJ2SEN, "obj2sen_paper", "python -m initialization.obj2sen"),
-    "sentence_ae": (recipes.SENTENCE_AE, "sentence_ae_paper", "python -m initialization.sentence_ae"),
-    "sentence_gan": (recipes.SENTENCE_GAN, "sentence_gan_paper", "python -m initialization.sentence_gan"),
+    "full": ("coco_shutterstock/full", "python train.py"),
+    "im_caption": ("coco_shutterstock/feat2sen", "python -m initialization.im_caption"),
+    "obj2sen": ("coco_shutterstock/con2sen", "python -m initialization.obj2sen"),
+    "sentence_ae": ("coco_shutterstock/sentence_ae", "python -m initialization.sentence_ae"),
+    "sentence_gan": ("coco_shutterstock/sentence_gan", "python -m initialization.sentence_gan"),
 }
 
 
@@ -115,9 +115,10 @@ def sizes_of(arrays, options):
 
 def trainer_options(stage, dim, options):
     """The settings of the run: the paper's recipe with the sizes of the checkpoint and what --settings says."""
-    known, recipe, _ = STAGES[stage]
-    base = known[recipe]
-    changes = {"recipe": recipe, "job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
+    base = experiments.row(STAGES[stage][0])
+    changes = {"job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
+    if stage == "full":
+        changes["max_steps"] = 1_000_000  # a checkpoint may lie beyond the recipe's last step
     if options.inc_ckpt:
         changes |= {"inc_ckpt": options.inc_ckpt, "images": "auto"}
     fields = {item.name for item in dataclasses.fields(base)}
@@ -283,13 +284,13 @@ def main(options):
     step = int(arrays["global_step"])
     checkpoints.save(options.job_dir, step, objective.checkpointed(), {"step": step, "pending": {}})
     print(f"{options.job_dir}: {stage} at step {step}, {vocabulary_size} words, {dim} dimensions")
-    print("train on with: " + " ".join([STAGES[stage][2], *flags_of(settings, STAGES[stage]), "--data_dir ..."]))
+    print("train on with: " + " ".join([STAGES[stage][1], *flags_of(settings), "--data_dir ..."]))
     run.close()
 
 
-def flags_of(settings, stage):
-    """The flags that give these settings to the stage's trainer."""
-    base = stage[0][stage[1]]
+def flags_of(settings):
+    """The flags that give these settings to their trainer."""
+    base = experiments.row(settings.recipe)
     changed = [
         f"--{item.name} {getattr(settings, item.name)}"
         for item in dataclasses.fields(settings)

@@ -33,25 +33,25 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 fail() { echo "ERROR: $*" >&2; exit 1; }
 
 # ------------------------------------------------------------------------------------------------------ settings
-# Least counts: 15 is the authors' for GCC, 40 what UIC took for Shutterstock; for COCO's captions none is known, 4 is
-# what the captioning tutorials take.
-tokenizer=nltk_punkt min_tokens=8 crops=4 small=() metrics=(--metrics BLEU,METEOR,ROUGE-L,CIDEr)
-case $setting in
-  coco_shutterstock) min_count=40 ;;
-  flickr30k_coco) min_count=4 ;;
-  coco_gcc) min_count=15; [ -n "$coco_words" ] || fail "--coco_words is missing: words of COCO, one a line" ;;
-  *) [ $smoke = yes ] || fail "--setting ${setting:-is missing}: expected coco_shutterstock, flickr30k_coco or coco_gcc" ;;
-esac
-data=${data:-data/r2m_${setting:-smoke}} runs=${runs:-runs/r2m_${setting:-smoke}} recipe=r2m_$setting
+# They stand in configs/r2m_SETTING.py and configs/r2m_smoke.py.
+recipe=r2m_$setting metrics=(--metrics BLEU,METEOR,ROUGE-L,CIDEr)
 if [ $smoke = yes ]; then
-  tokenizer=nltk_word min_count=3 crops=1 recipe=r2m_coco_gcc metrics=(--metrics BLEU,CIDEr) coco_words=$data/words.txt
-  small=(--emb_dim 16 --mem_dim 16 --batch_size 16 --max_steps 4 --save_checkpoint_steps 2 --save_summary_steps 2)
+  setting=${setting:-smoke} recipe=r2m_smoke metrics=(--metrics BLEU,CIDEr)
 fi
+data=${data:-data/r2m_$setting} runs=${runs:-runs/r2m_$setting}
+case $setting in
+  coco_shutterstock | flickr30k_coco | smoke) ;;
+  coco_gcc) [ $smoke = yes ] || [ -n "$coco_words" ] || fail "--coco_words is missing: words of COCO, one a line" ;;
+  *) fail "--setting ${setting:-is missing}: expected coco_shutterstock, flickr30k_coco or coco_gcc" ;;
+esac
 
 # ------------------------------------------------------------------------------------------------------ data
+prepare() {  # prepare WHAT MODULE FLAGS...: a data stage
+  step "$1" python -m "$2" --recipe "$recipe" --data_dir "$data" "${@:3}"
+}
 if [ $smoke = yes ]; then
-  step "a tiny drawn world" python -m preprocessing.make_miniature --data_dir "$data" --train_images 120 \
-    --val_images 60 --test_images 60 --sentences 1500 --encoder_images 480 --encoder_epochs 1
+  prepare "a tiny drawn world" preprocessing.make_miniature
+  coco_words=$data/words.txt
   tr '[:upper:]' '[:lower:]' < "$data/raw/classes.txt" > "$coco_words"
   descriptions=$data/raw/descriptions class_names=$data/raw/classes.txt dataset=jsonl:$data/raw
   image_dir=$data/raw/images detector=annotations:$data/raw/detections.jsonl encoder=compact:$data/encoder/compact.npz
@@ -59,22 +59,18 @@ fi
 for needed in image_dir dataset detector encoder descriptions class_names; do
   [ -n "${!needed}" ] || fail "--$needed is missing, see the head of scripts/reproduce_r2m.sh"
 done
-step "raw text -> sentences of at least 8 words" python -m preprocessing.extract_descriptions --data_dir "$data" \
-  --input "$descriptions" --tokenizer $tokenizer --min_tokens $min_tokens
-step "sentences -> dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
-  --class_names "$class_names" --new_dict --min_word_count $min_count --plurals "$plurals" \
-  ${word_list:+--word_list "$word_list"} ${coco_words:+--only_with "$coco_words"}
-step "photographs -> objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$image_dir" \
-  --dataset "$dataset" --detector "$detector" ${labels:+--labels "$labels"}
-step "photographs and objects -> records" python -m preprocessing.process_images --data_dir "$data" \
-  --image_dir "$image_dir" --dataset "$dataset" --score_threshold 0.3
-step "photographs -> feature bank" python -m preprocessing.extract_features --data_dir "$data" --encoder "$encoder" \
-  --splits train --crops $crops
+prepare "raw text -> sentences" preprocessing.extract_descriptions --input "$descriptions"
+prepare "sentences -> dictionary and records" preprocessing.process_descriptions --class_names "$class_names" \
+  --plurals "$plurals" ${word_list:+--word_list "$word_list"} ${coco_words:+--only_with "$coco_words"}
+prepare "photographs -> objects" preprocessing.detect_objects --image_dir "$image_dir" --dataset "$dataset" \
+  --detector "$detector" ${labels:+--labels "$labels"}
+prepare "photographs and objects -> records" preprocessing.process_images --image_dir "$image_dir" --dataset "$dataset"
+prepare "photographs -> feature bank" preprocessing.extract_features --encoder "$encoder"
 
 # ------------------------------------------------------------------------------------------------------ training
-step "the four stages, scored on validation" python -m baselines.r2m --recipe "$recipe" --semantics "$semantics" \
+step "the four stages, scored on validation" python -m baselines.r2m --recipe "$recipe/r2m" --semantics "$semantics" \
   --data_dir "$data" --job_dir "$runs/r2m" --table "$runs/table.json" --seed "$seed" "${metrics[@]}" \
-  --detector "$detector" ${labels:+--labels "$labels"} "${small[@]}"
+  --detector "$detector" ${labels:+--labels "$labels"}
 for stage in xe xe_rec tri tri_rec; do
   row=r2m_$stage
   [ $stage = tri_rec ] && row=r2m

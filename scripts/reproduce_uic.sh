@@ -37,91 +37,77 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 fail() { echo "ERROR: $*" >&2; exit 1; }
 
 # ------------------------------------------------------------------------------------------------------ settings
-# What differs between the paper's run and the smoke run: sizes and lengths, nothing else.
-tokenizer=nltk_punkt min_count=40 in_step=() crops=4
-small=() adversarial=() full=(--max_steps 20000) metrics=() test_metrics=()
+# They stand in configs/coco_shutterstock.py; coco_shutterstock_in_step.py: --images records; coco_shutterstock_smoke.py.
+recipe=coco_shutterstock in_step=() metrics=() test_metrics=()
 check=(--data_dir "$data" --runs "$runs" --images "$images")
+[ "$images" = bank ] || recipe=coco_shutterstock_in_step in_step=(--inc_ckpt "$encoder")
 if [ $smoke = yes ]; then
+  [ "$images" = bank ] || fail "--smoke knows --images bank alone"
   [ "$data" = data/coco ] && data=data/smoke
   [ "$runs" = runs/uic ] && runs=runs/smoke
   check=(--data_dir "$data" --runs "$runs" --smoke)
-  tokenizer=nltk_word min_count=3 crops=1
-  small=(--emb_dim 16 --mem_dim 16 --batch_size 16 --max_steps 4 --save_checkpoint_steps 2 --save_summary_steps 2)
-  adversarial=(--max_caption_length 8) full=("${adversarial[@]}")
-  metrics=(--metrics BLEU,CIDEr) test_metrics=(--metrics BLEU,CIDEr)
+  recipe=coco_shutterstock_smoke metrics=(--metrics BLEU,CIDEr) test_metrics=(--metrics BLEU,CIDEr)
 fi
 [ $unchecked = yes ] || python -m scripts.uic_cost "${check[@]}"
 
 # ------------------------------------------------------------------------------------------------------ data
+prepare() {  # prepare WHAT MODULE FLAGS...: a data stage
+  step "$1" python -m "$2" --recipe $recipe --data_dir "$data" "${@:3}"
+}
 if [ $smoke = yes ]; then
-  step "a tiny drawn world" python -m preprocessing.make_miniature --data_dir "$data" --train_images 120 \
-    --val_images 60 --test_images 60 --sentences 1500 --encoder_images 480 --encoder_epochs 1
+  prepare "a tiny drawn world" preprocessing.make_miniature
   descriptions=$data/raw/descriptions class_names=$data/raw/classes.txt dataset=jsonl:$data/raw
   image_dir=$data/raw/images detector=annotations:$data/raw/detections.jsonl encoder=compact:$data/encoder/compact.npz
 fi
 [ -n "$encoder" ] || fail "--encoder is missing: inception_v4:CKPT, slim's inception_v4.ckpt of 2016-09-09"
 if [ -n "$descriptions" ]; then
   [ -n "$class_names" ] || fail "--class_names is missing: oid_bbox_trainable_label_map.pbtxt, or names one a line"
-  step "raw text -> sentences" python -m preprocessing.extract_descriptions --data_dir "$data" \
-    --input "$descriptions" --tokenizer $tokenizer
-  step "sentences -> dictionary and records" python -m preprocessing.process_descriptions --data_dir "$data" \
-    --class_names "$class_names" --new_dict --min_word_count $min_count --plurals "$plurals" \
-    ${word_list:+--word_list "$word_list"}
+  prepare "raw text -> sentences" preprocessing.extract_descriptions --input "$descriptions"
+  prepare "sentences -> dictionary and records" preprocessing.process_descriptions --class_names "$class_names" \
+    --plurals "$plurals" ${word_list:+--word_list "$word_list"}
 fi
 if [ -n "$detector" ]; then
   [ -n "$image_dir" ] && [ -n "$dataset" ] || fail "--image_dir and --dataset are missing: photographs and splits"
-  step "photographs -> objects" python -m preprocessing.detect_objects --data_dir "$data" --image_dir "$image_dir" \
-    --dataset "$dataset" --detector "$detector" ${labels:+--labels "$labels"}
-  step "photographs and objects -> records" python -m preprocessing.process_images --data_dir "$data" \
-    --image_dir "$image_dir" --dataset "$dataset" --score_threshold 0.3
+  prepare "photographs -> objects" preprocessing.detect_objects --image_dir "$image_dir" --dataset "$dataset" \
+    --detector "$detector" ${labels:+--labels "$labels"}
+  prepare "photographs and objects -> records" preprocessing.process_images --image_dir "$image_dir" --dataset "$dataset"
 fi
-splits=train,val,test
-if [ "$images" = records ]; then  # captions are scored from a bank all the same
-  splits=val,test crops=0 in_step=(--inc_ckpt "$encoder" --steps_per_loop 1)
-fi
-step "photographs -> feature bank" python -m preprocessing.extract_features --data_dir "$data" --encoder "$encoder" \
-  --splits $splits --crops $crops
-step "rows that need no training" python -m evaluation.untrained --data_dir "$data" --split test \
-  --table "$runs/table.json" --seed "$seed" "${metrics[@]}"
+prepare "photographs -> feature bank" preprocessing.extract_features --encoder "$encoder"
+prepare "rows that need no training" evaluation.untrained --table "$runs/table.json" --seed "$seed" "${metrics[@]}"
 
 # ------------------------------------------------------------------------------------------------------ initialization
 # Every stage starts from the best checkpoint of the one before: by BLEU-3 + BLEU-4 on validation where it captions,
 # by the loss on held-out sentences where it only reads them.
-train() {  # train MODULE RUN FLAGS...
-  local module=$1 run=$2
-  shift 2
-  step "train $run" python $module --data_dir "$data" --job_dir "$runs/$run" --seed "$seed" "$@" "${small[@]}"
+train() {  # train MODULE RUN ROW FLAGS...
+  step "train $2" python $1 --recipe $recipe/$3 --data_dir "$data" --job_dir "$runs/$2" --seed "$seed" "${@:4}"
 }
 score() {  # score RUN: every checkpoint on validation, the best one on test
   step "score $1 on validation" python eval_val.py --job_dir "$runs/$1" --row "$1" "${metrics[@]}"
   step "score $1 on test" python eval_test.py --job_dir "$runs/$1" --row "$1" "${test_metrics[@]}"
 }
-train "-m initialization.obj2sen" obj2sen --recipe obj2sen_paper
+train "-m initialization.obj2sen" obj2sen con2sen
 step "score con2sen on validation" python -m initialization.eval_obj2sen --job_dir "$runs/obj2sen" "${metrics[@]}"
 step "score con2sen on test" python -m initialization.eval_obj2sen --job_dir "$runs/obj2sen" --split test \
   "${test_metrics[@]}"
 if [ "$captions" = obj2sen ]; then
-  step "pseudo captions" python -m initialization.gen_obj2sen_caption --job_dir "$runs/obj2sen" --data_dir "$data"
+  prepare "pseudo captions" initialization.gen_obj2sen_caption --job_dir "$runs/obj2sen"
 else
-  step "pseudo captions" python -m initialization.retrieve_captions --data_dir "$data"
+  prepare "pseudo captions" initialization.retrieve_captions
 fi
-train "-m initialization.im_caption" feat2sen --recipe im_caption_paper --captions "$captions" \
-  --o2s_ckpt "$runs/obj2sen" "${in_step[@]}"
+train "-m initialization.im_caption" feat2sen feat2sen --captions "$captions" --o2s_ckpt "$runs/obj2sen" "${in_step[@]}"
 score feat2sen
-train "-m initialization.sentence_ae" sentence_ae --recipe sentence_ae_paper
-train "-m initialization.sentence_gan" sentence_gan --recipe sentence_gan_paper --sae_ckpt "$runs/sentence_ae" \
-  "${adversarial[@]}"
+train "-m initialization.sentence_ae" sentence_ae sentence_ae
+train "-m initialization.sentence_gan" sentence_gan sentence_gan --sae_ckpt "$runs/sentence_ae"
 
 # ------------------------------------------------------------------------------------------------------ the full model
 rows=(full)
 [ $ablations = yes ] && rows=(adv con im full)
 for row in "${rows[@]}"; do
-  train train.py "$row" --recipe "${row}_paper" "${full[@]}" "${in_step[@]}" \
-    --imcap_ckpt "$runs/feat2sen" --sae_ckpt "$runs/sentence_gan"
+  train train.py "$row" "$row" "${in_step[@]}" --imcap_ckpt "$runs/feat2sen" --sae_ckpt "$runs/sentence_gan"
   score "$row"
   without=scratch_$row
   [ "$row" = full ] && without=scratch
-  train train.py "$without" --recipe "${row}_paper" "${full[@]}" "${in_step[@]}"
+  train train.py "$without" "$row" "${in_step[@]}"
   score "$without"
 done
 step "the table" python -m evaluation.table "$runs/table.json" --published

@@ -11,7 +11,6 @@ import tensorflow as tf
 import cli
 import config
 import eval_test
-import recipes
 import train
 from captioning.captioner import load_encoder
 from formats import captions, records
@@ -93,8 +92,7 @@ def test_weights_slots_and_step(stage, tmp_path):
 def test_each_slot_stands_beside_its_variable(tmp_path):
     """The next update from the imported state is TF1's."""
     arrays = contents(CHECKPOINTS["full"])
-    options = recipes.FULL["full_paper"]
-    options = type(options)(semantics="reference", emb_dim=32, mem_dim=32, gen_lr=1e-3, dis_lr=1e-3)
+    options = config.FullModel(semantics="reference", emb_dim=32, mem_dim=32, gen_lr=1e-3, dis_lr=1e-3)
     objective, optimizers = importer.build("full", options, 61, 1536)
     importer.hand_over(objective, optimizers, arrays, arguments(CHECKPOINTS["full"], tmp_path))
     for name, (variables, scope) in optimizers.items():
@@ -125,7 +123,7 @@ def test_settings_of_the_run(tmp_path, capsys):
     options = read_options(str(tmp_path / "run"), config.FullModel)
     assert (options.semantics, options.emb_dim, options.mem_dim, options.images) == ("reference", 32, 32, "bank")
     assert (options.batch_size, options.gen_lr, options.dis_lr) == (8, 1e-4, 1e-3)
-    assert "python train.py --recipe full_paper" in capsys.readouterr().out
+    assert "python train.py --recipe coco_shutterstock/full" in capsys.readouterr().out
     assert Vocabulary.load(str(tmp_path / "run" / "vocabulary.txt")).size == 61
 
 

@@ -8,8 +8,9 @@ checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single 
 """
 
 import cli
+import experiments
 from baselines.r2m.configuration import R2M
 from baselines.r2m.train import main
 
 if __name__ == "__main__":
-    cli.run(main, R2M, "R2M")
+    cli.run(main, R2M, experiments.Rows())

@@ -9,8 +9,9 @@ of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/imp
 """
 
 import cli
+import experiments
 from baselines.show_attend_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    cli.run(main, settings.ShowAttendTell, "SHOW_ATTEND_TELL")
+    cli.run(main, settings.ShowAttendTell, experiments.Rows())

@@ -9,8 +9,9 @@ interrupted run.
 """
 
 import cli
+import experiments
 from baselines.show_tell.train import main
 from baselines.supervised import settings
 
 if __name__ == "__main__":
-    cli.run(main, settings.ShowTell, "SHOW_TELL")
+    cli.run(main, settings.ShowTell, experiments.Rows())

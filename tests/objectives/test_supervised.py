@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import recipes
+import experiments
 from baselines.show_attend_tell.objective import ShowAttendTellObjective
 from baselines.show_tell.network import BatchNorm
 from baselines.show_tell.objective import ShowTellObjective
@@ -32,10 +32,10 @@ SMALL = {"emb_dim": 5, "mem_dim": 6, "batch_size": 3, "max_caption_length": 7, "
 @pytest.mark.parametrize(
     ("objective", "recipe", "words", "expected"),
     [
-        (ShowTellObjective, recipes.SHOW_TELL["show_tell_img2txt"], 11_498, 14_933_738),
-        (ShowTellObjective, recipes.SHOW_TELL["show_tell_img2txt_gru"], 11_498, 14_408_938),
-        (ShowTellObjective, recipes.SHOW_TELL["show_tell_resnet"], 9_956, 9_758_180),
-        (ShowAttendTellObjective, recipes.SHOW_ATTEND_TELL["sat_tf_tutorial"], 5_001, 6_603_658),
+        (ShowTellObjective, experiments.row("show_tell_img2txt/show_tell"), 11_498, 14_933_738),
+        (ShowTellObjective, experiments.row("show_tell_img2txt/show_tell_gru"), 11_498, 14_408_938),
+        (ShowTellObjective, experiments.row("show_tell_resnet152/show_tell"), 9_956, 9_758_180),
+        (ShowAttendTellObjective, experiments.row("attention_tutorial/show_attend_tell"), 5_001, 6_603_658),
     ],
 )
 def test_parameter_counts(objective, recipe, words, expected):
@@ -44,7 +44,7 @@ def test_parameter_counts(objective, recipe, words, expected):
 
 
 def test_the_schedule_of_img2txt():
-    recipe = recipes.SHOW_TELL["show_tell_img2txt"]
+    recipe = experiments.row("show_tell_img2txt/show_tell")
     assert steps_per_halving(COCO_CAPTIONS, recipe) == 103_528
     rate = learning_rate(recipe, COCO_CAPTIONS)
     assert [float(rate(step)) for step in (0, 103_527, 103_528, 500_000)] == [2.0, 2.0, 1.0, 0.125]
@@ -53,8 +53,8 @@ def test_the_schedule_of_img2txt():
 
 def test_the_lengths_of_the_tutorials():
     assert math.ceil(COCO_CAPTIONS / 128) == 3236
-    assert recipes.SHOW_TELL["show_tell_resnet"].max_steps == 5 * 3236
-    assert recipes.SHOW_ATTEND_TELL["sat_tf_tutorial"].max_steps == 20 * (24_000 // 64) == 20 * 375
+    assert experiments.row("show_tell_resnet152/show_tell").max_steps == 5 * 3236
+    assert experiments.row("attention_tutorial/show_attend_tell").max_steps == 20 * (24_000 // 64) == 20 * 375
 
 
 def test_the_rate_of_self_critical_training_takes_over():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cli
+import experiments
 from formats import inventory, sidecars
 from scripts import doctor
 from tests import sidecar_edits, tiny_world
@@ -62,29 +63,29 @@ def test_whole_world(world, capsys):
 
 
 def test_what_recipes_need(world, capsys):
-    assert examine(world, recipe="miniature_obj2sen") == 0
-    assert examine(world, recipe="miniature_im_caption") == 1
+    assert examine(world, recipe="miniature/con2sen") == 0
+    assert examine(world, recipe="miniature/feat2sen") == 1
     assert "python -m initialization.retrieve_captions" in capsys.readouterr().out
-    assert examine(world, recipe="miniature_sentence_gan") == 1
+    assert examine(world, recipe="miniature/sentence_gan") == 1
     assert "--sae_ckpt runs/sentence_ae: not there" in capsys.readouterr().out
-    with pytest.raises(cli.UserError, match="--recipe none: no such recipe; there are: .*full_paper"):
+    with pytest.raises(cli.UserError, match="--recipe none: no such experiment .* there are: .*coco_shutterstock"):
         examine(world, recipe="none")
 
 
 def test_what_recipes_of_expected_vectors_need(world, capsys):
-    assert examine(world, recipe="flickr8k_full_fit") == 1
+    assert examine(world, recipe="flickr8k_coco/full") == 1
     assert (
         f"python -m initialization.neighbour_features --data_dir OTHER --output_dir {world}" in capsys.readouterr().out
     )
     (world / "neighbours.npz").write_bytes(b"known images")
-    assert examine(world, recipe="flickr8k_full_fit") == 1
+    assert examine(world, recipe="flickr8k_coco/full") == 1
     assert report(capsys)[0]["neighbours"] == "DAMAGED phrases.npz is missing"
     (world / "phrases.npz").write_bytes(b"phrases")
     files = [str(world / name) for name in ("neighbours.npz", "phrases.npz")]
     sidecars.write_sidecar(str(world / "neighbours.json"), files=files, count=12, settings={}, made_from={})
-    assert examine(world, recipe="flickr8k_full_fit") == 0
+    assert examine(world, recipe="flickr8k_coco/full") == 0
     assert report(capsys)[0]["neighbours"] == "there 12"
-    assert examine(world, recipe="flickr8k_fit") == 1
+    assert examine(world, recipe="flickr8k_coco/feat2sen") == 1
     assert f"python -m initialization.fit_captions --data_dir {world}" in capsys.readouterr().out
     flip(world / "features_train.npy")
     assert examine(world) == 1
@@ -93,10 +94,11 @@ def test_what_recipes_of_expected_vectors_need(world, capsys):
 
 
 def test_every_recipe_is_known_to_need_something():
-    for name, settings in doctor.all_recipes().items():
+    rows = [(name, row) for name in experiments.names() for row in experiments.load(name).ROWS.values()]
+    for name, settings in rows:
         training, scoring = doctor.needed(settings)
         assert training and set(training + scoring) <= set(inventory.OUTPUTS), name
-    assert len(doctor.all_recipes()) > 20
+    assert len(rows) > 20
 
 
 def test_paper_recipes_are_judged_by_the_estimate_of_the_paper(world, capsys, monkeypatch):

@@ -1,0 +1,21 @@
+"""Photographs of Flickr8k, sentences of Flickr30k about photographs that are not in Flickr8k, closer in style.
+
+Task:      as configs/flickr8k_coco.py with another corpus: say so beside any figure. It speaks of more than the
+           detector's 80 classes: a classifier's words help there, as concepts and in the image vector.
+Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/.
+Cost:      somewhat more than an hour on two busy CPU cores, half of it R2M.
+Command:   scripts/flickr8k.sh --corpus flickr30k: the commands of configs/flickr8k_coco.py and, before
+           process_descriptions,
+
+    python -m preprocessing.classifier_words --recipe flickr8k_flickr30k --data_dir data/flickr8k_flickr30k
+
+Expected:  see docs/results/flickr8k.md
+"""
+
+from configs import flickr8k_coco
+
+SENTENCES = "${UIC_REALDATA}/corpora/flickr30k_train_minus_flickr8k.txt"
+PLAIN = flickr8k_coco.data_stages(SENTENCES, min_word_count=15)
+
+DATA = flickr8k_coco.classifier_data(PLAIN)
+ROWS = flickr8k_coco.classifier_rows(flickr8k_coco.ROWS)

@@ -1,0 +1,191 @@
+"""configs/: every setting is one of its command, no value changed by the move from recipes.py and scripts/*.sh."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import re
+
+import pytest
+from absl import flags
+
+import aliases
+import cli
+import config
+import experiments
+from tests.scripts import dry_run
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# What recipes.py and the scripts gave to each command before configs/: settings that differ from their defaults.
+BEFORE = json.loads((ROOT / "tests" / "fixtures" / "settings_before_configs.json").read_text())
+STAGES = {  # of DATA -> the command
+    stage: f"{folder}.{stage}"
+    for folder, stages in {
+        "preprocessing": "classifier_words crawl_descriptions detect_objects extract_descriptions extract_features "
+        "import_features label_hypernyms make_miniature process_descriptions process_images train_captions",
+        "initialization": "fit_captions gen_obj2sen_caption neighbour_features retrieve_captions",
+        "evaluation": "untrained",
+    }.items()
+    for stage in stages.split()
+}
+TRAINERS = (
+    "train initialization.obj2sen initialization.im_caption initialization.sentence_ae initialization.sentence_gan "
+    "baselines.r2m baselines.show_tell baselines.show_attend_tell"
+).split()
+
+
+@pytest.fixture(scope="module")
+def handed_over():
+    """Function module -> (options class, recipes) of what it hands to cli.run."""
+    found = {}
+
+    def of(module):
+        if module not in found:
+            found[module] = (*dry_run.handed_over(module)[1:], None)[:2]
+        return found[module]
+
+    return of
+
+
+def changed(options):
+    """The settings that differ from their defaults, as JSON has them."""
+    base = type(options)()
+    names = [item.name for item in dataclasses.fields(options) if item.name != "recipe"]
+    return json.loads(
+        json.dumps({name: getattr(options, name) for name in names if getattr(options, name) != getattr(base, name)})
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Every experiment
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_an_experiment_says_what_it_is(name):
+    module = experiments.load(name)
+    for heading in ("Task|Task, data", "Data|Task, data", "Cost", "Commands?", "Expected"):
+        assert re.search(rf"^({heading}):\s", module.__doc__, re.M), heading
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_settings_are_those_of_their_commands(name, handed_over, monkeypatch):
+    monkeypatch.setenv("UIC_REALDATA", "REAL")
+    module = experiments.load(name)
+    for key in module.DATA:
+        stage, _, variant = key.partition("/")
+        arguments = [f"--recipe={name}{'/' * bool(variant)}{variant}", "--data_dir=D"]
+        options = cli.parse(handed_over(STAGES[stage])[0], arguments, handed_over(STAGES[stage])[1])
+        given = {k: v for k, v in module.DATA[key].items() if not isinstance(v, str)}
+        assert {k: getattr(options, k) for k in given} == given and options.data_dir == "D"
+        assert "${" not in str(dataclasses.asdict(options))
+    classes = {handed_over(trainer)[0] for trainer in TRAINERS}
+    for row, settings in module.ROWS.items():
+        assert type(settings) in classes and settings.recipe is None
+        options = cli.parse(type(settings), [f"--recipe={name}/{row}", "--max_steps=7"], experiments.Rows())
+        assert (options.recipe, options.max_steps) == (f"{name}/{row}", 7)
+        assert "${" not in str(dataclasses.asdict(options))
+
+
+def test_every_data_stage_and_trainer_takes_recipes(handed_over):
+    for stage, module in STAGES.items():
+        assert handed_over(module)[1] == experiments.Stage(stage)
+    for module in TRAINERS:
+        assert handed_over(module)[1] == experiments.Rows()
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One recipe
+
+
+def parsed(*arguments):
+    return cli.parse(config.FullModel, arguments, experiments.Rows())
+
+
+def test_a_flag_overrides_the_recipe():
+    options = parsed("--gen_lr=0.5", "--recipe=miniature/scratch", "--nostandardise")
+    assert (options.gen_lr, options.dis_lr, options.standardise) == (0.5, 3e-4, False)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("none", "--recipe none: no such experiment in configs/; there are: .*miniature"),
+        ("none/full", "--recipe none/full: no such experiment"),
+        ("os/path", "no such experiment"),
+        ("miniature", "--recipe miniature: expected EXPERIMENT/ROW; rows of miniature with settings FullModel: full, "),
+        ("miniature/none", "--recipe miniature/none: expected EXPERIMENT/ROW; rows of .*: full, .*scratch_im$"),
+        ("miniature/feat2sen", "rows of miniature with settings FullModel: full, "),
+        ("attention_tutorial/full", "rows of attention_tutorial with settings FullModel: none"),
+    ],
+)
+def test_a_recipe_that_is_not_there(recipe, message):
+    with pytest.raises(cli.UserError, match=message):
+        parsed(f"--recipe={recipe}")
+
+
+def test_a_stage_that_an_experiment_does_not_have(handed_over):
+    options_class, recipes = handed_over("preprocessing.make_miniature")
+    with pytest.raises(cli.UserError, match=r"no settings of make_miniature in configs/flickr8k_coco.py; it has: "):
+        cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
+    with pytest.raises(cli.UserError, match="no settings of make_miniature/cells in"):
+        cli.parse(options_class, ["--recipe=miniature/cells"], recipes)
+
+
+def test_names_in_texts(handed_over, monkeypatch):
+    options_class, recipes = handed_over("preprocessing.extract_descriptions")
+    monkeypatch.delenv("UIC_REALDATA", raising=False)
+    with pytest.raises(cli.UserError, match=r"below \$UIC_REALDATA, which is not set; .*export UIC_REALDATA=DIR"):
+        cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
+    given = cli.parse(options_class, ["--recipe=flickr8k_coco", "--input=${HOME}/x"], recipes)
+    assert given.input == "${HOME}/x" and given.min_tokens == 5, "what the shell left alone stays"
+    monkeypatch.setenv("UIC_REALDATA", "/real")
+    options = cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
+    assert options.input == "/real/corpora/coco_val2017_sentences.txt"
+    arguments = ["--recipe=flickr8k_flickr30k/feat2sen", "--job_dir=runs/x/feat2sen/"]
+    assert cli.parse(config.ImageCaption, arguments, experiments.Rows()).o2s_ckpt == "runs/x/obj2sen/ckpt-2000"
+
+
+def test_help_lists_the_experiments(handed_over):
+    for module in ("train", "preprocessing.process_images"):
+        options_class, recipes = handed_over(module)
+        values = flags.FlagValues()
+        cli._define_flags(options_class, values, recipes)
+        assert all(name in values["recipe"].help for name in experiments.names())
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Nothing changed by the move
+
+
+@pytest.mark.parametrize("name", BEFORE["recipes"])
+def test_an_old_name_gives_what_it_gave(name, handed_over, capsys):
+    before = BEFORE["recipes"][name]
+    (settings_class,) = (c for c in map(handed_over, TRAINERS) if c[0].__name__ == before["class"])
+    options = cli.parse(settings_class[0], [f"--recipe={name}"], experiments.Rows())
+    assert changed(options) == before["settings"]
+    now = aliases.RECIPES[name]
+    now = now if isinstance(now, str) else now[0]
+    assert options.recipe == now
+    assert capsys.readouterr().err.count(f"NOTE: --recipe {name} is an old name; now written --recipe {now}") == 1
+
+
+def test_the_table_of_old_names_is_whole():
+    assert set(aliases.RECIPES) == set(BEFORE["recipes"])
+
+
+@pytest.mark.parametrize("case", BEFORE["scripts"])
+def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over, monkeypatch):
+    """Each command passes its own parser and gets what the script once spelled; it still spells the seed."""
+    real = tmp_path / "real"
+    for folder in ("corpora", "flickr8k", "models"):
+        (real / folder).mkdir(parents=True)
+    monkeypatch.setenv("UIC_REALDATA", str(real))
+    (tmp_path / "tree").mkdir()
+    commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *case.split())]
+    before = json.loads(json.dumps(BEFORE["scripts"][case]).replace("${UIC_REALDATA}", str(real)))
+    assert [module for module, _ in commands] == [module for module, _ in before]
+    for (module, arguments), (_, settings) in zip(commands, before, strict=True):
+        options_class, recipes = handed_over(module)
+        assert changed(cli.parse(options_class, arguments, recipes)) == settings, module
+        numbers = [flag for flag, text in itertools.pairwise(arguments) if re.fullmatch(r"[-+.e\d]+", text)]
+        assert set(numbers) <= {"--seed"}, module
