@@ -1,4 +1,4 @@
-"""The settings of the trainers: one frozen dataclass a stage. Named sets of values are in recipes.py."""
+"""The settings of the trainers: one frozen dataclass a stage. Named sets of values are in configs/."""
 
 import dataclasses
 import glob

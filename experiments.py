@@ -20,12 +20,10 @@ import re
 import aliases
 from cli import UserError
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
-
 
 def names():
     """The names of all experiments, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules([FOLDER]))
+    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("configs").__path__))
 
 
 def load(name, recipe=None):

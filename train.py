@@ -1,6 +1,6 @@
 """Trains the full model: photographs and unrelated sentences in, a captioner out (UIC spec 8).
 
-    python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/scratch
+    python train.py --recipe miniature/scratch --data_dir data/miniature --job_dir runs/scratch
 
 The same command continues an interrupted run. SIGTERM and SIGINT save and exit with code 75.
 """

@@ -1,6 +1,6 @@
 """Trains image -> pseudo caption (UIC spec 9.3); on true pairs it is the supervised ceiling.
 
-    python -m initialization.im_caption --recipe miniature_im_caption --data_dir data/miniature \
+    python -m initialization.im_caption --recipe miniature/feat2sen --data_dir data/miniature \
         --captions retrieved --job_dir runs/demo/feat2sen
 
 Validation is that of the full model: captions of some images are watched for collapse, and eval_val.py scores every

@@ -1,6 +1,6 @@
 """Trains concept words -> sentence, on the corpus alone (UIC spec 9.1).
 
-    python -m initialization.obj2sen --recipe miniature_obj2sen --data_dir data/miniature --job_dir runs/demo/obj2sen
+    python -m initialization.obj2sen --recipe miniature/con2sen --data_dir data/miniature --job_dir runs/demo/obj2sen
 
 The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and
 RUN/best.json names the step with the least loss. Hands the generator but for its projection to im_caption, and through

@@ -1,6 +1,6 @@
 """Trains noised sentence -> sentence, on the corpus alone (UIC spec 9.4).
 
-    python -m initialization.sentence_ae --recipe miniature_sentence_ae --data_dir data/miniature \
+    python -m initialization.sentence_ae --recipe miniature/sentence_ae --data_dir data/miniature \
         --job_dir runs/demo/sentence_ae
 
 The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and

@@ -1,6 +1,6 @@
 """Trains sentences from noise against a discriminator, on the corpus alone (UIC spec 9.5).
 
-    python -m initialization.sentence_gan --recipe miniature_sentence_gan --data_dir data/miniature \
+    python -m initialization.sentence_gan --recipe miniature/sentence_gan --data_dir data/miniature \
         --sae_ckpt runs/demo/sentence_ae --job_dir runs/demo/sentence_gan
 
 Starts from sentence_ae: the generator, and the discriminator's LSTM and embedding. Hands the discriminator's LSTM,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts N worker processes of one trainer on this machine, to try a cluster out:
-#   scripts/launch_workers.sh N python train.py --recipe miniature_scratch --data_dir data/miniature --job_dir runs/x
+#   scripts/launch_workers.sh N python train.py --recipe miniature/scratch --data_dir data/miniature --job_dir runs/x
 # The batch is the global one, dealt out to the workers. On a real cluster start the same command once on each machine
 # with TF_CONFIG set there; --job_dir and --data_dir must be folders that all of them see.
 # Worker 0 is the chief: it writes, and its messages come to the screen; those of the others go to JOB_DIR.worker-I.log

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One worker of a trainer under SLURM, a task on each node: makes TF_CONFIG from SLURM's variables and runs the command.
 #   #SBATCH --nodes=4 --ntasks-per-node=1 --signal=TERM@300 --requeue
-#   srun scripts/slurm_worker.sh python train.py --recipe full_paper --data_dir D --job_dir RUN
+#   srun scripts/slurm_worker.sh python train.py --recipe coco_shutterstock/full --data_dir D --job_dir RUN
 # --data_dir and --job_dir must be folders that all nodes see. The signal before the time limit makes the run save and
 # end with exit code 75; the requeued job goes on from there. PORT chooses the workers' port (12345). Tested with
 # made-up variables, not run on a cluster.

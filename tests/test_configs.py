@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import re
+import shutil
 
 import pytest
 from absl import flags
@@ -129,6 +130,21 @@ def test_a_stage_that_an_experiment_does_not_have(handed_over):
         cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
     with pytest.raises(cli.UserError, match="no settings of make_miniature/cells in"):
         cli.parse(options_class, ["--recipe=miniature/cells"], recipes)
+
+
+def test_an_experiment_of_ones_own(tmp_path, handed_over, monkeypatch):
+    """The example of docs/extending.md, put into configs/."""
+    import configs
+
+    shutil.copy(ROOT / "docs" / "examples" / "my_experiment.py", tmp_path)
+    monkeypatch.setattr(configs, "__path__", [*configs.__path__, str(tmp_path)])
+    options_class, recipes = handed_over("preprocessing.process_descriptions")
+    options = cli.parse(options_class, ["--recipe=my_experiment", "--data_dir=D"], recipes)
+    assert (options.min_word_count, options.new_dict, options.class_names) == (3, True, "D/raw/classes.txt")
+    assert parsed("--recipe=my_experiment/full").w_obj == 20.0
+    assert parsed("--recipe=my_experiment/scratch") == dataclasses.replace(
+        parsed("--recipe=miniature/scratch"), recipe="my_experiment/scratch"
+    )
 
 
 def test_names_in_texts(handed_over, monkeypatch):

@@ -30,7 +30,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 def test_the_page_shows_every_example_and_only_commands_that_exist():
     text = (ROOT / "docs" / "extending.md").read_text()
     named = set(re.findall(r"docs/examples/(\w+\.py)", text))
-    assert named == {path.name for path in EXAMPLES.glob("*.py")} and len(named) == 4
+    assert named == {path.name for path in EXAMPLES.glob("*.py")}
     for name in named:
         assert f"docs/examples/{name}" in (EXAMPLES / name).read_text(), "its own text has the command"
 

@@ -1,6 +1,6 @@
 """Trains R2M: concept words -> sentence on text alone, then adapted to images (Guo et al., IJCAI 2020; R2M spec).
 
-    python -m baselines.r2m --recipe miniature_r2m --data_dir data/miniature --job_dir runs/demo/r2m
+    python -m baselines.r2m --recipe miniature/r2m --data_dir data/miniature --job_dir runs/demo/r2m
 
 `--stage all` runs xe, xe_rec, tri, tri_rec, scores the checkpoints of each on validation, and starts each from the best
 checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single `--stage` trains in JOB_DIR itself, from

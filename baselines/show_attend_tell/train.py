@@ -1,6 +1,6 @@
 """Trains Show, Attend and Tell on image-caption pairs: a GRU that looks at the encoder's cells (spec 4, 7).
 
-    python -m baselines.show_attend_tell --recipe flickr8k_show_attend_tell --data_dir data/flickr8k_grid \
+    python -m baselines.show_attend_tell --recipe flickr8k_coco/show_attend_tell --data_dir data/flickr8k_grid \
         --captions pairs:data/flickr8k_grid/train_captions.jsonl --job_dir runs/flickr8k/show_attend_tell
 
 The feature bank must hold grids of cells (`extract_features --encoder compact:FILE#grid`, `keras:NAME#grid` or a tensor

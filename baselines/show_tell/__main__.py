@@ -1,6 +1,6 @@
 """Trains Show and Tell on image-caption pairs: an upper bound beside the unsupervised rows (spec 2, 3, 7).
 
-    python -m baselines.show_tell --recipe flickr8k_show_tell --data_dir data/flickr8k_supervised \
+    python -m baselines.show_tell --recipe flickr8k_coco/show_tell --data_dir data/flickr8k_supervised \
         --captions pairs:data/flickr8k_supervised/train_captions.jsonl --job_dir runs/flickr8k/show_tell
 
 The encoder is the feature bank's (`extract_features --encoder`). `--scst_from STEP` goes on with self-critical training

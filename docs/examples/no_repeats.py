@@ -1,6 +1,6 @@
 """A reward of one's own: a caption that says a content word again loses points where it does.
 
-    python train.py --recipe full --reward docs/examples/no_repeats.py:0.5
+    python train.py --recipe miniature/full --reward docs/examples/no_repeats.py:0.5
 
 The argument is the weight. The most frequent words of the dictionary ("a", "the", "on", …) may be said again.
 """

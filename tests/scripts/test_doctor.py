@@ -103,7 +103,7 @@ def test_every_recipe_is_known_to_need_something():
 
 def test_paper_recipes_are_judged_by_the_estimate_of_the_paper(world, capsys, monkeypatch):
     monkeypatch.setattr(doctor.uic_cost, "memory", lambda: 4.0)
-    assert examine(world, recipe="full_paper") == 1
+    assert examine(world, recipe="coco_shutterstock/full") == 1
     assert "TOO LITTLE memory 4.0 GB, about 6.0 GB needed" in " ".join(capsys.readouterr().out.split())
 
 
