@@ -15,23 +15,23 @@ import os
 import shutil
 
 import cli
+import experiments
 
-BATCH = 512
 DEVICES = {"H200": 198e12, "RTX 3090": 14e12, "2 CPU cores": 60e9}  # sustained FLOP a second
 TRUNK, FULL, DECODER = 24.58e9, 4.13e9, 3 * 0.47e9  # FLOP an example
 SECONDS_AT_LEAST = 0.008
 CROPS = 5 * 113_287 + 10_000  # of a feature bank
 
-# stage, steps, FLOP an example on words, images through the encoder an example when it runs inside the step
+# stage, its row in configs/coco_shutterstock.py, FLOP an example on words, images through the encoder an example when
+# it runs inside the step, GB of a checkpoint with both Adam moments
 STAGES = (
-    ("obj2sen", 50_000, DECODER, 0),
-    ("im_caption", 30_000, DECODER, 1),
-    ("sentence_ae", 70_000, DECODER, 0),
-    ("sentence_gan", 30_000, FULL, 0),
-    ("full model", 20_000, FULL, 2),
-    ("full model from scratch", 20_000, FULL, 2),
+    ("obj2sen", "con2sen", DECODER, 0, 0.28),
+    ("im_caption", "feat2sen", DECODER, 1, 0.16),
+    ("sentence_ae", "sentence_ae", DECODER, 0, 0.28),
+    ("sentence_gan", "sentence_gan", FULL, 0, 0.28),
+    ("full model", "full", FULL, 2, 0.29),
+    ("full model from scratch", "full", FULL, 2, 0.29),
 )
-CHECKPOINTS = 10 * 0.28 + 15 * 0.16 + 14 * 0.28 + 15 * 0.28 + 2 * 20 * 0.29  # GB, both Adam moments included
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Options:
     smoke: bool = cli.field(False, "the miniature world with a few steps")
 
 
+def settings(row):
+    """The settings of a row of the paper's experiment."""
+    return experiments.row(f"coco_shutterstock/{row}")
+
+
 def hours(flop, speed, steps=1):
     """Hours of `steps` steps of `flop` operations each on a device of `speed` operations a second."""
     return steps * max(flop / speed, SECONDS_AT_LEAST) / 3600
@@ -54,9 +59,10 @@ def table(images):
     rows = []
     if images == "bank":
         rows.append(("feature bank, 4 crops", [hours(CROPS * TRUNK, speed) for speed in DEVICES.values()]))
-    for stage, steps, words, encoded in STAGES:
-        flop = BATCH * (words + (encoded * TRUNK if images == "records" else 0))
-        rows.append((stage, [hours(flop, speed, steps) for speed in DEVICES.values()]))
+    for stage, row, words, encoded, _ in STAGES:
+        trainer = settings(row)
+        flop = trainer.batch_size * (words + (encoded * TRUNK if images == "records" else 0))
+        rows.append((stage, [hours(flop, speed, trainer.max_steps) for speed in DEVICES.values()]))
     return [*rows, ("all of these", [sum(column) for column in zip(*(times for _, times in rows), strict=True)])]
 
 
@@ -65,7 +71,9 @@ def needs(options):
     if options.smoke:
         return 0.2, 0.1, 2
     bank = 1.8 if options.images == "bank" else 0
-    return 22 + 2 + bank, CHECKPOINTS, 6 if options.images == "bank" else 10
+    kept = [(settings(row), size) for _, row, _, _, size in STAGES]
+    checkpoints = sum(trainer.max_steps // trainer.save_checkpoint_steps * size for trainer, size in kept)
+    return 22 + 2 + bank, checkpoints, 6 if options.images == "bank" else 10
 
 
 def free_disk(path):
