@@ -87,6 +87,19 @@ def test_settings_are_those_of_their_commands(name, handed_over, monkeypatch):
         assert "${" not in str(dataclasses.asdict(options))
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in experiments.names() if "\n    python" in experiments.load(name).__doc__]
+)
+def test_the_commands_of_an_experiment_pass_their_parsers(name, handed_over, tmp_path, monkeypatch):
+    monkeypatch.setenv("UIC_REALDATA", "REAL")
+    lines = re.findall(r"^    (?! )(.*)$", experiments.load(name).__doc__, re.M)
+    found = dry_run.commands(tmp_path, "\n".join(line for line in lines if not line.startswith("scripts/")) + "\n")
+    for module, arguments in map(dry_run.split, found):
+        options_class, recipes = handed_over(module)
+        cli.parse(options_class, arguments, recipes)
+    assert len(found) == sum(line.startswith("python") for line in lines)
+
+
 def test_every_data_stage_and_trainer_takes_recipes(handed_over):
     for stage, module in STAGES.items():
         assert handed_over(module)[1] == experiments.Stage(stage)

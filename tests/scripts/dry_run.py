@@ -19,6 +19,7 @@ def commands(folder, script, *arguments, **environment):
 
     Args:
       folder: an empty pathlib.Path, in which a copy of the scripts is run.
+      script: its name, or the text of a script that is none of a file.
       arguments: of the script.
       environment: variables of its environment.
     """
@@ -29,6 +30,9 @@ def commands(folder, script, *arguments, **environment):
         (folder / world / "raw" / "classes.txt").write_text("Dog\n")
         (folder / world / "features_train.json").write_text("{}")
     log = folder / "commands"
+    if not script.endswith(".sh"):
+        script, text = "commands.sh", script
+        (folder / "scripts" / script).write_text(text)
     done = subprocess.run(
         ["bash", "-c", PYTHON, "bash", f"scripts/{script}", *arguments],
         cwd=folder,
