@@ -15,6 +15,7 @@ import cli
 import config
 import experiments
 from tests.scripts import dry_run
+from training.run_directory import RunDirectory
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What recipes.py and the scripts gave to each command before configs/: settings that differ from their defaults.
@@ -196,6 +197,20 @@ def test_an_old_name_gives_what_it_gave(name, handed_over, capsys):
     now = now if isinstance(now, str) else now[0]
     assert options.recipe == now
     assert capsys.readouterr().err.count(f"NOTE: --recipe {name} is an old name; now written --recipe {now}") == 1
+
+
+@pytest.mark.parametrize("name", BEFORE["recipes"])
+def test_a_run_of_an_old_name_goes_on(name, handed_over, tmp_path):
+    """Under its old name and under the present one; captions of the supervised rows are named as they were then."""
+    settings_class = next(c[0] for c in map(handed_over, TRAINERS) if c[0].__name__ == BEFORE["recipes"][name]["class"])
+    folders = [f"--job_dir={tmp_path}", "--data_dir=D"]
+    begun = cli.parse(settings_class, [f"--recipe={name}", *folders], experiments.Rows())
+    RunDirectory(dataclasses.replace(begun, recipe=name), {}).close()
+    captions = [f"--captions={begun.captions}"] if hasattr(begun, "captions") else []
+    for recipe in (name, begun.recipe):
+        options = cli.parse(settings_class, [f"--recipe={recipe}", *folders, *captions], experiments.Rows())
+        RunDirectory(options, {}).close()
+        assert json.loads((tmp_path / "config.json").read_text())["settings"]["recipe"] == begun.recipe
 
 
 def test_the_table_of_old_names_is_whole():
