@@ -11,6 +11,7 @@ import cli
 import config
 import experiments
 import input_pipeline
+from formats import inventory
 
 
 def check(options):
@@ -28,6 +29,7 @@ def check(options):
         raise cli.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
 
 
+@inventory.read_by_trainer
 def main(options):
     """Trains until --max_steps."""
     check(options)

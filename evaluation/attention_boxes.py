@@ -13,6 +13,7 @@ import json
 import os
 
 import cli
+from evaluation import scoring
 from formats import readers
 from training import rankings
 
@@ -88,10 +89,9 @@ def summary(found):
     return result
 
 
+@scoring.reads_data
 def main(options):
     """Captions the split, measures, writes, prints."""
-    from evaluation import scoring
-
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
 

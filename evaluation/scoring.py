@@ -6,13 +6,16 @@ with a `captioner` as captioning.captioner.Captioner and one row of its input fo
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 
 import cli
 from captioning.decode import parse_decode
-from formats import readers
+from formats import inventory, readers
+
+READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for split in ("val", "test"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +47,9 @@ def check(options):
 
     Raises: cli.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
     """
-    from formats import inventory
-
     parse_decode(options.decode)
-    data_dir, splits = data_dir_of(options), ("val", "test")
-    read = [f"{kind}_{split}" for kind in ("image", "refs", "features") for split in splits]
-    inventory.require_fit(data_dir, read, options.verify)
+    data_dir = data_dir_of(options)
+    inventory.require_fit(data_dir, READ, options.verify)
     return data_dir
 
 
@@ -58,6 +58,17 @@ def data_dir_of(options):
     from training.run_directory import read_config
 
     return options.data_dir or read_config(options.job_dir)["settings"]["data_dir"]
+
+
+def reads_data(score):
+    """Decorator of a function of ScoringOptions: the data that it reads are not replaced meanwhile."""
+
+    @functools.wraps(score)
+    def locked(options, *arguments, **named):
+        with inventory.reading(data_dir_of(options), READ):
+            return score(options, *arguments, **named)
+
+    return locked
 
 
 def folder_of(options):
@@ -69,6 +80,7 @@ def folder_of(options):
 # Every checkpoint on validation
 
 
+@reads_data
 def score_checkpoints(options, open_run, how=None):
     """Scores every checkpoint on the validation images, ranks them, adds the row of the best one to the table.
 
@@ -78,7 +90,7 @@ def score_checkpoints(options, open_run, how=None):
       how: dict of further settings that decide about the captions.
     """
     from captioning import splits
-    from evaluation import file_check, metrics
+    from evaluation import file_check, metrics, table
     from formats import captions, writing
     from training import checkpoints, rankings
 
@@ -95,7 +107,8 @@ def score_checkpoints(options, open_run, how=None):
             step = rankings.best_step(folder)  # its checkpoint may be gone by now
             best = checkpoints.Chosen(checkpoints.prefix_of(options.job_dir, step), step, rankings.SELECTED_BY)
             scored = captions.read_captions(os.path.join(folder, f"val_{step}.json"))
-            _publish(options, _row(options, scorer.score(scored), "val", best, best.why))
+            row = _row(options, scorer.score(scored), "val", best, best.why)
+            _publish(options, row | {"scored": table.digest_of_scored(scored, references)})
     print(f"best by BLEU-3 + BLEU-4: step {best.step}")
     file_check.compare(options, data_dir, "val", best.prefix, scored, open_run)
 
@@ -177,10 +190,11 @@ def _digest(value):
 # One checkpoint
 
 
+@reads_data
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
     from captioning import splits
-    from evaluation import file_check, metrics
+    from evaluation import file_check, metrics, table
     from formats import captions, writing
     from training import checkpoints, rankings
 
@@ -196,13 +210,24 @@ def score_checkpoint(options, split, open_run):
     scores = metrics.score(found, references, options.metrics)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
     row = _row(options, scores, split, checkpoint, selection)
+    row["scored"] = table.digest_of_scored(found, references)
     content = row | scores.to_json() | {"data_dir": data_dir}
     scores_path = os.path.join(options.job_dir, f"{stem}_scores.json")
-    with writing.merging(scores_path):  # captions and scores of one process, also where two score the same run
+    with writing.merging(scores_path):  # captions, scores and row of one process, also where two score the same run
         captions.write_captions(captions_path, found.items())
-        captions.write_json(scores_path, content)
-    _publish(options, row)
+        captions.write_json(scores_path, table.with_earlier_scores(content, _earlier(scores_path)))
+        _publish(options, row)
     file_check.compare(options, data_dir, split, checkpoint.prefix, found, open_run)
+
+
+def _earlier(scores_path):
+    """What the scores file holds that is about to be replaced; {} where there is none, or none that can be read."""
+    try:
+        content = readers.read_json(scores_path, kind=dict)
+        readers.check_fields(content, {"reasons": readers.optional(readers.is_object)}, scores_path)
+        return content
+    except cli.UserError:
+        return {}
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -237,5 +262,5 @@ def _publish(options, row):
     from evaluation import table
 
     beside = os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
-    table.merge_row(options.table or beside, row)
+    table.merge_row(options.table or beside, row, options.job_dir)
     table.print_table([row])

@@ -4,19 +4,23 @@
 
 Scores are x100, shares 0 to 1. No score is read without the unique share: a captioner that says one sentence for
 everything scores like the row `constant`. Rows that differ in nothing but the seed are followed by their mean and
-standard deviation.
+standard deviation. Each row carries the run that it comes from, and only a row of the same run takes its place; where
+two runs have the same name, corpus, decoding and seed, the column `run` tells them apart.
 """
 
 import dataclasses
+import hashlib
+import json
 import os
 import statistics as stdlib_statistics
 
-from cli import UserError, field, run
+import cli
+from cli import UserError, field
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
 from formats import writing
-from formats.captions import write_json
-from formats.readers import check_fields, is_number, is_text, optional, read_json
+from formats.captions import sanitise, write_json
+from formats.readers import check_fields, is_number, is_object, is_text, optional, read_json
 
 # Baselines first, the references for reading the others; then the stages in the order in which they are trained.
 ROWS = (
@@ -25,12 +29,12 @@ ROWS = (
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
-TEXTS = {"row", "corpus", "split", "decode"}  # columns that are set flush left
+TEXTS = {"row", "corpus", "split", "decode", "run"}  # columns that are set flush left
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
 NUMBERS = ("seed", "images", "length", "minutes")
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
-COLUMNS = (*KEY, "images", *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
+COLUMNS = (*KEY, "run", "images", *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -46,7 +50,7 @@ def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=Non
       corpus, split, decode, seed: what was run, e.g. "coco", "val", "beam3", 1; None where it does not apply.
       concepts: `concepts.Concepts` of the split, for class recall and precision, or None.
       threshold: the least score of a detection that counts as known.
-      **extra: e.g. minutes, checkpoint, command, steps.
+      **extra: e.g. minutes, checkpoint, command, steps, and "scored": see `digest_of_scored`.
 
     Returns:
       dict, in the order in which it is written.
@@ -70,34 +74,92 @@ def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=Non
     return result | {"minutes": None, "checkpoint": None, "command": None} | extra | provenance
 
 
+def digest_of_scored(captions, references):
+    """Short sha256 of what was scored: captions (dict name -> text) and references (dict name -> texts)."""
+    written = {name: sanitise(caption) for name, caption in captions.items()}
+    content = json.dumps([written, references], sort_keys=True).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
 def key_of(row):
-    """What identifies a row: its name, corpus, split, decoding and seed."""
-    return tuple(row.get(name) for name in KEY)
+    """What identifies a row: its name, corpus, split, decoding and seed, and the run that it comes from."""
+    return tuple(row.get(name) for name in (*KEY, "run"))
 
 
 def read_table(path):
-    """The rows of a table file. Raises UserError where there is none, or another kind of file."""
+    """The rows of a table file, "run" as an absolute path. Raises UserError where there is none, or another file.
+
+    Rows that were written before rows had a "run" come from the folder of their checkpoint; where they name none it is
+    not known.
+    """
     rows = read_json(path, "a table of results, as eval_val.py and `python -m evaluation.untrained` write it", list)
-    wanted = dict.fromkeys(TEXTS, optional(is_text)) | dict.fromkeys((*SCORES, *SHARES, *NUMBERS), optional(is_number))
+    wanted = dict.fromkeys((*TEXTS, "scored", "captions"), optional(is_text)) | {"reasons": optional(is_object)}
+    wanted |= dict.fromkeys((*SCORES, *SHARES, *NUMBERS), optional(is_number))
     for number, row in enumerate(rows, 1):
         check_fields(row, wanted | {"row": is_text}, f"{path}: row {number}", "not a row of a table of results")
+        if row.get("run"):
+            row["run"] = os.path.normpath(os.path.join(_folder(path), row["run"]))
+        elif is_text(row.get("checkpoint")):
+            row["run"] = os.path.realpath(os.path.dirname(row["checkpoint"]))
     return rows
 
 
-def merge_row(path, row):
-    """Puts a row into a table file, in place of the one with the same key; makes the file where there is none."""
+def _folder(path):
+    return os.path.dirname(os.path.realpath(path))
+
+
+def merge_row(path, row, run=None):
+    """Puts a row into a table file, in place of the one that the same run has left; makes the file where there is none.
+
+    Scores of the same captions that were computed earlier, and are not among those of `row`, are kept.
+
+    Args:
+      path: the table file; a link is followed.
+      row: as `make_row` returns it.
+      run: what the row comes from: the run directory, for rows without training the data folder.
+    """
+    path = os.path.realpath(path)
+    row = row | {"run": os.path.realpath(run) if run else None}
     with writing.merging(path):
         rows = read_table(path) if os.path.exists(path) else []
-        keys = [key_of(old) for old in rows]
-        if key_of(row) in keys:
-            rows[keys.index(key_of(row))] = row
+        places = [place for place, old in enumerate(rows) if _is_earlier(old, row)]
+        if places:
+            place = max(places, key=lambda place: rows[place].get("run") is not None)
+            rows[place] = with_earlier_scores(row, rows[place])
         else:
             rows.append(row)
+        for entry in rows:  # relative to the table, so that a folder with runs and table can be moved
+            if entry.get("run"):
+                entry["run"] = os.path.relpath(entry["run"], _folder(path))
         write_json(path, rows)
+
+
+def _is_earlier(old, row):
+    """Whether a row of the table is what the run of `row` left there, or may be: it is not known where it is from."""
+    return all(old.get(name) == row.get(name) for name in KEY) and old.get("run") in (None, row["run"])
+
+
+def with_earlier_scores(row, old):
+    """The row with the scores of an older one that it was not asked for; they must be of the same captions.
+
+    Args: row, old: dicts with "scored", the digest of captions and references, and "reasons" for missing scores.
+    """
+    if not row.get("scored") or any(row.get(name) != old.get(name) for name in ("scored", "tokenizer")):
+        return row
+    result, reasons = dict(row), dict(row.get("reasons") or {})
+    for name in SCORES:
+        if reasons.get(name) != NOT_ASKED:
+            continue
+        if old.get(name) is not None:
+            del reasons[name]
+            result |= {field: old[field] for field in (name, f"{name}_95") if field in old}
+        elif name in (old.get("reasons") or {}):
+            reasons[name] = old["reasons"][name]
+    return result | {"reasons": reasons}
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -117,14 +179,17 @@ def _ordered(rows):
 
 
 def with_means(rows):
-    """Rows in printing order, each group that differs only in the seed followed by a row of (mean, sd) pairs."""
+    """Rows in printing order, each group that differs only in the seed followed by a row of (mean, sd) pairs.
+
+    Runs of the same seed are several attempts, not several seeds: no mean is made of a group that holds such.
+    """
     groups = {}
     for row in _ordered(rows):
         groups.setdefault(tuple(row.get(name) for name in KEY[:-1]), []).append(row)
     result = []
     for group in groups.values():
         result += group
-        if len(group) > 1:
+        if len(group) > 1 and len({row.get("seed") for row in group}) == len(group):
             mean = {name: group[0].get(name) for name in (*KEY[:-1], "images")} | {"seed": f"mean of {len(group)}"}
             for name in (*SCORES, "length", *SHARES, "minutes"):
                 values = [row[name] for row in group if row.get(name) is not None]
@@ -139,6 +204,8 @@ def _cell(row, name):
     value, digits = row.get(name), 3 if name in SHARES else 1
     if value is None:
         return "-"
+    if name == "run":
+        return os.path.relpath(value)
     if name == "row" and row.get("published"):
         return f"{value} ({'unverified' if row['unverified'] else 'published'})"
     if isinstance(value, tuple | list) and len(value) == 2:
@@ -153,6 +220,8 @@ def cells(rows):
     """The table as texts: (column names, lines of which the first is the heading, the row of each further line)."""
     shown = with_means(rows)
     columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
+    if len({tuple(row.get(name) for name in KEY) for row in shown}) == len(shown) and "run" in columns:
+        columns.remove("run")
     lines = [[HEADINGS.get(name, name) for name in columns]]
     return columns, lines + [[_cell(row, name) for name in columns] for row in shown], shown
 
@@ -229,4 +298,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    run(main, Options)
+    cli.run(main, Options)

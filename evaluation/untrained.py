@@ -20,6 +20,7 @@ import time
 
 import experiments
 from cli import UserError, choice, command_line, field, run
+from formats import file_names, inventory
 
 ROWS = ("random", "constant", "retrieval")
 
@@ -200,26 +201,56 @@ def _captions(row, options, names, corpus, concepts, references):
     return constant_captions(corpus.texts, references)
 
 
+def _there(options, row, corpus, seed):
+    """(the row of this data folder that the table holds, {} for none; the path of its captions).
+
+    The captions of another data folder of the same name keep theirs.
+    """
+    from evaluation import table
+
+    known = table.read_table(options.table) if os.path.exists(options.table) else []
+    wanted = {"row": row, "corpus": corpus, "split": options.split, "decode": None, "seed": seed}
+    known = {entry.get("run"): entry for entry in known if all(entry.get(name) == wanted[name] for name in wanted)}
+    run = os.path.realpath(options.data_dir)
+    own, plain = known.pop(run, {}), f"{row}_{corpus}_{options.split}" + ("" if seed is None else f"_seed{seed}")
+    name = os.path.basename(own.get("captions") or f"{plain}.json")
+    if not own and any(entry.get("captions") == name for entry in known.values()):
+        name = f"{plain}_{hashlib.sha256(file_names.to_bytes(run)).hexdigest()[:8]}.json"
+    return own, os.path.join(os.path.dirname(options.table), name)
+
+
+def _holds(path, row, references):
+    """Whether a file holds the captions that were scored for a row."""
+    from evaluation import table
+    from formats import captions
+
+    return os.path.exists(path) and row.get("scored") == table.digest_of_scored(
+        captions.read_captions(path), references
+    )
+
+
 def main(options):
     _check(options)
+    read = ("dictionary", "sentence", f"image_{options.split}", f"refs_{options.split}")
+    with inventory.reading(options.data_dir, read):
+        _make(options, read)
+
+
+def _make(options, read):
     from evaluation import metrics, table
-    from formats import captions, inventory
+    from formats import captions, writing
     from formats.concepts import load_concepts
 
-    read = ("dictionary", "sentence", f"image_{options.split}", f"refs_{options.split}")
     inventory.require_fit(options.data_dir, read, options.verify)
 
     corpus_name = options.corpus or os.path.basename(os.path.normpath(options.data_dir))
     references = captions.read_references(os.path.join(options.data_dir, f"refs_{options.split}.json"))
     names, made_from = sorted(references), _made_from(options)
-    old = {table.key_of(row): row for row in table.read_table(options.table)} if os.path.exists(options.table) else {}
     todo = []
     for row in options.rows:
         seed = options.seed if row == "random" else None
-        stem = f"{row}_{corpus_name}_{options.split}" + ("" if seed is None else f"_seed{seed}")
-        path = os.path.join(os.path.dirname(options.table), f"{stem}.json")
-        there = old.get((row, corpus_name, options.split, None, seed), {})
-        if not options.overwrite and there.get("made_from") == made_from and os.path.exists(path):
+        there, path = _there(options, row, corpus_name, seed)
+        if not options.overwrite and there.get("made_from") == made_from and _holds(path, there, references):
             print(f"{options.table}: row {row} is there, nothing to do; --overwrite makes it again")
         else:
             todo.append((row, seed, path))
@@ -231,7 +262,6 @@ def main(options):
             start = time.monotonic()
             made, extra = _captions(row, options, names, corpus, concepts, references)
             minutes = round((time.monotonic() - start) / 60, 2)
-            captions.write_captions(path, made.items())
             result = table.make_row(
                 row,
                 scorer.score(made),
@@ -243,9 +273,13 @@ def main(options):
                 minutes=minutes,
                 command=command_line(),
                 made_from=made_from,
+                captions=os.path.basename(path),
+                scored=table.digest_of_scored(made, references),
                 **extra,
             )
-            table.merge_row(options.table, result)
+            with writing.merging(path):  # captions and row of one process, also where two make the same row
+                captions.write_captions(path, made.items())
+                table.merge_row(options.table, result, options.data_dir)
             print(f"row {row}: captions in {path}, made in {minutes} min")
     table.print_table([row for row in table.read_table(options.table) if row.get("split") == options.split])
 

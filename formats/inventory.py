@@ -4,10 +4,11 @@ Nothing here needs TensorFlow.
 """
 
 import dataclasses
+import functools
 import os
 
 import cli
-from formats import readers, record_files, sidecars, vocabulary
+from formats import readers, record_files, sidecars, vocabulary, writing
 
 SPLITS = ("train", "val", "test")
 
@@ -29,6 +30,12 @@ class Output:
     flags: str = ""
     needs: tuple = ()
     other_folder: bool = False
+
+    @property
+    def lock(self):
+        """The name under which its stage holds the lock of `writing.working`; a stage locks what it makes together."""
+        kind = self.name.partition("_")[0]
+        return {"refs": "image", "image": "image", "dictionary": "word_counts"}.get(kind, self.name)
 
     def command(self, data_dir):
         if self.other_folder:
@@ -223,6 +230,22 @@ def require_fit(data_dir, names, verify=False):
             )
     if verify:
         sidecars.verify(data_dir)
+
+
+def reading(data_dir, names=READ_BY_TRAINERS):
+    """Keeps other processes from replacing outputs (names of OUTPUTS) while the block reads them."""
+    return writing.working(data_dir, [], {OUTPUTS[name].lock for name in names})
+
+
+def read_by_trainer(train):
+    """Decorator of a trainer, a function of its options: what it reads is not replaced while it trains."""
+
+    @functools.wraps(train)
+    def locked(options, *arguments, **named):
+        with reading(options.data_dir):
+            return train(options, *arguments, **named)
+
+    return locked
 
 
 def _about(data_dir, output):

@@ -29,7 +29,12 @@ _held = []  # the open lock files of this process
 def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
     """The opened and locked file at `path`; None where another process holds it. Args: operation: of `fcntl.flock`."""
     while True:
-        file = open(os.open(path, flags, 0o666), "r+")
+        try:
+            file = open(os.open(path, flags, 0o666), "r+")
+        except PermissionError:
+            if operation != fcntl.LOCK_SH or not os.path.exists(path):
+                raise
+            file = open(path)  # of another user, who reads or writes there too: to read the right to read suffices
         try:
             fcntl.flock(file, operation | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
@@ -166,7 +171,7 @@ def merging(path, seconds=120.0):
 
     Raises: cli.UserError after that time, naming the process that is in the way.
     """
-    folder, name = os.path.split(os.path.abspath(path))
+    folder, name = os.path.split(os.path.realpath(path))  # one lock for all names of the file
     os.makedirs(folder, exist_ok=True)
     mend = f"has been writing {path} for {seconds:.0f} s. End it if it hangs, and run the same command again"
     with _lock(os.path.join(folder, f".{name}.lock"), fcntl.LOCK_EX, seconds, mend):

@@ -13,6 +13,7 @@ import os
 import cli
 import config
 import experiments
+from formats import inventory
 
 
 def check(options):
@@ -29,6 +30,7 @@ def check(options):
         )
 
 
+@inventory.read_by_trainer
 def main(options):
     """Trains until --max_steps."""
     check(options)

@@ -180,8 +180,9 @@ def main(options):
     output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
     features = [f"features_{split}" for split in SPLITS]
     os.makedirs(output_dir, exist_ok=True)
-    reading = writing.working(options.data_dir, [], [*features, "image", "sentence", "word_counts"])
-    with reading, writing.working(output_dir, ["neighbours", *features]):
+    others = ["image", "sentence", "word_counts"]  # which are linked
+    reading = writing.working(options.data_dir, [], [*features, *others])
+    with reading, writing.working(output_dir, ["neighbours", *features, *others]):
         _make(options, output_dir)
 
 

@@ -13,8 +13,10 @@ import os
 import cli
 import config
 import experiments
+from formats import inventory
 
 
+@inventory.read_by_trainer
 def main(options):
     """Trains until --max_steps."""
     config.check_trainer(options)

@@ -7,6 +7,7 @@ import dataclasses
 import os
 
 import cli
+from formats import writing
 from formats.records import read_examples
 from formats.sidecars import write_sidecar
 
@@ -24,6 +25,12 @@ def main(options):
     stem, ending = os.path.splitext(options.index)
     if ending != ".tfrec" or not os.path.isfile(options.index):
         raise cli.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
+    folder, name = os.path.split(stem)
+    with writing.working(folder or ".", ["image" if name.startswith("image_") else name.partition("-")[0]]):
+        _write(options, stem)
+
+
+def _write(options, stem):
     if os.path.exists(stem + ".json") and not options.overwrite:
         raise cli.UserError(f"{stem}.json is there: the file has a sidecar. Add --overwrite to replace it.")
     count = sum(1 for _ in cli.progress(read_examples(options.index), os.path.basename(options.index)))

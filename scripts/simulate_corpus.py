@@ -143,10 +143,15 @@ def _check(options):
 
 def main(options):
     _check(options)
+    os.makedirs(options.data_dir, exist_ok=True)
+    with writing.working(options.data_dir, ["corpus"]):
+        _make(options)
+
+
+def _make(options):
     path = os.path.join(options.data_dir, f"corpus.{options.format}")
     if os.path.exists(path) and not options.overwrite:
         raise cli.UserError(f"{path} is there: add --overwrite to make it again, or give another --data_dir")
-    os.makedirs(options.data_dir, exist_ok=True)
     as_line = (lambda text: json.dumps({"description": text})) if options.format == "jsonl" else str
     form = {"encoding": "ascii", "newline": "\n", "buffering": 1 << 20}
     with writing.replacing(path) as part, open(part, "w", **form) as file:

@@ -49,6 +49,8 @@ IMPORT = _case(
     [("--features={inputs}/vectors_0.npy",), ("--features={inputs}/vectors_1.npy",)],
 )
 NEIGHBOURS = "{root}/data_neighbours"
+WORLD = ("--train_images=12", "--val_images=4", "--test_images=4", "--sentences=60", "--references=2")
+WORLD += ("--image_size=32", "--encoder_images=0", "--processes=1")
 # In the order in which they are run: each begins with what the first settings of all before it have made.
 CASES = (
     _case(
@@ -85,6 +87,22 @@ CASES = (
         [("--mixed=50",), ("--mixed=20",)],
     ),
     _case("initialization.retrieve_captions", (DATA, "--choice=random"), [("--k=1",), ("--k=2",)]),
+    _case(
+        "preprocessing.classifier_words",
+        (DATA, "--class_names={inputs}/classes.txt", "--labels={inputs}/labels.txt"),
+        [("--min_word_count=2",), ("--min_word_count=90",)],
+    ),
+    _case(
+        "preprocessing.train_captions",
+        (DATA,),
+        [("--dataset=jsonl:{inputs}/lists",), ("--dataset=jsonl:{inputs}/few",)],
+    ),
+    _case(
+        "scripts.simulate_corpus",
+        ("--data_dir={root}/text", "--words=500"),
+        [("--sentences=900",), ("--seed=2", "--sentences=700")],
+    ),
+    _case("preprocessing.make_miniature", ("--data_dir={root}/world", *WORLD), [("--seed=1",), ("--seed=2",)]),
     _case(
         "evaluation.untrained",
         (DATA, "--table={root}/runs/table.json", QUICK),
@@ -238,7 +256,10 @@ def make_inputs(folder):
         _write(os.path.join(folder, "lists", f"{split}.jsonl"), map(json.dumps, rows))
     _write(os.path.join(folder, "objects.jsonl"), map(json.dumps, objects))
     _write(os.path.join(folder, "names.txt"), names)
+    os.makedirs(os.path.join(folder, "few"))
+    _write(os.path.join(folder, "few", "train.jsonl"), [json.dumps({"image": names[0], "captions": ["a dog"]})])
     _write(os.path.join(folder, "classes.txt"), ["Dog", "Cat", "Bird"])
+    _write(os.path.join(folder, "labels.txt"), ["Grass", "Water, sea", "Engine"])
     adjectives, verbs = ["small", "red", "big", "old", "young"], ["runs", "sleeps", "sits", "plays"]
     for part in range(2):
         lines = []

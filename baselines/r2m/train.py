@@ -10,8 +10,10 @@ checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single 
 import os
 
 from baselines.r2m import configuration
+from formats import inventory
 
 
+@inventory.read_by_trainer
 def main(options):
     """Trains one stage, or the four in a row."""
     configuration.check(options)

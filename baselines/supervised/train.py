@@ -4,6 +4,7 @@ import os
 
 import cli
 import config
+from formats import inventory
 
 
 def check(options):
@@ -24,6 +25,7 @@ def check(options):
         raise cli.UserError("--max_caption_length and --mem_dim must be at least 1")
 
 
+@inventory.read_by_trainer
 def train(options, make_objective, grid):
     """Trains until --max_steps.
 

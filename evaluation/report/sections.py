@@ -3,6 +3,7 @@
 import collections
 import datetime
 import json
+import os
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def alarms(runs):
 
 def scores(rows, runs):
     """The table; the rows of these runs are marked."""
-    own = {table.key_of(run.row) for run in runs if run.row}
+    own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
     columns, (head, *lines), shown = table.cells(rows)
     first = sorted(range(len(shown)), key=lambda i: bool(shown[i].get("published")))  # published ones at the end
     lines, shown = [head, *(lines[i] for i in first)], [shown[i] for i in first]

@@ -200,6 +200,22 @@ def test_a_checkpoint_of_ones_own_choice(run, checkpoint):
     assert len(read(run / "b34.json")) == 3
 
 
+def test_two_runs_of_one_name_have_two_rows(run, tmp_path):
+    table = str(tmp_path / "all.json")
+    for name in ("e1", "e2", "e1"):
+        shutil.copytree(run, tmp_path / name / "full", dirs_exist_ok=True)
+        evaluate(tmp_path / name / "full", data_dir=str(run.parent / "world"), table=table)
+    assert [row["run"] for row in read(tmp_path / "all.json")] == ["e1/full", "e2/full"]
+
+
+def test_other_metrics_of_the_same_captions_are_added(run):
+    shared = {"job_dir": str(run), "data_dir": str(run.parent / "world"), "split": "val"}
+    for asked in ("CIDEr", "BLEU"):
+        eval_test.main(eval_test.Options(**shared, metrics=(asked,)))
+    for found in (read(run / "val_scores.json"), read(run.parent / "table.json")[-1]):
+        assert found["CIDEr"] > 0 and found["BLEU-1"] > 0 and found["reasons"].keys() >= {"METEOR", "ROUGE-L"}
+
+
 # --------------------------------------------------------------------------------------------------------------
 # Errors
 
