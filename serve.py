@@ -5,7 +5,7 @@
 Then open http://127.0.0.1:7860. Nobody else can reach it, nothing is sent anywhere, uploads are deleted when it stops.
 `--detector` draws the objects as well (a run of R2M brings its own). Needs `pip install -r requirements-serve.txt`.
 
-For programs: POST the bytes of an image file to /caption (see README).
+For programs: POST an image to /caption, as bytes, in a form, or as base64 in JSON (docs/captioning.md).
     curl --data-binary @photo.jpg 'http://127.0.0.1:7860/caption?beam=3&name=photo.jpg'
 """
 

@@ -1,9 +1,10 @@
-"""The endpoint of serve.py for programs: POST an image file to /caption."""
+"""The endpoint of serve.py for programs: POST a picture to /caption, as bytes, in a form or in JSON."""
 
 import asyncio
 import os
 import tempfile
 import threading
+import traceback
 
 import fastapi
 import pydantic
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from formats.images import ImageError
-from web import page_guard, showing, uploads
+from web import bodies, page_guard, showing, uploads
 
 MAX_BEAM = 10
 EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1"}
@@ -20,7 +21,7 @@ OLD_NAMES = {"least": "min_score"}
 
 
 class Asked(pydantic.BaseModel):
-    """The query. name: file name, for detectors that know objects by it. beam: captions. min_score: of objects."""
+    """The parameters. name: file name, for detectors that know objects by it. beam: captions. min_score: of objects."""
 
     model_config = {"extra": "forbid"}
     name: str = "picture"
@@ -28,18 +29,27 @@ class Asked(pydantic.BaseModel):
     min_score: float = pydantic.Field(0.3, ge=0, le=1)
 
 
-def asked(query):
-    """The query of a request (a mapping of strings) as `Asked`. Raises uploads.Refused."""
-    query = {OLD_NAMES.get(name, name): value for name, value in query.items()}
+def asked(parameters):
+    """The parameters of a request [(name, value)], of its query and its form, as `Asked`. Raises uploads.Refused."""
+    given = {}
+    for name, value in parameters:
+        name = OLD_NAMES.get(name, str(name))
+        if name in given:
+            raise uploads.Refused(f"{name[:40]} is given twice.", 422)
+        if name not in EXPECTED:
+            raise uploads.Refused(f"{name[:40]} is no parameter; expected {', '.join(EXPECTED)}.", 422)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise _unexpected(name, value)
+        given[name] = str(value) if name == "name" else value
     try:
-        return Asked.model_validate(query)
+        return Asked.model_validate(given)
     except pydantic.ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-        if name not in EXPECTED:
-            message = f"{name[:40]} is no parameter; expected {', '.join(EXPECTED)}."
-        else:
-            message = f"{name} is {query[name][:40]}; expected {EXPECTED[name]}."
-        raise uploads.Refused(message, 422) from error
+        raise _unexpected(name, given[name]) from error
+
+
+def _unexpected(name, value):
+    return uploads.Refused(f"{name} is {str(value)[:40]}; expected {EXPECTED[name]}.", 422)
 
 
 def router(runs, turns, folder):
@@ -56,24 +66,24 @@ def router(runs, turns, folder):
     @routes.post("/caption")
     async def caption(request: fastapi.Request):
         try:
-            query = asked(request.query_params)
+            asked(request.query_params.multi_items())  # before anything is written
             with tempfile.TemporaryDirectory(dir=folder) as private:
-                path = os.path.join(private, os.path.basename(query.name.replace("\0", "")) or "picture")
-                await receive_file(request, path)
-                return await unless_gone(request, answered, runs, path, query, turns)
+                body = os.path.join(private, "body")
+                await receive_file(request, body)
+                query, kind = request.query_params.multi_items(), request.headers.get("content-type", "")
+                return await unless_gone(request, answered, runs, body, kind, query, turns)
         except uploads.Refused as refused:
             return page_guard.refusal(refused)
+        except Exception:
+            traceback.print_exc()
+            return page_guard.refusal(uploads.Refused("The server failed; its terminal says why.", 500))
 
     return routes
 
 
 async def receive_file(request, path):
-    """Writes the body of a request to a file. Raises uploads.Refused."""
-    try:
-        file = open(path, "xb")
-    except OSError as error:
-        raise uploads.Refused(f"name cannot be used as a file name ({error.strerror}).", 422) from error
-    with file:
+    """Writes the body of a request to a file."""
+    with open(path, "xb") as file:
         async for part in request.stream():
             file.write(part)
 
@@ -97,9 +107,37 @@ async def unless_gone(request, function, *arguments):
         watcher.cancel()
 
 
-def answered(runs, path, query, turns, gone):
+def unpacked(body, content_type, query):
+    """(path of the picture that a request holds, `Asked`). Raises uploads.Refused.
+
+    Args: body: path of what was sent; the picture goes into a folder beside it. query: [(name, value)].
+    """
+    with uploads.CHECKS:  # as many bodies are in memory at once
+        with open(body, "rb") as file:
+            sent = bodies.read(file.read(), content_type)
+        given = asked(query + sent.parameters)
+        name = given.name if "name" in given.model_fields_set else sent.file_name.replace("\\", "/") or given.name
+        folder = os.path.join(os.path.dirname(body), "picture")
+        os.mkdir(folder)
+        path = os.path.join(folder, os.path.basename(name.replace("\0", "")) or "picture")
+        try:
+            with open(path, "xb") as file:
+                file.write(sent.picture)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a name"
+            raise uploads.Refused(f"name cannot be used as a file name ({reason}).", 422) from error
+    return path, given
+
+
+def answered(runs, body, content_type, query, turns, gone):
     """The answer of the endpoint (JSON-able). Raises uploads.Refused; ClientDisconnect when nobody waits for it."""
-    _, found = answer_of(runs, path, query.beam, query.min_score, turns, gone)
+    path, given = unpacked(body, content_type, query)
+    try:
+        _, found = answer_of(runs, path, given.beam, given.min_score, turns, gone)
+    except uploads.Refused as refused:
+        if refused.status == 415 or "urlencoded" in content_type and "damaged" in refused.message:
+            raise uploads.Refused(f"{refused.message} If the file is one, {bodies.HINT}.", refused.status) from refused
+        raise
     return {"runs": [as_json(run, answer) for run, answer in zip(runs, found, strict=True)]}
 
 

@@ -14,6 +14,7 @@ import tempfile
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from web.bodies import HINT, MAX_BODY
 from web.uploads import MAX_BYTES, Refused, check_size
 
 MAX_EVENT = 64 << 10  # bytes of what is posted to the queue
@@ -23,7 +24,7 @@ PART = 64 << 10  # bytes that are handed on at once
 BODY_SECONDS = 15
 MAX_POSTS = 256  # at once
 UPLOAD, JOIN, FILE = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/file="
-POSTS = {"/caption": MAX_BYTES, UPLOAD: MAX_BYTES + FORM, JOIN: MAX_EVENT}
+POSTS = {"/caption": MAX_BODY, UPLOAD: MAX_BYTES + FORM, JOIN: MAX_EVENT}
 ASKING = ("/gradio_api/queue/data", "/gradio_api/upload_progress")  # routes with a query
 READ = re.compile(
     r"/|/(runs|config|theme\.css|manifest\.json|favicon\.ico|robots\.txt)|/(assets|static)/[\w./-]+"
@@ -73,6 +74,8 @@ class Guard:
         if scope["method"] == "POST" and path in POSTS:
             if self.posts >= self.most:
                 raise Refused("Too many requests are open here; try again in a few seconds.", 503)
+        elif path == "/caption":
+            raise Refused(f"/caption is for POST; {HINT}.", 405)
         elif scope["method"] not in ("GET", "HEAD") or not self._may_be_read(path):
             raise Refused("There is nothing here.", 404)
 
@@ -201,7 +204,7 @@ def say(scope, message):
 
 def refusal(refused):
     """A Refused as a response: JSON with `error`, and `detail` for Gradio's page."""
-    headers = {"Retry-After": "3"} if refused.status == 503 else {}
+    headers = {503: {"Retry-After": "3"}, 405: {"Allow": "POST"}}.get(refused.status, {})
     return JSONResponse({"error": refused.message, "detail": refused.message}, refused.status, headers)
 
 

@@ -369,8 +369,8 @@ def part(data, more=True):
 def test_slow_large_gone_and_many(capfd):
     status, _, answer, reached = answer_to([part(b"0")], seconds=0.1)
     assert status == 408 and "not whole after" in answer["error"] and not reached
-    status, headers, answer, reached = answer_to([part(bytes(1 << 20))] * 11 + [part(b"", False)])
-    assert status == 413 and "11.0 MB; at most 10 MB" in answer["error"] and not reached
+    status, headers, answer, reached = answer_to([part(bytes(1 << 20))] * 16 + [part(b"", False)])
+    assert status == 413 and "16.0 MB; at most 10 MB" in answer["error"] and not reached
     assert headers[b"connection"] == b"close"
     assert answer_to([part(bytes(8 << 20))] * 20)[0] == 413, "endless"
     assert answer_to([], headers=[(b"content-length", b"99999999999")])[0] == 413

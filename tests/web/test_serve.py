@@ -1,5 +1,6 @@
 """serve.py: the endpoint, and the page in a headless browser with real clicks."""
 
+import base64
 import json
 import os
 import re
@@ -119,6 +120,23 @@ def test_the_endpoint_refuses(world, address, tmp_path):
     ]:
         code, answer = post(address, data, query)
         assert code == status and message in answer["error"], (query, code, answer)
+
+
+def test_forms_and_json_say_the_same(world, address, tmp_path):
+    """A real server: what curl -F, curl --data-binary and JSON say, and both names of a parameter."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    (tmp_path / "val_000.jpg").write_bytes(photo(world))
+    _, wanted = post(address, photo(world), "beam=2&min_score=0.5&name=val_000.jpg")
+    content = {"image": base64.b64encode(photo(world)).decode(), "beam": 2, "least": 0.5, "name": "val_000.jpg"}
+    (tmp_path / "content.json").write_text(json.dumps(content))
+    for arguments in (
+        ["-F", f"file=@{tmp_path}/val_000.jpg", "-F", "beam=2", f"{address}/caption?least=0.5"],
+        ["-H", "Content-Type: application/json", "-d", f"@{tmp_path}/content.json", f"{address}/caption"],
+        ["--data-binary", f"@{tmp_path}/val_000.jpg", f"{address}/caption?beam=2&min_score=.5&name=val_000.jpg"],
+    ):
+        done = subprocess.run(["curl", "-s", *arguments], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == wanted, arguments
 
 
 def test_foreign_names_of_this_machine_are_refused(world, address):
