@@ -13,73 +13,56 @@ import zipfile
 import numpy as np
 
 import cli
+from formats import texts
+from formats.texts import unreadable
 
 DEFLATE = 1032  # no deflated data unpack to more than so many times their bytes
 LARGEST_NUMBER = float(np.finfo(np.float64).max)
 LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photograph
 
 
-def unreadable(path, reason, expected=""):
-    """The error for a file that cannot be read: names it, why, and what was expected."""
-    return cli.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
-
-
 # --------------------------------------------------------------------------------------------------------------
-# Text and JSON
-
-
-def read_text(path, expected="", errors="strict"):
-    """The text of a UTF-8 file with its line ends as they are. Raises: cli.UserError."""
-    try:
-        with open(path, encoding="utf-8", errors=errors, newline="") as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise unreadable(path, "no such file", expected) from error
-    except OSError as error:
-        raise unreadable(path, f"cannot be read ({error.strerror})", expected) from error
-    except UnicodeDecodeError as error:
-        raise unreadable(path, f"not UTF-8 text ({error})", expected) from error
+# Text and JSON, in any encoding that texts.py knows
 
 
 def text_lines(path, errors="strict"):
-    """Yields (line number, line) of the lines of a UTF-8 file that are not empty.
+    """Yields (line number, line) of the lines of a file that are not empty.
 
     Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
     """
-    try:
-        with open(path, encoding="utf-8", errors=errors) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.strip("\r\n")
-    except FileNotFoundError as error:
-        raise unreadable(path, "no such file") from error
-    except OSError as error:
-        raise unreadable(path, f"cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise unreadable(path, f"not UTF-8 text ({error})") from error
+    return ((number, line) for number, line in texts.lines(path, errors=errors) if line.strip())
 
 
-def parse_json(text):
-    """The value of a JSON text, or of its bytes. Raises: ValueError, also where it is nested too deeply."""
+def parse_json(text, unique=False):
+    """The value of a JSON text, or of its bytes.
+
+    Args: unique: a key that stands twice in an object is an error; else the last one counts, as in JSON's standard.
+    Raises: ValueError, also where it is nested too deeply.
+    """
+    pairs = {"object_pairs_hook": _unique} if unique else {}
     try:
-        return json.loads(text)
+        return json.loads(text if isinstance(text, str) else texts.decode(text), **pairs)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
+def _unique(pairs):
+    found = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise ValueError(f"the key {key[:80]!r} stands twice")
+    return found
+
+
 def read_json(path, expected="", kind=None):
-    """The value in a JSON file, in UTF-8, or UTF-16 as some editors on Windows write it.
+    """The value in a JSON file.
 
     Args: expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
     Raises: cli.UserError.
     """
+    data = texts.read_bytes(path, expected)
     try:
-        with open(path, "rb") as file:
-            value = parse_json(file.read())
-    except FileNotFoundError as error:
-        raise unreadable(path, "no such file", expected) from error
-    except OSError as error:
-        raise unreadable(path, f"cannot be read ({error.strerror})", expected) from error
+        value = parse_json(data)
     except ValueError as error:
         raise unreadable(path, f"not a JSON file ({error})", expected) from error
     if kind is not None and not isinstance(value, kind):

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 import cli
-from formats import label_maps, readers, sidecars
+from formats import label_maps, readers, sidecars, texts
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 
@@ -39,7 +39,7 @@ class Vocabulary:
         """Reads the file `word count` a line (the authors' format). Raises: cli.UserError naming file and line."""
         words, counts = [], []
         expected = "`word count` a line. Make it with: python -m preprocessing.process_descriptions --new_dict"
-        lines = readers.read_text(path, expected).removesuffix("\n").split("\n")
+        lines = texts.read(path, expected).removesuffix("\n").split("\n")
         for number, line in enumerate(lines, 1):
             word, _, count = line.rstrip("\r").partition(" ")
             if not word or not re.fullmatch("[0-9]{1,18}", count):
@@ -142,18 +142,30 @@ def tokenizer(name):
 # --------------------------------------------------------------------------------------------------------------
 # Concept words
 
+_BRACKETS = str.maketrans("[]{}\uff08\uff09", "()()()")
+_AROUND = "()\"'.;:!?"  # marks around a word that are no part of it
+
 
 def concept_word(class_name):
     """The word that stands for an object class: the last word of its display name, lower-cased.
 
-    Source: unsupervised_captioning.md 4.3.
+    What stands in brackets is left out ("Squash (Plant)"), of several names the first one counts ("tench, Tinca
+    tinca"), and underscores are blanks ("alarm_clock", LVIS' "bat_(animal)").
+
+    Source: Feng et al. 2019, section 4.1, for the last word.
     """
-    return class_name.split()[-1].lower()
+    name = class_name.replace("_", " ").translate(_BRACKETS)
+    plain, removed = name, 1
+    while removed:
+        plain, removed = re.subn(r"\([^()]*\)|\([^()]*$", " ", plain)
+    first = next((part for part in plain.split(",") if part.split()), name)
+    word = first.split()[-1].lower()
+    return word.strip(_AROUND) or word
 
 
 def load_class_names(path):
     """Display names of the object classes, from any file that `label_maps.read_labels` reads, without placeholders."""
-    return [name for name in label_maps.read_labels(path) if name not in label_maps.PLACEHOLDERS]
+    return label_maps.names_of(label_maps.read_labels(path))
 
 
 def concept_words(class_names):
@@ -173,7 +185,7 @@ def load_synonyms(path, concepts):
     Returns: dict name -> concept word.
     Raises: cli.UserError for a line of another form.
     """
-    lines = readers.read_text(path, "lines `word: name name ...`").splitlines()
+    lines = texts.read(path, "lines `word: name name ...`").splitlines()
     names = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):

@@ -21,7 +21,7 @@ import numpy as np
 
 import cli
 import experiments
-from formats import file_names, readers, records, sidecars, writing
+from formats import file_names, readers, records, sidecars, texts, writing
 from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
 
@@ -88,7 +88,7 @@ def read_names(path):
     """The file names in a list: one a line, a JSON list, or a JSON object with the list "names"."""
     expected = 'for --names one file name a line, or JSON, a list or {"names": [...]}'
     if not path.endswith(".json"):
-        lines = readers.read_text(path, expected, errors="surrogateescape").splitlines()
+        lines = texts.read(path, expected, errors="surrogateescape").splitlines()
         return [line.strip() for line in lines if line.strip()]
     names = readers.read_json(path, expected)
     names = names.get("names") if isinstance(names, dict) else names

@@ -6,6 +6,7 @@ a list of independent tasks, so the bytes of the outputs depend on the input alo
 and a stage that was killed goes on with the tasks that are not finished.
 """
 
+import codecs
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -17,7 +18,7 @@ import shutil
 import threading
 
 import cli
-from formats import file_names, readers, sidecars, writing
+from formats import file_names, readers, sidecars, texts, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
 BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory
@@ -172,7 +173,7 @@ def is_unfinished(path, plan):
     plan_path = os.path.join(path, "plan.json")
     if not os.path.exists(plan_path):
         return False
-    return readers.read_text(plan_path, errors="replace") == json.dumps(plan, sort_keys=True)
+    return texts.read_bytes(plan_path) == json.dumps(plan, sort_keys=True).encode()
 
 
 def begin(path, plan):
@@ -212,7 +213,7 @@ def cut(paths, piece_bytes, is_whole=lambda path: False):
 
 
 def lines_of(piece):
-    """Yields the lines of a piece as bytes without the line end (`\\n` or `\\r\\n`)."""
+    """Yields the lines of a piece as bytes, without a mark before and the end behind them (`\\n`, `\\r\\n`, `\\r`)."""
     with open(piece.path, "rb") as file:
         if piece.start:
             file.seek(piece.start - 1)
@@ -221,7 +222,13 @@ def lines_of(piece):
         while position < piece.end:
             line = file.readline()
             position += len(line)
-            yield line.removesuffix(b"\n").removesuffix(b"\r")
+            yield from _lines_in(line)
+
+
+def _lines_in(line):
+    """The lines in what ends with `\\n`: more than one where `\\r` ends them."""
+    lines = line.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
+    return [line.removeprefix(codecs.BOM_UTF8) for line in lines]
 
 
 def line_number(piece, index):
@@ -231,7 +238,7 @@ def line_number(piece, index):
         for line in file:
             if position >= piece.start:
                 break
-            before, position = before + 1, position + len(line)
+            before, position = before + len(_lines_in(line)), position + len(line)
     return before + index + 1
 
 

@@ -20,7 +20,7 @@ import re
 
 import cli
 import extensions
-from formats import file_names, readers
+from formats import file_names, readers, texts
 from preprocessing.sharding import shards
 from preprocessing.sources import corpora, pascal_page
 
@@ -308,7 +308,7 @@ def _pascal(path, with_train_captions):
     page = path if os.path.isfile(path) else _present(path, PASCAL_PAGES)
     if page is None:
         raise cli.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
-    text = readers.read_text(page, "the page of the PASCAL sentences", errors="replace")
+    text = texts.read(page, "the page of the PASCAL sentences", errors="replace")
     described = {image: texts for image, texts in pascal_page.captions(text).items() if texts}
     if not described:
         raise cli.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")

@@ -14,7 +14,7 @@ import pytest
 
 import cli
 from captioning import splits
-from formats import readers, record_files, records
+from formats import readers, record_files, records, texts
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_what_is_no_file_is_named(tmp_path):
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "loop.json").symlink_to("loop.json")
     for name in ("folder", "loop", "none"):
-        for read in (readers.read_json, readers.read_text, readers.map_npy, readers.read_npz, readers.open_hdf5):
+        for read in (readers.read_json, texts.read, readers.map_npy, readers.read_npz, readers.open_hdf5):
             with pytest.raises(cli.UserError, match=f"{name}.json: "):
                 read(str(tmp_path / f"{name}.json"))
 

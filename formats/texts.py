@@ -1,0 +1,201 @@
+"""Text files as people have them: in any encoding that they name, with any line ends, packed or not.
+
+A byte order mark (UTF-8, UTF-16, UTF-32) names the encoding; without one the caller's `encoding` does; without that it
+is UTF-8, or UTF-16 whose zero bytes show it. Line ends are those of Unix, Windows or old Macintoshes. Files that gzip,
+bzip2 or xz packed are read as they are, whatever they are called. Everything else is an error that names the file, the
+line and the first byte that cannot be read.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import json
+import lzma
+import zlib
+
+import cli
+
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # how the files begin
+PACKED_NAMES = (".gz", ".bz2", ".xz")
+LARGEST_TEXT = 1 << 32  # bytes of a text that is read as a whole; a small packed file may claim any size
+HEAD = 4096  # bytes that tell the encoding
+MARK = "\ufeff"  # also at the beginning of later lines, where files with marks were put together
+ADVICE = "convert it, e.g. iconv -f CP1252 -t UTF-8 OLD > NEW"
+_UNPACK_FAULTS = (EOFError, zlib.error, lzma.LZMAError)
+
+
+def unreadable(path, reason, expected=""):
+    """The error for a file that cannot be read: names it, why, and what was expected."""
+    return cli.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Bytes
+
+
+def open_bytes(path):
+    """The open binary file, unpacked while it is read. Raises: OSError."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    return next((unpack for begin, unpack in PACKED.items() if head.startswith(begin)), open)(path, "rb")
+
+
+def is_packed(path):
+    """Whether a file is packed by gzip, bzip2 or xz. Raises: OSError."""
+    with open(path, "rb") as file:
+        return file.read(8).startswith(tuple(PACKED))
+
+
+def unpacked_name(name):
+    """The name of a file without the ending of its packing: a.txt of a.txt.gz."""
+    ending = next((ending for ending in PACKED_NAMES if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def read_bytes(path, expected="", limit=LARGEST_TEXT):
+    """The bytes of a file, unpacked. Raises: cli.UserError, also where there are more than `limit` of them."""
+    try:
+        with open_bytes(path) as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file", expected) from error
+    except (*_UNPACK_FAULTS, gzip.BadGzipFile) as error:
+        raise unreadable(path, f"a damaged packed file ({error})", expected) from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        raise unreadable(path, f"cannot be read ({getattr(error, 'strerror', None) or error})", expected) from error
+    if len(data) > limit:
+        raise unreadable(path, f"more than {limit} bytes", expected)
+    return data
+
+
+def head_of(path, size=HEAD):
+    """The first bytes of a file, unpacked. Raises: cli.UserError."""
+    try:
+        with open_bytes(path) as file:
+            return file.read(size)
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file") from error
+    except (*_UNPACK_FAULTS, gzip.BadGzipFile) as error:
+        raise unreadable(path, f"a damaged packed file ({error})") from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be read ({error.strerror or error})") from error
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Encodings
+
+
+def encoding_of(head, declared=None):
+    """The encoding of a text by its first bytes: that of its mark, else the declared one, else UTF-8 or UTF-16.
+
+    Args: head: bytes. declared: an encoding, or None.
+    Raises: cli.UserError: there is no encoding of the declared name.
+    """
+    if declared:
+        check_encoding(declared)
+    found = json.detect_encoding(head[:HEAD])  # by the mark, or by where the zero bytes stand
+    marked = found in ("utf-8-sig", "utf-16", "utf-32")
+    if marked or (found != "utf-8" and not declared and _is_wide(head, found)):
+        return found
+    return declared or "utf-8"
+
+
+def check_encoding(name):
+    """Raises cli.UserError unless `name` is an encoding of texts."""
+    try:
+        known = codecs.lookup(name)._is_text_encoding
+    except (LookupError, ValueError):  # ValueError: a zero byte in the name
+        known = False
+    if not known:
+        raise cli.UserError(
+            f"there is no encoding {name!r}; expected the like of utf-8, utf-16, latin-1, cp1252, gb18030, shift_jis"
+        )
+
+
+def _is_wide(head, encoding):
+    """Whether bytes with zeros in between are a text in that encoding, and not data."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head[:HEAD])
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text and sum(map(str.isascii, text)) >= 0.5 * len(text)
+
+
+def decode(data, encoding=None, errors="strict"):
+    """The text of bytes, without a mark, with line ends `\\n`; arguments as `read`.
+
+    Raises: ValueError naming the first byte that cannot be read, and its line.
+    """
+    try:
+        text = data.decode(encoding_of(data, encoding), errors)
+    except UnicodeDecodeError as error:
+        raise ValueError(fault_of(error)) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix(MARK).replace("\n" + MARK, "\n")
+    if "\0" in text:
+        raise ValueError(f"line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero byte, so it is no text")
+    return text
+
+
+def fault_of(error):
+    """What is wrong with bytes that are no text: the first bad one, where it is, how to mend it.
+
+    Args: error: UnicodeDecodeError.
+    """
+    before, bad = error.object[: error.start], error.object[error.start : error.start + 1]
+    line = before.replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
+    found = f"byte 0x{bad.hex()} at position {error.start}, line {line}" if bad else "it is cut short"
+    name = "UTF-8 text" if error.encoding == "utf-8" else f"UTF-8 text, nor {error.encoding.upper()}"
+    return f"not {name}: {found}; {ADVICE}"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Whole texts and lines
+
+
+def read(path, expected="", encoding=None, errors="strict"):
+    """The text of a file with line ends `\\n`.
+
+    Args:
+      path: the file. expected: what it should hold, for messages.
+      encoding: where no mark tells it; None: UTF-8.
+      errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
+
+    Raises: cli.UserError.
+    """
+    try:
+        return decode(read_bytes(path, expected), encoding, errors)
+    except ValueError as error:
+        raise unreadable(path, str(error), expected) from error
+
+
+def lines(path, encoding=None, errors="strict"):
+    """Yields (line number, line) of all lines of a file, without their ends; arguments as `read`.
+
+    Raises: cli.UserError.
+    """
+    found = encoding_of(head_of(path), encoding)
+    try:
+        with open_bytes(path) as packed, io.TextIOWrapper(packed, found, errors) as file:
+            for number, line in enumerate(file, 1):
+                if "\0" in line:
+                    raise unreadable(path, f"line {number} holds a zero byte, so it is no text")
+                yield number, line.removesuffix("\n").removeprefix(MARK)
+    except UnicodeDecodeError:  # its position is that in a part of the file
+        read(path, encoding=encoding, errors=errors)
+        raise
+    except (*_UNPACK_FAULTS, gzip.BadGzipFile) as error:
+        raise unreadable(path, f"a damaged packed file ({error})") from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def lies_as_utf8(path, encoding=None):
+    """Whether the bytes of a file are UTF-8 as they lie there, with or without a mark, so that it can be cut."""
+    return not is_packed(path) and encoding_of(head_of(path), encoding).lower() in ("utf-8", "utf8", "utf-8-sig")
+
+
+def copy_as_utf8(path, target, encoding=None):
+    """Writes the text of a file to another one, in UTF-8 with line ends `\\n`, line by line. Raises: cli.UserError."""
+    with open(target, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(line + "\n" for _, line in lines(path, encoding))
