@@ -1,75 +1,114 @@
-"""Class names by number, from the files that detectors come with.
+"""Class names by number, from the files that detectors come with, whatever these are called.
 
-*.pbtxt   label map of the object-detection zoo: item { id: 1 name: "/m/01g317" display_name: "Person" }
-*.csv     OpenImages' class descriptions, `/m/011k07,Tortoise` a line; classes are numbered from 1 in this order
-others    one name a line; an empty line between others counts, like the placeholder `???`
+label maps   item { id: 1 name: "/m/01g317" display_name: "Person" }, of the object-detection API (.pbtxt)
+JSON, YAML   a list of names; an object number -> name or name -> number; the same under `names`, `classes`, `labels`,
+             `id2label`; COCO's {"categories": [{"id": 1, "name": "person"}]}
+tables       OpenImages' `/m/011k07,Tortoise`; columns with a header such as id, name; ImageNet's `n01440764 tench`
+lines        one name a line, an empty line between others counts; or with the number before or behind: `12: stop sign`
+
+Numbers without a class, and those whose name says that there is none (`???`, `n/a`, `background`, a dash), are `???`.
 """
 
-import csv
-import re
-
 import cli
-from formats import readers
+from formats import label_lines, label_trees, readers, texts
+from formats.label_names import PLACEHOLDER, Labels, is_placeholder
 
-PLACEHOLDERS = ("???", "background")  # stand for no class
-LARGEST_ID = 100_000  # a label map with larger numbers is no label map
-_ITEM = re.compile(r"""item\s*\{((?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^{}"'])*)\}""")
-_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d+)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
+EXPECTED = "class names, one a line, a label map (.pbtxt), JSON, YAML or a table"
+COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # numbers from 1 to 90 without a class
+SHOWN = 2  # names that are printed before the last one
 
 
 def read_labels(path):
-    """The class names of a file: list by number; numbers without a class have the placeholder `???`.
+    """The class names of a file by number: `Labels`; numbers without a class have the placeholder `???`.
 
     Label maps and OpenImages' tables number their classes from 1, so their first entry is the placeholder.
 
     Raises: cli.UserError naming the file, and the line or item that is none.
     """
-    if path.endswith(".pbtxt"):
-        labels = _label_map(path)
-    elif path.endswith(".csv"):
-        labels = [PLACEHOLDERS[0], *_table(path)]
-    else:
-        labels = []
-        for number, line in readers.text_lines(path):
-            if number > LARGEST_ID:
-                raise cli.UserError(f"{path}: more than {LARGEST_ID} lines, expected class names, one a line")
-            labels += [PLACEHOLDERS[0]] * (number - 1 - len(labels)) + [line.strip()]
-    if not any(label not in PLACEHOLDERS for label in labels):
-        raise cli.UserError(f"{path}: no class names, expected one a line, a label map (.pbtxt) or OpenImages' .csv")
+    text = texts.read(path, EXPECTED)
+    try:
+        labels = _labels(text, texts.unpacked_name(path).lower())
+    except ValueError as error:
+        raise readers.unreadable(path, str(error), EXPECTED) from error
+    if all(map(is_placeholder, labels)):
+        raise readers.unreadable(path, "no class names", EXPECTED)
     return labels
+
+
+def _labels(text, name):
+    if label_trees.is_label_map(text) or name.endswith(".pbtxt"):
+        return label_trees.of_label_map(text)
+    if name.endswith((".json", ".yaml", ".yml")) or label_trees.is_tree(text):
+        return label_trees.of_tree(text)
+    return label_lines.of_lines(text, is_table=name.endswith((".csv", ".tsv")))
+
+
+def names_of(labels):
+    """The class names without placeholders."""
+    return [name for name in labels if not is_placeholder(name)]
+
+
+def describe(labels):
+    """What was read, for people: "80 classes: person, bicycle, … toothbrush"; of synonyms the first one."""
+    names = [name.partition(",")[0].strip()[:40] for name in names_of(labels)]
+    shown = ", ".join(names) if len(names) <= SHOWN + 1 else f"{', '.join(names[:SHOWN])}, … {names[-1]}"
+    empty = len(labels) - len(names) - (labels[0] == PLACEHOLDER)
+    gaps = f"; {empty} number{'s' * (empty > 1)} without a name" if empty else ""
+    return f"{len(names)} class{'es' * (len(names) > 1)}: {shown}{gaps}"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The numbers of a network
 
 
 def from_one(labels):
     """The same list for a network that numbers its classes from 1: line 1 of a plain list becomes class 1."""
-    return labels if labels[0] in PLACEHOLDERS else [PLACEHOLDERS[0], *labels]
+    return labels if is_placeholder(labels[0]) else labels.shifted()
 
 
-def _label_map(path):
-    names = {}
-    text = "\n".join(re.sub(r"^\s*#.*", "", line) for _, line in readers.text_lines(path))
-    for item in _ITEM.findall(text):
-        fields = {key: number or double or single for key, number, double, single in _FIELD.findall(item)}
-        name = fields.get("display_name") or fields.get("name")
-        if not name or not re.fullmatch("[0-9]{1,9}", fields.get("id", "")) or int(fields["id"]) > LARGEST_ID:
-            raise cli.UserError(
-                f"{path}: an item is {' '.join(item.split())[:80]!r}, expected id: NUMBER and display_name (or name)"
-            )
-        if names.setdefault(int(fields["id"]), name) != name:
-            raise cli.UserError(f"{path}: class {fields['id']} stands twice, {names[int(fields['id'])]!r}, {name!r}")
-    names = {number: re.sub(r"\\(.)", r"\1", name).strip() for number, name in names.items()}
-    return [names.get(number, PLACEHOLDERS[0]) for number in range(max(names, default=-1) + 1)]
+def for_detector(labels, counts, path):
+    """The labels of a detector of which it is known how many classes it tells apart.
+
+    Args:
+      labels: `Labels`. path: their file, for messages.
+      counts: the numbers of classes that are possible, such as (90,); empty where the network does not tell.
+
+    Returns: (Labels, what was done to them or "").
+    Raises: cli.UserError: names and numbers do not fit.
+    """
+    first = 1 if is_placeholder(labels[0]) else 0
+    names = [number for number, name in enumerate(labels[first:], 1) if not is_placeholder(name)]
+    fits = names[-1] <= max(counts, default=names[-1]) and (
+        labels.numbered or len(labels) - first >= min(counts, default=0)
+    )
+    if fits:
+        return labels, ""
+    if 90 in counts and not labels.numbered and _are_coco(labels[first:]):
+        order = iter(labels[first:])
+        filled = [PLACEHOLDER if number in COCO_GAPS else next(order) for number in range(1, 91)]
+        note = f"{path}: COCO's 80 names without gaps; the network numbers them up to 90, so the gaps were put in"
+        return Labels([*labels[:first], *filled], numbered=True), note
+    raise cli.UserError(
+        f"{path}: names for the numbers up to {len(labels) - first} ({describe(labels)}), but the network tells "
+        f"{' or '.join(map(str, counts))} classes apart: names would be shifted. Expected a name for each of its "
+        "numbers, in their order (??? where a number has no class), or numbers in the file (`12: stop sign`)"
+    )
 
 
-def _table(path):
-    names = []
-    for number, line in readers.text_lines(path):
-        try:
-            row = next(csv.reader([line]))
-        except csv.Error as error:
-            raise cli.UserError(f"{path}: line {number} is no line of a table ({error})") from error
-        if number == 1 and row[0] == "LabelName":  # the heading of OpenImages' later releases
-            continue
-        if len(row) != 2 or not row[1].strip():
-            raise cli.UserError(f"{path}: line {number} is {line[:80]!r}, expected `/m/011k07,Tortoise`")
-        names.append(row[1].strip())
-    return names
+def _are_coco(names):
+    """Whether these are COCO's 80 names in their order; its spellings differ (aeroplane, sofa, tvmonitor)."""
+    known = {0: "person", 2: "car", 14: "bird", 15: "cat", 16: "dog", 17: "horse", 39: "bottle", 79: "toothbrush"}
+    return len(names) == 80 and all(names[number].casefold() == name for number, name in known.items())
+
+
+def for_classifier(labels, columns, path):
+    """The labels of a classifier with a score in each of `columns`. As `for_detector`."""
+    if len(labels) == columns:
+        return labels, ""
+    if len(labels) == columns + 1 and is_placeholder(labels[0]):
+        return Labels(labels[1:], labels.numbered), f"{path}: the first line stands for no class of the network"
+    if labels.numbered and len(labels) < columns:
+        return Labels([*labels, *[PLACEHOLDER] * (columns - len(labels))], True), ""
+    if len(labels) == columns - 1 and not is_placeholder(labels[0]):
+        return labels.shifted(), f"{path}: one name less than the network has scores, so its first one is background"
+    raise cli.UserError(f"{path}: {describe(labels)}, but the network has {columns} scores; expected a name for each")

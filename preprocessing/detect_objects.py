@@ -15,7 +15,7 @@ import shutil
 
 import cli
 import experiments
-from formats import images, photograph_hashes, record_files, records, sidecars, writing
+from formats import images, label_maps, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.detection import detectors
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import datasets
@@ -37,8 +37,8 @@ class Options:
     )
     labels: str | None = cli.field(
         None,
-        "class names of networks that name none: one a line, a label map (.pbtxt) or OpenImages' .csv (or #labels=FILE "
-        "behind the file)",
+        "class names of networks that name none: one a line, a label map, JSON, YAML or a table, see "
+        "docs/data_formats.md (or #labels=FILE behind the file)",
     )
     score_threshold: float = cli.field(0.0, "detections below this score are not even stored")
     classifier_threshold: float = cli.field(0.1, "classifier: least probability of a class")
@@ -71,7 +71,7 @@ def detect(task):
 
 def _write_shard(task, path):
     detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top)
-    failures, classes, names, examples = [], collections.Counter(), {}, []
+    failures, classes, sure, names, examples = [], collections.Counter(), collections.Counter(), {}, []
     for name in task.names:
         try:
             pixels = images.read_image(os.path.join(task.image_dir, name)) if detector.needs_pixels else None
@@ -81,13 +81,16 @@ def _write_shard(task, path):
             continue
         found = [detection for detection in found if detection.score >= task.score_threshold]
         classes.update(str(detection.class_id) for detection in found)
+        sure.update(detection.class_name for detection in found if detection.score >= SURE)
         names.update((str(detection.class_id), detection.class_name) for detection in found)
         columns = [[getattr(item, field) for item in found] for field in COLUMNS]
         examples.append(records.detection_example(name, *columns))
     count = records.write_records(path, examples)
-    return {"count": count, "failures": failures, "classes": classes, "names": names}
+    return {"count": count, "failures": failures, "classes": classes, "sure": sure, "names": names}
 
 
+SURE = 0.3  # score from which a detection counts for the commonest classes that are printed
+COMMONEST = 8
 COLUMNS = ("class_id", "class_name", "score", "box", "source")
 
 
@@ -140,6 +143,8 @@ def _publish(options, tasks, results, failures, settings, made_from):
     counts = sum((collections.Counter(result["classes"]) for result in results), collections.Counter())
     names = {class_id: name for result in results for class_id, name in result["names"].items()}
     described = detector.describe()
+    for note in filter(None, (getattr(member, "note", "") for member in detector.members)):
+        print(f"NOTE: {note}")
     ends = [member["first_class_id"] for member in described[1:]] + [float("inf")]
     for member, end in zip(described, ends, strict=True):
         mine = sorted(class_id for class_id in map(int, counts) if member["first_class_id"] <= class_id < end)
@@ -188,6 +193,8 @@ def _make(options):
     replaced = [(record_files.files_of(options.data_dir, "detections"), json_path)]
     outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
+    for path in dict.fromkeys(part.labels for part in parts if part.labels):
+        print(f"{path}: {label_maps.describe(label_maps.read_labels(path))}")
     tasks = _tasks(options, names, parts, count, work)
     if any(part.kind in detectors.ON_GRAPHICS_CARDS for part in parts):
         how["processes"] = shards.processes_on_devices(options.processes)
@@ -198,6 +205,9 @@ def _make(options):
     shutil.rmtree(work)
     seen = len(names) - len(failures)
     print(f"{json_path}: {detections} detections in {seen} images, {detections / max(1, seen):.2f} an image")
+    sure = sum((collections.Counter(result.get("sure")) for result in results), collections.Counter())
+    common = ", ".join(f"{name} {number}" for name, number in sure.most_common(COMMONEST)) or "nothing"
+    print(f"commonest at score {SURE} and above: {common}; do the photographs show that?")
 
 
 if __name__ == "__main__":

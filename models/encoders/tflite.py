@@ -22,7 +22,7 @@ class TFLiteModel:
         try:
             # From the bytes, not from the path: only then is the file checked; a cut-short one kills the process.
             with open(path, "rb") as file:
-                content = file.read()
+                self.content = content = file.read()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # announces the class's future home, and what keep_all costs
                 self._interpreter = tf.lite.Interpreter(
@@ -42,6 +42,14 @@ class TFLiteModel:
     def tensors(self):
         """Details of all tensors: dict tensor number -> details."""
         return {details["index"]: details for details in self._interpreter.get_tensor_details()}
+
+    def signature_outputs(self):
+        """The outputs by their names in the file's signature: dict name -> details; empty where it has none."""
+        if len(self._interpreter.get_signature_list()) != 1:
+            return {}
+        found = self._interpreter.get_signature_runner().get_output_details()
+        by_index = {details["index"]: details for details in self.outputs}
+        return {name: by_index[details["index"]] for name, details in found.items() if details["index"] in by_index}
 
     def run(self, image_uint8):
         """Runs the network on uint8 [S, S, 3]; results are read with `read`.

@@ -9,9 +9,9 @@ import numpy as np
 
 import cli
 from formats import label_maps
-from formats.label_maps import PLACEHOLDERS
+from formats.label_names import is_placeholder
 from formats.records import Detection
-from preprocessing.detection import raw_detections
+from preprocessing.detection import raw_detections, tflite_outputs
 from preprocessing.detection.raw_detections import WHOLE_IMAGE
 from preprocessing.sharding import shards
 
@@ -20,7 +20,7 @@ from preprocessing.sharding import shards
 
 
 class TFLiteDetector:
-    """An SSD network that ends in boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1].
+    """An SSD network that ends in boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1], in any order.
 
     The name of class c is line c of the label file, or line c + 1 if its first line is a placeholder.
     """
@@ -30,21 +30,18 @@ class TFLiteDetector:
     def __init__(self, part, settings):
         from models.encoders.tflite import TFLiteModel
 
-        self.source, self.classes = part.source, label_maps.read_labels(part.labels)
-        self._first = 1 if self.classes[0] in PLACEHOLDERS else 0
+        self.source, self._path = part.source, part.path
         self._model = _load(TFLiteModel, part.path)
-        shapes = [[int(side) for side in output["shape"]] for output in self._model.outputs]
-        if len(shapes) != 4 or len(shapes[0]) != 3 or shapes[0][2] != 4 or not shapes[0][1] == shapes[1][1]:
-            raise cli.UserError(
-                f"{part.path}: its outputs have shapes {shapes}, expected boxes [1, N, 4], classes [1, N], "
-                "scores [1, N], count [1]; a classifier is given as classifier:FILE"
-            )
+        self._outputs, count = tflite_outputs.outputs_of(self._model)
+        labels = label_maps.read_labels(part.labels)
+        self.classes, self.note = label_maps.for_detector(labels, (count,) if count else (), part.labels)
+        self._first = 1 if is_placeholder(self.classes[0]) else 0
 
     def detect(self, name, image_HWC):
         """Detections of one photograph, uint8 [H, W, 3], by falling score."""
         self._model.run(_resized(image_HWC, self._model.image_size))
-        boxes, numbers, scores, count = (self._model.read(output) for output in self._model.outputs)
-        count = int(count.reshape(-1)[0]) if count.ndim else int(count)
+        boxes, numbers, scores, count = (self._model.read(self._outputs[role]) for role in tflite_outputs.ROLES)
+        count = tflite_outputs.count_of(count, len(scores), self._path)
         arrays = boxes[:count], numbers[:count], scores[:count]
         return raw_detections.named(self.source, self.classes, name, *arrays, first=self._first)
 
@@ -61,14 +58,13 @@ class TFLiteClassifier:
         from models.encoders.tflite import TFLiteModel
 
         self.source = part.source
-        self.classes = [label.partition(",")[0].strip() for label in label_maps.read_labels(part.labels)]
         self._threshold, self._top = settings["classifier_threshold"], settings["classifier_top"]
         self._model = _load(TFLiteModel, part.path)
         shape = [int(side) for side in self._model.outputs[0]["shape"]]
-        if np.prod(shape) != len(self.classes):
-            raise cli.UserError(
-                f"{part.path}: its output has shape {shape}, but {part.labels} has {len(self.classes)} class names"
-            )
+        labels, self.note = label_maps.for_classifier(
+            label_maps.read_labels(part.labels), int(np.prod(shape)), part.labels
+        )
+        self.classes = [label.partition(",")[0].strip() for label in labels]
 
     def detect(self, name, image_HWC):
         """Classes of one photograph, uint8 [H, W, 3], by falling score; the box is the whole image."""
@@ -81,7 +77,7 @@ class TFLiteClassifier:
         return [
             Detection(int(class_id), self.classes[class_id], float(scores[class_id]), WHOLE_IMAGE, self.source)
             for class_id in order
-            if scores[class_id] >= self._threshold and self.classes[class_id] not in PLACEHOLDERS
+            if scores[class_id] >= self._threshold and not is_placeholder(self.classes[class_id])
         ]
 
 
@@ -113,6 +109,7 @@ def _probabilities(scores):
 
 ZOO = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 OPEN_IMAGES = ("detection_boxes", "detection_class_entities", "detection_class_labels", "detection_scores")
+COLUMNS = ("detection_multiclass_scores", "raw_detection_scores")  # outputs with a column for each class
 CLASS_NUMBERS = 1000  # of an Open Images detector, which names its classes (601 of them) only as it finds them
 
 
@@ -120,6 +117,13 @@ class _ZooDetector:
     """What frozen graphs and SavedModels of the zoo share: classes are numbered from 1, the output has N rows."""
 
     needs_pixels = True
+
+    def _take_labels(self, path, shapes):
+        """Reads the class names. Args: shapes: dict output -> shape, a tuple with None for what is not known."""
+        columns = next((shapes[name][-1] for name in COLUMNS if shapes.get(name) and shapes[name][-1]), None)
+        counts = (columns - 1, columns) if columns else ()  # most have a column for the background
+        labels = label_maps.from_one(label_maps.read_labels(path))
+        self.classes, self.note = label_maps.for_detector(labels, counts, path)
 
     def _named(self, name, outputs):
         outputs = {key: np.asarray(outputs[key]) for key in ZOO}
@@ -139,7 +143,6 @@ class FrozenGraphDetector(_ZooDetector):
 
         shards.compute_with_one_thread()
         self.source = part.source
-        self.classes = label_maps.from_one(label_maps.read_labels(part.labels))
         graph = tf.compat.v1.GraphDef()
         try:
             with open(part.path, "rb") as file:
@@ -157,12 +160,19 @@ class FrozenGraphDetector(_ZooDetector):
             self._run = whole.prune("image_tensor:0", {name: f"{name}:0" for name in ZOO})
         except (ValueError, tf.errors.OpError) as error:
             raise cli.UserError(f"{part.path}: the graph cannot be used ({str(error).splitlines()[0]})") from error
+        self._take_labels(part.labels, _static_shapes(whole.graph))
 
     def detect(self, name, image_HWC):
         """Detections of one photograph, uint8 [H, W, 3], by falling score."""
         import tensorflow as tf
 
         return self._named(name, self._run(tf.constant(image_HWC[None])))
+
+
+def _static_shapes(graph):
+    """dict name -> shape of the tensors of COLUMNS that a graph holds and whose number of sides is known."""
+    there = {operation.name: operation.outputs[0].shape for operation in graph.get_operations() if operation.outputs}
+    return {name: there[name].as_list() for name in COLUMNS if name in there and there[name].rank}
 
 
 class SavedModelDetector(_ZooDetector):
@@ -192,13 +202,15 @@ class SavedModelDetector(_ZooDetector):
             )
         ((self._input, spec),) = inputs.items()
         self._run, self._type = function, spec.dtype
-        self.classes = None if self._named_by_network else self._labels(part)
-
-    @staticmethod
-    def _labels(part):
+        if self._named_by_network:
+            self.classes = None
+            return
         if part.labels is None:
             raise cli.UserError(f"{part.path}: give its class names by --labels FILE or #labels=FILE")
-        return label_maps.from_one(label_maps.read_labels(part.labels))
+        self._take_labels(
+            part.labels,
+            {name: outputs[name].shape.as_list() for name in COLUMNS if name in outputs and outputs[name].shape.rank},
+        )
 
     def detect(self, name, image_HWC):
         """Detections of one photograph, uint8 [H, W, 3], by falling score."""
@@ -215,6 +227,7 @@ class SavedModelDetector(_ZooDetector):
         boxes, names, numbers, scores = (outputs[key].numpy() for key in OPEN_IMAGES)
         boxes, names, numbers, scores = boxes.reshape(-1, 4), names.reshape(-1), numbers.reshape(-1), scores.reshape(-1)
         raw_detections.check_finite(self.source, name, boxes, scores)
+        raw_detections.check_scores(self.source, name, scores)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < CLASS_NUMBERS:
             raise cli.UserError(f"{self.source}: class {numbers.max()} in {name}; expected 0 to {CLASS_NUMBERS - 1}")
         found = [

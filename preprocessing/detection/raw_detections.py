@@ -3,9 +3,10 @@
 import numpy as np
 
 import cli
-from formats.label_maps import PLACEHOLDERS
+from formats.label_names import is_placeholder
 from formats.records import Detection
 
+ROUNDING = 1e-3  # how far a score may lie outside of 0 to 1, and a class number from a whole one
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -13,6 +14,15 @@ def check_finite(source, name, *arrays):
     """Raises cli.UserError when a box, class number or score of image `name` is not a finite number."""
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
         raise cli.UserError(f"{source}: a box, class or score of {name} is not a finite number")
+
+
+def check_scores(source, name, scores):
+    """Raises cli.UserError when a score of image `name` is no probability: then it is another output of the network."""
+    if len(scores) and not -ROUNDING <= min(scores) <= max(scores) <= 1 + ROUNDING:
+        raise cli.UserError(
+            f"{source}: the scores of {name} go from {min(scores):g} to {max(scores):g}, expected 0 to 1; is another "
+            "output of the network taken for the scores?"
+        )
 
 
 def inside(box):
@@ -30,17 +40,22 @@ def named(source, labels, name, boxes, numbers, scores, first=0):
       boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1. numbers, scores: float [n].
       first: is added to the class numbers.
 
-    Raises: cli.UserError when a number is not finite or a class has no name.
+    Raises: cli.UserError when a number is not finite, a score lies outside of 0 to 1, a class number is not whole or
+      has no name.
     """
     check_finite(source, name, boxes, numbers, scores)
+    check_scores(source, name, scores)
     found = []
     for box, number, score in zip(boxes, numbers, scores, strict=True):
         class_id = int(round(float(number))) + first
+        if abs(float(number) - round(float(number))) > ROUNDING:
+            raise cli.UserError(f"{source}: class {number:g} was found in {name}, expected a whole number")
         if not 0 <= class_id < len(labels):
             raise cli.UserError(
                 f"{source}: class {class_id - first} was found in {name}, but there are only {len(labels)} labels; "
-                "is it the right label file?"
+                "is it the right label file, with a line for each number that has no class?"
             )
-        if labels[class_id] not in PLACEHOLDERS:
-            found.append(Detection(class_id, labels[class_id], float(score), inside(box), source))
+        if not is_placeholder(labels[class_id]):
+            score = min(max(float(score), 0.0), 1.0)
+            found.append(Detection(class_id, labels[class_id], score, inside(box), source))
     return found

@@ -76,3 +76,36 @@ def no_detector(folder):
     module.run = tf.function(lambda x: {"y": x + 1.0}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.run})
     return str(folder)
+
+
+def tflite(path, order, classes=(16, 0, 0), scores=(0.9, 0.8, 0.0), count=2.0, named=False, shapes=None):
+    """A .tflite detector of pictures [64, 64, 3] that always says the same.
+
+    Args:
+      path: the file. order: names among boxes, classes, scores, count, in the order in which the converter gets them.
+      classes, scores: of three boxes. named: the signature names the outputs as the object-detection API does.
+      shapes: dict name -> shape of an output that is not the usual one.
+    """
+    values = {
+        "boxes": tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.2, 0.2, 0.9, 0.9], [0, 0, 0, 0]]]),
+        "classes": tf.constant([list(classes)], tf.float32),
+        "scores": tf.constant([list(scores)], tf.float32),
+        "count": tf.constant([count], tf.float32),
+    }
+    names = {"count": "num_detections"} | {name: f"detection_{name}" for name in ("boxes", "classes", "scores")}
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 64, 64, 3], tf.uint8, name="picture")])
+    def detect(picture):
+        zero = tf.reduce_max(tf.cast(picture, tf.float32)) * 0.0
+        found = [tf.reshape(values[name], (shapes or {}).get(name, values[name].shape)) + zero for name in order]
+        return dict(zip((names[name] for name in order), found, strict=True)) if named else tuple(found)
+
+    module.detect = detect
+    if named:
+        tf.saved_model.save(module, str(path) + ".saved", signatures={"serving_default": detect})
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(path) + ".saved")
+    else:
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([detect.get_concrete_function()], module)
+    path.write_bytes(converter.convert())
+    return str(path)

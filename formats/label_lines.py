@@ -1,0 +1,177 @@
+"""Class names from lines: one name a line, with a number before or behind it, or in a table."""
+
+import re
+
+from formats import tables
+from formats.label_names import PLACEHOLDER, Labels, by_number, by_order, is_placeholder
+
+SHARE = 0.5  # of the lines that a rule fits; then the others are wrong
+# `12: stop sign`, `12=stop sign`, `12  stop sign`, `12. stop sign`, `[12] stop sign`, `"12": "stop sign",`, `12`
+_BEFORE = re.compile(r"""[\[({#"']*\s*(-?\d{1,6})\s*[\])}"']*(?:\s*(?:->|=>|[:=,;|.)>\u2013\u2014-])\s*|\s+|$)(.*)""")
+_BEHIND = re.compile(r"""(.*?\S)(?:\s*(?:->|=>|[:=,;|])\s*|\s+)[\[("']*(\d{1,6})[\])"']*""")  # `/a/airfield 0`
+_SYNSET = re.compile(r"n\d{8}[\s,;:|]+(.*)")  # ImageNet's, before the name
+_OPEN_IMAGES = re.compile(r"/[mgt]/\w+\s*[,;|\t ]\s*(.*)")
+_PLACES = re.compile(r"/[a-z]/([a-z].*)")  # names of Places
+# What no name in a line holds: brackets and quotes of other formats, `key: value`, comments, control characters.
+_STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$)|^\[|^(?://|#|%)""")
+_BULLET = re.compile(r"[-*\u2022]\s+(.*)")
+
+NUMBER = ("id", "index", "classid", "classindex", "labelid", "categoryid", "number", "class", "label", "no", "nr")
+NAME = ("displayname", "classname", "labelname", "name", "label", "class", "title", "category", "classes", "names")
+NAME += ("labels", "object")
+
+
+def of_lines(text, is_table=False):
+    """The `Labels` of a text. Args: is_table: what its file's name says. Raises: ValueError naming the line."""
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
+    while lines and not lines[-1][1]:
+        lines.pop()
+    while lines and not lines[0][1]:
+        lines.pop(0)
+    full = [line for _, line in lines if line]
+    if not full:
+        return Labels()
+    if _fits(_OPEN_IMAGES, full) and not any(map(_BEFORE.fullmatch, full)):
+        return by_order(_stripped(_OPEN_IMAGES, lines, "`/m/011k07,Tortoise`", header=True)).shifted()
+    if delimiter := _delimiter(full, is_table):
+        return _of_table(text, delimiter)
+    for rule in (_SYNSET, _PLACES, _BULLET):
+        if _fits(rule, full):
+            lines = _stripped(rule, lines, f"the like of {full[-1][:40]!r}")
+            full = [line for _, line in lines if line]
+    if _fits(_BEFORE, full):
+        return _numbered(lines, _BEFORE, 1, 2)
+    if len(full) > 1 and all(map(_BEHIND.fullmatch, full)):
+        if not _counts_up(full):
+            raise ValueError(f"line {lines[0][0]} is {full[0][:80]!r}; the numbers behind the names do not count up")
+        return _numbered(lines, _BEHIND, 2, 1)
+    return _plain(lines, full, is_table)
+
+
+def _fits(rule, lines):
+    """Whether a rule fits most of the lines; then it is meant for all of them."""
+    return sum(bool(rule.fullmatch(line)) for line in lines) >= SHARE * len(lines)
+
+
+def _place(number):
+    return f"line {number}"
+
+
+def _stripped(rule, lines, expected, header=False):
+    """The lines without what the rule takes away. Raises: ValueError for a line that it does not fit."""
+    found = []
+    for number, line in lines:
+        match = rule.fullmatch(line)
+        if line and not match:
+            if header and not found and tables.column(re.split("[,;|\t]", line), NAME) is not None:
+                continue
+            raise ValueError(f"line {number} is {line[:80]!r}, expected {expected}")
+        found.append((number, match[1].strip() if match else ""))
+    return [(_name(text, _place(number)), _place(number)) for number, text in found] if header else found
+
+
+def _name(text, place):
+    """A name without the comma behind it and the quotes around it. Raises: ValueError for what is no name."""
+    name = text.removesuffix(",").strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1].strip()
+    if re.fullmatch(r"<[\w /-]+>", name) and is_placeholder(name):  # <background>, <none>
+        return PLACEHOLDER
+    if _STRANGE.search(name):
+        raise ValueError(f"{place} is {text[:80]!r}, which is no class name")
+    return name or PLACEHOLDER
+
+
+def _numbered(lines, rule, number_group, name_group):
+    pairs = []
+    for number, line in lines:
+        match = rule.fullmatch(line)
+        if line and not match:
+            raise ValueError(f"line {number} is {line[:80]!r}, which has no number as the other lines have")
+        if match:
+            place = _place(number)
+            pairs.append((int(match[number_group]), _name(match[name_group], place), place))
+    return by_number(pairs)
+
+
+def _counts_up(lines):
+    """Whether the numbers behind the names number them, and are no part of them (Boeing 707, Boeing 747)."""
+    numbers = [int(_BEHIND.fullmatch(line)[2]) for line in lines]
+    return numbers == sorted(set(numbers)) and numbers[0] <= 1 and numbers[-1] < 2 * len(numbers) + 10
+
+
+def _plain(lines, full, is_table):
+    begin = 1 if is_table and len(full) > 1 and tables.word_of(full[0]) in NAME else 0  # the header of one column
+    return by_order([(_name(line, _place(number)), _place(number)) for number, line in lines[begin:]])
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Tables
+
+
+def _delimiter(lines, is_table):
+    """The delimiter of a table, or None: by its header, else where all lines have the same number of cells."""
+    if delimiter := tables.delimiter_of(lines, NAME):
+        header = lines[0].split(delimiter)
+        known = sum(tables.word_of(cell) in NAME + NUMBER for cell in header)
+        if known > 1 or (known and len(lines) > 1 and any(map(str.isdigit, lines[1].split(delimiter)))):
+            return delimiter
+    found = tables.common_delimiter(lines)
+    return found if found and (is_table or found in ";\t|") else None
+
+
+def _of_table(text, delimiter):
+    rows = tables.rows(text, delimiter)
+    header = rows[0][1]
+    if not _is_header(header):
+        header = None
+    for number, cells in rows[1:]:
+        if len(cells) != len(rows[0][1]):
+            raise ValueError(f"line {number}: {tables.width_fault(cells, rows[0][1], delimiter)}")
+    body = rows[1:] if header else rows
+    if not body:
+        return Labels()
+    columns = [[cells[i] for _, cells in body] for i in range(len(rows[0][1]))]
+    kinds = [_kind(column) for column in columns]
+    places = [_place(number) for number, _ in body]
+    name = _name_column(header, kinds)
+    if name is None:
+        raise ValueError(f"line {rows[0][0]} has the columns {rows[0][1]}, and none is called name, label or class")
+    names = [cell or PLACEHOLDER for cell in columns[name]]
+    if "number" in kinds:
+        numbers = [int(cell) for cell in columns[_number_column(header, kinds)]]
+        return by_number(list(zip(numbers, names, places, strict=True)))
+    labels = by_order(list(zip(names, places, strict=True)))
+    return labels.shifted() if "open images" in kinds else labels
+
+
+def _is_header(cells):
+    """Whether the first row says what is in the columns: it has words for it, and no numbers."""
+    words = [tables.word_of(cell) for cell in cells]
+    return any(word in NAME for word in words) and not any(word.isdigit() for word in words)
+
+
+def _kind(cells):
+    """What all cells of a column are: "number", "open images", "synset", or "text"."""
+    if all(re.fullmatch(r"-?\d{1,6}", cell) for cell in cells):
+        return "number"
+    if all(re.fullmatch(r"/[mgt]/\w+", cell) for cell in cells):
+        return "open images"
+    return "synset" if all(re.fullmatch(r"n\d{8}", cell) for cell in cells) else "text"
+
+
+def _number_column(header, kinds):
+    numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
+    if not header:
+        return numbers[0]
+    words = [tables.word_of(cell) for cell in header]
+    return min(numbers, key=lambda i: NUMBER.index(words[i]) if words[i] in NUMBER else len(NUMBER))
+
+
+def _name_column(header, kinds):
+    """The index of the column of the names: by its word among those of texts, else the only one, or the first."""
+    texts = [i for i, kind in enumerate(kinds) if kind == "text"]
+    if not header:
+        return texts[0] if len(texts) == 1 or (texts and texts[0] != 0) else None
+    words = [tables.word_of(cell) if i in texts else "" for i, cell in enumerate(header)]
+    return next((words.index(word) for word in NAME if word in words), None)

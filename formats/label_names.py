@@ -1,0 +1,76 @@
+"""What is a class name, what stands for none, and lists of them by number."""
+
+import re
+
+PLACEHOLDER = "???"  # how a number without a class is written
+LARGEST_ID = 100_000  # a file with larger numbers is no file of class names
+MOST_WORDS = 12  # of one name; more are a sentence
+
+# Spellings of "no class" without case and punctuation, numbers behind them left out (unused_12).
+NO_CLASS = frozenset(
+    (
+        "background|back ground|bg|unlabeled|unlabelled|unlabeled area|unused|not used|n a|na|nan|none|null|nil|unk"
+        "|void|unknown|undefined|unnamed|unassigned|unspecified|dummy|empty|blank|nothing|missing|reserved|placeholder"
+        "|place holder|ignore|ignored|ignore region|no class|no label|no name|no object|not available|not applicable"
+        "|deleted|removed|tbd"
+    ).split("|")
+)
+_ONLY_A_NUMBER = re.compile(r"/[mg]/[0-9]\w+|/t/dd\w*|n\d{8}")  # of OpenImages and ImageNet, in the place of a name
+
+
+class Labels(list):
+    """Class names by number.
+
+    Attributes: numbered: whether the file gives the numbers; without them they follow from the order of its lines.
+    """
+
+    def __init__(self, names=(), numbered=False):
+        super().__init__(names)
+        self.numbered = numbered
+
+    def shifted(self):
+        """The same names with numbers that are larger by one."""
+        return Labels([PLACEHOLDER, *self], self.numbered)
+
+
+def is_placeholder(name):
+    """Whether a name says that its number has no class: `???`, `n/a`, `__background__`, `unused_12`, a dash, …"""
+    words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
+    return not words or re.sub(r"(?:^| |(?<=[a-z]))\d+$", "", words).strip() in NO_CLASS
+
+
+def checked(name, place):
+    """A class name, or the placeholder for what stands for none.
+
+    Args: name: text as it stands in the file. place: where it stands there, for messages.
+    Raises: ValueError for what is no class name.
+    """
+    name = " ".join(name.split())
+    if is_placeholder(name):
+        return PLACEHOLDER
+    words = max(len(part.split()) for part in name.split(","))
+    if words > MOST_WORDS or _ONLY_A_NUMBER.fullmatch(name) or not any(map(str.isalpha, name)):
+        raise ValueError(f"{place} is {name[:80]!r}, which is no class name")
+    return name
+
+
+def by_number(pairs):
+    """The `Labels` of numbers and names: list of (number, name, place). Raises: ValueError."""
+    found = {}
+    for number, name, place in pairs:
+        name = checked(name, place)
+        if name == PLACEHOLDER and number < 0:
+            continue
+        if not 0 <= number <= LARGEST_ID:
+            raise ValueError(f"{place} has the number {number}, expected 0 to {LARGEST_ID}")
+        if found.setdefault(number, name) != name:
+            raise ValueError(f"class {number} stands twice, {found[number]!r} and {name!r} ({place})")
+    names = (found.get(number, PLACEHOLDER) for number in range(max(found, default=-1) + 1))
+    return Labels(names, numbered=True)
+
+
+def by_order(names):
+    """The `Labels` of names in their order: list of (name, place). Raises: ValueError."""
+    if len(names) > LARGEST_ID:
+        raise ValueError(f"more than {LARGEST_ID} names")
+    return Labels([checked(name, place) for name, place in names])

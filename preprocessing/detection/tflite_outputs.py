@@ -1,0 +1,133 @@
+"""Which output of a TensorFlow Lite detector is which: boxes, classes, scores and their count stand in any order."""
+
+import re
+
+import numpy as np
+
+import cli
+
+ROLES = ("boxes", "classes", "scores", "count")  # the order of the operation TFLite_Detection_PostProcess
+POSTPROCESS = b"TFLite_Detection_PostProcess"
+EXPECTED = "boxes [1, N, 4], classes [1, N], scores [1, N], count [1]"
+# What a name says; the first rule that fits counts: "detection_scores", "num_detections", "location", "category".
+NAMES = (
+    ("count", r"\bnum|_num|number|count"),
+    ("scores", r"score|confidence|prob"),
+    ("classes", r"class|categor|label"),
+    ("boxes", r"box|location"),
+)
+PROBES = 3  # pictures of noise that are shown to a network whose outputs have no names
+WHOLE = 1e-4  # how far a class number may lie from a whole one
+
+
+def outputs_of(model):
+    """(dict role -> details of the output, number of classes or None), of a models.encoders.tflite.TFLiteModel.
+
+    The operation at the end of the network tells both. Without it the outputs are told by their names, in the signature
+    or in the graph; without names by their shapes, and classes from scores by their values: scores lie in 0 to 1, class
+    numbers are whole.
+
+    Raises: cli.UserError: the outputs are not those of a detector, or classes and scores cannot be told apart.
+    """
+    found, count = _by_operation(model)
+    found = found or _by_name(model) or _by_shape(model)
+    shapes = {role: _shape(details) for role, details in found.items()}
+    number = shapes["boxes"][1] if len(shapes["boxes"]) == 3 else None
+    wanted = {"boxes": [1, number, 4], "classes": [1, number], "scores": [1, number]}
+    if any(shapes[role] != shape for role, shape in wanted.items()) or np.prod(shapes["count"]) != 1:
+        raise _fault(model, f"its outputs have the shapes {shapes}")
+    return found, count
+
+
+def _fault(model, found):
+    return cli.UserError(
+        f"{model.path}: {found}; expected {EXPECTED}, in any order; a classifier is given as classifier:FILE"
+    )
+
+
+def _shape(details):
+    return [int(side) for side in details["shape"]]
+
+
+def _by_operation(model):
+    """What the operation that sorts out the boxes says: (dict or None, number of classes or None)."""
+    from flatbuffers import flexbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(model.content, 0)
+    nodes, codes = graph.Subgraphs(0), graph.OperatorCodes
+    for node in map(nodes.Operators, range(nodes.OperatorsLength())):
+        if codes(node.OpcodeIndex()).CustomCode() != POSTPROCESS:
+            continue
+        given = {details["index"]: details for details in model.outputs}
+        found = [given.get(int(index)) for index in node.OutputsAsNumpy()]
+        options = flexbuffers.Loads(bytes(node.CustomOptionsAsNumpy())) if node.CustomOptionsLength() else {}
+        if len(found) == len(ROLES) and None not in found:
+            return dict(zip(ROLES, found, strict=True)), options.get("num_classes")
+    return None, None
+
+
+def _by_name(model):
+    """The outputs by their names in the signature or in the graph; None where these do not tell all four."""
+    for names in (model.signature_outputs(), {details["name"]: details for details in model.outputs}):
+        found = {}
+        for name, details in names.items():
+            role = next((role for role, rule in NAMES if re.search(rule, name.lower())), None)
+            if role:
+                found.setdefault(role, []).append(details)
+        if set(found) == set(ROLES) and all(len(several) == 1 for several in found.values()):
+            return {role: several[0] for role, several in found.items()}
+    return None
+
+
+def _by_shape(model):
+    shapes = [_shape(details) for details in model.outputs]
+    boxes = [i for i, shape in enumerate(shapes) if len(shape) == 3 and shape[2] == 4]
+    counts = [i for i, shape in enumerate(shapes) if np.prod(shape) == 1 and len(shape) < 2]
+    if len(shapes) != len(ROLES) or len(boxes) != 1 or len(counts) != 1:
+        raise _fault(model, f"its outputs have the shapes {shapes}")
+    pair = [i for i in range(len(ROLES)) if i not in (boxes[0], counts[0])]
+    first, second = (model.outputs[i] for i in pair)
+    classes, scores = _by_values(model, first, second, model.outputs[counts[0]])
+    if classes is None:
+        if (boxes[0], counts[0]) != (0, 3):
+            raise _fault(
+                model,
+                f"its outputs have the shapes {shapes} and no names, and which of {first['name']!r} and "
+                f"{second['name']!r} are the scores cannot be told from their values",
+            )
+        classes, scores = first, second  # the order of the operation
+    return {"boxes": model.outputs[boxes[0]], "classes": classes, "scores": scores, "count": model.outputs[counts[0]]}
+
+
+def _by_values(model, first, second, count):
+    """(classes, scores) by what two outputs say to pictures of noise; (None, None) where either could be the scores."""
+    random = np.random.default_rng(0)
+    fits = [True, True]  # first are the classes; second are the classes
+    for _ in range(PROBES):
+        model.run(random.integers(0, 256, (model.image_size, model.image_size, 3), dtype=np.uint8))
+        number = count_of(model.read(count), _shape(first)[-1], model.path)
+        values = [model.read(details)[:number] for details in (first, second)]
+        for i in range(2):
+            fits[i] &= _are_classes(values[i]) and _are_scores(values[1 - i])
+    if not any(fits):
+        raise _fault(model, f"neither of its outputs {first['name']!r} and {second['name']!r} holds scores in 0 to 1")
+    if all(fits):
+        return None, None
+    return (first, second) if fits[0] else (second, first)
+
+
+def _are_classes(values):
+    return bool(np.all(values >= 0) and np.all(np.abs(values - np.round(values)) <= WHOLE))
+
+
+def _are_scores(values):
+    return bool(np.all(values >= 0) and np.all(values <= 1))
+
+
+def count_of(values, most, path):
+    """The number of detections that a network reports. Raises: cli.UserError for what is none."""
+    count = float(np.reshape(values, -1)[0])
+    if not (0 <= count <= most and abs(count - round(count)) <= WHOLE):
+        raise cli.UserError(f"{path}: it reports {count:g} detections, expected a whole number from 0 to {most}")
+    return round(count)
