@@ -17,8 +17,8 @@ import os
 
 import cli
 import experiments
-from formats import sidecars, vocabulary, writing
-from preprocessing.process_descriptions import sentences_file
+from formats import label_maps, readers, sidecars, vocabulary, writing
+from preprocessing.sources import sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,24 +64,24 @@ def main(options):
 
 
 def _make(options):
-    sentences = sentences_file(options.data_dir)
+    path = sentences.sentences_file(options.data_dir)
     inputs = {"class_names": options.class_names, "labels": options.labels}
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
-    for flag, path in inputs.items():
-        if not os.path.isfile(path):
-            raise cli.UserError(f"--{flag} {path}: no such file")
-    inputs["sentences"] = sentences
+    for flag, file in inputs.items():
+        if not os.path.isfile(file):
+            raise cli.UserError(f"--{flag} {file}: no such file")
+    inputs["sentences"] = path
     settings = {"min_word_count": options.min_word_count}
-    made_from = {flag: sidecars.fingerprint(path)["sha256"] for flag, path in inputs.items()}
+    made_from = {flag: sidecars.fingerprint(file)["sha256"] for flag, file in inputs.items()}
     target = os.path.join(options.data_dir, "classifier_words.json")
     if sidecars.already_made(target, settings, made_from, options.overwrite):
         return
-    names = vocabulary.load_class_names(options.class_names)
+    names, labels = (label_maps.read_labels(file) for file in (options.class_names, options.labels))
+    print(f"{options.class_names}: {label_maps.describe(names)}\n{options.labels}: {label_maps.describe(labels)}")
+    names, labels = label_maps.names_of(names), label_maps.names_of(labels)
     classes = vocabulary.concept_words(names)
     synonyms = vocabulary.load_synonyms(options.synonyms, classes) if options.synonyms else {}
-    with open(sentences, encoding="utf-8") as file:
-        counts = collections.Counter(word for line in file for word in line.split())
-    labels = vocabulary.load_class_names(options.labels)
+    counts = collections.Counter(word for _, line in readers.text_lines(path) for word in line.split())
     table = words_of_labels(labels, counts, options.min_word_count, classes, synonyms)
     table = {label: word for label, word in table.items() if label not in names}
     new = sorted({word for word in table.values() if word} - set(classes))

@@ -18,8 +18,9 @@ import shutil
 
 import cli
 import experiments
-from formats import readers, record_files, records, sidecars, vocabulary, writing
+from formats import label_maps, readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.sharding import outputs, shards
+from preprocessing.sources import sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Options:
         None, "only sentences that hold one of the words of this file, one a line (R2M's GCC corpus: words of COCO)"
     )
     class_names: str = cli.field(
-        "data/coco_names.txt", "names of the detector's classes, one a line, or a label map (.pbtxt)"
+        "data/coco_names.txt", "names of the detector's classes, in any form that docs/data_formats.md lists"
     )
     plurals: str = cli.field(
         "inflect",
@@ -88,8 +89,9 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
 
 def read_word_list(path, flag="--word_list"):
     """The set of the first words of a file's lines."""
-    text = readers.read_text(path, f"a text file with one word a line for {flag}")
-    return {line.split(maxsplit=1)[0] for line in text.split("\n") if line.strip()}
+    if not os.path.isfile(path):
+        raise cli.UserError(f"{path}: no such file; expected one word a line for {flag}")
+    return {line.split(maxsplit=1)[0] for _, line in readers.text_lines(path)}
 
 
 def naming(options, concepts):
@@ -159,14 +161,17 @@ class DealTask:
 
 def deal(task):
     def write(part):
-        lines = list(shards.lines_of(task.piece))
-        if task.wanted:
-            lines = [line for line in lines if not task.wanted.isdisjoint(line.decode().split(" "))]
-        counts = collections.Counter(word for line in lines for word in line.decode().split(" "))
-        shards.write_buckets(part, lines, task.shards)
-        return {"sentences": len(lines), "counts": counts}
+        lines = [tokens for tokens in sentences.token_lines(task.piece) if _is_wanted(tokens, task.wanted)]
+        counts = collections.Counter(word for tokens in lines for word in tokens)
+        shards.write_buckets(part, (" ".join(tokens).encode() for tokens in lines), task.shards)
+        capitals = sum(any(token != token.lower() for token in tokens) for tokens in lines)
+        return {"sentences": len(lines), "counts": counts, "capitals": capitals}
 
-    shards.write_once(task.path, write)
+    return shards.write_once(task.path, write)
+
+
+def _is_wanted(tokens, wanted):
+    return not wanted or not wanted.isdisjoint(tokens)
 
 
 TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # what the second pass counts
@@ -186,6 +191,7 @@ class EncodeTask:
 def encode(task):
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()
+        named = collections.Counter()
         for path in task.dealt:
             lines += shards.read_bucket(path, task.shard)
         lines.sort(key=lambda line: (shards.digest_of(line), line))
@@ -196,10 +202,11 @@ def encode(task):
                 tally[f"dropped_{reason}" if reason else "count"] += 1
                 if not reason:
                     tally["with_concept"] += bool(key)
+                    named.update(key)
                     yield records.sentence_example(key, ids)
 
         records.write_records(part, examples())
-        return {name: tally[name] for name in TALLY}
+        return {name: tally[name] for name in TALLY} | {"named": {words.word(id): named[id] for id in sorted(named)}}
 
     return shards.write_once(task.path, write)
 
@@ -219,33 +226,21 @@ def _check(options):
         raise cli.UserError("--word_list shapes a new dictionary: give --new_dict with it")
 
 
-def sentences_file(data_dir):
-    """The path of sentences.txt, checked against its sidecar (which one's own sentences need not have)."""
-    path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
-    damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
-    if damage or not os.path.exists(path):
-        raise cli.UserError(
-            f"{damage or path + ': no such file'}. Make it with: python -m preprocessing.extract_descriptions "
-            f"--data_dir {data_dir} --input FILES"
-        )
-    return path
-
-
 def _sha256(path):
     if not os.path.exists(path):
         raise cli.UserError(f"{path}: no such file")
     return sidecars.fingerprint(path)["sha256"]
 
 
-def _describe(options, sentences, given, singulars):
+def _describe(options, path, given, singulars):
     """(settings, made_from) of the sidecar; `given` is the existing dictionary or None."""
     names = ("new_dict", "min_word_count", "max_unknown", "min_length", "max_length")
     settings = {name: getattr(options, name) for name in names}
     settings["plurals"] = os.path.basename(options.plurals)
-    settings["shards"] = shards.shard_count(options.shards, os.path.getsize(sentences))
+    settings["shards"] = shards.shard_count(options.shards, os.path.getsize(path))
     table = json.dumps(singulars, sort_keys=True)
     made_from = {
-        "sentences": _sha256(sentences),
+        "sentences": _sha256(path),
         "class_names": _sha256(options.class_names),
         "plurals": f"{shards.digest_of(table):016x}",
         "word_counts": _sha256(given) if given else None,
@@ -257,29 +252,38 @@ def _describe(options, sentences, given, singulars):
     return settings, made_from
 
 
-def _deal_all(how, sentences, work, count, wanted):
+def _deal_all(how, path, work, count, wanted):
     """Runs the first pass; returns the paths of the dealt files."""
-    pieces = shards.cut([sentences], -(-os.path.getsize(sentences) // count))
+    pieces = shards.cut([path], -(-os.path.getsize(path) // count))
     tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
-    shards.map_shards(deal, tasks, **how, description="counting words")
+    results = shards.map_shards(deal, tasks, **how, description="counting words")
+    sentences.note_capitals(path, results)
     return tuple(task.path for task in tasks)
 
 
 def _new_dictionary(options, dealt, concepts):
     """The dictionary made of the counts of all dealt files."""
-    counts, sentences = collections.Counter(), 0
+    counts, total = collections.Counter(), 0
     for path in dealt:
         result = shards.result_of(path)
         counts.update(result["counts"])
-        sentences += result["sentences"]
+        total += result["sentences"]
     word_list = read_word_list(options.word_list) if options.word_list else None
-    return build_dictionary(counts, sentences, concepts, options.min_word_count, word_list)
+    return build_dictionary(counts, total, concepts, options.min_word_count, word_list)
 
 
-def _check_some_left(total, sentences):
+def _note_unnamed(concepts, results):
+    """Names the concept words that no sentence has: no caption can be learned for them."""
+    named = {word for result in results for word in result["named"]}
+    if absent := [word for word in concepts if word not in named]:
+        shown = ", ".join(absent[: outputs.SHOWN]) + (", …" if len(absent) > outputs.SHOWN else "")
+        print(f"NOTE: {len(absent)} of {len(concepts)} concept words stand in no sentence: {shown}")
+
+
+def _check_some_left(total, path):
     if total["count"] == 0:
         raise cli.UserError(
-            f"{sentences}: no sentence is left, {total['dropped_unknown']} have too many unknown words and "
+            f"{path}: no sentence is left, {total['dropped_unknown']} have too many unknown words and "
             f"{total['dropped_length']} the wrong length. "
             "Check --min_word_count, --max_unknown, --min_length, --max_length and --only_with"
         )
@@ -324,15 +328,16 @@ def main(options):
 
 def _make(options):
     how = shards.where(options)
-    sentences = sentences_file(options.data_dir)
+    path = sentences.sentences_file(options.data_dir)
     given = None if options.new_dict else options.word_counts or os.path.join(options.data_dir, "word_counts.txt")
     words = vocabulary.Vocabulary.load(given) if given else None
-    class_names = vocabulary.load_class_names(options.class_names)
+    labels = label_maps.read_labels(options.class_names)
+    class_names = label_maps.names_of(labels)
     concepts = vocabulary.concept_words(class_names)
     absent = [word for word in concepts if words and word not in words]
     concepts = {word: names for word, names in concepts.items() if word not in absent}
     singulars, names = naming(options, concepts)
-    settings, made_from = _describe(options, sentences, given, singulars)
+    settings, made_from = _describe(options, path, given, singulars)
     json_path, dictionary_json = (
         os.path.join(options.data_dir, name) for name in ("sentence.json", "word_counts.json")
     )
@@ -345,12 +350,13 @@ def _make(options):
     else:
         _refuse_unknown(options, given)
         shards.begin(work, plan)
+    print(f"{options.class_names}: {label_maps.describe(labels)}")
     if absent:
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 
     count = settings["shards"]
     wanted = frozenset(read_word_list(options.only_with, "--only_with") if options.only_with else ())
-    dealt = _deal_all(how, sentences, work, count, wanted)
+    dealt = _deal_all(how, path, work, count, wanted)
     dictionary = given or os.path.join(work, "word_counts.txt")
     if words is None:
         words = _new_dictionary(options, dealt, concepts)
@@ -359,7 +365,7 @@ def _make(options):
     tasks = [EncodeTask(dealt, i, os.path.join(work, f"sentence-{i:05d}"), dictionary, rules) for i in range(count)]
     results = shards.map_shards(encode, tasks, **how, description="writing records")
     total = {name: sum(result[name] for result in results) for name in TALLY}
-    _check_some_left(total, sentences)
+    _check_some_left(total, path)
     if os.path.exists(json_path):
         os.remove(json_path)
     names = {name: word for name, word in names.items() if name in words}
@@ -383,6 +389,7 @@ def _make(options):
         f"{total['dropped_unknown']} dropped for unknown words, {total['dropped_length']} for their length), "
         f"{words.size} words with the unknown one"
     )
+    _note_unnamed(concepts, results)
 
 
 if __name__ == "__main__":

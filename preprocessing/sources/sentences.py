@@ -1,0 +1,63 @@
+"""`sentences.txt`, that of extract_descriptions or one's own: one sentence a line, tokens with blanks between them."""
+
+import os
+
+import cli
+from formats import sidecars, texts
+from formats.vocabulary import END, START, UNKNOWN
+from preprocessing.sharding import shards
+
+# Words of other programs' sentences that are no words: the stages put the markers in themselves.
+MARKERS = frozenset({START, END, UNKNOWN, "<s>", "<unk>", "<pad>", "<sos>", "<eos>", "<bos>", "<start>", "<end>"})
+MAKE = "python -m preprocessing.extract_descriptions --data_dir {} --input FILES"
+
+
+def sentences_file(data_dir):
+    """The path of sentences.txt, checked against its sidecar (which one's own sentences need not have).
+
+    Raises: cli.UserError: it is missing, damaged, or not UTF-8 as it lies there.
+    """
+    path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
+    make = MAKE.format(data_dir)
+    damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
+    if damage or not os.path.exists(path):
+        raise cli.UserError(f"{damage or path + ': no such file'}. Make it with: {make}")
+    if not texts.lies_as_utf8(path):
+        raise cli.UserError(f"{path}: packed, or UTF-16; expected UTF-8. Unpack or convert it, or make it with: {make}")
+    return path
+
+
+def token_lines(piece):
+    """Yields the tokens of each sentence in a piece of the file; lines without any are left out.
+
+    Args: piece: shards.Piece.
+    Raises: cli.UserError naming a line that is not UTF-8, or holds a marker (`<S>`, `</S>`, `<UNK>`, …).
+    """
+    for index, line in enumerate(shards.lines_of(piece)):
+        try:
+            tokens = line.decode().split()
+        except UnicodeDecodeError as error:
+            raise _fault(piece, index, texts.fault_of(error)) from error
+        if marker := next((token for token in tokens if token in MARKERS or "\0" in token), None):
+            raise _fault(
+                piece, index, f"holds {marker!r}, expected words alone: no markers and no word for unknown ones"
+            )
+        if tokens:
+            yield tokens
+
+
+def _fault(piece, index, reason):
+    return cli.UserError(f"{piece.path}: line {shards.line_number(piece, index)}: {reason}")
+
+
+def note_capitals(path, results):
+    """Prints how many sentences hold capital letters, which extract_descriptions never leaves.
+
+    Args: results: what the first pass counted, dicts with "sentences" and "capitals".
+    """
+    capitals, total = (sum(result.get(name, 0) for result in results) for name in ("capitals", "sentences"))
+    if capitals:
+        print(
+            f"NOTE: {path}: {capitals} of {total} sentences hold capital letters, so that Dog and dog are two words; "
+            "preprocessing.extract_descriptions makes lower-cased tokens of any text"
+        )
