@@ -33,15 +33,18 @@ def text_lines(path, errors="strict"):
     return ((number, line) for number, line in texts.lines(path, errors=errors) if line.strip())
 
 
-def parse_json(text, unique=False):
+def parse_json(text, unique=False, encoding=None):
     """The value of a JSON text, or of its bytes.
 
-    Args: unique: a key that stands twice in an object is an error; else the last one counts, as in JSON's standard.
+    Args:
+      encoding: of bytes that do not tell theirs.
+      unique: a key that stands twice in an object is an error; else the last one counts, as is usual.
+
     Raises: ValueError, also where it is nested too deeply.
     """
     pairs = {"object_pairs_hook": _unique} if unique else {}
     try:
-        return json.loads(text if isinstance(text, str) else texts.decode(text), **pairs)
+        return json.loads(text if isinstance(text, str) else texts.decode(text, encoding), **pairs)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -54,20 +57,41 @@ def _unique(pairs):
     return found
 
 
-def read_json(path, expected="", kind=None):
+def read_json(path, expected="", kind=None, encoding=None):
     """The value in a JSON file.
 
-    Args: expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
+    Args:
+      expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
+      encoding: of a file that does not tell its own.
+
     Raises: cli.UserError.
     """
     data = texts.read_bytes(path, expected)
     try:
-        value = parse_json(data)
+        value = parse_json(data, encoding=encoding)
     except ValueError as error:
         raise unreadable(path, f"not a JSON file ({error})", expected) from error
     if kind is not None and not isinstance(value, kind):
         raise unreadable(path, f"found a {type(value).__name__}", expected or f"a {kind.__name__}")
     return value
+
+
+def json_values(path, expected=""):
+    """Yields (place, value) of a file with one JSON value a line, or with one list of them.
+
+    Args: expected: what a value should be, for messages.
+    Raises: cli.UserError naming the line.
+    """
+    head, _ = texts.head_text(path, texts.HEAD)
+    if head.lstrip().startswith("["):
+        for number, value in enumerate(read_json(path, f"a list of {expected}", list), 1):
+            yield f"entry {number}", value
+        return
+    for number, line in text_lines(path):
+        try:
+            yield f"line {number}", parse_json(line)
+        except ValueError as error:
+            raise unreadable(path, f"line {number} is {line[:80]!r}, no JSON ({error})", expected) from error
 
 
 def check_fields(value, fields, path, mend=""):

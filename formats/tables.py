@@ -41,7 +41,10 @@ def delimiter_of(lines, words):
 def common_delimiter(lines):
     """The delimiter that splits all lines into the same number of cells, at least two; None if there is none."""
     for delimiter in DELIMITERS:
-        widths = {len(cells) for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells}
+        try:
+            widths = {len(cells) for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells}
+        except csv.Error:
+            continue
         if len(widths) == 1 and widths != {1}:
             return delimiter
     return None

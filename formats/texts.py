@@ -137,16 +137,20 @@ def decode(data, encoding=None, errors="strict"):
     return text
 
 
+def bad_byte(error):
+    """The first byte that could not be decoded and its place. Args: error: UnicodeDecodeError."""
+    bad = error.object[error.start : error.start + 1]
+    return f"byte 0x{bad.hex()} at position {error.start}" if bad else "the end"
+
+
 def fault_of(error):
     """What is wrong with bytes that are no text: the first bad one, where it is, how to mend it.
 
     Args: error: UnicodeDecodeError.
     """
-    before, bad = error.object[: error.start], error.object[error.start : error.start + 1]
-    line = before.replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
-    found = f"byte 0x{bad.hex()} at position {error.start}, line {line}" if bad else "it is cut short"
+    before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     name = "UTF-8 text" if error.encoding == "utf-8" else f"UTF-8 text, nor {error.encoding.upper()}"
-    return f"not {name}: {found}; {ADVICE}"
+    return f"not {name}: {bad_byte(error)}, line {before.count(bytes([10])) + 1}; {ADVICE}"
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -188,6 +192,17 @@ def lines(path, encoding=None, errors="strict"):
         raise unreadable(path, f"a damaged packed file ({error})") from error
     except OSError as error:
         raise unreadable(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def head_text(path, size, encoding=None):
+    """(the text in the first bytes of a file, whether that is all of it); what cannot be decoded is U+FFFD.
+
+    Raises: cli.UserError: the file cannot be read.
+    """
+    head = head_of(path, size + 1)
+    decoder = codecs.getincrementaldecoder(encoding_of(head, encoding))("replace")
+    text = decoder.decode(head[:size], final=len(head) <= size)
+    return text.removeprefix(MARK).replace("\r\n", "\n").replace("\r", "\n"), len(head) <= size
 
 
 def lies_as_utf8(path, encoding=None):

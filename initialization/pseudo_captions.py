@@ -11,8 +11,7 @@ import input_pipeline
 from formats import readers, records, sidecars
 from formats.record_files import MADE_BY
 from formats.vocabulary import plurals, tokenizer
-from preprocessing import extract_descriptions
-from preprocessing.sources import datasets
+from preprocessing.sources import ascii_text, caption_lists
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
 PAIRS = "pairs:"
@@ -164,7 +163,7 @@ def _true_pairs(options, images, vocabulary):
     encode = _corpus_encoder(options.data_dir, vocabulary)
     row_of = {name: row for row, name in enumerate(images.names)}
     joined, dropped, strangers = [[] for _ in images.names], 0, 0
-    for name, texts in datasets.jsonl_entries(path):
+    for name, texts in caption_lists.jsonl_entries(path):
         if name not in row_of:
             strangers += 1
             continue
@@ -186,7 +185,7 @@ def _corpus_encoder(data_dir, vocabulary):
     max_unknown = sentence.get("settings", {}).get("max_unknown", 0.15)
 
     def encode(text):
-        tokens = split(b" ".join(extract_descriptions.ascii_lines(text)).decode())
+        tokens = split(ascii_text.to_ascii(text)[0])
         ids = vocabulary.encode([singulars.get(token, token) for token in tokens])
         unknown = ids.count(vocabulary.unknown_id)
         return np.asarray(ids, np.int32) if unknown <= max_unknown * (len(ids) + 2) else None  # markers counted

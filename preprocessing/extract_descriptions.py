@@ -1,7 +1,7 @@
 """Raw descriptions -> one tokenised sentence a line.
 
-Reads what a crawl or a corpus gives (the formats are in corpora.py), turns it into ASCII, splits it at line ends, drops
-lines that occur twice, tokenises, and keeps what is long enough.
+Reads what a crawl or a corpus gives (the formats are in sources/corpora.py), turns it into ASCII (the rules are in
+sources/ascii_text.py), splits it at line ends, drops lines that occur twice, tokenises, and keeps what is long enough.
 
     python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/,coco:captions.json
 
@@ -14,13 +14,12 @@ import dataclasses
 import math
 import os
 import shutil
-import unicodedata
 
 import cli
 import experiments
-from formats import sidecars, vocabulary, writing
+from formats import sidecars, texts, vocabulary, writing
 from preprocessing.sharding import shards
-from preprocessing.sources import corpora
+from preprocessing.sources import ascii_text, corpora, corpus_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +38,9 @@ class Options:
         vocabulary.TOKENIZERS,
         "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
     )
+    encoding: str | None = cli.field(
+        None, "encoding of files that no byte order mark tells, such as latin-1, cp1252, gb18030 (default: utf-8)"
+    )
     max_failures: float = cli.field(0.0, "largest share of unreadable lines or objects that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
     shards: int = cli.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
@@ -50,12 +52,10 @@ class Options:
 # The two passes
 
 
-def ascii_lines(text):
-    """The lines of a text as ASCII bytes: accents are split off and dropped with everything else that is not ASCII."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").split(b"\n")
-
-
 READ = ("texts", "without_description", "unreadable")  # what the first pass counts
+NOTED = ("characters", "lost", "with_html", "without_description")
+NAMED = 5  # files that a warning names
+WARN, REFUSE = 0.05, 0.5  # share of characters that are lost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +72,12 @@ def deal(task):
     def write(part):
         counts, lines = collections.Counter(), {}  # a dict is a set that keeps its order
         bad = corpora.BadEntries()
-        for text in corpora.texts(task.piece, task.format, bad):
+        for text in corpora.read(task.piece, task.format, bad):
             counts["without_description" if text is None else "texts"] += 1
-            lines.update(dict.fromkeys(ascii_lines(text or "")) if text is not None else {})
+            if text is not None:
+                found, lost = ascii_text.ascii_lines(text)
+                lines.update(dict.fromkeys(found))
+                counts.update(characters=len(text) - text.count(" "), lost=lost, with_html=ascii_text.holds_html(text))
         shards.write_buckets(part, lines, task.shards)
         return {**counts, "unreadable": bad.count, "named": bad.named}
 
@@ -128,6 +131,8 @@ def _settings(options, files):
     # A recognised format follows from the content; one that was given is a setting of its own.
     if given := {os.path.relpath(file.path, root): file.format for file in files if file.given}:
         settings["formats"] = given
+    if options.encoding:
+        settings["encoding"] = options.encoding
     return settings, made_from, count
 
 
@@ -150,6 +155,48 @@ def _report_unreadable(options, dealt, counts):
     return named
 
 
+def _report_lost(files, dealing, dealt, counts):
+    """Says how many characters have no ASCII spelling, and ends the stage when they are most of the text."""
+    share = counts["lost"] / max(1, counts["characters"])
+    by_file = {file.path: [0, 0] for file in files}
+    for task, result in zip(dealing, dealt, strict=True):
+        for i, name in enumerate(("lost", "characters")):
+            by_file[task.piece.shown][i] += result.get(name, 0)
+    shares = {path: lost / max(1, total) for path, (lost, total) in by_file.items() if lost > WARN * total}
+    most = sorted(shares, key=shares.get, reverse=True)[:NAMED]
+    where = f" (most in {', '.join(f'{path}: {shares[path]:.0%}' for path in most)})" if most else ""
+    if share > REFUSE:
+        raise cli.UserError(
+            f"{share:.0%} of the characters are no ASCII and would be dropped{where}; expected sentences in English, "
+            "or in another language that is written in ASCII but for accents"
+        )
+    if counts["lost"]:
+        warning = "WARNING" if share > WARN or most else "NOTE"
+        print(f"{warning}: {counts['lost']} characters ({share:.2%}) are no ASCII and were dropped{where}")
+    if counts["with_html"]:
+        print(f"NOTE: {counts['with_html']} texts hold HTML (<b>, &amp;), which is kept as words")
+    if counts["without_description"]:
+        print(f"NOTE: {counts['without_description']} objects or rows have no text")
+
+
+def _pieces(files, work, count, encoding):
+    """What the first pass works on: list of shards.Piece, in UTF-8; other files are copied into the work folder."""
+    originals, whole = {}, set()
+    for number, file in enumerate(files):
+        path = file.path
+        if not texts.lies_as_utf8(path, encoding):
+            path = os.path.join(work, f"text-{number:05d}")
+            if not os.path.exists(path):
+                with writing.replacing(path) as part:
+                    texts.copy_as_utf8(file.path, part, encoding)
+        originals[path] = file.path
+        whole |= {path} if corpora.is_whole(file.format) else set()
+    # At least as many pieces as shards, so that small inputs are shared among the processes as well.
+    total_bytes = sum(os.path.getsize(path) for path in originals)
+    pieces = shards.cut(originals, max(1, -(-total_bytes // count)), is_whole=whole.__contains__)
+    return [dataclasses.replace(piece, name=originals[piece.path]) for piece in pieces]
+
+
 def _concatenate(paths, path):
     with writing.replacing(path) as part, open(part, "wb") as output:
         for source in paths:
@@ -160,6 +207,8 @@ def _concatenate(paths, path):
 def main(options):
     if options.min_tokens < 1 or options.shards < 0 or options.processes < 0:
         raise cli.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
+    if options.encoding:
+        texts.check_encoding(options.encoding)
     if not 0 <= options.max_failures <= 1:
         raise cli.UserError(f"--max_failures {options.max_failures}: expected a number between 0 and 1")
     os.makedirs(options.data_dir, exist_ok=True)
@@ -169,7 +218,7 @@ def main(options):
 
 def _make(options):
     how = shards.where(options)
-    files = corpora.corpora(options.input)
+    files, notes = corpus_files.corpora_of(options.input, options.encoding)
     vocabulary.tokenizer(options.tokenizer)  # says now whether its data is there
     settings, made_from, count = _settings(options, files)
     output, json_path = (os.path.join(options.data_dir, name) for name in ("sentences.txt", "sentences.json"))
@@ -177,23 +226,24 @@ def _make(options):
     plan = {"settings": settings, "made_from": made_from}
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):
         return shards.discard(work, plan)
+    for note in notes:
+        print(note)
     if shards.is_unfinished(work, plan):
         print(f"{work}: unfinished work of the same command, going on")
     else:
         sidecars.refuse_unknown([output], json_path, options.overwrite)
         shards.begin(work, plan)
 
-    # At least as many pieces as shards, so that small inputs are shared among the processes as well.
     formats = {file.path: file.format for file in files}
-    total_bytes = sum(os.path.getsize(path) for path in formats)
-    pieces = shards.cut(formats, -(-total_bytes // count), is_whole=lambda path: corpora.is_whole(formats[path]))
     dealing = [
-        DealTask(piece, formats[piece.path], os.path.join(work, f"dealt-{i:05d}"), count)
-        for i, piece in enumerate(pieces)
+        DealTask(piece, formats[piece.shown], os.path.join(work, f"dealt-{i:05d}"), count)
+        for i, piece in enumerate(_pieces(files, work, count, options.encoding))
     ]
     dealt = shards.map_shards(deal, dealing, **how, description="reading")
     read = {name: sum(result.get(name, 0) for result in dealt) for name in READ}
     unreadable = _report_unreadable(options, dealt, read)
+    noted = {name: sum(result.get(name, 0) for result in dealt) for name in NOTED}
+    _report_lost(files, dealing, dealt, noted)
     dealt_paths = tuple(task.path for task in dealing)
     tokenising = [
         TokeniseTask(dealt_paths, i, os.path.join(work, f"sentences-{i:05d}"), options.tokenizer, options.min_tokens)
@@ -217,6 +267,7 @@ def _make(options):
         settings=settings,
         made_from=made_from,
         counts_read=counts,
+        characters={name: noted[name] for name in ("characters", "lost")},
         unreadable=unreadable,
     )
     shutil.rmtree(work)

@@ -195,11 +195,19 @@ def discard(path, plan):
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """The lines of a file that begin at the bytes start .. end - 1."""
+    """The lines of a file that begin at the bytes start .. end - 1.
+
+    Attributes: name: of the file that this one was made from, for messages; None if it is the original.
+    """
 
     path: str
     start: int
     end: int
+    name: str | None = None
+
+    @property
+    def shown(self):
+        return self.name or self.path
 
 
 def cut(paths, piece_bytes, is_whole=lambda path: False):

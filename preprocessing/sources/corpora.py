@@ -4,26 +4,22 @@
     jsonl    one JSON object a line with "description", "caption", "text" or "sentence" (a text), or "captions" (a list)
     gcc      Conceptual Captions: caption<TAB>URL
     flickr   captions of Flickr8k or Flickr30k: NAME#k<TAB>caption
+    table    columns between commas, semicolons, tabs or pipes under a header with "caption", "comment", "sentence", …
     crawl    the authors' crawl dumps NNNN.json: {page: [{"description": text, ...}, ...]}
     coco     COCO's official captions: {"annotations": [{"caption": text, ...}, ...]}
     karpathy Karpathy's lists: {"images": [{"sentences": [{"raw": text, ...}, ...], ...}, ...]}
 
-A file is given as PATH, and its format is recognised by what is in it, or as FORMAT:PATH.
-Source: unsupervised_captioning.md 4.2; other_systems.md 1.6, 2.4.
+A file is given as PATH, and its format is recognised by what is in it (corpus_files.py), or as FORMAT:PATH.
+Source: Feng et al. 2019, section 4.1, for the descriptions; Conceptual Captions, COCO and Flickr as handed out.
 """
 
-import dataclasses
 import functools
-import os
-import re
+import json
 
 import cli
-from formats import readers
+from formats import readers, tables, texts
 from preprocessing.sharding import shards
 
-EXTENSIONS = (".txt", ".jsonl", ".json", ".tsv", ".token")  # what is taken from a folder
-SAMPLE_BYTES = 1 << 16  # of a file, to recognise its format
-SAMPLE_SHARE = 0.9  # of the lines in the sample must be as the format says; the others are bad lines
 TEXT_KEYS = ("description", "caption", "text", "sentence")
 BAD_KEPT = 20  # bad entries of a piece that are named; all are counted
 
@@ -48,15 +44,6 @@ class BadEntries:
             self.named.append(f"{place()}: {fault}")
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Corpus:
-    """A file with texts; `given` says that the format was named and not recognised."""
-
-    path: str
-    format: str
-    given: bool
-
-
 # --------------------------------------------------------------------------------------------------------------
 # One line or one object -> its texts
 
@@ -72,10 +59,12 @@ def _jsonl_line(line):
         value = readers.parse_json(line)
     except ValueError as error:
         raise BadEntry(f"{getattr(error, 'msg', error)}") from error
-    if isinstance(value, dict) and "captions" in value:
-        texts = value["captions"]
-        return _checked(texts if isinstance(texts, list) else [texts], value)
-    return _object_texts(value, TEXT_KEYS)
+    if not isinstance(value, dict):
+        return _object_texts(value, TEXT_KEYS)
+    known = [key for key in ("captions", *TEXT_KEYS) if key in value]
+    place = tables.column(value, tables.CAPTION) if not known else None
+    found = value[known[0]] if known else None if place is None else list(value.values())[place]
+    return _checked(found if isinstance(found, list) else [found], value)
 
 
 def _object_texts(value, keys):
@@ -85,11 +74,11 @@ def _object_texts(value, keys):
     return _checked([next((value[key] for key in keys if key in value), None)], value)
 
 
-def _checked(texts, value):
-    if not all(text is None or isinstance(text, str) for text in texts):
-        wrong = next(text for text in texts if text is not None and not isinstance(text, str))
+def _checked(found, value):
+    if not all(text is None or isinstance(text, str) for text in found):
+        wrong = next(text for text in found if text is not None and not isinstance(text, str))
         raise BadEntry(f"the description is not a text but {str(wrong)[:80]!r}")
-    return texts
+    return found
 
 
 def gcc_line(line):
@@ -104,7 +93,7 @@ def flickr_line(line):
     """(file name, caption) of a line NAME#k<TAB>caption; BadEntry when it is none."""
     key, tab, text = line.partition("\t")
     name, mark, index = key.rpartition("#")
-    if not tab or not mark or not name or not index.isdigit():
+    if not tab or not mark or not name or not index.strip().isdigit():
         raise BadEntry(f"expected NAME#k<TAB>caption, found {line[:80]!r}")
     return name, text.strip()
 
@@ -156,171 +145,96 @@ JSON_FORMATS = {
     "karpathy": (lambda value: _has_objects(value, "images", "sentences"), _karpathy_objects, '{"images": [...]}'),
     "crawl": (_is_crawl, _crawl_objects, "a crawl dump {page: [objects]}"),
 }
-FORMATS = (*LINE_FORMATS, *JSON_FORMATS)
+FORMATS = (*LINE_FORMATS, "table", *JSON_FORMATS)
 
 
 def is_whole(format):
     """Whether files of a format can only be read as a whole, not in pieces."""
-    return format in JSON_FORMATS
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Which files, and of which format
-
-
-def corpora(text):
-    """The files that `--input` names: files or folders, separated by commas, each with a format before it or not.
-
-    Returns: sorted list of Corpus.
-    Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
-    """
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        format, path = _format_and_path(part)
-        for file in _files(path, part):
-            found[file] = Corpus(file, format or recognise(file), given=format is not None)
-    if not found:
-        raise cli.UserError("--input names no file; expected files or folders, separated by commas")
-    return [found[path] for path in sorted(found)]
-
-
-def _format_and_path(part):
-    format, colon, path = part.partition(":")
-    if colon and format in FORMATS:
-        return format, path
-    if not os.path.exists(part) and colon and re.fullmatch(r"[A-Za-z0-9_]+", format):
-        raise cli.UserError(f"--input {part}: there is no format {format!r}; expected one of {', '.join(FORMATS)}")
-    return None, part
-
-
-def _files(path, part):
-    if os.path.isfile(path):
-        return [path]
-    if not os.path.isdir(path):
-        raise cli.UserError(f"--input {part}: no such file or folder")
-    names = os.listdir(path)
-    inside = [os.path.join(path, name) for name in names if name.endswith(EXTENSIONS) and not name.startswith(".")]
-    for file in inside:
-        if not os.path.isfile(file):
-            raise cli.UserError(f"--input {part}: {file} is no file that can be read; take it out of the folder")
-    inside = [file for file in inside if not _is_sidecar(file)]
-    if not inside:
-        raise cli.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")
-    return inside
-
-
-def _is_sidecar(path):
-    """Whether a file is the JSON that a stage wrote beside its output, NAME.json beside NAME.jsonl or NAME.txt."""
-    stem, extension = os.path.splitext(path)
-    if extension != ".json" or not any(os.path.exists(stem + other) for other in (".jsonl", ".txt")):
-        return False
-    value = _load(path)
-    return isinstance(value, dict) and {"schema", "files", "settings", "made_from"} <= value.keys()
-
-
-def recognise(path):
-    """The format of a file by its content, or by its name where any content would do.
-
-    Raises: cli.UserError saying what is known when it is none of them.
-    """
-    if path.endswith(".jsonl"):
-        return "jsonl"
-    if path.endswith(".json"):
-        return _recognise_json(path)
-    sample = _sample(path)
-    lines = [line for line in sample.split(b"\n") if line.strip()]
-    lines = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines  # the last one may be cut
-    for format in ("jsonl", "gcc", "flickr"):
-        if lines and sum(_fits(format, line) for line in lines) >= SAMPLE_SHARE * len(lines):
-            return format
-    if path.endswith(".txt") and b"\0" not in sample:
-        return "text"
-    shown = lines[0][:80] if lines else b""
-    raise cli.UserError(
-        f"{path}: the format is not recognised, it begins with {shown!r}. Name it: FORMAT:{path} with one of "
-        f"{', '.join(FORMATS)}"
-    )
-
-
-def _sample(path):
-    try:
-        with open(path, "rb") as file:
-            return file.read(SAMPLE_BYTES)
-    except OSError as error:
-        raise readers.unreadable(path, f"cannot be read ({error.strerror})") from error
-
-
-def _fits(format, line):
-    try:
-        text = line.decode().rstrip("\r")
-        if format == "jsonl" and not text.lstrip().startswith("{"):
-            return False
-        return bool(LINE_FORMATS[format](text))
-    except (BadEntry, UnicodeDecodeError):
-        return False
-
-
-def _recognise_json(path):
-    if re.match(rb'\s*\{\s*"\d+"\s*:\s*\[', _sample(path)):
-        return "crawl"  # pages by number: such files are large, so they are not read twice
-    value = _load(path)
-    for format, (fits, _, _) in JSON_FORMATS.items():
-        if fits(value):
-            return format
-    raise cli.UserError(
-        f"{path}: the format is not recognised; expected a crawl dump {{page: [objects]}}, COCO's captions or "
-        "Karpathy's list"
-    )
-
-
-def _load(path):
-    try:
-        return readers.read_json(path)
-    except cli.UserError as error:
-        hint = f" (one object a line? then give jsonl:{path})" if "Extra data" in str(error) else ""
-        raise cli.UserError(f"{error}{hint}") from error
+    return format not in LINE_FORMATS
 
 
 # --------------------------------------------------------------------------------------------------------------
 # Reading
 
 
-def texts(piece, format, bad):
+def read(piece, format, bad):
     """Yields the texts in a piece of a corpus; None for an object without one.
 
     Args:
-      piece: shards.Piece; of a JSON format the whole file.
+      piece: shards.Piece, in UTF-8; of a format that `is_whole` the whole file.
       format: one of FORMATS.
       bad: BadEntries that entries which cannot be read are added to.
 
-    Raises: cli.UserError when a JSON file as a whole cannot be read.
+    Raises: cli.UserError when a file as a whole cannot be read.
     """
-    if is_whole(format):
-        yield from _json_texts(piece.path, format, bad)
-        return
-    parse = LINE_FORMATS[format]
+    if format == "table":
+        yield from _table_texts(piece, bad)
+    elif is_whole(format):
+        yield from _json_texts(piece, format, bad)
+    else:
+        yield from _line_texts(piece, LINE_FORMATS[format], bad)
+
+
+def _line_texts(piece, parse, bad):
     for index, line in enumerate(shards.lines_of(piece)):
         try:
             found = parse(line.decode())
-        except (BadEntry, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            fault = f"{texts.bad_byte(error)} is not UTF-8; name the encoding by --encoding, such as cp1252"
+            bad.add(functools.partial(_line_place, piece, index), fault)
+            continue
+        except BadEntry as error:
             bad.add(functools.partial(_line_place, piece, index), error)
             continue
         yield from found
 
 
 def _line_place(piece, index):
-    return f"{piece.path}: line {shards.line_number(piece, index)}"
+    return f"{piece.shown}: line {shards.line_number(piece, index)}"
 
 
-def _json_texts(path, format, bad):
+def _json_texts(piece, format, bad):
     fits, objects, expected = JSON_FORMATS[format]
-    value = _load(path)
+    value = readers.read_json(piece.path)
     if not fits(value):
-        raise cli.UserError(f"{path}: expected {expected}; is it another kind of file?")
+        raise cli.UserError(f"{piece.shown}: expected {expected}; is it another kind of file?")
     for place, item, keys in objects(value):
         try:
             found = _object_texts(item, keys)
         except BadEntry as error:
-            bad.add(lambda place=place: f"{path}: {place}", error)
+            bad.add(lambda place=place: f"{piece.shown}: {place}", error)
             continue
         yield from found
+
+
+def _table_texts(piece, bad):
+    text = texts.read(piece.path)
+    delimiter = tables.delimiter_of(text[: 1 << 16].split("\n"), tables.CAPTION) or "\t"  # one column
+    try:
+        rows = tables.rows(text, delimiter)
+    except ValueError as error:
+        raise cli.UserError(f"{piece.shown}: {error}") from error
+    header = rows[0][1] if rows else []
+    place = tables.column(header, tables.CAPTION)
+    if place is None:
+        raise cli.UserError(
+            f"{piece.shown}: a table with the columns {', '.join(header)[:200]!r}; expected one called caption, "
+            "comment, sentence, description or text: name it so in the first line"
+        )
+    for number, cells in rows[1:]:
+        if fault := tables.width_fault(cells, header, delimiter):
+            bad.add(lambda number=number: f"{piece.shown}: line {number}", fault)
+        else:
+            yield from _cell_texts(cells[place])
+
+
+def _cell_texts(cell):
+    """The texts in a cell: one, or those of a JSON list (Flickr30k's `raw`)."""
+    if cell.startswith("[") and cell.endswith("]"):
+        try:
+            found = json.loads(cell)
+        except (ValueError, RecursionError):
+            return [cell]
+        if isinstance(found, list) and all(isinstance(text, str) for text in found):
+            return found
+    return [cell or None]

@@ -37,7 +37,7 @@ def token_lines(piece):
         try:
             tokens = line.decode().split()
         except UnicodeDecodeError as error:
-            raise _fault(piece, index, texts.fault_of(error)) from error
+            raise _fault(piece, index, f"{texts.bad_byte(error)} is not UTF-8; {texts.ADVICE}") from error
         if marker := next((token for token in tokens if token in MARKERS or "\0" in token), None):
             raise _fault(
                 piece, index, f"holds {marker!r}, expected words alone: no markers and no word for unknown ones"
@@ -47,7 +47,7 @@ def token_lines(piece):
 
 
 def _fault(piece, index, reason):
-    return cli.UserError(f"{piece.path}: line {shards.line_number(piece, index)}: {reason}")
+    return cli.UserError(f"{piece.shown}: line {shards.line_number(piece, index)}: {reason}")
 
 
 def note_capitals(path, results):

@@ -24,7 +24,7 @@ from models.consensus import consensus_reward
 from preprocessing import import_features, process_descriptions
 from preprocessing.detection import known_objects
 from preprocessing.sharding import outputs, shards
-from preprocessing.sources import corpora, datasets
+from preprocessing.sources import corpora, corpus_files, datasets
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
 from training import checkpoints, rankings
@@ -253,10 +253,10 @@ def _texts(folder):
 
 def _corpora(folder):
     bad, found = corpora.BadEntries(), []
-    for corpus in corpora.corpora(os.path.join(folder, "corpora")):
+    for corpus in corpus_files.corpora_of(os.path.join(folder, "corpora"))[0]:
         whole = corpora.is_whole(corpus.format)
         for piece in shards.cut([corpus.path], 100, lambda path, whole=whole: whole):
-            found += corpora.texts(piece, corpus.format, bad)
+            found += corpora.read(piece, corpus.format, bad)
     return found, bad.named
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from formats import records, vocabulary
 from preprocessing import extract_descriptions, process_descriptions
+from preprocessing.sources import ascii_text
 from tests.parity import golden_files
 
 
@@ -96,7 +97,7 @@ def test_lines_and_tokens_equal():
         for item in page
         if "description" in item
     ]
-    lines = {line.decode() for text in texts for line in extract_descriptions.ascii_lines(text)}
+    lines = {line.decode() for text in texts for line in ascii_text.ascii_lines(text)[0]}
     assert lines == set(expected["unique_lines_after_normalize_and_split"]) and len(lines) > 300
     split = vocabulary.tokenizer("nltk_word")
     for line, tokens in expected["tokenized_line"]["all_lines"].items():

@@ -9,7 +9,7 @@ import cli
 from preprocessing import extract_descriptions
 from preprocessing.extract_descriptions import Options
 from preprocessing.sharding import shards
-from preprocessing.sources import corpora
+from preprocessing.sources import corpus_files
 
 LONG = "a dog and a cat play in the green park"  # ten tokens
 
@@ -141,11 +141,15 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
         ("a.jsonl", b'{"description": "x"}\n{"description": \n', r"a\.jsonl: line 2: Expecting value"),
         ("a.jsonl", b'{"description": "x"}\n\n["x"]\n', r"a\.jsonl: line 3: expected an object"),
         ("a.jsonl", b'{"description": 7}\n', r"a\.jsonl: line 1: the description is not a text but '7'"),
-        ("a.txt", b"one\ntwo \xff\xfe\n", r"a\.txt: line 2: .*utf-8"),
+        (
+            "a.txt",
+            b"one\ntwo \xff\xfe\n",
+            r"a\.txt: line 2: byte 0xff at position 4 is not UTF-8; name the encoding by --encoding",
+        ),
         ("a.json", b'{"1": [', r"a\.json: not a JSON file \(Expecting"),
         ("a.json", b'[{"description": "x"}]', r"a\.json: the format is not recognised; expected a crawl dump"),
         ("a.json", b'{"1": ["x"]}', r"a\.json: page 1, object 1: expected an object"),
-        ("a.md", b"x", "expected files that end in .txt, .jsonl, .json"),
+        ("a.md", b"x", "expected files that end in .txt, .jsonl, .ndjson, .json"),
         ("a.txt", b"too short\n", "no sentence of at least 8 tokens in 1 texts"),
         ("a.txt", b"", "no sentence of at least 8 tokens in 0 texts"),
     ],
@@ -209,7 +213,7 @@ def test_a_file_that_the_stage_did_not_make_is_not_replaced(raw, tmp_path):
 def test_several_inputs_and_one_piece_for_a_crawl_dump(raw, tmp_path):
     (raw / "a.json").write_text(json.dumps({"1": [{"description": f"{LONG} {i}"} for i in range(50)]}))
     (tmp_path / "b.txt").write_text(LONG + "\n")
-    files = [file.path for file in corpora.corpora(f"{raw},{tmp_path / 'b.txt'}")]
+    files = [file.path for file in corpus_files.corpora_of(f"{raw},{tmp_path / 'b.txt'}")[0]]
     assert files == sorted([str(raw / "a.json"), str(tmp_path / "b.txt")])
     pieces = shards.cut(files, 100, is_whole=lambda path: path.endswith(".json"))
     assert [piece.path.rsplit("/")[-1] for piece in pieces] == sorted(["a.json", "b.txt"], key=lambda n: n == "a.json")

@@ -8,7 +8,7 @@ import pytest
 
 import cli
 from preprocessing.sharding import shards
-from preprocessing.sources import corpora
+from preprocessing.sources import corpora, corpus_files
 
 DUMP = {"1": [{"description": "one", "keywords": None}, {"name": "x"}], "2": [{"description": "two"}], "3": []}
 COCO = {
@@ -45,10 +45,14 @@ FILES = {
 }
 
 
+def corpora_of(text):
+    return corpus_files.corpora_of(text)[0]
+
+
 def read(path, format):
     """(texts, BadEntries) of a whole file."""
     bad = corpora.BadEntries()
-    return list(corpora.texts(shards.Piece(str(path), 0, os.path.getsize(path)), format, bad)), bad
+    return list(corpora.read(shards.Piece(str(path), 0, os.path.getsize(path)), format, bad)), bad
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -56,7 +60,7 @@ def test_formats_are_recognised_and_read(tmp_path, name):
     content, format, texts = FILES[name]
     path = tmp_path / name
     path.write_bytes(content.encode())
-    assert corpora.corpora(str(path)) == [corpora.Corpus(str(path), format, given=False)]
+    assert corpora_of(str(path)) == [corpus_files.Corpus(str(path), format, given=False)]
     found, bad = read(path, format)
     assert found == texts and bad.count == 0
 
@@ -68,7 +72,7 @@ def test_a_folder_of_everything(tmp_path):
     (tmp_path / ".hidden.txt").write_text("not read")
     sidecar = {"schema": 1, "files": [], "settings": {}, "made_from": {}}
     (tmp_path / "lines.json").write_text(json.dumps(sidecar))  # beside lines.jsonl
-    found = corpora.corpora(str(tmp_path))
+    found = corpora_of(str(tmp_path))
     assert {os.path.basename(file.path): file.format for file in found} == {n: f for n, (_, f, _) in FILES.items()}
     assert found == sorted(found)
 
@@ -76,17 +80,17 @@ def test_a_folder_of_everything(tmp_path):
 def test_a_dump_beside_lines_of_the_same_name_is_no_sidecar(tmp_path):
     (tmp_path / "a.txt").write_text("one\n")
     (tmp_path / "a.json").write_text(json.dumps(DUMP))
-    assert [file.format for file in corpora.corpora(str(tmp_path))] == ["crawl", "text"]
+    assert [file.format for file in corpora_of(str(tmp_path))] == ["crawl", "text"]
 
 
 def test_a_format_that_is_given_is_not_questioned(tmp_path, monkeypatch):
     (tmp_path / "a.tsv").write_text("one\thttp://h/1.jpg\n")
     (tmp_path / "b:c.txt").write_text("x\n")
-    found = corpora.corpora(f"text:{tmp_path}/a.tsv, {tmp_path}/b:c.txt")
+    found = corpora_of(f"text:{tmp_path}/a.tsv, {tmp_path}/b:c.txt")
     assert [(file.format, file.given) for file in found] == [("text", True), ("text", False)]
     assert read(tmp_path / "a.tsv", "text")[0] == ["one\thttp://h/1.jpg"]
     monkeypatch.chdir(tmp_path)
-    assert corpora.corpora("b:c.txt")[0].path == "b:c.txt"  # no format, a file of that name
+    assert corpora_of("b:c.txt")[0].path == "b:c.txt"  # no format, a file of that name
 
 
 @pytest.mark.parametrize(
@@ -104,15 +108,15 @@ def test_a_format_that_is_given_is_not_questioned(tmp_path, monkeypatch):
 def test_unknown_formats(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(cli.UserError, match=message):
-        corpora.corpora(str(tmp_path / name))
+        corpora_of(str(tmp_path / name))
 
 
 def test_wrong_format_names(tmp_path):
     (tmp_path / "a.txt").write_text("x\n")
     with pytest.raises(cli.UserError, match="there is no format 'csv'; expected one of text, jsonl, gcc"):
-        corpora.corpora(f"csv:{tmp_path}/a.txt")
+        corpora_of(f"csv:{tmp_path}/a.txt")
     with pytest.raises(cli.UserError, match="no such file or folder"):
-        corpora.corpora(f"text:{tmp_path}/none.txt")
+        corpora_of(f"text:{tmp_path}/none.txt")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_wrong_format_names(tmp_path):
         ("gcc", b"no tab", "line 2: expected caption<TAB>URL, found 'no tab'"),
         ("gcc", b"one\ttwo\thttp://h/1", "line 2: expected caption<TAB>URL"),
         ("flickr", b"a.jpg\tone", "line 2: expected NAME#k<TAB>caption"),
-        ("text", b"\xff", "line 2: 'utf-8' codec"),
+        ("text", b"\xff", "line 2: byte 0xff at position 0 is not UTF-8"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, format, content, fault):
@@ -159,8 +163,8 @@ def test_a_json_file_of_another_format(tmp_path, format):
 
 def test_a_large_dump_is_recognised_by_its_head(tmp_path, monkeypatch):
     (tmp_path / "0000.json").write_text(json.dumps(DUMP))
-    monkeypatch.setattr(corpora, "_load", None)
-    assert corpora.recognise(str(tmp_path / "0000.json")) == "crawl"
+    monkeypatch.setattr(corpus_files, "_load", None)
+    assert corpus_files.recognise(str(tmp_path / "0000.json")) == "crawl"
 
 
 REAL = pathlib.Path(os.environ.get("UIC_REALDATA", "../shared/realdata"))
@@ -176,6 +180,6 @@ REAL_FILES = {
 @pytest.mark.skipif(not REAL.is_dir(), reason="UIC_REALDATA names no folder")
 def test_real_files(name):
     format, count = REAL_FILES[name]
-    assert corpora.recognise(str(REAL / name)) == format
+    assert corpus_files.recognise(str(REAL / name)) == format
     found, bad = read(REAL / name, format)
     assert bad.count == 0 and len(found) == count and all(found)
