@@ -11,7 +11,7 @@ import numpy as np
 
 import cli
 from captioning import photographs
-from formats import sidecars
+from formats import images, sidecars
 
 SAMPLE = 20  # photographs that are captioned again
 NOT_CHECKED = "NOTE: captions were not compared with those of caption.py: "
@@ -44,7 +44,7 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
     Returns: Agreement, or None with a printed note where the photographs, encoder or detector are not to be had.
     """
     folder = folder_of(options, data_dir, split)
-    names = sorted(name for name in scored if folder and os.path.isfile(os.path.join(folder, name)))
+    names = sorted(name for name in scored if folder and os.path.isfile(images.locate(folder, name)))
     if not names:
         where = f"{folder} does not hold them" if folder else f"{data_dir}/image_{split}.json names no folder"
         print(f"{NOT_CHECKED}no photographs ({where}); --image_dir says where they are")
@@ -79,7 +79,7 @@ def _from_files(options, checkpoint, folder, names):
     captioner, source = photographs.open_run(
         options.job_dir, checkpoint, **where, threshold=getattr(options, "threshold", 0.0)
     )
-    files = [(os.path.join(folder, name), name) for name in names]
+    files = [(images.locate(folder, name), name) for name in names]
     captions, rows_of = {}, {}
     for done, rows, hypotheses in photographs.caption_files(
         captioner, source, files, [], options.decode, options.length_normalization

@@ -1,12 +1,15 @@
 """Reading one image file, whatever it is: a picture, or the reason why it is none."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import time
+import unicodedata
 
-from formats import file_names
+import cli
+from formats import file_names, folders
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
 BAND = 256  # rows of a transparent picture that are converted at once
@@ -104,8 +107,52 @@ def jpeg_bytes(source):
 
 
 def image_names(folder):
-    """The names of all files in a folder, sorted; hidden ones and folders are left out."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
+    """The names of all files in a folder, sorted; hidden ones and folders are left out.
+
+    Links that lead nowhere are among them, so that they are named like other files that cannot be read.
+    """
+    return look_into(folder)[0]
+
+
+def look_into(folder):
+    """(the names of all files in a folder, sorted; a note that names what is left out, "" for nothing)."""
+    found = folders.walk(folder, lambda name: "", recursive=False)
+    names = sorted(os.path.basename(path) for path in (*found.files, *found.broken))
+    return names, folders.note(folder, found.left_out)
+
+
+def locate(folder, name):
+    """The path of a photograph in a folder, or in one of the folders inside it: COCO unpacks into train2014, val2014.
+
+    A name that is written with its accents as letters of their own, as macOS does, is found as well.
+
+    Returns: the path; that in the folder itself where it is nowhere.
+    Raises: cli.UserError: it is in two of the folders.
+    """
+    path = os.path.join(folder, name)
+    if os.path.lexists(path):
+        return path
+    spellings = dict.fromkeys([name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))])
+    places = [folder, *_folders_in(os.fspath(folder), _time_of(folder))]
+    found = [there for place in places for name in spellings if os.path.lexists(there := os.path.join(place, name))]
+    if len(found) > 1:
+        raise cli.UserError(f"{name} is there twice, {found[0]} and {found[1]}; expected one photograph of each name")
+    return found[0] if found else path
+
+
+def _time_of(folder):
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=4)
+def _folders_in(folder, time):
+    """The folders inside of a folder. Args: time: when it was changed, so that it is looked into again."""
+    if time is None:
+        return []
+    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
 
 
 def digest_of_sizes(names, sizes):

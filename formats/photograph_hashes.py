@@ -10,7 +10,7 @@ import json
 import os
 
 import cli
-from formats import sidecars
+from formats import images, sidecars
 
 CACHE = ".photograph_hashes.json"
 THREADS = 4  # hashing waits for the disk, and releases Python's lock
@@ -25,10 +25,11 @@ def hashes_of(folder, names, data_dir, verify=False):
     """
     folder = os.path.abspath(folder)
     known = {} if verify else _kept(data_dir, folder)
-    states = {name: _state(os.path.join(folder, name)) for name in names}
+    paths = {name: images.locate(folder, name) for name in names}
+    states = {name: _state(path) for name, path in paths.items()}
     todo = [name for name in names if states[name] and known.get(name, [])[:2] != states[name]]
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        read = pool.map(lambda name: _hash(os.path.join(folder, name)), todo)
+        read = pool.map(lambda name: _hash(paths[name]), todo)
         new = dict(zip(todo, cli.progress(read, "reading photographs", len(todo)), strict=True))
     found = {name: new.get(name) or (known[name][2] if states[name] else "") for name in names}
     if new:

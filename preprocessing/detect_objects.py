@@ -74,7 +74,7 @@ def _write_shard(task, path):
     failures, classes, sure, names, examples = [], collections.Counter(), collections.Counter(), {}, []
     for name in task.names:
         try:
-            pixels = images.read_image(os.path.join(task.image_dir, name)) if detector.needs_pixels else None
+            pixels = images.read_image(images.locate(task.image_dir, name)) if detector.needs_pixels else None
             found = detector.detect(name, pixels)
         except images.ImageError as error:
             failures.append((name, error.reason))
@@ -111,7 +111,9 @@ def _check(options):
 def _names(options):
     """The images to look at, sorted."""
     if not options.dataset:
-        names = images.image_names(options.image_dir)
+        names, note = images.look_into(options.image_dir)
+        if note:
+            print(note)
     else:
         names = sorted(name for split in datasets.load_dataset(options.dataset).splits.values() for name in split)
     if not names:

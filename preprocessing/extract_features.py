@@ -182,7 +182,7 @@ def _sources(options, split):
             f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
             "by --image_dir, or run python -m preprocessing.process_images --store_images --overwrite"
         )
-    paths = [os.path.join(options.image_dir, name) for name in found.names]
+    paths = [images.locate(options.image_dir, name) for name in found.names]
     hashes = photograph_hashes.hashes_of(options.image_dir, found.names, options.data_dir, options.verify)
     return found.names, paths, {"photographs": photograph_hashes.digest(hashes, found.names)}
 

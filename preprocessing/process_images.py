@@ -83,7 +83,7 @@ def _write_shard(task, path):
     def examples():
         for name, ids, scores in task.entries:
             try:
-                data = images.jpeg_bytes(os.path.join(task.image_dir, name))
+                data = images.jpeg_bytes(images.locate(task.image_dir, name))
             except images.ImageError as error:
                 failures.append((name, error.reason))
                 continue

@@ -15,24 +15,29 @@ from formats.records import Detection
 from preprocessing.detection import raw_detections
 from preprocessing.detection.raw_detections import WHOLE_IMAGE
 
+EXPECTED = '{"image": ..., "objects": [{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
+LISTS = ("objects", "detections")
+OTHER_BOXES = ("bbox", "bndbox", "bounding_box", "boundingbox", "boxes", "segmentation")  # in an order we do not know
+
 
 class Annotations:
-    """Objects that are known already; a photograph without a line is an error, one without objects has `[]`."""
+    """Objects that are known already; a photograph without a line is an error, one without objects has `[]`.
+
+    A photograph may have several lines, with lists of objects or with one object each; all of them count.
+    """
 
     needs_pixels = False
 
     def __init__(self, part, settings):
         self.source, self._objects = part.source, {}
-        for number, line in readers.text_lines(part.path):
+        for place, value in readers.json_values(part.path, EXPECTED):
             try:
-                value = readers.parse_json(line)
-                objects = [_annotated(item) for item in value["objects"]]
-                self._objects[value["image"]] = objects
-            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                raise cli.UserError(
-                    f'{part.path}: line {number} is {line[:80]!r}, expected {{"image": ..., "objects": '
-                    '[{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
-                ) from error
+                image, objects = _annotations(value)
+            except (TypeError, ValueError, OverflowError) as error:
+                found = f"{place} is {str(value)[:80]!r}" + (f" ({error})" if str(error) else "")
+                raise readers.unreadable(part.path, found, EXPECTED) from error
+            known = self._objects.setdefault(image, [])
+            known += [item for item in objects if item not in known] if known else objects
         self.classes = sorted({name for objects in self._objects.values() for name, _, _ in objects})
         self._ids = {name: i for i, name in enumerate(self.classes)}
         self._path = part.path
@@ -45,14 +50,34 @@ class Annotations:
         return [Detection(self._ids[label], label, score, box, self.source) for label, score, box in objects]
 
 
+def _annotations(value):
+    """(file name, list of (name, score, box)) of a JSON value. Raises: ValueError or TypeError."""
+    image = value.get("image", value.get("file_name", value.get("filename"))) if isinstance(value, dict) else None
+    if not isinstance(image, str):
+        raise ValueError("no file name under `image`")
+    objects = next((value[key] for key in LISTS if key in value), None)
+    if objects is None:
+        objects = value  # one object a line
+    return image, [_annotated(item) for item in (objects if isinstance(objects, list) else [objects])]
+
+
 def _annotated(item):
-    """(name, score, box) of one annotated object; ValueError when a number is missing or out of range."""
-    name, score = item["name"], float(item.get("score", 1.0))
+    """(name, score, box) of one annotated object. Raises: ValueError, TypeError: a part is missing or out of range."""
+    if not isinstance(item, dict):
+        raise ValueError(f"an object is {str(item)[:40]!r}")
+    if strange := [key for key in OTHER_BOXES if key in item]:
+        raise ValueError(f"{strange[0]!r}: boxes stand under `box`, in shares of the height and width")
+    name = next((item[key] for key in ("name", "label", "class", "class_name", "category") if key in item), None)
+    score = float(item.get("score", item.get("confidence", 1.0)))
     box = tuple(float(side) for side in item.get("box", WHOLE_IMAGE))
-    if not isinstance(name, str) or not name.strip() or len(box) != 4:
-        raise ValueError
-    if not all(0.0 <= value <= 1.0 for value in (score, *box)):  # also refuses NaN
-        raise ValueError
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("an object has no name")
+    if len(box) != 4 or not all(0.0 <= side <= 1.0 for side in box):  # also refuses NaN
+        raise ValueError(f"the box {list(box)}")
+    if box[0] > box[2] or box[1] > box[3]:
+        raise ValueError(f"the box {list(box)} ends before it begins")
+    if not 0.0 <= score <= 1.0:
+        raise ValueError(f"the score {score:g}")
     return name, score, box
 
 

@@ -1,16 +1,19 @@
 """Lists of photographs and their captions: which image belongs to which split, and what people said about it.
 
-    jsonl:DIR      train.jsonl, val.jsonl, test.jsonl with lines {"image": file name, "captions": [text, ...]}
+    jsonl:DIR      train.jsonl, val.jsonl, test.jsonl with lines {"image": file name, "captions": [text, ...]}; a text
+                   stands for a list of one, and an image with one text a line may have several lines
     karpathy:FILE  Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json; restval is train
     coco:DIR       COCO's captions_train*.json, captions_val*.json, image_info_test*.json (coco:DIR#2014 chooses the
                    year), or with the UIC authors' lists beside them (coco_train.txt, …) the splits of those
-    flickr8k:DIR, flickr30k:DIR   lists of file names (train.txt, dev.txt, … or the original names) and the token file
+    flickr8k:DIR, flickr30k:DIR   lists of file names (train.txt, dev.txt, … or the original names) and the token file,
+                   or the table of captions of Kaggle (captions.txt, results.csv)
     pascal:DIR     the HTML page of the PASCAL sentences; train.txt, … beside it, else 80, 10 and 10 % by hash
     gcc:DIR        Conceptual Captions: *train*.tsv, *validation*.tsv; line n is train/NNNNN/NNNNNnnnn.jpg, as
                    img2dataset names what it downloads; train.txt, val.txt beside them list what could be had
 
-A file of a split may be absent. The captions of training images are not even read into memory unless they are asked
-for: only the supervised baselines may see them. Photographs of different folders of the original go into one.
+A file of a split may be absent, and each may be packed (train.jsonl.gz). The captions of training images are not even
+read into memory unless they are asked for: only the supervised baselines may see them. Photographs may lie in one
+folder or in folders inside it, as COCO unpacks into train2014 and val2014.
 """
 
 import collections
@@ -22,7 +25,7 @@ import cli
 import extensions
 from formats import file_names, readers, texts
 from preprocessing.sharding import shards
-from preprocessing.sources import corpora, pascal_page
+from preprocessing.sources import caption_lists, corpora, pascal_page
 
 SPLITS = ("train", "val", "test")
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")  # 2014 and 2017 name the same photographs
@@ -62,7 +65,9 @@ def load_dataset(spec, with_train_captions=False):
         return _of_own_file(kind, path, with_train_captions)
     if kind not in LOADERS or not path:
         raise cli.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
-    if not os.path.isdir(path.partition("#")[0]) and not (kind in ("karpathy", "pascal") and os.path.isfile(path)):
+    if not os.path.exists(_without_year(path) if kind == "coco" else path):
+        raise cli.UserError(f"--dataset {spec!r}: {path}: no such file or folder")
+    if kind not in ("karpathy", "pascal") and os.path.isfile(path):
         raise cli.UserError(f"--dataset {spec!r}: {path} is not a folder")
     dataset = LOADERS[kind](path, with_train_captions)
     if not dataset.splits:
@@ -70,6 +75,10 @@ def load_dataset(spec, with_train_captions=False):
     _check_names(dataset, path)
     _check_disjoint(dataset, path)
     return dataset
+
+
+def _without_year(path):
+    return re.sub(r"#\d*$", "", path)
 
 
 def _of_own_file(file, argument, with_train_captions):
@@ -123,8 +132,10 @@ def _check_disjoint(dataset, path):
 
 
 def _present(folder, names):
-    """The path of the file that is there under one of several names; None when there is none."""
-    found = [path for path in (os.path.join(folder, name) for name in names) if os.path.exists(path)]
+    """The path of the file that is there under one of several names, packed or not; None when there is none."""
+    endings = ("", *texts.PACKED_NAMES)
+    paths = dict.fromkeys(os.path.join(folder, name + ending) for name in names for ending in endings)
+    found = [path for path in paths if os.path.lexists(path)]
     if len(found) > 1:
         raise cli.UserError(f"{found[0]} and {found[1]} are two files for the same thing; keep one of them")
     return found[0] if found else None
@@ -138,8 +149,8 @@ def _name_lists(folder, names_of):
     splits, files = {}, {}
     for split, names in names_of.items():
         if path := _present(folder, names):
-            entries = (os.path.basename(line.strip()) for _, line in readers.text_lines(path, "surrogateescape"))
-            splits[split] = [name if os.path.splitext(name)[1] else name + ".jpg" for name in entries]
+            lines = (line.strip().strip('"') for _, line in readers.text_lines(path, "surrogateescape"))
+            splits[split] = [caption_lists.with_extension(os.path.basename(line)) for line in lines]
             files[split] = path
     return splits, files
 
@@ -156,30 +167,15 @@ def _wanted(splits, with_train_captions):
 def _jsonl(folder, with_train_captions):
     splits, captions, files = {}, {}, {}
     for split in SPLITS:
-        path = os.path.join(folder, f"{split}.jsonl")
-        if not os.path.exists(path):
+        path = _present(folder, (f"{split}.jsonl",))
+        if not path:
             continue
         files[split] = path
-        entries = list(jsonl_entries(path))
+        entries = list(caption_lists.jsonl_entries(path))
         splits[split] = [name for name, _ in entries]
         if split != "train" or with_train_captions:
             captions.update((name, texts) for name, texts in entries if texts)
     return Dataset(splits, captions, files=files)
-
-
-def jsonl_entries(path):
-    """Yields (file name, list of texts) of the lines of a file {"image": NAME, "captions": [text, ...]}."""
-    for number, line in readers.text_lines(path):
-        try:
-            value = readers.parse_json(line)
-            name, texts = value["image"], value.get("captions", [])
-            if not isinstance(name, str) or not readers.are_texts(texts):
-                raise TypeError
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise cli.UserError(
-                f'{path}: line {number} is {line[:80]!r}, expected {{"image": file name, "captions": [text, ...]}}'
-            ) from error
-        yield name, texts
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -211,7 +207,8 @@ def _karpathy(path, with_train_captions):
 
 
 def _coco(path, with_train_captions):
-    folder, _, year = path.partition("#")
+    folder = _without_year(path)
+    year = path[len(folder) + 1 :]
     files = _coco_files(folder, year)
     lists, listed_in = _name_lists(folder, {split: (f"coco_{split}.txt", f"{split}.txt") for split in SPLITS})
     splits, captions, ids = {}, collections.defaultdict(list), {}
@@ -248,7 +245,7 @@ def _coco_files(folder, year):
     """dict split -> COCO's file of one year."""
     found = collections.defaultdict(dict)
     for name in sorted(os.listdir(folder)):
-        if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", name):
+        if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", texts.unpacked_name(name)):
             found[match[3]][match[1] or match[2]] = os.path.join(folder, name)
     if year and year not in found:
         raise cli.UserError(f"{folder}: no captions_train{year}.json or captions_val{year}.json")
@@ -270,21 +267,19 @@ FLICKR30K_LISTS = {
     "val": ("val.txt", "dev.txt", "flickr30k_val.txt"),
     "test": ("test.txt", "flickr30k_test.txt"),
 }
+KAGGLE_FILES = ("captions.txt", "captions.csv", "results.csv")
 TOKEN_FILES = ("captions.token.txt", "Flickr8k.token.txt", "results_20130124.token", "results.token")
 
 
 def _flickr(lists, folder, with_train_captions):
     splits, files = _name_lists(folder, lists)
     wanted = _wanted(splits, with_train_captions)
-    path = _present(folder, TOKEN_FILES)
+    path = _present(folder, TOKEN_FILES) or _present(folder, KAGGLE_FILES)
     if path is None:
-        raise cli.UserError(f"{folder}: no file of captions; expected one of {', '.join(TOKEN_FILES)}")
+        names = ", ".join((*TOKEN_FILES, *KAGGLE_FILES))
+        raise cli.UserError(f"{folder}: no file of captions; expected one of {names}")
     captions = collections.defaultdict(list)
-    for number, line in readers.text_lines(path):
-        try:
-            name, text = corpora.flickr_line(line)
-        except corpora.BadEntry as error:
-            raise cli.UserError(f"{path}: line {number}: {error}") from error
+    for name, text in caption_lists.caption_rows(path):
         if name in wanted:
             captions[name].append(text)
     return Dataset(splits, dict(captions), files=files)
@@ -328,11 +323,15 @@ def _pascal(path, with_train_captions):
 # Conceptual Captions
 
 
+def _is_tsv(name):
+    return texts.unpacked_name(name).lower().endswith(".tsv")
+
+
 def _gcc(folder, with_train_captions):
     splits, captions = {}, {}
     for split, word in (("train", "train"), ("val", "validation")):
-        found = [name for name in os.listdir(folder) if word in name.lower() and name.endswith(".tsv")]
-        if path := _present(folder, found):
+        found = [name for name in os.listdir(folder) if word in name.lower() and _is_tsv(name)]
+        if path := _present(folder, [texts.unpacked_name(name) for name in found]):
             splits[split], captions[split] = [], {}
             for number, line in readers.text_lines(path):
                 try:
@@ -344,8 +343,7 @@ def _gcc(folder, with_train_captions):
                 if split != "train" or with_train_captions:
                     captions[split][name] = [text.strip()]
     for split in splits:
-        path = os.path.join(folder, f"{split}.txt")
-        if os.path.exists(path):
+        if path := _present(folder, (f"{split}.txt",)):
             there = {line.strip() for _, line in readers.text_lines(path, "surrogateescape")}
             if unknown := there.difference(splits[split]):
                 raise cli.UserError(

@@ -1,0 +1,93 @@
+"""Files that say which captions an image has: JSON, one object a line, Flickr's lines, and tables."""
+
+import os
+import re
+
+import cli
+from formats import readers, tables, texts
+from preprocessing.sources import corpora
+
+CAPTIONS = ("captions", *tables.CAPTION, "texts", "descriptions", "references", "sents")
+IMAGE = tuple(word for word in tables.IMAGE if word not in ("name", "id"))
+EXPECTED = '{"image": file name, "captions": [text, ...]}'
+
+
+def with_extension(name):
+    """The file name of a list's entry: without an extension it is that of a .jpg."""
+    return name if os.path.splitext(name)[1] else name + ".jpg"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# JSON
+
+
+def jsonl_entries(path):
+    """Yields (file name, list of texts) of a file {"image": NAME, "captions": [text, ...]}, one object a line.
+
+    One text stands for a list of one; images with one text a line may stand in several of them, and come once here.
+    """
+    merged = {}
+    for place, value in readers.json_values(path, EXPECTED):
+        try:
+            name, found = _entry(value)
+        except ValueError as error:
+            raise cli.UserError(f"{path}: {place} is {str(value)[:80]!r}, {error}expected {EXPECTED}") from error
+        if isinstance(found, str):
+            merged.setdefault(name, []).append(found)
+        else:
+            yield name, found
+    yield from merged.items()
+
+
+def _entry(value):
+    """(file name, text or list of texts) of a JSON object. Raises: ValueError with what is wrong, or ""."""
+    if not isinstance(value, dict):
+        raise ValueError
+    image, place = (tables.column(value, words) for words in (IMAGE, CAPTIONS))
+    name = list(value.values())[image] if image is not None else None
+    found = list(value.values())[place] if place is not None else []
+    if not isinstance(name, str):
+        raise ValueError
+    if isinstance(found, list):  # Karpathy's {"raw": text} among them
+        found = [text.get("raw", text.get("caption")) if isinstance(text, dict) else text for text in found]
+    if not isinstance(found, str) and not readers.are_texts(found):
+        raise ValueError("its captions are no texts; ")
+    return name, found
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Flickr's lines, and tables as its sets are handed out on Kaggle
+
+
+def caption_rows(path):
+    """Yields (file name, caption) of lines NAME#k<TAB>caption, or of a table with columns such as image, caption.
+
+    Raises: cli.UserError naming the line.
+    """
+    head, whole = texts.head_text(path, 1 << 14)
+    lines = head.split("\n") if whole else head.split("\n")[:-1]
+    delimiter = tables.delimiter_of(lines, tables.CAPTION)
+    yield from _table_rows(path, delimiter) if delimiter else _flickr_rows(path)
+
+
+def _flickr_rows(path):
+    for number, line in readers.text_lines(path):
+        try:
+            yield corpora.flickr_line(line)
+        except corpora.BadEntry as error:
+            raise cli.UserError(f"{path}: line {number}: {error}, or a table under a header image,caption") from error
+
+
+def _table_rows(path, delimiter):
+    try:
+        rows = tables.rows(texts.read(path), delimiter)
+    except ValueError as error:
+        raise cli.UserError(f"{path}: {error}") from error
+    header = rows[0][1]
+    image, place = (tables.column(header, words) for words in (tables.IMAGE, tables.CAPTION))
+    if image is None:
+        raise cli.UserError(f"{path}: line 1 has the columns {', '.join(header)}; expected one called image")
+    for number, cells in rows[1:]:
+        if fault := tables.width_fault(cells, header, delimiter):
+            raise cli.UserError(f"{path}: line {number}: {fault}")
+        yield with_extension(re.sub(r"#\d+$", "", cells[image])), cells[place]
