@@ -38,6 +38,11 @@ class Options:
     encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
     detector: str | None = cli.field(None, "R2M: the detector, where the run keeps none or it has moved")
     labels: str | None = cli.field(None, "class names of --detector")
+    exif: bool | None = cli.field(
+        None,
+        "turn photographs as their EXIF orientation says, or (--noexif) do not; default: as those that the run learned "
+        "from, of runs of earlier versions as they are stored",
+    )
     batch_size: int = cli.field(16, "images at a time")
     attention: str | None = cli.field(None, "folder for a picture of each image: where the network looked, by word")
     embedding_map: str | None = cli.field(None, "PNG file for a map of the word vectors with the captions' words")
@@ -90,24 +95,31 @@ def main(options):
     from captioning import photographs
 
     captioner, source = photographs.open_run(
-        options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels
+        options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
     )
-    results, broken = {}, []
+    results, broken, lying = {}, [], []
     how = (options.decode, options.length_normalization, options.batch_size, "captioning")
     for done, rows, found in photographs.caption_files(captioner, source, files, broken, *how):
         results |= dict(zip([image_id for _, image_id in done], found, strict=True))
+        lying += [path for path, _ in done if photographs.lies_otherwise(source, path)]
         if options.attention:
-            draw_attention(captioner, rows, done, found, options.attention)
+            draw_attention(captioner, rows, done, found, options.attention, source.exif)
     write(results, options)
     if options.embedding_map:
         draw_map(captioner, results, options)
     for path, reason in broken:
         print(f"no caption for {path}: {reason}", file=sys.stderr)
+    if lying and options.exif is None:
+        print(
+            f"NOTE: {len(lying)} photographs, the first {lying[0]}, were captioned as they are stored, not as viewers "
+            "show them: the run learned from photographs whose EXIF orientation was not applied. --exif turns them",
+            file=sys.stderr,
+        )
     print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
     return 0 if not broken else 1 if results else 2
 
 
-def draw_attention(captioner, rows, files, found, folder):
+def draw_attention(captioner, rows, files, found, folder, exif):
     """Writes FOLDER/IMAGE.png for each image: where the network looked before each word of the best caption."""
     from evaluation.report import attention_pictures
     from formats.images import read_image
@@ -117,7 +129,7 @@ def draw_attention(captioner, rows, files, found, folder):
         said = [t for t, word in enumerate(row) if word > 1]  # markers have no panel
         words = [captioner.vocabulary.word(row[t]) for t in said]
         name = image_id.strip("/").replace("/", "_") + ".png"
-        attention_pictures.save(os.path.join(folder, name), read_image(path), words, weights[said])
+        attention_pictures.save(os.path.join(folder, name), read_image(path, exif), words, weights[said])
 
 
 def draw_map(captioner, results, options):

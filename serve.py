@@ -39,6 +39,9 @@ class Options:
     encoder2: str | None = cli.field(None, "the same of the second run")
     detector: str | None = cli.field(None, "detector whose objects are drawn (preprocessing/detection/detectors.py)")
     labels: str | None = cli.field(None, "class names of --detector")
+    exif: bool | None = cli.field(
+        None, "turn pictures as their EXIF orientation says, or (--noexif) do not; default: as each run learned"
+    )
     examples: tuple[str, ...] = cli.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
     port: int = cli.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
 
@@ -105,7 +108,7 @@ def main(options):
         from web import showing
 
         runs = [
-            showing.Shown(job_dir, checkpoint, encoder, options.detector, options.labels)
+            showing.Shown(job_dir, checkpoint, encoder, options.detector, options.labels, options.exif)
             for job_dir, checkpoint, encoder in zip(
                 job_dirs,
                 (options.checkpoint, options.checkpoint2),

@@ -13,7 +13,7 @@ import extensions
 import registry
 from captioning.captioner import load_encoder
 from formats import readers, sidecars, writing
-from formats.images import ImageError, read_image
+from formats.images import ImageError, is_turned, read_image
 from models.encoders.saved import COPY_LIMIT
 from preprocessing.detection import detectors
 from preprocessing.detection.concept_objects import class_words, objects_of, with_prior
@@ -28,22 +28,24 @@ DEFAULTS = {
     "class_map": {},
     "classifier_threshold": 0.1,
     "classifier_top": 3,
+    "exif": False,
 }
 
 
-def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0):
+def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0, exif=None):
     """(captioner, source) of a run.
 
     Args:
       checkpoint: as training.checkpoints.choose takes it. encoder: where the run's encoder is now, if it has moved.
       detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
       threshold: objects of a lower score are not told to it.
+      exif: whether photographs are turned by their EXIF orientation; None: as those that the run learned from.
     """
     system = registry.system_of(read_config(job_dir), job_dir)
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
     if system.told_concepts:
-        return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold)
-    return captioner, EncodedPhotographs(load_encoder(job_dir, encoder))
+        return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold, exif)
+    return captioner, EncodedPhotographs(load_encoder(job_dir, encoder), exif)
 
 
 def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):
@@ -75,15 +77,22 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
             yield there, rows, captioner.caption_vectors(rows, decode, length_normalization, batch=batch_size)
 
 
+def lies_otherwise(source, path):
+    """Whether viewers show a photograph turned by its EXIF orientation, and the source reads it as it is stored."""
+    return not source.exif and is_turned(path)
+
+
 class EncodedPhotographs:
     """Image vectors by an encoder."""
 
-    def __init__(self, encoder):
+    def __init__(self, encoder, exif=None):
+        """Args: exif: as `open_run`."""
         self.encoder = encoder
+        self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
         """The centre crop of an image file. Raises formats.images.ImageError."""
-        return self.encoder.crops(read_image(path), 0, 0)[0]
+        return self.encoder.crops(read_image(path, self.exif), 0, 0)[0]
 
     def rows(self, prepared):
         """Vectors of some crops: float32 [n, D]."""
@@ -93,11 +102,12 @@ class EncodedPhotographs:
 class DetectedPhotographs:
     """Concept words by a detector, chosen as for the training images."""
 
-    def __init__(self, job_dir, captioner, detector=None, labels=None, threshold=0.0):
+    def __init__(self, job_dir, captioner, detector=None, labels=None, threshold=0.0, exif=None):
         """Args: threshold: objects of a lower score are not told. The others as `open_run`."""
         self.captioner, self.threshold = captioner, threshold
         kept = read_detector(job_dir)
         self.settings = DEFAULTS | kept["settings"]
+        self.exif = self.settings["exif"] is True if exif is None else exif
         parts = detectors.parse(detector, labels) if detector else _stored_parts(job_dir, kept)
         if kept["made_from"] and list(map(_content, parts)) != list(map(_content, kept["made_from"])):
             raise cli.UserError(
@@ -111,7 +121,7 @@ class DetectedPhotographs:
 
     def prepared(self, path):
         """The concept words of an image file: int32 [K], zero padded. Raises formats.images.ImageError."""
-        pixels = read_image(path) if self.detector.needs_pixels else None
+        pixels = read_image(path, self.exif) if self.detector.needs_pixels else None
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]
         ids, _ = class_words(names, self.captioner.vocabulary, self.settings["class_map"])
@@ -210,6 +220,7 @@ def keep_detector(run, data_dir, spec="", labels=None):
         return
     of_images, of_detections = (_sidecar(data_dir, f"{stem}.json") for stem in ("image_train", "detections"))
     settings = of_detections.get("settings", {}) | of_images.get("settings", {}) | {"prior": of_images.get("prior", {})}
+    settings["exif"] = of_detections.get("settings", {}).get("exif", False)  # the detector saw the photographs
     content = {
         "detector": None,
         "settings": {name: settings[name] for name in DEFAULTS if name in settings},

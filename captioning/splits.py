@@ -72,7 +72,7 @@ def _encoded(network, data_dir, split, names, batch=16):
     vectors = []
     for start in cli.progress(range(0, len(names), batch), "encoding"):
         crops = [
-            network.crops(images.read_image(records.read_at(location[name])), 0, 0)[0]
+            network.crops(images.read_image(records.read_at(location[name]), network.exif), 0, 0)[0]
             for name in names[start : start + batch]
         ]
         vectors.append(network.encode(np.stack(crops)))

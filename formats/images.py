@@ -9,9 +9,10 @@ import time
 import unicodedata
 
 import cli
-from formats import file_names, folders
+from formats import file_names, folders, sidecars
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
+UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is shown
 BAND = 256  # rows of a transparent picture that are converted at once
 
 
@@ -30,15 +31,17 @@ class ImageError(Exception):
         return type(self), (self.path, self.reason)
 
 
-def read_image(source):
+def read_image(source, exif=True):
     """The pixels of an image file.
 
     RGB and greyscale JPEG files are decoded by TensorFlow's default (the fast integer transform), as the reference
-    does; all others by Pillow. The EXIF orientation is not applied, as in the reference. An animation gives its first
-    frame, transparent parts become white, 16-bit greyscale is scaled to 8 bits.
+    does; all others by Pillow. An animation gives its first frame, transparent parts become white, 16-bit greyscale is
+    scaled to 8 bits.
 
     Args:
       source: path, the bytes of the file, or `Decoded`.
+      exif: turn the picture as its EXIF orientation says, as viewers do; False leaves it as it is stored, as the
+        reference does (TIFF files, which the reference does not read, are turned in any case).
 
     Returns:
       uint8 [H, W, 3].
@@ -46,16 +49,51 @@ def read_image(source):
     Raises:
       ImageError: the file is absent, empty, cut short, too large, or no picture.
     """
+    if not isinstance(source, Decoded):
+        path, data = _read(source)
+        pixels_HWC, orientation, _ = _decode(path, data)
+        return _turned(pixels_HWC, orientation) if exif else pixels_HWC
+    return source.turned_HWC if exif else source.pixels_HWC
+
+
+def is_turned(source):
+    """Whether viewers show an image file otherwise than it is stored. Its header alone is read; False for no picture.
+
+    Args: source: as `read_image` takes it.
+    """
+    from PIL import Image
+
     if isinstance(source, Decoded):
-        return source.pixels_HWC
-    path, data = _read(source)
-    return _decode(path, data)[0]
+        return source.turned_HWC is not source.pixels_HWC
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return image.format != "TIFF" and _orientation(image) != UPRIGHT
+    except Exception:  # whatever Pillow raises for a broken file, which `read_image` will name
+        return False
+
+
+EXIF_HELP = (
+    "turn photographs as their EXIF orientation says, as viewers do; --noexif: as they are stored, as the authors"
+)
+
+
+def exif_note(exif):
+    """The note in a sidecar's settings: {"exif": True}, or {} for photographs as they are stored (see `exif_noted`)."""
+    return {"exif": True} if exif else {}
+
+
+def exif_noted(json_path):
+    """Whether the photographs of an output were turned by their EXIF orientation: what its sidecar's settings say.
+
+    Outputs without such a note, made by an earlier version or by others, were made of the pictures as they are stored.
+    """
+    return os.path.exists(json_path) and sidecars.read_sidecar(json_path).get("settings", {}).get("exif") is True
 
 
 class Decoded(str):
     """The path of an image file with its pixels, for what takes a path: `read_image` gives them again.
 
-    Attributes: pixels_HWC: uint8.
+    Attributes: pixels_HWC: uint8, as they are stored. turned_HWC: the same as viewers show it.
     """
 
     @classmethod
@@ -72,8 +110,9 @@ class Decoded(str):
                 pixels_HWC = _decode_jpeg(path, data)
             else:
                 pixels_HWC = _to_rgb(path, image)
+            orientation = _orientation(image)
         found = cls(path)
-        found.pixels_HWC = pixels_HWC
+        found.pixels_HWC, found.turned_HWC = pixels_HWC, _turned(pixels_HWC, orientation)
         return found
 
 
@@ -90,19 +129,20 @@ class _LimitedFile(io.BytesIO):
         return super().read(size)
 
 
-def jpeg_bytes(source):
+def jpeg_bytes(source, exif=True):
     """The bytes to keep in a record: RGB and greyscale JPEG files unchanged, others as JPEG of quality 95.
 
-    Decodes the file in any case, so what is in a record can be read. Arguments and exceptions as for `read_image`.
+    `read_image` of these bytes with the same `exif` gives the picture. Decodes the file in any case, so what is in a
+    record can be read. Arguments and exceptions as for `read_image`.
     """
     from PIL import Image
 
     path, data = _read(source)
-    image_HWC, plain = _decode(path, data)
+    pixels_HWC, orientation, plain = _decode(path, data)
     if plain:
         return data
     buffer = io.BytesIO()
-    Image.fromarray(image_HWC).save(buffer, "JPEG", quality=95)
+    Image.fromarray(_turned(pixels_HWC, orientation) if exif else pixels_HWC).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -179,14 +219,40 @@ def _read(source):
 
 
 def _decode(path, data):
-    """(uint8 [H, W, 3], whether the data is a plain JPEG file)."""
+    """(uint8 [H, W, 3] as it is stored, EXIF orientation, whether the data is a plain JPEG file)."""
     from PIL import Image
 
     with _errors_of(path), Image.open(io.BytesIO(data)) as image:
         _check_pixels(path, image)
-        if _is_plain_jpeg(image):
-            return _decode_jpeg(path, data), True
-        return _to_rgb(path, image), False
+        plain = _is_plain_jpeg(image)
+        pixels_HWC = _decode_jpeg(path, data) if plain else _to_rgb(path, image)
+        return pixels_HWC, _orientation(image), plain
+
+
+def _orientation(image):
+    """The EXIF orientation of an open picture, 1 to 8; UPRIGHT where there is none, or none that can be read.
+
+    Of a TIFF file Pillow turns the pixels when it loads them, and then says that they are upright.
+    """
+    from PIL import ExifTags
+
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except Exception:  # a damaged block raises whatever its bytes lead to; the picture is good all the same
+        return UPRIGHT
+    return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
+
+
+def _turned(pixels_HWC, orientation):
+    """A picture as viewers show it; the very array where it is stored upright."""
+    import numpy as np
+    from PIL import ExifTags, Image, ImageOps
+
+    if orientation == UPRIGHT:
+        return pixels_HWC
+    image = Image.fromarray(pixels_HWC)
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
 
 
 def _is_plain_jpeg(image):

@@ -43,6 +43,7 @@ class Options:
     score_threshold: float = cli.field(0.0, "detections below this score are not even stored")
     classifier_threshold: float = cli.field(0.1, "classifier: least probability of a class")
     classifier_top: int = cli.field(3, "classifier: at most this many classes an image")
+    exif: bool = cli.field(True, images.EXIF_HELP)
     max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
     shards: int = cli.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
@@ -62,6 +63,7 @@ class Task:
     classifier_threshold: float
     classifier_top: int
     score_threshold: float
+    exif: bool
 
 
 def detect(task):
@@ -74,7 +76,8 @@ def _write_shard(task, path):
     failures, classes, sure, names, examples = [], collections.Counter(), collections.Counter(), {}, []
     for name in task.names:
         try:
-            pixels = images.read_image(images.locate(task.image_dir, name)) if detector.needs_pixels else None
+            photograph = images.locate(task.image_dir, name)
+            pixels = images.read_image(photograph, task.exif) if detector.needs_pixels else None
             found = detector.detect(name, pixels)
         except images.ImageError as error:
             failures.append((name, error.reason))
@@ -134,6 +137,7 @@ def _tasks(options, names, parts, count, work):
             options.classifier_threshold,
             options.classifier_top,
             options.score_threshold,
+            options.exif,
         )
         for i in range(count)
     ]
@@ -181,7 +185,7 @@ def _make(options):
     names = _names(options)
     kept = ("score_threshold", "classifier_threshold", "classifier_top")
     count = outputs.shard_count(options.shards, len(names))
-    settings = {name: getattr(options, name) for name in kept} | {"shards": count}
+    settings = {name: getattr(options, name) for name in kept} | {"shards": count} | images.exif_note(options.exif)
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = {
         "detectors": [part.identity() for part in parts],

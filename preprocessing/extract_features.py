@@ -48,6 +48,11 @@ class Options:
     image_dir: str | None = cli.field(None, "folder of the photographs, for records that hold no image bytes")
     batch_size: int = cli.field(32, "crops in one pass of the encoder")
     runner: str | None = cli.field(None, shards.RUNNER)
+    exif: bool | None = cli.field(
+        None,
+        "photographs are turned by their EXIF orientation, or not; default, and the only way: as the records were made "
+        "(process_images --exif or --noexif)",
+    )
     processes: int = cli.field(0, "processes of one thread each, 0 = all cores; the output is the same for any number")
     verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
     overwrite: bool = cli.field(False, "make the output again although it is there")
@@ -66,20 +71,28 @@ class Task:
     sources: tuple
     encoder: str
     resize: str | None
+    exif: bool
     crops: int
     batch_size: int
 
 
 @functools.cache
-def load_encoder(spec, resize):
+def load_encoder(spec, resize, exif):
     """The encoder, loaded once in a process that computes with one thread."""
     shards.compute_with_one_thread()
     from models import encoders
 
     try:
-        return encoders.load_encoder(spec, resize)
+        encoder = encoders.load_encoder(spec, resize, exif)
     except ValueError as error:
         raise cli.UserError(f"--encoder: {error}") from error
+    if encoder.exif != exif:
+        did, do = ("turned", "left as they are stored")[:: 1 if encoder.exif else -1]
+        raise cli.UserError(
+            f"--encoder {spec}: was made of photographs that were {did} by their EXIF orientation, those of the "
+            f"records are {do}. Make one of both again, process_images with {'--exif' if encoder.exif else '--noexif'}"
+        )
+    return encoder
 
 
 def extract(task):
@@ -88,14 +101,14 @@ def extract(task):
 
 
 def _write_part(task, path):
-    encoder = load_encoder(task.encoder, task.resize)
+    encoder = load_encoder(task.encoder, task.resize, task.exif)
     shape = (1 + task.crops, *_feature_shape(encoder))
     bank = np.empty((len(task.names), *shape), np.float16)
     step = max(1, task.batch_size // (1 + task.crops))
     for start in range(0, len(task.names), step):
         names = task.names[start : start + step]
         crops = [
-            encoder.crops(_pixels(name, source), task.crops, shards.digest_of(name))
+            encoder.crops(_pixels(name, source, task.exif), task.crops, shards.digest_of(name))
             for name, source in zip(names, task.sources[start : start + step], strict=True)
         ]
         features = encoder.encode(np.concatenate(crops)).reshape(len(names), *shape)
@@ -110,9 +123,9 @@ def _feature_shape(encoder):
     return (encoder.dim,) if encoder.cells is None else (encoder.cells, encoder.dim)
 
 
-def _pixels(name, source):
+def _pixels(name, source, exif):
     try:
-        return images.read_image(source if isinstance(source, str) else records.read_at(source))
+        return images.read_image(source if isinstance(source, str) else records.read_at(source), exif)
     except images.ImageError as error:
         raise cli.UserError(
             f"{name}: {error.reason}. Run python -m preprocessing.process_images --overwrite: it leaves such images out"
@@ -165,6 +178,20 @@ def present_splits(options):
         if split not in present:
             print(f"NOTE: {options.data_dir} has no image_{split} records; nothing to do for {split}")
     return present
+
+
+def exif_of_records(options, splits):
+    """Whether the photographs of the records were turned by their EXIF orientation. Raises cli.UserError."""
+    noted = {split: images.exif_noted(os.path.join(options.data_dir, f"image_{split}.json")) for split in splits}
+    found = set(noted.values())
+    if len(found) > 1 or options.exif not in (None, *found):
+        stated = ", ".join(f"image_{split} with {'--exif' if exif else '--noexif'}" for split, exif in noted.items())
+        wanted = "all alike" if options.exif is None else "--exif" if options.exif else "--noexif"
+        raise cli.UserError(
+            f"{options.data_dir}: process_images made {stated}; expected {wanted}. Make the records again: python -m "
+            "preprocessing.process_images --overwrite, with --exif or --noexif"
+        )
+    return found.pop()
 
 
 def _sources(options, split):
@@ -234,7 +261,7 @@ def _plan_split(options, split, encoder):
     for i, start in enumerate(range(0, len(names), size)):
         chosen = slice(start, start + size)
         path = os.path.join(work, f"features-{i:05d}.npy")
-        common = (options.encoder, _resize(options), options.crops, options.batch_size)
+        common = (options.encoder, _resize(options), encoder.exif, options.crops, options.batch_size)
         tasks.append(Task(path, tuple(names[chosen]), tuple(sources[chosen]), *common))
     return SplitWork(names, tasks, work, target, json_path, settings, made_from)
 
@@ -285,7 +312,7 @@ def _make(options):
     how = shards.where(options)
     splits = present_splits(options)
     load_encoder.cache_clear()  # its file may have changed since an earlier call in this process
-    encoder = load_encoder(options.encoder, _resize(options))
+    encoder = load_encoder(options.encoder, _resize(options), exif_of_records(options, splits))
     planned = [_plan_split(options, split, encoder) for split in splits]
     planned = [split_work for split_work in planned if split_work]
     if not planned:

@@ -45,6 +45,9 @@ class Options:
         "the encoder that computed them, as for extract_features: a run keeps it and can then caption new photographs; "
         "without it a run is trained and scored, and captions no others",
     )
+    exif: bool = cli.field(
+        False, "with --encoder: the photographs were turned by their EXIF orientation before it saw them"
+    )
     layout: str = cli.choice(
         "crops", ("crops", "cells"), "what the second axis of three (the first of an HDF5 dataset's two) counts"
     )
@@ -200,7 +203,7 @@ def describe_encoder(options, files, shape):
     """What is kept about the encoder: its own description, or that nothing but the files is known."""
     cells = shape[1] if len(shape) == 3 else None
     if options.encoder:
-        description = extract_features.load_encoder(options.encoder, None).describe()
+        description = extract_features.load_encoder(options.encoder, None, options.exif).describe()
         if (description["dim"], description["cells"]) != (shape[-1], cells):
             raise cli.UserError(
                 f"--encoder {options.encoder}: makes vectors of {description['dim']} numbers and "

@@ -46,6 +46,7 @@ class Options:
     class_map: str | None = cli.field(
         None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
     )
+    exif: bool = cli.field(True, images.EXIF_HELP)
     store_images: bool = cli.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
     max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
@@ -70,6 +71,7 @@ class Task:
     entries: tuple
     image_dir: str
     store_images: bool
+    exif: bool
 
 
 def process(task):
@@ -83,7 +85,7 @@ def _write_shard(task, path):
     def examples():
         for name, ids, scores in task.entries:
             try:
-                data = images.jpeg_bytes(images.locate(task.image_dir, name))
+                data = images.jpeg_bytes(images.locate(task.image_dir, name), task.exif)
             except images.ImageError as error:
                 failures.append((name, error.reason))
                 continue
@@ -107,6 +109,14 @@ def _check(options):
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
     if min(options.shards, options.processes) < 0:
         raise cli.UserError("--shards and --processes must be at least 0")
+
+
+def _say_other_exif(options):
+    """Says where the detector saw the photographs otherwise than the records will show them."""
+    json_path = os.path.join(options.data_dir, "detections.json")
+    if os.path.exists(json_path) and images.exif_noted(json_path) != options.exif:
+        there, here = ("--noexif", "--exif") if options.exif else ("--exif", "--noexif")
+        print(f"NOTE: the objects were found with {there}, the records are made with {here}; give both stages the same")
 
 
 def _class_map(path):
@@ -166,7 +176,8 @@ def _tasks(options, splits, objects, train_shards, work):
             by_shard[shards.shard_of(name, count)].append((name, *objects[name]))
         for i in range(count):
             path = os.path.join(work, f"image_{split}-{i:05d}")
-            tasks.append(Task(path, split, tuple(by_shard[i]), options.image_dir, options.store_images))
+            how = options.image_dir, options.store_images, options.exif
+            tasks.append(Task(path, split, tuple(by_shard[i]), *how))
     return tasks
 
 
@@ -270,7 +281,7 @@ def _make(options):
         settings["word_threshold"] = options.word_threshold
     if options.prior_strength:
         settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_below", "prior_threshold")}
-    settings |= {"class_map": _class_map(options.class_map), "shards": count}
+    settings |= {"class_map": _class_map(options.class_map), "shards": count} | images.exif_note(options.exif)
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = _made_from(options, dataset, names, words, hashes)
     work = os.path.join(options.data_dir, ".process_images")
@@ -286,6 +297,7 @@ def _make(options):
     ]
     outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
+    _say_other_exif(options)
     objects, classes, prior = _objects(options, names, words, splits.get("train", []))
     if absent := classes["not_in_dictionary"]:
         shown = [f"{entry['word']} ({entry['detections']})" for entry in absent.values()][: outputs.SHOWN]

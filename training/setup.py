@@ -4,6 +4,7 @@ The weights of an earlier stage are handed over by warm_start.py.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import cli
-from formats import inventory, records
+from formats import images, inventory, records
 from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, precision
@@ -70,8 +71,9 @@ def training_images(options):
     if getattr(options, "standardise", False):
         raise cli.UserError("--standardise needs the statistics of a feature bank: use --images bank")
     spec = options.inc_ckpt if options.inc_ckpt.startswith("inception_v4:") else f"inception_v4:{options.inc_ckpt}"
-    encoder = load_encoder(spec)
-    image_set = ImageSet.from_records(options.data_dir, "train", load_random_crops, options.skip_damaged)
+    exif = images.exif_noted(os.path.join(options.data_dir, "image_train.json"))
+    encoder, load_pixels = load_encoder(spec, exif), functools.partial(load_random_crops, exif=exif)
+    image_set = ImageSet.from_records(options.data_dir, "train", load_pixels, options.skip_damaged)
     return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
 
 
@@ -89,23 +91,24 @@ def concept_names(data_dir, vocabulary):
     return names, concept_of_V
 
 
-def load_encoder(spec):
+def load_encoder(spec, exif):
     """encoders.load_encoder with its errors as a user's."""
     try:
-        return encoders.load_encoder(spec)
+        return encoders.load_encoder(spec, exif=exif)
     except ValueError as error:
         raise cli.UserError(str(error)) from error
 
 
-def load_random_crops(locations, draws):
+def load_random_crops(locations, draws, exif=False):
     """JPEG bytes -> float32 [n, 299, 299, 3] in -1 to 1: legacy resize to 346, a random 299 crop (UIC spec 5.3).
 
-    Args: locations: where the bytes lie (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops.
+    Args: locations: where the bytes lie (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops. exif:
+      as formats.images.read_image.
     """
     corners = (draws * image_ops.OFFSETS).astype(np.int32)
     crops = []
     for location, corner in zip(locations, corners, strict=True):
-        image = tf.io.decode_jpeg(records.read_at(location), channels=3)
+        image = images.read_image(records.read_at(location), exif)
         resized = image_ops.resize(image_ops.to_unit(image)[None], image_ops.RESIZED, "legacy")
         crops.append(image_ops.to_signed(image_ops.crop_299(resized, tf.constant(corner[None])))[0])
     return np.stack([crop.numpy() for crop in crops])

@@ -12,7 +12,7 @@ from fastapi import responses
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from formats.images import ImageError
+from formats.images import ImageError, read_image
 from web import bodies, page_guard, showing, uploads
 
 MAX_BEAM = 10
@@ -142,7 +142,7 @@ def answered(runs, body, content_type, query, turns, gone):
 
 
 def answer_of(runs, path, beam, min_score, turns, gone=None):
-    """(a small copy of the picture, one showing.Answer for each run) of an uploaded file, when its turn comes.
+    """(a small copy of the picture as each run saw it, showing.Answer of each run) of a file, when its turn comes.
 
     Args: gone: threading.Event that is set when nobody waits for the answer any more, or None.
     Raises: uploads.Refused, ClientDisconnect.
@@ -157,7 +157,8 @@ def _answers(runs, path, beam, min_score, gone):
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # once for all runs
     try:
-        return uploads.small_copy(picture.pixels_HWC), [run.answer(picture, beam, min_score) for run in runs]
+        found = [run.answer(picture, beam, min_score) for run in runs]
+        return [uploads.small_copy(read_image(picture, answer.exif)) for answer in found], found
     except ImageError as error:
         raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
 
@@ -173,6 +174,8 @@ def as_json(run, answer):
         {"name": found.class_name, "score": round(found.score, 4), "box": [round(float(edge), 4) for edge in found.box]}
         for found in answer.objects
     ]
+    if answer.lies_otherwise:
+        result["note"] = showing.LIES_OTHERWISE
     if answer.words is not None:
         rows = [[round(float(weight), 5) for weight in row] for row in answer.weights_TC]
         result["attention"] = [{"word": word, "weights": row} for word, row in zip(answer.words, rows, strict=True)]

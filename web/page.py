@@ -67,8 +67,11 @@ def example_field(examples, picture, register):
 
 
 def said(run, answer):
-    """The caption of a run."""
-    return joined([tag("p", run.name, class_="run"), tag("p", answer.hypotheses[0].text or "(no word)", class_="said")])
+    """The caption of a run, and whether it saw the picture otherwise than viewers show it."""
+    lines = [tag("p", run.name, class_="run"), tag("p", answer.hypotheses[0].text or "(no word)", class_="said")]
+    return joined(
+        lines + [tag("p", f"The picture was {showing.LIES_OTHERWISE}.", class_="hint")] * answer.lies_otherwise
+    )
 
 
 def n_best(answer):
@@ -138,8 +141,9 @@ def page(runs, examples, register, order):
                 traceback.print_exc()
                 message = f"This went wrong here ({type(error).__name__}); the terminal says more."
                 return [_status(refusal(message)), *nothing]
-            values = [value for run, one in zip(runs, found, strict=True) for value in _filled(run, one, pixels)]
-            values += [showing.attention(pixels, one) for run, one in zip(runs, found, strict=True) if run.looks]
+            shown_by = list(zip(runs, found, pixels, strict=True))
+            values = [value for run, one, picture in shown_by for value in _filled(run, one, picture)]
+            values += [showing.attention(picture, one) for run, one, picture in shown_by if run.looks]
             return [_status(""), *values, [one.hypotheses[:1] for one in found]]
 
         def draw_maps(found):

@@ -19,6 +19,10 @@ from preprocessing.detection import detectors
 from training import checkpoints
 from training.run_directory import read_config
 
+LIES_OTHERWISE = (
+    "seen as it is stored, not as viewers show it: the run learned from photographs whose EXIF orientation was not "
+    "applied (serve.py --exif applies it)"
+)
 LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["classifier_top"])
 
 
@@ -31,6 +35,8 @@ class Answer:
       objects: list of formats.records.Detection above the threshold; None where no detector could be asked.
       no_objects: why there is none, or "".
       words, weights_TC: the words of the best caption and where the network looked before each; None without attention.
+      exif: whether the run saw the picture turned by its EXIF orientation.
+      lies_otherwise: whether it did not, although viewers show the picture turned.
     """
 
     hypotheses: list
@@ -38,12 +44,14 @@ class Answer:
     no_objects: str
     words: list | None
     weights_TC: np.ndarray | None
+    exif: bool = True
+    lies_otherwise: bool = False
 
 
 class Shown:
     """A run that is open; `answer` may be called from several threads."""
 
-    def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None):
+    def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None, exif=None):
         """Opens the run.
 
         Args:
@@ -54,7 +62,7 @@ class Shown:
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
         chosen = checkpoints.choose(job_dir, checkpoint)
         self.checkpoint = chosen.name
-        self.captioner, self.source = photographs.open_run(job_dir, chosen.prefix, encoder, detector, labels)
+        self.captioner, self.source = photographs.open_run(job_dir, chosen.prefix, encoder, detector, labels, exif=exif)
         self.detector = getattr(self.source, "detector", None)
         if self.detector is None and detector:
             self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)
@@ -73,7 +81,8 @@ class Shown:
             found = self.captioner.caption_vectors(rows, f"beam{beam}", batch=1)[0]
             objects, reason = self._objects(path, threshold)
             words, weights_TC = self._attention(rows, found[0].ids) if self.looks else (None, None)
-        return Answer(found, objects, reason, words, weights_TC)
+        exif, lies_otherwise = self.source.exif, photographs.lies_otherwise(self.source, path)
+        return Answer(found, objects, reason, words, weights_TC, exif, lies_otherwise)
 
     def vectors(self):
         """The word vectors that the network reads: float32 [V, E]."""
@@ -84,7 +93,7 @@ class Shown:
         if self.detector is None:
             return None, "no detector was given (--detector, --labels)"
         try:
-            pixels = read_image(path) if self.detector.needs_pixels else None
+            pixels = read_image(path, self.source.exif) if self.detector.needs_pixels else None
             found = self.detector.detect(os.path.basename(path), pixels)
         except ImageError as error:  # known objects, unknown photograph
             return None, error.reason

@@ -139,10 +139,11 @@ def thumbnails(data_dir, split, names, side=220):
     except cli.UserError:
         return {}
     where, small = dict(zip(found.names, found.data, strict=True)), {}
+    exif = images.exif_noted(os.path.join(data_dir, f"image_{split}.json"))
     for name in names:
         data = records.read_at(where[name]) if name in where else b""
         if data:  # records may be made without their pictures
-            picture = Image.fromarray(images.read_image(data))
+            picture = Image.fromarray(images.read_image(data, exif))
             picture.thumbnail((side, side))
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=82)

@@ -200,6 +200,7 @@ def _attention_of(run, count):
         return joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])
     said = [several[0].ids for several in captioner.caption_vectors(vectors, batch=len(names))]
     where, figures = dict(zip(found.names, found.data, strict=True)), []
+    exif = images.exif_noted(os.path.join(run.data_dir, f"image_{run.split}.json"))
     for name, ids, weights in zip(names, said, captioner.attention(vectors, said), strict=True):
         data = records.read_at(where[name])
         if not data:
@@ -207,7 +208,8 @@ def _attention_of(run, count):
         shown = [t for t, word in enumerate(ids) if word > 1]
         words = [captioner.vocabulary.word(ids[t]) for t in shown]
         buffer = io.BytesIO()
-        attention_pictures.figure(images.read_image(data), words, weights[shown]).savefig(buffer, format="png", dpi=80)
+        drawing = attention_pictures.figure(images.read_image(data, exif), words, weights[shown])
+        drawing.savefig(buffer, format="png", dpi=80)
         text = tag("figcaption", " ".join(words), tag("span", name, class_="score"))
         figures.append(tag("figure", image(buffer.getvalue(), "png", f"attention on {name}"), text))
     note = "Beside each word the largest weight of a cell; bright is where the network looked before it said the word."

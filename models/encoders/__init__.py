@@ -1,6 +1,6 @@
 """Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
 
-from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, random_windows
+from models.encoders.base import Encoder, WholeImageEncoder, exif_of, fingerprint, identity, random_windows
 from models.encoders.kinds import checkpoint_files, describe_neighbours, load_data_encoder
 from models.encoders.registry import load_encoder, load_encoder_from
 
@@ -9,6 +9,7 @@ __all__ = [
     "WholeImageEncoder",
     "checkpoint_files",
     "describe_neighbours",
+    "exif_of",
     "fingerprint",
     "identity",
     "load_data_encoder",

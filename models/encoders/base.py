@@ -14,6 +14,7 @@ import extensions
 from formats.sidecars import fingerprint
 from models.encoders import image_ops
 
+EXIF = {True: "EXIF orientation applied", False: "EXIF orientation not applied"}  # what descriptions say
 WINDOW = (0.85, 1.0)  # share of each side that a random window keeps
 
 
@@ -42,11 +43,13 @@ class Encoder:
     Attributes:
       spec: as given. dim: D. cells: number of grid cells or None. image_size: S.
       preprocessing: dict, how a photograph is prepared. files: paths of the files that it consists of.
+      exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
     """
 
     usage = ""
     cells = None
     files = ()
+    exif = True
 
     def __init_subclass__(cls, **arguments):
         super().__init_subclass__(**arguments)
@@ -77,9 +80,17 @@ class Encoder:
             "dim": self.dim,
             "cells": self.cells,
             "image_size": self.image_size,
-            "preprocessing": self.preprocessing,
+            "preprocessing": self.preprocessing | {"decode": EXIF[self.exif]},
             "files": [fingerprint(path) for path in self.files],
         }
+
+
+def exif_of(description):
+    """Whether the photographs of a described encoder are turned by their EXIF orientation."""
+    parts = description.get("members") or ([description["base"]] if "base" in description else [])
+    if parts:
+        return all(map(exif_of, parts))
+    return description["preprocessing"].get("decode") == EXIF[True]
 
 
 def identity(description):
@@ -120,7 +131,6 @@ class WholeImageEncoder(Encoder):
             "crops": f"windows of {WINDOW[0]:.0%} to {WINDOW[1]:.0%} of each side",
             "resize": self._mode,
             "resized_to": self.image_size,
-            "decode": "EXIF orientation not applied",
         }
 
     def crops(self, image_HWC, k, seed):

@@ -16,7 +16,7 @@ from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identi
 UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # what broken files raise beside ValueError
 
 
-def load_data_encoder(spec, resize=None):
+def load_data_encoder(spec, resize=None, exif=True):
     """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
     kind, _, argument = spec.partition(":")
     if kind not in KINDS:
@@ -26,7 +26,9 @@ def load_data_encoder(spec, resize=None):
     if not argument:
         raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
     try:
-        return KINDS[kind](spec, argument, resize)
+        encoder = KINDS[kind](spec, argument, resize)
+        encoder.exif = exif
+        return encoder
     except UNREADABLE as error:
         raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
 
@@ -57,7 +59,6 @@ class _InceptionEncoder(Encoder):
             "resize": self._mode,
             "resized_to": image_ops.RESIZED,
             "range": "-1 to 1",
-            "decode": "EXIF orientation not applied",
         }
 
     def crops(self, image_HWC, k, seed):
@@ -202,6 +203,7 @@ class NeighboursEncoder(Encoder):
             raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
         self.dim, self.files = self._known.weights_MT.shape[1], (path, *self.base.files)
         self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
+        self.exif = self.base.exif
 
     def crops(self, image_HWC, k, seed):
         return self.base.crops(image_HWC, k, seed)
@@ -232,6 +234,7 @@ class JoinedEncoder(Encoder):
         self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
         self.image_size = [member.image_size for member in members]
         self.preprocessing = {"resize": "each encoder's own"}
+        self.exif = members[0].exif
 
     def crops(self, image_HWC, k, seed):
         """float32 [1 + k, P]: the pixels of each member's pictures, one behind the other."""

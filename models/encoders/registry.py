@@ -27,18 +27,19 @@ import cli
 import extensions
 from formats import readers
 from models.encoders import kinds, saved
-from models.encoders.base import Encoder, identity
+from models.encoders.base import Encoder, exif_of, identity
 
 NEIGHBOURS = "neighbours"
 
 
-def load_encoder(spec, resize=None):
+def load_encoder(spec, resize=None, exif=True):
     """The encoder that `spec` names.
 
     Args:
       spec: see the top of this file.
       resize: "legacy" or "modern"; None for the encoder's own: legacy for inception_v4, whose released captioners were
         trained with it, modern for the others.
+      exif: whether it sees photographs as their EXIF orientation turns them; of `neighbours:` the base says so itself.
 
     Returns:
       an `Encoder`.
@@ -49,16 +50,18 @@ def load_encoder(spec, resize=None):
     parts = re.split(rf"\+(?=(?:{'|'.join((*kinds.KINDS, NEIGHBOURS))}|[^+:]+\.py):)", spec)
     kind, _, argument = parts[0].partition(":")
     if kind == NEIGHBOURS and len(parts) > 1:
-        return kinds.NeighboursEncoder(parts[0], lambda described: load_encoder("+".join(parts[1:]), resize))
+        base = "+".join(parts[1:])
+        return kinds.NeighboursEncoder(parts[0], lambda described: load_encoder(base, resize, exif_of(described)))
     if kind == NEIGHBOURS:
         return kinds.NeighboursEncoder(spec, load_encoder_from)
     if len(parts) > 1:
-        return kinds.JoinedEncoder([load_encoder(part, resize) for part in parts])
+        return kinds.JoinedEncoder([load_encoder(part, resize, exif) for part in parts])
     if not extensions.is_file(kind):
-        return kinds.load_data_encoder(spec, resize)
+        return kinds.load_data_encoder(spec, resize, exif)
     encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
     if not isinstance(encoder, Encoder):
         raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
+    encoder.exif = exif
     return encoder
 
 
@@ -114,9 +117,10 @@ def _named_or_stored(description, folder, spec):
         return _load(description, folder)
     if "base" in description and not spec.startswith("neighbours:"):
         located = _located(description, folder)
-        return kinds.NeighboursEncoder(located, lambda described: load_encoder(spec))
+        return kinds.NeighboursEncoder(located, lambda described: load_encoder(spec, exif=exif_of(described)))
     alone = not {"members", "base"} & set(description)
-    return load_encoder(spec, description["preprocessing"].get("resize") if alone else None)
+    resize = description["preprocessing"].get("resize") if alone else None
+    return load_encoder(spec, resize, exif_of(description))
 
 
 def _refuse_code(description, folder):
@@ -137,7 +141,7 @@ def _load(description, folder):
     spec = _located(description, folder)
     if "base" in description:
         return kinds.NeighboursEncoder(spec, lambda described: _load(description["base"], folder))
-    return kinds.load_data_encoder(spec, description["preprocessing"].get("resize"))
+    return kinds.load_data_encoder(spec, description["preprocessing"].get("resize"), exif_of(description))
 
 
 def _located(description, folder):

@@ -100,12 +100,6 @@ def test_animation_gives_its_first_frame(tmp_path):
     assert_near(images.read_image(tmp_path / "animated.gif"), pixels(seed=1), tolerance=16)
 
 
-def test_exif_orientation_is_not_applied():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    assert images.read_image(jpeg(pixels(24, 32), exif=exif)).shape == (24, 32, 3)
-
-
 def test_jpeg_bytes_keep_the_file(tmp_path):
     (name,) = write_pictures(tmp_path, 1)
     assert images.jpeg_bytes(tmp_path / name) == (tmp_path / name).read_bytes()
