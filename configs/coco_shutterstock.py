@@ -39,12 +39,13 @@ Expected:  see docs/results/published.md
 import config
 from configs import ablations
 
+STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
 DATA = {
     "crawl_descriptions": {},
     "extract_descriptions": {"tokenizer": "nltk_punkt"},
     "process_descriptions": {"new_dict": True, "min_word_count": 40},
-    "detect_objects": {},
-    "process_images": {"score_threshold": 0.3},
+    "detect_objects": STORED,
+    "process_images": STORED | {"score_threshold": 0.3},
     "extract_features": {"crops": 4},
     "untrained": {"split": "test"},
     "gen_obj2sen_caption": {},

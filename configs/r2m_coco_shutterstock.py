@@ -25,11 +25,12 @@ Expected:  see docs/results/published.md
 
 from baselines.r2m.configuration import R2M
 
+STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
 DATA = {
     "extract_descriptions": {"tokenizer": "nltk_punkt", "min_tokens": 8},
     "process_descriptions": {"new_dict": True, "min_word_count": 40},
-    "detect_objects": {},
-    "process_images": {"score_threshold": 0.3},
+    "detect_objects": STORED,
+    "process_images": STORED | {"score_threshold": 0.3},
     "extract_features": {"splits": ("train",), "crops": 4},
 }
 

@@ -24,13 +24,14 @@ from baselines.supervised.settings import ShowTell
 
 TRAIN_CAPTIONS = {"input": "${data_dir}/train_captions.txt", "min_tokens": 1}
 PAIRS = "pairs:${data_dir}/train_captions.jsonl"
+STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
 
 DATA = {
     "train_captions": {},
     "extract_descriptions": TRAIN_CAPTIONS,
     "process_descriptions": {"new_dict": True, "min_word_count": 3, "plurals": "keep"},
-    "detect_objects": {},
-    "process_images": {},
+    "detect_objects": STORED,
+    "process_images": STORED,
     "extract_features": {"encoder": "inception_v3:imagenet", "crops": 0},
 }
 

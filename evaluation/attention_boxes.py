@@ -24,7 +24,11 @@ class Options:
 
     job_dir: str = cli.field("runs/show_attend_tell", "run of baselines.show_attend_tell")
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
-    boxes: str = cli.field("", 'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}')
+    boxes: str = cli.field(
+        "",
+        'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}, of the photographs as the '
+        "data stages read them: as viewers show them, with --noexif as they are stored",
+    )
     split: str = cli.choice("test", ("test", "val"), "which images")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")

@@ -30,6 +30,7 @@ STAGES = {  # of DATA -> the command
     }.items()
     for stage in stages.split()
 }
+READ_PHOTOGRAPHS = ("detect_objects", "process_images")
 TRAINERS = (
     "train initialization.obj2sen initialization.im_caption initialization.sentence_ae initialization.sentence_gan "
     "baselines.r2m baselines.show_tell baselines.show_attend_tell"
@@ -230,6 +231,9 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
     assert [module for module, _ in commands] == [module for module, _ in before]
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
         options_class, recipes = handed_over(module)
-        assert changed(cli.parse(options_class, arguments, recipes)) == settings, module
+        found = changed(cli.parse(options_class, arguments, recipes))
+        if "reproduce" in case:  # a setting that came later: the authors' programs apply no EXIF orientation
+            assert found.pop("exif", None) is (False if module.endswith(READ_PHOTOGRAPHS) else None)
+        assert found == settings, module
         numbers = [flag for flag, text in itertools.pairwise(arguments) if re.fullmatch(r"[-+.e\d]+", text)]
         assert set(numbers) <= {"--seed"}, module

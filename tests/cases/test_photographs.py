@@ -16,7 +16,8 @@ from models import encoders
 from models.encoders import base
 from preprocessing import detect_objects, extract_features, process_images
 from preprocessing.sharding import shards
-from tests import given_world, tiny_runs, turned
+from tests import given_world, tiny_runs
+from tests.cases import turned
 from tests.preprocessing.picture_files import pixels
 from training import setup
 from web import showing

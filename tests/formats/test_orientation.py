@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from formats import images, sidecars
+from tests.cases.turned import ORIENTATION, SHOWN, tag
 from tests.preprocessing.picture_files import encoded, jpeg, pixels
-from tests.turned import ORIENTATION, SHOWN, tag
 
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True}}
 
