@@ -36,7 +36,7 @@ def main(options):
 
     from evaluation.collapse import CollapseWatch
     from formats.vocabulary import Vocabulary
-    from input_pipeline import Corpus, UnpairedBatches
+    from input_pipeline import SentenceSet, UnpairedBatches
     from objectives.full import FullObjective
     from training import distribution, setup
     from training.loop import Loop
@@ -50,7 +50,7 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     images = setup.training_images(options)
-    corpus = Corpus.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
+    corpus = SentenceSet.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
     per_step = 2 if options.semantics == "reference" else 1
     batches = UnpairedBatches(images.image_set, corpus, options.batch_size, options.seed, per_step)
 

@@ -209,16 +209,16 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
     return words_BT[:, None], lengths_B[:, None], log_probs_B[:, None], log_probs_B[:, None], ended_B[:, None]
 
 
-def load_encoder(job_dir, spec=None):
-    """The encoder that a run keeps; `spec` points to it where its files have moved. Raises cli.UserError."""
-    kept = os.path.join(job_dir, "encoder")
+def encoder_of_run(job_dir, spec=None):
+    """The encoder saved with a run; `spec` points to it where its files have moved. Raises cli.UserError."""
+    saved = os.path.join(job_dir, "encoder")
     try:
-        if os.path.exists(os.path.join(kept, "encoder.json")):
-            return encoders.load_encoder_from(kept, spec)
+        if os.path.exists(os.path.join(saved, "encoder.json")):
+            return encoders.load_encoder_from(saved, spec)
         if not spec:
             raise cli.UserError(
-                f"{job_dir} keeps no encoder: say by --encoder which one it was trained with (encoder/encoder.json is "
-                "not there)"
+                f"{job_dir} has no saved encoder: say by --encoder which one it was trained with "
+                "(encoder/encoder.json is not there)"
             )
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import cli
 import extensions
 import registry
-from captioning.captioner import load_encoder
+from captioning.captioner import encoder_of_run
 from formats import readers, sidecars, writing
 from formats.images import ImageError, is_turned, read_image
 from models.encoders.saved import COPY_LIMIT
@@ -45,7 +45,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
     if system.told_concepts:
         return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold, exif)
-    return captioner, EncodedPhotographs(load_encoder(job_dir, encoder), exif)
+    return captioner, EncodedPhotographs(encoder_of_run(job_dir, encoder), exif)
 
 
 def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 import cli
 import registry
-from captioning.captioner import load_encoder
+from captioning.captioner import encoder_of_run
 from formats.captions import read_references
 from formats.readers import is_number
 from input_pipeline import FeatureBank
@@ -60,7 +60,7 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
                 f"{found.get(different[0])}, the run has {wanted[different[0]]}"
             )
         return bank.centre(bank.rows(names))
-    return _encoded(load_encoder(job_dir, encoder), data_dir, split, names)
+    return _encoded(encoder_of_run(job_dir, encoder), data_dir, split, names)
 
 
 def _encoded(network, data_dir, split, names, batch=16):

@@ -43,7 +43,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class Corpus:
+class SentenceTexts:
     """The sentences of the records: N texts and, for each, the sorted tuple of its concept words."""
 
     texts: list
@@ -70,7 +70,7 @@ def load_corpus(data_dir):
     spelled = [words.word(i) for i in range(words.size)]
     flat, keys = sentences.flat.tolist(), sentences.key_flat.tolist()
     offsets, key_offsets = sentences.offsets.tolist(), sentences.key_offsets.tolist()
-    corpus = Corpus([], [])
+    corpus = SentenceTexts([], [])
     for i in np.flatnonzero(known).tolist():
         ids = flat[offsets[i] + 1 : offsets[i + 1] - 1]  # without the markers
         if ids:

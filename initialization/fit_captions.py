@@ -185,7 +185,7 @@ def _make(options):
     made_from["vocabulary"] = vocabulary.fingerprint()
     if sidecars.already_made(json_path, settings, made_from, options.overwrite):
         return
-    corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
     phrases = NgramProjection.load(input_pipeline.phrases_path(options.data_dir))
     matrix_NT = sentence_matrix(corpus.sentences, ConsensusReward(phrases))

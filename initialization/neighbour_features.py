@@ -120,7 +120,7 @@ def learn(options, vocabulary, images, bank):
     from models.consensus.kernel_regression import KernelFit, KnownImages, unit_vectors
     from models.standardise import standardised
 
-    corpus = retrieve_captions.Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
     # With the end marker, so that a caption which breaks off fits less.
     sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
@@ -147,7 +147,7 @@ def learn(options, vocabulary, images, bank):
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
-    """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and deviation, each [T].
+    """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and std, each [T].
 
     Args:
       path: of the .npy file. bank: FeatureBank. known: KnownImages.
@@ -189,7 +189,7 @@ def main(options):
 def _make(options, output_dir):
     import numpy as np
 
-    from formats import inventory, records, sidecars
+    from formats import feature_banks, inventory, records, sidecars
     from formats.vocabulary import Vocabulary
     from models import encoders
     from models.consensus.kernel_regression import KnownImages
@@ -253,24 +253,11 @@ def _make(options, output_dir):
         if split == "train":
             fit = fit or learn(options, vocabulary, images, bank)[1]  # interrupted after the encoder's file
             left_out = np.array([row_of[name] for name in bank.names])
-            mean, deviation = write_bank(path, bank, known, left_out, fit)
+            statistics = write_bank(path, bank, known, left_out, fit)
         else:
-            mean, deviation = write_bank(path, bank, known)
-        sidecars.write_sidecar(
-            json_path,
-            files=[path],
-            count=len(bank.names),
-            settings=settings,
-            made_from=made_from,
-            names=bank.names,
-            encoder=encoder,
-            dim=dim,
-            cells=None,
-            crops=bank.sidecar["crops"],
-            mean=mean.tolist(),
-            deviation=deviation.tolist(),
-            finite=True,
-        )
+            statistics = write_bank(path, bank, known)
+        crops = bank.sidecar["crops"]
+        feature_banks.write_sidecar(json_path, path, bank.names, encoder, crops, statistics, settings, made_from)
         print(f"{path}: {len(bank.names)} images x {1 + bank.sidecar['crops']} crops x {dim} numbers")
 
 

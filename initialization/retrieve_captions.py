@@ -90,7 +90,7 @@ def detections_of(images, threshold):
     return found
 
 
-class Corpus:
+class CandidateSentences:
     """The sentences that may be retrieved: word ids without markers, and the ids of their concept words."""
 
     def __init__(self, data_dir, vocabulary, max_length):
@@ -162,14 +162,14 @@ def consensus(options, corpus):
 
     from formats import records
     from initialization.consensus_retrieval import ConsensusRetrieval
+    from models.standardise import standardised
 
     images = records.read_images(records.find_files(options.data_dir, "image_train"))
     detections = detections_of(images, options.threshold)
     vectors_ID = None
     if options.neighbours:
         bank = input_pipeline.FeatureBank(options.data_dir, "train")
-        mean_D, deviation_D = bank.statistics
-        vectors_ID = (bank.centre(bank.rows(images.names)) - mean_D) / np.maximum(deviation_D, 1e-6)
+        vectors_ID = standardised(bank.centre(bank.rows(images.names)), *bank.statistics)
         if vectors_ID.ndim == 3:  # a grid of cells
             vectors_ID = vectors_ID.mean(1)
     corpus.sample(options.candidates)
@@ -226,7 +226,7 @@ def _make(options):
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
 
     def captioner():
-        corpus = Corpus(options.data_dir, vocabulary, options.max_sentence_length)
+        corpus = CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
         return consensus(options, corpus) if options.choice == "consensus" else random_choice(options, corpus)
 
     names = ["choice", "k", "threshold", "bonus", "max_sentence_length"]

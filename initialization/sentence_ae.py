@@ -23,7 +23,7 @@ def main(options):
 
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
-    from input_pipeline import Corpus, SentenceBatches
+    from input_pipeline import SentenceBatches, SentenceSet
     from objectives.sentence_ae import SentenceAutoEncoderObjective
     from training import distribution, setup
     from training.loop import Loop
@@ -35,7 +35,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    corpus, held_out = Corpus.load_split(options.data_dir, options.max_sentence_length, options.skip_damaged)
+    corpus, held_out = SentenceSet.load_split(options.data_dir, options.max_sentence_length, options.skip_damaged)
     batches = SentenceBatches(corpus, options.batch_size, options.seed)
 
     # ---------------------------------------------------------------------------------------------- networks

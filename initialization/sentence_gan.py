@@ -21,7 +21,7 @@ def main(options):
     config.check_trainer(options, "sae_ckpt")
 
     from formats.vocabulary import Vocabulary
-    from input_pipeline import Corpus, SentenceBatches
+    from input_pipeline import SentenceBatches, SentenceSet
     from objectives.sentence_gan import SentenceGanObjective
     from training import distribution, setup
     from training.loop import Loop
@@ -34,7 +34,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
-    corpus = Corpus.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
+    corpus = SentenceSet.load(options.data_dir, options.max_sentence_length, options.skip_damaged)
     batches = SentenceBatches(corpus, options.batch_size, options.seed)
 
     # ---------------------------------------------------------------------------------------------- networks

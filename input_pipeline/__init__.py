@@ -13,13 +13,13 @@ from input_pipeline.batches import (
     UnpairedBatches,
     crop_draws,
 )
-from input_pipeline.sources import Corpus, FeatureBank, ImageSet, PointSet, padded_rows, phrases_path, read_all
+from input_pipeline.sources import FeatureBank, ImageSet, PointSet, SentenceSet, padded_rows, phrases_path, read_all
 from input_pipeline.streams import Stream, generator_of
 
 __all__ = [
     "MergedBatches",
     "ConceptImageBatches",
-    "Corpus",
+    "SentenceSet",
     "FeatureBank",
     "ImageSet",
     "PairedBatches",

@@ -7,7 +7,7 @@ only: what the replicas of one process need. Which example stands where does not
 import numpy as np
 
 import cli
-from input_pipeline.sources import Corpus, padded_rows
+from input_pipeline.sources import SentenceSet, padded_rows
 from input_pipeline.streams import Stream, generator_of
 
 
@@ -49,7 +49,7 @@ class SentenceBatches:
         self.examples, self.batch_size = batch_size * per_step, batch_size
         if keys:
             named = np.diff(corpus.sentences.key_offsets)[corpus.rows] > 0
-            self.corpus = Corpus(corpus.sentences, corpus.rows[named])
+            self.corpus = SentenceSet(corpus.sentences, corpus.rows[named])
         if not len(self.corpus):
             raise cli.UserError(
                 f"none of {len(corpus)} sentences holds a concept word: were they made with the right --class_names? "

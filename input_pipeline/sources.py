@@ -8,7 +8,7 @@ import types
 import numpy as np
 
 import cli
-from formats import readers, records
+from formats import feature_banks, readers, records
 from formats.sidecars import damaged_file, read_sidecar
 
 
@@ -34,7 +34,7 @@ def read_all(read, data_dir, stem, skip_damaged, **arguments):
 
 
 @dataclasses.dataclass
-class Corpus:
+class SentenceSet:
     """The sentences of a data folder, in memory as ragged ids."""
 
     sentences: records.Sentences
@@ -100,18 +100,14 @@ class FeatureBank:
         damage = damaged_file(path + ".json")
         if damage:
             raise cli.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
-        self.sidecar = read_sidecar(path + ".json")
-        fields = dict.fromkeys(("mean", "deviation"), readers.are_numbers)
-        fields |= {"names": readers.are_texts, "encoder": readers.is_object}
-        readers.check_fields(self.sidecar, fields, path + ".json", f"make it again with: {made_by} --overwrite")
+        self.sidecar = feature_banks.read_sidecar(path + ".json", f"make it again with: {made_by} --overwrite")
         self.features = readers.map_npy(path + ".npy")
         self.names = self.sidecar["names"]
-        sizes = {len(self.sidecar[name]) for name in ("mean", "deviation")}
-        if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or sizes != {self.dim}:
+        numbers = len(self.sidecar["mean"])
+        if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or numbers != self.dim:
             raise cli.UserError(
                 f"{path}.npy has shape {self.features.shape}, {path}.json {len(self.names)} names and statistics of "
-                f"{', '.join(map(str, sizes))} numbers; expected "
-                f"[names, crops, dimension]. Make it again with: {made_by} --overwrite"
+                f"{numbers} numbers; expected [names, crops, dimension]. Make it again with: {made_by} --overwrite"
             )
         self.row_of = {name: row for row, name in enumerate(self.names)}
 
@@ -122,8 +118,8 @@ class FeatureBank:
 
     @property
     def statistics(self):
-        """(mean, deviation) over all crops of the split, each float32 [D]."""
-        return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["deviation"], np.float32)
+        """(mean, std) over all crops of the split, each float32 [D]."""
+        return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["std"], np.float32)
 
     def rows(self, names):
         """Row numbers of the named images. Raises cli.UserError naming the first one that is not there."""

@@ -4,7 +4,7 @@
 
 Reads the JPEG bytes in `image_SPLIT*.tfrec`, or files of `--image_dir` when the records hold none. Writes for each
 split `features_SPLIT.npy`, float16 [N, 1 + k, D] (or [N, 1 + k, cells, D]) in the order of the records, index 0 the
-centre crop; and `features_SPLIT.json` with the names in order, the encoder, mean and deviation.
+centre crop; and `features_SPLIT.json` with the names in order, the encoder, mean and std.
 Source: unsupervised_captioning.md 5.3, 5.4, 16 (12).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import cli
 import experiments
 import extensions
-from formats import images, photograph_hashes, record_files, records, sidecars, writing
+from formats import feature_banks, images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
@@ -77,7 +77,7 @@ class Task:
 
 
 @functools.cache
-def load_encoder(spec, resize, exif):
+def cached_encoder(spec, resize, exif):
     """The encoder, loaded once in a process that computes with one thread."""
     shards.compute_with_one_thread()
     from models import encoders
@@ -101,7 +101,7 @@ def extract(task):
 
 
 def _write_part(task, path):
-    encoder = load_encoder(task.encoder, task.resize, task.exif)
+    encoder = cached_encoder(task.encoder, task.resize, task.exif)
     shape = (1 + task.crops, *_feature_shape(encoder))
     bank = np.empty((len(task.names), *shape), np.float16)
     step = max(1, task.batch_size // (1 + task.crops))
@@ -215,7 +215,7 @@ def _sources(options, split):
 
 
 def assemble(paths, count, target):
-    """Joins the parts to one .npy file of `count` images; returns mean and deviation [D] over images, crops, cells."""
+    """Joins the parts to one .npy file of `count` images; returns mean and std [D] over images, crops, cells."""
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     total = np.zeros(shape[-1])
     with writing.array_file(target, np.float16, shape) as file:
@@ -270,26 +270,21 @@ def _finish_split(options, split_work, encoder):
     """Joins the parts of one split and writes its sidecar."""
     if os.path.exists(split_work.json_path):
         os.remove(split_work.json_path)
-    mean, deviation = assemble([task.path for task in split_work.tasks], len(split_work.names), split_work.target)
-    sidecars.write_sidecar(
+    mean, std = assemble([task.path for task in split_work.tasks], len(split_work.names), split_work.target)
+    feature_banks.write_sidecar(
         split_work.json_path,
-        files=[split_work.target],
-        count=len(split_work.names),
-        settings=split_work.settings,
-        made_from=split_work.made_from,
-        names=split_work.names,
-        encoder=encoder.describe(),
-        dim=encoder.dim,
-        cells=encoder.cells,
-        crops=options.crops,
-        mean=mean.tolist(),
-        deviation=deviation.tolist(),
-        finite=True,
+        split_work.target,
+        split_work.names,
+        encoder.describe(),
+        options.crops,
+        (mean, std),
+        split_work.settings,
+        split_work.made_from,
     )
     shutil.rmtree(split_work.work)
     print(
         f"{split_work.target}: {len(split_work.names)} images x {1 + options.crops} crops x {encoder.dim} numbers, "
-        f"mean {mean.mean():.4f}, deviation {deviation.mean():.4f}"
+        f"mean {mean.mean():.4f}, std {std.mean():.4f}"
     )
 
 
@@ -311,8 +306,8 @@ def working(options):
 def _make(options):
     how = shards.where(options)
     splits = present_splits(options)
-    load_encoder.cache_clear()  # its file may have changed since an earlier call in this process
-    encoder = load_encoder(options.encoder, _resize(options), exif_of_records(options, splits))
+    cached_encoder.cache_clear()  # its file may have changed since an earlier call in this process
+    encoder = cached_encoder(options.encoder, _resize(options), exif_of_records(options, splits))
     planned = [_plan_split(options, split, encoder) for split in splits]
     planned = [split_work for split_work in planned if split_work]
     if not planned:

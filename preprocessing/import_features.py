@@ -21,7 +21,7 @@ import numpy as np
 
 import cli
 import experiments
-from formats import file_names, readers, records, sidecars, texts, writing
+from formats import feature_banks, file_names, readers, records, sidecars, texts, writing
 from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
 
@@ -174,7 +174,7 @@ def open_files(options):
 
 
 def write_bank(path, names, vectors):
-    """Writes float16 [N, crops, ...] at `path`; returns mean and deviation float64 [D] over images, crops and cells.
+    """Writes float16 [N, crops, ...] at `path`; returns mean and std float64 [D] over images, crops and cells.
 
     Raises: cli.UserError naming the image whose numbers are not finite or too large.
     """
@@ -200,10 +200,10 @@ def write_bank(path, names, vectors):
 
 
 def describe_encoder(options, files, shape):
-    """What is kept about the encoder: its own description, or that nothing but the files is known."""
+    """What is said about the encoder: its own description, or that nothing but the files is known."""
     cells = shape[1] if len(shape) == 3 else None
     if options.encoder:
-        description = extract_features.load_encoder(options.encoder, None, options.exif).describe()
+        description = extract_features.cached_encoder(options.encoder, None, options.exif).describe()
         if (description["dim"], description["cells"]) != (shape[-1], cells):
             raise cli.UserError(
                 f"--encoder {options.encoder}: makes vectors of {description['dim']} numbers and "
@@ -263,28 +263,15 @@ def _make(options):
             continue
         outputs.begin_or_continue(work, plan, [([target], json_path)], options.overwrite)
         with writing.replacing(target) as part:
-            mean, deviation = write_bank(part, names, vectors)
+            mean, std = write_bank(part, names, vectors)
             if os.path.exists(json_path):
                 os.remove(json_path)
-        sidecars.write_sidecar(
-            json_path,
-            files=[target],
-            count=len(names),
-            settings=settings,
-            made_from=made_from,
-            names=names,
-            encoder=encoder,
-            dim=encoder["dim"],
-            cells=encoder["cells"],
-            crops=settings["crops"],
-            mean=mean.tolist(),
-            deviation=deviation.tolist(),
-            finite=True,
-        )
+        crops = settings["crops"]
+        feature_banks.write_sidecar(json_path, target, names, encoder, crops, (mean, std), settings, made_from)
         shutil.rmtree(work)
         print(
             f"{target}: {len(names)} images x {vectors.shape[0]} crops x {encoder['dim']} numbers, "
-            f"mean {mean.mean():.4f}, deviation {deviation.mean():.4f}"
+            f"mean {mean.mean():.4f}, std {std.mean():.4f}"
         )
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import config
 from formats.vocabulary import Vocabulary
-from input_pipeline import Corpus, ImageSet, UnpairedBatches
+from input_pipeline import ImageSet, SentenceSet, UnpairedBatches
 from models.generator import END_ID
 from objectives.full import FullObjective
 from objectives.im_caption import ImageCaptionObjective
@@ -314,7 +314,7 @@ def read_records(case, options, sizes, clock):
     count = 500 if options.quick else case.batch
     with tempfile.TemporaryDirectory() as folder:
         benchmark_data.sentences_file(folder, sizes, count)
-        clock.run(lambda: Corpus.load(folder), count / case.batch)
+        clock.run(lambda: SentenceSet.load(folder), count / case.batch)
     return {"note": "examples are sentences"}
 
 
@@ -349,7 +349,7 @@ def waiting_for_data(case, options, sizes, clock):
         job_dir = os.path.join(folder, "run")
         changes = {"max_steps": 3 * steps, "save_summary_steps": steps, "steps_per_loop": 2, "job_dir": job_dir}
         given = settings(config.FullModel, case, sizes, **changes)
-        batches = UnpairedBatches(ImageSet.from_bank(folder, "train"), Corpus.load(folder), case.batch, given.seed)
+        batches = UnpairedBatches(ImageSet.from_bank(folder, "train"), SentenceSet.load(folder), case.batch, given.seed)
         objective = FullObjective(given, sizes.vocabulary, sizes.image_dim)
         force_lengths(objective.generator, case, sizes)
         clock.product(9)

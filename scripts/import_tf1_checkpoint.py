@@ -233,8 +233,7 @@ def find_encoder(options, image_dim):
     if not spec and not options.features and tf.train.load_checkpoint(prefix).has_tensor(inside):
         spec = prefix
     if spec:
-        spec = spec if ":" in spec else f"inception_v4:{spec}"
-        encoder = setup.load_encoder(spec, exif=False)  # the authors' programs know no EXIF orientation
+        encoder = setup.encoder_of_checkpoint(spec, exif=False)  # the authors' programs know no EXIF orientation
         description = encoder.describe()
     elif options.features:
         encoder, description = None, read_sidecar(options.features).get("encoder")

@@ -12,7 +12,7 @@ import cli
 import config
 import eval_test
 import train
-from captioning.captioner import load_encoder
+from captioning.captioner import encoder_of_run
 from formats import captions, records
 from formats.sidecars import fingerprint, write_json
 from formats.vocabulary import Vocabulary
@@ -200,10 +200,10 @@ def test_training_goes_on(run, golden_world):
 
 
 def test_the_run_asks_for_its_encoder_and_takes_one_that_fits(run):
-    with pytest.raises(cli.UserError, match="keeps no encoder: say by --encoder"):
-        load_encoder(str(run))
+    with pytest.raises(cli.UserError, match="has no saved encoder: say by --encoder"):
+        encoder_of_run(str(run))
     with pytest.raises(cli.UserError, match="encoder 'compact:none.npz'"):
-        load_encoder(str(run), "compact:none.npz")
+        encoder_of_run(str(run), "compact:none.npz")
 
 
 def test_a_bank_says_which_encoder_it_was(golden_world, tmp_path):
@@ -280,5 +280,5 @@ def test_the_encoder_in_the_checkpoint_itself(tmp_path):
     importer.main(arguments(prefix, tmp_path / "run"))
     facts = read_config(str(tmp_path / "run"))["facts"]["encoder"]
     assert facts["kind"] == "inception_v4" and facts["dim"] == 1536
-    encoder = load_encoder(str(tmp_path / "run"))
+    encoder = encoder_of_run(str(tmp_path / "run"))
     assert encoder.encode(np.zeros([1, 299, 299, 3], np.float32)).shape == (1, 1536)

@@ -9,11 +9,11 @@ import pytest
 import cli
 from formats import sidecars
 from input_pipeline import (
-    Corpus,
     FeatureBank,
     ImageSet,
     PairedBatches,
     SentenceBatches,
+    SentenceSet,
     Stream,
     UnpairedBatches,
     crop_draws,
@@ -35,7 +35,7 @@ def copy(world, tmp_path):
 
 
 def batches_of(world, kind, batch_size=8, seed=1):
-    image_set, corpus = ImageSet.from_bank(world, "train"), Corpus.load(world)
+    image_set, corpus = ImageSet.from_bank(world, "train"), SentenceSet.load(world)
     captions = [[np.array([2, 3 + i % 3])] * (i % 3) for i in range(len(image_set))]
     return {
         "unpaired": lambda: UnpairedBatches(image_set, corpus, batch_size, seed),
@@ -164,10 +164,10 @@ def test_padded_rows():
 
 
 def test_long_sentences_are_left_out(world):
-    assert Corpus.load(world, max_length=8).width == 8
-    assert len(Corpus.load(world, max_length=8)) < len(Corpus.load(world)) == 60
+    assert SentenceSet.load(world, max_length=8).width == 8
+    assert len(SentenceSet.load(world, max_length=8)) < len(SentenceSet.load(world)) == 60
     with pytest.raises(cli.UserError, match="no sentence of at most 2 words"):
-        Corpus.load(world, max_length=2)
+        SentenceSet.load(world, max_length=2)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -178,9 +178,10 @@ def test_long_sentences_are_left_out(world):
 def test_a_damaged_record_ends_the_run_unless_asked_to_be_left_out(copy, stem, capfd):
     path = os.path.join(copy, f"{stem}.tfrec")
     damage(path, starts(path)[4] + 20)
-    read = {"sentence": Corpus.load, "image_train": lambda world, **how: ImageSet.from_bank(world, "train", **how)}[
-        stem
-    ]
+    read = {
+        "sentence": SentenceSet.load,
+        "image_train": lambda world, **how: ImageSet.from_bank(world, "train", **how),
+    }[stem]
     with pytest.raises(cli.UserError, match=rf"{stem}\.tfrec: record 4 is damaged"):
         read(copy)
     assert len(read(copy, skip_damaged=True)) == {"sentence": 59, "image_train": 39}[stem]
@@ -191,7 +192,7 @@ def test_another_number_of_records_than_stated(copy):
     path = os.path.join(copy, "sentence.json")
     sidecar_edits.edit(path, count=61)
     with pytest.raises(cli.UserError, match="60 sentence records, but .*sentence.json states 61"):
-        Corpus.load(copy)
+        SentenceSet.load(copy)
 
 
 def test_verify_compares_the_checksums(copy):
@@ -217,4 +218,17 @@ def test_images_without_features_are_named(copy):
         FeatureBank(copy, "train").rows(["train_000.jpg", "none.jpg"])
     os.remove(os.path.join(copy, "features_train.json"))
     with pytest.raises(cli.UserError, match="features_train.json is missing. Make the feature bank with: python -m"):
+        FeatureBank(copy, "train")
+
+
+def test_a_sidecar_that_calls_the_std_deviation_is_read(copy):
+    """As it was called until the name of the field changed; feature banks of that time are kept."""
+    path = os.path.join(copy, "features_train.json")
+    content, expected = sidecars.read_sidecar(path), FeatureBank(copy, "train").statistics
+    content["deviation"] = content.pop("std")
+    sidecar_edits.rewrite(path, content)
+    np.testing.assert_array_equal(FeatureBank(copy, "train").statistics, expected)
+    del content["deviation"]
+    sidecar_edits.rewrite(path, content)
+    with pytest.raises(cli.UserError, match="features_train.json.*std.*extract_features"):
         FeatureBank(copy, "train")

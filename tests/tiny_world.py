@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from formats import records
+from formats import feature_banks, records
 from formats.sidecars import write_json
 
 WORDS = ["<S>", "</S>", "a", "dog", "cat", "bird", "runs", "sleeps", "on", "the", "grass", "red", "small"]
@@ -68,16 +68,6 @@ def write_features(folder, split, names, features, encoder=ENCODER):
     """A feature bank: features [N, crops, D]."""
     path, flat = os.path.join(folder, f"features_{split}"), features.reshape(-1, features.shape[-1])
     np.save(path + ".npy", features.astype(np.float16))
-    records.write_sidecar(
-        path + ".json",
-        files=[path + ".npy"],
-        count=len(names),
-        settings={},
-        made_from={},
-        names=names,
-        dim=features.shape[-1],
-        crops=features.shape[1] - 1,
-        mean=flat.mean(0).tolist(),
-        deviation=flat.std(0).tolist(),
-        encoder=encoder | {"dim": features.shape[-1]},
-    )
+    encoder, crops = encoder | {"dim": features.shape[-1]}, features.shape[1] - 1
+    files, statistics = (path + ".json", path + ".npy"), (flat.mean(0), flat.std(0))
+    feature_banks.write_sidecar(*files, names, encoder, crops, statistics, {}, {})

@@ -70,9 +70,11 @@ def training_images(options):
         return TrainingImages(image_set, bank.dim, None, None, bank.sidecar["encoder"], bank.statistics)
     if getattr(options, "standardise", False):
         raise cli.UserError("--standardise needs the statistics of a feature bank: use --images bank")
-    spec = options.inc_ckpt if options.inc_ckpt.startswith("inception_v4:") else f"inception_v4:{options.inc_ckpt}"
     exif = images.exif_noted(os.path.join(options.data_dir, "image_train.json"))
-    encoder, load_pixels = load_encoder(spec, exif), functools.partial(load_random_crops, exif=exif)
+    encoder = encoder_of_checkpoint(options.inc_ckpt, exif)
+    if not hasattr(encoder, "in_step"):
+        raise cli.UserError(f"--inc_ckpt {options.inc_ckpt}: only inception_v4 runs inside the step; use --images bank")
+    load_pixels = functools.partial(load_random_crops, exif=exif)
     image_set = ImageSet.from_records(options.data_dir, "train", load_pixels, options.skip_damaged)
     return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
 
@@ -91,10 +93,13 @@ def concept_names(data_dir, vocabulary):
     return names, concept_of_V
 
 
-def load_encoder(spec, exif):
-    """encoders.load_encoder with its errors as a user's."""
+def encoder_of_checkpoint(path, exif):
+    """The encoder that `--inc_ckpt` names: a checkpoint of Inception-v4, or an encoder by its whole name.
+
+    Args: exif: as in encoders.load_encoder. Raises: cli.UserError.
+    """
     try:
-        return encoders.load_encoder(spec, exif=exif)
+        return encoders.load_encoder(path if ":" in path else f"inception_v4:{path}", exif=exif)
     except ValueError as error:
         raise cli.UserError(str(error)) from error
 
@@ -126,4 +131,4 @@ def keep_for_inference(run, vocabulary, images=None):
         saved.save_encoder(images.description, folder)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        run.log(f"WARNING: the encoder is not kept with the run, captioning will need --encoder: {error}")
+        run.log(f"WARNING: the encoder is not saved with the run, captioning will need --encoder: {error}")

@@ -39,7 +39,7 @@ def train(options, strategy):
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
     from formats.vocabulary import Vocabulary
-    from input_pipeline import ConceptImageBatches, Corpus, MergedBatches, SentenceBatches
+    from input_pipeline import ConceptImageBatches, MergedBatches, SentenceBatches, SentenceSet
     from training import checkpoints, distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
@@ -51,7 +51,7 @@ def train(options, strategy):
     facts, images, held_out = {"vocabulary": vocabulary.fingerprint()}, None, None
     if "xe" in losses:
         longest = min(filter(None, (options.max_sentence_length, options.unroll + 1)))  # the start marker is not read
-        corpus, held_out = Corpus.load_split(options.data_dir, longest, options.skip_damaged, share=100)
+        corpus, held_out = SentenceSet.load_split(options.data_dir, longest, options.skip_damaged, share=100)
         parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
     if "triplet" in losses:
         images = setup.training_images(options)

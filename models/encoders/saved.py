@@ -1,8 +1,8 @@
-"""Encoders as a run or a feature bank keeps them: their description, and their files where these are small.
+"""Encoders as they are saved with a run or a feature bank: their description, and their files where these are small.
 
     save_encoder(description, RUN/encoder)
 
-Nothing is loaded in order to be kept. registry.load_encoder_from loads it again.
+Nothing is loaded in order to be saved. registry.load_encoder_from loads it again.
 """
 
 import json
@@ -14,7 +14,7 @@ from formats import readers, writing
 from models.encoders import kinds
 from models.encoders.base import fingerprint
 
-FILE = {  # what is kept about a file of an encoder
+FILE = {  # what is saved about a file of an encoder
     "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,
     "bytes": readers.is_count,
     "sha256": readers.is_text,
@@ -24,7 +24,7 @@ COPY_LIMIT = 50 << 20  # bytes that a run keeps of its encoder, and of its detec
 
 
 def save_encoder(description, folder):
-    """Keeps an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB together.
+    """Saves an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB together.
 
     Larger files stay where they are: path and sha256 are recorded. Of a Python file only name and sha256 are.
 

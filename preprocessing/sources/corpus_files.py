@@ -21,7 +21,7 @@ OTHER_KINDS = ("<?xml", "<!doctype", "<html", "%pdf-", "{\\rtf", "pk\x03\x04")  
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Corpus:
+class CorpusFile:
     """A file with texts; `given` says that the format was named and not recognised."""
 
     path: str
@@ -42,7 +42,7 @@ def corpora_of(text, encoding=None):
         files, note = _files(path, part)
         notes += [note] if note else []
         for file in files:
-            found[file] = Corpus(file, format or recognise(file, encoding), given=format is not None)
+            found[file] = CorpusFile(file, format or recognise(file, encoding), given=format is not None)
     if not found:
         raise cli.UserError("--input names no file; expected files or folders, separated by commas")
     return [found[path] for path in sorted(found)], notes

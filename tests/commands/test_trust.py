@@ -106,7 +106,7 @@ def expect_no_program(action, ran):
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_no_field_of_a_kept_encoder_runs_anything(data, kind, tmp_path, traps):
+def test_no_field_of_a_saved_encoder_runs_anything(data, kind, tmp_path, traps):
     specs, ran = traps
     run = given_world.untrained_run(data[kind], str(tmp_path / "run"))
     path = os.path.join(run, "encoder", "encoder.json")
@@ -132,7 +132,7 @@ def test_no_field_of_the_base_inside_neighbours_npz_runs_anything(data, tmp_path
             expect_no_program(lambda: registry.load_encoder(f"neighbours:{path}"), ran)
 
 
-def test_no_field_of_a_kept_detector_runs_anything(world, tmp_path, traps):
+def test_no_field_of_a_saved_detector_runs_anything(world, tmp_path, traps):
     specs, ran = traps
     run = told_run(world, tmp_path)
     path = os.path.join(run, "detector", "detector.json")
@@ -229,8 +229,8 @@ def test_training_never_loads_the_encoder_of_a_feature_bank(world, data, tmp_pat
     monkeypatch.setattr(registry, "load_encoder", None)
     monkeypatch.setattr(kinds, "load_data_encoder", None)
     train.main(tiny_runs.full(data[1], tmp_path / "run", max_steps=4, eval_images=0))
-    kept_files = sorted(os.listdir(tmp_path / "run" / "encoder"))
-    assert kept_files == ["encoder.json", "neighbours.npz", "small.npz", "small.tflite"]
+    saved_files = sorted(os.listdir(tmp_path / "run" / "encoder"))
+    assert saved_files == ["encoder.json", "neighbours.npz", "small.npz", "small.tflite"]
 
 
 def test_the_error_names_the_whole_command():

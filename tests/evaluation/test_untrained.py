@@ -172,7 +172,7 @@ def test_wrong_use(data_dir, tmp_path, changes, message):
 def test_reference_without_image_record_is_named(data_dir):
     known = concepts.load_concepts(data_dir, "val")
     with pytest.raises(UserError, match=r"other\.jpg"):
-        untrained.retrieval_captions(["other.jpg"], untrained.Corpus(["a"], [()]), known, 0.5, 0.7)
+        untrained.retrieval_captions(["other.jpg"], untrained.SentenceTexts(["a"], [()]), known, 0.5, 0.7)
 
 
 def test_real_sentences_on_real_references():

@@ -14,7 +14,7 @@ import cli
 import config
 import input_pipeline
 from captioning import splits
-from captioning.captioner import Captioner, load_encoder
+from captioning.captioner import Captioner, encoder_of_run
 from evaluation import table
 from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
@@ -27,7 +27,7 @@ from preprocessing.sharding import outputs, shards
 from preprocessing.sources import corpora, corpus_files, datasets
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
-from training import checkpoints, rankings
+from training import checkpoints, rankings, setup
 from training.run_directory import last_metric
 
 
@@ -83,7 +83,7 @@ def _images(data):
 
 
 def _sentences(data):
-    return vars(input_pipeline.Corpus.load(data))
+    return vars(input_pipeline.SentenceSet.load(data))
 
 
 def _detections(data):
@@ -143,7 +143,7 @@ def _resumed(job_dir):
 
 
 def _encoder(job_dir):
-    encoder = load_encoder(job_dir)
+    encoder = encoder_of_run(job_dir)
     pixels = np.arange(64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
     return encoder.encode(encoder.crops(pixels, 0, 0)), encoder.dim, encoder.cells
 
@@ -163,9 +163,7 @@ def _results(job_dir):
 
 
 def _neighbours(folder):
-    from training.setup import load_encoder as load
-
-    encoder = load(f"neighbours:{folder}/expected/neighbours.npz")
+    encoder = setup.encoder_of_checkpoint(f"neighbours:{folder}/expected/neighbours.npz")
     known = encoder._known
     return known.units_MD, known.weights_MT, known.mean_D, known.deviation_D, known.sharpness, known.base
 

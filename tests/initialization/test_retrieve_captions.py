@@ -83,10 +83,10 @@ def test_unknown_words_and_long_sentences_are_left_out(tmp_path):
     ]
     (tmp_path / "sentence.json").unlink()
     records.write_records(str(tmp_path / "sentence.tfrec"), [records.sentence_example(*row) for row in rows])
-    corpus = retrieve_captions.Corpus(data, vocabulary, 6)
+    corpus = retrieve_captions.CandidateSentences(data, vocabulary, 6)
     assert [ids.tolist() for ids in corpus.sentences] == [[2, DOG, 6]] and corpus.keys == [(DOG,)]
     with pytest.raises(cli.UserError, match="none of 3 sentences is free of unknown words and short enough"):
-        retrieve_captions.Corpus(data, vocabulary, 4)
+        retrieve_captions.CandidateSentences(data, vocabulary, 4)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_sentences_about_another_thing_with_the_same_last_word_are_left_out(tmp_
     data = tiny_world.make(str(tmp_path))
     vocabulary = Vocabulary.load(os.path.join(data, "word_counts.txt"))
     other = next(word for word in vocabulary.words[2:] if vocabulary.id(word) != DOG)
-    before = len(retrieve_captions.Corpus(data, vocabulary, 0).sentences)
+    before = len(retrieve_captions.CandidateSentences(data, vocabulary, 0).sentences)
     pair = [vocabulary.id(other), DOG]
     sentences = records.read_sentences(records.find_files(data, "sentence"))
     held = sum(
@@ -111,6 +111,6 @@ def test_sentences_about_another_thing_with_the_same_last_word_are_left_out(tmp_
     )
     dog = vocabulary.word(DOG)
     (tmp_path / "concepts.json").write_text(json.dumps({dog: [dog, f"{other} {dog}"]}))
-    assert len(retrieve_captions.Corpus(data, vocabulary, 0).sentences) == before - held and held
+    assert len(retrieve_captions.CandidateSentences(data, vocabulary, 0).sentences) == before - held and held
     (tmp_path / "concepts.json").write_text(json.dumps({dog: [f"{other} {dog}"]}))  # the only class of that word
-    assert len(retrieve_captions.Corpus(data, vocabulary, 0).sentences) == before
+    assert len(retrieve_captions.CandidateSentences(data, vocabulary, 0).sentences) == before

@@ -12,7 +12,7 @@ import cli
 import config
 import train
 from formats import records
-from input_pipeline import Corpus
+from input_pipeline import SentenceSet
 from tests import tiny_world
 from training import checkpoints
 
@@ -33,7 +33,7 @@ def metrics(job_dir):
 
 def test_the_first_fiftieth_is_held_out(trained):
     sentences = records.read_sentences(records.find_files(trained.data, "sentence"))
-    corpus, held_out = Corpus.load_split(trained.data)
+    corpus, held_out = SentenceSet.load_split(trained.data)
     np.testing.assert_array_equal(held_out.rows, np.arange(len(sentences) // 50))
     np.testing.assert_array_equal(corpus.rows, np.arange(len(sentences) // 50, len(sentences)))
 

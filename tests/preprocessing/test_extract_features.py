@@ -74,7 +74,7 @@ def test_sidecar(options, network):
     bank, about = bank_of(options, "train")
     vectors = bank.astype(np.float64).reshape(-1, 6)
     np.testing.assert_allclose(about["mean"], vectors.mean(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(about["deviation"], vectors.std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(about["std"], vectors.std(axis=0), rtol=1e-9)
     assert (about["count"], about["dim"], about["crops"], about["finite"]) == (10, 6, 1, True)
     assert registry.load_encoder_from(about["encoder"]).dim == 6
     assert about["encoder"]["preprocessing"]["resize"] == "modern"

@@ -16,11 +16,11 @@ from baselines.r2m import configuration, told_in_training
 from baselines.r2m.objective import R2MObjective
 from input_pipeline import (
     ConceptImageBatches,
-    Corpus,
     ImageSet,
     MergedBatches,
     PairedBatches,
     SentenceBatches,
+    SentenceSet,
     UnpairedBatches,
 )
 from objectives.full import FullObjective
@@ -60,12 +60,12 @@ def make_case(name, world, devices):
     shared = SIZES | {"optimizer": optimizer, "semantics": semantics, "devices": devices, "data_dir": world}
     if stage == "full":
         options = config.FullModel(max_caption_length=8, gen_lr=0.01, dis_lr=0.01, **shared)
-        batches = UnpairedBatches(image_set, Corpus.load(world), 8, 1, 2 if semantics == "reference" else 1)
+        batches = UnpairedBatches(image_set, SentenceSet.load(world), 8, 1, 2 if semantics == "reference" else 1)
         return options, GivenCaptions(options, VOCABULARY, tiny_world.DIM), batches
     if stage == "r2m":  # one concept a sentence in the tiny world: its random order draws nothing
         options = configuration.of_stage(configuration.R2M(unroll=6, lr=0.01, **shared), "end2end")
         told = told_in_training(image_set, "score")
-        both = SentenceBatches(Corpus.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
+        both = SentenceBatches(SentenceSet.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
         objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)
         for i, variable in enumerate(objective.trainable_variables):  # fresh biases are 0, where layer norms are steep
             variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, [i, 0]))

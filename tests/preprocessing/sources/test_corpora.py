@@ -60,7 +60,7 @@ def test_formats_are_recognised_and_read(tmp_path, name):
     content, format, texts = FILES[name]
     path = tmp_path / name
     path.write_bytes(content.encode())
-    assert corpora_of(str(path)) == [corpus_files.Corpus(str(path), format, given=False)]
+    assert corpora_of(str(path)) == [corpus_files.CorpusFile(str(path), format, given=False)]
     found, bad = read(path, format)
     assert found == texts and bad.count == 0
 

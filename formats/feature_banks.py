@@ -1,0 +1,56 @@
+"""The sidecar of a feature bank: `features_SPLIT.json` beside `features_SPLIT.npy`.
+
+Three stages make feature banks: preprocessing.extract_features, preprocessing.import_features and
+initialization.neighbour_features. input_pipeline.FeatureBank reads them.
+"""
+
+import cli
+from formats import readers, sidecars
+
+FIELDS = {
+    "names": readers.are_texts,
+    "encoder": readers.is_object,
+    "mean": readers.are_numbers,
+    "std": readers.are_numbers,
+}
+
+
+def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settings, made_from):
+    """Writes the sidecar of a finished feature bank.
+
+    Args:
+      json_path, npy_path: the two files. names: of the images, in the order of the rows.
+      encoder: its description (`Encoder.describe`). crops: random crops of each image beside the centre one.
+      statistics: (mean, std), each float64 [D], over images, crops and cells.
+      settings, made_from: as sidecars.write_sidecar takes them.
+    """
+    mean_D, std_D = statistics
+    sidecars.write_sidecar(
+        json_path,
+        files=[npy_path],
+        count=len(names),
+        settings=settings,
+        made_from=made_from,
+        names=list(names),
+        encoder=encoder,
+        dim=encoder["dim"],
+        cells=encoder["cells"],
+        crops=crops,
+        mean=mean_D.tolist(),
+        std=std_D.tolist(),
+        finite=True,
+    )
+
+
+def read_sidecar(json_path, mend):
+    """The sidecar of a feature bank as a dict. Args: mend: what the user is told to do where it is damaged.
+
+    Raises: cli.UserError.
+    """
+    content = sidecars.read_sidecar(json_path)
+    if "std" not in content and "deviation" in content:  # written before the field was called std
+        content["std"] = content.pop("deviation")
+    readers.check_fields(content, FIELDS, json_path, mend)
+    if len(content["mean"]) != len(content["std"]):
+        raise cli.UserError(f"{json_path}: {len(content['mean'])} means, {len(content['std'])} std; {mend}")
+    return content
