@@ -267,11 +267,6 @@ def _detections(example):
     return [Detection(*values) for values in columns]
 
 
-def read_detections(paths):
-    """dict file name -> list of `Detection`: what `each_detections` yields, all in memory."""
-    return dict(each_detections(paths))
-
-
 def read_captions(paths):
     """Generated captions: (file names or None, flat ids int32, offsets int64 [N + 1]).
 

@@ -44,9 +44,9 @@ class UnpairedBatches:
 class SentenceBatches:
     """Batches of the text stages; with `keys` also their concept words (sentences without any are left out)."""
 
-    def __init__(self, corpus, batch_size, seed, keys=False, per_step=1):
+    def __init__(self, corpus, batch_size, seed, keys=False):
         self.corpus, self.keys, self.seed = corpus, keys, seed
-        self.examples, self.batch_size = batch_size * per_step, batch_size
+        self.examples = self.batch_size = batch_size
         if keys:
             named = np.diff(corpus.sentences.key_offsets)[corpus.rows] > 0
             self.corpus = SentenceSet(corpus.sentences, corpus.rows[named])

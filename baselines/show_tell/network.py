@@ -17,8 +17,6 @@ from models.lstm import BasicLSTM, TwoBiasLSTM
 from models.randomness import apply_mask, fold_in
 from training.run_directory import options_of
 
-CELLS = ("lstm", "lstm_two_biases", "gru")
-
 
 class BatchNorm(tf.Module):
     """Batch normalisation of vectors over the global batch, running averages for captioning."""

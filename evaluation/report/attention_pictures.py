@@ -82,17 +82,8 @@ def save_figure(path, drawing):
     write_whole(str(path), buffer.getvalue())
 
 
-def share_on_box(weights_C, box):
-    """(share of the weight, share of the area) that falls on a box, whole cells and parts of cells.
-
-    Args: weights_C: float [C]. box: ymin, xmin, ymax, xmax in 0 to 1.
-    """
-    covered = covered_cells(len(weights_C), box)
-    return float(covered @ weights_C), float(covered.mean())
-
-
 def covered_cells(cells, box):
-    """How much of each cell a box covers: float [C], 0 to 1."""
+    """How much of each cell a box (ymin, xmin, ymax, xmax in 0 to 1) covers: float [C], 0 to 1."""
     side = grid_side(cells)
     return np.outer(_covered(box[0], box[2], side), _covered(box[1], box[3], side)).reshape(-1)
 

@@ -53,26 +53,8 @@ def resize(images_BHWC, size, mode):
     return (legacy_resize if mode == "legacy" else modern_resize)(images_BHWC, size)
 
 
-def centre_crop_299(images_BHWC):
-    """The evaluation crop of images resized to 346: [B, 346, 346, 3] -> [B, 299, 299, 3]."""
-    return images_BHWC[:, CENTRE : CENTRE + CROPPED, CENTRE : CENTRE + CROPPED]
-
-
-def random_offsets(batch, seed):
-    """Top-left corners of training crops, uniform in 0..47.
-
-    Args:
-      batch: B.
-      seed: int [2], for the stateless draw.
-
-    Returns:
-      int32 [B, 2], row and column.
-    """
-    return tf.random.stateless_uniform([batch, 2], seed, minval=0, maxval=OFFSETS, dtype=tf.int32)
-
-
 def crop_299(images_BHWC, offsets_B2):
-    """Training crops: [B, 346, 346, 3] at int32 [B, 2] (row, column) -> [B, 299, 299, 3]."""
+    """Crops of resized images: [B, 346, 346, 3] at int32 [B, 2] (row, column) -> [B, 299, 299, 3]."""
     window = tf.range(CROPPED)
     rows = tf.gather(images_BHWC, offsets_B2[:, :1] + window, axis=1, batch_dims=1)
     columns = tf.gather(tf.transpose(rows, [0, 2, 1, 3]), offsets_B2[:, 1:] + window, axis=1, batch_dims=1)

@@ -30,10 +30,14 @@ def test_a_grid_that_is_not_square_is_an_error():
 def test_the_share_on_a_box_counts_parts_of_cells():
     weights = np.zeros(16)
     weights[0], weights[5] = 0.5, 0.5
-    assert attention_pictures.share_on_box(weights, (0, 0, 0.25, 0.25)) == pytest.approx((0.5, 1 / 16))
-    assert attention_pictures.share_on_box(weights, (0, 0, 0.5, 0.5)) == pytest.approx((1.0, 1 / 4))
-    assert attention_pictures.share_on_box(weights, (0, 0, 0.125, 0.25)) == pytest.approx((0.25, 1 / 32))
-    assert attention_pictures.share_on_box(np.full(49, 1 / 49), (0.1, 0.3, 0.8, 0.9)) == pytest.approx((0.42, 0.42))
+    for box, weight, area in (
+        ((0, 0, 0.25, 0.25), 0.5, 1 / 16),
+        ((0, 0, 0.5, 0.5), 1.0, 1 / 4),
+        ((0, 0, 0.125, 0.25), 0.25, 1 / 32),
+    ):
+        covered = attention_pictures.covered_cells(16, box)
+        assert (covered @ weights, covered.mean()) == pytest.approx((weight, area))
+    assert attention_pictures.covered_cells(49, (0.1, 0.3, 0.8, 0.9)).mean() == pytest.approx(0.42)
 
 
 def test_one_panel_a_word_and_the_photograph(tmp_path):

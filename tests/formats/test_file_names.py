@@ -30,7 +30,7 @@ def test_from_the_files_to_a_caption(tmp_path):
             file.writelines(json.dumps({"image": name, "captions": ["a dog runs"]}) + "\n" for name in mine)
     shared = {"data_dir": data, "image_dir": photos, "processes": 1, "overwrite": True}
     detect_objects.main(detect_objects.Options(detector=f"annotations:{tmp_path}/objects.jsonl", **shared))
-    assert sorted(records.read_detections([f"{data}/detections.tfrec"])) == sorted(names)
+    assert sorted(name for name, _ in records.each_detections([f"{data}/detections.tfrec"])) == sorted(names)
     process_images.main(process_images.Options(dataset=f"jsonl:{lists}", **shared))
     [path] = records.find_files(data, "image_train")
     assert records.read_images([path]).names == [NAME]

@@ -56,7 +56,7 @@ def test_detections_are_read_back(tmp_path):
     boxes = np.asarray([[0.25, 0, 0.5, 1], [0, 0, 1, 1]])
     example = records.detection_example("a.jpg", [1, 7], ["Dog", "Größe"], [0.5, 0.25], boxes, ["ssd", "classifier"])
     records.write_records(path, [example, records.detection_example("b.jpg", [], [], [], [], [])])
-    assert records.read_detections([path]) == {
+    assert dict(records.each_detections([path])) == {
         "a.jpg": [
             records.Detection(1, "Dog", 0.5, (0.25, 0.0, 0.5, 1.0), "ssd"),
             records.Detection(7, "Größe", 0.25, (0.0, 0.0, 1.0, 1.0), "classifier"),
@@ -64,7 +64,7 @@ def test_detections_are_read_back(tmp_path):
         "b.jpg": [],
     }
     with pytest.raises(cli.UserError, match="record 0 is a second one about a.jpg"):
-        records.read_detections([path, path])
+        dict(records.each_detections([path, path]))
 
 
 @pytest.mark.parametrize(

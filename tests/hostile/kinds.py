@@ -87,7 +87,7 @@ def _sentences(data):
 
 
 def _detections(data):
-    return records.read_detections(records.find_files(data, "detections"))
+    return dict(records.each_detections(records.find_files(data, "detections")))
 
 
 def _bank(data):

@@ -42,7 +42,7 @@ def run(options, **changes):
 
 
 def found(options):
-    return records.read_detections(records.find_files(options.data_dir, "detections"))
+    return dict(records.each_detections(records.find_files(options.data_dir, "detections")))
 
 
 def sidecar(options):
@@ -63,7 +63,7 @@ def test_detections_follow_the_pictures(options, tmp_path):
 def test_shards_and_order_depend_on_the_names_alone(options):
     run(options)
     for i, path in enumerate(records.find_files(options.data_dir, "detections")):
-        names = list(records.read_detections([path]))
+        names = [name for name, _ in records.each_detections([path])]
         assert names == sorted(names) and {shards.shard_of(name, 3) for name in names} == {i}
 
 

@@ -220,5 +220,5 @@ def test_the_stage_counts_classes_of_networks_that_name_their_own(folder, tmp_pa
         ("hdf5:object.hdf5", 1000, {"Wine glass": 5}),
     ]
     assert about["detectors"][0]["class_names"] is None
-    found = records.read_detections(records.find_files(options.data_dir, "detections"))
+    found = dict(records.each_detections(records.find_files(options.data_dir, "detections")))
     assert {item.class_id for items in found.values() for item in items} == {3, 7, 69, 1003}
