@@ -12,8 +12,7 @@ with f counts, m_i the references of image i, and L the number of bigrams (so py
 one product: features x references times references x lengths. |h_n|^2 = sum over occurrences of (2 s - 1) idf(g)^2,
 because 1 + 3 + ... + (2 t - 1) = t^2.
 
-Shapes: B sentences of one length, T tokens, K n-grams, J references, F features. n-grams are 64-bit hashes: for 10^8
-against 10^6 n-grams the chance that any two are confused is 10^-5.
+Shapes: B sentences of one length, T tokens, K n-grams, J references, F features.
 
 Source: pycocoevalcap's CIDEr scorer, n 1 to 4, sigma 6; tested to give its numbers.
 """
@@ -23,11 +22,11 @@ import hashlib
 import numpy as np
 import scipy.sparse
 
-ORDERS = (1, 2, 3, 4)
+from models.consensus.ngrams import ORDERS, ngram_keys
+
 SIGMA = 6.0
 ROWS_AT_ONCE = 50_000
-_ODD = np.random.default_rng(4).integers(0, 2**63, 5, np.uint64) * np.uint64(2) + np.uint64(1)
-_PLACES, _AGAIN = _ODD[:4], _ODD[4]  # multipliers: the place in the n-gram; each further occurrence
+AGAIN = np.uint64(0x9B7BABFB741A13B3)  # shifts the key of an n-gram for each further occurrence
 
 
 class _Hashes(dict):
@@ -53,14 +52,10 @@ def _by_length(sentences, hashes):
 
 
 def _occurrences(words_BT, order):
-    """The n-grams of each row, sorted: hashes uint64 [B, K] and which occurrence in its row each one is [B, K]."""
-    count = max(0, words_BT.shape[1] - order + 1)
-    grams_BK = np.zeros((len(words_BT), count), np.uint64)
-    for place in range(order):
-        grams_BK += words_BT[:, place : place + count] * _PLACES[place]
-    grams_BK.sort(axis=1)
+    """The n-grams of each row, sorted: keys uint64 [B, K] and which occurrence in its row each one is [B, K]."""
+    grams_BK = np.sort(ngram_keys(words_BT, order), axis=1)
     nth_BK = np.ones(grams_BK.shape, np.int64)
-    for k in range(1, count):
+    for k in range(1, grams_BK.shape[1]):
         nth_BK[:, k] += nth_BK[:, k - 1] * (grams_BK[:, k] == grams_BK[:, k - 1])
     return grams_BK, nth_BK
 
@@ -74,8 +69,8 @@ def _totals(grams_BK, nth_BK):
 
 
 def _keys(grams, nth):
-    """The feature of an occurrence: the n-gram's hash for the first one, shifted for each further one."""
-    return grams + (nth - 1).astype(np.uint64) * _AGAIN
+    """The feature of an occurrence: the n-gram's key for the first one, shifted for each further one."""
+    return grams + (nth - 1).astype(np.uint64) * AGAIN
 
 
 def _look_up(table, keys):
