@@ -18,13 +18,11 @@ import numpy as np
 
 import cli
 import experiments
-import extensions
-from formats import feature_banks, images, photograph_hashes, record_files, records, sidecars, writing
+from formats import encoder_names, feature_banks, images, photograph_hashes, record_files, records, sidecars, writing
 from preprocessing.sharding import outputs, shards
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
 LARGEST = float(np.finfo(np.float16).max)
-ENCODERS = ("inception_v4", "tflite", "compact", "keras", "inception_v3", "vgg16", "resnet152")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +30,7 @@ class Options:
     """Settings of extract_features."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
-    encoder: str = cli.field(
-        "",
-        "inception_v4:CHECKPOINT, tflite:FILE[#TENSOR[@max]], compact:FILE.npz[#grid], keras:NAME[#WEIGHTS][#grid], "
-        "inception_v3:WEIGHTS[#grid], vgg16:WEIGHTS[#grid], resnet152:WEIGHTS[#grid], FILE.py:ARGUMENT; several pooled "
-        "ones joined by +",
-    )
+    encoder: str = cli.field("", encoder_names.USAGE)
     crops: int = cli.field(0, "random crops of each image beside the centre one")
     splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to work on; absent ones are left out")
     resize: str = cli.choice(
@@ -153,13 +146,14 @@ def check_finite(features, names):
 # The stage
 
 
+def check_encoder(name):
+    """Raises cli.UserError unless --encoder names encoders by kinds that are there."""
+    if not encoder_names.is_name(name):
+        raise cli.UserError(f"--encoder {name!r}: expected {encoder_names.USAGE}")
+
+
 def _check(options):
-    kind, _, argument = options.encoder.partition(":")
-    if not (kind in ENCODERS or extensions.is_file(kind)) or not argument:
-        raise cli.UserError(
-            f"--encoder {options.encoder!r}: expected {', '.join(f'{kind}:…' for kind in ENCODERS)} or FILE.py:…; see "
-            "--help"
-        )
+    check_encoder(options.encoder)
     if options.crops < 0 or options.batch_size < 1 or options.processes < 0:
         raise cli.UserError("--crops and --processes must be at least 0, --batch_size at least 1")
     unknown = set(options.splits).difference(("train", "val", "test"))

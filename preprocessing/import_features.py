@@ -224,8 +224,8 @@ def _check(options):
     unknown = set(options.splits).difference(("train", "val", "test"))
     if unknown or not options.splits:
         raise cli.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")
-    if options.encoder and options.encoder.partition(":")[0] not in extract_features.ENCODERS:
-        raise cli.UserError(f"--encoder {options.encoder!r}: expected one of {', '.join(extract_features.ENCODERS)}")
+    if options.encoder:
+        extract_features.check_encoder(options.encoder)
 
 
 def main(options):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import cli
-from formats import images, inventory, records
+from formats import encoder_names, images, inventory, records
 from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, precision
@@ -99,7 +99,7 @@ def encoder_of_checkpoint(path, exif):
     Args: exif: as in encoders.load_encoder. Raises: cli.UserError.
     """
     try:
-        return encoders.load_encoder(path if ":" in path else f"inception_v4:{path}", exif=exif)
+        return encoders.load_encoder(path if encoder_names.is_name(path) else f"inception_v4:{path}", exif=exif)
     except ValueError as error:
         raise cli.UserError(str(error)) from error
 

@@ -5,8 +5,6 @@ from models.encoders.kinds import checkpoint_files, describe_neighbours, load_da
 from models.encoders.registry import load_encoder, load_encoder_from
 
 __all__ = [
-    "KINDS",
-    "NEIGHBOURS",
     "Encoder",
     "WholeImageEncoder",
     "checkpoint_files",

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-import extensions
+from formats import encoder_names
 from formats.sidecars import fingerprint
 from models.encoders import image_ops
 
@@ -46,7 +46,6 @@ class Encoder:
       exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
     """
 
-    usage = ""
     cells = None
     files = ()
     exif = True
@@ -100,11 +99,11 @@ def identity(description):
     if "base" in description:
         own = description["files"][0]["sha256"]
         return {"kind": "neighbours", "files": [own], "dim": description["dim"], "base": identity(description["base"])}
-    kind, _, argument = description["spec"].partition(":")
-    tensor = argument.partition("#")[2] if kind in ("tflite", "compact") else ""
-    name = argument.partition("#")[0] if kind == "keras" or argument.partition("#")[0] == "rule" else ""
-    if extensions.is_file(kind):
-        kind, name = os.path.basename(kind), argument
+    parts = encoder_names.parse(description["spec"])
+    kind, tensor = parts.kind, parts.part if parts.kind in ("tflite", "compact") else ""
+    name = parts.network if kind == "keras" else "rule" if parts.file == "rule" else ""
+    if parts.is_code:
+        kind, name = os.path.basename(kind), parts.argument
     files = sorted(entry["sha256"] for entry in description["files"])
     return {
         "kind": kind,

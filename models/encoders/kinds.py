@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import cli
+from formats import encoder_names
 from models.encoders import image_ops
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
 
@@ -18,39 +19,40 @@ UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # what broken files r
 
 def load_data_encoder(spec, resize=None, exif=True):
     """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
-    kind, _, argument = spec.partition(":")
-    if kind not in KINDS:
-        raise ValueError(
-            f"encoder {spec!r}: no such kind; expected FILE.py:… or one of {', '.join(f'{name}:…' for name in KINDS)}"
-        )
-    if not argument:
-        raise ValueError(f"encoder {spec!r}: nothing after {kind}:, expected {KINDS[kind].usage}")
+    name = encoder_names.parse(spec)
+    if name.kind not in KINDS:
+        raise ValueError(f"encoder {spec!r}: no such kind; expected {encoder_names.USAGE}")
+    if not name.argument:
+        raise _wrong(spec, name, "nothing after the colon")
     try:
-        encoder = KINDS[kind](spec, argument, resize)
+        encoder = KINDS[name.kind](spec, name, resize)
         encoder.exif = exif
         return encoder
     except UNREADABLE as error:
         raise ValueError(f"encoder {spec!r}: its file cannot be read ({error})") from error
 
 
+def _wrong(spec, name, found):
+    """The error of a name that is not as its kind expects. Args: found: what is wrong with it."""
+    return ValueError(f"encoder {spec!r}: {found}, expected {encoder_names.KINDS[name.kind]}")
+
+
 # --------------------------------------------------------------------------------------------------------------
-# The kinds
+# The kinds: each is made of (its name as text, its EncoderName, resize as in `load_encoder`)
 
 
 class _InceptionEncoder(Encoder):
     """Inception-v4: resized to 346, the centre 299x299 or random ones, scaled to [-1, 1]. Source: UIC spec 5.3, 5.4."""
 
-    usage = "inception_v4:CHECKPOINT (slim's inception_v4.ckpt, or the prefix of one)"
-
-    def __init__(self, spec, argument, resize):
+    def __init__(self, spec, name, resize):
         from models.encoders import inception_v4
 
         self.spec, self._mode = spec, resize or "legacy"
         self.dim, self.image_size = inception_v4.FEATURE_DIM, inception_v4.IMAGE_SIZE
-        if argument == "rule":
+        if name.file == "rule":
             weights = inception_v4.rule_weights()
         else:
-            weights, self.files = inception_v4.load_checkpoint(argument), checkpoint_files(argument)
+            weights, self.files = inception_v4.load_checkpoint(name.file), checkpoint_files(name.file)
         self._network = inception_v4.InceptionV4(weights)
         last = image_ops.CENTRE + image_ops.CROPPED - 1
         self.preprocessing = {
@@ -79,18 +81,15 @@ class _InceptionEncoder(Encoder):
 class _TFLiteEncoder(WholeImageEncoder):
     """A tensor of a `.tflite` network, dequantised; one picture at a time."""
 
-    usage = "tflite:FILE, tflite:FILE#TENSOR or tflite:FILE#TENSOR@max"
-
-    def __init__(self, spec, argument, resize):
+    def __init__(self, spec, name, resize):
         from models.encoders.tflite import TFLiteModel
 
-        path, _, tensor = argument.partition("#")
-        tensor, at, reduced = tensor.partition("@")
+        tensor, at, reduced = name.part.partition("@")
         if at and reduced != "max":
-            raise ValueError(f"encoder {spec!r}: @{reduced} is unknown, expected {self.usage}")
+            raise _wrong(spec, name, f"@{reduced} is unknown")
         self._largest = bool(at)
-        self.spec, self.files = spec, (path,)
-        self._model = TFLiteModel(path, keep_all=bool(tensor))
+        self.spec, self.files = spec, (name.file,)
+        self._model = TFLiteModel(name.file, keep_all=bool(tensor))
         self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
         shape = [int(side) for side in self._tensor["shape"]]
         if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
@@ -119,57 +118,51 @@ class _TFLiteEncoder(WholeImageEncoder):
 class _CompactEncoder(WholeImageEncoder):
     """The small network that was trained on the miniature world's single objects."""
 
-    usage = "compact:FILE.npz or compact:FILE.npz#grid"
-
-    def __init__(self, spec, argument, resize):
+    def __init__(self, spec, name, resize):
         from models.encoders import compact
 
-        path, _, part = argument.partition("#")
-        if part not in ("", "grid"):
-            raise ValueError(f"encoder {spec!r}: expected {self.usage}")
-        self.spec, self.files = spec, (path,)
-        self._network = compact.load(path)
-        self.dim, self.cells = int(self._network.dim), int(self._network.cells) if part else None
-        self._run = self._network.grid if part else self._network
+        if name.part not in ("", "grid"):
+            raise _wrong(spec, name, f"#{name.part} is unknown")
+        self.spec, self.files = spec, (name.file,)
+        self._network = compact.load(name.file)
+        self.dim, self.cells = int(self._network.dim), int(self._network.cells) if name.part else None
+        self._run = self._network.grid if name.part else self._network
         self.prepare_for(self._network.image_size, resize)
 
     def encode(self, batch_BSSC):
         return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
 
 
-NAMED = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}
 SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
 
 
 class _KerasEncoder(WholeImageEncoder):
     """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
 
-    usage = "keras:NAME[#WEIGHTS.h5][#grid], or inception_v3:, vgg16:, resnet152: with WEIGHTS.h5[#grid] or imagenet"
-
-    def __init__(self, spec, argument, resize):
+    def __init__(self, spec, name, resize):
         import keras
 
-        kind, self.spec = spec.partition(":")[0], spec
-        grid, argument = argument.endswith("#grid"), argument.removesuffix("#grid")
-        name, weights = (NAMED[kind], argument) if kind in NAMED else argument.partition("#")[::2]
-        weights = "" if kind in NAMED and weights == "imagenet" else weights
+        if name.part not in ("", "grid"):
+            raise _wrong(spec, name, f"#{name.part} is unknown")
+        self.spec, grid, network_name = spec, bool(name.part), name.network
+        weights = "" if name.kind != "keras" and name.file == "imagenet" else name.file
         modules = [
             module
             for module in vars(keras.applications).values()
-            if hasattr(module, "preprocess_input") and callable(getattr(module, name, None))
+            if hasattr(module, "preprocess_input") and callable(getattr(module, network_name, None))
         ]
         if not modules:
-            raise ValueError(f"encoder {spec!r}: keras.applications has no network {name!r}")
-        self.files, side = (weights,) if weights else (), SIDES.get(name, 224)
-        top = {"include_top": True} if kind == "vgg16" and not grid else {"include_top": False}
+            raise ValueError(f"encoder {spec!r}: keras.applications has no network {network_name!r}")
+        self.files, side = (weights,) if weights else (), SIDES.get(network_name, 224)
+        top = {"include_top": True} if name.kind == "vgg16" and not grid else {"include_top": False}
         if not top["include_top"]:
             top |= {"pooling": None if grid else "avg", "input_shape": (side, side, 3)}
         try:
-            network = getattr(modules[0], name)(weights=weights or "imagenet", **top)
+            network = getattr(modules[0], network_name)(weights=weights or "imagenet", **top)
         except Exception as error:  # Keras raises bare Exceptions for failed downloads
             raise ValueError(
                 f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
-                f"elsewhere and give {f'keras:{name}#' if kind == 'keras' else kind + ':'}WEIGHTS.h5"
+                f"elsewhere and give {name.at('WEIGHTS.h5')}"
             ) from error
         if top["include_top"]:
             network = keras.Model(network.input, network.get_layer("fc2").output)
@@ -177,7 +170,7 @@ class _KerasEncoder(WholeImageEncoder):
         self.dim = int(network.output_shape[-1])
         self.cells = int(np.prod(network.output_shape[1:3])) if grid else None
         self.prepare_for(side, resize)
-        self.preprocessing["range"] = f"keras.applications preprocess_input of {name}"
+        self.preprocessing["range"] = f"keras.applications preprocess_input of {network_name}"
 
     def encode(self, batch_BSSC):
         features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
@@ -187,17 +180,17 @@ class _KerasEncoder(WholeImageEncoder):
 class NeighboursEncoder(Encoder):
     """What known images let expect: vectors of another encoder, replaced by targets fitted to those of known images."""
 
-    usage = "neighbours:FILE.npz (python -m initialization.neighbour_features makes it)"
-
     def __init__(self, spec, load_base):
         """Args: spec: neighbours:FILE. load_base: function (description of the base) -> the base, an Encoder."""
         from models.consensus.kernel_regression import KnownImages
 
-        self.spec, path = spec, spec.partition(":")[2]
+        self.spec, path = spec, encoder_names.parse(spec).file
         try:
             self._known = KnownImages.load(path)
         except (ValueError, *UNREADABLE) as error:
-            raise ValueError(f"encoder {spec!r}: its file is not one of {self.usage} ({error})") from error
+            raise ValueError(
+                f"encoder {spec!r}: expected neighbours:FILE.npz, a file of initialization.neighbour_features ({error})"
+            ) from error
         self.base = load_base(self._known.base)
         if identity(self.base.describe()) != identity(self._known.base):
             raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
@@ -264,7 +257,7 @@ KINDS = {
     "tflite": _TFLiteEncoder,
     "compact": _CompactEncoder,
     "keras": _KerasEncoder,
-    **dict.fromkeys(NAMED, _KerasEncoder),
+    **dict.fromkeys(encoder_names.NETWORKS, _KerasEncoder),
 }
 
 

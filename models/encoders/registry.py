@@ -21,15 +21,13 @@ Shape suffixes: B batch, S side in pixels, D feature; cells is the number of gri
 """
 
 import os
-import re
 
 import cli
 import extensions
-from formats import readers
+from formats import encoder_names, readers
+from formats.encoder_names import NEIGHBOURS
 from models.encoders import kinds, saved
 from models.encoders.base import Encoder, exif_of, identity
-
-NEIGHBOURS = "neighbours"
 
 
 def load_encoder(spec, resize=None, exif=True):
@@ -47,18 +45,18 @@ def load_encoder(spec, resize=None, exif=True):
     Raises:
       ValueError: unknown kind, or the file is absent or broken; it is named.
     """
-    parts = re.split(rf"\+(?=(?:{'|'.join((*kinds.KINDS, NEIGHBOURS))}|[^+:]+\.py):)", spec)
-    kind, _, argument = parts[0].partition(":")
-    if kind == NEIGHBOURS and len(parts) > 1:
+    parts = encoder_names.split(spec)
+    name = encoder_names.parse(parts[0])
+    if name.kind == NEIGHBOURS and len(parts) > 1:
         base = "+".join(parts[1:])
         return kinds.NeighboursEncoder(parts[0], lambda described: load_encoder(base, resize, exif_of(described)))
-    if kind == NEIGHBOURS:
+    if name.kind == NEIGHBOURS:
         return kinds.NeighboursEncoder(spec, load_encoder_from)
     if len(parts) > 1:
         return kinds.JoinedEncoder([load_encoder(part, resize, exif) for part in parts])
-    if not extensions.is_file(kind):
+    if not name.is_code:
         return kinds.load_data_encoder(spec, resize, exif)
-    encoder = extensions.load(kind, "Encoder")(spec, argument, resize)
+    encoder = extensions.load(name.file, "Encoder")(spec, name.argument, resize)
     if not isinstance(encoder, Encoder):
         raise ValueError(f"encoder {spec!r}: its class Encoder must be derived from models.encoders.Encoder")
     encoder.exif = exif
@@ -115,7 +113,7 @@ def _named_or_stored(description, folder, spec):
     if spec is None:
         _refuse_code(description, folder)
         return _load(description, folder)
-    if "base" in description and not spec.startswith("neighbours:"):
+    if "base" in description and encoder_names.parse(spec).kind != NEIGHBOURS:
         located = _located(description, folder)
         return kinds.NeighboursEncoder(located, lambda described: load_encoder(spec, exif=exif_of(described)))
     alone = not {"members", "base"} & set(description)
@@ -146,7 +144,7 @@ def _load(description, folder):
 
 def _located(description, folder):
     """The spec with the path at which the file is now: in the run directory if it was copied there."""
-    kind, _, argument = description["spec"].partition(":")
+    name = encoder_names.parse(description["spec"])
     if not description["files"]:
         return description["spec"]
     entry = description["files"][0]
@@ -156,9 +154,6 @@ def _located(description, folder):
         path = entry.get("path")
     if path is None:
         return description["spec"]
-    if kind == "inception_v4":
-        return f"{kind}:{path.removesuffix('.index').partition('.data-')[0]}"
-    if kind == "keras":
-        return f"{kind}:{argument.partition('#')[0]}#{path}" + ("#grid" if argument.endswith("#grid") else "")
-    tensor = argument.partition("#")[2]
-    return f"{kind}:{path}" + (f"#{tensor}" if tensor else "")
+    if name.kind == "inception_v4":
+        path = path.removesuffix(".index").partition(".data-")[0]
+    return name.at(path)

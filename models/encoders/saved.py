@@ -9,8 +9,7 @@ import json
 import os
 
 import cli
-import extensions
-from formats import readers, writing
+from formats import encoder_names, readers, writing
 from models.encoders import kinds
 from models.encoders.base import fingerprint
 
@@ -63,17 +62,14 @@ def _own_files(leaf):
 
 
 def is_code(leaf):
-    return extensions.is_file(leaf["spec"].partition(":")[0])
+    """Whether a leaf is a Python file."""
+    return encoder_names.parse(leaf["spec"]).is_code
 
 
 def _paths(leaf):
     """Where the files of a leaf were when it was described, in the order of its entries."""
-    kind, _, argument = leaf["spec"].partition(":")
-    if kind == "inception_v4":
-        return kinds.checkpoint_files(argument)
-    if kind == "keras":
-        return (argument.removesuffix("#grid").partition("#")[2],)
-    return (argument.partition("#")[0],)
+    name = encoder_names.parse(leaf["spec"])
+    return kinds.checkpoint_files(name.file) if name.kind == "inception_v4" else (name.file,)
 
 
 def _with_files(description, keep):

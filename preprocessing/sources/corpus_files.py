@@ -33,7 +33,7 @@ def corpora_of(text, encoding=None):
     """The files that `--input` names: files or folders, separated by commas, each with a format before it or not.
 
     Args: encoding: of files that do not tell theirs.
-    Returns: (sorted list of Corpus, notes that say what was left out of folders).
+    Returns: (sorted list of CorpusFile, notes that say what was left out of folders).
     Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found, notes = {}, []

@@ -20,6 +20,7 @@ from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
 from formats.images import ImageError
 from initialization import pseudo_captions
+from models import encoders
 from models.consensus import consensus_reward
 from preprocessing import import_features, process_descriptions
 from preprocessing.detection import known_objects
@@ -27,7 +28,7 @@ from preprocessing.sharding import outputs, shards
 from preprocessing.sources import corpora, corpus_files, datasets
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
-from training import checkpoints, rankings, setup
+from training import checkpoints, rankings
 from training.run_directory import last_metric
 
 
@@ -163,8 +164,10 @@ def _results(job_dir):
 
 
 def _neighbours(folder):
-    encoder = setup.encoder_of_checkpoint(f"neighbours:{folder}/expected/neighbours.npz")
-    known = encoder._known
+    try:
+        known = encoders.load_encoder(f"neighbours:{folder}/expected/neighbours.npz")._known
+    except ValueError as error:  # what its callers make of it
+        raise cli.UserError(str(error)) from error
     return known.units_MD, known.weights_MT, known.mean_D, known.deviation_D, known.sharpness, known.base
 
 

@@ -1,0 +1,75 @@
+"""Names of encoders: `KIND:FILE[#PART]`, several of them joined by `+`. models/encoders/registry.py tells what each is.
+
+Nothing here needs TensorFlow.
+"""
+
+import re
+import typing
+
+import extensions
+
+KINDS = {  # whose files are data -> how they are named
+    "inception_v4": "inception_v4:CHECKPOINT",
+    "tflite": "tflite:FILE[#TENSOR[@max]]",
+    "compact": "compact:FILE.npz[#grid]",
+    "keras": "keras:NAME[#WEIGHTS.h5][#grid]",
+    "inception_v3": "inception_v3:WEIGHTS.h5[#grid]",
+    "vgg16": "vgg16:WEIGHTS.h5[#grid]",
+    "resnet152": "resnet152:WEIGHTS.h5[#grid]",
+}
+NETWORKS = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}  # of keras.applications
+NEIGHBOURS = "neighbours"
+USAGE = f"{', '.join(KINDS.values())} or FILE.py:ARGUMENT; several pooled ones joined by +"
+
+
+class EncoderName(typing.NamedTuple):
+    """The parts of the name of one encoder.
+
+    Attributes:
+      kind: one of KINDS, "neighbours", or a Python file. argument: all that follows the colon.
+      file: path of its file, "" where it has none. network: its name in keras.applications, "" for other kinds.
+      part: which part of the network: number of a tensor (with @max), "grid", or "" for its pooled vector.
+    """
+
+    kind: str
+    argument: str
+    file: str
+    network: str = ""
+    part: str = ""
+
+    @property
+    def is_code(self):
+        """Whether it is a Python file, which only the command line may name (extensions.py)."""
+        return extensions.is_file(self.kind)
+
+    def at(self, path):
+        """The same encoder with its file at another path: its name as text."""
+        before = f"{self.network}#" if self.kind == "keras" else ""
+        return f"{self.kind}:{before}{path}" + (f"#{self.part}" if self.part else "")
+
+
+def parse(name):
+    """The EncoderName of one encoder's name; a name without a colon is a kind without argument."""
+    kind, _, argument = name.partition(":")
+    if extensions.is_file(kind):
+        return EncoderName(kind, argument, kind)
+    if kind in ("inception_v4", NEIGHBOURS):
+        return EncoderName(kind, argument, argument)
+    if kind == "keras":
+        rest, _, part = argument.rpartition("#") if argument.endswith("#grid") else (argument, "", "")
+        network, _, file = rest.partition("#")
+        return EncoderName(kind, argument, file, network, part)
+    file, _, part = argument.partition("#")
+    return EncoderName(kind, argument, file, NETWORKS.get(kind, ""), part)
+
+
+def split(name):
+    """The names of the encoders that are joined by `+`, in order; a path may hold a + as well."""
+    kinds = "|".join((*KINDS, NEIGHBOURS))
+    return re.split(rf"\+(?=(?:{kinds}|[^+:]+\.py):)", name)
+
+
+def is_name(text):
+    """Whether a text names encoders that may be run on photographs, each by a kind that is there and an argument."""
+    parts = [parse(part) for part in split(text)]
+    return all((part.kind in KINDS or part.is_code) and part.argument for part in parts)
