@@ -201,8 +201,9 @@ def test_an_old_name_gives_what_it_gave(name, handed_over, capsys):
 
 
 @pytest.mark.parametrize("name", BEFORE["recipes"])
-def test_a_run_of_an_old_name_goes_on(name, handed_over, tmp_path):
+def test_a_run_of_an_old_name_goes_on(name, handed_over, tmp_path, monkeypatch):
     """Under its old name and under the present one; captions of the supervised rows are named as they were then."""
+    monkeypatch.setenv("UIC_REALDATA", "REAL")
     settings_class = next(c[0] for c in map(handed_over, TRAINERS) if c[0].__name__ == BEFORE["recipes"][name]["class"])
     folders = [f"--job_dir={tmp_path}", "--data_dir=D"]
     begun = cli.parse(settings_class, [f"--recipe={name}", *folders], experiments.Rows())
