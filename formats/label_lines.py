@@ -13,7 +13,7 @@ _SYNSET = re.compile(r"n\d{8}[\s,;:|]+(.*)")  # ImageNet's, before the name
 _OPEN_IMAGES = re.compile(r"/[mgt]/\w+\s*[,;|\t ]\s*(.*)")
 _PLACES = re.compile(r"/[a-z]/([a-z].*)")  # names of Places
 # What no name in a line holds: brackets and quotes of other formats, `key: value`, comments, control characters.
-_STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$)|^\[|^(?://|#|%)""")
+_STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$)|^\[|(?:^|\s)(?://|#|%)""")
 _BULLET = re.compile(r"[-*\u2022]\s+(.*)")
 
 NUMBER = ("id", "index", "classid", "classindex", "labelid", "categoryid", "number", "class", "label", "no", "nr")
@@ -31,6 +31,9 @@ def of_lines(text, is_table=False):
     full = [line for _, line in lines if line]
     if not full:
         return Labels()
+    if len(full) > 1 and full[0][-1] in ",;" and all(line[-1] == full[0][-1] for line in full[:-1]):  # behind each name
+        lines = [(number, line.rstrip(full[0][-1]).rstrip()) for number, line in lines]
+        full, text = [line for _, line in lines if line], "\n".join(line for _, line in lines)
     if _fits(_OPEN_IMAGES, full) and not any(map(_BEFORE.fullmatch, full)):
         return by_order(_stripped(_OPEN_IMAGES, lines, "`/m/011k07,Tortoise`", header=True)).shifted()
     if delimiter := _delimiter(full, is_table):
@@ -75,7 +78,7 @@ def _name(text, place):
     name = text.removesuffix(",").strip()
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
         name = name[1:-1].strip()
-    if re.fullmatch(r"<[\w /-]+>", name) and is_placeholder(name):  # <background>, <none>
+    if any(map(str.isalpha, name)) and is_placeholder(name):  # <none>, #N/A; signs alone may belong to other formats
         return PLACEHOLDER
     if _STRANGE.search(name):
         raise ValueError(f"{place} is {text[:80]!r}, which is no class name")
@@ -109,6 +112,9 @@ def _plain(lines, full, is_table):
 # Tables
 
 
+_NUMBER_CELL = re.compile(r"""[\[(#"']*(-?\d{1,6})[\])"']*""")
+
+
 def _delimiter(lines, is_table):
     """The delimiter of a table, or None: by its header, else where all lines have the same number of cells."""
     if delimiter := tables.delimiter_of(lines, NAME):
@@ -139,7 +145,7 @@ def _of_table(text, delimiter):
         raise ValueError(f"line {rows[0][0]} has the columns {rows[0][1]}, and none is called name, label or class")
     names = [cell or PLACEHOLDER for cell in columns[name]]
     if "number" in kinds:
-        numbers = [int(cell) for cell in columns[_number_column(header, kinds)]]
+        numbers = [int(_NUMBER_CELL.fullmatch(cell)[1]) for cell in columns[_number_column(header, kinds)]]
         return by_number(list(zip(numbers, names, places, strict=True)))
     labels = by_order(list(zip(names, places, strict=True)))
     return labels.shifted() if "open images" in kinds else labels
@@ -153,7 +159,7 @@ def _is_header(cells):
 
 def _kind(cells):
     """What all cells of a column are: "number", "open images", "synset", or "text"."""
-    if all(re.fullmatch(r"-?\d{1,6}", cell) for cell in cells):
+    if all(map(_NUMBER_CELL.fullmatch, cells)):
         return "number"
     if all(re.fullmatch(r"/[mgt]/\w+", cell) for cell in cells):
         return "open images"

@@ -77,13 +77,20 @@ def for_detector(labels, counts, path):
     Raises: cli.UserError: names and numbers do not fit.
     """
     first = 1 if is_placeholder(labels[0]) else 0
+    plain_coco = not labels.numbered and _are_coco(labels[first:])
+    if plain_coco and not counts:
+        raise cli.UserError(
+            f"{path}: COCO's 80 names without gaps, and the network does not tell whether it numbers its classes up to "
+            "80 or, as the object-detection API does, up to 90. For that give data/coco_labels.txt, else give the "
+            "numbers in the file (`0: person`)"
+        )
     names = [number for number, name in enumerate(labels[first:], 1) if not is_placeholder(name)]
     fits = names[-1] <= max(counts, default=names[-1]) and (
         labels.numbered or len(labels) - first >= min(counts, default=0)
     )
     if fits:
         return labels, ""
-    if 90 in counts and not labels.numbered and _are_coco(labels[first:]):
+    if plain_coco and 90 in counts:
         order = iter(labels[first:])
         filled = [PLACEHOLDER if number in COCO_GAPS else next(order) for number in range(1, 91)]
         note = f"{path}: COCO's 80 names without gaps; the network numbers them up to 90, so the gaps were put in"

@@ -12,10 +12,13 @@ NO_CLASS = frozenset(
         "background|back ground|bg|unlabeled|unlabelled|unlabeled area|unused|not used|n a|na|nan|none|null|nil|unk"
         "|void|unknown|undefined|unnamed|unassigned|unspecified|dummy|empty|blank|nothing|missing|reserved|placeholder"
         "|place holder|ignore|ignored|ignore region|no class|no label|no name|no object|not available|not applicable"
-        "|deleted|removed|tbd"
+        "|deleted|removed|invalid|noclass|nolabel|notused|tbd"
     ).split("|")
 )
 _ONLY_A_NUMBER = re.compile(r"/[mg]/[0-9]\w+|/t/dd\w*|n\d{8}")  # of OpenImages and ImageNet, in the place of a name
+
+
+_KIND = re.compile(r"^(?:class|label|category) | (?:class|label|category|object)$")  # unused class
 
 
 class Labels(list):
@@ -36,7 +39,8 @@ class Labels(list):
 def is_placeholder(name):
     """Whether a name says that its number has no class: `???`, `n/a`, `__background__`, `unused_12`, a dash, …"""
     words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
-    return not words or re.sub(r"(?:^| |(?<=[a-z]))\d+$", "", words).strip() in NO_CLASS
+    words = re.sub(r"(?:^| |(?<=[a-z]))\d+$", "", words).strip() if words else ""
+    return not any(map(str.isalnum, name)) or words in NO_CLASS or _KIND.sub("", words) in NO_CLASS
 
 
 def checked(name, place):

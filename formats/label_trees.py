@@ -87,7 +87,9 @@ def is_tree(text):
     """Whether a text is JSON or YAML by its beginning, or by a line `names:` (or another word of NAMES)."""
     begins = re.match(r"\s*(?:\{|\[(?!\s*\d+\s*\]))", text)  # `[0] person` is a line with a number
     key = rf"^['\"]?(?:{'|'.join(NAMES)})['\"]?\s*:(?:\s|$)"
-    return bool(begins or re.match(r"\s*---\s*\n", text) or re.search(key, text, re.MULTILINE | re.IGNORECASE))
+    return bool(
+        begins or re.match(r"\s*---\s*\n\s*(?:- |\w+\s*:)", text) or re.search(key, text, re.MULTILINE | re.IGNORECASE)
+    )
 
 
 def of_tree(text):

@@ -38,6 +38,15 @@ def delimiter_of(lines, words):
     return None
 
 
+def is_table(lines, delimiter):
+    """Whether most lines have at least as many cells as the header; where they have fewer it is a sentence as well."""
+    try:
+        found = [cells for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells]
+    except csv.Error:
+        return False
+    return sum(len(cells) >= len(found[0]) for cells in found[1:]) >= 0.5 * len(found[1:])
+
+
 def common_delimiter(lines):
     """The delimiter that splits all lines into the same number of cells, at least two; None if there is none."""
     for delimiter in DELIMITERS:

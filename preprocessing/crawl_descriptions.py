@@ -21,6 +21,7 @@ import httpx
 
 import cli
 import experiments
+from formats import readers
 from preprocessing.crawling import crawl_sources, crawl_store, fetching
 
 SHOWN = 20  # failures that are printed; the sidecars have all
@@ -78,11 +79,9 @@ def _check(options):
 def _categories(options):
     names = options.categories
     if not names:
-        try:
-            with open(options.names, encoding="utf-8") as file:
-                names = [line.strip() for line in file if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise cli.UserError(f"--names {options.names}: {error}; expected categories, one a line") from error
+        if not os.path.isfile(options.names):
+            raise cli.UserError(f"--names {options.names}: no such file; expected categories, one a line")
+        names = [line.strip() for _, line in readers.text_lines(options.names)]
     seen = {}
     for name in names:
         other = seen.setdefault(crawl_store.file_name(name), name)

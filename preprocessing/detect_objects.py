@@ -212,7 +212,8 @@ def _make(options):
     seen = len(names) - len(failures)
     print(f"{json_path}: {detections} detections in {seen} images, {detections / max(1, seen):.2f} an image")
     sure = sum((collections.Counter(result.get("sure")) for result in results), collections.Counter())
-    common = ", ".join(f"{name} {number}" for name, number in sure.most_common(COMMONEST)) or "nothing"
+    common = sorted(sure.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
+    common = ", ".join(f"{name} {number}" for name, number in common) or "nothing"
     print(f"commonest at score {SURE} and above: {common}; do the photographs show that?")
 
 

@@ -17,7 +17,7 @@ import re
 
 import cli
 import experiments
-from formats import sidecars
+from formats import sidecars, texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +54,7 @@ def read_synsets(path):
     """The synsets that a file names. Raises: cli.UserError, which says how WordNet is to be had."""
     from nltk.corpus import wordnet
 
-    with open(path, encoding="utf-8") as file:
-        numbers = file.read().split()
+    numbers = texts.read(path).split()
     found = []
     for number in numbers:
         if not re.fullmatch(r"n\d{8}", number):

@@ -16,7 +16,7 @@ def load(path, with_train_captions=False):
     Returns: Dataset: file names by split, and captions by file name. Images in two splits are found by the caller.
     """
     splits, captions = {}, {}
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         for number, line in enumerate(csv.DictReader(file), 2):
             image, split, caption = (line.get(name) or "" for name in ("image", "split", "caption"))
             if not image or split not in SPLITS:

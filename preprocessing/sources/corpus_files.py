@@ -106,11 +106,12 @@ def recognise(path, encoding=None):
     sample, whole = texts.head_text(path, SAMPLE_BYTES, encoding)
     lines = [line for line in sample.split("\n") if line.strip()]
     lines = lines[:-1] if not whole and len(lines) > 1 else lines  # the last one may be cut
+    delimiter = tables.delimiter_of(lines, tables.CAPTION)
+    if (delimiter and tables.is_table(lines, delimiter)) or (lines and _is_single_column(name, lines)):
+        return "table"
     for format in ("jsonl", "gcc", "flickr"):
         if lines and sum(_fits(format, line) for line in lines) >= SAMPLE_SHARE * len(lines):
             return format
-    if tables.delimiter_of(lines, tables.CAPTION) or (lines and _is_single_column(name, lines)):
-        return "table"
     reason = _why_no_text(lines, name)
     if name.endswith((".txt", ".csv")) and not reason and "\0" not in sample:
         return "text"

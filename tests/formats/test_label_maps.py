@@ -32,7 +32,20 @@ def read(path, text):
     "??? ? n/a N/A N/a NA na n.a. #N/A nan none None NONE null unused UNUSED unused_12 unused12 Unused-3 background "
     "BACKGROUND Background __background__ _background_ <background> [background] BG bg unlabeled Unlabelled UNLABELED "
     "void - -- --- \u2013 \u2014 _ . ... \u2026 * / reserved_7 dummy unknown undefined ignore empty".split()
-    + ["", " ", "not used", "no class", "No label", "- none -", "background 0", "(background)", "'background'"],
+    + [
+        "",
+        " ",
+        "not used",
+        "unused class",
+        "class_none",
+        "Background category",
+        "no class",
+        "No label",
+        "- none -",
+        "background 0",
+        "(background)",
+        "'background'",
+    ],
 )
 def test_placeholders(name):
     assert is_placeholder(name)
@@ -40,7 +53,8 @@ def test_placeholders(name):
 
 @pytest.mark.parametrize(
     "name",
-    "person nape bgcolor nanny avoid emptiness nun 7up NBA nonet a \u72ac".split() + ["no parking sign", "unused car"],
+    "person nape bgcolor nanny avoid emptiness nun 7up NBA nonet a \u72ac".split()
+    + ["no parking sign", "unused car", "class photo", "none-such"],
 )
 def test_names_that_are_no_placeholders(name):
     assert not is_placeholder(name)
@@ -139,6 +153,8 @@ def test_plain_lines(tmp_path):
     assert label_maps.from_one(labels) == ["???", "person", "???", "traffic light"]
     assert label_maps.from_one(["???", "person"]) == ["???", "person"]
     assert read(tmp_path / "quoted.txt", '"person",\n\'dog\',\n"cat"\n') == ["person", "dog", "cat"]
+    assert read(tmp_path / "semicolons.txt", "person;\ndog;\ncat;\n") == ["person", "dog", "cat"]
+    assert read(tmp_path / "dashes.txt", "---\nperson\n") == ["???", "person"]
     assert read(tmp_path / "bullets.txt", "- person\n- dog\n") == ["person", "dog"]
     assert read(tmp_path / "one.csv", "class\nperson\ndog\n") == ["person", "dog"]
     names = ["7up can", "rock 'n' roll", "4x4", "cat's tail", "\u72ac", "Kitchen & table (round)", "person"]
@@ -181,6 +197,8 @@ def test_numbers_behind_the_names(tmp_path):
         ("a.txt", "", "no class names"),
         ("a.txt", "person\ndog {\n", "line 2 is 'dog {', which is no class name"),
         ("a.txt", "# classes\nperson\n", "line 1 is '# classes'"),
+        ("a.txt", "person # a human\ncar\n", "line 1 is 'person # a human'"),
+        ("a.txt", "person;\ndog {;\n", "line 2 is 'dog {'"),
         ("a.txt", "person\n17\ncat\n", "line 2 is '17'"),
         ("a.txt", "nc: 80\nperson\ndog\n", "line 1 is 'nc: 80'"),
         ("a.txt", "0: person\n1: dog\ncat\n", "line 3 is 'cat', which has no number"),
@@ -237,7 +255,11 @@ def test_cocos_80_names_for_a_network_of_90_numbers():
         filled, note = label_maps.for_detector(labels, (90,), "FILE")
         assert list(filled[len(labels) - 80 :]) == with_gaps() and "FILE: COCO's 80 names without gaps" in note
     assert label_maps.for_detector(plain, (80, 81), "FILE") == (plain, "")
-    assert label_maps.for_detector(plain, (), "FILE") == (plain, "")
+    with pytest.raises(cli.UserError, match="FILE: COCO's 80 names without gaps.*give data/coco_labels.txt"):
+        label_maps.for_detector(plain, (), "FILE")
+    with_gaps_in_file = label_maps.read_labels("data/coco_labels.txt")
+    assert with_gaps_in_file == ["???", *with_gaps()]
+    assert label_maps.for_detector(with_gaps_in_file, (), "FILE") == (with_gaps_in_file, "")
     assert label_maps.for_detector(Labels(with_gaps()), (90,), "FILE")[1] == ""
     assert label_maps.for_detector(Labels(["person"], numbered=True), (90,), "FILE")[1] == ""
 
