@@ -86,16 +86,16 @@ def table(counts):
     return "\n".join(f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:]))
 
 
-def write(path, text):
+def write(path, text, marks=(BEGIN, END)):
     """Puts the table between the two comments of a page. Raises: cli.UserError when they are not there."""
-    from formats.readers import read_text
+    from formats import texts
     from formats.sidecars import write_whole
 
-    page = read_text(path)
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    page = texts.read(path)
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise cli.UserError(f"{path}: expected the comments {BEGIN} and {END}")
+        raise cli.UserError(f"{path}: expected the comments {' and '.join(marks)}")
     write_whole(path, f"{before}{begin}\n{text}\n{end}{after}")
 
 
