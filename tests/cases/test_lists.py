@@ -23,8 +23,8 @@ def detected(folder, photographs, objects, **options):
             **options,
         )
     )
-    found = records.read_detections(records.find_files(str(folder), "detections"))
-    return {name: sorted(item.class_name for item in items) for name, items in found.items()}
+    found = records.each_detections(records.find_files(str(folder), "detections"))
+    return {name: sorted(item.class_name for item in items) for name, items in found}
 
 
 # --------------------------------------------------------------------------------------------------------------
