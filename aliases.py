@@ -1,11 +1,105 @@
-"""Old names that are still understood, and what they are called now."""
+"""Old names that are still read: flags and settings of older runs, recipes, metrics.
 
+A setting that was renamed or joined with another is a row of SETTINGS: its old flag is accepted and the present one is
+printed; config.json of a run that was made before is read under the present name. Recipes are rows of RECIPES, names in
+metrics.jsonl rows of METRICS.
+"""
+
+import dataclasses
 import sys
+from collections.abc import Callable
 
 
 def note(old, new):
     """Says on standard error how something is written now."""
     print(f"NOTE: {old} is an old name; now written {new}", file=sys.stderr)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Settings
+
+
+def _identity(present, old):
+    return old
+
+
+@dataclasses.dataclass(frozen=True)
+class OldSetting:
+    """A setting as it was.
+
+    Attributes:
+      name: its old name. new: the setting that holds it now.
+      kind: int, float, bool or str, the type of its old flag; None where the flag is the present one, but runs kept its
+        value in another form.
+      translate: function (present value of `new` or None, old value) -> value of `new`. Raises ValueError.
+    """
+
+    name: str
+    new: str
+    kind: type | None = str
+    translate: Callable = _identity
+
+
+def _list_of_rewards(present, old):
+    """`reward` was one FILE.py:ARGUMENT or null."""
+    return old if isinstance(old, list) else [old] if old else []
+
+
+def _consensus(setting):
+    """A `translate` for a setting of the consensus reward that had a flag of its own.
+
+    What is not given keeps the value of the list, or else the old default; weight 0 takes the reward out.
+    """
+
+    def translate(present, old):
+        values, others = {"weight": "0", "contrast": "0.65"}, []
+        for spec in present or ():
+            name, _, text = spec.partition(":")
+            if name == "consensus":
+                values |= dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+            else:
+                others.append(spec)
+        values[setting] = f"{old:.12g}"
+        spec = "consensus:" + ",".join(f"{name}={value}" for name, value in values.items())
+        return ([spec] if float(values["weight"]) else []) + others
+
+    return translate
+
+
+SETTINGS = (  # in the order in which they are translated
+    OldSetting("reward", "reward", None, _list_of_rewards),
+    OldSetting("w_fit", "reward", float, _consensus("weight")),
+    OldSetting("w_consensus", "reward", float, _consensus("weight")),
+    OldSetting("fit_contrast", "reward", float, _consensus("contrast")),
+    OldSetting("consensus_contrast", "reward", float, _consensus("contrast")),
+)
+
+
+def current_settings(settings):
+    """The settings of a run under their present names and in their present form: a new dict.
+
+    Args: settings: dict of a config.json. Raises: ValueError where a value is none that the old setting had.
+    """
+    settings = dict(settings)
+    for old in SETTINGS:
+        if old.name not in settings:
+            continue
+        value = settings.pop(old.name)
+        if old.kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{old.name} is {value!r}, expected a number")
+        settings[old.new] = old.translate(settings.get(old.new), value)
+    return settings
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Metrics
+
+METRICS = {"reward/fit": "reward/consensus"}
+
+
+def current_metric(name):
+    """The present name of a metric. Args: name: an old name or the present one."""
+    return METRICS.get(name, name)
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ import typing
 
 from absl import app, flags, logging
 
+import aliases
+
 
 class UserError(Exception):
     """Bad input or a wrong command: the message says what was found, what was expected, and what mends it."""
@@ -27,6 +29,11 @@ class UserError(Exception):
 def field(default, help):
     """A dataclass field with the sentence that `--help` prints for it."""
     return dataclasses.field(default=default, metadata={"help": help})
+
+
+def repeated(help):
+    """A field of texts whose flag may be given several times; what it gives stands behind what a recipe gives."""
+    return dataclasses.field(default=(), metadata={"help": help, "repeated": True})
 
 
 def flag_type(annotation):
@@ -55,7 +62,9 @@ def _define_flags(options_class, values, recipes=None):
         # A multi-line help text would be re-wrapped badly by absl; the sentences here are single lines.
         help_text, default = item.metadata.get("help", ""), item.default
         choices = item.metadata.get("choices")
-        if is_tuple:
+        if item.metadata.get("repeated"):
+            flags.DEFINE_multi_string(item.name, list(default), help_text, flag_values=values)
+        elif is_tuple:
             text = ",".join(str(part) for part in default)
             flags.DEFINE_list(item.name, text, help_text, flag_values=values)
         elif choices:
@@ -69,6 +78,15 @@ def _define_flags(options_class, values, recipes=None):
         else:
             flags.DEFINE_string(item.name, default, help_text, flag_values=values)
         values.register_key_flag_for_module(sys.argv[0], values[item.name])  # so that --help shows it
+    for old in _old_flags(options_class):  # --help does not show them
+        define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+        define.get(old.kind, flags.DEFINE_string)(old.name, None, f"now --{old.new}", flag_values=values)
+
+
+def _old_flags(options_class):
+    """The rows of aliases.SETTINGS that are old flags of a command with these settings."""
+    names = {item.name for item in dataclasses.fields(options_class)}
+    return [old for old in aliases.SETTINGS if old.kind and old.new in names and old.name not in names]
 
 
 def choice(default, choices, help):
@@ -93,10 +111,44 @@ def _options_from_flags(options_class, argv, values, recipes):
         kind, _, is_tuple = flag_type(hints[item.name])
         value = values[item.name].value
         given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
+        if item.metadata.get("repeated"):
+            given[item.name] = getattr(base, item.name) + given[item.name]
     options = dataclasses.replace(base, **given)
+    options = dataclasses.replace(options, **_given_by_old_flags(options, values, given))
     if recipe:
         options = recipes.fill_in(options, given, recipe)
     return dataclasses.replace(options, paths=options.paths + tuple(argv[1:])) if takes_paths else options
+
+
+def _given_by_old_flags(options, values, given):
+    """What old flags say: dict present setting -> value, put into `given` too; the present spelling is printed.
+
+    Raises: UserError.
+    """
+    found, said = {}, {}  # present setting -> value, old flags
+    for old in _old_flags(type(options)):
+        flag = values[old.name]
+        if flag.present:
+            try:
+                value = old.translate(found.get(old.new, getattr(options, old.new)), flag.value)
+            except ValueError as error:
+                raise UserError(f"--{old.name} {flag.value}: {error}") from error
+            found[old.new] = tuple(value) if isinstance(value, list) else value
+            said.setdefault(old.new, []).append(f"--{old.name}")
+    given |= found
+    for name, old_flags in said.items():
+        aliases.note(", ".join(old_flags), " ".join(as_flags(dataclasses.replace(options, **found), name)))
+    return found
+
+
+def as_flags(options, name):
+    """The command-line flags that give a setting its value: list of texts, quoted for a shell."""
+    (item,) = (item for item in dataclasses.fields(options) if item.name == name)
+    value = getattr(options, name)
+    if item.metadata.get("repeated"):
+        return [f"--{name}={shlex.quote(part)}" for part in value or ("",)]
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return [f"--{name}={shlex.quote(text)}"]
 
 
 def parse(options_class, arguments, recipes=None):

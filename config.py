@@ -4,7 +4,8 @@ import dataclasses
 import glob
 import os
 
-from cli import UserError, choice, field
+import reward_list
+from cli import UserError, choice, field, repeated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +91,18 @@ class FullModel(AdversarialTrainer):
     w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
     w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
-    w_fit: float = field(
-        0.0,
-        "weight of the caption's fit to what the image vector lets expect of it; for the vectors of "
-        "initialization.neighbour_features only; 0 switches it off",
+    reward: tuple[str, ...] = repeated(
+        "a reward beside these, as often as wanted. consensus:weight=100,contrast=0.85: how well a caption fits what "
+        "the image vector lets expect, for vectors of initialization.neighbour_features; weight=0 switches a recipe's "
+        "off. FILE.py:ARGUMENT: a reward of your own for each word or each sentence (docs/extending.md)"
     )
-    fit_contrast: float = field(0.65, "share of what is expected of all images alike that --w_fit leaves out")
-    reward: str | None = field(None, "FILE.py:ARGUMENT, a reward of your own beside these (docs/extending.md)")
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
     standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+
+    def __post_init__(self):
+        object.__setattr__(self, "reward", reward_list.canonical(self.reward))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +169,7 @@ class SentenceGan(AdversarialTrainer):
         "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding; empty = fresh weights",
     )
     # The adversarial term alone (no annotation: these are no flags).
-    w_adv, w_obj, w_mse, w_sen, w_fit = 1.0, 0.0, 0.0, 0.0, 0.0
+    w_adv, w_obj, w_mse, w_sen, reward = 1.0, 0.0, 0.0, 0.0, ()
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
     --dataset FILE.py:ARGUMENT      load(argument, with_train_captions) -> preprocessing.sources.datasets.Dataset
     --detector FILE.py:ARGUMENT     class Detector(part, settings), see preprocessing/detection/detectors.py
     --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders/
-    --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> float32 [B, T]
+    --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> [B, T] or [B]
 
 docs/extending.md has a worked example of each. The file is executed: name only files that you trust. SavedModels,
 frozen graphs and hub handles are programs as well. None of them is ever loaded because a stored file (a run directory,
@@ -55,12 +55,3 @@ def _module(path):
     except Exception as error:  # whatever a stranger's file may raise
         raise ValueError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
     return module
-
-
-def make_reward(options):
-    """The reward that --reward FILE.py:ARGUMENT names. Raises: cli.UserError."""
-    file, _, argument = options.reward.partition(":")
-    try:
-        return load(file, "make")(argument, options)
-    except ValueError as error:
-        raise cli.UserError(f"--reward {options.reward}: {error}") from error

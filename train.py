@@ -10,23 +10,21 @@ import os
 import cli
 import config
 import experiments
-import input_pipeline
+import reward_list
 from formats import inventory
 
 
 def check(options):
     """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
-    if options.w_adv == options.w_obj == options.w_mse == options.w_sen == options.w_fit == 0:
+    rewards = reward_list.of(options)
+    if not any(reward.weight for reward in rewards) and not options.w_sen:
         raise cli.UserError(
-            "every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen, --w_fit a weight"
+            "every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight, or name a --reward"
         )
-    if options.w_fit and options.inc_ckpt:
-        raise cli.UserError("--w_fit needs the vectors of neighbour_features: expected no --inc_ckpt beside it")
-    if options.w_fit:
-        input_pipeline.phrases_path(options.data_dir)
-    if options.reward and not os.path.isfile(options.reward.partition(":")[0]):
-        raise cli.UserError(f"--reward {options.reward}: expected FILE.py:ARGUMENT, see docs/extending.md")
+    for reward in rewards:
+        reward.check(options)
+    inventory.require(options.data_dir, reward_list.needs(options))
 
 
 @inventory.read_by_trainer
@@ -67,6 +65,7 @@ def main(options):
         "image_dim": images.dim,
         "encoder": images.identity,
         "names": names,
+        "rewards": setup.reward_facts(options),
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     setup.keep_for_inference(run, vocabulary, images)

@@ -137,8 +137,7 @@ FINE_TUNING = dataclasses.replace(miniature.FINE_TUNING, w_sen=0.01, max_caption
 # is said, get a third of it, and the fit does not rise.
 FULL = dataclasses.replace(
     FINE_TUNING,
-    w_fit=100.0,
-    fit_contrast=0.85,
+    reward=("consensus:weight=100,contrast=0.85",),
     w_adv=0.02,
     w_obj=1.0,
     w_mse=1.0,

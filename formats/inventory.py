@@ -248,6 +248,15 @@ def read_by_trainer(train):
     return locked
 
 
+def require(data_dir, names):
+    """Raises cli.UserError where one of these outputs is missing or damaged, with the command that makes it."""
+    for name in names:
+        finding = check(data_dir, OUTPUTS[name], checksums=False)
+        if finding.status not in ("there", "unchecked"):
+            command = OUTPUTS[name].command(data_dir) + (" --overwrite" if finding.status == "damaged" else "")
+            raise cli.UserError(f"{data_dir}: {name}: {finding.details or 'missing'}. Make it with: {command}")
+
+
 def _about(data_dir, output):
     path = os.path.join(data_dir, output.sidecar)
     try:

@@ -23,7 +23,7 @@ import os
 import cli
 import experiments
 import input_pipeline
-from formats import writing
+from formats import inventory, writing
 from initialization import retrieve_captions
 
 STEM = "fit_captions"
@@ -63,7 +63,7 @@ def check(options):
         raise cli.UserError(f"--contrast {options.contrast}: expected a share between 0 and 1")
     if not 0 <= options.most <= 1:
         raise cli.UserError(f"--most {options.most}: expected a share between 0 and 1")
-    input_pipeline.phrases_path(options.data_dir)
+    inventory.require(options.data_dir, ("neighbours",))
 
 
 def sentence_matrix(sentences, fit):
@@ -167,7 +167,7 @@ def main(options):
 def _make(options):
     import numpy as np
 
-    from formats import inventory, sidecars
+    from formats import sidecars
     from formats.vocabulary import Vocabulary
     from models.consensus.consensus_reward import ConsensusReward, NgramProjection
 
@@ -187,7 +187,7 @@ def _make(options):
         return
     corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
-    phrases = NgramProjection.load(input_pipeline.phrases_path(options.data_dir))
+    phrases = NgramProjection.load(os.path.join(options.data_dir, NgramProjection.FILE))
     matrix_NT = sentence_matrix(corpus.sentences, ConsensusReward(phrases))
     vectors_IKT = bank.features
     crops_PT = np.asarray(vectors_IKT, np.float32).reshape(-1, bank.dim)

@@ -10,8 +10,8 @@ learns from what it will be shown later. Needs no caption of an image.
 
 Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
 crops; `neighbours.npz`, the file of the encoder `neighbours:…`, which a run keeps; and `phrases.npz`, the directions of
-n-grams, by which `train.py --w_fit` rewards captions that fit what the vector lets expect. All other files of
-`--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
+n-grams, by which `train.py --reward consensus` rewards captions that fit what the vector lets expect. All other files
+of `--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
 
 Shapes: I training images, M of them landmarks, C concept sets of sentences, G n-grams, D image vector, T `--dim`.
 """

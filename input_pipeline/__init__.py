@@ -13,7 +13,7 @@ from input_pipeline.batches import (
     UnpairedBatches,
     crop_draws,
 )
-from input_pipeline.sources import FeatureBank, ImageSet, PointSet, SentenceSet, padded_rows, phrases_path, read_all
+from input_pipeline.sources import FeatureBank, ImageSet, PointSet, SentenceSet, padded_rows, read_all
 from input_pipeline.streams import Stream, generator_of
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "crop_draws",
     "generator_of",
     "padded_rows",
-    "phrases_path",
     "read_all",
 ]

@@ -144,17 +144,6 @@ class FeatureBank:
         return np.asarray(self.features[rows, crop], np.float32)
 
 
-def phrases_path(data_dir):
-    """Path of `phrases.npz`. Raises cli.UserError where initialization.neighbour_features has not written it."""
-    path = os.path.join(data_dir, "phrases.npz")
-    if not os.path.exists(path):
-        raise cli.UserError(
-            f"{path} is missing. Make it, and its image vectors, with python -m initialization.neighbour_features "
-            f"--data_dir {data_dir}, and use the folder that it writes"
-        )
-    return path
-
-
 class PointSet:
     """Image vectors that need not be of a photograph (initialization/fit_captions.py), in the place of an ImageSet."""
 

@@ -1,11 +1,65 @@
 """Rewards, returns, advantages and the adversarial loss (UIC spec 8; the paper's equations 3 to 8).
 
-Shapes: B batch, T time, C objects of an image. Everything is dense tensor algebra on the whole batch.
+A reward is a function of `Captions`. It gives float32 [B, T], a number for each word, or float32 [B], one for each
+sentence; `returns` says how both enter. reward_list.py lists the rewards of a run and names the functions below.
+
+Shapes: B batch, T time, C objects of an image, E feature. Everything is dense tensor algebra on the whole batch.
 """
+
+import dataclasses
 
 import tensorflow as tf
 
 EPSILON = 1e-7  # inside the logarithm of the adversarial reward
+
+
+@dataclasses.dataclass(frozen=True)
+class Captions:
+    """Captions of a batch, sampled or greedy, and what the networks make of them: all that a reward may look at.
+
+    Attributes:
+      tokens_BT: int32. mask_BT: float32, 1 on the words that are rewarded. batch: dict of the step's tensors.
+      concepts_BT: int32, the words with synonyms replaced by the concept word that they name.
+      logits_BT: the discriminator's, of each word being a real sentence's.
+      sentence_feature_BE: x', what the discriminator reads from the caption; None where it has no such head.
+      image_feature_BE: x, of the image.
+    """
+
+    tokens_BT: tf.Tensor
+    mask_BT: tf.Tensor
+    batch: dict
+    concepts_BT: tf.Tensor
+    logits_BT: tf.Tensor
+    sentence_feature_BE: tf.Tensor | None
+    image_feature_BE: tf.Tensor
+
+
+def make_adversarial(options, image_dim):
+    """The adversarial reward of each word."""
+    return lambda captions: adversarial_reward(captions.logits_BT)
+
+
+def make_concept(options, image_dim):
+    """The concept reward of each word; 0 in batches without objects."""
+
+    def reward(captions):
+        if "classes" not in captions.batch:
+            return tf.zeros_like(captions.mask_BT)
+        objects = (captions.batch[name] for name in ("classes", "scores", "num"))
+        return concept_reward(captions.concepts_BT, captions.mask_BT, *objects)
+
+    return reward
+
+
+def make_image(options, image_dim):
+    """The reward of each sentence for giving the image's feature back; 0 without a feature of the sentence."""
+
+    def reward(captions):
+        if captions.sentence_feature_BE is None:
+            return tf.zeros_like(captions.mask_BT[:, 0])
+        return -feature_distance(captions.image_feature_BE, captions.sentence_feature_BE)
+
+    return reward
 
 
 def adversarial_reward(logits_BT):
@@ -31,9 +85,9 @@ def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
     return tf.einsum("btc,bc->bt", first_BTC, scores_BC)
 
 
-def feature_distance(image_BE, sentence_BE, weight):
-    """w_mse * mean over the dimensions of (x - x')^2: float32 [B]. A mean, not a sum (UIC spec 8.1)."""
-    return weight * tf.reduce_mean(tf.math.squared_difference(image_BE, sentence_BE), axis=1)
+def feature_distance(image_BE, sentence_BE):
+    """Mean over the dimensions of (x - x')^2: float32 [B]. A mean, not a sum (UIC spec 8.1)."""
+    return tf.reduce_mean(tf.math.squared_difference(image_BE, sentence_BE), axis=1)
 
 
 def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):

@@ -15,10 +15,9 @@ import dataclasses
 
 import tensorflow as tf
 
-import extensions
-import input_pipeline
+import cli
+import reward_list
 from models import layers, rewards
-from models.consensus import consensus_reward
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
 from models.randomness import fold_in
@@ -47,8 +46,7 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    sentence_fit = None  # models.consensus.consensus_reward.ConsensusReward where captions are rewarded for their fit
-    own_reward = None  # function (tokens_BT, mask_BT, batch) -> float32 [B, T], see extensions.py
+    concept_of_V = None
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Must be called inside `strategy.scope()`.
@@ -63,12 +61,7 @@ class FullObjective:
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
-        if options.w_fit:
-            self.sentence_fit = consensus_reward.load(
-                input_pipeline.phrases_path(options.data_dir), image_dim, f"--w_fit {options.w_fit}"
-            )
-        if options.reward:
-            self.own_reward = extensions.make_reward(options)
+        self.rewards = [(reward, reward.make(options, image_dim)) for reward in reward_list.of(options)]
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
         rate = options.dis_lr
         if options.dis_warmup_steps:
@@ -229,33 +222,26 @@ class FullObjective:
         return {name: tf.stop_gradient(value) for name, value in signals.items()}
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
-        """Reward terms and returns of one set of captions."""
-        options = self.options
-        adversarial_BT = options.w_adv * rewards.adversarial_reward(logits_BT) * mask_BT
-        found_BT, image_B = tf.zeros_like(adversarial_BT), tf.zeros_like(adversarial_BT[:, 0])
-        if "classes" in batch:
-            objects = (batch["classes"], batch["scores"], batch["num"])
-            named_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
-            found_BT = rewards.concept_reward(named_BT, mask_BT, *objects)
-        if sentence_feature_BE is not None:
-            image_B = -rewards.feature_distance(rollout.feature_BE, sentence_feature_BE, options.w_mse)
-        fit_B = tf.zeros_like(image_B)
-        if self.sentence_fit is not None:
-            fit_B = options.w_fit * self.sentence_fit(tokens_BT, batch["image"], options.fit_contrast)
-        concept_BT = options.w_obj * found_BT
-        rewards_BT, own = adversarial_BT + concept_BT, {}
-        if self.own_reward is not None:
-            own = {"own": self.own_reward(tokens_BT, mask_BT, batch) * mask_BT}
-            rewards_BT += own["own"]
-        return own | {
-            "logits": logits_BT,
-            "adversarial": adversarial_BT,
-            "found": found_BT,
-            "concept": concept_BT,
-            "image": image_B,
-            "fit": fit_B,
-            "returns": rewards.returns(rewards_BT, image_B + fit_B, mask_BT, options.gamma),
-        }
+        """Rewards and returns of one set of captions.
+
+        Returns: dict of tensors: `reward/NAME` weighted, `unweighted/NAME`, `returns`, `logits`.
+        """
+        concepts_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
+        captions = rewards.Captions(
+            tokens_BT, mask_BT, batch, concepts_BT, logits_BT, sentence_feature_BE, rollout.feature_BE
+        )
+        found = {"logits": logits_BT}
+        words_BT, sentences_B = tf.zeros_like(mask_BT), tf.zeros_like(mask_BT[:, 0])
+        for reward, compute in self.rewards:
+            unweighted = tf.cast(compute(captions), tf.float32)
+            if is_per_word(reward, unweighted, mask_BT):
+                weighted = reward.weight * unweighted * mask_BT
+                words_BT += weighted
+            else:
+                weighted = reward.weight * unweighted
+                sentences_B += weighted
+            found |= {f"unweighted/{reward.name}": unweighted, f"reward/{reward.name}": weighted}
+        return found | {"returns": rewards.returns(words_BT, sentences_B, mask_BT, self.options.gamma)}
 
     # ---------------------------------------------------------------------------------------------- gradients
 
@@ -334,7 +320,8 @@ class FullObjective:
             loss = adversarial = options.w_adv * (real_sum / real_global + fake_sum / fake_global)
             distance = tf.zeros([])
             if feature_BE is not None:
-                distance = tf.reduce_sum(rewards.feature_distance(rollout.feature_BE, feature_BE, options.w_mse))
+                distance_B = options.w_mse * rewards.feature_distance(rollout.feature_BE, feature_BE)
+                distance = tf.reduce_sum(distance_B)
                 loss += distance / rows_global
         gradients = tape.gradient(loss, discriminator.trainable_variables)
         real_right = tf.reduce_sum(tf.cast(real_logits_BS > 0, tf.float32) * real_mask_BS)
@@ -360,9 +347,6 @@ class FullObjective:
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = signals["difference"], self.options.advantage_clip
         metrics = {
-            "reward/adversarial": (total(signals["adversarial"]), words),
-            "reward/concept": (total(signals["concept"]), words),
-            "reward/image": (tf.reduce_sum(signals["image"]), rows),
             "return/sample": (total(tf.cast(signals["returns"], tf.float32)), words),
             "return/baseline": (total(tf.cast(signals["baseline/returns"], tf.float32)), words),
             "advantage/mean": (total(signals["advantages"]), words),
@@ -374,17 +358,27 @@ class FullObjective:
         }
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
-        if self.sentence_fit is not None:
-            metrics["reward/fit"] = (tf.reduce_sum(signals["fit"]), rows)
-        if "own" in signals:
-            metrics["reward/own"] = (total(signals["own"]), words)
+        for name in (f"reward/{reward.name}" for reward, _ in self.rewards):
+            values = signals[name]
+            metrics[name] = (total(values), words) if values.shape.rank == 2 else (tf.reduce_sum(values), rows)
         if "classes" in batch:
             positive = lambda values_BT: tf.reduce_sum(tf.cast(values_BT > 0, tf.float32))  # noqa: E731
             metrics["objects"] = (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows)
-            metrics["mean_found_obj"] = (positive(signals["found"]), rows)
+            metrics["mean_found_obj"] = (positive(signals["unweighted/concept"]), rows)
             if self.options.baseline == "greedy":
-                metrics["mean_found_obj/greedy"] = (positive(signals["baseline/found"]), rows)
+                metrics["mean_found_obj/greedy"] = (positive(signals["baseline/unweighted/concept"]), rows)
         return metrics
+
+
+def is_per_word(reward, values, mask_BT):
+    """Whether a reward gives [B, T], a number for each word, and not [B]. Raises: cli.UserError: neither of them."""
+    found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
+    if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
+        raise cli.UserError(
+            f"{reward.flag}: gives numbers of shape {found}, expected {expected[0]}, one for each word, or "
+            f"{expected[1]}, one for each sentence"
+        )
+    return found.rank == 2
 
 
 def unique_rows(tokens_BT):

@@ -9,6 +9,7 @@ Shapes: B batch (of one replica), E embedding.
 
 import tensorflow as tf
 
+import reward_list
 from models import layers
 from models.randomness import fold_in
 from objectives.full import FullObjective
@@ -22,6 +23,7 @@ class SentenceGanObjective(FullObjective):
     def __init__(self, options, vocabulary_size):
         """Must be called inside `strategy.scope()`. Args: options: config.SentenceGan."""
         self.options = options
+        self.rewards = [(reward, reward.make(options, None)) for reward in reward_list.of(options)]
         self.generator = build_generator(options, vocabulary_size)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc",))
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)

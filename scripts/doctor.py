@@ -14,6 +14,7 @@ import sys
 import cli
 import config
 import experiments
+import reward_list
 from formats import inventory
 from scripts import uic_cost
 
@@ -45,7 +46,8 @@ def needed(settings):
     pictures = ("image_train",) if from_records else ("image_train", "features_train")
     captions = getattr(settings, "captions", None)
     if captions is None:
-        return (*TEXT, *pictures, *(["neighbours"] if getattr(settings, "w_fit", 0) else [])), SCORING
+        rewards = reward_list.needs(settings) if isinstance(settings, config.FullModel) else ()
+        return (*TEXT, *pictures, *rewards), SCORING
     stems = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions", "fit": "fit_captions"}
     stem = stems.get(captions)
     return ("dictionary", *pictures, *([stem] if stem else [])), SCORING

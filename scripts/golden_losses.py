@@ -90,11 +90,12 @@ def trainers(folder):
     pair_settings = {"captions": pairs, "keep_prob": 0.8}
     grid_settings = pair_settings | {"data_dir": cells, "cell_dim": 5, "attention_units": 7}
     reference = {"semantics": "reference", "standardise": False}
+    consensus = ("consensus:weight=20,contrast=0.65",)
     return dict(
         [
             run("full_fixed", train, config.FullModel, gen_lr=1e-3, dis_lr=1e-3),
             run("full_reference", train, config.FullModel, gen_lr=1e-3, dis_lr=1e-3, **reference),
-            run("full_consensus", train, config.FullModel, data_dir=near, w_fit=20.0, gen_lr=1e-3),
+            run("full_consensus", train, config.FullModel, data_dir=near, reward=consensus, gen_lr=1e-3),
             run("sentence_ae", sentence_ae, config.SentenceAutoEncoder),
             run("sentence_gan", sentence_gan, config.SentenceGan, sae_ckpt=None),
             run("obj2sen", obj2sen, config.ObjectToSentence),

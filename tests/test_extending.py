@@ -15,6 +15,7 @@ import caption
 import cli
 import config
 import extensions
+import reward_list
 import train
 from formats import records
 from models import encoders
@@ -41,22 +42,30 @@ def test_the_page_shows_every_example_and_only_commands_that_exist():
 
 def test_the_reward_of_repeated_words(tmp_path):
     world = tiny_world.make(str(tmp_path / "world"))
-    options = config.FullModel(data_dir=world, reward=f"{EXAMPLES}/no_repeats.py:0.5")
-    reward = extensions.make_reward(options)
+    options = config.FullModel(data_dir=world)
+    reward = extensions.load(f"{EXAMPLES}/no_repeats.py", "make")("0.5", options)
     tokens = tf.constant([[2, 3, 8, 3, 3, 1], [3, 4, 5, 2, 2, 1]])  # ids below 13 // 4 = 3 may be said again
     found = tf.function(reward)(tokens, tf.ones([2, 6]), {})
     assert found.numpy().tolist() == [[0, 0, 0, -0.5, -0.5, 0], [0] * 6]
 
 
-def test_a_run_with_encoder_and_reward(tmp_path):
+def test_the_reward_of_a_length():
+    reward = extensions.load(f"{EXAMPLES}/caption_length.py", "make")("3", config.FullModel())
+    tokens = tf.constant([[2, 3, 8, 1, 0, 0], [3, 4, 5, 2, 2, 1], [1, 0, 0, 0, 0, 0]])
+    assert tf.function(reward)(tokens, tf.ones([3, 6]), {}).numpy().tolist() == [0, -1, -1.5]
+
+
+def test_a_run_with_encoder_and_rewards(tmp_path):
     """Features, training, captions from the run; the reward is in the returns and among the curves."""
     spec = f"{EXAMPLES}/colour_grid.py:3"
     world = photo_world.make(str(tmp_path / "world"), spec=spec)
     changes = {"max_steps": 8, "eval_images": 0}
-    train.main(tiny_runs.full(world, tmp_path / "own", reward=f"{EXAMPLES}/no_repeats.py:2", **changes))
+    own = (f"{EXAMPLES}/no_repeats.py:2", f"{EXAMPLES}/caption_length.py:2")
+    train.main(tiny_runs.full(world, tmp_path / "own", reward=own, **changes))
     train.main(tiny_runs.full(world, tmp_path / "plain", **changes))
     own, plain = tiny_runs.entries(tmp_path / "own"), tiny_runs.entries(tmp_path / "plain")
-    assert own[0]["reward/own"] < 0 and "reward/own" not in plain[0]
+    curves = {"reward/no_repeats", "reward/caption_length"}
+    assert all(own[0][name] < 0 for name in curves) and not curves & plain[0].keys()
     assert own[0]["return/sample"] < plain[0]["return/sample"]
 
     assert not [name for name in os.listdir(tmp_path / "own" / "encoder") if name.endswith(".py")]
@@ -162,5 +171,6 @@ def test_files_that_cannot_be_used(tmp_path):
         detectors.load(detectors.parse(f"{tmp_path}/empty.py:x"), 0.1, 3)
     with pytest.raises(ValueError, match="defines no Encoder"):
         encoders.load_encoder(f"{tmp_path}/empty.py:x")
+    (*_, reward) = reward_list.of(config.FullModel(reward=(f"{tmp_path}/empty.py:1",)))
     with pytest.raises(cli.UserError, match="--reward .*defines no make"):
-        extensions.make_reward(config.FullModel(reward=f"{tmp_path}/empty.py:1"))
+        reward.make(config.FullModel(), 12)

@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
     ("aliases", "cli", "extensions"),
-    ("config", "registry", "experiments"),
+    ("config", "registry", "reward_list", "experiments"),
     ("formats",),
     ("models",),
     ("training", "input_pipeline", "preprocessing"),

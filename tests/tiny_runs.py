@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+import cli
 import config
 from training import checkpoints
 
@@ -34,12 +36,10 @@ def full(data_dir, job_dir, **changes):
 
 def flags(options):
     """The flags that give these settings."""
-    defaults, given = type(options)(), []
-    for item in dataclasses.fields(options):
-        value = getattr(options, item.name)
-        if value != getattr(defaults, item.name):
-            given.append(f"--{item.name}=" + (",".join(value) if isinstance(value, tuple) else str(value)))
-    return given
+    defaults = type(options)()
+    names = [item.name for item in dataclasses.fields(options)]
+    changed = [name for name in names if getattr(options, name) != getattr(defaults, name)]
+    return [flag for name in changed for flag in shlex.split(" ".join(cli.as_flags(options, name)))]
 
 
 STARTED = []

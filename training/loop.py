@@ -18,6 +18,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+import aliases
 import cli
 from formats.sidecars import write_json
 from models.randomness import fold_in
@@ -152,7 +153,8 @@ class Loop:
             checkpoints.finish_saves(options.job_dir)
         self.step, state = checkpoints.restore_newest(options.job_dir, self.parts, self.warn)
         self.resumed = self.step > 0
-        self.pending = {name: np.asarray(pair) for name, pair in state.get("pending", {}).items()}
+        pending = state.get("pending", {}).items()
+        self.pending = {aliases.current_metric(name): np.asarray(pair) for name, pair in pending}
         self.signal = 0
 
     def warn(self, message):

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 
+import aliases
 import cli
 from formats import readers, writing
 from formats.sidecars import write_json, write_whole
@@ -105,8 +106,8 @@ class RunDirectory:
             old, new = saved[part], self.content[part]
             for name in sorted(old.keys() | new.keys()):
                 unknown = part == "facts" and old.get(name) is None
-                if name not in FREE and not unknown and old.get(name) != new.get(name):
-                    differences.append(f"{name}: {old.get(name)} in the run, {new.get(name)} now")
+                if name not in FREE and not unknown:
+                    differences += _differences(name, old.get(name), new.get(name))
         if differences:
             raise cli.UserError(
                 f"{self.path} was started with other settings. Continue it with those, or choose another --job_dir.\n  "
@@ -119,8 +120,16 @@ class RunDirectory:
             print(message, file=sys.stderr, flush=True)
 
 
+def _differences(name, old, new):
+    """What differs between the values of a setting or fact, a line each; of dicts the entries that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for key in sorted(old | new) for line in _differences(f"{name} {key}", old.get(key), new.get(key))]
+    shown = [(", ".join(map(str, value)) or "none") if isinstance(value, list) else value for value in (old, new)]
+    return [f"{name}: {shown[0]} in the run, {shown[1]} now"] if old != new else []
+
+
 def read_config(job_dir, missing_ok=False):
-    """The content of RUN/config.json: {"stage", "settings", "facts"}."""
+    """The content of RUN/config.json: {"stage", "settings", "facts"}; settings under their present names."""
     path = os.path.join(job_dir, "config.json")
     if not os.path.exists(path):
         if missing_ok:
@@ -130,7 +139,8 @@ def read_config(job_dir, missing_ok=False):
     try:
         content = readers.read_json(path)
         readers.check_fields(content, fields, path)
-    except cli.UserError as error:
+        content["settings"] = aliases.current_settings(content["settings"])
+    except (cli.UserError, ValueError) as error:
         raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
     return {part: content[part] for part in fields}
 

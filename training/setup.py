@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import cli
-from formats import encoder_names, images, inventory, records
+import reward_list
+from formats import encoder_names, images, inventory, records, sidecars
 from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, precision
@@ -91,6 +92,21 @@ def concept_names(data_dir, vocabulary):
     for name, word in names.items():
         concept_of_V[vocabulary.id(name)] = vocabulary.id(word)
     return names, concept_of_V
+
+
+def reward_facts(options):
+    """What the rewards of a run are made from, which stays the same when it goes on: dict file -> sha256.
+
+    Args: options: config.FullModel.
+    """
+    facts = {}
+    for reward in reward_list.of(options):
+        for name in reward.needs:
+            about = sidecars.read_sidecar(os.path.join(options.data_dir, inventory.OUTPUTS[name].sidecar))
+            facts |= {entry["name"]: entry["sha256"] for entry in about["files"]}
+        if reward.file:
+            facts[reward.file] = sidecars.fingerprint(reward.file)["sha256"]
+    return facts
 
 
 def encoder_of_checkpoint(path, exif):

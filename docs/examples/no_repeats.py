@@ -28,7 +28,7 @@ def make(argument, options):
           mask_BT: float32, 1 on its words; what is earned elsewhere is cut off.
           batch: dict of the step's tensors: "image", "classes", "scores", "num" (objects), "sentence", "length".
 
-        Returns: float32 [B, T], added to the adversarial and the concept reward of each word.
+        Returns: float32 [B, T], added to the other rewards of each word ([B] would be a number for each sentence).
         """
         same_BTT = tokens_BT[:, :, None] == tokens_BT[:, None, :]
         steps = tf.range(tf.shape(tokens_BT)[1])

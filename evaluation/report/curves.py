@@ -3,6 +3,7 @@
 import io
 import math
 
+import aliases
 from evaluation.statistics import COLLAPSE
 from formats.readers import is_number
 from training.run_directory import read_log
@@ -21,6 +22,7 @@ CURVES = {
     "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
     "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
     "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
+    "reward/consensus": "weighted consensus reward, a caption (`--reward consensus`): rises, then stays",
     "reward/adversarial": "mean log-probability of being held for real: near -0.7 = undecided, falling = losing",
     "length/sample": "near the corpus' mean; both shrinking together is a collapse",
     "length/greedy": "near the corpus' mean; both shrinking together is a collapse",
@@ -44,7 +46,7 @@ def read_metrics(job_dir):
     for entry in read_log(job_dir):
         for name, value in entry.items():
             if name != "step" and (isinstance(value, float) or is_number(value)):
-                steps, values = series.setdefault(name, ([], []))
+                steps, values = series.setdefault(aliases.current_metric(name), ([], []))
                 steps.append(entry["step"])
                 values.append(float(value))
     return series

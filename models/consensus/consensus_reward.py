@@ -15,6 +15,7 @@ Shapes: B batch, L time, G n-grams of one n, T directions.
 """
 
 import dataclasses
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +37,8 @@ class NgramProjection:
     rarest: idf of an n-gram of one sentence or none. general_T: float32, expected of all images alike.
     length: mean length of the sentences, end marker counted.
     """
+
+    FILE = "phrases.npz"  # its name in a data folder
 
     keys: list
     idf: list
@@ -128,19 +131,29 @@ class ConsensusReward:
         return fit_B * tf.where(fit_B > 0, tf.exp(-(too_long_B**2) / (2 * SIGMA**2)), 1.0)
 
 
-def load(path, image_dim, flag):
+def make(options, image_dim, contrast):
+    """The consensus reward of each sentence, as reward_list.KINDS names it.
+
+    Args: options: config.FullModel. image_dim: of its image vectors. contrast: of the reward.
+    Raises: cli.UserError: the file of the data folder is damaged, or was made for other vectors.
+    """
+    fit = load(os.path.join(options.data_dir, NgramProjection.FILE), image_dim)
+    return lambda captions: fit(captions.tokens_BT, captions.batch["image"], contrast)
+
+
+def load(path, image_dim):
     """The ConsensusReward of a data folder.
 
-    Args: path: of phrases.npz. image_dim: of its image vectors. flag: what asked for it, for messages.
+    Args: path: of phrases.npz. image_dim: of its image vectors.
     Raises: cli.UserError: it is damaged, or was made for other vectors.
     """
     try:
         phrases = NgramProjection.load(path)
     except cli.UserError as error:
-        raise cli.UserError(f"{flag}: {error}") from error
+        raise cli.UserError(f"--reward consensus: {error}") from error
     if len(phrases.general_T) != image_dim:
         raise cli.UserError(
-            f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank has "
-            f"{image_dim}; expected the folder that python -m initialization.neighbour_features writes"
+            f"--reward consensus: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
+            f"has {image_dim}; expected the folder that python -m initialization.neighbour_features writes"
         )
     return ConsensusReward(phrases)

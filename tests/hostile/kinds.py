@@ -173,7 +173,7 @@ def _neighbours(folder):
 
 def _phrases(folder):
     dim = input_pipeline.FeatureBank(os.path.join(folder, "expected"), "train").dim
-    fit = consensus_reward.load(os.path.join(folder, "expected", "phrases.npz"), dim, "--w_fit 1")
+    fit = consensus_reward.load(os.path.join(folder, "expected", "phrases.npz"), dim)
     return [tensor.numpy() for tensor in (*fit.keys, *fit.idf, *fit.directions, fit.general_T)], fit.rarest, fit.length
 
 

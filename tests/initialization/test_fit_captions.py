@@ -116,7 +116,9 @@ def test_a_captioner_learns_from_them_and_the_full_model_goes_on(made, tmp_path)
         losses = [row["loss/sentence"] for row in map(json.loads, file) if "loss/sentence" in row]
     assert losses[-1] < losses[0]
     im_caption.main(options)  # finished: the same captions
-    train.main(tiny_runs.full(made.data_dir, tmp_path / "full", imcap_ckpt=run, w_fit=10.0, max_steps=4))
+    train.main(
+        tiny_runs.full(made.data_dir, tmp_path / "full", imcap_ckpt=run, reward=("consensus:weight=10",), max_steps=4)
+    )
 
 
 @pytest.mark.parametrize("change", ["absent", "cut", "dictionary", "vectors", "length", "inc_ckpt"])

@@ -121,22 +121,33 @@ def test_a_captioner_is_trained_on_it(made, tmp_path):
 
 
 def test_the_full_model_is_rewarded_for_captions_that_fit(made, tmp_path):
-    options = tiny_runs.full(made.output_dir, tmp_path / "run", w_fit=20.0, w_adv=0.0, w_mse=0.0, w_sen=0.0)
+    only = {"w_adv": 0.0, "w_mse": 0.0, "w_sen": 0.0}
+    options = tiny_runs.full(made.output_dir, tmp_path / "run", reward=("consensus:weight=20",), **only)
     train.main(options)
     with open(tmp_path / "run" / "metrics.jsonl") as file:
         rows = [json.loads(line) for line in file]
-    fits = [row["reward/fit"] for row in rows if "reward/fit" in row]
-    assert fits and all(np.isfinite(fits))
+    fits = [row["reward/consensus"] for row in rows if "reward/consensus" in row]
+    assert fits and all(np.isfinite(fits)) and any(fits)
+    facts = json.loads((tmp_path / "run" / "config.json").read_text())["facts"]["rewards"]
+    assert facts == {name: sidecars.fingerprint(f"{made.output_dir}/{name}")["sha256"] for name in facts}
+    assert set(facts) == {"neighbours.npz", "phrases.npz"}
 
 
-@pytest.mark.parametrize("changes", [{"data_dir": "plain"}, {"inc_ckpt": "inception_v4.ckpt"}, {"phrases": b"none"}])
-def test_rewards_for_the_fit_need_these_vectors(changes, made, tmp_path):
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"data_dir": "plain"}, "neighbours: missing. Make it with: python -m initialization.neighbour_features"),
+        ({"inc_ckpt": "inception_v4.ckpt"}, "--reward consensus:.*expected --images bank, no --inc_ckpt"),
+        ({"phrases": b"none"}, "phrases.npz has 4 bytes, not the .* Make it with: .* --overwrite"),
+    ],
+)
+def test_the_consensus_reward_needs_these_vectors(changes, message, made, tmp_path):
     folder = made.data_dir if "data_dir" in changes else made.output_dir
     if "phrases" in changes:
         with open(os.path.join(folder, "phrases.npz"), "wb") as file:
             file.write(changes["phrases"])
-    options = tiny_runs.full(folder, tmp_path / "run", w_fit=1.0, inc_ckpt=changes.get("inc_ckpt"))
-    with pytest.raises(cli.UserError, match="w_fit|phrases.npz is missing"):
+    options = tiny_runs.full(folder, tmp_path / "run", reward=("consensus",), inc_ckpt=changes.get("inc_ckpt"))
+    with pytest.raises(cli.UserError, match=message):
         train.main(options)
 
 

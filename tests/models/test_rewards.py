@@ -76,7 +76,7 @@ def test_masked_words_cost_nothing():
 
 def test_distance_of_orthogonal_features():
     image, sentence = tf.one_hot([0], 512), tf.one_hot([1], 512)
-    np.testing.assert_allclose(rewards.feature_distance(image, sentence, 100.0), [0.390625])
+    np.testing.assert_allclose(100 * rewards.feature_distance(image, sentence), [0.390625])
 
 
 def test_advantages_are_clipped():

@@ -135,11 +135,11 @@ def test_baseline_under_the_samples_mask_or_its_own(batch):
     assert np.any(greedy_lengths < lengths) and np.any(greedy_lengths > lengths)
     steps = np.arange(7)[None]
     for objective, ends in ((sample, lengths), (own, greedy_lengths)):
-        rewarded = objective.signals(batch, rollout, SEED)["baseline/adversarial"].numpy() != 0
+        rewarded = objective.signals(batch, rollout, SEED)["baseline/reward/adversarial"].numpy() != 0
         np.testing.assert_array_equal(rewarded, steps < ends[:, None])
     past = (steps >= greedy_lengths[:, None]) & (steps < lengths[:, None])
     bias = np.log(1 / (1 + np.exp(-float(sample.discriminator.fc.biases[0]))) + 1e-7)
-    values = sample.signals(batch, rollout, SEED)["baseline/adversarial"].numpy()
+    values = sample.signals(batch, rollout, SEED)["baseline/reward/adversarial"].numpy()
     np.testing.assert_allclose(values[past], bias, rtol=1e-5)
 
 
@@ -170,7 +170,7 @@ def test_end_token_is_rewarded_and_start_token_can_be_sampled(batch):
     objective.generator.softmax_b.assign(tf.one_hot(1, V, 30.0))  # always the end token
     rollout = objective.rollout(batch, SEED)
     np.testing.assert_array_equal(rollout.sample_lengths_B, np.ones(10))
-    assert np.all(objective.signals(batch, rollout, SEED)["adversarial"][:, 0] < 0)
+    assert np.all(objective.signals(batch, rollout, SEED)["reward/adversarial"][:, 0] < 0)
     objective.generator.softmax_b.assign(tf.one_hot(0, V, 30.0))
     np.testing.assert_array_equal(objective.rollout(batch, SEED).sample_lengths_B, np.full(10, 7))
 
@@ -220,8 +220,10 @@ def test_switches(batch):
     """A weight of zero removes its term from the signals, the losses and their gradients."""
     rollout = build().rollout(batch, SEED)
     signals = build(w_obj=0.0, w_mse=0.0).signals(batch, rollout, SEED)
-    assert not np.any(signals["concept"]) and not np.any(signals["image"]) and np.any(signals["found"])
-    assert np.any(signals["adversarial"]) and not np.any(build(w_adv=0.0).signals(batch, rollout, SEED)["adversarial"])
+    assert not np.any(signals["reward/concept"]) and np.any(signals["unweighted/concept"])
+    assert not np.any(signals["reward/image"]) and np.any(signals["reward/adversarial"])
+    signals = build(w_adv=0.0).signals(batch, rollout, SEED)
+    assert not np.any(signals["reward/adversarial"]) and np.any(signals["reward/concept"])
     metrics, _, _ = build(w_mse=0.0).discriminator_gradients(batch, rollout, SEED)
     assert metrics["loss/discriminator"][0] == metrics["loss/adversarial"][0]
     metrics, _ = build(w_sen=0.0).generator_step(batch, SEED, rollout)

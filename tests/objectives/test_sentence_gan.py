@@ -55,7 +55,8 @@ def test_only_the_adversarial_reward(batch):
     objective = build()
     rollout = objective.rollout(text_of(batch), SEED)
     signals = objective.signals(text_of(batch), rollout, SEED)
-    assert not np.any(signals["concept"]) and not np.any(signals["image"]) and np.any(signals["adversarial"])
+    assert np.any(signals["reward/adversarial"])
+    assert not np.any(signals["reward/concept"]) and not np.any(signals["reward/image"])
 
 
 def test_update_of_both_semantics(batch):

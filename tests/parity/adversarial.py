@@ -55,8 +55,8 @@ def check_forward(golden, at, objective, batch):
     # Past a row's end only the bias of fc is left, whatever words stand there.
     assert_close(signals["baseline/logits"], golden[f"{at}/dis_greedy/pred"], "discriminator's logits", "greedy")
     unmasked = rewards.adversarial_reward(golden[f"{at}/dis_gen/pred"])
-    assert_close(signals["adversarial"], unmasked * rollout.mask_BT, "adversarial reward")
-    total = lambda prefix: signals[f"{prefix}adversarial"] + signals[f"{prefix}concept"]  # noqa: E731
+    assert_close(signals["reward/adversarial"], unmasked * rollout.mask_BT, "adversarial reward")
+    total = lambda prefix: signals[f"{prefix}reward/adversarial"] + signals[f"{prefix}reward/concept"]  # noqa: E731
     assert_close(total(""), golden[f"{at}/rewards"], "rewards")
     assert_close(total("baseline/"), golden[f"{at}/baselines"], "rewards of the baseline")
     assert_close(signals["returns"], golden[f"{at}/cum_rewards"], "returns")

@@ -88,12 +88,14 @@ def check_forward(golden, at, objective, batch):
         assert_close(discriminator(*sentence, SEED)[1], golden[f"{at}/{name}/feat"], "features", name)
     unweighted = rewards.adversarial_reward(golden[f"{at}/dis_gen/pred"])
     assert_close(unweighted, golden[f"{at}/d_rewards_unmasked"], "adversarial reward")
-    assert_close(signals["found"], golden[f"{at}/obj_rewards_sampled"], "concept reward")
-    assert_close(signals["baseline/found"], golden[f"{at}/obj_rewards_greedy"], "concept reward of the baseline")
-    assert_close(signals["concept"], golden[f"{at}/o_rewards_unmasked"] * mask, "concept reward")
-    assert_close(-signals["image"][:, None], golden[f"{at}/dist"], "image reward")
-    assert_close(signals["image"][:, None] * mask, golden[f"{at}/l_rewards"], "image reward")
-    assert_close(signals["baseline/image"][:, None] * mask, golden[f"{at}/l_baseline"], "image reward of the baseline")
+    found, greedy_found = signals["unweighted/concept"], signals["baseline/unweighted/concept"]
+    assert_close(found, golden[f"{at}/obj_rewards_sampled"], "concept reward")
+    assert_close(greedy_found, golden[f"{at}/obj_rewards_greedy"], "concept reward of the baseline")
+    assert_close(signals["reward/concept"], golden[f"{at}/o_rewards_unmasked"] * mask, "concept reward")
+    image, greedy_image = signals["reward/image"][:, None], signals["baseline/reward/image"][:, None]
+    assert_close(-image, golden[f"{at}/dist"], "image reward")
+    assert_close(image * mask, golden[f"{at}/l_rewards"], "image reward")
+    assert_close(greedy_image * mask, golden[f"{at}/l_baseline"], "image reward of the baseline")
     assert options.w_adv == options.w_sen == 1.0
     return rollout, signals
 
