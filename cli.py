@@ -21,6 +21,8 @@ import aliases
 class UserError(Exception):
     """Bad input or a wrong command: the message says what was found, what was expected, and what mends it."""
 
+    ag_pass_through = True  # raised while TensorFlow compiles a step, the message stays as it is
+
 
 # --------------------------------------------------------------------------------------------------------------
 # From a dataclass to flags and back
@@ -125,7 +127,7 @@ def _given_by_old_flags(options, values, given):
 
     Raises: UserError.
     """
-    found, said = {}, {}  # present setting -> value, old flags
+    found, said = {}, {}  # present setting -> value; old flag -> present setting
     for old in _old_flags(type(options)):
         flag = values[old.name]
         if flag.present:
@@ -134,10 +136,10 @@ def _given_by_old_flags(options, values, given):
             except ValueError as error:
                 raise UserError(f"--{old.name} {flag.value}: {error}") from error
             found[old.new] = tuple(value) if isinstance(value, list) else value
-            said.setdefault(old.new, []).append(f"--{old.name}")
+            said[f"--{old.name}"] = old.new
     given |= found
-    for name, old_flags in said.items():
-        aliases.note(", ".join(old_flags), " ".join(as_flags(dataclasses.replace(options, **found), name)))
+    for flag, name in said.items():
+        aliases.note(flag, " ".join(as_flags(dataclasses.replace(options, **found), name)))
     return found
 
 

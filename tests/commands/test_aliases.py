@@ -52,7 +52,7 @@ def test_old_flags_of_the_consensus_reward(arguments, reward, capsys):
     lines = capsys.readouterr().err.splitlines()
     [line] = lines
     written = shlex.split(line.partition("now written ")[2])
-    assert line.startswith(f"NOTE: {', '.join(named)} is an old name") and written[0].startswith("--reward=")
+    assert line.startswith(f"NOTE: {', '.join(named)}: an old name") and written[0].startswith("--reward=")
     assert parsed(*written).reward == reward  # what is printed is what was meant
 
 
@@ -76,7 +76,7 @@ def test_the_real_command_takes_old_flags_and_hides_them():
     command = [sys.executable, "train.py", "--data_dir=none"]
     done = subprocess.run([*command, "--w_fit=3"], cwd=tiny_runs.ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "none/word_counts.txt is missing" in done.stderr
-    assert "NOTE: --w_fit is an old name; now written --reward=consensus:weight=3,contrast=0.65\n" in done.stderr
+    assert "NOTE: --w_fit: an old name, now written --reward=consensus:weight=3,contrast=0.65\n" in done.stderr
     shown = subprocess.run([*command, "--help"], cwd=tiny_runs.ROOT, capture_output=True, text=True, timeout=120)
     assert "--reward" in shown.stdout and "w_fit" not in shown.stdout
 
@@ -90,7 +90,7 @@ def test_an_old_recipe_is_read_by_its_present_name(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.run(lambda options: found.append(options), config.FullModel, "FULL")
     assert found[0].recipe == "miniature_full" and found[0].dis_warmup_steps == 200
-    assert "NOTE: --recipe renamed is an old name; now written --recipe miniature_full" in capsys.readouterr().err
+    assert "NOTE: --recipe renamed: an old name, now written --recipe miniature_full" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------------------------------------

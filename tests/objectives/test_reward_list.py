@@ -228,6 +228,14 @@ def test_what_is_wrong_is_said_before_tensorflow_starts(world, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_wrong_shape_ends_a_run_with_one_line(world, tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text("def make(argument, options):\n    return lambda tokens_BT, mask_BT, batch: mask_BT[:, :3]\n")
+    with pytest.raises(cli.UserError, match=r"--reward .*wrong.py: gives .* \(8, 3\), expected \(8, 8\)") as refused:
+        train.main(tiny_runs.full(world, tmp_path / "run", max_steps=4, eval_images=0, reward=(str(path),)))
+    assert "\n" not in str(refused.value)
+
+
 def test_a_reward_of_ones_own_may_be_the_only_one(world, tmp_path, files):
     train.check(
         tiny_runs.full(world, tmp_path / "run", w_adv=0.0, w_obj=0.0, w_mse=0.0, w_sen=0.0, reward=(f"{files[0]}:1",))
