@@ -1,6 +1,6 @@
 """A reward of one's own for whole sentences: points are lost for every word more or less than wished.
 
-    python train.py --recipe miniature_scratch --data_dir data/miniature --reward docs/examples/caption_length.py:8
+    python train.py --recipe miniature/scratch --data_dir data/miniature --reward docs/examples/caption_length.py:8
 
 The argument is the number of words wished, the end token not counted.
 """

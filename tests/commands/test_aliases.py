@@ -13,22 +13,19 @@ from absl import flags
 import aliases
 import cli
 import config
+import experiments
 import reward_list
 from evaluation.report import curves
 from tests import tiny_runs
 from training.run_directory import RunDirectory, read_config, read_options
 
-FULL_FIT = "consensus:weight=100,contrast=0.85"
-RECIPES = {"old_full": config.FullModel(reward=(FULL_FIT, "own.py:1")), "plain": config.FullModel()}
+CONSENSUS = "consensus:weight=100,contrast=0.85"  # of --recipe flickr8k_coco/full
 OWN = str(tiny_runs.ROOT / "docs" / "examples" / "no_repeats.py")
 
 
 def parsed(*arguments):
     """The settings that train.py makes of these flags."""
-    values = flags.FlagValues()
-    cli._define_flags(config.FullModel, values)
-    values(["train.py", *arguments])
-    return cli._options_from_flags(config.FullModel, values, RECIPES)
+    return cli.parse(config.FullModel, arguments, experiments.Rows())
 
 
 @pytest.mark.parametrize(
@@ -40,20 +37,19 @@ def parsed(*arguments):
         (["--w_fit=0"], ()),
         (["--fit_contrast=0.5"], ()),
         (["--reward=own.py:1", "--w_fit=0.125"], ("consensus:weight=0.125,contrast=0.65", "own.py:1")),
-        (["--recipe=old_full", "--w_fit=50"], ("consensus:weight=50,contrast=0.85", "own.py:1")),
-        (["--recipe=old_full", "--fit_contrast=0.5"], ("consensus:weight=100,contrast=0.5", "own.py:1")),
-        (["--recipe=old_full", "--w_fit=0"], ("own.py:1",)),
+        (["--recipe=flickr8k_coco/full", "--w_fit=50"], ("consensus:weight=50,contrast=0.85",)),
+        (["--recipe=flickr8k_coco/full", "--fit_contrast=0.5"], ("consensus:weight=100,contrast=0.5",)),
+        (["--recipe=flickr8k_coco/full", "--w_fit=0", "--reward=own.py:1"], ("own.py:1",)),
     ],
 )
 def test_old_flags_of_the_consensus_reward(arguments, reward, capsys):
     assert parsed(*arguments).reward == reward
-    old = [name for name in ("--w_fit", "--w_consensus", "--fit_contrast", "--consensus_contrast")]
-    named = [name for name in old if any(text.startswith(name + "=") for text in arguments)]
+    given = [text.partition("=")[0] for text in arguments]
     lines = capsys.readouterr().err.splitlines()
-    [line] = lines
-    written = shlex.split(line.partition("now written ")[2])
-    assert line.startswith(f"NOTE: {', '.join(named)}: an old name") and written[0].startswith("--reward=")
-    assert parsed(*written).reward == reward  # what is printed is what was meant
+    old = [name for name in ("--w_fit", "--w_consensus", "--fit_contrast", "--consensus_contrast") if name in given]
+    assert [line.partition(" is an old name; now written ")[0] for line in lines] == [f"NOTE: {name}" for name in old]
+    for line in lines:  # what is printed is what was meant
+        assert parsed(*shlex.split(line.partition("now written ")[2])).reward == reward
 
 
 @pytest.mark.parametrize("value", ["many", ""])
@@ -68,7 +64,7 @@ def test_an_old_flag_beside_a_broken_new_one():
 
 
 def test_present_flags_say_nothing(capsys):
-    assert parsed("--reward=consensus", "--max_steps=4").reward == (FULL_FIT,)
+    assert parsed("--reward=consensus", "--max_steps=4").reward == (CONSENSUS,)
     assert capsys.readouterr().err == ""
 
 
@@ -76,21 +72,17 @@ def test_the_real_command_takes_old_flags_and_hides_them():
     command = [sys.executable, "train.py", "--data_dir=none"]
     done = subprocess.run([*command, "--w_fit=3"], cwd=tiny_runs.ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "none/word_counts.txt is missing" in done.stderr
-    assert "NOTE: --w_fit: an old name, now written --reward=consensus:weight=3,contrast=0.65\n" in done.stderr
+    assert "NOTE: --w_fit is an old name; now written --reward=consensus:weight=3,contrast=0.65\n" in done.stderr
     shown = subprocess.run([*command, "--help"], cwd=tiny_runs.ROOT, capture_output=True, text=True, timeout=120)
     assert "--reward" in shown.stdout and "w_fit" not in shown.stdout
 
 
-def test_an_old_recipe_is_read_by_its_present_name(monkeypatch, capsys):
-    monkeypatch.setitem(aliases.NAMES["recipe"], "renamed", "miniature_full")
-    monkeypatch.setattr(sys, "argv", ["train.py", "--recipe=renamed"])
-    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
-    found = []
-    monkeypatch.setattr(cli.app, "run", lambda entry: entry(flags.FLAGS(sys.argv)))
-    with pytest.raises(SystemExit):
-        cli.run(lambda options: found.append(options), config.FullModel, "FULL")
-    assert found[0].recipe == "miniature_full" and found[0].dis_warmup_steps == 200
-    assert "NOTE: --recipe renamed: an old name, now written --recipe miniature_full" in capsys.readouterr().err
+def test_a_later_reward_stands_behind_those_of_the_recipe(capsys):
+    full = "--recipe=flickr8k_coco/full"
+    assert parsed(full).reward == (CONSENSUS,)
+    assert parsed(full, "--reward=own.py:1").reward == (CONSENSUS, "own.py:1")
+    assert parsed(full, "--reward=own.py:1", "--reward=consensus:weight=0").reward == ("own.py:1",)
+    assert parsed(full, "--reward=", "--reward=own.py:a,b=1").reward == ("own.py:a,b=1",)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -117,7 +109,7 @@ def old_run(folder, **changes):
     "kept, reward",
     [
         ({}, ()),
-        ({"w_fit": 100.0, "fit_contrast": 0.85}, (FULL_FIT,)),
+        ({"w_fit": 100.0, "fit_contrast": 0.85}, (CONSENSUS,)),
         ({"w_fit": 1 / 3}, (reward_list.canonical([f"consensus:weight={1 / 3},contrast=0.65"]))),
         ({"reward": "own.py:1,2"}, ("own.py:1,2",)),
         ({"w_fit": 20, "reward": "own.py"}, ("consensus:weight=20,contrast=0.65", "own.py")),
@@ -147,9 +139,9 @@ def test_a_run_goes_on_with_the_same_list_alone(tmp_path):
     job_dir, facts = old_run(tmp_path / "run", w_fit=100.0, fit_contrast=0.85)
     given = read_options(job_dir, config.FullModel)
     for other, message in [
-        ((), f"reward: {FULL_FIT} in the run, none now"),
-        ((FULL_FIT, f"{OWN}:1"), f"reward: {FULL_FIT} in the run, {FULL_FIT}, {OWN}:1 now"),
-        ((f"{OWN}:1", FULL_FIT), f"reward: {FULL_FIT} in the run, {OWN}:1, {FULL_FIT} now"),
+        ((), f"reward: {CONSENSUS} in the run, none now"),
+        ((CONSENSUS, f"{OWN}:1"), f"reward: {CONSENSUS} in the run, {CONSENSUS}, {OWN}:1 now"),
+        ((f"{OWN}:1", CONSENSUS), f"reward: {CONSENSUS} in the run, {OWN}:1, {CONSENSUS} now"),
     ]:
         with pytest.raises(cli.UserError) as refused:
             RunDirectory(dataclasses.replace(given, job_dir=job_dir, reward=other), facts)
@@ -183,7 +175,5 @@ def test_every_row_names_what_is_there():
     fields = {item.name for item in dataclasses.fields(config.FullModel)}
     for old in aliases.SETTINGS:
         assert old.new in fields and (old.name not in fields or old.kind is None)
-    for kind, names in aliases.NAMES.items():
-        assert not set(names) & set(names.values()), kind
-        assert all(aliases.current(kind, name) == present for name, present in names.items())
-    assert aliases.current("metric", "loss") == "loss"
+    assert not set(aliases.METRICS) & set(aliases.METRICS.values())
+    assert aliases.current_metric("loss") == "loss"
