@@ -5,10 +5,12 @@
 `--attention DIR` draws where a run of baselines.show_attend_tell looked before each word, `--embedding_map FILE` a map
 of the run's word vectors with the words of the captions and their neighbours.
 
-A broken image is reported and the rest go on. Exit code: 0 when every image got a caption, 1 if some did
-not, 2 if none did.
+A broken image, or a path that is not there, is reported and the rest go on. Exit code: 0 when every image got a
+caption, 1 if some did not, 2 if none did. Outputs are tried first; captions that cannot be written in the end go to
+another file.
 """
 
+import collections
 import dataclasses
 import json
 import os
@@ -17,8 +19,7 @@ import sys
 import cli
 import registry
 from captioning.decode import parse_decode
-from formats import sidecars
-from formats.images import image_names
+from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
 
@@ -28,6 +29,7 @@ class Options:
     """Flags of caption.py."""
 
     paths: tuple[str, ...] = cli.field((), "image files and folders; they are also taken as plain arguments")
+    recursive: bool = cli.field(False, "of a folder, also take the files in the folders inside")
     job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
@@ -48,27 +50,60 @@ class Options:
     embedding_map: str | None = cli.field(None, "PNG file for a map of the word vectors with the captions' words")
     map_method: str = cli.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.output, self.embedding_map), (self.attention,)
 
-def files_of(paths):
-    """Files to caption; a folder stands for all its files in the order of their names.
 
-    Returns: list of (path, image_id); the id is the file name, with its folder where two files share a name.
-    Raises: cli.UserError for a path that does not exist.
+@dataclasses.dataclass
+class Files:
+    """What is to be captioned.
+
+    Attributes:
+      files: list of (path, image id); the id is the file name, with its folder where two files share a name.
+      missing: list of (path, why) of arguments that cannot be read.
+      notes: lines about what lies in the folders and is not taken.
     """
-    files = []
+
+    files: list
+    missing: list
+    notes: list
+
+
+def files_of(paths, recursive=False):
+    """The files to caption: `Files`. A folder stands for its files in the order of their names.
+
+    Args: recursive: also those in the folders inside.
+    """
+    found, missing, notes = [], [], []
     for path in paths:
-        if os.path.isdir(path):
-            files += [os.path.join(path, name) for name in image_names(path)]
-        elif os.path.exists(path):
-            files.append(path)
-        else:
-            raise cli.UserError(f"{path}: no such file or folder")
-    names = [os.path.basename(path) for path in files]
-    return [(path, name if names.count(name) == 1 else path) for path, name in zip(files, names, strict=True)]
+        try:
+            if os.path.isdir(path):
+                inside = folders.walk(path, lambda name: "", recursive)
+                found += inside.files
+                missing += inside.broken.items()
+                left_out = {path: why for path, why in inside.left_out.items() if why != "hidden"}
+                notes += filter(None, [folders.note(path, left_out) + _hint(left_out)])
+            else:
+                os.stat(path)
+                found.append(path)
+        except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+            why = (
+                "no such file or folder" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", error)
+            )
+            missing.append((path, why))
+    found = list(dict.fromkeys(found))
+    names = collections.Counter(os.path.basename(path) for path in found)
+    ids = (name if names[name := os.path.basename(path)] == 1 else path for path in found)
+    return Files(list(zip(found, ids, strict=True)), missing, notes)
+
+
+def _hint(left_out):
+    return "; --recursive takes the folders" if "a folder" in left_out.values() else ""
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Returns the files. Raises cli.UserError."""
+    """What can be said before TensorFlow starts. Returns the `Files`. Raises cli.UserError."""
     if not options.paths:
         raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
     if options.nbest < 1 or options.batch_size < 1:
@@ -82,28 +117,36 @@ def check(options):
         )
     if options.embedding_map and os.path.splitext(options.embedding_map)[1].lower() != ".png":
         raise cli.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")
-    files = files_of(options.paths)
-    if not files:
-        raise cli.UserError(f"{', '.join(options.paths)}: no file in there")
-    return files
+    found = files_of(options.paths, options.recursive)
+    if not found.files:
+        reasons = [f"{path}: {why}" for path, why in found.missing] + found.notes
+        raise cli.UserError("; ".join(reasons) or f"{', '.join(options.paths)}: no file in there")
+    print(f"{len(found.files)} files to caption", *found.notes, sep="\n", file=sys.stderr, flush=True)
+    return found
 
 
 def main(options):
     """Captions the files; returns the exit code."""
-    files = check(options)
+    asked = check(options)
 
     from captioning import photographs
 
-    captioner, source = photographs.open_run(
-        options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
-    )
-    results, broken, lying = {}, [], []
+    with cli.tried(*options.outputs()):
+        captioner, source = photographs.open_run(
+            options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
+        )
+    results, broken, lying = {}, list(asked.missing), []
     how = (options.decode, options.length_normalization, options.batch_size, "captioning")
-    for done, rows, found in photographs.caption_files(captioner, source, files, broken, *how):
-        results |= dict(zip([image_id for _, image_id in done], found, strict=True))
-        lying += [path for path, _ in done if photographs.lies_otherwise(source, path)]
-        if options.attention:
-            draw_attention(captioner, rows, done, found, options.attention, source.exif)
+    try:
+        for done, rows, found in photographs.caption_files(captioner, source, asked.files, broken, *how):
+            results |= dict(zip([image_id for _, image_id in done], found, strict=True))
+            lying += [path for path, _ in done if photographs.lies_otherwise(source, path)]
+            if options.attention:
+                draw_attention(captioner, rows, done, found, options.attention, source.exif)
+    except BaseException:
+        if results:
+            print(sidecars.keep_elsewhere(options.output or "captions.txt", text_of(results, options)), file=sys.stderr)
+        raise
     write(results, options)
     if options.embedding_map:
         draw_map(captioner, results, options)
@@ -115,7 +158,7 @@ def main(options):
             "show them: the run learned from photographs whose EXIF orientation was not applied. --exif turns them",
             file=sys.stderr,
         )
-    print(f"{len(results)} of {len(files)} images captioned", file=sys.stderr)
+    print(f"{len(results)} of {len(asked.files) + len(asked.missing)} images captioned", file=sys.stderr)
     return 0 if not broken else 1 if results else 2
 
 
@@ -144,7 +187,19 @@ def draw_map(captioner, results, options):
 
 
 def write(results, options):
-    """Writes the captions to --output or the screen: COCO results (JSON), JSON lines, or text."""
+    """Writes the captions to --output or the screen; where that fails after all, to another file (UserError)."""
+    text = text_of(results, options)
+    if options.output:
+        sidecars.write_results(options.output, text)
+    else:
+        sidecars.print_results(text)
+
+
+def text_of(results, options):
+    """The captions as --format, or the ending of --output, says: COCO results (JSON), JSON lines, or text.
+
+    In a text file names keep their bytes, whatever they are: it is bytes then.
+    """
     ending = os.path.splitext(options.output or "")[1]
     kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
     if kind == "text":
@@ -154,15 +209,9 @@ def write(results, options):
             for h in found[: options.nbest]
         ]
         text = "".join(line + "\n" for line in lines)
-    else:
-        entries = [entry(image_id, found, options.nbest) for image_id, found in results.items()]
-        text = (
-            json.dumps(entries, indent=1) + "\n" if kind == "json" else "".join(json.dumps(e) + "\n" for e in entries)
-        )
-    if options.output is None:
-        print(text, end="")
-        return
-    sidecars.write_whole(options.output, text)
+        return file_names.to_bytes(text) if options.output else text
+    entries = [entry(image_id, found, options.nbest) for image_id, found in results.items()]
+    return json.dumps(entries, indent=1) + "\n" if kind == "json" else "".join(json.dumps(e) + "\n" for e in entries)
 
 
 def entry(image_id, found, nbest):

@@ -4,9 +4,11 @@ Every entry point keeps its settings in one frozen dataclass. Each field carries
 from the fields, so a setting is written down in exactly one place.
 """
 
+import contextlib
 import dataclasses
 import errno
 import os
+import secrets
 import shlex
 import sys
 import time
@@ -112,7 +114,10 @@ def _options_from_flags(options_class, argv, values, recipes):
             continue
         kind, _, is_tuple = flag_type(hints[item.name])
         value = values[item.name].value
-        given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
+        try:
+            given[item.name] = tuple(kind(part) for part in value) if is_tuple else value
+        except ValueError as error:
+            raise UserError(f"--{item.name} {','.join(value)}: expected numbers, separated by commas") from error
         if item.metadata.get("repeated"):
             given[item.name] = getattr(base, item.name) + given[item.name]
     options = dataclasses.replace(base, **given)
@@ -165,17 +170,35 @@ def parse(options_class, arguments, recipes=None):
     return _options_from_flags(options_class, values(["", *arguments]), values, recipes)
 
 
+# --------------------------------------------------------------------------------------------------------------
+# Outputs: tried before the work begins; what the system says is told in one line
+
+_ROOM = "make room and run the same command again"
+_RIGHT = "give yourself the right to it, or name another file"
+_NO_FOLDER = "a file is there where a folder is expected; name another folder, or move the file away"
+_BROKEN = "the disk or the network has a fault; run the same command again when it is mended"
 FILE_FAULTS = {  # what the system answers where a file cannot be read or written, and what mends it
-    errno.ENOSPC: "make room and run the same command again",
+    errno.ENOSPC: _ROOM,
     errno.EDQUOT: "make room, or have the quota raised, and run the same command again",
+    errno.EFBIG: "files of this size are not allowed here: raise the limit (ulimit -f), or name another disk",
     errno.EROFS: "name a folder that can be written",
-    errno.EACCES: "give yourself the right to it, or name another file",
-    errno.EPERM: "give yourself the right to it, or name another file",
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
     errno.EMFILE: "allow more open files (ulimit -n 4096) and run the same command again",
+    errno.ENFILE: "close other programs: the machine has no more files to open",
     errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EILSEQ: "the file system takes no such name; give it another one",
+    errno.ENOENT: "look whether the name is right, and whether the disk is there",
     errno.EISDIR: "a folder is there where a file is expected; name another file, or move the folder away",
-    errno.ENOTDIR: "a file is there where a folder is expected; name another folder, or move the file away",
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
+    errno.ELOOP: "its links lead in a circle; remove one of them",
+    errno.EBUSY: "another program uses it; end that one, or name another file",
+    errno.ETXTBSY: "another program uses it; end that one, or name another file",
+    errno.EIO: _BROKEN,
+    errno.ESTALE: _BROKEN,
 }
+MEMORY = "there is not enough memory; end other programs, or give a smaller --batch_size or --processes"
 
 
 def file_fault(error):
@@ -183,6 +206,8 @@ def file_fault(error):
 
     Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
     """
+    if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return MEMORY
     if isinstance(error, OSError) and error.errno in FILE_FAULTS:
         name = error.filename2 or error.filename or "standard output, or another file"
         return f"{name}: {error.strerror}; {FILE_FAULTS[error.errno]}"
@@ -193,12 +218,81 @@ def file_fault(error):
     return None
 
 
+@contextlib.contextmanager
+def tried(files=(), folders=()):
+    """Tries before the block whether its outputs can be written; makes the folders that are not there.
+
+    When the block fails, folders that were made and are still empty are removed.
+
+    Args: files, folders: paths that the block will write; empty ones are left out.
+    Raises: OSError naming the path.
+    """
+    made = []
+    try:
+        for path in map(os.fspath, filter(None, files)):
+            if path.endswith(os.sep) or os.path.isdir(path):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            _try(os.path.dirname(path), os.path.basename(path), path, made)
+        for path in filter(None, folders):
+            _try(path, "trial", path, made)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        raise
+
+
+def _try(folder, name, path, made):
+    """Writes a file in a folder for a moment. Args: path: for the error. made: gets the folders that were not there."""
+    if is_device(path):
+        return
+    folder, missing = os.path.abspath(folder), []
+    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(missing):
+        os.mkdir(one)
+        made.append(one)
+    trial = os.path.join(missing[0] if missing else folder, f"{name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(trial, "xb") as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(trial)
+
+
+def is_device(path):
+    """Whether a path is a device, a pipe or a file that is open: written as it is, never replaced by a new file."""
+    path = os.path.abspath(path)
+    is_open = path.startswith(("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"))
+    return is_open or os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
+def end_output():
+    """Writes what is left for standard output; where its reader is gone or its disk is full, no one tries again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is no file, as in a test
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Running an entry point
+
+
 def run(main, options_class, recipes=None):
     """Runs an entry point: flags -> dataclass -> `main(options)`.
 
     Args:
       main: function of the options; its return value is the exit code (None is 0).
-      options_class: a frozen dataclass with a default for every field.
+      options_class: a frozen dataclass with a default for every field. Where it has a method `outputs()`, the (files,
+        folders) that it returns are what `main` will write; they are tried first.
       recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
@@ -209,15 +303,24 @@ def run(main, options_class, recipes=None):
 
     def entry(argv):
         try:
-            sys.exit(main(_options_from_flags(options_class, argv, values, recipes)) or 0)
+            options = _options_from_flags(options_class, argv, values, recipes)
+            with tried(*(options.outputs() if hasattr(options, "outputs") else ())):
+                code = main(options) or 0
+            sys.stdout.flush()
+            sys.exit(code)
         except flags.Error as error:
             raise app.UsageError(str(error)) from error
+        except BrokenPipeError:  # who read the output has seen enough, as in `| head`
+            end_output()
+            sys.exit(1)
         except UserError as error:
+            end_output()
             print(f"ERROR: {error}", file=sys.stderr)
             sys.exit(1)
         except Exception as error:
             if not (fault := file_fault(error)):
                 raise
+            end_output()
             print(f"ERROR: {fault}", file=sys.stderr)
             sys.exit(1)
 

@@ -46,6 +46,10 @@ class Trainer:
     intra_op_parallelism_threads: int = field(0, "TensorFlow threads inside an operation, 0 = all")
     inter_op_parallelism_threads: int = field(0, "TensorFlow threads between operations, 0 = all")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (), (self.job_dir,)
+
 
 @dataclasses.dataclass(frozen=True)
 class UnpairedTrainer(Trainer):

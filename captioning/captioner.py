@@ -106,6 +106,9 @@ class Captioner:
 
     def _decoder(self, beam, length_normalization, row_shape):
         """The compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
+        if beam > self.generator.vocabulary_size:
+            size = self.generator.vocabulary_size
+            raise cli.UserError(f"--decode beam{beam}: the dictionary has {size} words; expected at most beam{size}")
         key = (beam, length_normalization, row_shape)
         if key not in self._decoders:
 

@@ -35,6 +35,10 @@ class Options:
     images: int = cli.field(0, "first images of the split, 0 = all")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (), (self.job_dir,)
+
 
 def read_boxes(path):
     """dict image -> dict concept word (last word of the name, lower-cased) -> list of boxes."""

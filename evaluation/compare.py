@@ -23,6 +23,10 @@ class Options:
     seed: int = field(0, "Seed of the draws.")
     output: str = field("", "Also write the comparison to this JSON file.")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.output,), ()
+
 
 def format_comparison(comparison):
     """The printed table of `statistics.paired`'s result."""

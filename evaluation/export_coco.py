@@ -21,6 +21,10 @@ class Options:
     output: str = cli.field("", "file to write")
     dataset: str | None = cli.field(None, "data set that knows the integers, karpathy:FILE or coco:DIR")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.output,), ()
+
 
 def integer_ids(names, known):
     """dict file name -> COCO's integer.

@@ -41,6 +41,15 @@ class ScoringOptions:
     multi_gpu: bool = cli.field(False, "caption on all visible GPUs")
     devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (table_of(self),), (self.job_dir,)
+
+
+def table_of(options):
+    """The table file: --table, or the one beside the run."""
+    return options.table or os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
+
 
 def check(options):
     """What can be said about the flags before TensorFlow starts; returns the stages' folder.
@@ -116,6 +125,8 @@ def score_checkpoints(options, open_run, how=None):
 def _steps(options):
     from training import checkpoints
 
+    if strange := [step for step in options.steps if not str(step).isdecimal()]:
+        raise cli.UserError(f"--steps {','.join(strange)}: expected numbers of checkpoints, e.g. --steps 500,1000")
     steps = [int(step) for step in options.steps] or checkpoints.steps_in(options.job_dir)
     if not steps:
         raise cli.UserError(f"{options.job_dir}: no checkpoint in there yet; train this run first")
@@ -258,9 +269,8 @@ def _row(options, scores, split, checkpoint, selection):
 
 
 def _publish(options, row):
-    """Puts the row into the table and prints it."""
+    """Prints the row and puts it into the table."""
     from evaluation import table
 
-    beside = os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
-    table.merge_row(options.table or beside, row, options.job_dir)
     table.print_table([row])
+    table.merge_row(table_of(options), row, options.job_dir)

@@ -41,6 +41,10 @@ class Options:
     verify: bool = field(False, "Compare the checksums of all data files with their sidecars first.")
     overwrite: bool = field(False, "Make rows again that are already there.")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.table,), ()
+
 
 @dataclasses.dataclass(frozen=True)
 class SentenceTexts:

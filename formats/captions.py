@@ -29,9 +29,8 @@ def name_some(names, limit=5):
 
 
 def write_json(path, value):
-    """Writes `value` as JSON, whole or not at all; makes the folder."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    sidecars.write_whole(os.fspath(path), json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    """Writes `value` as JSON, as sidecars.write_results does."""
+    sidecars.write_results(os.fspath(path), json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def _check_entry(path, kind, number, entry):

@@ -28,14 +28,14 @@ def hashes_of(folder, names, data_dir, verify=False):
     paths = {name: images.locate(folder, name) for name in names}
     states = {name: _state(path) for name, path in paths.items()}
     todo = [name for name in names if states[name] and known.get(name, [])[:2] != states[name]]
-    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+    cache = os.path.join(data_dir, CACHE)
+    with cli.tried(files=(cache,) if todo else ()), concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         read = pool.map(lambda name: _hash(paths[name]), todo)
         new = dict(zip(todo, cli.progress(read, "reading photographs", len(todo)), strict=True))
     found = {name: new.get(name) or (known[name][2] if states[name] else "") for name in names}
     if new:
         entries = {name: [*states[name], found[name]] for name in names if found[name]}
-        os.makedirs(data_dir, exist_ok=True)
-        sidecars.write_json(os.path.join(data_dir, CACHE), {"folder": folder, "photographs": entries})
+        sidecars.write_json(cache, {"folder": folder, "photographs": entries})
     return found
 
 

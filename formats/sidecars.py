@@ -7,6 +7,8 @@ import glob
 import hashlib
 import json
 import os
+import sys
+import tempfile
 
 import cli
 from formats import file_names, readers, writing
@@ -54,6 +56,46 @@ def write_whole(path, content):
     """Writes bytes, or text as `file_names.written` says, to a file, whole or not at all."""
     with writing.replacing(path) as part, open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else file_names.written(content))
+
+
+def write_results(path, content):
+    """Writes results that took long to make, as `write_whole`; makes the folder.
+
+    Raises: cli.UserError where this fails after all; it says why, and where the results are instead.
+    """
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise cli.UserError(f"{cli.file_fault(error) or error}. {keep_elsewhere(path, content)}") from error
+
+
+def print_results(text):
+    """Prints results on the screen. Raises: cli.UserError where standard output takes them not, as `write_results`."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:  # who read it has seen enough
+        raise
+    except OSError as error:
+        raise cli.UserError(f"{cli.file_fault(error) or error}. {keep_elsewhere('results.txt', text)}") from error
+
+
+def keep_elsewhere(path, content):
+    """Writes results to a new file of a similar name, in the folder for temporary files or the working folder.
+
+    Where neither takes them they go to the screen. Returns: a sentence that says where they are.
+    """
+    stem, ending = os.path.splitext(os.path.basename(path))
+    for folder in (None, os.curdir):
+        try:
+            number, other = tempfile.mkstemp(ending[:20], f"{stem[:80]}-", folder)
+            with open(number, "wb") as file:
+                file.write(content if isinstance(content, bytes) else file_names.written(content))
+            return f"The results are in {os.path.abspath(other)}"
+        except OSError:
+            continue
+    print(file_names.from_bytes(content) if isinstance(content, bytes) else content, end="", file=sys.stderr)
+    return "The results are above, on the screen"
 
 
 def write_json(path, value):
@@ -181,16 +223,19 @@ def sidecar_status(json_path, settings, made_from=None):
 def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
     """Whether a stage has nothing to do; says so, and says what it is about to make again.
 
+    Where there is something to do, the folder is tried before the work begins.
+
     Args:
       json_path: path of the sidecar.
       settings: the wanted settings.
       made_from: the wanted inputs; None does not compare them.
       overwrite: the user wants the output made again in any case.
       others: sidecars of the stage's other outputs, whose files must be undamaged as well.
-    Raises: cli.UserError when a complete output of other settings or inputs is there and `overwrite` is False.
+    Raises: cli.UserError when a complete output of other settings or inputs is there and `overwrite` is False; OSError
+      when nothing can be written there.
     """
     if overwrite:
-        return False
+        return _to_be_made(json_path)
     status, details = sidecar_status(json_path, settings, made_from)
     damages = [damaged_file(path) if os.path.exists(path) else f"{path} is missing" for path in others]
     if status == "complete" and any(damages):
@@ -204,7 +249,14 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
         print(f"{json_path}: {details}; making it again")
     if status == "complete":
         print(f"{json_path}: complete ({details}), nothing to do; --overwrite makes it again")
-    return status == "complete"
+        return True
+    return _to_be_made(json_path)
+
+
+def _to_be_made(json_path):
+    """False. Raises OSError where the output could not be written."""
+    with cli.tried(files=(json_path,)):
+        return False
 
 
 def refuse_unknown(paths, json_path, overwrite):

@@ -64,10 +64,10 @@ def replacing(path):
 
     No other process gets the same name. When the block fails the file is removed, and the error names `path`; what a
     killed process leaves is removed by the next one that locks something in the folder. A name that this function gave
-    is given back as it is, so that functions which write whole files can be nested.
+    is given back as it is, so that functions which write whole files can be nested; so is that of a device or pipe.
     """
     path = os.fspath(path)
-    if path.endswith(PART):
+    if path.endswith(PART) or cli.is_device(path):
         yield path
         return
     part = f"{path}.{secrets.token_hex(4)}{PART}"

@@ -28,6 +28,10 @@ class Options:
     output: str = cli.field("data/imagenet_labels.txt", "the file that is written")
     widest: float = cli.field(0.125, "hypernyms of more than this share of the labels are left out")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.output,), ()
+
 
 def hypernyms(synset):
     """All hypernyms of a synset, nearest first."""

@@ -19,6 +19,10 @@ class Options:
     index: str = cli.field("", "a .tfrec file that was made elsewhere; its sidecar is written beside it")
     overwrite: bool = cli.field(False, "replace a sidecar that is there")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (os.path.splitext(self.index)[0] + ".json" if self.index else "",), ()
+
 
 def main(options):
     """Reads a file whole and writes its sidecar."""

@@ -41,6 +41,10 @@ class Options:
     xla: bool = cli.field(False, "with the trainers' --xla")
     precision: str | None = cli.field(None, "with the trainers' --precision")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.json, self.into), ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:

@@ -38,6 +38,10 @@ class Options:
     timeout: float = cli.field(60.0, "seconds without a byte after which a connection is given up")
     backoff: float = cli.field(2.0, "seconds before the second try, doubled from try to try")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (), () if self.list else (self.to,)
+
 
 # --------------------------------------------------------------------------------------------------------------
 # The manifest

@@ -35,6 +35,10 @@ class Options:
     settings: tuple[str, ...] = cli.field((), "other settings of the run than the recipe's, e.g. batch_size=64")
     fresh_optimizer: bool = cli.field(False, "start Adam afresh: for a checkpoint without its slots")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (), (self.job_dir,)
+
 
 # stage -> (recipe, command)
 STAGES = {

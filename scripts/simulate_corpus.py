@@ -43,6 +43,10 @@ class Options:
     format: str = cli.choice("txt", ("txt", "jsonl"), "a text a line, or objects with a description")
     overwrite: bool = cli.field(False, "make the text again although it is there")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (), (self.data_dir,)
+
 
 # --------------------------------------------------------------------------------------------------------------
 # Words

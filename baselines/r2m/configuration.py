@@ -80,6 +80,10 @@ class R2M(Trainer):
     corpus: str = field("", "--stage all: name of the corpus in the table; empty = name of the data folder")
     table: str = field("", "--stage all: table file; empty = table.json in the job directory")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.table,), (self.job_dir,)
+
 
 def quirk(options, name):
     """The value of a setting of QUIRKS, decided by --semantics where it was not given. `options`: R2M, or a dict."""

@@ -26,6 +26,10 @@ class Options:
     decode: str = cli.field("beam3", "greedy or beamK")
     output: str = cli.field("traces.png", "picture to write, .png, .svg or .pdf")
 
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.output,), ()
+
 
 @dataclasses.dataclass
 class Trace:

@@ -10,7 +10,7 @@ import dataclasses
 import os
 
 import cli
-from formats.sidecars import write_whole
+from formats.sidecars import write_results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,14 @@ class Options:
     images: int = cli.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
     attention: int = cli.field(4, "pictures that show where a run of show_attend_tell looked")
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
+
+    def outputs(self):
+        """The files and the folders that it writes, see cli.run."""
+        return (self.path(),), ()
+
+    def path(self):
+        """The HTML file that is written; empty where no run is given."""
+        return self.output or (os.path.join(self.paths[0], "report.html") if self.paths else "")
 
 
 def check(options):
@@ -61,7 +69,6 @@ def main(options):
         *sections.word_map(runs[0] if options.word_map else None),
         sections.provenance(runs),
     ]
-    path = options.output or os.path.join(options.paths[0], "report.html")
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    write_whole(path, page(f"Captioners: {names}", sections.STYLE, *parts))
+    path = options.path()
+    write_results(path, page(f"Captioners: {names}", sections.STYLE, *parts))
     print(f"report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)")
