@@ -53,7 +53,7 @@ def test_the_scripts_are_found():
 def test_help(module):
     code, output, seconds = answer(module, "--help")
     assert code != 99, "TensorFlow was loaded"
-    own = ("--data_dir", "--job_dir", "--index", "--output", "--to", "--trainers")  # each script has one of them
+    own = ("--data_dir", "--job_dir", "--index", "--output", "--to", "--trainers", "--paths")  # each has one of them
     assert code in (0, 1) and any(flag in output for flag in own), output
     assert seconds < SECONDS
 
