@@ -14,7 +14,8 @@ import os
 
 import cli
 from evaluation import scoring
-from formats import readers
+from formats import vocabulary
+from preprocessing.detection import known_objects
 from training import rankings
 
 
@@ -41,19 +42,12 @@ class Options:
 
 
 def read_boxes(path):
-    """dict image -> dict concept word (last word of the name, lower-cased) -> list of boxes."""
+    """dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax)."""
     found = {}
-    for number, line in readers.text_lines(path):
-        try:
-            value = json.loads(line)
-            words = found.setdefault(value["image"], {})
-            for thing in value["objects"]:
-                ymin, xmin, ymax, xmax = (float(side) for side in thing["box"])
-                words.setdefault(thing["name"].lower().split()[-1], []).append((ymin, xmin, ymax, xmax))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise cli.UserError(
-                f'{path}: line {number} is {line[:80]!r}, expected {{"image": NAME, "objects": [{{"name", "box"}}]}}'
-            ) from error
+    for image, objects in known_objects.read_objects(path, with_boxes=True).items():
+        words = found.setdefault(image, {})
+        for name, _, box in objects:
+            words.setdefault(vocabulary.concept_word(name), []).append(box)
     return found
 
 

@@ -13,12 +13,12 @@ _SYNSET = re.compile(r"n\d{8}[\s,;:|]+(.*)")  # ImageNet's, before the name
 _OPEN_IMAGES = re.compile(r"/[mgt]/\w+\s*[,;|\t ]\s*(.*)")
 _PLACES = re.compile(r"/[a-z]/([a-z].*)")  # names of Places
 # What no name in a line holds: brackets and quotes of other formats, `key: value`, comments, control characters.
-_STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$)|^\[|(?:^|\s)(?://|#|%)""")
+_STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$|//)|^\[|(?:^|\s)(?://|#|%)""")
 _BULLET = re.compile(r"[-*\u2022]\s+(.*)")
 
 NUMBER = ("id", "index", "classid", "classindex", "labelid", "categoryid", "number", "class", "label", "no", "nr")
-NAME = ("displayname", "classname", "labelname", "name", "label", "class", "title", "category", "classes", "names")
-NAME += ("labels", "object")
+NAME = ("displayname", "classname", "categoryname", "objectname", "labelname", "name", "label", "class", "title")
+NAME += ("category", "classes", "names", "labels", "object")
 
 
 def of_lines(text, is_table=False):
@@ -100,10 +100,16 @@ def _numbered(lines, rule, number_group, name_group):
 def _counts_up(lines):
     """Whether the numbers behind the names number them, and are no part of them (Boeing 707, Boeing 747)."""
     numbers = [int(_BEHIND.fullmatch(line)[2]) for line in lines]
-    return numbers == sorted(set(numbers)) and numbers[0] <= 1 and numbers[-1] < 2 * len(numbers) + 10
+    ordered = sorted(set(numbers))
+    if len(ordered) < len(numbers) or ordered[0] > 1:
+        return False
+    dense = ordered[-1] - ordered[0] == len(ordered) - 1
+    return dense or (ordered == numbers and ordered[-1] < 2 * len(numbers) + 10)
 
 
 def _plain(lines, full, is_table):
+    if len(full) == 1 and re.search(r"[,;|\t]", full[0].rstrip(",;")):
+        raise ValueError(f"{_place(lines[0][0])} is {full[0][:80]!r}: several names in one line")
     begin = 1 if is_table and len(full) > 1 and tables.word_of(full[0]) in NAME else 0  # the header of one column
     return by_order([(_name(line, _place(number)), _place(number)) for number, line in lines[begin:]])
 
@@ -144,8 +150,8 @@ def _of_table(text, delimiter):
     if name is None:
         raise ValueError(f"line {rows[0][0]} has the columns {rows[0][1]}, and none is called name, label or class")
     names = [cell or PLACEHOLDER for cell in columns[name]]
-    if "number" in kinds:
-        numbers = [int(_NUMBER_CELL.fullmatch(cell)[1]) for cell in columns[_number_column(header, kinds)]]
+    if (number := _number_column(header, kinds)) is not None:
+        numbers = [int(_NUMBER_CELL.fullmatch(cell)[1]) for cell in columns[number]]
         return by_number(list(zip(numbers, names, places, strict=True)))
     labels = by_order(list(zip(names, places, strict=True)))
     return labels.shifted() if "open images" in kinds else labels
@@ -167,11 +173,12 @@ def _kind(cells):
 
 
 def _number_column(header, kinds):
+    """The index of the column of the class numbers; None without one: a header may call the numbers counts."""
     numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
     if not header:
-        return numbers[0]
-    words = [tables.word_of(cell) for cell in header]
-    return min(numbers, key=lambda i: NUMBER.index(words[i]) if words[i] in NUMBER else len(NUMBER))
+        return numbers[0] if numbers else None
+    words = {i: tables.word_of(header[i]) for i in numbers}
+    return next((i for word in (*NUMBER, "") for i in numbers if words[i] == word), None)
 
 
 def _name_column(header, kinds):

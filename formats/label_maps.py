@@ -9,6 +9,8 @@ lines        one name a line, an empty line between others counts; or with the n
 Numbers without a class, and those whose name says that there is none (`???`, `n/a`, `background`, a dash), are `???`.
 """
 
+import collections
+
 import cli
 from formats import label_lines, label_trees, readers, texts
 from formats.label_names import PLACEHOLDER, Labels, is_placeholder
@@ -54,6 +56,8 @@ def describe(labels):
     shown = ", ".join(names) if len(names) <= SHOWN + 1 else f"{', '.join(names[:SHOWN])}, … {names[-1]}"
     empty = len(labels) - len(names) - (labels[0] == PLACEHOLDER)
     gaps = f"; {empty} number{'s' * (empty > 1)} without a name" if empty else ""
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    gaps += f"; more than once: {', '.join(twice[:SHOWN])}{', …' * (len(twice) > SHOWN)}" if twice else ""
     return f"{len(names)} class{'es' * (len(names) > 1)}: {shown}{gaps}"
 
 

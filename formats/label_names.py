@@ -12,7 +12,7 @@ NO_CLASS = frozenset(
         "background|back ground|bg|unlabeled|unlabelled|unlabeled area|unused|not used|n a|na|nan|none|null|nil|unk"
         "|void|unknown|undefined|unnamed|unassigned|unspecified|dummy|empty|blank|nothing|missing|reserved|placeholder"
         "|place holder|ignore|ignored|ignore region|no class|no label|no name|no object|not available|not applicable"
-        "|deleted|removed|invalid|noclass|nolabel|notused|tbd"
+        "|deleted|removed|invalid|not found|page not found|forbidden|noclass|nolabel|notused|tbd"
     ).split("|")
 )
 _ONLY_A_NUMBER = re.compile(r"/[mg]/[0-9]\w+|/t/dd\w*|n\d{8}")  # of OpenImages and ImageNet, in the place of a name

@@ -10,7 +10,7 @@ NAMES = ("names", "classes", "labels", "class_names", "classnames", "label_names
 NAMES += ("label_map", "labelmap", "class_to_idx", "idx_to_class", "id_to_name", "thing_classes", "objects")
 COUNTS = ("nc", "num_classes", "number_of_classes")  # what else may say how many names there are
 NUMBER = ("id", "index", "class_id", "label_id", "category_id", "number", "idx", "trainid")
-NAME = ("display_name", "name", "class_name", "label", "class", "title", "category")
+NAME = ("display_name", "name", "class_name", "category_name", "label_name", "label", "class", "title", "category")
 
 # --------------------------------------------------------------------------------------------------------------
 # Label maps: StringIntLabelMap of the object-detection API in protobuf's text form

@@ -5,6 +5,7 @@ import io
 import re
 
 DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r"sep=.\s*")  # Excel's first line
 LARGEST_CELL = 1 << 20  # characters; a longer one is a quote that was never closed
 
 # What the header calls a column; the earlier word wins where several columns have one of them.
@@ -19,10 +20,19 @@ def word_of(cell):
     return re.sub(r"[\W_]", "", cell.casefold())
 
 
+def columns(header, words):
+    """The indices of the columns that a header calls by one of `words`, the earliest word first, or by it and a number.
+
+    image, caption_1, caption_2 has two columns of captions.
+    """
+    found = [re.sub(r"\d+$", "", word_of(cell)) for cell in header]
+    chosen = next((word for word in words if word in found), None)
+    return [i for i, word in enumerate(found) if word == chosen]
+
+
 def column(header, words):
-    """The index of the column that a header calls by one of `words`, the earliest word first; None without one."""
-    found = [word_of(cell) for cell in header]
-    return next((found.index(word) for word in words if word in found), None)
+    """The index of the first of these columns; None without one."""
+    return next(iter(columns(header, words)), None)
 
 
 def delimiter_of(lines, words):
@@ -30,7 +40,7 @@ def delimiter_of(lines, words):
 
     Args: lines: the first lines. words: tuple of words as `word_of` writes them.
     """
-    first = next((line for line in lines if line.strip()), "")
+    first = next((line for line in lines if line.strip() and not _SEPARATOR.fullmatch(line)), "")
     for delimiter in DELIMITERS:
         cells = first.split(delimiter)
         if len(cells) > 1 and all(len(cell) <= 40 for cell in cells) and column(cells, words) is not None:
@@ -89,7 +99,7 @@ def _rows(text, delimiter, quoting):
             cells = [cell.strip() for cell in cells]
             while found and len(cells) > len(found[0][1]) and not cells[-1]:
                 cells.pop()
-            if any(cells):
+            if any(cells) and not (begin == 1 and _SEPARATOR.fullmatch(delimiter.join(cells) or "")):
                 found.append((begin, cells))
             begin = reader.line_num + 1
     except csv.Error as error:

@@ -53,7 +53,7 @@ class Options:
 
 
 READ = ("texts", "without_description", "unreadable")  # what the first pass counts
-NOTED = ("characters", "lost", "with_html", "without_description")
+NOTED = ("texts", "characters", "lost", "with_html", "without_description")
 NAMED = 5  # files that a warning names
 WARN, REFUSE = 0.05, 0.5  # share of characters that are lost
 
@@ -174,7 +174,8 @@ def _report_lost(files, dealing, dealt, counts):
         warning = "WARNING" if share > WARN or most else "NOTE"
         print(f"{warning}: {counts['lost']} characters ({share:.2%}) are no ASCII and were dropped{where}")
     if counts["with_html"]:
-        print(f"NOTE: {counts['with_html']} texts hold HTML (<b>, &amp;), which is kept as words")
+        warning = "WARNING" if counts["with_html"] > WARN * counts["texts"] else "NOTE"
+        print(f"{warning}: {counts['with_html']} texts hold HTML or markers (<b>, &amp;, <s>), which are kept as words")
     if counts["without_description"]:
         print(f"NOTE: {counts['without_description']} objects or rows have no text")
 

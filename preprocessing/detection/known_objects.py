@@ -29,15 +29,7 @@ class Annotations:
     needs_pixels = False
 
     def __init__(self, part, settings):
-        self.source, self._objects = part.source, {}
-        for place, value in readers.json_values(part.path, EXPECTED):
-            try:
-                image, objects = _annotations(value)
-            except (TypeError, ValueError, OverflowError) as error:
-                found = f"{place} is {str(value)[:80]!r}" + (f" ({error})" if str(error) else "")
-                raise readers.unreadable(part.path, found, EXPECTED) from error
-            known = self._objects.setdefault(image, [])
-            known += [item for item in objects if item not in known] if known else objects
+        self.source, self._objects = part.source, read_objects(part.path)
         self.classes = sorted({name for objects in self._objects.values() for name, _, _ in objects})
         self._ids = {name: i for i, name in enumerate(self.classes)}
         self._path = part.path
@@ -50,7 +42,25 @@ class Annotations:
         return [Detection(self._ids[label], label, score, box, self.source) for label, score, box in objects]
 
 
-def _annotations(value):
+def read_objects(path, with_boxes=False):
+    """dict image name -> list of (name, score, box) of a file of known objects.
+
+    Args: with_boxes: every object must have one; without it a box that is missing is the whole image.
+    Raises: cli.UserError naming the line.
+    """
+    found = {}
+    for place, value in readers.json_values(path, EXPECTED):
+        try:
+            image, objects = _annotations(value, with_boxes)
+        except (TypeError, ValueError, OverflowError) as error:
+            fault = f"{place} is {str(value)[:80]!r}" + (f" ({error})" if str(error) else "")
+            raise readers.unreadable(path, fault, EXPECTED) from error
+        known = found.setdefault(image, [])
+        known += [item for item in objects if item not in known] if known else objects
+    return found
+
+
+def _annotations(value, with_boxes):
     """(file name, list of (name, score, box)) of a JSON value. Raises: ValueError or TypeError."""
     image = value.get("image", value.get("file_name", value.get("filename"))) if isinstance(value, dict) else None
     if not isinstance(image, str):
@@ -58,15 +68,18 @@ def _annotations(value):
     objects = next((value[key] for key in LISTS if key in value), None)
     if objects is None:
         objects = value  # one object a line
-    return image, [_annotated(item) for item in (objects if isinstance(objects, list) else [objects])]
+    objects = objects if isinstance(objects, list) else [objects]
+    return image, [_annotated(item, with_boxes) for item in objects]
 
 
-def _annotated(item):
+def _annotated(item, with_boxes):
     """(name, score, box) of one annotated object. Raises: ValueError, TypeError: a part is missing or out of range."""
     if not isinstance(item, dict):
         raise ValueError(f"an object is {str(item)[:40]!r}")
     if strange := [key for key in OTHER_BOXES if key in item]:
         raise ValueError(f"{strange[0]!r}: boxes stand under `box`, in shares of the height and width")
+    if with_boxes and "box" not in item:
+        raise ValueError("an object has no box")
     name = next((item[key] for key in ("name", "label", "class", "class_name", "category") if key in item), None)
     score = float(item.get("score", item.get("confidence", 1.0)))
     box = tuple(float(side) for side in item.get("box", WHOLE_IMAGE))

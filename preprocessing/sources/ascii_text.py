@@ -8,7 +8,7 @@ QUOTES = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033
 # Signs that keep words or numbers apart, or together, and have a spelling in ASCII.
 SPELLED = {
     **dict.fromkeys("\u2010\u2011\u2212", "-"),
-    **dict.fromkeys("\u0085\u2028\u2029", "\n"),
+    **dict.fromkeys("\x0b\x0c\x1c\x1d\x1e\u0085\u2028\u2029", "\n"),
     "\u2044": "/",
     "\u200b": APART,  # a blank without width
 }

@@ -84,10 +84,11 @@ def _table_rows(path, delimiter):
     except ValueError as error:
         raise cli.UserError(f"{path}: {error}") from error
     header = rows[0][1]
-    image, place = (tables.column(header, words) for words in (tables.IMAGE, tables.CAPTION))
+    image, places = tables.column(header, tables.IMAGE), tables.columns(header, tables.CAPTION)
     if image is None:
         raise cli.UserError(f"{path}: line 1 has the columns {', '.join(header)}; expected one called image")
     for number, cells in rows[1:]:
         if fault := tables.width_fault(cells, header, delimiter):
             raise cli.UserError(f"{path}: line {number}: {fault}")
-        yield with_extension(re.sub(r"#\d+$", "", cells[image])), cells[place]
+        for place in places:
+            yield with_extension(re.sub(r"#\d+$", "", cells[image])), cells[place]

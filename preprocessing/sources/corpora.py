@@ -215,8 +215,8 @@ def _table_texts(piece, bad):
     except ValueError as error:
         raise cli.UserError(f"{piece.shown}: {error}") from error
     header = rows[0][1] if rows else []
-    place = tables.column(header, tables.CAPTION)
-    if place is None:
+    places = tables.columns(header, tables.CAPTION)
+    if not places:
         raise cli.UserError(
             f"{piece.shown}: a table with the columns {', '.join(header)[:200]!r}; expected one called caption, "
             "comment, sentence, description or text: name it so in the first line"
@@ -225,7 +225,8 @@ def _table_texts(piece, bad):
         if fault := tables.width_fault(cells, header, delimiter):
             bad.add(lambda number=number: f"{piece.shown}: line {number}", fault)
         else:
-            yield from _cell_texts(cells[place])
+            for place in places:
+                yield from _cell_texts(cells[place])
 
 
 def _cell_texts(cell):

@@ -17,6 +17,9 @@ SAMPLE_SHARE = 0.9  # of the lines in the sample must be as the format says; the
 # What sentences do not begin with: the name of a picture, or a number that counts the lines.
 _PICTURE = re.compile(r"\W*\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\W{0,2}(\d+)\s*(?:[.):,;|\t-]|\s)")
+# Nor with what other formats begin with: lists of JSON or Python, quotes around each line, bullets.
+_LIST = re.compile(r"""\s*[\[{]\s*["'{\[]""")
+_QUOTED, _BULLET = re.compile(r'\s*".*"[,;]?\s*$'), re.compile(r"\s*[-*\u2022]\s")
 OTHER_KINDS = ("<?xml", "<!doctype", "<html", "%pdf-", "{\\rtf", "pk\x03\x04")  # how files begin that hold no lines
 
 
@@ -107,7 +110,7 @@ def recognise(path, encoding=None):
     lines = [line for line in sample.split("\n") if line.strip()]
     lines = lines[:-1] if not whole and len(lines) > 1 else lines  # the last one may be cut
     delimiter = tables.delimiter_of(lines, tables.CAPTION)
-    if (delimiter and tables.is_table(lines, delimiter)) or (lines and _is_single_column(name, lines)):
+    if (delimiter and tables.is_table(lines, delimiter)) or _is_single_column(lines):
         return "table"
     for format in ("jsonl", "gcc", "flickr"):
         if lines and sum(_fits(format, line) for line in lines) >= SAMPLE_SHARE * len(lines):
@@ -122,19 +125,23 @@ def recognise(path, encoding=None):
     )
 
 
-def _is_single_column(name, lines):
+def _is_single_column(lines):
     """Whether these are the lines of a table with one column, under a header."""
-    return (
-        name.endswith((".csv", ".tsv")) and len(lines) > 1 and tables.column([lines[0].strip('"')], tables.CAPTION) == 0
-    )
+    return len(lines) > 1 and tables.word_of(lines[0]) in tables.CAPTION
 
 
 def _why_no_text(lines, name):
     """Why lines are no sentences, as the end of a message; "" if nothing speaks against it."""
     if not lines:
         return ""
-    if lines[0].lstrip().lower().startswith(OTHER_KINDS):
+    if lines[0].lstrip().lower().startswith(OTHER_KINDS) or _LIST.match(lines[0]):
         return "; it is another kind of file"
+    for rule, name_of_rule in (
+        (_QUOTED, "stand between quotes: put a line `caption` above"),
+        (_BULLET, "have bullets"),
+    ):
+        if len(lines) > 1 and sum(bool(rule.match(line)) for line in lines) >= SAMPLE_SHARE * len(lines):
+            return f"; its lines {name_of_rule}"
     header = "put a line above that names the columns, such as image,caption"
     if sum(bool(_PICTURE.match(line)) for line in lines) >= SAMPLE_SHARE * len(lines):
         return f"; its lines begin with the names of pictures: {header}"

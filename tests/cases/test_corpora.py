@@ -96,7 +96,7 @@ def test_html_is_said(tmp_path, capsys):
         "a <b>dog</b> &amp; a cat run over the green grass\nthe dog runs (3 < 4) & sleeps\n"
     )
     extract(tmp_path / "data", tmp_path / "a.txt")
-    assert "NOTE: 1 texts hold HTML" in capsys.readouterr().out
+    assert "WARNING: 1 texts hold HTML" in capsys.readouterr().out
 
 
 # --------------------------------------------------------------------------------------------------------------

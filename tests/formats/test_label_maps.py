@@ -108,6 +108,10 @@ FORMS = {
     "three.tsv": "index\tlabel\tsupercategory\n0\ta\tx\n2\tc\ty\n",
     "quoted.csv": '"id","display_name"\r\n"0","a"\r\n"2","c"\r\n',
     "table.txt": "0;a\n2;c\n",
+    "counts.csv": "label,count\na,50\n,1\nc,20\n",
+    "coco.csv": "category_id,category_name,supercategory\n0,a,x\n2,c,y\n",
+    "index.csv": ",name\n0,a\n2,c\n",
+    "unsorted.txt": "c: 2\na: 0\nnone: 1\n",
     "yes.yaml": "names: [a, no, c]",
 }
 
@@ -204,6 +208,9 @@ def test_numbers_behind_the_names(tmp_path):
         ("a.txt", "0: person\n1: dog\ncat\n", "line 3 is 'cat', which has no number"),
         ("a.txt", "0: person\n1: dog\n1: cat\n", "class 1 stands twice, 'dog' and 'cat' .line 3"),
         ("a.txt", "person 2\ncar 1\ndog 7\n", "the numbers behind the names do not count up"),
+        ("a.txt", "person, car, dog\n", "line 1 is 'person, car, dog': several names in one line"),
+        ("a.txt", "404: Not Found", "no class names"),
+        ("a.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "line 1 is 'version https"),
         ("a.txt", "n01440764\nn01443537\n", "line 1 is 'n01440764'"),
         ("a.txt", "a dog runs over the green grass in front of an old house and barks\n", "line 1 is 'a dog runs"),
         ("a.txt", "person\nca\0t\n", "line 2 holds a zero byte"),
@@ -242,6 +249,7 @@ def test_what_was_read_is_described(tmp_path):
         == "2 classes: tench, b; 1 number without a name"
     )
     assert label_maps.describe(Labels(["a"])) == "1 class: a"
+    assert label_maps.describe(Labels(["a", "b", "a"])) == "3 classes: a, b, a; more than once: a"
 
 
 def with_gaps():

@@ -70,7 +70,13 @@ def _forms():
 def corpora(count, seed):
     """Every format of a corpus, each in some outfits."""
     found = []
-    for k, (name, text) in enumerate(_forms().items()):
+    forms = _forms()
+    wide = "".join(f'a{i}.jpg,"{text}"\n' for i, text in enumerate(t.replace('"', '""') for t in SENTENCES))
+    forms["excel.csv"] = "sep=;\nimage;caption\n" + wide.replace(".jpg,", ".jpg;")
+    quoted = ['"' + text.replace('"', '""') + '"' for text in SENTENCES]
+    forms["wide.csv"] = f"image,caption_1,caption_2\na.jpg,{quoted[0]},{quoted[1]}\nb.jpg,{quoted[2]},{quoted[3]}\n"
+    forms["one_column.txt"] = "Caption\n" + "".join(f"{text}\n" for text in SENTENCES)
+    for k, (name, text) in enumerate(forms.items()):
         for outfit in outfits(count, seed + k):
             files = {f"in/{name}{outfit['packing']}": written(text, **outfit)}
             found.append(Variant(f"{name} {shown(outfit)}", files, lambda f: extract(f"{f}/in"), sorted(TOKENS)))
@@ -151,6 +157,10 @@ WRONG = {
     "cells.csv": (f"image,caption\na.jpg,{GOOD}\nb.jpg,{GOOD}, too\n".encode(), "line 3"),
     "quote.csv": (f'image,caption\na.jpg,"{GOOD}\nb.jpg,{GOOD}\n'.encode(), "line 2"),
     "columns.tsv": (f"alpha\tbeta\nx\t{GOOD}\n".encode(), "begins with"),
+    "quoted.txt": ("".join(f'"{GOOD} {i}"\n' for i in "abc").encode(), "between quotes"),
+    "bullets.txt": ("".join(f"- {GOOD} {i}\n" for i in "abc").encode(), "bullets"),
+    "python.txt": (str([f"{GOOD} {i}" for i in "abc"]).encode(), "another kind"),
+    "reversed.tsv": ("".join(f"http://h/{i}.jpg\t{GOOD}\n" for i in range(5)).encode(), "names of pictures"),
     "page.txt": (f"<!DOCTYPE html>\n<p>{GOOD}</p>\n".encode(), "another kind"),
     "feed.txt": (f"<?xml version='1.0'?>\n<p>{GOOD}</p>\n".encode(), "another kind"),
     "cut.txt.gz": (written(f"{GOOD}\n" * 99, packing=".gz")[:-20], "packed"),
