@@ -1,11 +1,12 @@
-"""Old names that are still read: flags and settings of older runs, recipes, metrics.
+"""Old names that are still read: flags and settings of older runs, recipes, metrics, encoders, stage commands.
 
 A setting that was renamed or joined with another is a row of SETTINGS: its old flag is accepted and the present one is
 printed; config.json of a run that was made before is read under the present name. Recipes are rows of RECIPES, names in
-metrics.jsonl rows of METRICS.
+metrics.jsonl rows of METRICS, kinds of encoders rows of ENCODERS, modules that are commands rows of MODULES.
 """
 
 import dataclasses
+import runpy
 import sys
 from collections.abc import Callable
 
@@ -159,3 +160,20 @@ RECIPES = {
     "show_tell_resnet": ("show_tell_resnet152/show_tell", NO_CAPTIONS),
     "sat_tf_tutorial": ("attention_tutorial/show_attend_tell", NO_CAPTIONS),
 }
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Encoders and stage commands
+
+ENCODERS = {"neighbours": "caption_embeddings"}  # the kind in the name of an encoder
+
+MODULES = {
+    "initialization.fit_captions": "initialization.assign_captions",
+    "initialization.neighbour_features": "initialization.predict_caption_embeddings",
+}
+
+
+def run_module(old):
+    """Runs `python -m OLD` as the module that it is now. Args: old: key of MODULES."""
+    note(f"python -m {old}", f"python -m {MODULES[old]}")
+    runpy.run_module(MODULES[old], run_name="__main__", alter_sys=True)

@@ -96,9 +96,9 @@ class FullModel(AdversarialTrainer):
     w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
     reward: tuple[str, ...] = repeated(
-        "a reward beside these, as often as wanted. consensus:weight=100,contrast=0.85: how well a caption fits what "
-        "the image vector lets expect, for vectors of initialization.neighbour_features; weight=0 switches a recipe's "
-        "off. FILE.py:ARGUMENT: a reward of your own for each word or each sentence (docs/extending.md)"
+        "a reward beside these; may be repeated. consensus:weight=100,contrast=0.85: similarity of a caption to the "
+        "predicted caption embedding of the image, for vectors of initialization.predict_caption_embeddings; weight=0 "
+        "switches a recipe's off. FILE.py:ARGUMENT: a reward of your own, per word or per sentence (docs/extending.md)"
     )
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
@@ -137,7 +137,7 @@ class ImageCaption(CrossEntropyTrainer):
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     captions: str = field(
         "obj2sen",
-        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), fit (fit_captions), STEM of "
+        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), fit (assign_captions), STEM of "
         "other caption records, or pairs:FILE.jsonl (true captions of the training images: the supervised ceiling)",
     )
     images: str = choice(

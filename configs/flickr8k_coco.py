@@ -15,8 +15,8 @@ Commands:  scripts/flickr8k.sh --corpus coco, which runs
     python -m preprocessing.extract_features --recipe $X --data_dir $D
     python -m evaluation.untrained --recipe $X --data_dir $D --corpus coco --table $R/table.json
     python -m initialization.obj2sen --recipe $X/con2sen --data_dir $D --job_dir $R/obj2sen
-    python -m initialization.neighbour_features --recipe $X --data_dir $D
-    python -m initialization.fit_captions --recipe $X --data_dir ${D}_expected
+    python -m initialization.predict_caption_embeddings --recipe $X --data_dir $D
+    python -m initialization.assign_captions --recipe $X --data_dir ${D}_expected
     python -m initialization.im_caption --recipe $X/feat2sen --data_dir ${D}_expected --job_dir $R/feat2sen
     python train.py --recipe $X/full --data_dir ${D}_expected --imcap_ckpt $R/feat2sen --job_dir $R/full
     python train.py --recipe $X/scratch --data_dir $D --job_dir $R/scratch
@@ -76,8 +76,8 @@ def data_stages(sentences, min_word_count):
         "untrained": {"split": "val"},
         "retrieve_captions": {},
         # What a photograph lets expect, learned from the detections in the others, in the place of its vector.
-        "neighbour_features": WHOLE_CORPUS | {"output_dir": "${data_dir}_expected", "threshold": 0.3},
-        "fit_captions": WHOLE_CORPUS | {"mixed": 100_000},
+        "predict_caption_embeddings": WHOLE_CORPUS | {"output_dir": "${data_dir}_expected", "threshold": 0.3},
+        "assign_captions": WHOLE_CORPUS | {"mixed": 100_000},
     }
 
 

@@ -6,6 +6,7 @@ Nothing here needs TensorFlow.
 import re
 import typing
 
+import aliases
 import extensions
 
 KINDS = {  # whose files are data -> how they are named
@@ -18,7 +19,7 @@ KINDS = {  # whose files are data -> how they are named
     "resnet152": "resnet152:WEIGHTS.h5[#grid]",
 }
 NETWORKS = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}  # of keras.applications
-NEIGHBOURS = "neighbours"
+CAPTION_EMBEDDINGS = "caption_embeddings"
 USAGE = f"{', '.join(KINDS.values())} or FILE.py:ARGUMENT; several pooled ones joined by +"
 
 
@@ -26,7 +27,7 @@ class EncoderName(typing.NamedTuple):
     """The parts of the name of one encoder.
 
     Attributes:
-      kind: one of KINDS, "neighbours", or a Python file. argument: all that follows the colon.
+      kind: one of KINDS, CAPTION_EMBEDDINGS, or a Python file. argument: all that follows the colon.
       file: path of its file, "" where it has none. network: its name in keras.applications, "" for other kinds.
       part: which part of the network: number of a tensor (with @max), "grid", or "" for its pooled vector.
     """
@@ -51,9 +52,10 @@ class EncoderName(typing.NamedTuple):
 def parse(name):
     """The EncoderName of one encoder's name; a name without a colon is a kind without argument."""
     kind, _, argument = name.partition(":")
+    kind = aliases.ENCODERS.get(kind, kind)
     if extensions.is_file(kind):
         return EncoderName(kind, argument, kind)
-    if kind in ("inception_v4", NEIGHBOURS):
+    if kind in ("inception_v4", CAPTION_EMBEDDINGS):
         return EncoderName(kind, argument, argument)
     if kind == "keras":
         rest, _, part = argument.rpartition("#") if argument.endswith("#grid") else (argument, "", "")
@@ -65,7 +67,7 @@ def parse(name):
 
 def split(name):
     """The names of the encoders that are joined by `+`, in order; a path may hold a + as well."""
-    kinds = "|".join((*KINDS, NEIGHBOURS))
+    kinds = "|".join((*KINDS, CAPTION_EMBEDDINGS, *aliases.ENCODERS))
     return re.split(rf"\+(?=(?:{kinds}|[^+:]+\.py):)", name)
 
 

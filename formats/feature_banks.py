@@ -1,7 +1,7 @@
 """The sidecar of a feature bank: `features_SPLIT.json` beside `features_SPLIT.npy`.
 
 Three stages make feature banks: preprocessing.extract_features, preprocessing.import_features and
-initialization.neighbour_features. input_pipeline.FeatureBank reads them.
+initialization.predict_caption_embeddings. input_pipeline.FeatureBank reads them.
 """
 
 import cli

@@ -60,7 +60,7 @@ NEIGHBOURS = Output(
     "neighbours",
     ("neighbours.npz", "phrases.npz"),
     "neighbours.json",
-    "initialization.neighbour_features",
+    "initialization.predict_caption_embeddings",
     other_folder=True,
 )
 
@@ -90,7 +90,7 @@ def _outputs():
     for name, flags in (("obj2sen_captions", "--job_dir RUN"), ("retrieved_captions", "")):
         stage = record_files.MADE_BY[name].removeprefix("python -m ")
         found.append(Output(name, (), f"{name}.json", stage, flags, needs))
-    fits = ("fit_captions.npz",), "fit_captions.json", "initialization.fit_captions", "", ("neighbours", "sentence")
+    fits = ("fit_captions.npz",), "fit_captions.json", "initialization.assign_captions", "", ("neighbours", "sentence")
     found += [NEIGHBOURS, Output("fit_captions", *fits)]
     return {output.name: output for output in found}
 

@@ -75,7 +75,7 @@ def load_points(options, vocabulary):
     Raises: cli.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
     """
     path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
-    made_by = f"python -m initialization.fit_captions --data_dir {options.data_dir}"
+    made_by = f"python -m initialization.assign_captions --data_dir {options.data_dir}"
     if not os.path.exists(sidecar):
         raise cli.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)

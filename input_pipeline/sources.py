@@ -145,7 +145,7 @@ class FeatureBank:
 
 
 class PointSet:
-    """Image vectors that need not be of a photograph (initialization/fit_captions.py), in the place of an ImageSet."""
+    """Image vectors without photographs (initialization/assign_captions.py), in the place of an ImageSet."""
 
     def __init__(self, vectors_PT):
         self.vectors_PT = vectors_PT

@@ -62,8 +62,8 @@ train "-m initialization.obj2sen" obj2sen con2sen "$data"
 score "-m initialization.eval_obj2sen" obj2sen con2sen
 # What a photograph lets expect, learned from the detections in the others, in the place of its vector; then a captioner
 # that says the corpus sentence which fits that best, and the full model, which is rewarded for fitting it.
-prepare "what vectors let expect" initialization.neighbour_features "$data"
-prepare "captions that fit" initialization.fit_captions "$expected"
+prepare "what vectors let expect" initialization.predict_caption_embeddings "$data"
+prepare "captions that fit" initialization.assign_captions "$expected"
 train "-m initialization.im_caption" feat2sen feat2sen "$expected"
 score eval_val.py feat2sen feat2sen
 train train.py full full "$expected" --imcap_ckpt "$runs/feat2sen"

@@ -65,7 +65,14 @@ def trainers(folder):
     from baselines import r2m, show_attend_tell, show_tell
     from baselines.r2m.configuration import R2M
     from baselines.supervised import settings
-    from initialization import im_caption, neighbour_features, obj2sen, retrieve_captions, sentence_ae, sentence_gan
+    from initialization import (
+        im_caption,
+        obj2sen,
+        predict_caption_embeddings,
+        retrieve_captions,
+        sentence_ae,
+        sentence_gan,
+    )
     from tests import tiny_world
     from tests.baselines.conftest import make_grid, write_pairs
 
@@ -75,7 +82,9 @@ def trainers(folder):
     tiny_world.make(cells, sentences=150)
     make_grid(cells)
     retrieve_captions.main(retrieve_captions.Options(data_dir=data, neighbours=5))
-    neighbour_features.main(neighbour_features.Options(data_dir=data, output_dir=near, dim=4, ridge=0.3))
+    predict_caption_embeddings.main(
+        predict_caption_embeddings.Options(data_dir=data, output_dir=near, dim=4, ridge=0.3)
+    )
 
     def run(name, module, options_class, **values):
         def start():

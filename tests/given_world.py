@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from captioning.captioner import build_network
 from formats.vocabulary import Vocabulary
-from initialization import neighbour_features
+from initialization import predict_caption_embeddings
 from input_pipeline import FeatureBank, ImageSet
 from models import encoders
 from models.encoders import compact
@@ -83,9 +83,9 @@ def with_features(world, name, spec, crops=1):
 
 
 def with_expectations(data):
-    """The data folder that neighbour_features makes of another one."""
-    options = neighbour_features.Options(data_dir=data, output_dir=f"{data}_neighbours", dim=4, ridge=0.1)
-    neighbour_features.main(options)
+    """The data folder that predict_caption_embeddings makes of another one."""
+    options = predict_caption_embeddings.Options(data_dir=data, output_dir=f"{data}_neighbours", dim=4, ridge=0.1)
+    predict_caption_embeddings.main(options)
     return options.output_dir
 
 

@@ -77,12 +77,12 @@ CASES = (
     Case("extract+import", (EXTRACT.variants[0], IMPORT.variants[0])),
     EXTRACT,
     _case(
-        "initialization.neighbour_features",
+        "initialization.predict_caption_embeddings",
         (DATA, f"--output_dir={NEIGHBOURS}", "--ridge=0.3"),
         [("--dim=2",), ("--dim=3",)],
     ),
     _case(
-        "initialization.fit_captions",
+        "initialization.assign_captions",
         (f"--data_dir={NEIGHBOURS}", "--most=0.0"),
         [("--mixed=50",), ("--mixed=20",)],
     ),

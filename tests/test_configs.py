@@ -25,7 +25,7 @@ STAGES = {  # of DATA -> the command
     for folder, stages in {
         "preprocessing": "classifier_words crawl_descriptions detect_objects extract_descriptions extract_features "
         "import_features label_hypernyms make_miniature process_descriptions process_images train_captions",
-        "initialization": "fit_captions gen_obj2sen_caption neighbour_features retrieve_captions",
+        "initialization": "assign_captions gen_obj2sen_caption predict_caption_embeddings retrieve_captions",
         "evaluation": "untrained",
     }.items()
     for stage in stages.split()
@@ -229,7 +229,7 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
     (tmp_path / "tree").mkdir()
     commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *case.split())]
     before = json.loads(json.dumps(BEFORE["scripts"][case]).replace("${UIC_REALDATA}", str(real)))
-    assert [module for module, _ in commands] == [module for module, _ in before]
+    assert [module for module, _ in commands] == [aliases.MODULES.get(module, module) for module, _ in before]
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
         options_class, recipes = handed_over(module)
         found = changed(cli.parse(options_class, arguments, recipes))

@@ -3,8 +3,8 @@
     fit(c, i) = l(c) sum over t of e(c)_t (x_t + (1 - contrast) general_t)
 
 e(c) are the tf-idf weighted n-grams of a caption, n = 1..4, of unit length for each n, in the main directions that
-initialization/neighbour_features.py found; x is what it expects of the image, which is the image vector that it wrote:
-a deviation from `general`, the mean over the training images. The product is what consensus retrieval looks for in the
+initialization/predict_caption_embeddings.py found; x is the predicted caption embedding, which that stage wrote: a
+deviation from `general`, the mean over the training images. The product is what consensus retrieval looks for in the
 corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's penalty (Vedantam et al. 2015) for a caption that is d words longer or
 shorter than the corpus' sentences are on average: without it rewarded captions lose a word and a half. An n-gram that
 is said again counts in the length of e(c) alone, which stands for CIDEr-D's clipping (references say few words twice
@@ -73,7 +73,7 @@ class NgramProjection:
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote. Raises: cli.UserError."""
-        mend = "expected what python -m initialization.neighbour_features --overwrite writes"
+        mend = "expected what python -m initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)
         kinds = {"keys": ("i", 1), "idf": ("f", 1), "directions": ("f", 2)}
@@ -154,6 +154,6 @@ def load(path, image_dim):
     if len(phrases.general_T) != image_dim:
         raise cli.UserError(
             f"--reward consensus: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
-            f"has {image_dim}; expected the folder that python -m initialization.neighbour_features writes"
+            f"has {image_dim}; expected the folder that python -m initialization.predict_caption_embeddings writes"
         )
     return ConsensusReward(phrases)

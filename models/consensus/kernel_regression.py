@@ -109,7 +109,7 @@ class KernelFit:
 
 @dataclasses.dataclass(frozen=True)
 class KnownImages:
-    """Known images, and how what is expected follows from likeness to them: what `neighbours:FILE.npz` consists of.
+    """Known images and the kernel regression on them: the content of `caption_embeddings:FILE.npz`.
 
     Attributes:
       units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, of `KernelFit`.
@@ -152,7 +152,7 @@ class KnownImages:
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote. Raises: cli.UserError."""
-        mend = "expected what python -m initialization.neighbour_features --overwrite writes"
+        mend = "expected what python -m initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "deviation": ("f", 1)}
         readers.check_arrays(found, wanted | {"sharpness": ("f", 0), "base": ("U", 0)}, path, mend)

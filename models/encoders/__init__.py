@@ -1,14 +1,14 @@
 """Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
 
 from models.encoders.base import Encoder, WholeImageEncoder, exif_of, fingerprint, identity, random_windows
-from models.encoders.kinds import checkpoint_files, describe_neighbours, load_data_encoder
+from models.encoders.kinds import checkpoint_files, describe_caption_embeddings, load_data_encoder
 from models.encoders.registry import load_encoder, load_encoder_from
 
 __all__ = [
     "Encoder",
     "WholeImageEncoder",
     "checkpoint_files",
-    "describe_neighbours",
+    "describe_caption_embeddings",
     "exif_of",
     "fingerprint",
     "identity",

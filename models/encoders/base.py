@@ -98,6 +98,7 @@ def identity(description):
         return {"kind": "joined", "members": [identity(member) for member in description["members"]]}
     if "base" in description:
         own = description["files"][0]["sha256"]
+        # "neighbours" is this kind's name in the facts of runs since the first of them.
         return {"kind": "neighbours", "files": [own], "dim": description["dim"], "base": identity(description["base"])}
     parts = encoder_names.parse(description["spec"])
     kind, tensor = parts.kind, parts.part if parts.kind in ("tflite", "compact") else ""

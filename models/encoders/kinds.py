@@ -177,11 +177,11 @@ class _KerasEncoder(WholeImageEncoder):
         return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
 
-class NeighboursEncoder(Encoder):
-    """What known images let expect: vectors of another encoder, replaced by targets fitted to those of known images."""
+class CaptionEmbeddingEncoder(Encoder):
+    """Vectors of another encoder, mapped to predicted caption embeddings by kernel regression on known images."""
 
     def __init__(self, spec, load_base):
-        """Args: spec: neighbours:FILE. load_base: function (description of the base) -> the base, an Encoder."""
+        """Args: spec: caption_embeddings:FILE. load_base: function (description) -> the base, an Encoder."""
         from models.consensus.kernel_regression import KnownImages
 
         self.spec, path = spec, encoder_names.parse(spec).file
@@ -189,7 +189,8 @@ class NeighboursEncoder(Encoder):
             self._known = KnownImages.load(path)
         except (ValueError, *UNREADABLE) as error:
             raise ValueError(
-                f"encoder {spec!r}: expected neighbours:FILE.npz, a file of initialization.neighbour_features ({error})"
+                f"encoder {spec!r}: expected caption_embeddings:FILE.npz, a file that "
+                f"initialization.predict_caption_embeddings wrote ({error})"
             ) from error
         self.base = load_base(self._known.base)
         if identity(self.base.describe()) != identity(self._known.base):
@@ -205,12 +206,17 @@ class NeighboursEncoder(Encoder):
         return self._known.expected(self.base.encode(batch_BSSC))
 
     def describe(self):
-        return describe_neighbours(self.files[0], self.dim, self.base.describe())
+        return describe_caption_embeddings(self.files[0], self.dim, self.base.describe())
 
 
-def describe_neighbours(path, dim, base):
-    """What `NeighboursEncoder.describe` returns. Args: path of its file; dim: T; base: the other one's description."""
-    own = {"spec": f"neighbours:{path}", "dim": dim, "cells": None, "image_size": base["image_size"]}
+def describe_caption_embeddings(path, dim, base):
+    """What `CaptionEmbeddingEncoder.describe` returns. Args: path: of its file. dim: T. base: description."""
+    own = {
+        "spec": f"{encoder_names.CAPTION_EMBEDDINGS}:{path}",
+        "dim": dim,
+        "cells": None,
+        "image_size": base["image_size"],
+    }
     files = [fingerprint(path), *base["files"]]  # the same dicts as the base's, not copies
     return own | {"preprocessing": base["preprocessing"], "files": files, "base": base}
 
@@ -221,8 +227,8 @@ class JoinedEncoder(Encoder):
     def __init__(self, members):
         if any(member.cells is not None for member in members):
             raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
-        if any(isinstance(member, NeighboursEncoder) for member in members):
-            raise ValueError("neighbours:… cannot be joined by +; it may be made over encoders that are")
+        if any(isinstance(member, CaptionEmbeddingEncoder) for member in members):
+            raise ValueError("caption_embeddings:… cannot be joined by +; it may be made over encoders that are")
         self.members, self.spec = members, "+".join(member.spec for member in members)
         self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
         self.image_size = [member.image_size for member in members]

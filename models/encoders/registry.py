@@ -7,9 +7,9 @@
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
                               `imagenet` in the place of the file: Keras downloads it
-    neighbours:FILE.npz       what known images let expect, by likeness to them in the vectors of another encoder, which
-                              the file names (initialization/neighbour_features.py); neighbours:FILE.npz+ENCODER where
-                              that one is a Python file, or has moved
+    caption_embeddings:FILE.npz   the predicted caption embedding, by kernel regression from the vectors of another
+                              encoder, which the file names (initialization/predict_caption_embeddings.py);
+                              caption_embeddings:FILE.npz+ENCODER where that one is a Python file, or has moved
     FILE.py:ARGUMENT          one of your own, see extensions.py
     compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
     A+B                       several side by side: their pooled vectors, one behind the other
@@ -25,7 +25,7 @@ import os
 import cli
 import extensions
 from formats import encoder_names, readers
-from formats.encoder_names import NEIGHBOURS
+from formats.encoder_names import CAPTION_EMBEDDINGS
 from models.encoders import kinds, saved
 from models.encoders.base import Encoder, exif_of, identity
 
@@ -37,7 +37,8 @@ def load_encoder(spec, resize=None, exif=True):
       spec: see the top of this file.
       resize: "legacy" or "modern"; None for the encoder's own: legacy for inception_v4, whose released captioners were
         trained with it, modern for the others.
-      exif: whether it sees photographs as their EXIF orientation turns them; of `neighbours:` the base says so itself.
+      exif: whether it sees photographs as their EXIF orientation turns them; the base of
+        `caption_embeddings:` says so itself.
 
     Returns:
       an `Encoder`.
@@ -47,11 +48,11 @@ def load_encoder(spec, resize=None, exif=True):
     """
     parts = encoder_names.split(spec)
     name = encoder_names.parse(parts[0])
-    if name.kind == NEIGHBOURS and len(parts) > 1:
+    if name.kind == CAPTION_EMBEDDINGS and len(parts) > 1:
         base = "+".join(parts[1:])
-        return kinds.NeighboursEncoder(parts[0], lambda described: load_encoder(base, resize, exif_of(described)))
-    if name.kind == NEIGHBOURS:
-        return kinds.NeighboursEncoder(spec, load_encoder_from)
+        return kinds.CaptionEmbeddingEncoder(parts[0], lambda described: load_encoder(base, resize, exif_of(described)))
+    if name.kind == CAPTION_EMBEDDINGS:
+        return kinds.CaptionEmbeddingEncoder(spec, load_encoder_from)
     if len(parts) > 1:
         return kinds.JoinedEncoder([load_encoder(part, resize, exif) for part in parts])
     if not name.is_code:
@@ -71,11 +72,11 @@ def load_encoder(spec, resize=None, exif=True):
 
 
 def load_encoder_from(source, spec=None):
-    """The encoder that a run directory, a features sidecar or a file of `neighbours:` describes.
+    """The encoder that a run directory, a features sidecar or a file of `caption_embeddings:` describes.
 
     Args:
       source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
-      spec: what the user names by --encoder: the encoder where it is now, or the base of a `neighbours:` one.
+      spec: what the user names by --encoder: the encoder where it is now, or the base of a `caption_embeddings:` one.
 
     Raises:
       ValueError: its files are not there, or are not the ones that the features were made with.
@@ -113,9 +114,9 @@ def _named_or_stored(description, folder, spec):
     if spec is None:
         _refuse_code(description, folder)
         return _load(description, folder)
-    if "base" in description and encoder_names.parse(spec).kind != NEIGHBOURS:
+    if "base" in description and encoder_names.parse(spec).kind != CAPTION_EMBEDDINGS:
         located = _located(description, folder)
-        return kinds.NeighboursEncoder(located, lambda described: load_encoder(spec, exif=exif_of(described)))
+        return kinds.CaptionEmbeddingEncoder(located, lambda described: load_encoder(spec, exif=exif_of(described)))
     alone = not {"members", "base"} & set(description)
     resize = description["preprocessing"].get("resize") if alone else None
     return load_encoder(spec, resize, exif_of(description))
@@ -138,7 +139,7 @@ def _load(description, folder):
         return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])
     spec = _located(description, folder)
     if "base" in description:
-        return kinds.NeighboursEncoder(spec, lambda described: _load(description["base"], folder))
+        return kinds.CaptionEmbeddingEncoder(spec, lambda described: _load(description["base"], folder))
     return kinds.load_data_encoder(spec, description["preprocessing"].get("resize"), exif_of(description))
 
 

@@ -57,7 +57,7 @@ def leaves(description):
 
 
 def _own_files(leaf):
-    """The entries of a leaf's own files; of `neighbours:` the first, the others are its base's."""
+    """The entries of a leaf's own files; of `caption_embeddings:` the first, the others are its base's."""
     return leaf["files"][:1] if "base" in leaf else leaf["files"]
 
 

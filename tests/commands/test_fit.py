@@ -15,7 +15,7 @@ import train
 from evaluation import untrained
 from formats import inventory, photograph_hashes
 from formats.vocabulary import Vocabulary
-from initialization import gen_obj2sen_caption, im_caption, neighbour_features, retrieve_captions
+from initialization import gen_obj2sen_caption, im_caption, predict_caption_embeddings, retrieve_captions
 from preprocessing import detect_objects, extract_features, process_images
 from tests import given_world, sidecar_edits, tiny_runs
 from tests.commands.test_scored_is_given import spec_of
@@ -54,7 +54,7 @@ def readers(data, run, tmp_path):
         "eval_test": lambda: eval_test.main(eval_test.Options(job_dir=run, data_dir=data, split="val")),
         "untrained": lambda: untrained.main(untrained.Options(data_dir=data, table=str(tmp_path / "t.json"))),
         "retrieve": lambda: retrieve_captions.main(retrieve_captions.Options(data_dir=data)),
-        "neighbours": lambda: neighbour_features.main(neighbour_features.Options(data_dir=data)),
+        "neighbours": lambda: predict_caption_embeddings.main(predict_caption_embeddings.Options(data_dir=data)),
         "gen_obj2sen": lambda: gen_obj2sen_caption.main(gen_obj2sen_caption.Options(job_dir=run, data_dir=data)),
     }
 

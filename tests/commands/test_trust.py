@@ -37,7 +37,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(world, tmp_path_factory):
-    """Data folders: with the vectors of two joined encoders, and what neighbour_features makes of them."""
+    """Data folders: with the vectors of two joined encoders, and what predict_caption_embeddings makes of them."""
     folder = tmp_path_factory.mktemp("encoders")
     compact, tflite = spec_of("compact", folder), spec_of("tflite", folder)
     plain = given_world.with_features(world, "joined", f"{compact}+{tflite}")
@@ -129,7 +129,7 @@ def test_no_field_of_the_base_inside_neighbours_npz_runs_anything(data, tmp_path
     for place in texts_in(base):
         for spec in specs:
             np.savez(path, **arrays | {"base": np.array(json.dumps(changed(base, place, spec)))})
-            expect_no_program(lambda: registry.load_encoder(f"neighbours:{path}"), ran)
+            expect_no_program(lambda: registry.load_encoder(f"caption_embeddings:{path}"), ran)
 
 
 def test_no_field_of_a_saved_detector_runs_anything(world, tmp_path, traps):

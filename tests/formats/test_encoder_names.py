@@ -18,7 +18,7 @@ from models.encoders import kinds
         ("keras:VGG19#w.h5#grid", ("keras", "w.h5", "VGG19", "grid")),
         ("keras:VGG19#grid", ("keras", "", "VGG19", "grid")),
         ("resnet152:imagenet#grid", ("resnet152", "imagenet", "ResNet152", "grid")),
-        ("neighbours:a#b.npz", ("neighbours", "a#b.npz", "", "")),
+        ("caption_embeddings:a#b.npz", ("caption_embeddings", "a#b.npz", "", "")),
         ("mine.py:4#5", ("mine.py", "mine.py", "", "")),
     ],
 )
@@ -31,6 +31,10 @@ def test_the_parts_of_a_name(name, expected):
         assert encoder_names.parse(found.at("else/where")) == found._replace(
             file="else/where", argument=found.at("else/where").partition(":")[2]
         )
+
+
+def test_an_old_kind_is_read_as_the_present_one():
+    assert encoder_names.parse("neighbours:a#b.npz") == encoder_names.parse("caption_embeddings:a#b.npz")
 
 
 def test_joined_names_are_split_before_a_kind_only():

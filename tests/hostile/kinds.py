@@ -165,7 +165,7 @@ def _results(job_dir):
 
 def _neighbours(folder):
     try:
-        known = encoders.load_encoder(f"neighbours:{folder}/expected/neighbours.npz")._known
+        known = encoders.load_encoder(f"caption_embeddings:{folder}/expected/neighbours.npz")._known
     except ValueError as error:  # what its callers make of it
         raise cli.UserError(str(error)) from error
     return known.units_MD, known.weights_MT, known.mean_D, known.deviation_D, known.sharpness, known.base

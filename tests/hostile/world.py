@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from formats import records
-from initialization import fit_captions
+from initialization import assign_captions
 from preprocessing.sources import datasets
 from tests import given_world, tiny_world
 
@@ -24,7 +24,7 @@ def make(folder):
     data = given_world.with_features(world, "compact", f"compact:{encoder}")
     _write_names(data)
     expected = given_world.with_expectations(data)
-    fit_captions.main(fit_captions.Options(data_dir=expected, mixed=10))
+    assign_captions.main(assign_captions.Options(data_dir=expected, mixed=10))
     os.rename(data, os.path.join(folder, "data"))
     os.rename(expected, os.path.join(folder, "expected"))
     _write_run(os.path.join(folder, "data"), os.path.join(folder, "runs", "run"))

@@ -104,7 +104,7 @@ def known(tmp_path):
 
 def test_the_encoder_gives_what_known_images_let_expect(known):
     path, found, base = known
-    encoder = encoders.load_encoder(f"neighbours:{path}")
+    encoder = encoders.load_encoder(f"caption_embeddings:{path}")
     assert (encoder.dim, encoder.cells, encoder.image_size) == (2, None, base.image_size)
     image = np.random.default_rng(3).integers(0, 255, (40, 50, 3), np.uint8)
     crops = encoder.crops(image, 2, 7)
@@ -117,7 +117,7 @@ def test_the_encoder_gives_what_known_images_let_expect(known):
 
 def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
     path, _, base = known
-    encoder = encoders.load_encoder(f"neighbours:{path}")
+    encoder = encoders.load_encoder(f"caption_embeddings:{path}")
     saved.save_encoder(encoder.describe(), str(tmp_path / "run"))
     identity = encoders.identity(encoder.describe())
     os.rename(tmp_path / "run", tmp_path / "moved")
@@ -131,11 +131,11 @@ def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
 
 def test_another_file_is_another_encoder(known, tmp_path):
     path, found, _ = known
-    description = encoders.load_encoder(f"neighbours:{path}").describe()
+    description = encoders.load_encoder(f"caption_embeddings:{path}").describe()
     other = str(tmp_path / "other.npz")
     KnownImages(**(vars(found) | {"sharpness": 3.0})).save(other)
     with pytest.raises(ValueError, match="is not the one that the features were made with"):
-        registry.load_encoder_from(description, spec=f"neighbours:{other}")
+        registry.load_encoder_from(description, spec=f"caption_embeddings:{other}")
 
 
 def test_what_is_no_such_file_is_named(tmp_path):
@@ -143,27 +143,27 @@ def test_what_is_no_such_file_is_named(tmp_path):
     broken.write_bytes(b"no archive")
     for path in (broken, tmp_path / "absent.npz"):
         with pytest.raises(ValueError, match=path.name):
-            encoders.load_encoder(f"neighbours:{path}")
+            encoders.load_encoder(f"caption_embeddings:{path}")
     np.savez(tmp_path / "else.npz", units=np.zeros(3))
     with pytest.raises(ValueError, match="else.npz"):
-        encoders.load_encoder(f"neighbours:{tmp_path / 'else.npz'}")
+        encoders.load_encoder(f"caption_embeddings:{tmp_path / 'else.npz'}")
 
 
 def test_it_cannot_be_joined(known):
     path, _, base = known
     with pytest.raises(ValueError, match="cannot be joined"):
-        encoders.load_encoder(f"{base.spec}+neighbours:{path}")
+        encoders.load_encoder(f"{base.spec}+caption_embeddings:{path}")
 
 
 def test_the_encoder_below_it_can_be_named(known, tmp_path):
     """What stands behind a plus is the base, which must be the one that it was made over."""
     path, found, base = known
     moved = shutil.copyfile(base.files[0], tmp_path / "moved.npz")
-    encoder = encoders.load_encoder(f"neighbours:{path}+compact:{moved}")
+    encoder = encoders.load_encoder(f"caption_embeddings:{path}+compact:{moved}")
     crops = encoder.crops(np.zeros((40, 50, 3), np.uint8), 0, 0)
     np.testing.assert_array_equal(encoder.encode(crops), as_banked(found.expected(base.encode(crops))))
     with pytest.raises(ValueError, match="was made over"):
-        encoders.load_encoder(f"neighbours:{path}+compact:{moved}#grid")
+        encoders.load_encoder(f"caption_embeddings:{path}+compact:{moved}#grid")
 
 
 def test_numbers_that_never_change_count_for_nothing():

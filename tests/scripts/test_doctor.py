@@ -75,7 +75,8 @@ def test_what_recipes_need(world, capsys):
 def test_what_recipes_of_expected_vectors_need(world, capsys):
     assert examine(world, recipe="flickr8k_coco/full") == 1
     assert (
-        f"python -m initialization.neighbour_features --data_dir OTHER --output_dir {world}" in capsys.readouterr().out
+        f"python -m initialization.predict_caption_embeddings --data_dir OTHER --output_dir {world}"
+        in capsys.readouterr().out
     )
     (world / "neighbours.npz").write_bytes(b"known images")
     assert examine(world, recipe="flickr8k_coco/full") == 1
@@ -86,7 +87,7 @@ def test_what_recipes_of_expected_vectors_need(world, capsys):
     assert examine(world, recipe="flickr8k_coco/full") == 0
     assert report(capsys)[0]["neighbours"] == "there 12"
     assert examine(world, recipe="flickr8k_coco/feat2sen") == 1
-    assert f"python -m initialization.fit_captions --data_dir {world}" in capsys.readouterr().out
+    assert f"python -m initialization.assign_captions --data_dir {world}" in capsys.readouterr().out
     flip(world / "features_train.npy")
     assert examine(world) == 1
     text = capsys.readouterr().out

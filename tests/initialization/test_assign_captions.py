@@ -1,4 +1,4 @@
-"""fit_captions: points of the vector space, the sentences that fit them, and the captioner that learns from them."""
+"""assign_captions: points of the vector space, the sentences that fit them, and the captioner that learns from them."""
 
 import dataclasses
 import json
@@ -10,8 +10,8 @@ import pytest
 import cli
 import config
 from formats.vocabulary import Vocabulary
-from initialization import fit_captions, im_caption, neighbour_features, pseudo_captions
-from initialization.fit_captions import Options, best_sentences, mixtures, prices
+from initialization import assign_captions, im_caption, predict_caption_embeddings, pseudo_captions
+from initialization.assign_captions import Options, best_sentences, mixtures, prices
 from input_pipeline import FeatureBank
 from models.consensus.consensus_reward import ConsensusReward, NgramProjection
 from tests import sidecar_edits, tiny_runs, tiny_world
@@ -22,9 +22,9 @@ def made(tmp_path):
     """Options of a call on the tiny world."""
     data = tiny_world.make(str(tmp_path / "data"), sentences=90)
     out = str(tmp_path / "out")
-    neighbour_features.main(neighbour_features.Options(data_dir=data, output_dir=out, dim=2))
+    predict_caption_embeddings.main(predict_caption_embeddings.Options(data_dir=data, output_dir=out, dim=2))
     options = Options(data_dir=out, mixed=50, most=0.0)
-    fit_captions.main(options)
+    assign_captions.main(options)
     return options
 
 
@@ -77,7 +77,7 @@ def test_blocks_do_not_matter(monkeypatch):
     points, matrix = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=(20, 4)).astype(np.float32)
     together = best_sentences(points, matrix, 0.0)
     np.testing.assert_array_equal(together, (points @ matrix.T).argmax(1))
-    monkeypatch.setattr(fit_captions, "BLOCK", 60)
+    monkeypatch.setattr(assign_captions, "BLOCK", 60)
     np.testing.assert_array_equal(best_sentences(points, matrix, 0.0), together)
 
 
@@ -99,10 +99,10 @@ def test_prices_spread_the_sentences_and_those_that_a_sentence_suits_best_keep_i
 def test_the_same_command_does_nothing_and_another_setting_is_refused(made):
     path = os.path.join(made.data_dir, "fit_captions.npz")
     before = open(path, "rb").read()
-    fit_captions.main(made)
+    assign_captions.main(made)
     with pytest.raises(cli.UserError, match="overwrite"):
-        fit_captions.main(dataclasses.replace(made, contrast=0.7))
-    fit_captions.main(dataclasses.replace(made, overwrite=True))
+        assign_captions.main(dataclasses.replace(made, contrast=0.7))
+    assign_captions.main(dataclasses.replace(made, overwrite=True))
     assert open(path, "rb").read() == before
 
 
@@ -151,9 +151,9 @@ def test_what_does_not_belong_is_refused(change, made):
 @pytest.mark.parametrize("changes", [{"mixed": -1}, {"contrast": 1.5}, {"most": 2.0}, {"max_sentence_length": -1}])
 def test_bad_flags(changes, tmp_path):
     with pytest.raises(cli.UserError, match="expected"):
-        fit_captions.main(Options(data_dir=str(tmp_path), **changes))
+        assign_captions.main(Options(data_dir=str(tmp_path), **changes))
 
 
 def test_a_folder_without_such_vectors_is_refused(tmp_path):
-    with pytest.raises(cli.UserError, match="neighbour_features"):
-        fit_captions.main(Options(data_dir=tiny_world.make(str(tmp_path / "data"))))
+    with pytest.raises(cli.UserError, match="predict_caption_embeddings"):
+        assign_captions.main(Options(data_dir=tiny_world.make(str(tmp_path / "data"))))

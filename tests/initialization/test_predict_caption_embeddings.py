@@ -1,4 +1,4 @@
-"""neighbour_features: the bank that takes the place of image vectors, its sidecars, the captioner trained on it."""
+"""predict_caption_embeddings: the bank in the place of image vectors, its sidecars, the captioner trained on it."""
 
 import dataclasses
 import json
@@ -12,8 +12,8 @@ import config
 import train
 from formats import records, sidecars
 from formats.vocabulary import Vocabulary
-from initialization import im_caption, neighbour_features, retrieve_captions
-from initialization.neighbour_features import Options
+from initialization import im_caption, predict_caption_embeddings, retrieve_captions
+from initialization.predict_caption_embeddings import Options
 from input_pipeline import FeatureBank
 from models.consensus.kernel_regression import KernelFit, KnownImages, similarities, unit_vectors
 from models.standardise import standardised
@@ -26,7 +26,7 @@ def made(tmp_path):
     data = tiny_world.make(str(tmp_path / "data"), sentences=90)
     retrieve_captions.main(retrieve_captions.Options(data_dir=data, neighbours=5))
     options = Options(data_dir=data, output_dir=str(tmp_path / "out"), dim=2, ridge=0.3)
-    neighbour_features.main(options)
+    predict_caption_embeddings.main(options)
     return options
 
 
@@ -37,7 +37,7 @@ def contents(folder):
 @pytest.mark.parametrize("landmarks", [8192, 15])
 def test_vectors_are_what_the_other_images_let_expect(made, landmarks):
     options = dataclasses.replace(made, landmarks=landmarks, overwrite=landmarks != made.landmarks)
-    neighbour_features.main(options)
+    predict_caption_embeddings.main(options)
     known = KnownImages.load(os.path.join(made.output_dir, "neighbours.npz"))
     assert known.units_MD.shape[0] == min(landmarks, 40) and known.weights_MT.shape == (min(landmarks, 40), 2)
     vocabulary = Vocabulary.load(os.path.join(made.data_dir, "word_counts.txt"))
@@ -45,7 +45,7 @@ def test_vectors_are_what_the_other_images_let_expect(made, landmarks):
     units = unit_vectors(standardised(bank.centre(np.arange(40)), *bank.statistics))
     images = records.read_images(records.find_files(made.data_dir, "image_train"))
     assert images.names == bank.names
-    _, fit, _ = neighbour_features.learn(options, vocabulary, images, bank)
+    _, fit, _ = predict_caption_embeddings.learn(options, vocabulary, images, bank)
     targets = fit.residual_IT + similarities(units, known.units_MD, 2.0) @ fit.weights_MT
     assert np.abs(targets.mean(0)).max() < 1e-4
     for split, count in (("train", 40), ("val", 20)):
@@ -77,9 +77,9 @@ def test_other_files_are_linked_and_the_same_command_does_nothing(made):
     assert sidecars.verify(made.output_dir) == sidecars.verify(made.data_dir) + 1
     before = contents(made.output_dir)
     times = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(made.output_dir)}
-    neighbour_features.main(made)
+    predict_caption_embeddings.main(made)
     assert times == {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(made.output_dir)}
-    neighbour_features.main(dataclasses.replace(made, overwrite=True))
+    predict_caption_embeddings.main(dataclasses.replace(made, overwrite=True))
     after = contents(made.output_dir)
     assert {name for name in before if before[name] != after[name]} <= {
         "neighbours.json",  # the command line
@@ -90,7 +90,7 @@ def test_other_files_are_linked_and_the_same_command_does_nothing(made):
 
 def test_what_was_linked_is_renewed(made):
     retrieve_captions.main(retrieve_captions.Options(data_dir=made.data_dir, neighbours=5, k=2, overwrite=True))
-    neighbour_features.main(made)
+    predict_caption_embeddings.main(made)
     about = json.loads(open(os.path.join(made.output_dir, "retrieved_captions.json")).read())
     assert about["count"] == 80
 
@@ -99,15 +99,15 @@ def test_interrupted_between_the_banks_the_same_command_goes_on(made):
     before = contents(made.output_dir)
     for name in ("features_val.json", "features_val.npy", "features_train.json"):
         os.remove(os.path.join(made.output_dir, name))
-    neighbour_features.main(made)
+    predict_caption_embeddings.main(made)
     assert contents(made.output_dir)["features_train.npy"] == before["features_train.npy"]
     assert contents(made.output_dir)["features_val.npy"] == before["features_val.npy"]
 
 
 def test_other_settings_are_refused_without_overwrite(made):
     with pytest.raises(cli.UserError, match="overwrite"):
-        neighbour_features.main(dataclasses.replace(made, sharpness=5.0))
-    neighbour_features.main(dataclasses.replace(made, sharpness=5.0, overwrite=True))
+        predict_caption_embeddings.main(dataclasses.replace(made, sharpness=5.0))
+    predict_caption_embeddings.main(dataclasses.replace(made, sharpness=5.0, overwrite=True))
     assert KnownImages.load(os.path.join(made.output_dir, "neighbours.npz")).sharpness == 5
 
 
@@ -136,7 +136,10 @@ def test_the_full_model_is_rewarded_for_captions_that_fit(made, tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"data_dir": "plain"}, "neighbours: missing. Make it with: python -m initialization.neighbour_features"),
+        (
+            {"data_dir": "plain"},
+            "neighbours: missing. Make it with: python -m initialization.predict_caption_embeddings",
+        ),
         ({"inc_ckpt": "inception_v4.ckpt"}, "--reward consensus:.*expected --images bank, no --inc_ckpt"),
         ({"phrases": b"none"}, "phrases.npz has 4 bytes, not the .* Make it with: .* --overwrite"),
     ],
@@ -168,11 +171,11 @@ def test_bad_flags(changes, tmp_path):
     data = str(tmp_path)
     changes = {"output_dir": data} if "output_dir" in changes else changes
     with pytest.raises(cli.UserError, match="expected"):
-        neighbour_features.main(Options(data_dir=data, **changes))
+        predict_caption_embeddings.main(Options(data_dir=data, **changes))
 
 
 def test_a_missing_bank_is_named(tmp_path):
     data = tiny_world.make(str(tmp_path / "data"))
     os.remove(os.path.join(data, "features_train.json"))
     with pytest.raises(cli.UserError, match="features_train.json"):
-        neighbour_features.main(Options(data_dir=data))
+        predict_caption_embeddings.main(Options(data_dir=data))

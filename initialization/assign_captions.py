@@ -1,0 +1,217 @@
+"""Pseudo captions for points of the vector space: the corpus sentence that fits each best.
+
+    python -m initialization.assign_captions --data_dir data/flickr8k_predicted
+
+The vectors of initialization/predict_caption_embeddings.py say what caption is expected, so any of them can be given
+the sentence of the corpus that fits it best (models/consensus/consensus_reward.py), not only those of a few thousand
+photographs: all crops of the training images, each by its own vector, and `--mixed` points between two of them,
+mostly alike ones. A captioner that is trained on these (`im_caption --captions fit`) learns the choice itself, not a
+few sentences by heart. No captions of images, no detections beside those in the vectors.
+
+What suits many images would be said of a fifth of them. So a sentence has a price, taken off its fit, at which no more
+than `--most` of the training images choose it (the prices of an auction, Bertsekas 1988): those that it suits best keep
+it. A price is the same everywhere, so the choice remains a function of the vector, which a captioner can learn.
+
+Reads `features_train.npy`, `phrases.npz`, `sentence*.tfrec`. Writes `fit_captions.npz`, `fit_captions.json`.
+
+Shapes: N sentences, P points, T vector, L words.
+"""
+
+import dataclasses
+import os
+
+import cli
+import experiments
+import input_pipeline
+from formats import inventory, writing
+from initialization import retrieve_captions
+
+STEM = "fit_captions"
+ALIKE = 30  # images among which the other end of most mixtures is drawn
+FAR = 0.3  # share of the mixtures whose other end is any image
+BLOCK = 50_000_000  # fits at a time
+RIVALS = 300  # best sentences of an image that bid for it
+ROUNDS = 300  # of the auction
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of assign_captions."""
+
+    data_dir: str = cli.field("data/default", "folder that initialization.predict_caption_embeddings wrote")
+    contrast: float = cli.field(
+        0.5, "share of what suits all images alike that is left out of the fit; more gives more varied captions"
+    )
+    most: float = cli.field(
+        0.005,
+        "largest share of the training images with the same sentence, 0: any. Smaller gives more varied captions "
+        "(docs/results/flickr8k.md)",
+    )
+    mixed: int = cli.field(60_000, "points between two training images, beside all their crops")
+    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    seed: int = cli.field(1, "of the mixtures")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
+
+
+def check(options):
+    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    if min(options.mixed, options.candidates, options.max_sentence_length) < 0:
+        raise cli.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
+    if not 0 <= options.contrast <= 1:
+        raise cli.UserError(f"--contrast {options.contrast}: expected a share between 0 and 1")
+    if not 0 <= options.most <= 1:
+        raise cli.UserError(f"--most {options.most}: expected a share between 0 and 1")
+    inventory.require(options.data_dir, ("neighbours",))
+
+
+def sentence_matrix(sentences, fit):
+    """e(c) of corpus sentences: float32 [N, T]. Args: sentences: list of id arrays; fit: ConsensusReward."""
+    import numpy as np
+
+    rows, width = [], max(map(len, sentences)) + 1
+    for start in cli.progress(range(0, len(sentences), 2048), "vectors of sentences"):
+        part = sentences[start : start + 2048]
+        words_BL = np.ones((len(part), width), np.int32)  # the end marker
+        for row, ids in zip(words_BL, part, strict=True):
+            row[: len(ids)] = ids
+        rows.append(fit.vectors(words_BL).numpy())
+    return np.concatenate(rows)
+
+
+def mixtures(vectors_IKT, count, seed):
+    """Points between the vectors of two images, as long as those on average: float32 [count, T].
+
+    Args:
+      vectors_IKT: float, of all crops. count: of the points. seed: of the draws.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    images, crops, _ = vectors_IKT.shape
+    first, share = rng.integers(0, images, count), rng.random((count, 1), np.float32)
+    rank, other, far = rng.integers(0, ALIKE, count), rng.integers(0, images, count), rng.random(count) < FAR
+    crop, other_crop = rng.integers(0, crops, (2, count))
+    centre_IT = np.asarray(vectors_IKT[:, 0], np.float32)
+    units_IT = centre_IT / np.maximum(np.linalg.norm(centre_IT, axis=1, keepdims=True), 1e-9)
+    alike = min(ALIKE, images - 1)
+    step = max(1, BLOCK // images)
+    for start in cli.progress(range(0, count if alike else 0, step), "alike images"):
+        rows = np.flatnonzero(~far[start : start + step]) + start
+        cosine_BI = units_IT[first[rows]] @ units_IT.T
+        cosine_BI[np.arange(len(rows)), first[rows]] = -np.inf
+        nearest_BK = np.sort(np.argpartition(-cosine_BI, alike - 1, axis=1)[:, :alike], axis=1)
+        other[rows] = nearest_BK[np.arange(len(rows)), rank[rows] % alike]
+    one_PT, two_PT = (
+        np.asarray(vectors_IKT[image, chosen], np.float32) for image, chosen in ((first, crop), (other, other_crop))
+    )
+    points_PT = share * one_PT + (1 - share) * two_PT
+    length = np.linalg.norm(centre_IT, axis=1).mean()
+    return points_PT * (length / max(np.linalg.norm(points_PT, axis=1).mean(), 1e-9)) if count else points_PT
+
+
+def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
+    """Number of the sentence that fits each point best, its price taken off: int64 [P].
+
+    Args: general_T: what is added to each point.
+    """
+    import numpy as np
+
+    chosen = []
+    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "sentences that fit"):
+        chosen.append((fit_BN - price_N).argmax(1))
+    return np.concatenate(chosen)
+
+
+def _fits(points_PT, matrix_NT, general_T, label):
+    """Yields (first point of a block, fits float32 [B, N])."""
+    step = max(1, BLOCK // len(matrix_NT))
+    for start in cli.progress(range(0, len(points_PT), step), label):
+        yield start, (points_PT[start : start + step] + general_T) @ matrix_NT.T
+
+
+def prices(points_PT, matrix_NT, general_T, most):
+    """What is taken off the fit of each sentence so that hardly one is chosen by more than `most` of the points: [N].
+
+    Too often chosen: the price goes up; not often enough for its price: it goes down; by ever smaller steps.
+    """
+    import numpy as np
+
+    price_N = np.zeros(len(matrix_NT), np.float32)
+    if not most:
+        return price_N
+    rivals, fits, count = [], [], min(RIVALS, len(matrix_NT))
+    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "rivals"):
+        rivals.append(np.sort(np.argpartition(-fit_BN, count - 1, axis=1)[:, :count], axis=1))
+        fits.append(np.take_along_axis(fit_BN, rivals[-1], 1))
+    rivals_PK, fits_PK = np.concatenate(rivals), np.concatenate(fits)
+    limit, step = max(1.0, most * len(points_PT)), 0.2 * float(fits_PK.std(1).mean())
+    everyone = np.arange(len(points_PT))
+    for _ in cli.progress(range(ROUNDS), "prices"):
+        winners = rivals_PK[everyone, (fits_PK - price_N[rivals_PK]).argmax(1)]
+        uses_N = np.bincount(winners, minlength=len(price_N))
+        price_N += step * np.clip(uses_N / limit - 1.0, 0.0, 1.0).astype(np.float32)
+        price_N = np.where(uses_N < 0.8 * limit, np.maximum(price_N - 0.3 * step, 0.0), price_N)
+        step *= 0.985
+    return price_N
+
+
+def main(options):
+    """Chooses the sentences."""
+    check(options)
+    with writing.working(options.data_dir, [STEM], ["features_train", "neighbours", "sentence", "word_counts"]):
+        _make(options)
+
+
+def _make(options):
+    import numpy as np
+
+    from formats import sidecars
+    from formats.vocabulary import Vocabulary
+    from models.consensus.consensus_reward import ConsensusReward, NgramProjection
+
+    read = (*inventory.TEXT_AND_TRAINING_IMAGES, "neighbours")
+    inventory.require_fit(options.data_dir, read, options.verify)
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    bank = input_pipeline.FeatureBank(options.data_dir, "train")
+    path, json_path = (os.path.join(options.data_dir, f"{STEM}.{kind}") for kind in ("npz", "json"))
+    names = ("contrast", "most", "mixed", "candidates", "max_sentence_length", "seed")
+    settings = {name: getattr(options, name) for name in names}
+    made_from = {
+        stem: [entry["sha256"] for entry in sidecars.read_sidecar(f"{options.data_dir}/{stem}.json")["files"]]
+        for stem in ("sentence", "neighbours", "features_train")
+    }
+    made_from["vocabulary"] = vocabulary.fingerprint()
+    if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        return
+    corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus.sample(options.candidates)
+    phrases = NgramProjection.load(os.path.join(options.data_dir, NgramProjection.FILE))
+    matrix_NT = sentence_matrix(corpus.sentences, ConsensusReward(phrases))
+    vectors_IKT = bank.features
+    crops_PT = np.asarray(vectors_IKT, np.float32).reshape(-1, bank.dim)
+    points_PT = np.concatenate([crops_PT, mixtures(vectors_IKT, options.mixed, options.seed)])
+    general_T = (1 - options.contrast) * phrases.general_T
+    price_N = prices(np.asarray(vectors_IKT[:, 0], np.float32), matrix_NT, general_T, options.most)
+    chosen_P = best_sentences(points_PT, matrix_NT, general_T, price_N)
+    captions = [corpus.sentences[index] for index in chosen_P]
+    with writing.replacing(path) as part, open(part, "wb") as file:
+        np.savez(
+            file,
+            vectors=points_PT.astype(np.float16),
+            words=np.concatenate(captions).astype(np.int32),
+            offsets=np.cumsum([0, *map(len, captions)]),
+        )
+    sidecars.write_sidecar(
+        json_path, files=[path], count=len(points_PT), settings=settings, made_from=made_from,
+        vocabulary=vocabulary.fingerprint(),
+    )  # fmt: skip
+    print(
+        f"{path}: {len(points_PT)} points, {len(crops_PT)} of them crops of {len(bank.names)} images; "
+        f"{len(set(chosen_P.tolist()))} different sentences"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, Options, experiments.Stage("assign_captions"))

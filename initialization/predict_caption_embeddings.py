@@ -1,0 +1,265 @@
+"""Replaces image vectors by predicted caption embeddings.
+
+    python -m initialization.predict_caption_embeddings --data_dir data/flickr8k --output_dir data/flickr8k_predicted
+
+The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of
+their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new
+vector is what its own vector lets expect of that, by kernel ridge regression on the training images
+(models/consensus/kernel_regression.py). A training image is left out where it is asked about itself, so a captioner
+learns from what it will be shown later. Needs no caption of an image.
+
+Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
+crops; `neighbours.npz`, the file of the encoder `caption_embeddings:…`, which a run keeps; and `phrases.npz`, the
+directions of n-grams, by which `train.py --reward consensus` compares captions with that embedding. All other files of
+`--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
+
+Shapes: I training images, M of them landmarks, C concept sets of sentences, G n-grams, D image vector, T `--dim`.
+"""
+
+import dataclasses
+import os
+import shutil
+
+import cli
+import experiments
+import input_pipeline
+from formats import writing
+from initialization import retrieve_captions
+
+SPLITS = ("train", "val", "test")
+OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
+LANDMARK_SEED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of predict_caption_embeddings."""
+
+    data_dir: str = cli.field("data/default", "folder that all stages share, with a feature bank")
+    output_dir: str = cli.field("", "folder to write; empty: that of --data_dir with _neighbours behind its name")
+    dim: int = cli.field(256, "numbers of the new vectors")
+    threshold: float = cli.field(0.5, "least score of a detection that counts")
+    bonus: float = cli.field(0.7, "gain of a detected concept word beside its score, cost of another one")
+    temperature: float = cli.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
+    sharpness: float = cli.field(2.0, "of the similarity of two images, exp(sharpness (cosine - 1))")
+    ridge: float = cli.field(3.0, "penalty of the regression: how much of the targets is taken for noise")
+    landmarks: int = cli.field(
+        8192, "training images, a fixed sample, that similarities are taken to; time grows with its square"
+    )
+    set_power: float = cli.field(
+        1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
+    )
+    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
+    overwrite: bool = cli.field(False, "make the output again although it is there")
+
+
+def check(options):
+    """What can be said before anything is read. Raises cli.UserError."""
+    if options.dim < 1 or options.landmarks < 1:
+        raise cli.UserError("--dim and --landmarks: expected at least 1")
+    if not 0 <= options.threshold <= 1:
+        raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    if min(options.temperature, options.sharpness, options.ridge) <= 0:
+        raise cli.UserError("--temperature, --sharpness and --ridge: expected numbers above 0")
+    if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
+        raise cli.UserError(
+            "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
+        )
+    if options.output_dir and os.path.realpath(options.output_dir) == os.path.realpath(options.data_dir):
+        raise cli.UserError("--output_dir is --data_dir: expected another folder, the feature bank would be replaced")
+
+
+def link_others(data_dir, output_dir):
+    """Links the files of `data_dir` that are not replaced into `output_dir`; where links cannot be had, copies."""
+    os.makedirs(output_dir, exist_ok=True)
+    for entry in sorted(os.scandir(data_dir), key=lambda entry: entry.name):
+        if not entry.is_file() or entry.name.startswith((".", *OWN)) or entry.name.endswith(".part"):
+            continue
+        target = os.path.join(output_dir, entry.name)
+        if os.path.exists(target):
+            if os.path.samefile(entry.path, target):
+                continue
+            os.remove(target)
+        try:
+            os.link(entry.path, target)
+        except OSError:
+            shutil.copy2(entry.path, target)
+
+
+def main_directions(weights_IC, means_CG, dim):
+    """The directions in which expected n-gram vectors of the images lie: float32 [T, G], orthonormal.
+
+    Args:
+      weights_IC: CSR, weight of each concept set for each image. means_CG: CSR, mean n-gram vector of each set.
+      dim: T; fewer where there are not as many directions.
+    """
+    import numpy as np
+    import scipy.sparse.linalg
+
+    use_C = np.asarray(weights_IC.mean(axis=0)).ravel()
+    used = np.flatnonzero(use_C > 0)
+    weighted_CG = (scipy.sparse.diags_array(np.sqrt(use_C[used])) @ means_CG[used]).astype(np.float32)
+    dim = min(dim, min(weighted_CG.shape) - 1)
+    start = np.ones(min(weighted_CG.shape), np.float32)  # a fixed one, or every call gives other directions
+    _, values, directions_TG = scipy.sparse.linalg.svds(weighted_CG, k=dim, v0=start)
+    return directions_TG[np.argsort(-values)].astype(np.float32)
+
+
+def learn(options, vocabulary, images, bank):
+    """(KnownImages, the KernelFit it comes from, NgramProjection of the corpus).
+
+    Args:
+      options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
+    """
+    import numpy as np
+
+    from initialization.consensus_retrieval import ConsensusRetrieval
+    from models.consensus.consensus_reward import NgramProjection
+    from models.consensus.kernel_regression import KernelFit, KnownImages, unit_vectors
+    from models.standardise import standardised
+
+    corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
+    corpus.sample(options.candidates)
+    # With the end marker, so that a caption which breaks off fits less.
+    sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
+    retrieval = ConsensusRetrieval(
+        sentences,
+        corpus.keys,
+        retrieve_captions.detections_of(images, options.threshold),
+        bonus=options.bonus,
+        temperature=options.temperature,
+        set_power=options.set_power,
+    )
+    directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
+    targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
+    general_T = targets_IT.mean(0)
+    statistics = bank.statistics
+    units_ID = unit_vectors(standardised(bank.centre(bank.rows(images.names)), *statistics))
+    chosen = np.arange(len(units_ID))
+    if len(chosen) > options.landmarks:
+        chosen = np.sort(np.random.default_rng(LANDMARK_SEED).permutation(len(chosen))[: options.landmarks])
+    units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
+    fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
+    known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
+    return known, fit, NgramProjection.of(sentences, directions_TG, general_T)
+
+
+def write_bank(path, bank, known, left_out=None, fit=None):
+    """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and std, each [T].
+
+    Args:
+      path: of the .npy file. bank: FeatureBank. known: KnownImages.
+      left_out: int [N], the known image that each image is; None where they are others. fit: their KernelFit.
+    """
+    import numpy as np
+
+    from models.consensus.kernel_regression import ROWS_AT_ONCE
+
+    count, crops, _ = bank.features.shape
+    shape = (count, crops, known.weights_MT.shape[1])
+    total, squares = np.zeros(shape[-1]), np.zeros(shape[-1])
+    with writing.array_file(path, np.float16, shape) as file:
+        for start in cli.progress(range(0, count, ROWS_AT_ONCE), os.path.basename(path)):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            vectors = np.empty((len(bank.features[rows]), *shape[1:]), np.float16)
+            for crop in range(crops):
+                found = known.expected(bank.features[rows, crop], None if left_out is None else left_out[rows], fit)
+                vectors[:, crop] = found
+                total += found.sum(0, dtype=np.float64)
+                squares += (found.astype(np.float64) ** 2).sum(0)
+            file.append(vectors)
+    mean = total / (count * crops)
+    return mean, np.sqrt(np.maximum(squares / (count * crops) - mean**2, 0.0))
+
+
+def main(options):
+    """Makes the encoder's file and the feature banks."""
+    check(options)
+    output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
+    features = [f"features_{split}" for split in SPLITS]
+    os.makedirs(output_dir, exist_ok=True)
+    others = ["image", "sentence", "word_counts"]  # which are linked
+    reading = writing.working(options.data_dir, [], [*features, *others])
+    with reading, writing.working(output_dir, ["neighbours", *features, *others]):
+        _make(options, output_dir)
+
+
+def _make(options, output_dir):
+    import numpy as np
+
+    from formats import feature_banks, inventory, records, sidecars
+    from formats.vocabulary import Vocabulary
+    from models import encoders
+    from models.consensus.kernel_regression import KnownImages
+
+    inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
+    vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
+    banks = {
+        split: input_pipeline.FeatureBank(options.data_dir, split)
+        for split in SPLITS
+        if split == "train" or os.path.exists(os.path.join(options.data_dir, f"features_{split}.json"))
+    }
+    if banks["train"].features.ndim != 3:
+        raise cli.UserError(f"{options.data_dir}: the feature bank holds grids of cells, expected pooled vectors")
+    link_others(options.data_dir, output_dir)
+
+    # ------------------------------------------------------------------------------------------- known images
+    images = records.read_images(records.find_files(options.data_dir, "image_train"))
+    path, phrases_path, json_path = (
+        os.path.join(output_dir, name) for name in ("neighbours.npz", "phrases.npz", "neighbours.json")
+    )
+    names = (
+        "dim",
+        "threshold",
+        "bonus",
+        "temperature",
+        "sharpness",
+        "ridge",
+        "landmarks",
+        "set_power",
+        "candidates",
+        "max_sentence_length",
+    )
+    settings = {name: getattr(options, name) for name in names}
+    digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
+    made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
+    for kind in ("sentence", "image_train"):
+        made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
+    fit = None
+    if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
+        known, fit, phrases = learn(options, vocabulary, images, banks["train"])
+        for made, target in ((known, path), (phrases, phrases_path)):
+            with writing.replacing(target) as part, open(part, "wb") as file:
+                made.save(file)
+        files = {"files": [path, phrases_path], "count": len(images)}
+        sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
+        print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} numbers of each")
+    known = KnownImages.load(path)
+    dim = known.weights_MT.shape[1]
+    encoder = encoders.describe_caption_embeddings(path, dim, known.base)
+
+    # ------------------------------------------------------------------------------------------- feature banks
+    row_of = {name: row for row, name in enumerate(images.names)}
+    for split, bank in banks.items():
+        path, json_path = (os.path.join(output_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
+        settings = {"encoder": encoders.identity(encoder), "crops": bank.sidecar["crops"]}
+        made_from = {**bank.sidecar["made_from"], "features": digest(bank.sidecar)}
+        if sidecars.already_made(json_path, settings, made_from, options.overwrite):
+            continue
+        if os.path.exists(json_path):
+            os.remove(json_path)
+        if split == "train":
+            fit = fit or learn(options, vocabulary, images, bank)[1]  # interrupted after the encoder's file
+            left_out = np.array([row_of[name] for name in bank.names])
+            statistics = write_bank(path, bank, known, left_out, fit)
+        else:
+            statistics = write_bank(path, bank, known)
+        crops = bank.sidecar["crops"]
+        feature_banks.write_sidecar(json_path, path, bank.names, encoder, crops, statistics, settings, made_from)
+        print(f"{path}: {len(bank.names)} images x {1 + bank.sidecar['crops']} crops x {dim} numbers")
+
+
+if __name__ == "__main__":
+    cli.run(main, Options, experiments.Stage("predict_caption_embeddings"))
