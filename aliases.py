@@ -1,8 +1,9 @@
-"""Old names that are still read: flags and settings of older runs, recipes, metrics, encoders, stage commands.
+"""Old names that are still read: flags and settings of older runs, recipes, metrics, variables, encoders, commands.
 
 A setting that was renamed or joined with another is a row of SETTINGS: its old flag is accepted and the present one is
 printed; config.json of a run that was made before is read under the present name. Recipes are rows of RECIPES, names in
-metrics.jsonl rows of METRICS, kinds of encoders rows of ENCODERS, modules that are commands rows of MODULES.
+metrics.jsonl rows of METRICS, variables in checkpoints rows of VARIABLES, kinds of encoders rows of ENCODERS, modules
+that are commands rows of MODULES.
 """
 
 import dataclasses
@@ -43,7 +44,10 @@ class OldSetting:
 
 def _list_of_rewards(present, old):
     """`reward` was one FILE.py:ARGUMENT or null."""
-    return old if isinstance(old, list) else [old] if old else []
+    rewards = old if isinstance(old, list) else [old] if old else []
+    if not all(isinstance(reward, str) for reward in rewards):
+        raise ValueError(f"reward is {old!r}, expected texts")
+    return rewards
 
 
 def _consensus(setting):
@@ -93,14 +97,20 @@ def current_settings(settings):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Metrics
+# Names in stored files
 
-METRICS = {"reward/fit": "reward/consensus"}
+METRICS = {"reward/fit": "reward/consensus"}  # of metrics.jsonl
+VARIABLES = {"Standardise/deviation": "Standardise/std"}  # of checkpoints
 
 
 def current_metric(name):
     """The present name of a metric. Args: name: an old name or the present one."""
     return METRICS.get(name, name)
+
+
+def current_variable(name):
+    """The present name of a variable in a checkpoint. Args: name: an old name or the present one."""
+    return VARIABLES.get(name, name)
 
 
 # --------------------------------------------------------------------------------------------------------------

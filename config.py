@@ -102,7 +102,7 @@ class FullModel(AdversarialTrainer):
     )
     dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
-    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
 
     def __post_init__(self):
@@ -148,7 +148,7 @@ class ImageCaption(CrossEntropyTrainer):
     )
     inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
     o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint: the generator but for its projection starts from it")
-    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
     image_keep_prob: float = field(1.0, "share of the numbers of an image vector that is kept at each step, by lot")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
 

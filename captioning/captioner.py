@@ -75,7 +75,7 @@ class Captioner:
         arrays = checkpoints.read_variables(prefix)
         checkpoints.assign_variables(layers.named_variables(self.generator), arrays, prefix)
         if "Standardise/mean" in arrays:  # the authors' checkpoints have none
-            self.standardise.assign(arrays["Standardise/mean"], arrays["Standardise/deviation"])
+            self.standardise.assign(arrays["Standardise/mean"], arrays["Standardise/std"])
 
     # ---------------------------------------------------------------------------------------------- decoding
 

@@ -33,7 +33,7 @@ from training.optimization import apply_gradients, make_optimizer, piecewise_rat
 class Rollout:
     """What the generator did with a batch of images."""
 
-    source: tf.Tensor  # what the feature is made from: standardised image vectors [B, D]
+    generator_input: tf.Tensor  # what the feature is made from: standardised image vectors [B, D]
     feature_BE: tf.Tensor  # x, no gradient
     masks: object  # the sampler's dropout masks
     sample_BT: tf.Tensor
@@ -46,7 +46,7 @@ class Rollout:
 class FullObjective:
     """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    concept_of_V = None
+    concept_of_V = None  # stages without images have none
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Must be called inside `strategy.scope()`.
@@ -130,7 +130,7 @@ class FullObjective:
     def generator_step(self, batch, seed, rollout=None, judged=None):
         """(metrics, gradients) of the generator for a batch, with a rollout of its own where none is given."""
         rollout = rollout or self.rollout(batch, seed)
-        return self.generator_gradients(batch, rollout, self.signals(batch, rollout, seed, judged), seed)
+        return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
     def apply(self, optimizer, gradients, network, name):
         """Reduces, clips and applies the gradients of a network; returns its gradient norm as a metric."""
@@ -139,13 +139,13 @@ class FullObjective:
 
     # ---------------------------------------------------------------------------------------------- forward
 
-    def source(self, batch, seed):
+    def generator_input(self, batch, seed):
         """What the feature is made from, a row for each caption: standardised image vectors float32 [B, D]."""
         return self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
 
-    def feature(self, source):
+    def feature(self, generator_input):
         """x, the unit vector that the generator is fed before the first word: float32 [B, E]."""
-        return self.generator.image_feature(source)
+        return self.generator.image_feature(generator_input)
 
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
         """Captions of the images, sampled and greedy, without gradient.
@@ -157,8 +157,8 @@ class FullObjective:
         rewarded there (quirk Q1); under `fixed` it stops at its end token.
         """
         options, steps = self.options, self.options.max_caption_length
-        source = self.source(batch, seed)
-        feature_BE = tf.stop_gradient(self.feature(source))
+        generator_input = self.generator_input(batch, seed)
+        feature_BE = tf.stop_gradient(self.feature(generator_input))
         rows = tf.shape(feature_BE)[0]
         masks = self.generator.masks(rows, steps, fold_in(seed, "sampling"))
         state = self.generator.initial_state(feature_BE, masks)
@@ -177,7 +177,7 @@ class FullObjective:
             greedy_BT = tf.zeros_like(sample_BT)
         sample_lengths_B = layers.sequence_lengths(sample_BT)
         return Rollout(
-            source,
+            generator_input,
             feature_BE,
             masks,
             sample_BT,
@@ -187,13 +187,15 @@ class FullObjective:
             layers.mask_of(sample_lengths_B, steps),
         )
 
-    def signals(self, batch, rollout, seed, judged=None):
-        """Rewards, returns, baseline and advantage of a rollout: dict of tensors without gradient (UIC spec 8.1).
+    def rewards_and_advantages(self, batch, rollout, seed, judged=None):
+        """Rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
         Args:
           judged: (logits [B, T], features [B, E]) of the sample where the caller has them already.
 
-        With the sentence reconstruction also `code`, the feature of the noised sentences, from the same pass.
+        Returns: dict of tensors: what `_returns` says of the sample; the same of the greedy caption as `baseline/…`;
+          `difference` [B, T], returns minus baseline; `advantages` [B, T]; with the sentence reconstruction
+          `sentence_feature` [B, E] of the noised sentences, from the same pass.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
@@ -208,18 +210,18 @@ class FullObjective:
         outputs = dict(zip(read, self.discriminator.read_all(*read.values()), strict=True)) if read else {}
         if judged is None:
             judged = self.discriminator.judged(outputs["sample"], rollout.sample_lengths_B)
-        signals = self._returns(batch, rollout, rollout.sample_BT, rollout.mask_BT, *judged)
+        terms = self._returns(batch, rollout, rollout.sample_BT, rollout.mask_BT, *judged)
         if options.baseline == "greedy":
             judged = self.discriminator.judged(outputs["greedy"], rollout.greedy_lengths_B)
             greedy = self._returns(batch, rollout, rollout.greedy_BT, baseline_mask_BT, *judged)
-            signals |= {f"baseline/{name}": value for name, value in greedy.items()}
+            terms |= {f"baseline/{name}": value for name, value in greedy.items()}
         else:
-            signals["baseline/returns"] = tf.zeros_like(signals["returns"])
+            terms["baseline/returns"] = tf.zeros_like(terms["returns"])
         if options.w_sen > 0:
-            signals["code"] = self.discriminator.sentence_feature(outputs["noised"], read["noised"][1])
-        signals["difference"] = tf.cast(signals["returns"] - signals["baseline/returns"], tf.float32) * rollout.mask_BT
-        signals["advantages"] = rewards.advantages(signals["difference"], options.advantage_clip)
-        return {name: tf.stop_gradient(value) for name, value in signals.items()}
+            terms["sentence_feature"] = self.discriminator.sentence_feature(outputs["noised"], read["noised"][1])
+        terms["difference"] = tf.cast(terms["returns"] - terms["baseline/returns"], tf.float32) * rollout.mask_BT
+        terms["advantages"] = rewards.advantages(terms["difference"], options.advantage_clip)
+        return {name: tf.stop_gradient(value) for name, value in terms.items()}
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
         """Rewards and returns of one set of captions.
@@ -245,7 +247,7 @@ class FullObjective:
 
     # ---------------------------------------------------------------------------------------------- gradients
 
-    def generator_gradients(self, batch, rollout, signals, seed):
+    def generator_gradients(self, batch, rollout, terms, seed):
         """Policy gradient plus sentence reconstruction. Returns (metrics, gradients of the generator's variables).
 
         The policy gradient comes from one teacher-forced pass over the sampled words that repeats the sampler's own
@@ -259,17 +261,17 @@ class FullObjective:
         reconstructs = options.w_sen > 0
         with tf.GradientTape() as tape:
             feature_BE, inputs_BT, targets_BT = (
-                self.feature(rollout.source),
+                self.feature(rollout.generator_input),
                 shift_right(rollout.sample_BT),
                 rollout.sample_BT,
             )
             lengths_B, masks = rollout.sample_lengths_B, rollout.masks
-            weights_N = tf.boolean_mask(signals["advantages"], rollout.mask_BT > 0) / words_global
+            weights_N = tf.boolean_mask(terms["advantages"], rollout.mask_BT > 0) / words_global
             sampled = tf.size(weights_N)
             if reconstructs:  # the sentences stand behind the samples
                 sentence_BS, rows = batch["sentence"], tf.shape(batch["sentence"])[0]
                 more_masks = generator.masks(rows, tf.shape(sentence_BS)[1] - 1, fold_in(seed, "reconstruction"))
-                feature_BE = tf.concat([feature_BE, signals["code"]], 0)
+                feature_BE = tf.concat([feature_BE, terms["sentence_feature"]], 0)
                 inputs_BT = layers.stacked_rows([inputs_BT, sentence_BS[:, :-1]])
                 targets_BT = layers.stacked_rows([targets_BT, sentence_BS[:, 1:]])
                 lengths_B = tf.concat([lengths_B, batch["length"] - 1], 0)
@@ -283,7 +285,7 @@ class FullObjective:
         gradients = tape.gradient(loss, generator.trainable_variables)
 
         policy_loss = -tf.reduce_sum((weights_N * log_probs_N)[:sampled])
-        metrics = self._reward_metrics(batch, rollout, signals, words)
+        metrics = self._reward_metrics(batch, rollout, terms, words)
         metrics |= {
             "loss/generator": (loss, 1.0 / replicas()),
             "loss/policy": (policy_loss, 1.0 / replicas()),
@@ -341,16 +343,16 @@ class FullObjective:
 
     # ---------------------------------------------------------------------------------------------- metrics
 
-    def _reward_metrics(self, batch, rollout, signals, words):
+    def _reward_metrics(self, batch, rollout, terms, words):
         """What spec 8.4 monitors and what shows a collapse early: dict name -> (sum, count)."""
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
-        difference, clip = signals["difference"], self.options.advantage_clip
+        difference, clip = terms["difference"], self.options.advantage_clip
         metrics = {
-            "return/sample": (total(tf.cast(signals["returns"], tf.float32)), words),
-            "return/baseline": (total(tf.cast(signals["baseline/returns"], tf.float32)), words),
-            "advantage/mean": (total(signals["advantages"]), words),
-            "advantage/square": (total(signals["advantages"] ** 2), words),
+            "return/sample": (total(tf.cast(terms["returns"], tf.float32)), words),
+            "return/baseline": (total(tf.cast(terms["baseline/returns"], tf.float32)), words),
+            "advantage/mean": (total(terms["advantages"]), words),
+            "advantage/square": (total(terms["advantages"] ** 2), words),
             "advantage/clipped": (total(tf.cast(tf.abs(difference) >= clip, tf.float32)), words),
             "length/sample": (words, rows),
             "length/greedy": (tf.reduce_sum(tf.cast(rollout.greedy_lengths_B, tf.float32)), rows),
@@ -359,14 +361,14 @@ class FullObjective:
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
         for name in (f"reward/{reward.name}" for reward, _ in self.rewards):
-            values = signals[name]
+            values = terms[name]
             metrics[name] = (total(values), words) if values.shape.rank == 2 else (tf.reduce_sum(values), rows)
         if "classes" in batch:
             positive = lambda values_BT: tf.reduce_sum(tf.cast(values_BT > 0, tf.float32))  # noqa: E731
             metrics["objects"] = (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows)
-            metrics["mean_found_obj"] = (positive(signals["unweighted/concept"]), rows)
+            metrics["mean_found_obj"] = (positive(terms["unweighted/concept"]), rows)
             if self.options.baseline == "greedy":
-                metrics["mean_found_obj/greedy"] = (positive(signals["baseline/unweighted/concept"]), rows)
+                metrics["mean_found_obj/greedy"] = (positive(terms["baseline/unweighted/concept"]), rows)
         return metrics
 
 

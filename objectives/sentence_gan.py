@@ -46,10 +46,10 @@ class SentenceGanObjective(FullObjective):
         """Under `reference` the generator reads no sentences, so one batch does for both; the noise is drawn anew."""
         return batch, batch
 
-    def source(self, batch, seed):
+    def generator_input(self, batch, seed):
         """Standard normal noise in the place of image vectors: float32 [B, E]."""
         shape = [tf.shape(batch["length"])[0], self.options.emb_dim]
         return tf.random.stateless_normal(shape, fold_in(seed, "noise"))
 
-    def feature(self, source):
-        return layers.unit(source)
+    def feature(self, generator_input):
+        return layers.unit(generator_input)

@@ -163,8 +163,8 @@ def part_of_step(case, options, sizes, clock):
     seed = tf.constant([1, 2])
     rollout = objective.rollout(batch, seed)
     _, of_discriminator, judged = objective.discriminator_gradients(batch, rollout, seed)
-    signals = objective.signals(batch, rollout, seed, judged)
-    _, of_generator = objective.generator_gradients(batch, rollout, signals, seed)
+    terms = objective.rewards_and_advantages(batch, rollout, seed, judged)
+    _, of_generator = objective.generator_gradients(batch, rollout, terms, seed)
 
     def updates():
         norms = objective.apply(objective.generator_optimizer, of_generator, objective.generator, "g")
@@ -174,8 +174,8 @@ def part_of_step(case, options, sizes, clock):
 
     parts = {
         "rollout": lambda: objective.rollout(batch, seed).greedy_BT,
-        "rewards": lambda: objective.signals(batch, rollout, seed, judged)["advantages"],
-        "generator": lambda: objective.generator_gradients(batch, rollout, signals, seed),
+        "rewards": lambda: objective.rewards_and_advantages(batch, rollout, seed, judged)["advantages"],
+        "generator": lambda: objective.generator_gradients(batch, rollout, terms, seed),
         "discriminator": lambda: objective.discriminator_gradients(batch, rollout, seed)[:2],
         "updates": updates,
     }

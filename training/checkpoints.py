@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
+import aliases
 import cli
 from formats import readers
 from training import rankings
@@ -274,7 +275,7 @@ def _network_keys(reader):
     def walk(node, path):
         for attribute in node.attributes:
             if attribute.name == "VARIABLE_VALUE":
-                found[path] = attribute.checkpoint_key
+                found[aliases.current_variable(path)] = attribute.checkpoint_key
         for child in node.children:
             walk(graph.nodes[child.node_id], f"{path}/{child.local_name}")
 

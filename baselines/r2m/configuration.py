@@ -73,7 +73,7 @@ class R2M(Trainer):
         "auto", ("auto", "bank", "records"), "bank: feature bank; records: the encoder in the step; auto: by --inc_ckpt"
     )
     inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
-    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
     detector: str = field("", "the detector that found the concepts, kept with the run so that caption.py can use it")
     labels: str | None = field(None, "class names of --detector")
     metrics: tuple[str, ...] = field(("BLEU", "METEOR", "CIDEr"), "--stage all: what the checkpoints are scored by")

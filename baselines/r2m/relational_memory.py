@@ -21,7 +21,7 @@ EPSILON = 1e-5  # of the layer norms
 
 
 class LayerNorm(tf.Module):
-    """(x - mean) / deviation along the last axis, with a scale and an offset."""
+    """(x - mean) / std along the last axis, with a scale and an offset."""
 
     def __init__(self, dim, scope):
         super().__init__()

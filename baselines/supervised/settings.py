@@ -18,7 +18,7 @@ class Supervised(Trainer):
     scst_from: int = field(0, "step at which self-critical training on CIDEr-D takes over, 0 = never")
     scst_lr: float = field(1e-4, "learning rate of self-critical training")
     max_caption_length: int = field(20, "words of a caption at most")
-    standardise: bool = field(False, "image vectors minus their mean, over their deviation, before the projection")
+    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
     eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
     # Features come from the bank (no annotation: these are no flags).
     images, inc_ckpt = "bank", None
@@ -33,7 +33,7 @@ class ShowTell(Supervised):
         "lstm", ("lstm", "lstm_two_biases", "gru"), "recurrent cell; lstm_two_biases is PyTorch's, gru TensorFlow 1's"
     )
     batch_norm: bool = field(False, "batch normalisation of the projected image vector (the ResNet-152 tutorial)")
-    init_stddev: float = field(0.0, "initial weights from a truncated normal of this deviation; 0 = uniform ones")
+    init_stddev: float = field(0.0, "initial weights from a truncated normal of this std; 0 = uniform ones")
     start_from_image: bool = field(
         False, "under --semantics reference the image's own output must say the start token (the ResNet-152 tutorial)"
     )

@@ -113,14 +113,14 @@ class KnownImages:
 
     Attributes:
       units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, of `KernelFit`.
-      mean_D, deviation_D: float32, for standardising. sharpness: of the similarities.
+      mean_D, std_D: float32, for standardising. sharpness: of the similarities.
       base: description (`Encoder.describe`) of the encoder whose vectors these are.
     """
 
     units_MD: np.ndarray
     weights_MT: np.ndarray
     mean_D: np.ndarray
-    deviation_D: np.ndarray
+    std_D: np.ndarray
     sharpness: float
     base: dict
 
@@ -132,7 +132,7 @@ class KnownImages:
           left_out_N: int, for images that the fit was made of: which one each is; nothing is learned from it.
           fit: KernelFit that the weights come from, where images are left out.
         """
-        units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.deviation_D))
+        units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.std_D))
         similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
         expected_NT = similar_NM @ self.weights_MT
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
@@ -144,7 +144,7 @@ class KnownImages:
             units=self.units_MD.astype(np.float16),
             weights=self.weights_MT.astype(np.float32),
             mean=self.mean_D.astype(np.float32),
-            deviation=self.deviation_D.astype(np.float32),
+            std=self.std_D.astype(np.float32),
             sharpness=np.float64(self.sharpness),
             base=np.array(json.dumps(self.base, sort_keys=True)),
         )
@@ -154,14 +154,16 @@ class KnownImages:
         """Reads what `save` wrote. Raises: cli.UserError."""
         mend = "expected what python -m initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
-        wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "deviation": ("f", 1)}
+        if "std" not in found and "deviation" in found:  # written before the array was called std
+            found["std"] = found.pop("deviation")
+        wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "std": ("f", 1)}
         readers.check_arrays(found, wanted | {"sharpness": ("f", 0), "base": ("U", 0)}, path, mend)
         (landmarks, dim), sides = found["units"].shape, {name: found[name].shape for name in wanted}
-        if sides["mean"] != (dim,) or sides["deviation"] != (dim,) or sides["weights"][0] != landmarks:
+        if sides["mean"] != (dim,) or sides["std"] != (dim,) or sides["weights"][0] != landmarks:
             raise cli.UserError(f"{path}: its arrays do not fit together, {sides}; {mend}")
         try:
             base = readers.parse_json(str(found["base"]))
         except ValueError as error:
             raise cli.UserError(f"{path}: base is not JSON ({error}); {mend}") from error
-        numbers = (found["weights"], found["mean"], found["deviation"], float(found["sharpness"]))
+        numbers = (found["weights"], found["mean"], found["std"], float(found["sharpness"]))
         return cls(found["units"].astype(np.float32), *numbers, base)

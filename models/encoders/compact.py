@@ -100,8 +100,8 @@ class TrainableCompact(tf.Module):
         self.kernels, self.gammas, self.betas = [], [], []
         channels = 3
         for index, (side, _, width) in enumerate(LAYERS):
-            deviation = (2.0 / (side * side * channels)) ** 0.5  # He
-            start = tf.random.stateless_normal([side, side, channels, width], [seed, index], stddev=deviation)
+            std = (2.0 / (side * side * channels)) ** 0.5  # He
+            start = tf.random.stateless_normal([side, side, channels, width], [seed, index], stddev=std)
             self.kernels.append(tf.Variable(start))
             self.gammas.append(tf.Variable(tf.ones([width])))
             self.betas.append(tf.Variable(tf.zeros([width])))

@@ -128,10 +128,12 @@ def test_runs_that_kept_the_rewards_in_settings_of_their_own(tmp_path, kept, rew
         RunDirectory(options, facts | {"rewards": {"phrases.npz": "2"}})
 
 
-@pytest.mark.parametrize("kept", [{"w_fit": "20"}, {"w_fit": True}, {"fit_contrast": None}, {"w_fit": [1]}])
+@pytest.mark.parametrize(
+    "kept", [{"w_fit": "20"}, {"w_fit": True}, {"fit_contrast": None}, {"w_fit": [1]}, {"reward": [1]}, {"reward": 5}]
+)
 def test_damaged_old_settings_are_named(tmp_path, kept):
     job_dir, _ = old_run(tmp_path / "run", **kept)
-    with pytest.raises(cli.UserError, match=f"config.json: .*{next(iter(kept))} is .*, expected a number"):
+    with pytest.raises(cli.UserError, match=f"config.json: .*{next(iter(kept))} is .*, expected (a number|texts)"):
         read_config(job_dir)
 
 

@@ -9,11 +9,13 @@ import pathlib
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import caption
 import cli
+from models.standardise import Standardise
 from tests import tiny_runs
 from tests.scripts import dry_run
 from training import checkpoints
@@ -80,3 +82,15 @@ def test_its_command_continues_it(folder, name, monkeypatch, capsys):
     assert {n: t.shape for n, t in after.items()} == {n: t.shape for n, t in before.items()}
     assert any((after[n] != before[n]).any() for n in after)
     assert tiny_runs.entries(copy)[-1]["step"] == last + 10
+
+
+def test_variables_have_their_present_names():
+    """Standardise/deviation is Standardise/std now, in what is read by name and in what is restored."""
+    job_dir = str(FIXTURE / "full")
+    arrays = checkpoints.read_variables(job_dir)
+    assert "Standardise/deviation" not in arrays and len(set(arrays["Standardise/std"].tolist())) > 1
+    (step,) = checkpoints.steps_in(job_dir)
+    standardise = Standardise(len(arrays["Standardise/std"]))
+    checkpoints.restore(checkpoints.prefix_of(job_dir, step), {"standardise": standardise})
+    for name in ("mean", "std"):
+        np.testing.assert_array_equal(getattr(standardise, name), arrays[f"Standardise/{name}"])

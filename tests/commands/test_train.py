@@ -76,7 +76,7 @@ def test_standardisation_statistics_are_in_the_checkpoint(unbroken, world):
     with open(os.path.join(world, "features_train.json")) as file:
         sidecar = json.load(file)
     np.testing.assert_allclose(found["Standardise/mean"], sidecar["mean"], rtol=1e-6)
-    np.testing.assert_allclose(found["Standardise/deviation"], sidecar["std"], rtol=1e-6)
+    np.testing.assert_allclose(found["Standardise/std"], sidecar["std"], rtol=1e-6)
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(world, unbroken, tmp_path):

@@ -168,7 +168,7 @@ def _neighbours(folder):
         known = encoders.load_encoder(f"caption_embeddings:{folder}/expected/neighbours.npz")._known
     except ValueError as error:  # what its callers make of it
         raise cli.UserError(str(error)) from error
-    return known.units_MD, known.weights_MT, known.mean_D, known.deviation_D, known.sharpness, known.base
+    return known.units_MD, known.weights_MT, known.mean_D, known.std_D, known.sharpness, known.base
 
 
 def _phrases(folder):

@@ -93,11 +93,11 @@ def known(tmp_path):
     base = encoders.load_encoder(f"compact:{compact_files.write(tmp_path / 'compact.npz')}")
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(6, base.dim)).astype(np.float32)
-    mean, deviation = vectors.mean(0), vectors.std(0)
+    mean, std = vectors.mean(0), vectors.std(0)
     path = str(tmp_path / "neighbours.npz")
-    units = unit_vectors(standardised(vectors, mean, deviation)).astype(np.float16).astype(np.float32)
+    units = unit_vectors(standardised(vectors, mean, std)).astype(np.float16).astype(np.float32)
     weights = rng.normal(size=(6, 2)).astype(np.float32)
-    found = KnownImages(units, weights, mean, deviation, 2.0, base.describe())
+    found = KnownImages(units, weights, mean, std, 2.0, base.describe())
     found.save(path)
     return path, found, base
 
@@ -110,7 +110,7 @@ def test_the_encoder_gives_what_known_images_let_expect(known):
     crops = encoder.crops(image, 2, 7)
     vectors = encoder.encode(crops)
     np.testing.assert_array_equal(vectors, as_banked(found.expected(base.encode(base.crops(image, 2, 7)))))
-    [row] = standardised(base.encode(crops)[:1], found.mean_D, found.deviation_D)
+    [row] = standardised(base.encode(crops)[:1], found.mean_D, found.std_D)
     cosine = found.units_MD @ (row / np.linalg.norm(row))
     np.testing.assert_allclose(vectors[0], np.exp(2 * (cosine - 1)) @ found.weights_MT, rtol=1e-3, atol=1e-4)
 
@@ -170,7 +170,7 @@ def test_numbers_that_never_change_count_for_nothing():
     """A bank holds .1 as a float16, a network gives it as a float32."""
     banked = np.full((50, 3), 0.1, np.float32).astype(np.float16).astype(np.float64)
     banked[:, 1] = np.arange(50)
-    banked[:, 2] = 700.5  # its deviation, taken as the root of a difference of squares, need not come out as 0
+    banked[:, 2] = 700.5  # its std, taken as the root of a difference of squares, need not come out as 0
     statistics = banked.mean(0), np.array([0.0, banked[:, 1].std(), 2e-5])
     for fresh in (0.1, 0.1004):
         np.testing.assert_array_equal(standardised([[fresh, 49.0, 701.0]], *statistics)[0, [0, 2]], [0.0, 0.0])
@@ -181,3 +181,16 @@ def test_numbers_that_never_change_count_for_nothing():
             module(np.array([[fresh, 49.0, 701.0]], np.float32)),
             standardised([[fresh, 49.0, 701.0]], *statistics),
         )
+
+
+def test_a_file_that_calls_the_std_deviation_is_read(tmp_path):
+    """Written before the array was called std."""
+    vectors = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    known = KnownImages(vectors, vectors[:, :2], vectors.mean(0), vectors.std(0), 2.0, {"kind": "none"})
+    with open(tmp_path / "new.npz", "wb") as file:
+        known.save(file)
+    arrays = dict(np.load(tmp_path / "new.npz"))
+    arrays["deviation"] = arrays.pop("std")
+    np.savez(tmp_path / "old.npz", **arrays)
+    for name in ("new", "old"):
+        np.testing.assert_array_equal(KnownImages.load(tmp_path / f"{name}.npz").std_D, vectors.std(0))

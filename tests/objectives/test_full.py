@@ -46,12 +46,12 @@ def test_policy_gradient_uses_the_samplers_masks(batch):
     """Dropout 0.8: the second pass has the sampler's log-probabilities to 1e-5, and fresh masks have not."""
     objective = build(w_sen=0.0)
     rollout = objective.rollout(batch, SEED)
-    signals = objective.signals(batch, rollout, SEED)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED)
     own = sampler_log_probs(objective, rollout)
-    expected = -tf.reduce_sum(own * signals["advantages"]) / tf.reduce_sum(rollout.mask_BT)
+    expected = -tf.reduce_sum(own * terms["advantages"]) / tf.reduce_sum(rollout.mask_BT)
 
     def results(rollout):
-        metrics, _ = objective.generator_gradients(batch, rollout, signals, SEED)
+        metrics, _ = objective.generator_gradients(batch, rollout, terms, SEED)
         return [float(metrics[name][0]) for name in ("policy/log_prob", "loss/policy")]
 
     expected = [float(tf.reduce_sum(own)), float(expected)]
@@ -65,9 +65,9 @@ def test_generator_gradient_by_finite_differences(batch, w_sen):
     """Policy-gradient surrogate (words, masks and advantages held) and sentence reconstruction."""
     objective = build(w_sen=w_sen)
     rollout = objective.rollout(batch, SEED)
-    signals = objective.signals(batch, rollout, SEED)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED)
     check_slope(
-        objective.generator, lambda: objective.generator_gradients(batch, rollout, signals, SEED)[:2], "generator"
+        objective.generator, lambda: objective.generator_gradients(batch, rollout, terms, SEED)[:2], "generator"
     )
 
 
@@ -95,10 +95,10 @@ def check_slope(network, run, name):
     np.testing.assert_allclose((losses[0] - losses[1]) / 6e-3, slope, rtol=5e-3)
 
 
-def gradients_of(objective, batch, **changed_signals):
+def gradients_of(objective, batch, **changed_terms):
     rollout = objective.rollout(batch, SEED)
-    signals = objective.signals(batch, rollout, SEED) | changed_signals
-    _, gradients = objective.generator_gradients(batch, rollout, signals, SEED)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED) | changed_terms
+    _, gradients = objective.generator_gradients(batch, rollout, terms, SEED)
     names = layers.named_variables(objective.generator)
     return dict(zip(names, gradients, strict=True))
 
@@ -135,11 +135,11 @@ def test_baseline_under_the_samples_mask_or_its_own(batch):
     assert np.any(greedy_lengths < lengths) and np.any(greedy_lengths > lengths)
     steps = np.arange(7)[None]
     for objective, ends in ((sample, lengths), (own, greedy_lengths)):
-        rewarded = objective.signals(batch, rollout, SEED)["baseline/reward/adversarial"].numpy() != 0
+        rewarded = objective.rewards_and_advantages(batch, rollout, SEED)["baseline/reward/adversarial"].numpy() != 0
         np.testing.assert_array_equal(rewarded, steps < ends[:, None])
     past = (steps >= greedy_lengths[:, None]) & (steps < lengths[:, None])
     bias = np.log(1 / (1 + np.exp(-float(sample.discriminator.fc.biases[0]))) + 1e-7)
-    values = sample.signals(batch, rollout, SEED)["baseline/reward/adversarial"].numpy()
+    values = sample.rewards_and_advantages(batch, rollout, SEED)["baseline/reward/adversarial"].numpy()
     np.testing.assert_allclose(values[past], bias, rtol=1e-5)
 
 
@@ -157,7 +157,7 @@ def test_dropout_is_on_in_greedy_decoding_and_in_the_rewards(batch):
     objective = build()
     one, two = (objective.rollout(batch, SEED + k, sample_BT=tf.fill([10, 7], 5)) for k in (0, 1))
     assert np.any(one.greedy_BT != two.greedy_BT)
-    judged = [objective.signals(batch, one, SEED + k)["logits"].numpy() for k in (0, 1)]
+    judged = [objective.rewards_and_advantages(batch, one, SEED + k)["logits"].numpy() for k in (0, 1)]
     assert np.any(judged[0] != judged[1])
     still = build(keep_prob=1.0)
     one, two = (still.rollout(batch, SEED + k, sample_BT=tf.fill([10, 7], 5)) for k in (0, 1))
@@ -170,7 +170,7 @@ def test_end_token_is_rewarded_and_start_token_can_be_sampled(batch):
     objective.generator.softmax_b.assign(tf.one_hot(1, V, 30.0))  # always the end token
     rollout = objective.rollout(batch, SEED)
     np.testing.assert_array_equal(rollout.sample_lengths_B, np.ones(10))
-    assert np.all(objective.signals(batch, rollout, SEED)["reward/adversarial"][:, 0] < 0)
+    assert np.all(objective.rewards_and_advantages(batch, rollout, SEED)["reward/adversarial"][:, 0] < 0)
     objective.generator.softmax_b.assign(tf.one_hot(0, V, 30.0))
     np.testing.assert_array_equal(objective.rollout(batch, SEED).sample_lengths_B, np.full(10, 7))
 
@@ -188,7 +188,7 @@ def test_reference_takes_two_batches_and_two_samples(batch):
     before = objective.generator.embedding.numpy()
     objective.update(other, SEED)
     assert np.any(objective.generator.embedding != before)
-    np.testing.assert_array_equal(seen[1].source, -batch["image"])
+    np.testing.assert_array_equal(seen[1].generator_input, -batch["image"])
     assert np.any(seen[0].sample_BT != seen[1].sample_BT)
     expected = build(semantics="reference")
     expected.update(other, SEED)
@@ -217,13 +217,13 @@ def test_warm_up_trains_the_discriminator_alone(batch):
 
 
 def test_switches(batch):
-    """A weight of zero removes its term from the signals, the losses and their gradients."""
+    """A weight of zero removes its reward from the returns, the losses and their gradients."""
     rollout = build().rollout(batch, SEED)
-    signals = build(w_obj=0.0, w_mse=0.0).signals(batch, rollout, SEED)
-    assert not np.any(signals["reward/concept"]) and np.any(signals["unweighted/concept"])
-    assert not np.any(signals["reward/image"]) and np.any(signals["reward/adversarial"])
-    signals = build(w_adv=0.0).signals(batch, rollout, SEED)
-    assert not np.any(signals["reward/adversarial"]) and np.any(signals["reward/concept"])
+    terms = build(w_obj=0.0, w_mse=0.0).rewards_and_advantages(batch, rollout, SEED)
+    assert not np.any(terms["reward/concept"]) and np.any(terms["unweighted/concept"])
+    assert not np.any(terms["reward/image"]) and np.any(terms["reward/adversarial"])
+    terms = build(w_adv=0.0).rewards_and_advantages(batch, rollout, SEED)
+    assert not np.any(terms["reward/adversarial"]) and np.any(terms["reward/concept"])
     metrics, _, _ = build(w_mse=0.0).discriminator_gradients(batch, rollout, SEED)
     assert metrics["loss/discriminator"][0] == metrics["loss/adversarial"][0]
     metrics, _ = build(w_sen=0.0).generator_step(batch, SEED, rollout)
@@ -233,9 +233,9 @@ def test_switches(batch):
 def test_advantages_without_a_baseline(batch):
     objective = build(baseline="none", advantage_clip=30.0)
     rollout = objective.rollout(batch, SEED)
-    signals = objective.signals(batch, rollout, SEED)
-    expected = np.clip(signals["returns"] * rollout.mask_BT.numpy(), -30, 30)
-    np.testing.assert_allclose(signals["advantages"], expected, rtol=1e-6)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED)
+    expected = np.clip(terms["returns"] * rollout.mask_BT.numpy(), -30, 30)
+    np.testing.assert_allclose(terms["advantages"], expected, rtol=1e-6)
 
 
 def test_update_is_a_pure_function_of_the_seed(batch):

@@ -113,16 +113,16 @@ def objective_of(*specs, **changes):
     return FullObjective(config.FullModel(**small, reward=specs, **changes), V, D)
 
 
-def signals_of(objective, batch):
+def terms_of(objective, batch):
     rollout = objective.rollout(batch, SEED)
-    return rollout, objective.signals(batch, rollout, SEED)
+    return rollout, objective.rewards_and_advantages(batch, rollout, SEED)
 
 
 def test_rewards_of_words_and_of_sentences_become_one_return(batch, files):
     """Sums by hand: rewards of words discounted, those of sentences in every word once."""
     words, sentences = files
     objective = objective_of(f"{words}:2", f"{sentences}:3", f"{words}:-1", gamma=0.9)
-    rollout, found = signals_of(objective, batch)
+    rollout, found = terms_of(objective, batch)
     for prefix, tokens in (("", rollout.sample_BT), ("baseline/", rollout.greedy_BT)):
         mask = rollout.mask_BT.numpy()
         own = np.asarray(tokens) % 3 * mask
@@ -143,7 +143,7 @@ def test_rewards_of_words_and_of_sentences_become_one_return(batch, files):
 def test_each_reward_has_a_curve(batch, files):
     objective = objective_of(f"{files[0]}:2", f"{files[1]}:3")
     metrics, _ = objective.generator_step(batch, SEED)
-    rollout, found = signals_of(objective, batch)
+    rollout, found = terms_of(objective, batch)
     total, count = metrics["reward/words"]
     np.testing.assert_allclose(total, tf.reduce_sum(found["reward/words"]), rtol=1e-6)
     assert count == tf.reduce_sum(rollout.mask_BT)
@@ -155,7 +155,7 @@ def test_each_reward_has_a_curve(batch, files):
 def test_rewards_of_the_program_in_closed_form(batch):
     """Unweighted, through the same functions as rewards of one's own."""
     objective = objective_of(w_adv=0.5, w_obj=2.0, w_mse=0.25)
-    rollout, found = signals_of(objective, batch)
+    rollout, found = terms_of(objective, batch)
     mask = rollout.mask_BT
     adversarial = rewards.adversarial_reward(found["logits"])
     np.testing.assert_allclose(found["reward/adversarial"], 0.5 * adversarial * mask)
@@ -181,7 +181,7 @@ def test_numbers_of_another_shape_are_refused(batch, tmp_path, result, shape):
     path.write_text(f"import tensorflow as tf\ndef make(a, o): return lambda tokens_BT, mask_BT, batch: {result}\n")
     message = rf"--reward {path}:1: gives numbers of shape {shape}, expected \(6, 7\), .*word, or \(6,\), .*sentence"
     with pytest.raises(cli.UserError, match=message):
-        signals_of(objective_of(f"{path}:1"), batch)
+        terms_of(objective_of(f"{path}:1"), batch)
 
 
 def test_whole_numbers_and_float64_are_numbers(batch, tmp_path):
@@ -190,7 +190,7 @@ def test_whole_numbers_and_float64_are_numbers(batch, tmp_path):
         path.write_text(
             f"import tensorflow as tf\ndef make(a, o): return lambda t, m, b: tf.cast(t[:, 0], tf.{kind})\n"
         )
-        rollout, found = signals_of(objective_of(str(path)), batch)
+        rollout, found = terms_of(objective_of(str(path)), batch)
         np.testing.assert_array_equal(found[f"reward/{kind}"], rollout.sample_BT[:, 0])
 
 

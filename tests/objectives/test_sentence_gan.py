@@ -45,18 +45,18 @@ def test_noise(batch):
     """Unit vectors in random directions, others for another seed."""
     objective = build()
     big = text_of(batch) | {"length": tf.fill([4000], 5)}
-    feature = objective.feature(objective.source(big, SEED)).numpy()
+    feature = objective.feature(objective.generator_input(big, SEED)).numpy()
     np.testing.assert_allclose(np.linalg.norm(feature, axis=1), np.ones(4000), rtol=1e-5)
     assert np.abs(feature.mean(0)).max() < 0.03
-    assert np.any(feature != objective.feature(objective.source(big, SEED + 1)).numpy())
+    assert np.any(feature != objective.feature(objective.generator_input(big, SEED + 1)).numpy())
 
 
 def test_only_the_adversarial_reward(batch):
     objective = build()
     rollout = objective.rollout(text_of(batch), SEED)
-    signals = objective.signals(text_of(batch), rollout, SEED)
-    assert np.any(signals["reward/adversarial"])
-    assert not np.any(signals["reward/concept"]) and not np.any(signals["reward/image"])
+    terms = objective.rewards_and_advantages(text_of(batch), rollout, SEED)
+    assert np.any(terms["reward/adversarial"])
+    assert not np.any(terms["reward/concept"]) and not np.any(terms["reward/image"])
 
 
 def test_update_of_both_semantics(batch):
@@ -73,7 +73,7 @@ def test_update_of_both_semantics(batch):
         assert all(np.any(v != b) for v, b in zip(after, before, strict=True))
         assert len(seen) == rollouts
         assert seen[0].feature_BE.shape == (10, H)
-        assert np.any(seen[0].source != seen[-1].source) == (rollouts == 2)
+        assert np.any(seen[0].generator_input != seen[-1].generator_input) == (rollouts == 2)
         assert "mean_found_obj" not in metrics and "loss/sentence" not in metrics
         assert all(np.isfinite(total / count) for total, count in metrics.values())
     assert build().phase(7) == ("joint", None)

@@ -35,7 +35,7 @@ def check_forward(golden, at, objective, batch):
     """Everything before the update, for the golden sample; returns what the gradients need."""
     options, generator = objective.options, objective.generator
     rollout = objective.rollout(batch, SEED, sample_BT=golden[f"{at}/sample_fed"])
-    signals = objective.signals(batch, rollout, SEED)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED)
     np.testing.assert_array_equal(rollout.sample_lengths_B, golden[f"{at}/len_sampled"])
     np.testing.assert_array_equal(rollout.greedy_lengths_B, golden[f"{at}/len_greedy"])
     np.testing.assert_array_equal(rollout.mask_BT.numpy() > 0, golden[f"{at}/dis_gen/mask"])
@@ -51,18 +51,18 @@ def check_forward(golden, at, objective, batch):
     discriminator = objective.discriminator
     real_logits, _ = discriminator(batch["sentence"][:, 1:], batch["length"] - 1, SEED)
     assert_close(real_logits, golden[f"{at}/dis_real/pred"], "discriminator's logits", "real")
-    assert_close(signals["logits"], golden[f"{at}/dis_gen/pred"], "discriminator's logits", "sample")
+    assert_close(terms["logits"], golden[f"{at}/dis_gen/pred"], "discriminator's logits", "sample")
     # Past a row's end only the bias of fc is left, whatever words stand there.
-    assert_close(signals["baseline/logits"], golden[f"{at}/dis_greedy/pred"], "discriminator's logits", "greedy")
+    assert_close(terms["baseline/logits"], golden[f"{at}/dis_greedy/pred"], "discriminator's logits", "greedy")
     unmasked = rewards.adversarial_reward(golden[f"{at}/dis_gen/pred"])
-    assert_close(signals["reward/adversarial"], unmasked * rollout.mask_BT, "adversarial reward")
-    total = lambda prefix: signals[f"{prefix}reward/adversarial"] + signals[f"{prefix}reward/concept"]  # noqa: E731
+    assert_close(terms["reward/adversarial"], unmasked * rollout.mask_BT, "adversarial reward")
+    total = lambda prefix: terms[f"{prefix}reward/adversarial"] + terms[f"{prefix}reward/concept"]  # noqa: E731
     assert_close(total(""), golden[f"{at}/rewards"], "rewards")
     assert_close(total("baseline/"), golden[f"{at}/baselines"], "rewards of the baseline")
-    assert_close(signals["returns"], golden[f"{at}/cum_rewards"], "returns")
-    assert_close(signals["baseline/returns"], golden[f"{at}/cum_baseline"], "returns of the baseline")
-    assert_close(signals["advantages"], golden[f"{at}/advantages"], "advantages")
-    return rollout, signals
+    assert_close(terms["returns"], golden[f"{at}/cum_rewards"], "returns")
+    assert_close(terms["baseline/returns"], golden[f"{at}/cum_baseline"], "returns of the baseline")
+    assert_close(terms["advantages"], golden[f"{at}/advantages"], "advantages")
+    return rollout, terms
 
 
 def check_log_probs(golden, at, generator, state, lengths):
@@ -92,8 +92,8 @@ def policy_scale(golden, at):
 def check_logged_loss(golden, objective, batch):
     """The loss that the authors' third run of a step logs: the sum of all losses for a sample of its own."""
     rollout = objective.rollout(batch, SEED, sample_BT=golden["log_step/sample_fed"])
-    signals = objective.signals(batch, rollout, SEED)
-    metrics, _ = objective.generator_gradients(batch, rollout, signals, SEED)
+    terms = objective.rewards_and_advantages(batch, rollout, SEED)
+    metrics, _ = objective.generator_gradients(batch, rollout, terms, SEED)
     more, _, _ = objective.discriminator_gradients(batch, rollout, SEED)
     losses = [float(total / count) for total, count in (metrics["loss/generator"], more["loss/discriminator"])]
     # The policy loss has either sign: the sum may nearly vanish.
@@ -102,11 +102,11 @@ def check_logged_loss(golden, objective, batch):
 
 def generator_step(golden, at, objective, batch, check):
     """(gradients, authors' norm) of the generator for a golden sample; `check` compares the forward pass."""
-    rollout, signals = check(golden, at, objective, batch)
-    metrics, gradients = objective.generator_gradients(batch, rollout, signals, SEED)
+    rollout, terms = check(golden, at, objective, batch)
+    metrics, gradients = objective.generator_gradients(batch, rollout, terms, SEED)
     check_loss(golden, at, metrics, "loss/policy", "gen_objective", policy_scale(golden, at))
     check_loss(golden, at, metrics, "loss/generator", "gen_loss_total", policy_scale(golden, at))
-    norm = authors_norm.generator_norm(objective, batch, rollout, signals, SEED)
+    norm = authors_norm.generator_norm(objective, batch, rollout, terms, SEED)
     assert_close(norm, golden[f"{at}/grad_gen/global_norm_used"], "authors' norm", "generator")
     return metrics, gradients, norm
 

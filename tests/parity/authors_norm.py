@@ -46,7 +46,7 @@ def norm_of(gradients):
     return sum(map(square, gradients)) ** 0.5
 
 
-def generator_norm(objective, batch, rollout, signals, seed):
+def generator_norm(objective, batch, rollout, terms, seed):
     """The authors' norm of the generator's gradients.
 
     Our two losses share one product with the vocabulary, theirs have one each; so the losses are taken one by one.
@@ -54,13 +54,13 @@ def generator_norm(objective, batch, rollout, signals, seed):
     options = objective.options
     if not options.w_sen:
         with unsummed_rows():
-            return norm_of(objective.generator_gradients(batch, rollout, signals, seed)[1])
-    nothing = signals | {"advantages": tf.zeros_like(signals["advantages"])}
+            return norm_of(objective.generator_gradients(batch, rollout, terms, seed)[1])
+    nothing = terms | {"advantages": tf.zeros_like(terms["advantages"])}
     try:
         with unsummed_rows():
             _, sentence = objective.generator_gradients(batch, rollout, nothing, seed)
             objective.options = dataclasses.replace(options, w_sen=0.0)
-            _, policy = objective.generator_gradients(batch, rollout, signals, seed)
+            _, policy = objective.generator_gradients(batch, rollout, terms, seed)
     finally:
         objective.options = options
     total = 0.0

@@ -75,7 +75,7 @@ def variables(objective):
 
 def check_forward(golden, at, objective, batch):
     """What the full model has besides the adversarial part: features, concepts, the image reward."""
-    rollout, signals = adversarial.check_forward(golden, at, objective, batch)
+    rollout, terms = adversarial.check_forward(golden, at, objective, batch)
     options, mask, discriminator = objective.options, rollout.mask_BT, objective.discriminator
     assert_close(rollout.feature_BE, golden[f"{at}/feat"], "features", "image")
     sentences = {
@@ -88,23 +88,24 @@ def check_forward(golden, at, objective, batch):
         assert_close(discriminator(*sentence, SEED)[1], golden[f"{at}/{name}/feat"], "features", name)
     unweighted = rewards.adversarial_reward(golden[f"{at}/dis_gen/pred"])
     assert_close(unweighted, golden[f"{at}/d_rewards_unmasked"], "adversarial reward")
-    found, greedy_found = signals["unweighted/concept"], signals["baseline/unweighted/concept"]
+    found, greedy_found = terms["unweighted/concept"], terms["baseline/unweighted/concept"]
     assert_close(found, golden[f"{at}/obj_rewards_sampled"], "concept reward")
     assert_close(greedy_found, golden[f"{at}/obj_rewards_greedy"], "concept reward of the baseline")
-    assert_close(signals["reward/concept"], golden[f"{at}/o_rewards_unmasked"] * mask, "concept reward")
-    image, greedy_image = signals["reward/image"][:, None], signals["baseline/reward/image"][:, None]
+    assert_close(terms["reward/concept"], golden[f"{at}/o_rewards_unmasked"] * mask, "concept reward")
+    image, greedy_image = terms["reward/image"][:, None], terms["baseline/reward/image"][:, None]
     assert_close(-image, golden[f"{at}/dist"], "image reward")
     assert_close(image * mask, golden[f"{at}/l_rewards"], "image reward")
     assert_close(greedy_image * mask, golden[f"{at}/l_baseline"], "image reward of the baseline")
     assert options.w_adv == options.w_sen == 1.0
-    return rollout, signals
+    return rollout, terms
 
 
 def check_reconstruction(golden, at, objective, batch):
     """Logits of the sentence reconstruction."""
-    code = objective.discriminator(batch["noised"], batch["noised_length"], SEED)[1]
+    sentence_feature = objective.discriminator(batch["noised"], batch["noised_length"], SEED)[1]
     sentence, lengths = batch["sentence"], batch["length"] - 1
-    hidden, targets = teacher_forced(objective.generator, code, sentence[:, :-1], sentence[:, 1:], lengths)
+    given = sentence_feature, sentence[:, :-1], sentence[:, 1:], lengths
+    hidden, targets = teacher_forced(objective.generator, *given)
     np.testing.assert_array_equal(targets, golden[f"{at}/sae_targets"])
     assert_close(objective.generator.logits(hidden), golden[f"{at}/sae_logits"], "logits", "reconstruction")
 
@@ -167,9 +168,9 @@ def test_later_steps(golden, objective, batch):
     for index, sample in enumerate(samples):
         rollout = objective.rollout(batch, SEED, sample_BT=sample)
         if index % 2 == 0:
-            signals = objective.signals(batch, rollout, SEED)
-            _, gradients = objective.generator_gradients(batch, rollout, signals, SEED)
-            norm = authors_norm.generator_norm(objective, batch, rollout, signals, SEED)
+            terms = objective.rewards_and_advantages(batch, rollout, SEED)
+            _, gradients = objective.generator_gradients(batch, rollout, terms, SEED)
+            norm = authors_norm.generator_norm(objective, batch, rollout, terms, SEED)
             authors_norm.apply_clipped(optimizers[0], gradients, generator.trainable_variables, norm)
         else:
             _, gradients, _ = objective.discriminator_gradients(batch, rollout, SEED)

@@ -13,7 +13,7 @@ from tests.parity.comparison import assert_adam, assert_first_step, assert_gradi
 
 
 class GivenGan(adversarial.Given, SentenceGanObjective):
-    def source(self, batch, seed):
+    def generator_input(self, batch, seed):
         return batch["noise"]
 
 
