@@ -36,7 +36,7 @@ def walk(folder, why_not, recursive=True):
         for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
             if entry.name.startswith("."):
                 found.left_out[entry.path] = "hidden"
-            elif entry.is_dir():
+            elif os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
                 if not recursive:
                     found.left_out[entry.path] = "a folder"
                 elif os.path.realpath(entry.path) in entered:
@@ -45,7 +45,7 @@ def walk(folder, why_not, recursive=True):
                     look(entry.path)
             elif reason := why_not(entry.name):
                 found.left_out[entry.path] = reason
-            elif entry.is_file():
+            elif os.path.isfile(entry.path):
                 found.files.append(entry.path)
             elif entry.is_symlink() and not os.path.exists(entry.path):
                 found.broken[entry.path] = f"a link to {os.readlink(entry.path)}, which is not there"

@@ -192,7 +192,7 @@ def _folders_in(folder, time):
     """The folders inside of a folder. Args: time: when it was changed, so that it is looked into again."""
     if time is None:
         return []
-    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(e.path for e in os.scandir(folder) if os.path.isdir(e.path) and not e.name.startswith("."))
 
 
 def digest_of_sizes(names, sizes):

@@ -57,7 +57,7 @@ def read_bytes(path, expected="", limit=LARGEST_TEXT):
     """The bytes of a file, unpacked. Raises: cli.UserError, also where there are more than `limit` of them."""
     try:
         with open_bytes(path) as file:
-            data = file.read(limit + 1)
+            data = file.read() if isinstance(file, io.BufferedReader) else _unpacked(file, limit)
     except FileNotFoundError as error:
         raise unreadable(path, "no such file", expected) from error
     except (*_UNPACK_FAULTS, gzip.BadGzipFile) as error:
@@ -67,6 +67,14 @@ def read_bytes(path, expected="", limit=LARGEST_TEXT):
     if len(data) > limit:
         raise unreadable(path, f"more than {limit} bytes", expected)
     return data
+
+
+def _unpacked(file, limit):
+    """The bytes of a packed file, or a few more than `limit`; in pieces: a read makes room for all that it asks."""
+    data = bytearray()
+    while len(data) <= limit and (piece := file.read(1 << 20)):
+        data += piece
+    return bytes(data)
 
 
 def head_of(path, size=HEAD):

@@ -109,3 +109,19 @@ def test_names_of_packed_files():
         "a.txt",
         "gz",
     ]
+
+
+def test_reading_takes_no_more_memory_than_the_file(tmp_path):
+    """Reading "at most 4 GiB" makes room for all of them in some classes of files."""
+    import resource
+
+    (tmp_path / "a.txt").write_text("one\n")
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\n"))
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (1 << 29), limits[1]))
+    try:
+        assert [texts.read(str(tmp_path / name)) for name in ("a.txt", "a.gz")] == ["one\n"] * 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
