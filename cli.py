@@ -18,6 +18,9 @@ import typing
 from absl import app, flags, logging
 
 import aliases
+import quiet_start
+
+quiet_start.install()
 
 
 class UserError(Exception):
@@ -295,6 +298,7 @@ def run(main, options_class, recipes=None):
         folders) that it returns are what `main` will write; they are tried first.
       recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
     """
+    flags.DEFINE_bool("verbose", False, "show TensorFlow's own messages")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     logging.set_verbosity(logging.WARNING)
     sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)
@@ -302,6 +306,8 @@ def run(main, options_class, recipes=None):
     _define_flags(options_class, values, recipes)
 
     def entry(argv):
+        if values.verbose:
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = quiet_start.VERBOSE_LEVEL
         try:
             options = _options_from_flags(options_class, argv, values, recipes)
             with tried(*(options.outputs() if hasattr(options, "outputs") else ())):

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
-    ("aliases", "cli", "extensions"),
+    ("aliases", "cli", "extensions", "quiet_start"),
     ("config", "registry", "reward_list", "experiments"),
     ("formats",),
     ("models",),

@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+import quiet_start
+
 
 class TFLiteModel:
     """One `.tflite` file with one picture as its input; an interpreter belongs to the process that made it.
@@ -23,12 +25,12 @@ class TFLiteModel:
             # From the bytes, not from the path: only then is the file checked; a cut-short one kills the process.
             with open(path, "rb") as file:
                 self.content = content = file.read()
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), quiet_start.filtered_stderr():
                 warnings.simplefilter("ignore")  # announces the class's future home, and what keep_all costs
                 self._interpreter = tf.lite.Interpreter(
                     model_content=content, num_threads=1, experimental_preserve_all_tensors=keep_all
                 )
-            self._interpreter.allocate_tensors()
+                self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path}: not a readable .tflite file ({error})") from error
         self.path = path
