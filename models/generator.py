@@ -202,6 +202,8 @@ class WordDecoder(tf.Module):
 class Generator(WordDecoder):
     """Networks of the scope `Generator/` with the authors' variable names."""
 
+    weights_depend_on = ("feature_scale", "standardise")  # settings, see training/warm_start.py
+
     def __init__(self, vocabulary_size, image_dim, emb_dim, mem_dim, keep_prob, seed, feature_scale=1.0):
         """Args: image_dim D, or None for a generator that is fed features only (text stages)."""
         super().__init__()

@@ -23,8 +23,6 @@ from training import rankings
 
 FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# Parts of a checkpoint whose variables are read by name; the others are optimizers.
-NETWORKS = ("generator", "discriminator", "standardise", "encoder", "decoder", "reconstructor", "projection")
 # What TensorFlow raises for files that are absent, cut short (IndexError), whose checksums are wrong, or that claim
 # more than the memory holds (MemoryError).
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError, MemoryError)
@@ -263,6 +261,11 @@ def read_variables(path):
         raise cli.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
+def is_optimizer(part):
+    """Whether a part of a checkpoint is an optimizer, by its name; all others are networks."""
+    return part == "optimizer" or part.endswith("_optimizer")
+
+
 def _network_keys(reader):
     """The networks' variables in one of our checkpoints: dict authors' name -> key.
 
@@ -280,7 +283,7 @@ def _network_keys(reader):
             walk(graph.nodes[child.node_id], f"{path}/{child.local_name}")
 
     for child in graph.nodes[0].children:
-        if child.local_name in NETWORKS:
+        if not is_optimizer(child.local_name):
             walk(graph.nodes[child.node_id], child.local_name.capitalize())
     return found
 

@@ -9,10 +9,6 @@ from training import checkpoints
 from training.run_directory import read_config
 
 SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared where both runs have them
-SAME_SETTINGS = {  # what a network's weights were trained for
-    "Generator/": ("feature_scale", "standardise"),
-    "Decoder/": ("mem_slots", "num_heads", "gates", "forget_bias", "fusion", "fm_residual"),
-}
 
 
 def warm_start(run, network, path, wanted=lambda name: True):
@@ -20,14 +16,15 @@ def warm_start(run, network, path, wanted=lambda name: True):
 
     Args:
       run: the RunDirectory of the run that begins; RUN/started_from.json keeps what it began with.
-      network: tf.Module with the authors' variable names.
+      network: tf.Module with the authors' variable names; its `weights_depend_on`, where it has some, names settings
+        that must be the same in both runs, because the weights were trained for them.
       wanted: which of its variables are taken over; the others stay fresh.
 
     Raises: cli.UserError when the source was made with another dictionary, other image vectors or other sizes.
     """
     prefix, _, why = checkpoints.choose(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
-    _check_source(run, prefix, variables)
+    _check_source(run, prefix, getattr(network, "weights_depend_on", ()))
     names = checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
     run.log(f"{prefix} ({why}): took over {', '.join(names)}")
     if run.writes:
@@ -38,15 +35,15 @@ def warm_start(run, network, path, wanted=lambda name: True):
         sidecars.write_json(target, sources | {prefix: entry})
 
 
-def _check_source(run, prefix, variables):
-    """Raises cli.UserError where the source's run says that its weights mean something else than ours."""
+def _check_source(run, prefix, settings):
+    """Raises cli.UserError where the source's run says that its weights mean something else than ours.
+
+    Args: settings: names of those that must be the same.
+    """
     source = read_config(os.path.dirname(prefix), missing_ok=True)
     if source is None:  # the authors' checkpoints: their sizes are compared
         return
-    compared = [("facts", name) for name in SAME_FACTS]
-    for scope, names in SAME_SETTINGS.items():
-        if any(name.startswith(scope) for name in variables):
-            compared += [("settings", name) for name in names]
+    compared = [("facts", name) for name in SAME_FACTS] + [("settings", name) for name in settings]
     for part, name in compared:
         theirs, ours = source[part].get(name), run.content[part].get(name)
         if theirs is not None and ours is not None and theirs != ours:

@@ -79,6 +79,7 @@ class MemoryDecoder(WordDecoder):
     """
 
     embedding = None
+    weights_depend_on = tuple(item.name for item in dataclasses.fields(Sizes) if item.name != "emb_dim")
 
     def __init__(self, vocabulary_size, sizes, seed):
         super().__init__()
