@@ -46,6 +46,7 @@ class Options:
         "from, of runs of earlier versions as they are stored",
     )
     batch_size: int = cli.field(16, "images at a time")
+    system: tuple[str, ...] = registry.packages_field()
     attention: str | None = cli.field(None, "folder for a picture of each image: where the network looked, by word")
     embedding_map: str | None = cli.field(None, "PNG file for a map of the word vectors with the captions' words")
     map_method: str = cli.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
@@ -104,6 +105,7 @@ def _hint(left_out):
 
 def check(options):
     """What can be said before TensorFlow starts. Returns the `Files`. Raises cli.UserError."""
+    registry.import_packages(options.system)
     if not options.paths:
         raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
     if options.nbest < 1 or options.batch_size < 1:

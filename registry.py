@@ -1,7 +1,8 @@
 """The systems by the stage name that a run directory keeps: what they read, and where their parts are.
 
 Everybody who has to know what kind of run is before them asks here: caption.py, serve.py, the evaluation, the report.
-Parts are named as `module:name` and imported when they are asked for, so this file imports no system.
+Parts are named as `module:name` and imported when they are asked for, so this file imports no system. A package of your
+own adds its systems by `add` when it is imported; `--system PACKAGE` imports it (docs/extending.md).
 """
 
 import dataclasses
@@ -88,8 +89,8 @@ def system_of(content, job_dir="the run"):
     stage = content["stage"]
     if stage not in SYSTEMS:
         raise cli.UserError(
-            f"{job_dir}/config.json: there is no stage {str(stage)[:80]!r}; restore it from a copy, it is one of "
-            f"{', '.join(SYSTEMS)}"
+            f"{job_dir}/config.json: there is no stage {str(stage)[:80]!r}, expected one of {', '.join(SYSTEMS)}. For "
+            "a system of your own name its package by --system (docs/extending.md); else restore a copy"
         )
     return SYSTEMS[stage]
 
@@ -97,3 +98,30 @@ def system_of(content, job_dir="the run"):
 def is_stage(content, settings_class):
     """Whether a run was trained with these settings. Args: content: of its config.json."""
     return content["stage"] == settings_class.__name__
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Systems of your own
+
+
+def add(system):
+    """Adds a System. Raises: ValueError when another one has its stage name."""
+    if SYSTEMS.setdefault(system.stage, system) != system:
+        raise ValueError(f"there is a stage {system.stage!r} already; give the settings class another name")
+
+
+def packages_field():
+    """The setting of every command that opens runs: which packages are imported for the systems they add."""
+    return cli.field((), "packages of your own that add the runs' systems to the registry, docs/extending.md")
+
+
+def import_packages(names):
+    """Imports packages that add systems. Args: names: as the command line gives them. Raises: cli.UserError."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # whatever a stranger's file may raise
+            raise cli.UserError(
+                f"--system {name}: cannot be imported, {type(error).__name__}: {error}. Expected a Python package; the "
+                "folder that it is in must be on PYTHONPATH"
+            ) from error

@@ -43,11 +43,13 @@ class Options:
         None, "turn pictures as their EXIF orientation says, or (--noexif) do not; default: as each run learned"
     )
     examples: tuple[str, ...] = cli.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
+    system: tuple[str, ...] = registry.packages_field()
     port: int = cli.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
 
 
 def check(options):
     """What can be said before TensorFlow starts. Returns the run directories. Raises cli.UserError."""
+    registry.import_packages(options.system)
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
         content = read_config(job_dir)

@@ -31,6 +31,7 @@ def image_captioner(options, data_dir):
 
     The rows of a run that is told concept words are those of the image records.
     """
+    registry.import_packages(options.system)
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
     system = registry.system_of(read_config(job_dir), job_dir)
 

@@ -13,6 +13,7 @@ import json
 import os
 
 import cli
+import registry
 from evaluation import scoring
 from formats import vocabulary
 from preprocessing.detection import known_objects
@@ -34,6 +35,7 @@ class Options:
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
     images: int = cli.field(0, "first images of the split, 0 = all")
+    system: tuple[str, ...] = registry.packages_field()
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
     def outputs(self):
@@ -94,6 +96,7 @@ def summary(found):
 @scoring.reads_data
 def main(options):
     """Captions the split, measures, writes, prints."""
+    registry.import_packages(options.system)
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
 

@@ -12,6 +12,7 @@ import json
 import os
 
 import cli
+import registry
 from captioning.decode import parse_decode
 from formats import inventory, readers
 
@@ -37,6 +38,7 @@ class ScoringOptions:
         None, "for that comparison: detector of a run that is told concepts, see caption.py"
     )
     labels: str | None = cli.field(None, "class names of --detector")
+    system: tuple[str, ...] = registry.packages_field()
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
     multi_gpu: bool = cli.field(False, "caption on all visible GPUs")
     devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")

@@ -10,6 +10,7 @@ import dataclasses
 import os
 
 import cli
+import registry
 from formats.sidecars import write_results
 
 
@@ -24,6 +25,7 @@ class Options:
     table: tuple[str, ...] = cli.field((), "table files; empty = table.json beside each run")
     images: int = cli.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
     attention: int = cli.field(4, "pictures that show where a run of show_attend_tell looked")
+    system: tuple[str, ...] = registry.packages_field()
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
     def outputs(self):
@@ -39,6 +41,7 @@ def check(options):
     """What can be said before the work starts. Raises cli.UserError."""
     from training.run_directory import read_config
 
+    registry.import_packages(options.system)
     if not options.paths:
         raise cli.UserError("no run given: python -m evaluation.report RUN [RUN...] --output report.html")
     if options.images < 1 or options.attention < 0:

@@ -1,0 +1,21 @@
+"""A system of your own in six small files: a captioner from photographs and unrelated sentences, in two stages.
+
+    words       sentences alone: a sentence is predicted from the sum of the vectors of its concept words
+    pictures    photographs and what a detector saw in them: an image vector is mapped to that sum
+
+A photograph is then captioned from its image vector. Importing this package adds the two stages to the registry.
+docs/extending.md has the commands.
+"""
+
+import registry
+
+registry.add(registry.System("ToyWords", "toy_system.settings:ToyWords", registry.NOTHING))
+registry.add(
+    registry.System(
+        "ToyPictures",  # the name of the settings class: RUN/config.json keeps it
+        "toy_system.settings:ToyPictures",
+        registry.VECTORS,
+        network="toy_system.network:of_run",
+        semantics=False,
+    )
+)

@@ -1,0 +1,69 @@
+"""The network: a plain recurrent network says the caption word by word; the feature is added at every word.
+
+Shapes: B batch, T time, K concept words, D image vector, E word vector, V vocabulary. Time-major inside.
+
+    x = unit(sum_k E(concept_k))        of a sentence or of detected objects
+    x = unit(W_p image + b_p)           of a photograph
+    s_0 = x;   s_t = tanh(W [E(w_{t-1}) ; s_{t-1}] + b + x);   p(w_t) = softmax(E s_t + c)
+"""
+
+import tensorflow as tf
+
+from models import layers
+from models.generator import WordDecoder
+from models.randomness import fold_in
+from toy_system import settings
+from training.run_directory import options_of
+
+
+class ToyNetwork(WordDecoder):
+    """Concept words or an image vector in, words out. The state is (s, x). WordDecoder samples and decodes."""
+
+    def __init__(self, vocabulary_size, image_dim, options, seed):
+        """Args: image_dim D, None for a network that sees no images. options: emb_dim, keep_prob. seed: int32 [2]."""
+        super().__init__()
+        self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
+        dim = options.emb_dim
+        self.embedding = layers.embedding_variable(vocabulary_size, dim, fold_in(seed, "embedding"), "Generator")
+        self.softmax_b = tf.Variable(tf.zeros([vocabulary_size]), name="Generator/softmax_b")
+        self.recurrent = layers.Linear(2 * dim, dim, fold_in(seed, "recurrent"), "Generator/recurrent")
+        if image_dim is not None:
+            self.projection = layers.Linear(image_dim, dim, fold_in(seed, "projection"), "Generator/projection")
+
+    @property
+    def output_matrix(self):
+        return self.embedding
+
+    def concept_feature(self, concepts_BK, lengths_B):
+        """x of concept words: float32 [B, E]. Args: concepts_BK: int32, zero padded. lengths_B: int32."""
+        mask_BK = layers.mask_of(lengths_B, tf.shape(concepts_BK)[1])
+        return layers.unit(tf.reduce_sum(tf.gather(self.embedding, concepts_BK) * mask_BK[:, :, None], 1))
+
+    def image_feature(self, image_BD):
+        return layers.unit(self.projection(image_BD))
+
+    def initial_state(self, feature_BE, masks=None):
+        return feature_BE, feature_BE
+
+    def step(self, inputs_BE, state):
+        before_BE, feature_BE = state
+        hidden_BE = tf.tanh(self.recurrent(tf.concat([inputs_BE, before_BE], 1)) + feature_BE)
+        return hidden_BE, (hidden_BE, feature_BE)
+
+    def sequence(self, inputs_TBE, lengths_B, state):
+        valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
+        first_BE, feature_BE = state
+
+        def next_hidden(before_BE, at):
+            inputs_BE, valid_B1 = at
+            hidden_BE, _ = self.step(inputs_BE, (before_BE, feature_BE))
+            return valid_B1 * hidden_BE + (1 - valid_B1) * before_BE
+
+        hidden_TBE = tf.scan(next_hidden, (inputs_TBE, valid_TB1), first_BE)
+        return hidden_TBE * valid_TB1, (hidden_TBE[-1], feature_BE)
+
+
+def of_run(content, vocabulary_size):
+    """The network of a run of the second stage, without its weights. Args: content: of its config.json."""
+    options = options_of(content, settings.ToyPictures)
+    return ToyNetwork(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

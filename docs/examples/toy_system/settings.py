@@ -1,0 +1,35 @@
+"""The settings of both stages: one frozen dataclass each, whose fields are the flags of its command."""
+
+import dataclasses
+
+import cli
+import config
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy(config.Trainer):
+    """What both stages are told."""
+
+    emb_dim: int = cli.field(64, "word vectors, and states of the network")
+    lr: float = cli.field(1e-2, "learning rate")
+    lr_decay_steps: int = cli.field(0, "steps in which the learning rate falls to 0 along a cosine, 0 = constant")
+    beta1: float = cli.field(0.9, "beta1 of Adam")
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyWords(Toy):
+    """Concept words -> sentence."""
+
+    job_dir: str = cli.field("runs/toy/words", "run directory; the same command continues what is there")
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyPictures(Toy):
+    """Image vector -> what the concept words of its photograph are to the first stage."""
+
+    job_dir: str = cli.field("runs/toy/pictures", "run directory; the same command continues what is there")
+    start_ckpt: str | None = cli.field(None, "run or checkpoint of the first stage")
+    standardise: bool = cli.field(True, "image vectors minus their mean, over their deviation, before the projection")
+    max_caption_length: int = cli.field(20, "words of a caption at most")
+    eval_images: int = cli.field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+    images, inc_ckpt = "bank", None  # image vectors come from the feature bank: these are no flags
