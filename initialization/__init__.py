@@ -1,1 +1,1 @@
-"""The stages that the full model may start from (UIC spec 9): sentences from concept words, images and noise."""
+"""The stages that initialise the full model (docs/initialization.md): sentences from concepts, images and noise."""

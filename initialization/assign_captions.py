@@ -1,20 +1,19 @@
-"""Pseudo captions for points of the vector space: the corpus sentence that fits each best.
+"""Assigns to each predicted caption embedding the corpus sentence that fits it best (docs/consensus.md, eq. C6).
 
     python -m initialization.assign_captions --data_dir data/flickr8k_predicted
 
-The vectors of initialization/predict_caption_embeddings.py say what caption is expected, so any of them can be given
-the sentence of the corpus that fits it best (models/consensus/consensus_reward.py), not only those of a few thousand
-photographs: all crops of the training images, each by its own vector, and `--mixed` points between two of them,
-mostly alike ones. A captioner that is trained on these (`im_caption --captions fit`) learns the choice itself, not a
-few sentences by heart. No captions of images, no detections beside those in the vectors.
+The points are the embeddings of all crops of the training images, and `--mixed` points between two training images that
+are usually similar. A captioner trained on so many points (`im_caption --captions fit`) learns which sentence belongs
+to which embedding and does not memorise a few sentences. No caption of an image is used.
 
-What suits many images would be said of a fifth of them. So a sentence has a price, taken off its fit, at which no more
-than `--most` of the training images choose it (the prices of an auction, Bertsekas 1988): those that it suits best keep
-it. A price is the same everywhere, so the choice remains a function of the vector, which a captioner can learn.
+Without a limit, one sentence would be assigned to a fifth of the images. So each sentence has a price, which is
+subtracted from its fit. The prices are those of an auction (Bertsekas 1988): at most a share `--most` of the training
+images choose the same sentence, and these are the images that it fits best. A price is the same for all points, so the
+choice remains a function of the embedding, which a captioner can learn.
 
 Reads `features_train.npy`, `phrases.npz`, `sentence*.tfrec`. Writes `fit_captions.npz`, `fit_captions.json`.
 
-Shapes: N sentences, P points, T vector, L words.
+Shapes: N sentences, P points, T dimensions of the embedding, I images, K crops, L words.
 """
 
 import dataclasses
@@ -27,11 +26,11 @@ from formats import inventory, writing
 from initialization import retrieve_captions
 
 STEM = "fit_captions"
-ALIKE = 30  # images among which the other end of most mixtures is drawn
-FAR = 0.3  # share of the mixtures whose other end is any image
-BLOCK = 50_000_000  # fits at a time
-RIVALS = 300  # best sentences of an image that bid for it
-ROUNDS = 300  # of the auction
+ALIKE = 30  # nearest images, among which the second image of most mixtures is drawn
+FAR = 0.3  # share of the mixtures whose second image is drawn among all images
+BLOCK = 50_000_000  # fits computed at a time
+RIVALS = 300  # best sentences of an image, which compete for it
+ROUNDS = 300  # rounds of the auction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +39,23 @@ class Options:
 
     data_dir: str = cli.field("data/default", "folder that initialization.predict_caption_embeddings wrote")
     contrast: float = cli.field(
-        0.5, "share of what suits all images alike that is left out of the fit; more gives more varied captions"
+        0.5, "share of the mean caption embedding that is subtracted; more gives more varied captions"
     )
     most: float = cli.field(
         0.005,
-        "largest share of the training images with the same sentence, 0: any. Smaller gives more varied captions "
+        "largest share of the training images with the same sentence, 0: no limit. Smaller gives more varied captions "
         "(docs/results/flickr8k.md)",
     )
-    mixed: int = cli.field(60_000, "points between two training images, beside all their crops")
-    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    mixed: int = cli.field(60_000, "points between two training images, in addition to all crops")
+    candidates: int = cli.field(20_000, "candidate sentences, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
-    seed: int = cli.field(1, "of the mixtures")
+    seed: int = cli.field(1, "seed of the points between images")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     if min(options.mixed, options.candidates, options.max_sentence_length) < 0:
         raise cli.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
     if not 0 <= options.contrast <= 1:
@@ -67,7 +66,7 @@ def check(options):
 
 
 def sentence_matrix(sentences, fit):
-    """e(c) of corpus sentences: float32 [N, T]. Args: sentences: list of id arrays; fit: ConsensusReward."""
+    """Returns e(c) of all sentences, float32 [N, T]. Args: sentences: list of id arrays; fit: ConsensusReward."""
     import numpy as np
 
     rows, width = [], max(map(len, sentences)) + 1
@@ -81,10 +80,12 @@ def sentence_matrix(sentences, fit):
 
 
 def mixtures(vectors_IKT, count, seed):
-    """Points between the vectors of two images, as long as those on average: float32 [count, T].
+    """Returns random points between the vectors of two images, with the same mean length: float32 [count, T].
 
     Args:
-      vectors_IKT: float, of all crops. count: of the points. seed: of the draws.
+      vectors_IKT: float [I, K, T], the vectors of all crops; crop 0 is the centre crop.
+      count: number of points.
+      seed: seed of the random draws.
     """
     import numpy as np
 
@@ -97,7 +98,7 @@ def mixtures(vectors_IKT, count, seed):
     units_IT = centre_IT / np.maximum(np.linalg.norm(centre_IT, axis=1, keepdims=True), 1e-9)
     alike = min(ALIKE, images - 1)
     step = max(1, BLOCK // images)
-    for start in cli.progress(range(0, count if alike else 0, step), "alike images"):
+    for start in cli.progress(range(0, count if alike else 0, step), "similar images"):
         rows = np.flatnonzero(~far[start : start + step]) + start
         cosine_BI = units_IT[first[rows]] @ units_IT.T
         cosine_BI[np.arange(len(rows)), first[rows]] = -np.inf
@@ -112,14 +113,16 @@ def mixtures(vectors_IKT, count, seed):
 
 
 def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
-    """Number of the sentence that fits each point best, its price taken off: int64 [P].
+    """Returns the index of the best sentence for each point after subtracting prices: int64 [P].
 
-    Args: general_T: what is added to each point.
+    Args:
+      points_PT: float32 [P, T]. matrix_NT: float32 [N, T], embeddings of the sentences.
+      general_T: float32 [T], added to each point. price_N: float32 [N].
     """
     import numpy as np
 
     chosen = []
-    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "sentences that fit"):
+    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "best sentences"):
         chosen.append((fit_BN - price_N).argmax(1))
     return np.concatenate(chosen)
 
@@ -132,9 +135,9 @@ def _fits(points_PT, matrix_NT, general_T, label):
 
 
 def prices(points_PT, matrix_NT, general_T, most):
-    """What is taken off the fit of each sentence so that hardly one is chosen by more than `most` of the points: [N].
+    """Returns a price for each sentence so that (nearly) none is chosen by more than a share `most` of the points: [N].
 
-    Too often chosen: the price goes up; not often enough for its price: it goes down; by ever smaller steps.
+    A price rises while its sentence is chosen too often and falls while it is chosen too seldom, in decreasing steps.
     """
     import numpy as np
 
@@ -142,7 +145,7 @@ def prices(points_PT, matrix_NT, general_T, most):
     if not most:
         return price_N
     rivals, fits, count = [], [], min(RIVALS, len(matrix_NT))
-    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "rivals"):
+    for _, fit_BN in _fits(points_PT, matrix_NT, general_T, "competing sentences"):
         rivals.append(np.sort(np.argpartition(-fit_BN, count - 1, axis=1)[:, :count], axis=1))
         fits.append(np.take_along_axis(fit_BN, rivals[-1], 1))
     rivals_PK, fits_PK = np.concatenate(rivals), np.concatenate(fits)
@@ -158,7 +161,7 @@ def prices(points_PT, matrix_NT, general_T, most):
 
 
 def main(options):
-    """Chooses the sentences."""
+    """Assigns the sentences and writes them."""
     check(options)
     with writing.working(options.data_dir, [STEM], ["features_train", "neighbours", "sentence", "word_counts"]):
         _make(options)

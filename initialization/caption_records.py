@@ -1,7 +1,7 @@
-"""Writing pseudo captions: one record file for each record file of the training images, finished files are kept.
+"""Writes pseudo captions: one record file for each record file of the training images. Finished files are kept.
 
-What gen_obj2sen_caption and retrieve_captions share. The captions are in the order of the images, as in the authors'
-file, and each one names its image, so that the two are joined by name.
+Shared by gen_obj2sen_caption and retrieve_captions. The captions are in the order of the images, as in the authors'
+file. Each caption names its image, so that the two are joined by name.
 """
 
 import functools
@@ -17,9 +17,11 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     """Writes `STEM*.tfrec` and `STEM.json`, unless they are there.
 
     Args:
-      caption: function that makes the function records.Images -> list of (image name, word ids without markers); it is
-        called only when there is something to do.
-      settings, made_from: JSON-able dicts that decide about the captions, besides the images.
+      data_dir, stem: folder and first part of the names of the files.
+      caption: function that returns a function records.Images -> list of (image name, word ids without markers). It is
+        called only when a file has to be written.
+      settings, made_from: JSON-able dicts, recorded in the sidecar; the output is reused only when they are the same.
+      overwrite: whether to replace a complete output.
       vocabulary: fingerprint of the dictionary that the ids belong to.
     """
     sources = records.find_files(data_dir, "image_train")
@@ -74,7 +76,7 @@ def _write_shard(source, caption, path):
 
 
 def _content(data_dir, paths):
-    """What tells the content of the image records: the checksums in their sidecar, else their sizes."""
+    """Returns a dict that identifies the content of the image records: checksums from their sidecar, else sizes."""
     json_path = os.path.join(data_dir, "image_train.json")
     if os.path.exists(json_path):
         return {entry["name"]: entry["sha256"] for entry in sidecars.read_sidecar(json_path)["files"]}

@@ -1,17 +1,17 @@
-"""Retrieval by consensus: the corpus sentence that is expected to score best, given what an image and its likes show.
+"""Retrieval by consensus: the corpus sentence with the highest expected similarity to all that plausibly fit an image.
 
     p(s | i)  ~ exp(fit(s, i) / temperature) n(s)^(set_power - 1)  sentences that fit the objects detected in image i
     q(. | i)  = own p(. | i) + (1 - own) sum over neighbours j of k(i, j) p(. | j)
     caption   = argmax over c of  sum over s of (q(s | i) - contrast mean over images of p(s | .)) similarity(c, s)
 
-Fit is that of evaluation/retrieval.py. n(s) is the number of sentences with the concept words of s: with a set_power
-below 1 what the corpus speaks of often, and the photographs need not show as often, counts for less. Neighbours are the
-images with the closest vectors: what one photograph's detections leave open, a table or a wave, its likes say.
-Similarity is the mean over n = 1..4 of the cosines of tf-idf weighted n-grams, which is CIDEr without its clipping and
-length penalty: the choice is one by minimum Bayes risk (Kumar and Byrne 2004). Nothing but detections, image vectors
-and the corpus is used.
+These are equations C1 to C4 of docs/consensus.md. The fit is computed by evaluation/retrieval.py. n(s) is the number of
+sentences with the same concept words as s: a set_power below 1 reduces the weight of concepts that are frequent in the
+corpus. The neighbours are the images with the closest vectors. Their detections add what is missing in the detections
+of one image. The similarity is the mean over n = 1..4 of the cosines of tf-idf weighted n-grams, which is CIDEr without
+its clipping and length penalty. So the choice is a decision by minimum Bayes risk (Kumar and Byrne 2004). It uses
+detections, image vectors and the corpus, and no captions of images.
 
-Shapes: N sentences, C concept sets of sentences, G n-grams, I images, D image vector.
+Shapes: N sentences, C sets of concept words, G n-grams, I images, D dimensions of an image vector.
 """
 
 import collections
@@ -23,17 +23,17 @@ from evaluation.retrieval import BONUS, fits
 from models.consensus.kernel_regression import ROWS_AT_ONCE, neighbour_weights, unit_vectors
 from models.consensus.ngrams import ORDERS, count_ngrams
 
-SETS_KEPT = 64  # of an image: the softmax gives the others next to nothing
-DEALT = 200  # best sentences of an image that are dealt out
+SETS_KEPT = 64  # concept sets of an image that are kept: the softmax gives the others almost no weight
+DEALT = 200  # best sentences of an image, among which `deal` chooses
 
 
 def sentence_vectors(sentences):
-    """Vectors whose products are the similarities of the module's text: float32 CSR [N, G].
+    """Returns tf-idf vectors of n-grams, whose products are the similarities defined above: float32 CSR [N, G].
 
     Args:
       sentences: list of arrays of word ids without markers.
 
-    n-grams of one sentence alone are left out, though not of the norms: they are similar to nothing.
+    n-grams that occur in only one sentence count in its norm but have no column: no product needs them.
     """
     blocks = []
     for counts, _, seen_in in count_ngrams(sentences):
@@ -45,13 +45,15 @@ def sentence_vectors(sentences):
 
 
 def set_weights(sizes, fit_IC, temperature, set_power=1.0):
-    """p(. | i) summed over the sentences of each concept set: float32 CSR [I, C], the SETS_KEPT largest of a row.
+    """Returns p(. | i) summed over the sentences of each concept set (eq. C2): float32 CSR [I, C].
+
+    Only the SETS_KEPT largest entries of a row are kept.
 
     Args:
-      sizes: [C], sentences of each set.
+      sizes: [C], number of sentences of each set.
       fit_IC: iterable over the images of float64 [C].
-      temperature: of the softmax.
-      set_power: of the sizes; 1: every sentence counts alike, 0: every set.
+      temperature: temperature of the softmax.
+      set_power: exponent of the sizes; 1 gives all sentences the same weight, 0 all sets.
     """
     kept = min(SETS_KEPT, len(sizes))
     columns, values = [], []
@@ -73,7 +75,7 @@ class ConsensusRetrieval:
       keys: list of tuples of the concept words in each sentence, sorted.
       detections: list over the images of dict concept word -> score.
       vectors_ID: float32 [I, D] image vectors, standardised; None for no neighbours.
-      bonus, temperature, neighbours, own_share, contrast, set_power: see the module's text.
+      bonus, temperature, neighbours, own_share, contrast, set_power: see the docstring of the module.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class ConsensusRetrieval:
         self.general_N = (contrast * (self.vectors_NG @ (self.means_CG.T @ mean_C))).astype(np.float32)
 
     def expected(self, rows):
-        """Yields (a piece of `rows`, the expected similarity of every sentence float32 [piece, N]), piece by piece."""
+        """Yields for blocks of B images (rows int [B], expected similarity of each sentence float32 [B, N])."""
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             piece = rows[begin : begin + ROWS_AT_ONCE]
             weights_BC = self.weights_IC[piece]
@@ -119,14 +121,14 @@ class ConsensusRetrieval:
             yield piece, (self.vectors_NG @ expected_GB - self.general_N[:, None]).T
 
     def retrieve(self, rows, k):
-        """The k sentences with the highest expected similarity for the images `rows`: int [n, k], best first."""
+        """Returns the k sentences with the highest expected similarity for each of `rows`: int [n, k], best first."""
         return np.concatenate([np.argsort(-s_BN, axis=1, kind="stable")[:, :k] for _, s_BN in self.expected(rows)])
 
     def deal(self, k, uses):
-        """Sentences for all images, none of them for more than `uses`: int [I, k], -1 where an image got fewer.
+        """Returns k sentences for each image, each sentence for at most `uses` images: int [I, k], -1 = none left.
 
-        The pair that gives up least against the best sentence of its image comes first, so a sentence that suits many
-        goes to those that it suits best, and the others get something that says more about them.
+        Pairs of image and sentence are taken in the order of their loss against the best sentence of the image. So a
+        sentence that fits many images goes to those that it fits best; the others get a more specific sentence.
         """
         best_IM, loss_IM = [], []
         for _, score_BN in self.expected(np.arange(self.weights_IC.shape[0])):

@@ -1,4 +1,4 @@
-"""Scores obj2sen on detected concept words: the row `con2sen` (UIC spec 9.2).
+"""Scores obj2sen on detected concept words: the row `con2sen`.
 
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen                  # every checkpoint on validation
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen --split test     # the best one on test
@@ -20,13 +20,13 @@ class Options(scoring.ScoringOptions):
     split: str = cli.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
     checkpoint: str = cli.field("best", "for the test split: best (last entry of b34.json), newest, a step, a path")
     steps: tuple[str, ...] = cli.field((), "for validation: checkpoints by step; empty = all")
-    threshold: float = cli.field(0.0, "objects of a lower score are not told")
-    row: str = cli.field("con2sen", "name of the row")
+    threshold: float = cli.field(0.0, "minimum detection score of the objects that obj2sen reads")
+    row: str = cli.field("con2sen", "name of the row in the table")
     overwrite: bool = cli.field(False, "score again what was scored before")
 
 
 def main(options):
-    """Scores, ranks, adds the row."""
+    """Scores the checkpoints, ranks them and adds the row to the table."""
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     data_dir = scoring.check(options)

@@ -1,10 +1,10 @@
-"""Pseudo captions of the training images: what obj2sen says about their objects (UIC spec 9.2).
+"""Writes pseudo captions of the training images: what obj2sen says about their detected objects.
 
     python -m initialization.gen_obj2sen_caption --job_dir runs/demo/obj2sen --data_dir data/miniature
 
 Reads `image_train*.tfrec`. Writes `obj2sen_captions*.tfrec` (word ids without markers, image name) and
 `obj2sen_captions.json`. An image without objects gets obj2sen's generic caption, as in the authors' program; im_caption
-leaves such images out. Beams of many images are searched at once on the device. Interrupted, it keeps finished files.
+leaves such images out. Many images are decoded at once. After an interruption the same command keeps finished files.
 """
 
 import dataclasses
@@ -24,16 +24,16 @@ class Options:
     job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
-    output: str = cli.field("obj2sen_captions", "name of the record files without number and ending")
+    output: str = cli.field("obj2sen_captions", "name of the record files without shard number and extension")
     decode: str = cli.field("beam3", "greedy or beamK")
-    threshold: float = cli.field(0.0, "objects of a lower score are not told")
-    batch_size: int = cli.field(512, "images that are captioned at once")
+    threshold: float = cli.field(0.0, "minimum detection score of the objects that obj2sen reads")
+    batch_size: int = cli.field(512, "images captioned at once")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.batch_size < 1:

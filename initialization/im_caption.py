@@ -1,11 +1,11 @@
-"""Trains image -> pseudo caption (UIC spec 9.3); on true pairs it is the supervised ceiling.
+"""Trains image -> pseudo caption (docs/method.md, eq. X1); with true pairs it is the supervised ceiling.
 
     python -m initialization.im_caption --recipe miniature/feat2sen --data_dir data/miniature \
         --captions retrieved --job_dir runs/demo/feat2sen
 
 Validation is that of the full model: captions of some images are watched for collapse, and eval_val.py scores every
-checkpoint (the row feat2sen) and chooses one. Hands all generator variables to train.py. The same command continues an
-interrupted run.
+checkpoint (the row feat2sen) and chooses one. train.py initialises all generator variables from this run. The same
+command continues an interrupted run.
 """
 
 import os
@@ -17,16 +17,18 @@ from formats import inventory
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options, "o2s_ckpt")
     kind, _, path = options.captions.partition(":")
     if kind == "pairs" and not os.path.exists(path):
-        raise cli.UserError(f'--captions {options.captions}: no file {path!r} with lines {{"image", "captions"}}')
+        raise cli.UserError(
+            f'--captions {options.captions}: {path!r} is not a file; expected lines {{"image", "captions"}}'
+        )
     if options.captions == "fit" and options.inc_ckpt:
-        raise cli.UserError("--captions fit has vectors in place of photographs: expected no --inc_ckpt beside it")
+        raise cli.UserError("--captions fit reads embeddings, not photographs: expected no --inc_ckpt with it")
     if not options.captions:
         raise cli.UserError(
-            "--captions is empty: expected obj2sen, retrieved, fit, a STEM of records or pairs:FILE.jsonl"
+            "--captions is empty: expected obj2sen, retrieved, fit, the STEM of record files or pairs:FILE.jsonl"
         )
 
 

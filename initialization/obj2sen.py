@@ -1,11 +1,11 @@
-"""Trains concept words -> sentence, on the corpus alone (UIC spec 9.1).
+"""Trains concept words -> sentence, on the corpus alone (docs/method.md, eq. X1).
 
     python -m initialization.obj2sen --recipe miniature/con2sen --data_dir data/miniature --job_dir runs/demo/obj2sen
 
-The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and
-RUN/best.json names the step with the least loss. Hands the generator but for its projection to im_caption, and through
-gen_obj2sen_caption its captions. With `--detector` the run keeps the detector, and caption.py captions photographs by
-what is detected in them. The same command continues an interrupted run.
+The first 1/50 of the sentences is held out. At every checkpoint token accuracy and perplexity are computed on it, and
+RUN/best.json names the step with the lowest loss. im_caption initialises its generator, except for the image
+projection, from this run; gen_obj2sen_caption writes its captions. With `--detector` the run keeps the detector, so
+that caption.py can caption photographs. The same command continues an interrupted run.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Captions from an obj2sen run: what detections alone give, without looking at the image (UIC spec 9.2).
+"""Captions from an obj2sen run: from detections alone, without the image vector.
 
 Shapes: B batch, N images, K concept words of an image.
 """
@@ -28,10 +28,10 @@ class ObjectCaptioner(ConceptCaptioner):
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
+        """Returns the captioner of a run. Args: checkpoint: see training.checkpoints.choose."""
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
-            raise cli.UserError(f"{job_dir}: a {content['stage']} run, expected one of initialization.obj2sen")
+            raise cli.UserError(f"{job_dir}: a run of {content['stage']}, expected one of initialization.obj2sen")
         _, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         options = dataclasses.replace(read_options(job_dir, config.ObjectToSentence), keep_prob=1.0)
         captioner = cls(ObjectToSentenceObjective(options, vocabulary.size), vocabulary, options.semantics)
@@ -39,17 +39,17 @@ class ObjectCaptioner(ConceptCaptioner):
         return captioner
 
     def load(self, prefix):
-        """Takes the weights of another checkpoint of the same run."""
+        """Loads the weights of another checkpoint of the same run."""
         networks = (self.objective.generator, self.objective.discriminator)
         checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """The unit feature of concept words: float32 [B, E]; zeros for an image without any."""
+        """Returns the unit feature of concept words: float32 [B, E]; zeros for an image without any."""
         return self.objective.encode(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))
 
 
 def object_captioner(options, data_dir):
-    """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, rows)."""
+    """Returns the function that evaluation.scoring needs: (checkpoint, split, names) -> (captioner, rows)."""
     strategy = distribution.local_strategy(options)
 
     def open_run(checkpoint, split, names):

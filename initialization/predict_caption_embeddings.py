@@ -1,19 +1,20 @@
-"""Replaces image vectors by predicted caption embeddings.
+"""Replaces image vectors by predicted caption embeddings (docs/consensus.md, eq. C5).
 
     python -m initialization.predict_caption_embeddings --data_dir data/flickr8k --output_dir data/flickr8k_predicted
 
-The detections of an image say which corpus sentences fit it (initialization/consensus_retrieval.py): the mean of
-their n-gram vectors, of which the `--dim` main directions are kept, is what they let expect. A photograph's new
-vector is what its own vector lets expect of that, by kernel ridge regression on the training images
-(models/consensus/kernel_regression.py). A training image is left out where it is asked about itself, so a captioner
-learns from what it will be shown later. Needs no caption of an image.
+The detections of a training image say which corpus sentences fit it (initialization/consensus_retrieval.py). The mean
+of their n-gram vectors, projected on the `--dim` main directions, is the target of the image. Kernel ridge regression
+on the training images (models/consensus/kernel_regression.py) predicts it from an image vector: this prediction is the
+new vector. A training image is left out of its own prediction, so that a captioner learns from vectors like those of
+new images. No caption of an image is used.
 
-Reads the feature bank, the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
+Reads the feature bank and the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
 crops; `neighbours.npz`, the file of the encoder `caption_embeddings:…`, which a run keeps; and `phrases.npz`, the
-directions of n-grams, by which `train.py --reward consensus` compares captions with that embedding. All other files of
-`--data_dir` are linked there, so `--data_dir` of the later stages is that folder.
+projection of n-gram vectors, by which `train.py --reward consensus` compares captions with the embedding. All other
+files of `--data_dir` are linked there: pass this folder to the later stages as `--data_dir`.
 
-Shapes: I training images, M of them landmarks, C concept sets of sentences, G n-grams, D image vector, T `--dim`.
+Shapes: I training images, M of them landmarks, C sets of concept words, G n-grams, D dimensions of an image vector,
+T `--dim`.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ from formats import writing
 from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
-OWN = ("features_", "neighbours.", "phrases.")  # how the files are called that are not linked
+OWN = ("features_", "neighbours.", "phrases.")  # first parts of the names of files that are not linked
 LANDMARK_SEED = 5
 
 
@@ -36,27 +37,29 @@ class Options:
     """Flags of predict_caption_embeddings."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share, with a feature bank")
-    output_dir: str = cli.field("", "folder to write; empty: that of --data_dir with _neighbours behind its name")
-    dim: int = cli.field(256, "numbers of the new vectors")
-    threshold: float = cli.field(0.5, "least score of a detection that counts")
-    bonus: float = cli.field(0.7, "gain of a detected concept word beside its score, cost of another one")
-    temperature: float = cli.field(0.2, "of the softmax over the fits; smaller looks at the best ones only")
-    sharpness: float = cli.field(2.0, "of the similarity of two images, exp(sharpness (cosine - 1))")
-    ridge: float = cli.field(3.0, "penalty of the regression: how much of the targets is taken for noise")
+    output_dir: str = cli.field("", "folder to write; empty: the name of --data_dir with _neighbours appended")
+    dim: int = cli.field(256, "dimensions of the new vectors")
+    threshold: float = cli.field(0.5, "minimum detection score")
+    bonus: float = cli.field(
+        0.7, "added to the fit, with its score, for each detected concept word; subtracted for each other one"
+    )
+    temperature: float = cli.field(0.2, "temperature of the softmax over the fits; smaller prefers the best fits")
+    sharpness: float = cli.field(2.0, "sharpness of the similarity of two images, exp(sharpness (cosine - 1))")
+    ridge: float = cli.field(3.0, "ridge penalty of the regression; larger smooths the predictions")
     landmarks: int = cli.field(
-        8192, "training images, a fixed sample, that similarities are taken to; time grows with its square"
+        8192, "training images used as landmarks, a fixed sample; computing time grows with the square of their number"
     )
     set_power: float = cli.field(
-        1.0, "1 lets every sentence count alike, 0 every set of concept words, however many sentences have it"
+        1.0, "1 gives all sentences the same weight, 0 all sets of concept words, whatever the number of sentences"
     )
-    candidates: int = cli.field(20_000, "sentences looked at, a fixed sample of the corpus; 0: all")
+    candidates: int = cli.field(20_000, "candidate sentences, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def check(options):
-    """What can be said before anything is read. Raises cli.UserError."""
+    """Checks the flags before anything is read. Raises cli.UserError."""
     if options.dim < 1 or options.landmarks < 1:
         raise cli.UserError("--dim and --landmarks: expected at least 1")
     if not 0 <= options.threshold <= 1:
@@ -68,11 +71,13 @@ def check(options):
             "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
         )
     if options.output_dir and os.path.realpath(options.output_dir) == os.path.realpath(options.data_dir):
-        raise cli.UserError("--output_dir is --data_dir: expected another folder, the feature bank would be replaced")
+        raise cli.UserError(
+            "--output_dir is --data_dir: expected another folder, or the feature bank would be replaced"
+        )
 
 
 def link_others(data_dir, output_dir):
-    """Links the files of `data_dir` that are not replaced into `output_dir`; where links cannot be had, copies."""
+    """Links into `output_dir` the files of `data_dir` that are not replaced; copies them where links are impossible."""
     os.makedirs(output_dir, exist_ok=True)
     for entry in sorted(os.scandir(data_dir), key=lambda entry: entry.name):
         if not entry.is_file() or entry.name.startswith((".", *OWN)) or entry.name.endswith(".part"):
@@ -89,11 +94,11 @@ def link_others(data_dir, output_dir):
 
 
 def main_directions(weights_IC, means_CG, dim):
-    """The directions in which expected n-gram vectors of the images lie: float32 [T, G], orthonormal.
+    """Returns the main directions of the expected n-gram vectors of the images: float32 [T, G], orthonormal.
 
     Args:
       weights_IC: CSR, weight of each concept set for each image. means_CG: CSR, mean n-gram vector of each set.
-      dim: T; fewer where there are not as many directions.
+      dim: number of directions T; fewer are returned when the rank is lower.
     """
     import numpy as np
     import scipy.sparse.linalg
@@ -102,13 +107,13 @@ def main_directions(weights_IC, means_CG, dim):
     used = np.flatnonzero(use_C > 0)
     weighted_CG = (scipy.sparse.diags_array(np.sqrt(use_C[used])) @ means_CG[used]).astype(np.float32)
     dim = min(dim, min(weighted_CG.shape) - 1)
-    start = np.ones(min(weighted_CG.shape), np.float32)  # a fixed one, or every call gives other directions
+    start = np.ones(min(weighted_CG.shape), np.float32)  # a fixed start vector, or each call returns other directions
     _, values, directions_TG = scipy.sparse.linalg.svds(weighted_CG, k=dim, v0=start)
     return directions_TG[np.argsort(-values)].astype(np.float32)
 
 
 def learn(options, vocabulary, images, bank):
-    """(KnownImages, the KernelFit it comes from, NgramProjection of the corpus).
+    """Fits the regression: returns (KnownImages, the KernelFit that it comes from, NgramProjection of the corpus).
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
@@ -122,7 +127,7 @@ def learn(options, vocabulary, images, bank):
 
     corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
     corpus.sample(options.candidates)
-    # With the end marker, so that a caption which breaks off fits less.
+    # The end marker is included, so that an unfinished caption fits less.
     sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
     retrieval = ConsensusRetrieval(
         sentences,
@@ -150,8 +155,10 @@ def write_bank(path, bank, known, left_out=None, fit=None):
     """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and std, each [T].
 
     Args:
-      path: of the .npy file. bank: FeatureBank. known: KnownImages.
-      left_out: int [N], the known image that each image is; None where they are others. fit: their KernelFit.
+      path: path of the .npy file. bank: FeatureBank. known: KnownImages.
+      left_out: int [N], index of each image among the known images, which is left out of its own prediction; None
+        when the images are not among them.
+      fit: KernelFit of the known images, needed with `left_out`.
     """
     import numpy as np
 
@@ -175,12 +182,12 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 
 
 def main(options):
-    """Makes the encoder's file and the feature banks."""
+    """Writes the encoder's file and the feature banks."""
     check(options)
     output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
     features = [f"features_{split}" for split in SPLITS]
     os.makedirs(output_dir, exist_ok=True)
-    others = ["image", "sentence", "word_counts"]  # which are linked
+    others = ["image", "sentence", "word_counts"]  # stems of the files that are linked
     reading = writing.working(options.data_dir, [], [*features, *others])
     with reading, writing.working(output_dir, ["neighbours", *features, *others]):
         _make(options, output_dir)
@@ -235,7 +242,7 @@ def _make(options, output_dir):
                 made.save(file)
         files = {"files": [path, phrases_path], "count": len(images)}
         sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
-        print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} numbers of each")
+        print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} dimensions")
     known = KnownImages.load(path)
     dim = known.weights_MT.shape[1]
     encoder = encoders.describe_caption_embeddings(path, dim, known.base)
@@ -251,14 +258,16 @@ def _make(options, output_dir):
         if os.path.exists(json_path):
             os.remove(json_path)
         if split == "train":
-            fit = fit or learn(options, vocabulary, images, bank)[1]  # interrupted after the encoder's file
+            fit = (
+                fit or learn(options, vocabulary, images, bank)[1]
+            )  # None after an interruption behind the encoder's file
             left_out = np.array([row_of[name] for name in bank.names])
             statistics = write_bank(path, bank, known, left_out, fit)
         else:
             statistics = write_bank(path, bank, known)
         crops = bank.sidecar["crops"]
         feature_banks.write_sidecar(json_path, path, bank.names, encoder, crops, statistics, settings, made_from)
-        print(f"{path}: {len(bank.names)} images x {1 + bank.sidecar['crops']} crops x {dim} numbers")
+        print(f"{path}: {len(bank.names)} images x {1 + bank.sidecar['crops']} crops x {dim} dimensions")
 
 
 if __name__ == "__main__":

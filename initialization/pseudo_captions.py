@@ -1,4 +1,4 @@
-"""What im_caption learns from: pseudo captions joined with the training images, or true pairs (UIC spec 9.3)."""
+"""Reads the captions that im_caption learns from: pseudo captions joined with the training images, or true pairs."""
 
 import dataclasses
 import hashlib
@@ -24,14 +24,14 @@ class PseudoCaptions:
 
     Attributes:
       captions: list over images of lists of word id arrays without markers; an image without any is left out.
-      notes: what should be said about them.
+      notes: list of messages for the log.
     """
 
     captions: list
     notes: list
 
     def digest(self):
-        """16 hex digits that tell which captions these are."""
+        """Returns a short sha256 of the captions."""
         found = hashlib.sha256()
         for several in self.captions:
             for ids in several:
@@ -41,7 +41,7 @@ class PseudoCaptions:
 
 
 def load_captions(options, images, vocabulary):
-    """The captions that `--captions` names.
+    """Returns the captions that `--captions` names.
 
     Args:
       options: config.ImageCaption.
@@ -56,7 +56,7 @@ def load_captions(options, images, vocabulary):
     else:
         found = _generated(options, images, vocabulary)
     if options.max_sentence_length:
-        room = options.max_sentence_length - 2  # without the markers
+        room = options.max_sentence_length - 2  # both markers are not stored
         found.captions = [[ids for ids in several if len(ids) <= room] for several in found.captions]
     found.captions = [[ids for ids in several if len(ids)] for several in found.captions]
     total, used = sum(map(len, found.captions)), sum(map(bool, found.captions))
@@ -67,9 +67,9 @@ def load_captions(options, images, vocabulary):
 
 
 def load_points(options, vocabulary):
-    """The points of the vector space and their captions that `--captions fit` names.
+    """Returns the embeddings and their captions that initialization.assign_captions wrote (`--captions fit`).
 
-    Args: options: config.ImageCaption. vocabulary: of the data folder.
+    Args: options: config.ImageCaption. vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
     Returns: (input_pipeline.PointSet, PseudoCaptions).
     Raises: cli.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
@@ -98,8 +98,8 @@ def load_points(options, vocabulary):
         [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     ]
     if not any(captions):
-        raise cli.UserError(f"--max_sentence_length {options.max_sentence_length}: none of the captions is as short")
-    return points, PseudoCaptions(captions, [f"{sum(map(len, captions))} points of the vector space with a caption"])
+        raise cli.UserError(f"--max_sentence_length {options.max_sentence_length}: all captions are longer")
+    return points, PseudoCaptions(captions, [f"{sum(map(len, captions))} embeddings with an assigned caption"])
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def load_points(options, vocabulary):
 
 
 def _generated(options, images, vocabulary):
-    """Captions of gen_obj2sen_caption or retrieve_captions."""
+    """Returns the captions that gen_obj2sen_caption or retrieve_captions wrote, as PseudoCaptions."""
     folder, stem = os.path.split(STEMS.get(options.captions, options.captions))
     folder = folder or options.data_dir
     paths = records.find_files(folder, stem)
@@ -122,24 +122,24 @@ def _generated(options, images, vocabulary):
     names, flat, offsets = records.read_captions(paths)
     if len(flat) and flat.max() >= vocabulary.size:
         raise cli.UserError(
-            f"{paths[0]}: word id {flat.max()} is beyond the dictionary of {vocabulary.size} words: another one?"
+            f"{paths[0]}: word id {flat.max()} is not in the dictionary of {vocabulary.size} words; was it another one?"
         )
     joined, notes = _join(names, [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], images, paths)
-    if stem == STEMS["obj2sen"]:  # obj2sen says something about no object as well; the authors leave that out
+    if stem == STEMS["obj2sen"]:  # obj2sen captions images without objects too; the authors leave these out
         objects = np.diff(images.class_offsets)
         joined = [several if n else [] for several, n in zip(joined, objects, strict=True)]
     return PseudoCaptions(joined, notes)
 
 
 def _join(names, captions, images, paths):
-    """(list over images of lists of captions, notes): by name, or by position where captions carry no names."""
+    """Joins by name, or by position when captions have no names: (list over images of lists of captions, notes)."""
     if names is None:
         if len(captions) != len(images):
             raise cli.UserError(
                 f"{paths[0]}: {len(captions)} captions without image names, but {len(images)} training images: they "
                 "cannot be joined by position. Make them again: python -m initialization.gen_obj2sen_caption"
             )
-        note = f"WARNING: {paths[0]} names no images; joined by position, right only for the same image_train records"
+        note = f"WARNING: {paths[0]} has no image names; joined by position, which needs the same image_train records"
         return [[ids] for ids in captions], [note]
     row_of = {name: row for row, name in enumerate(images.names)}
     joined, strangers = [[] for _ in images.names], 0
@@ -150,7 +150,7 @@ def _join(names, captions, images, paths):
             strangers += 1
     if strangers == len(names):
         raise cli.UserError(f"{paths[0]}: none of its images is a training image, the first is {names[0]}")
-    return joined, [f"WARNING: {strangers} captions are of no training image"] if strangers else []
+    return joined, [f"WARNING: {strangers} captions belong to images that are not training images"] if strangers else []
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def _join(names, captions, images, paths):
 
 
 def _true_pairs(options, images, vocabulary):
-    """Captions of a file of lines {"image", "captions"}, made into ids as the corpus was."""
+    """Returns PseudoCaptions from lines {"image", "captions"} of a file, with word ids by the rules of the corpus."""
     path = options.captions.removeprefix(PAIRS)
     encode = _corpus_encoder(options.data_dir, vocabulary)
     row_of = {name: row for row, name in enumerate(images.names)}
@@ -172,12 +172,12 @@ def _true_pairs(options, images, vocabulary):
         dropped += sum(ids is None for ids in found)
     notes = [f"true captions of {path}: supervised. {dropped} captions with too many unknown words are left out"]
     if strangers:
-        notes.append(f"WARNING: {strangers} images of {path} are no training images")
+        notes.append(f"WARNING: {strangers} images of {path} are not training images")
     return PseudoCaptions(joined, notes)
 
 
 def _corpus_encoder(data_dir, vocabulary):
-    """Function text -> word ids without markers, by the rules that made the corpus; None for too many unknown words."""
+    """Returns the function text -> word ids without markers, by the corpus' rules; None = too many unknown words."""
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
     sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)
     split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))

@@ -1,12 +1,12 @@
-"""Pseudo captions of the training images by retrieval: corpus sentences that fit what was detected.
+"""Writes pseudo captions of the training images by retrieval: corpus sentences that fit the detections.
 
     python -m initialization.retrieve_captions --data_dir data/miniature
 
-Fit of a sentence: for each concept word in it, + score + bonus where the word was detected, - bonus where it was not.
---choice consensus takes the sentences that are expected to score best by what fits the image and its nearest
-neighbours (initialization/consensus_retrieval.py); --choice random one of those that fit best, by lot of the image's
-name. No training, no captions of images. On small data these pseudo captions teach im_caption far more than obj2sen's
-own, which are nearly all alike (specs/dynamics.md 1).
+The fit of a sentence adds, for each concept word in it, score + bonus if the word was detected, else -bonus.
+--choice consensus takes the sentences with the highest expected similarity to all that fit the image and its nearest
+neighbours (initialization/consensus_retrieval.py, docs/consensus.md). --choice random takes one of the best fits at
+random; the image's name is the seed. Nothing is trained, and no caption of an image is used. On small data these pseudo
+captions are more varied than obj2sen's own and teach im_caption more.
 
 Reads `sentence*.tfrec`, `image_train*.tfrec` and, for the neighbours, `features_train.npy`. Writes
 `retrieved_captions*.tfrec`, `retrieved_captions.json`. Images without a detection of at least --threshold get none,
@@ -27,32 +27,38 @@ class Options:
     """Flags of retrieve_captions."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
-    output: str = cli.field("retrieved_captions", "name of the record files without number and ending")
-    choice: str = cli.choice("consensus", ("consensus", "random"), "among the sentences that fit: see above")
+    output: str = cli.field("retrieved_captions", "name of the record files without shard number and extension")
+    choice: str = cli.choice(
+        "consensus", ("consensus", "random"), "how to choose among the fitting sentences; see above"
+    )
     k: int = cli.field(1, "sentences for each image")
-    threshold: float = cli.field(0.5, "least score of a detection that counts")
-    bonus: float = cli.field(0.7, "gain of a detected concept word beside its score, cost of another one")
-    temperature: float = cli.field(0.2, "consensus: of the softmax over the fits; smaller looks at the best ones only")
-    neighbours: int = cli.field(60, "consensus: images with the closest vectors that are asked as well; 0: none")
+    threshold: float = cli.field(0.5, "minimum detection score")
+    bonus: float = cli.field(
+        0.7, "added to the fit, with its score, for each detected concept word; subtracted for each other one"
+    )
+    temperature: float = cli.field(
+        0.2, "consensus: temperature of the softmax over the fits; smaller prefers the best fits"
+    )
+    neighbours: int = cli.field(60, "consensus: nearest images whose detections are used as well; 0: none")
     own_share: float = cli.field(
         0.0,
-        "consensus: weight of the image's own detections beside its neighbours'; what image vectors do not show, "
-        "a captioner cannot learn, so 0 serves it best",
+        "consensus: weight of the image's own detections against those of its neighbours; with 0 captions depend on "
+        "the image vector alone, which is all that a captioner can learn from",
     )
     contrast: float = cli.field(
         0.5,
-        "consensus: share of what suits all images alike that is taken off a sentence; 1 serves the miniature world "
-        "best (docs/results/miniature.md), photographs care little",
+        "consensus: share of the mean over images that is subtracted from the weight of a sentence; 1 is best in the "
+        "miniature world (docs/results/miniature.md), photographs depend little on it",
     )
     set_power: float = cli.field(
         1.0,
-        "consensus: 1 lets every sentence count alike, 0 every set of concept words, however many sentences have it; "
-        "less than 1 where the corpus speaks of other things than the photographs show",
+        "consensus: 1 gives all sentences the same weight, 0 all sets of concept words, whatever the number of "
+        "sentences; use less than 1 when the corpus describes other things than the photographs show",
     )
-    uses: int = cli.field(0, "consensus: most images that get the same sentence; 0: any number")
+    uses: int = cli.field(0, "consensus: largest number of images with the same sentence; 0: no limit")
     candidates: int = cli.field(
         20_000,
-        "consensus: sentences looked at, a fixed sample of the corpus; 0: all. More find better ones "
+        "consensus: candidate sentences, a fixed sample of the corpus; 0: all. More give better captions "
         "(docs/results/flickr8k.md) and take longer",
     )
     max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
@@ -61,23 +67,25 @@ class Options:
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     if options.k < 1:
         raise cli.UserError(f"--k {options.k}: expected at least 1")
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.bonus < 0 or options.max_sentence_length < 0:
-        raise cli.UserError("--bonus and --max_sentence_length: no negative numbers")
+        raise cli.UserError("--bonus and --max_sentence_length: expected no negative numbers")
     if options.temperature <= 0 or not 0 <= options.own_share <= 1:
-        raise cli.UserError("--temperature must be above 0, --own_share between 0 and 1")
+        raise cli.UserError("--temperature, --own_share: expected a number above 0 and a share between 0 and 1")
     if min(options.neighbours, options.candidates, options.uses, options.contrast, options.set_power) < 0:
-        raise cli.UserError("--neighbours, --candidates, --uses, --contrast and --set_power: no negative numbers")
+        raise cli.UserError(
+            "--neighbours, --candidates, --uses, --contrast and --set_power: expected no negative numbers"
+        )
     if os.path.dirname(options.output) or not options.output:
         raise cli.UserError(f"--output {options.output!r}: expected a bare name, the folder is --data_dir")
 
 
 def detections_of(images, threshold):
-    """List over photographs (records.Images) of dict concept word id -> best score of at least `threshold`."""
+    """Returns a list over images (records.Images) of dict concept word id -> best score, if at least `threshold`."""
     found = []
     for start, end in zip(images.class_offsets[:-1], images.class_offsets[1:], strict=True):
         scores = {}
@@ -115,7 +123,7 @@ class CandidateSentences:
 
     @staticmethod
     def _other_things(data_dir, vocabulary, found):
-        """bool [sentences]: holds a class name of several words whose last word names another class: a hot dog."""
+        """Returns bool [N]: the sentence has a class name whose last word is another class (a hot dog is not a dog)."""
         import numpy as np
 
         path = os.path.join(data_dir, "concepts.json")
@@ -136,13 +144,13 @@ class CandidateSentences:
         return result
 
     def sample(self, count):
-        """Keeps the first `count` sentences (0: all): the records are in pseudo-random order."""
+        """Keeps the first `count` sentences (0: all). The records are in pseudo-random order."""
         if count:
             self.sentences, self.keys = self.sentences[:count], self.keys[:count]
 
 
 def random_choice(options, corpus):
-    """Function records.Images -> list of (image name, word ids): a random choice among equally fitting sentences."""
+    """Returns the function records.Images -> list of (image name, word ids) that draws among equally good fits."""
     from evaluation.retrieval import draw_fitting
     from preprocessing.sharding import shards
 
@@ -157,7 +165,7 @@ def random_choice(options, corpus):
 
 
 def consensus(options, corpus):
-    """Function records.Images -> list of (image name, word ids): the captions with the highest expected score."""
+    """Returns the function records.Images -> list of (image name, word ids) with the highest expected similarity."""
     import numpy as np
 
     from formats import records

@@ -1,11 +1,11 @@
-"""Trains noised sentence -> sentence, on the corpus alone (UIC spec 9.4).
+"""Trains noised sentence -> sentence, on the corpus alone (docs/method.md, eq. X1).
 
     python -m initialization.sentence_ae --recipe miniature/sentence_ae --data_dir data/miniature \
         --job_dir runs/demo/sentence_ae
 
-The first 1/50 of the sentences is held out; at every checkpoint they give token accuracy and perplexity, and
-RUN/best.json names the step with the least loss. Hands the generator, and the discriminator's LSTM and embedding, to
-sentence_gan. The same command continues an interrupted run.
+The first 1/50 of the sentences is held out. At every checkpoint token accuracy and perplexity are computed on it, and
+RUN/best.json names the step with the lowest loss. sentence_gan initialises its generator, and its discriminator's LSTM
+and embedding, from this run. The same command continues an interrupted run.
 """
 
 import os

@@ -1,10 +1,11 @@
-"""Trains sentences from noise against a discriminator, on the corpus alone (UIC spec 9.5).
+"""Trains sentences from noise against a discriminator, on the corpus alone (docs/method.md, eq. 4, 5 and 11).
 
     python -m initialization.sentence_gan --recipe miniature/sentence_gan --data_dir data/miniature \
         --sae_ckpt runs/demo/sentence_ae --job_dir runs/demo/sentence_gan
 
-Starts from sentence_ae: the generator, and the discriminator's LSTM and embedding. Hands the discriminator's LSTM,
-embedding and head to train.py; its generator is thrown away. The same command continues an interrupted run.
+The generator, and the discriminator's LSTM and embedding, are initialised from sentence_ae. train.py initialises its
+discriminator's LSTM, embedding and head from this run; the generator is not used later. The same command continues an
+interrupted run.
 """
 
 import os

@@ -34,7 +34,7 @@ def vocabulary_of(trained):
 @pytest.mark.parametrize(
     "semantics, threshold, expected",
     [
-        ("reference", 0.0, [15, 14, 13, 12, 11]),  # stored a b c d e f g: told e d c b a (UIC spec 16.11)
+        ("reference", 0.0, [15, 14, 13, 12, 11]),  # stored a b c d e f g: told e d c b a (quirk Q7)
         ("fixed", 0.0, [15, 16, 17, 14, 12]),
         ("reference", 0.55, [17, 16, 14, 12, 0]),
         ("fixed", 0.65, [17, 14, 12, 0, 0]),
@@ -146,7 +146,7 @@ def test_another_checkpoint_needs_overwrite(trained, sharded):
 
 
 def test_a_run_of_another_stage_is_refused(trained):
-    with pytest.raises(cli.UserError, match="a SentenceAutoEncoder run, expected one of initialization.obj2sen"):
+    with pytest.raises(cli.UserError, match="a run of SentenceAutoEncoder, expected one of initialization.obj2sen"):
         gen_obj2sen_caption.main(gen_obj2sen_caption.Options(job_dir=trained.sentence_ae))
 
 
@@ -199,7 +199,8 @@ def test_captions_are_joined_by_name(trained, tmp_path):
     records.write_records(path, [*write, records.caption_example([2], "stranger.jpg")])
     found = load_captions(imcap(trained, captions=str(tmp_path / "mine")), images, vocabulary)
     assert found.captions[4][0].tolist() == [2, 3] and found.captions[1][0].tolist() == [2, 4, 6]
-    assert sum(map(len, found.captions)) == 2 and "1 captions are of no training image" in found.notes[0]
+    assert sum(map(len, found.captions)) == 2
+    assert "1 captions belong to images that are not training images" in found.notes[0]
 
 
 def test_captions_without_names_are_joined_by_position(trained, tmp_path):
@@ -221,7 +222,7 @@ def test_captions_of_another_dictionary_are_refused(trained, tmp_path):
     with pytest.raises(cli.UserError, match="made with another dictionary.*gen_obj2sen_caption --overwrite"):
         load_captions(imcap(trained), images_of(trained), vocabulary_of(trained))
     records.write_records(os.path.join(data, "mine.tfrec"), [records.caption_example([2, 15])] * 40)
-    with pytest.raises(cli.UserError, match="word id 15 is beyond the dictionary of 15 words"):
+    with pytest.raises(cli.UserError, match="word id 15 is not in the dictionary of 15 words"):
         load_captions(imcap(trained, captions="mine"), images_of(trained), vocabulary_of(trained))
 
 
