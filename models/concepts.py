@@ -1,6 +1,6 @@
-"""Which of an image's objects are told to obj2sen (UIC spec 9.2; quirk Q7).
+"""Selection of the concept words that obj2sen reads for an image (quirk Q7 of docs/implementation_details.md).
 
-Shapes: B batch, C objects of an image, K objects that are told.
+Shapes: B batch, C objects of an image, K selected words.
 """
 
 import numpy as np
@@ -9,18 +9,19 @@ LIMIT = 5
 
 
 def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limit=LIMIT):
-    """The concept words that obj2sen is told about each image.
+    """Returns the concept words that obj2sen reads for each image.
 
     Args:
       classes_BC: int32 word ids in the record's order. scores_BC: float32. num_B: int32, valid entries.
       semantics: `reference` takes the first entries, `fixed` those with the highest scores.
-      threshold: objects of a lower score are not told.
+      threshold: minimum detection score of a selected object.
+      limit: K, the maximum number of words.
 
     Returns: key int32 [B, K], zero padded; key_length int32 [B].
     """
     classes_BC, scores_BC = np.array(classes_BC), np.array(scores_BC)
     kept_BC = (np.arange(classes_BC.shape[1]) < np.asarray(num_B)[:, None]) & (scores_BC >= threshold)
-    order_BC = np.argsort(~kept_BC, axis=1, kind="stable")  # what is kept moves to the front
+    order_BC = np.argsort(~kept_BC, axis=1, kind="stable")  # kept objects move to the front
     classes_BC, scores_BC = (np.take_along_axis(array, order_BC, 1) for array in (classes_BC, scores_BC))
     if semantics == "reference":
         return first_concepts(classes_BC, kept_BC.sum(1), limit)
@@ -28,10 +29,10 @@ def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limi
 
 
 def first_concepts(classes_BC, num_B, limit=LIMIT):
-    """The authors' choice: the first entries of the record, which are the most frequent classes of the detector.
+    """Returns the authors' choice: the first entries of the record, the detector's most frequent classes.
 
-    They feed the stored classes reversed and keep the last five, so the most frequent class comes last; scores play no
-    part, and two classes with the same word are both told.
+    They reverse the stored classes and keep the last five, so the most frequent class comes last. Scores are ignored,
+    and a word that two classes share is given twice.
 
     Args:
       classes_BC: int32 word ids in the record's order (ascending class id of the detector). num_B: int32.
@@ -42,7 +43,9 @@ def first_concepts(classes_BC, num_B, limit=LIMIT):
 
 
 def last_concepts(classes_BC, num_B, limit=LIMIT):
-    """What R2M's authors tell about training images: the last entries of the record, in its order (R2M spec 1.2).
+    """Returns the choice of R2M's authors for training images: the last entries of the record, in its order.
+
+    Source: docs/implementation_details.md, "order of concepts".
 
     Args and returns: as `first_concepts`.
     """
@@ -50,7 +53,7 @@ def last_concepts(classes_BC, num_B, limit=LIMIT):
 
 
 def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
-    """The `limit` different words with the highest scores, the best one last; equal scores in the record's order.
+    """Returns the `limit` distinct words with the highest scores, the best one last; ties keep the record's order.
 
     Args: classes_BC: int32 word ids. scores_BC: float32. num_B: int32.
 

@@ -1,7 +1,7 @@
-"""Batched beam search that finds what the authors' one-image-at-a-time procedure finds (UIC spec 10.1).
+"""Batched beam search with the same result as the authors' search over one image at a time (quirk Q22).
 
-Shapes: B batch, K beam, T words, V vocabulary. Two lists of at most K are kept per image, as in the original: captions
-that have reached the end token, and partial ones. A finished caption frees its place in the beam.
+Shapes: B batch, K beam, T words, V vocabulary. As in the original, each image has two lists of at most K captions:
+finished captions, which have reached the end token, and partial ones. A finished caption frees its place in the beam.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.generator import END_ID, START_ID
 
-IMPROBABLE = 1e-12  # words less probable than this are not followed
+IMPROBABLE = 1e-12  # less probable words are never appended
 
 
 @dataclasses.dataclass
@@ -20,7 +20,7 @@ class Beams:
     words: int32 [B, K, T] without the start token, with the end token where the caption has ended, zero padded.
     lengths: int32 [B, K] words including the end token.
     log_probs: float64 [B, K], summed natural log-probabilities; -inf where there are fewer than K captions.
-    scores: float64 [B, K], what they are ordered by (log_probs, or divided by a power of the length).
+    scores: float64 [B, K], the sort key: log_probs, or log_probs divided by a power of the length.
     ended: bool [B, K], whether the caption has reached the end token.
     """
 
@@ -40,21 +40,22 @@ def beam_search(
     suppress_unknown=True,
     input_embedding=None,
 ):
-    """Searches the most probable captions.
+    """Returns the most probable captions found by beam search.
 
     Args:
       generator: a models.generator.WordDecoder.
       state: tuple of tensors [B, ...] after the image step, (c, h) of an LSTM.
       beam_size: K.
-      max_caption_length: one more than the number of words that are tried (19 rounds at 20, quirk Q22).
-      length_normalization: finished captions are ordered by log p / length^this (start and end token counted).
+      max_caption_length: one more than the number of decoding steps (20 gives 19 steps, quirk Q22).
+      length_normalization: exponent a; finished captions are sorted by log p / length^a. The length counts the start
+        and the end token. 0 sorts by log p.
       suppress_unknown: sets the probability of the last word id to zero without renormalising.
-      input_embedding: float32 [V, E] for the inputs, None for the generator's own (UIC spec 9.1).
+      input_embedding: float32 [V, E] for the inputs, None for the generator's own (quirk Q8).
 
-    Returns: Beams. Where no caption of an image has ended, its partial ones.
+    Returns: Beams with the finished captions of each image, or its partial captions if none has finished.
 
-    Source: UIC spec 10.1 and golden README, surprise 9. The loop ends early only when no partial caption of any image
-    can still enter the list of finished ones, which does not change the result.
+    The loop stops early only when no partial caption of any image can still enter the list of finished captions, so
+    the result does not change. Quirks: docs/implementation_details.md.
     """
     rounds = max_caption_length - 1
     batch, K = tf.shape(state[0])[0], beam_size
@@ -74,17 +75,17 @@ def beam_search(
         if suppress_unknown:
             p *= tf.concat([tf.ones([generator.vocabulary_size - 1]), [0.0]], 0)
         top_p, top_words = tf.math.top_k(p, K)
-        # One candidate per partial caption and likely word: [B, K * K].
+        # One candidate for each partial caption and each of its K best words: [B, K * K].
         step_log_p = tf.where(top_p >= IMPROBABLE, tf.math.log(tf.cast(top_p, tf.float64)), minus_inf)
         candidates = tf.reshape(log_probs[:, :, None] + tf.reshape(step_log_p, [batch, K, K]), [batch, K * K])
         next_words = tf.reshape(top_words, [batch, K * K])
         ends = tf.equal(next_words, END_ID)
 
-        # Partial captions: the best K that go on.
+        # Partial captions: the best K candidates that do not end.
         log_probs, choice = tf.math.top_k(tf.where(ends, minus_inf, candidates), K)
         parent = choice // K
         chosen_words = tf.gather(next_words, choice, batch_dims=1)
-        # Finished ones: the best K of the old and the new.
+        # Finished captions: the best K of the old and the new ones.
         done_words, done_log_probs, done_scores, done_lengths = finished
         new_scores = tf.where(ends, normalised(candidates, t + 2), minus_inf)  # start and t + 1 words
         all_scores = tf.concat([done_scores, new_scores], 1)
@@ -125,6 +126,6 @@ def beam_search(
 
 
 def _write(words_BKT, position, values_BK):
-    """words with `values_BK` put at time `position`."""
+    """Returns the words with `values_BK` written at time `position`: int32 [B, K, T]."""
     at = tf.one_hot(position, tf.shape(words_BKT)[2], dtype=tf.bool, on_value=True, off_value=False)
     return tf.where(at[None, None, :], values_BK[:, :, None], words_BKT)

@@ -1,7 +1,7 @@
-"""The sentence discriminator, which is also the sentence encoder (UIC spec 7.3).
+"""The sentence discriminator, which is also the sentence encoder (Feng et al. 2019, equations 3 and 7).
 
-Shapes: B batch, T time, E embedding, H hidden. One LSTM reads a sentence; a linear head judges every position
-(real or generated), a second head maps the last output to the space of image features.
+Shapes: B batch, T time, E embedding, H hidden. One LSTM reads a sentence. A linear head classifies every position as
+real or generated; a second head maps the last output to the space of image features.
 """
 
 import tensorflow as tf
@@ -12,7 +12,7 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 
 class SentenceLSTM(tf.Module):
-    """Holds the cell under the attribute path of the authors' variable names (`Discriminator/rnn/...`)."""
+    """Holds the LSTM cell, so that its variables have the authors' names (`Discriminator/rnn/...`)."""
 
     def __init__(self, emb_dim, mem_dim, seed):
         super().__init__()
@@ -20,7 +20,7 @@ class SentenceLSTM(tf.Module):
 
 
 class Discriminator(tf.Module):
-    """Networks of the scope `Discriminator/`; `heads` says which of fc and recon a stage has."""
+    """Embedding, LSTM and heads of the scope `Discriminator/`. `heads` names the heads to build: fc, recon."""
 
     def __init__(self, vocabulary_size, emb_dim, mem_dim, keep_prob, seed, heads=("fc", "recon")):
         super().__init__()
@@ -36,21 +36,23 @@ class Discriminator(tf.Module):
             self.recon = layers.Linear(mem_dim, emb_dim, fold_in(seed, "recon"), "Discriminator/recon")
 
     def read(self, tokens_BT, lengths_B, seed):
-        """Runs the LSTM over sentences; `seed` draws the dropout masks, None drops nothing.
+        """Runs the LSTM over sentences.
+
+        Args: tokens_BT: int32. lengths_B: int32. seed: int32 [2] of the dropout masks, None for no dropout.
 
         Returns:
           outputs_TBH: float32, after output dropout, zero past a row's length.
-          hidden_BH: float32, the clean hidden state after each row's last word.
+          hidden_BH: float32, the hidden state after each row's last word, without dropout.
         """
         shape = [tf.shape(tokens_BT)[1], tf.shape(tokens_BT)[0]]
         return self._run(tokens_BT, lengths_B, self._masks(*shape, seed))
 
     def read_all(self, *sentences):
-        """Several sets of sentences in one run of the LSTM, each with the dropout masks that `read` gives it.
+        """Runs the LSTM once over several sets of sentences, each with the dropout masks that `read` would draw.
 
         Args: sentences: (tokens_BT, lengths_B, seed) of each set.
 
-        Returns: a list of what `read` returns for outputs, one for each set.
+        Returns: list of outputs_TBH, one for each set, as `read` returns them.
         """
         tokens, lengths, seeds = zip(*sentences, strict=True)
         joined = layers.stacked_rows(tokens)
@@ -72,7 +74,7 @@ class Discriminator(tf.Module):
         return apply_mask(outputs_TBH, masks[1]), hidden_BH
 
     def _masks(self, steps, batch, seed):
-        """Dropout masks of the inputs and the outputs, (None, None) where nothing is dropped."""
+        """Returns the dropout masks (of inputs, of outputs), or (None, None) without a seed."""
         if seed is None:
             return None, None
         sizes = {"inputs": self.embedding.shape[1], "outputs": self.rnn.basic_lstm_cell.hidden_dim}
@@ -82,7 +84,7 @@ class Discriminator(tf.Module):
         )
 
     def judge(self, outputs_TBH):
-        """Logit that each position belongs to a real sentence: float32 [B, T]; past the length it is the bias of fc."""
+        """Logit that each position belongs to a real sentence: float32 [B, T]. Past a row's length: the bias of fc."""
         return tf.transpose(self.fc(outputs_TBH)[:, :, 0])
 
     def sentence_feature(self, outputs_TBH, lengths_B):
@@ -92,11 +94,11 @@ class Discriminator(tf.Module):
         return layers.unit(self.recon(last_BH))
 
     def __call__(self, tokens_BT, lengths_B, seed):
-        """(logits [B, T], sentence features [B, E]) of the sentences; None for the features without the head recon."""
+        """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon)."""
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
         return self.judged(outputs_TBH, lengths_B)
 
     def judged(self, outputs_TBH, lengths_B):
-        """What calling the network returns, from what `read` returned."""
+        """As `__call__`, from the outputs of `read`."""
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None
         return self.judge(outputs_TBH), feature_BE

@@ -1,8 +1,8 @@
-"""The caption generator: image vector -> unit feature -> LSTM -> words (UIC spec 7.1, 7.2).
+"""The caption generator: image vector -> unit feature -> LSTM -> words (Feng et al. 2019, equation 2).
 
 Shapes: B batch, T time, D image vector, E embedding, H hidden (E = H), V vocabulary. Time-major inside.
-Dropout is the authors' wrapper: a new mask on every input and every emitted output, the state is never dropped.
-All masks of a rollout are drawn at once, so that the second, teacher-forced pass can repeat the sampler's own.
+Dropout is the authors' wrapper: a new mask on every input and every output, never on the state.
+All masks of a rollout are drawn at once, so that the second, teacher-forced pass can use the sampler's masks again.
 """
 
 import dataclasses
@@ -19,41 +19,41 @@ START_ID, END_ID = 0, 1
 
 @dataclasses.dataclass
 class Masks:
-    """Dropout masks of one pass, None where nothing is dropped."""
+    """Dropout masks of one pass; None means no dropout."""
 
-    image_BE: tf.Tensor | None = None  # on the feature that is fed once
+    image_BE: tf.Tensor | None = None  # on the image feature, which is read once
     inputs_TBE: tf.Tensor | None = None  # on the word vectors
-    outputs_TBH: tf.Tensor | None = None  # on the emitted outputs
+    outputs_TBH: tf.Tensor | None = None  # on the outputs
 
 
 class WordDecoder(tf.Module):
-    """What decoding asks of a network that says one word after the other.
+    """Base class of decoders: networks that generate a caption word by word.
 
-    Attributes: embedding float32 [V, E] of the inputs; output_matrix float32 [V, H] and softmax_b float32 [V], which
-    make the logits of an output; keep_prob of dropout; vocabulary_size V. A state is a tuple of tensors [B, ...].
-    forced_lengths_B: int32 [B], where every decoded caption ends, whatever its words; for measurements alone.
+    Attributes: embedding float32 [V, E] of the inputs; output_matrix float32 [V, H] and softmax_b float32 [V], from
+    which logits are computed; keep_prob of dropout; vocabulary_size V. A state is a tuple of tensors [B, ...].
+    forced_lengths_B: int32 [B], the length at which each decoded caption ends; for measurements only.
     """
 
     forced_lengths_B = None
 
     def image_feature(self, image_BD):
-        """What `initial_state` is given, from image vectors."""
+        """Returns the feature that `initial_state` takes, from image vectors."""
         raise NotImplementedError
 
     def initial_state(self, feature_BE, masks=None):
-        """The state before the first word."""
+        """Returns the state before the first word."""
         raise NotImplementedError
 
     def sequence(self, inputs_TBE, lengths_B, state):
-        """Runs the steps of padded rows: (outputs float32 [T, B, H], zero past a row's length; the last state)."""
+        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
         raise NotImplementedError
 
     def step(self, inputs_BE, state):
-        """One step: (output float32 [B, H], new state)."""
+        """Runs one step. Returns (output float32 [B, H], new state)."""
         raise NotImplementedError
 
     def masks(self, batch, steps, seed):
-        """Fresh dropout masks for one pass of `steps` words; without a seed nothing is dropped."""
+        """Draws the dropout masks for one pass of `steps` words; without a seed there is no dropout."""
         if seed is None:
             return Masks()
         input_dim, output_dim = self.embedding.shape[1], self.output_matrix.shape[1]
@@ -65,22 +65,22 @@ class WordDecoder(tf.Module):
         )
 
     def logits(self, hidden_BH):
-        """Logits over the vocabulary: float32 [B, V]."""
+        """Returns the logits over the vocabulary: float32 [B, V]."""
         return tf.nn.bias_add(matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
 
     def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
-        """Decodes word by word; sampled when a seed is given, greedy otherwise. No gradient.
+        """Decodes word by word: samples if a seed is given, else takes the most probable words. No gradient.
 
-        A row is done at its end token, or later where `at_least_B` asks for more words. The loop ends as soon as all
-        rows are done, at the latest after `steps` words. Words of a row after it was done are 0.
+        A row is done at its end token, or later if `at_least_B` asks for more words. The loop ends when all rows are
+        done, at the latest after `steps` words. After a row is done its words are 0.
 
         Args:
           state: tuple of tensors [B, ...] after the image step.
-          steps: the largest number of words T.
-          masks: dropout masks of at least T steps, None for none.
-          seed: int32 [2] of the draws, None for the most probable word.
-          at_least_B: int32 [B], words that are decoded even past the end token; None for none.
-          input_embedding: float32 [V, E] looked up for the inputs; None for the network's own (UIC spec 9.1).
+          steps: T, the maximum number of words.
+          masks: dropout masks of at least T steps, None for no dropout.
+          seed: int32 [2] for sampling, None for greedy decoding.
+          at_least_B: int32 [B], minimum number of words, decoded even past the end token; None for no minimum.
+          input_embedding: float32 [V, E] for the inputs, None for the network's own (quirk Q8).
 
         Returns: int32 [B, T].
         """
@@ -100,11 +100,11 @@ class WordDecoder(tf.Module):
         return self._decoded(state, steps, masks, choose, open_rows, input_embedding)
 
     def sample_and_greedy(self, state, steps, masks, greedy_masks, seed, greedy_goes_on=False):
-        """A sampled and a greedy caption from the same states, in one loop: what two calls of `decode` return.
+        """Decodes a sampled and a greedy caption from each state in one loop, as two calls of `decode` would.
 
         Args:
-          state, steps, seed: as for `decode`. masks, greedy_masks: dropout masks of the two.
-          greedy_goes_on: a greedy caption runs on to its sample's length.
+          state, steps, seed: as for `decode`. masks, greedy_masks: dropout masks of the sampled and greedy captions.
+          greedy_goes_on: whether a greedy caption continues past its end token to the length of its sample.
 
         Returns: (sample, greedy), each int32 [B, T].
         """
@@ -131,11 +131,12 @@ class WordDecoder(tf.Module):
         return words_2BT[:batch], words_2BT[batch:]
 
     def _decoded(self, state, steps, masks, choose, open_rows, input_embedding=None):
-        """The loop of decoding. It carries on with the rows that are not done (A of B), moved together now and then.
+        """Runs the decoding loop on the rows that are not done (A of B); done rows are dropped from time to time.
 
         Args:
-          choose: function (logits [A, V], step, row numbers [A]) -> words int32 [A].
-          open_rows: function (which rows have said the end token, bool [B]; words said so far) -> bool [B].
+          choose: function (logits [A, V], step, row indices [A]) -> words int32 [A].
+          open_rows: function (bool [B], rows that have reached the end token; words decoded so far) -> bool [B], rows
+            that are not done.
         """
         embedding = self.embedding if input_embedding is None else input_embedding
         batch = tf.shape(state[0])[0]
@@ -177,7 +178,7 @@ class WordDecoder(tf.Module):
         return tf.stop_gradient(tf.transpose(words_TB))
 
     def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
-        """Outputs (after output dropout) when the network is fed the given words.
+        """Returns the outputs (after output dropout) of the network under teacher forcing with the given words.
 
         Args:
           state: after the image step.
@@ -200,12 +201,12 @@ class WordDecoder(tf.Module):
 
 
 class Generator(WordDecoder):
-    """Networks of the scope `Generator/` with the authors' variable names."""
+    """The full model's generator, with the authors' variable names in the scope `Generator/`."""
 
     weights_depend_on = ("feature_scale", "standardise")  # settings, see training/warm_start.py
 
     def __init__(self, vocabulary_size, image_dim, emb_dim, mem_dim, keep_prob, seed, feature_scale=1.0):
-        """Args: image_dim D, or None for a generator that is fed features only (text stages)."""
+        """Args: image_dim D, or None for a generator without an image projection (text stages)."""
         super().__init__()
         if emb_dim != mem_dim:
             raise ValueError(
@@ -215,7 +216,7 @@ class Generator(WordDecoder):
         self.embedding = layers.embedding_variable(
             vocabulary_size, emb_dim, fold_in(seed, "generator embedding"), "Generator"
         )
-        limit = (3.0 / vocabulary_size) ** 0.5  # glorot-uniform of a vector, not zeros (UIC spec 7.2)
+        limit = (3.0 / vocabulary_size) ** 0.5  # as in the authors' program: Glorot-uniform, not zeros
         bias = tf.random.stateless_uniform([vocabulary_size], fold_in(seed, "softmax_b"), -limit, limit)
         self.softmax_b = tf.Variable(bias, name="Generator/softmax_b")
         self.basic_lstm_cell = BasicLSTM(emb_dim, mem_dim, fold_in(seed, "generator lstm"), "Generator")
@@ -226,11 +227,11 @@ class Generator(WordDecoder):
     # ---------------------------------------------------------------------------------------------- features
 
     def image_feature(self, image_BD):
-        """x = unit(W f + b): float32 [B, E], the space in which image and sentence meet (UIC spec 7.1)."""
+        """x = unit(W f + b): float32 [B, E], in the space that images and sentences share (equation 2)."""
         return layers.unit(self.fully_connected(image_BD))
 
     def initial_state(self, feature_BE, masks=None):
-        """The LSTM state (c, h) after the feature was fed once from the zero state; its output is not used."""
+        """Returns the LSTM state (c, h) after one step on the feature from the zero state; the output is not used."""
         inputs = apply_mask(self.feature_scale * feature_BE, masks.image_BE if masks else None)
         return self.basic_lstm_cell.step(inputs, self.basic_lstm_cell.zero_state(tf.shape(feature_BE)[0]))
 
@@ -249,7 +250,7 @@ class Generator(WordDecoder):
 
 
 def joined_masks(*several):
-    """The masks of batches that stand one behind the other; shorter ones are filled up with zeros."""
+    """Concatenates the masks of several batches along the batch; shorter ones are padded with zeros."""
     if several[0].inputs_TBE is None and several[0].image_BE is None:
         return several[0]
 
@@ -265,11 +266,11 @@ def joined_masks(*several):
 
 
 def _only(chosen_A, parts):
-    """The chosen rows of every tensor of `parts`."""
+    """Returns the chosen rows of each tensor of `parts`."""
     places = tf.where(chosen_A)[:, 0]
     return tuple(tf.gather(part, places) for part in parts)
 
 
 def shift_right(tokens_BT):
-    """Inputs of teacher forcing for generated words: the start token, then all words but the last."""
+    """Returns the teacher-forcing inputs of generated words: the start token, then all words but the last."""
     return tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)

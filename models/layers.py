@@ -1,4 +1,4 @@
-"""Small pieces that several networks share: a linear layer, unit vectors, sequence lengths."""
+"""Layers and tensor functions that several networks share: a linear layer, unit vectors, sequence lengths."""
 
 import tensorflow as tf
 
@@ -17,25 +17,25 @@ class Linear(tf.Module):
 
 
 def glorot_uniform(shape, seed):
-    """Uniform in +-sqrt(6 / (rows + columns)), also named after Xavier: float32 of that shape."""
+    """Draws Glorot-uniform (Xavier) weights in +-sqrt(6 / (rows + columns)): float32 of the given shape."""
     limit = (6.0 / sum(shape)) ** 0.5
     return tf.random.stateless_uniform(shape, seed, -limit, limit)
 
 
 def embedding_variable(vocabulary_size, dim, seed, scope):
-    """Word vectors [V, E], uniform in +-0.08 (UIC spec 7.2, 7.3)."""
+    """Returns a variable of word vectors: float32 [V, E], initialised uniformly in +-0.08 as the authors do."""
     return tf.Variable(
         tf.random.stateless_uniform([vocabulary_size, dim], seed, -0.08, 0.08), name=f"{scope}/embedding"
     )
 
 
 def unit(vectors):
-    """Vectors divided by their length along the last axis; the squared length is at least 1e-12 (UIC spec 7.1)."""
+    """Divides vectors by their L2 norm along the last axis; the squared norm is clipped to at least 1e-12."""
     return vectors * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vectors * vectors, -1, keepdims=True), 1e-12))
 
 
 def sequence_lengths(tokens_BT, end_id=1):
-    """Index of the first end token plus one, or T when there is none: int32 [B] (UIC spec 7.3)."""
+    """Returns the index of the first end token plus one, or T if there is none: int32 [B]."""
     is_end = tf.cast(tf.equal(tokens_BT, end_id), tf.int32)
     length = tf.shape(tokens_BT)[1]
     first = tf.argmax(is_end, axis=1, output_type=tf.int32)
@@ -43,21 +43,21 @@ def sequence_lengths(tokens_BT, end_id=1):
 
 
 def stacked_rows(several):
-    """Matrices int32 [B, T] one behind the other, the narrower ones filled up with zeros."""
+    """Concatenates matrices int32 [B, T] along the rows; narrower ones are padded with zeros."""
     steps = tf.reduce_max([tf.shape(tokens)[1] for tokens in several])
     return tf.concat([tf.pad(tokens, [[0, 0], [0, steps - tf.shape(tokens)[1]]]) for tokens in several], 0)
 
 
 def to_longest(batch):
-    """A batch whose `sentence` int32 [B, S] is cut to the longest of its `length`."""
+    """Returns the batch with `sentence` int32 [B, S] cut to the largest `length`."""
     return batch | {"sentence": batch["sentence"][:, : tf.reduce_max(batch["length"])]}
 
 
 def mask_of(lengths_B, steps):
-    """float32 [B, T], 1 on valid positions."""
+    """Returns the mask of valid positions: float32 [B, T], 1 before a row's length and 0 after."""
     return tf.sequence_mask(lengths_B, steps, dtype=tf.float32)
 
 
 def named_variables(*networks):
-    """The trainable variables of the networks by the authors' names, e.g. `Generator/embedding`."""
+    """Returns dict name -> trainable variable of the networks, under the authors' names (`Generator/embedding`)."""
     return {v.name.split(":")[0]: v for network in networks for v in network.trainable_variables}

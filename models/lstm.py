@@ -1,9 +1,9 @@
 """The LSTM of the authors' program: one layer, gate order i, j, f, o, forget bias added at run time.
 
 Shapes: B batch, T time, E input, H hidden, G = 4H gates. Sequences inside are time-major (TB..).
-The recurrence has a hand-written gradient: the loop over time keeps only what is sequential, and the gradient of the
-recurrent kernel is one matrix product over all steps instead of one small product and one addition per step. A step
-works on the rows that have not ended only: rows are put in order of their length inside.
+The recurrence has a hand-written gradient: the loop over time does only the sequential work, and the gradient of the
+recurrent kernel is one matrix product over all steps instead of one small product and one addition per step. Rows are
+sorted by length inside, so that a step computes only the rows that have not ended.
 """
 
 import tensorflow as tf
@@ -11,11 +11,11 @@ import tensorflow as tf
 from models.precision import matmul
 from models.randomness import fold_in
 
-FORGET_BIAS = 1.0  # added to the gate at run time, never stored in the bias (UIC spec 7.2)
+FORGET_BIAS = 1.0  # added to the gate at run time, never stored in the bias
 
 
 class BasicLSTM(tf.Module):
-    """Variables of one LSTM cell, laid out and named as in the authors' checkpoints (UIC spec 7.4)."""
+    """One LSTM cell whose variables have the shapes and names of the authors' checkpoints."""
 
     def __init__(self, input_dim, hidden_dim, seed, scope):
         super().__init__()
@@ -28,15 +28,15 @@ class BasicLSTM(tf.Module):
 
     @property
     def gate_bias(self):
-        """What is added to the gates beside the forget bias: float32 [4H]."""
+        """The bias of the gates without the forget bias: float32 [4H]."""
         return self.bias
 
     def zero_state(self, batch):
-        """(c, h) of zeros, each float32 [B, H]."""
+        """Returns (c, h) of zeros, each float32 [B, H]."""
         return tf.zeros([batch, self.hidden_dim]), tf.zeros([batch, self.hidden_dim])
 
     def step(self, inputs_BE, state):
-        """One step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
+        """Runs one step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
         gates_BG = tf.nn.bias_add(matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel), self.gate_bias)
         return _cell(gates_BG, state[0])[:2]
 
@@ -65,9 +65,9 @@ class BasicLSTM(tf.Module):
 
 
 class TwoBiasLSTM(BasicLSTM):
-    """The cell as PyTorch has it: a second bias, no forget bias, all weights uniform in +-1/sqrt(H).
+    """PyTorch's LSTM cell: a second bias, no forget bias, all weights uniform in +-1/sqrt(H).
 
-    The second bias adds nothing but its 4H parameters (the ResNet-152 tutorial counts them, spec 3.2).
+    The second bias changes nothing but the number of parameters, by 4H: the ResNet-152 tutorial counts them.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, scope):
@@ -76,7 +76,7 @@ class TwoBiasLSTM(BasicLSTM):
         self.recurrent_bias = tf.Variable(tf.zeros([4 * hidden_dim]), name=f"{scope}/basic_lstm_cell/recurrent_bias")
         for number, variable in enumerate((self.kernel, self.bias, self.recurrent_bias)):
             variable.assign(tf.random.stateless_uniform(variable.shape, fold_in(seed, number), -limit, limit))
-        one = tf.one_hot(2, 4, FORGET_BIAS)  # what `_cell` adds to the forget gate is taken off
+        one = tf.one_hot(2, 4, FORGET_BIAS)  # cancels what `_cell` adds to the forget gate
         self._no_forget_bias = tf.repeat(one, hidden_dim)
 
     @property
@@ -85,7 +85,7 @@ class TwoBiasLSTM(BasicLSTM):
 
 
 def _cell(gates_BG, c_BH):
-    """New (c, h) and the activated gates (i, j, f, o) of one step."""
+    """Returns the new c and h and the activated gates (i, j, f, o) of one step."""
     i, j, f, o = tf.split(gates_BG, 4, axis=1)
     i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f + FORGET_BIAS), tf.sigmoid(o)
     new_c = c_BH * f + i * j
@@ -94,10 +94,10 @@ def _cell(gates_BG, c_BH):
 
 @tf.custom_gradient
 def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
-    """The sequential part of the LSTM: gates = projected input + h K.
+    """Runs the sequential part of the LSTM: gates = projected input + h K.
 
-    Inside, rows stand longest first (`order_B`), so that the rows that still have words at step t are the first
-    `rows_T[t]`, and nothing is computed for the others.
+    Inside, rows are sorted longest first (`order_B`), so that the first `rows_T[t]` rows are those that have a word at
+    step t. The other rows are not computed.
 
     Returns: outputs [T,B,H], zero past a row's length; the last c and h of each row.
     """
@@ -107,10 +107,10 @@ def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
     zeros_BG = tf.zeros_like(projected_TBG[0])
     zeros_BH = tf.zeros_like(h_BH)
 
-    def filled(first, rest):  # the first rows anew, the others as they were
+    def filled(first, rest):  # replaces the first rows of `rest`
         return tf.ensure_shape(tf.concat([first, rest[tf.shape(first)[0] :]], 0), rest.shape)
 
-    def back(values):  # from longest first to the caller's order
+    def back(values):  # from the order by length to the caller's order
         return tf.gather(values, place_B)
 
     def forward(t, c, h, outputs, gates, cells):

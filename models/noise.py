@@ -1,4 +1,4 @@
-"""Noised sentences for the denoising auto-encoder: a local shuffle, then dropped words (UIC spec 6).
+"""Noised sentences for the denoising auto-encoder (equation 10): a local shuffle, then dropped words.
 
 Shapes: B batch, S words of a sentence with both markers, K = S words of a noised one.
 """
@@ -8,12 +8,15 @@ import tensorflow as tf
 from models.generator import END_ID
 from models.randomness import fold_in
 
-SHUFFLE_DISTANCE = 3  # a word moves at most about this many places
+SHUFFLE_DISTANCE = 3  # a word moves by about this many positions at most
 KEEP_WORD = 0.9
 
 
 def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
-    """Sorts the words of each row by position + U(0, d + 1); padding stays behind. int32 [B, K]."""
+    """Sorts the words of each row by position + U(0, d + 1); padding stays at the end. Returns int32 [B, K].
+
+    Args: tokens_BK: int32. lengths_B: int32. uniforms_BK: float32 in 0 to 1.
+    """
     steps = tf.shape(tokens_BK)[1]
     keys_BK = tf.cast(tf.range(steps), tf.float32)[None] + (SHUFFLE_DISTANCE + 1) * uniforms_BK
     keys_BK = tf.where(tf.sequence_mask(lengths_B, steps), keys_BK, tf.float32.max)
@@ -21,14 +24,17 @@ def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
 
 
 def shuffled(tokens_BK, lengths_B, seed):
-    """The words of each row in random order; padding stays behind. int32 [B, K]."""
+    """Returns the words of each row in random order; padding stays at the end: int32 [B, K]."""
     keys_BK = tf.random.stateless_uniform(tf.shape(tokens_BK), seed)
     keys_BK = tf.where(tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1]), keys_BK, 2.0)
     return tf.gather(tokens_BK, tf.argsort(keys_BK, axis=1, stable=True), batch_dims=1)
 
 
 def random_drop(tokens_BK, lengths_B, uniforms_BK):
-    """Keeps each word with probability 0.9, independently. Returns the words moved together and the new lengths."""
+    """Drops each word with probability 0.1, independently. Returns the remaining words, zero padded, and the lengths.
+
+    Args: tokens_BK: int32. lengths_B: int32. uniforms_BK: float32 in 0 to 1.
+    """
     kept_BK = (uniforms_BK + KEEP_WORD >= 1.0) & tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1])
     order_BK = tf.argsort(tf.cast(~kept_BK, tf.int32), axis=1, stable=True)
     lengths_B = tf.reduce_sum(tf.cast(kept_BK, tf.int32), axis=1)
@@ -37,7 +43,7 @@ def random_drop(tokens_BK, lengths_B, uniforms_BK):
 
 
 def noised_sentences(sentence_BS, lengths_B, seed):
-    """Shuffled and thinned sentences without the start token, ending with the end token.
+    """Returns sentences with words shuffled and dropped, without the start token, ending with the end token.
 
     Args:
       sentence_BS: int32 with both markers, zero padded. lengths_B: int32, markers counted.

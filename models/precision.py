@@ -1,4 +1,4 @@
-"""The number format of matrix products. Variables, softmax, losses and updates are float32 always."""
+"""The precision of matrix products. Variables, softmax, losses and updates are always float32."""
 
 import tensorflow as tf
 
@@ -7,12 +7,12 @@ _chosen = [tf.float32]
 
 
 def use(name):
-    """Sets the format for everything that is traced from now on: a key of PRECISIONS."""
+    """Sets the precision of all functions that are traced from now on. Args: name: a key of PRECISIONS."""
     _chosen[0] = PRECISIONS[name]
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False):
-    """tf.matmul of float32 matrices with a float32 result, multiplied in the chosen format."""
+    """tf.matmul of float32 matrices with a float32 result, multiplied in the chosen precision."""
     if _chosen[0] == tf.float32:
         return tf.matmul(a, b, transpose_a, transpose_b)
     return tf.cast(tf.matmul(tf.cast(a, _chosen[0]), tf.cast(b, _chosen[0]), transpose_a, transpose_b), tf.float32)

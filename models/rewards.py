@@ -1,7 +1,7 @@
-"""Rewards, returns, advantages and the adversarial loss (UIC spec 8; the paper's equations 3 to 8).
+"""Rewards, returns, advantages and the adversarial loss (Feng et al. 2019, equations 4 to 6, 8, 9 and 11).
 
-A reward is a function of `Captions`. It gives float32 [B, T], a number for each word, or float32 [B], one for each
-sentence; `returns` says how both enter. reward_list.py lists the rewards of a run and names the functions below.
+A reward is a function of `Captions`. It returns float32 [B, T], one value for each word, or float32 [B], one for each
+sentence; `returns` combines both. reward_list.py lists the rewards of a run and names the functions below.
 
 Shapes: B batch, T time, C objects of an image, E feature. Everything is dense tensor algebra on the whole batch.
 """
@@ -15,14 +15,14 @@ EPSILON = 1e-7  # inside the logarithm of the adversarial reward
 
 @dataclasses.dataclass(frozen=True)
 class Captions:
-    """Captions of a batch, sampled or greedy, and what the networks make of them: all that a reward may look at.
+    """Captions of a batch, sampled or greedy, and the networks' outputs for them: the input of every reward.
 
     Attributes:
       tokens_BT: int32. mask_BT: float32, 1 on the words that are rewarded. batch: dict of the step's tensors.
       concepts_BT: int32, the words with synonyms replaced by the concept word that they name.
-      logits_BT: the discriminator's, of each word being a real sentence's.
-      sentence_feature_BE: x', what the discriminator reads from the caption; None where it has no such head.
-      image_feature_BE: x, of the image.
+      logits_BT: float32, the discriminator's logit that each word belongs to a real sentence.
+      sentence_feature_BE: float32, x' of the caption; None if the discriminator has no head for it.
+      image_feature_BE: float32, x of the image.
     """
 
     tokens_BT: tf.Tensor
@@ -35,12 +35,12 @@ class Captions:
 
 
 def make_adversarial(options, image_dim):
-    """The adversarial reward of each word."""
+    """Returns the adversarial reward: a function of `Captions` that gives float32 [B, T]."""
     return lambda captions: adversarial_reward(captions.logits_BT)
 
 
 def make_concept(options, image_dim):
-    """The concept reward of each word; 0 in batches without objects."""
+    """Returns the concept reward: a function of `Captions` that gives float32 [B, T], 0 in batches without objects."""
 
     def reward(captions):
         if "classes" not in captions.batch:
@@ -52,7 +52,10 @@ def make_concept(options, image_dim):
 
 
 def make_image(options, image_dim):
-    """The reward of each sentence for giving the image's feature back; 0 without a feature of the sentence."""
+    """Returns the image reconstruction reward: a function of `Captions` that gives float32 [B].
+
+    It is 0 if the captions have no sentence feature. Source: equation 9.
+    """
 
     def reward(captions):
         if captions.sentence_feature_BE is None:
@@ -63,14 +66,15 @@ def make_image(options, image_dim):
 
 
 def adversarial_reward(logits_BT):
-    """r_adv = ln(sigmoid(d) + 1e-7): float32 [B, T]."""
+    """r_adv = ln(sigmoid(d) + 1e-7): float32 [B, T]. Source: equation 4."""
     return tf.cast(tf.math.log(tf.sigmoid(tf.cast(logits_BT, tf.float64)) + EPSILON), tf.float32)
 
 
 def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
-    """Score of every object that is named, at the position where its word occurs first (without the weight w_obj).
+    """Returns the score of every named object at the first position of its word, without the weight w_obj.
 
-    Entries that share a word add up (quirk Q4); a repeated word earns nothing; padding entries are ignored.
+    Scores of objects that share a word add up (quirk Q4); a repeated word earns nothing; padding is ignored.
+    Source: equation 6.
 
     Args:
       tokens_BT: int32 words. mask_BT: float32, words outside it earn nothing.
@@ -86,14 +90,14 @@ def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
 
 
 def feature_distance(image_BE, sentence_BE):
-    """Mean over the dimensions of (x - x')^2: float32 [B]. A mean, not a sum (UIC spec 8.1)."""
+    """Mean over the dimensions of (x - x')^2: float32 [B]. Equation 8, but a mean, not a sum (docs/method.md)."""
     return tf.reduce_mean(tf.math.squared_difference(image_BE, sentence_BE), axis=1)
 
 
 def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):
-    """R_t = m_t r_im + sum over s >= t of gamma^(s-t) m_s r_s: float64 [B, T] (UIC spec 8.1).
+    """R_t = m_t r_im + sum over s >= t of gamma^(s-t) m_s r_s: float64 [B, T]. Source: equation 11.
 
-    The sentence reward enters every valid step once, undiscounted.
+    The sentence reward is added to every valid step, undiscounted.
     """
     steps, wide = tf.shape(rewards_BT)[1], tf.float64  # two returns of about -30 are subtracted later
     distance = tf.cast(tf.range(steps)[:, None] - tf.range(steps)[None, :], wide)  # s - t
@@ -104,16 +108,16 @@ def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):
 
 
 def advantages(difference_BT, clip):
-    """clip(R - B, -clip, clip), a constant for the gradient: float32 [B, T]."""
+    """Returns clip(R - B, -clip, clip) without gradient: float32 [B, T]."""
     return tf.stop_gradient(tf.clip_by_value(difference_BT, -clip, clip))
 
 
 def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_BT, label_smoothing):
-    """Sums over tokens of the discriminator's two cross entropies (UIC spec 8.3).
+    """Returns the discriminator's two cross entropies, summed over tokens. Source: equation 5.
 
-    The target of a real token is 1 - smoothing/2 (0.875 at the authors' 0.25), of a generated one 0.
+    The target of a real token is 1 - smoothing/2 (0.875 with the authors' 0.25), of a generated one 0.
 
-    Returns: (sum over real tokens, sum over generated tokens), float32 scalars; each still to be divided by its count.
+    Returns: (sum over real tokens, sum over generated tokens), float32 scalars. The caller divides each by its count.
     """
     target = (1.0 - label_smoothing) + 0.5 * label_smoothing
     real = tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(real_logits_BT), target), real_logits_BT)

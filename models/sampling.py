@@ -1,8 +1,8 @@
-"""Words from logits over a large vocabulary: the most probable one, or one drawn.
+"""Argmax and sampling over a large vocabulary.
 
-Shapes: B rows, V vocabulary, cut into K blocks of S. Both look for the block first and for the word inside it then, so
-that only cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower on
-a CPU, and Gumbel noise costs a logarithm of a logarithm for every word.
+Shapes: B rows, V vocabulary, split into K blocks of S. Both find the block first and then the word inside it, so that
+only cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower on a
+CPU, and Gumbel noise costs two logarithms for every word.
 """
 
 import functools
@@ -12,7 +12,10 @@ import tensorflow as tf
 
 @functools.cache
 def block_size(vocabulary_size):
-    """The divisor of V nearest to its root; the root itself, rounded up, where none is near (rows are padded then)."""
+    """Returns S: the divisor of V nearest to its square root, or the root rounded up if no divisor is near.
+
+    In the second case `_blocks` pads the rows.
+    """
     root = vocabulary_size**0.5
     divisors = [size for size in range(max(1, int(root / 8)), int(8 * root) + 1) if vocabulary_size % size == 0]
     near = [size for size in divisors if root / 8 <= size <= 8 * root]
@@ -20,7 +23,7 @@ def block_size(vocabulary_size):
 
 
 def _blocks(values_BV, fill):
-    """[B, K, S], the last block filled up with `fill`."""
+    """Splits rows into blocks: [B, K, S], the last one padded with `fill`."""
     size = block_size(values_BV.shape[1])
     missing = -values_BV.shape[1] % size
     if missing:
@@ -29,7 +32,7 @@ def _blocks(values_BV, fill):
 
 
 def best_and_largest(logits_BV):
-    """(the most probable word int32 [B], the first of several; its logit float32 [B])."""
+    """Returns (most probable word int32 [B], the first one of a tie; its logit float32 [B])."""
     blocks_BKS = _blocks(logits_BV, logits_BV.dtype.min)
     largest_BK = tf.reduce_max(blocks_BKS, 2)
     block_B = tf.argmax(largest_BK, 1, tf.int32)
@@ -38,20 +41,20 @@ def best_and_largest(logits_BV):
 
 
 def best(logits_BV):
-    """The most probable word of each row, the first of several: int32 [B]."""
+    """Returns the most probable word of each row, the first one of a tie: int32 [B]."""
     return best_and_largest(logits_BV)[0]
 
 
 def uniforms(seed, steps, batch):
-    """The numbers that `drawn` needs for a batch: float64 [T, B] in 0 to 1, a pure function of the seed."""
+    """Draws the uniform numbers that `drawn` takes: float64 [T, B] in 0 to 1, a pure function of the seed."""
     return tf.random.stateless_uniform([steps, batch], seed, dtype=tf.float64)
 
 
 def drawn(logits_BV, uniform_B):
-    """A word of each row with the probabilities softmax(logits): int32 [B], a pure function of `uniform_B`.
+    """Samples a word of each row from softmax(logits): int32 [B], a pure function of `uniform_B`.
 
-    It is the first word at which the cumulative probability exceeds uniform_B (float64, in 0 to 1). Cumulative sums
-    are float64, so a word of probability 1e-7 is drawn as often as it should.
+    Returns the first word at which the cumulative probability exceeds uniform_B (float64, in 0 to 1). Cumulative sums
+    are float64, so that words of probability 1e-7 have the right frequency.
     """
     largest_B1 = tf.reduce_max(logits_BV, 1, keepdims=True)
     weights_BKS = _blocks(tf.exp(logits_BV - largest_B1), 0.0)
@@ -61,9 +64,9 @@ def drawn(logits_BV, uniform_B):
 
 
 def _first_above(weights_BK, uniform_B):
-    """(the first place where the share of the cumulative weight exceeds uniform_B; how far into that place it is).
+    """Returns (first index at which the cumulative share of weight exceeds uniform_B, position inside it in 0 to 1).
 
-    Rounding never chooses a place of weight zero.
+    Rounding never selects an index of weight zero.
     """
     cumulative_BK = tf.cumsum(tf.cast(weights_BK, tf.float64), axis=1)
     total_B1 = cumulative_BK[:, -1:]

@@ -1,7 +1,7 @@
-"""Standardisation of image vectors: the one place where a mean is subtracted and a standard deviation divided by.
+"""Standardisation of image vectors: subtracts the mean and divides by the standard deviation.
 
-A dimension that never changes is 0, whatever a new vector holds there: divided by an std of nearly 0, the last bit of
-one number would outweigh all the others.
+A constant dimension becomes 0, whatever its value in a new vector: divided by a standard deviation near 0, rounding
+noise of one dimension would outweigh all others.
 
 Shapes: N vectors, B batch, D image vector.
 """
@@ -9,20 +9,20 @@ Shapes: N vectors, B batch, D image vector.
 import numpy as np
 import tensorflow as tf
 
-CONSTANT = 1e-6  # an std up to this, relative to the mean where that is above 1, is rounding
+CONSTANT = 1e-6  # a standard deviation up to CONSTANT * max(1, |mean|) is rounding noise
 
 
 def usable_std(mean_D, std_D):
-    """The standard deviations to divide by: float32 [D], exactly 0 for dimensions that never change."""
+    """Returns the standard deviations to divide by: float32 [D], exactly 0 for constant dimensions."""
     mean_D, std_D = np.asarray(mean_D, np.float64), np.asarray(std_D, np.float64)
     changes_D = std_D > CONSTANT * np.maximum(1.0, np.abs(mean_D))
     return np.where(changes_D, std_D, 0.0).astype(np.float32)
 
 
 def standardised(vectors_ND, mean_D, std_D):
-    """(vector - mean) / std: float32 [N, D]; dimensions that never change are 0.
+    """Returns (vector - mean) / std: float32 [N, D]; constant dimensions are 0.
 
-    Args: vectors_ND: any number format. mean_D, std_D: over the vectors of a feature bank.
+    Args: vectors_ND: any number format. mean_D, std_D: mean and standard deviation over a feature bank.
     """
     divisor_D = usable_std(mean_D, std_D)
     centred_ND = np.asarray(vectors_ND, np.float32) - np.asarray(mean_D, np.float32)
@@ -30,19 +30,19 @@ def standardised(vectors_ND, mean_D, std_D):
 
 
 class Standardise(tf.Module):
-    """The same inside a network; the identity until statistics are assigned.
+    """Standardises image vectors inside a network; the identity until statistics are assigned.
 
-    Its statistics are variables, so a checkpoint is enough to caption an image.
+    The statistics are variables, so that a checkpoint contains them.
     """
 
     def __init__(self, image_dim):
         super().__init__()
         self.mean = tf.Variable(tf.zeros([image_dim]), trainable=False, name="Standardise/mean")
         self.deviation = tf.Variable(tf.ones([image_dim]), trainable=False, name="Standardise/std")
-        self.std = self.deviation  # checkpoints know it by both names, older ones by the first alone
+        self.std = self.deviation  # checkpoints have it under both names, older ones only under the first
 
     def assign(self, mean_D, std_D):
-        """Sets the statistics."""
+        """Sets the statistics. Args: mean_D, std_D: mean and standard deviation over a feature bank."""
         self.mean.assign(np.asarray(mean_D, np.float32))
         self.std.assign(usable_std(mean_D, std_D))
 

@@ -1,8 +1,8 @@
 """Cross entropy over the vocabulary without keeping the logits.
 
-Shapes: N tokens, H hidden, V vocabulary. The output matrix is the embedding (tied weights, UIC spec 7.2).
+Shapes: N tokens, H hidden, V vocabulary. The output matrix is the embedding (tied weights).
 The weight of every token is known before the product with the vocabulary (1/count for cross entropy, -advantage/count
-for the policy gradient), so loss and gradients come out of the same pass over a chunk of rows, and only one chunk of
+for the policy gradient). So one pass over a chunk of rows computes both loss and gradients, and only one chunk of
 logits exists at a time.
 """
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.precision import matmul
 from models.sampling import best_and_largest
 
-LARGEST = 80_000_000  # logits in a chunk
+LARGEST = 80_000_000  # maximum number of logits in a chunk
 
 
 def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=None):
@@ -23,7 +23,7 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
       bias_V: float32 [V].
       targets_N: int32 [N].
       weights_N: float32 [N], constants: no gradient flows into them.
-      chunk: rows of logits that exist at a time; None: 4,096, fewer where these would be more than LARGEST logits.
+      chunk: rows of a chunk; None: 4,096, or fewer if these would have more than LARGEST logits.
 
     Returns:
       loss: float32 scalar.
@@ -49,7 +49,7 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
 
 
 def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
-    """Loss, statistics and gradients, accumulated over chunks of rows."""
+    """Returns loss, statistics and gradients, accumulated over chunks of rows."""
     rows = tf.shape(hidden_NH)[0]
     count = tf.maximum(1, (rows + chunk - 1) // chunk)
     new_array = lambda dtype: tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None])  # noqa: E731
@@ -63,12 +63,12 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
         e = tf.exp(logits - largest[:, None])
         total = tf.reduce_sum(e, 1)
         picked = tf.gather(logits, target, batch_dims=1) - largest - tf.math.log(total)
-        # d loss / d logits = weight (p - onehot), p = e / total. It is never formed: the rows' factors go to the small
-        # sides of the two products, and the words of `onehot` are added to the results.
+        # d loss / d logits = weight (p - onehot), p = e / total. It is never formed: the factors of the rows multiply
+        # the smaller operands of the two products, and the terms of `onehot` are subtracted from the results.
         scale = (weight / total)[:, None]
         vectors = matmul(e, embedding_VH)
         d_h = scale * vectors - weight[:, None] * tf.gather(embedding_VH, target)
-        # mean logit under p, for the entropy: from what is there, one more pass over the bias alone
+        # mean logit under p, for the entropy: reuses `vectors`, so that only the bias needs one more product
         mean = (tf.einsum("nh,nh->n", h, vectors) + tf.linalg.matvec(e, bias_V)) / total
         return (
             k + 1,

@@ -1,15 +1,15 @@
-"""How well a caption fits what an image lets expect: their n-gram vectors multiplied, in a compiled step.
+"""The consensus reward: how well a caption fits the predicted caption embedding of its image (docs/consensus.md, C7).
 
     fit(c, i) = l(c) sum over t of e(c)_t (x_t + (1 - contrast) general_t)
 
-e(c) are the tf-idf weighted n-grams of a caption, n = 1..4, of unit length for each n, in the main directions that
-initialization/predict_caption_embeddings.py found; x is the predicted caption embedding, which that stage wrote: a
-deviation from `general`, the mean over the training images. The product is what consensus retrieval looks for in the
-corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's penalty (Vedantam et al. 2015) for a caption that is d words longer or
-shorter than the corpus' sentences are on average: without it rewarded captions lose a word and a half. An n-gram that
-is said again counts in the length of e(c) alone, which stands for CIDEr-D's clipping (references say few words twice
-but articles): without it captions become `a dog with a dog with a dog`. So this is CIDEr-D against what is expected in
-place of references.
+e(c) is the vector of a caption's tf-idf weighted n-grams, n = 1..4, with unit length for each n, projected on the
+principal directions that initialization/predict_caption_embeddings.py found. x is the predicted caption embedding,
+written by that stage: the difference from `general`, the mean over the training images. Consensus retrieval maximises
+the same product over the corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's length penalty (Vedantam et al. 2015), d the
+difference between the lengths of the caption and of the corpus' mean sentence: without it rewarded captions lose a word
+and a half. A repeated n-gram counts in the norm of e(c) only, in place of CIDEr-D's clipping: without it captions
+become `a dog with a dog with a dog`. So the reward is CIDEr-D with the predicted caption embedding in place of
+references.
 
 Shapes: B batch, L time, G n-grams of one n, T directions.
 """
@@ -26,16 +26,16 @@ from models import layers
 from models.consensus.ngrams import ODD, ORDERS, count_ngrams
 
 SIGMA = 6.0  # of CIDEr-D's length penalty, in words
-LARGEST = np.iinfo(np.int64).max  # a search beyond the end finds this one
+LARGEST = np.iinfo(np.int64).max  # last key: the search for an unknown n-gram never runs past the end
 
 
 @dataclasses.dataclass(frozen=True)
 class NgramProjection:
-    """The n-grams that more than one sentence has.
+    """Projection of n-grams on the principal directions; holds the n-grams that occur in more than one sentence.
 
     Attributes, lists over n: keys: int64 [G], ascending. idf: float32 [G]. directions: float16 [G, T].
-    rarest: idf of an n-gram of one sentence or none. general_T: float32, expected of all images alike.
-    length: mean length of the sentences, end marker counted.
+    rarest: idf of an n-gram that occurs in one sentence or none. general_T: float32, mean caption embedding of the
+    training images. length: mean length of the sentences, end token counted.
     """
 
     FILE = "phrases.npz"  # its name in a data folder
@@ -49,7 +49,11 @@ class NgramProjection:
 
     @classmethod
     def of(cls, sentences, directions_TG, general_T):
-        """Args: sentences: list of id arrays, an end marker last. directions_TG: of all n-grams, as counted."""
+        """Builds the projection of a corpus.
+
+        Args: sentences: list of id arrays that end with the end token. directions_TG: of all n-grams, in the order of
+          `count_ngrams`. general_T: float32.
+        """
         keys, idf, directions, start = [], [], [], 0
         for _, hashes, seen_in in count_ngrams(sentences):
             several = seen_in > 1
@@ -88,7 +92,7 @@ class NgramProjection:
 
 
 class ConsensusReward:
-    """Scores captions; constants of a compiled step."""
+    """Scores captions inside a compiled step. Call it with captions and image vectors."""
 
     def __init__(self, phrases):
         self.general_T = tf.constant(phrases.general_T)
@@ -98,9 +102,9 @@ class ConsensusReward:
         self.directions = [tf.constant(np.pad(rows, [(0, 1), (0, 0)])) for rows in phrases.directions]
 
     def vectors(self, tokens_BL, repeats=True):
-        """e(c) of captions that end with their end token or the last column: float32 [B, T].
+        """Returns e(c) of captions that end with their end token or the last column: float32 [B, T].
 
-        Args: repeats: whether an n-gram that is said again counts again, as in the corpus' own vectors.
+        Args: tokens_BL: int32. repeats: whether repeated n-grams count again, as in the vectors of the corpus.
         """
         words_BL, lengths_B = tf.cast(tokens_BL, tf.int64) + 1, layers.sequence_lengths(tokens_BL)
         steps, total_BT = tf.shape(words_BL)[1], 0.0
@@ -114,9 +118,9 @@ class ConsensusReward:
             place_BL = tf.where(known_BL, place_BL, tf.size(keys_G) - 1)
             idf_BL = tf.gather(idf_G, place_BL) * valid_BL
             same_BLL = tf.cast(tf.equal(grams_BL[:, :, None], grams_BL[:, None, :]), tf.float32) * valid_BL[:, None, :]
-            norm_B = tf.sqrt(tf.reduce_sum(tf.reduce_sum(same_BLL, 2) * idf_BL**2, 1))  # each n-gram count^2 times
+            norm_B = tf.sqrt(tf.reduce_sum(tf.reduce_sum(same_BLL, 2) * idf_BL**2, 1))  # sum of (count idf)^2
             if not repeats:
-                said_BL = tf.reduce_sum(tf.linalg.band_part(same_BLL, -1, 0), 2)  # so often up to this place
+                said_BL = tf.reduce_sum(tf.linalg.band_part(same_BLL, -1, 0), 2)  # occurrences up to this position
                 idf_BL *= tf.cast(said_BL < 1.5, tf.float32)
             directions_BLT = tf.cast(tf.gather(directions_GT, place_BL), tf.float32)
             vector_BT = tf.einsum("bl,blt->bt", idf_BL, directions_BLT)
@@ -124,7 +128,7 @@ class ConsensusReward:
         return total_BT / len(ORDERS) ** 0.5
 
     def __call__(self, tokens_BL, image_BT, contrast):
-        """fit(c, i) of each row: float32 [B]. Args: image_BT: image vectors as they are in the bank."""
+        """Returns fit(c, i) of each row: float32 [B]. Args: image_BT: predicted caption embeddings, float32."""
         expected_BT = image_BT + (1.0 - contrast) * self.general_T
         fit_B = tf.reduce_sum(self.vectors(tokens_BL, repeats=False) * expected_BT, 1)
         too_long_B = tf.cast(layers.sequence_lengths(tokens_BL), tf.float32) - self.length
@@ -132,20 +136,20 @@ class ConsensusReward:
 
 
 def make(options, image_dim, contrast):
-    """The consensus reward of each sentence, as reward_list.KINDS names it.
+    """Returns the consensus reward: a function of `Captions` that gives float32 [B].
 
-    Args: options: config.FullModel. image_dim: of its image vectors. contrast: of the reward.
-    Raises: cli.UserError: the file of the data folder is damaged, or was made for other vectors.
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: see the top of this file.
+    Raises: cli.UserError: phrases.npz of the data folder is damaged, or was made for vectors of another dimension.
     """
     fit = load(os.path.join(options.data_dir, NgramProjection.FILE), image_dim)
     return lambda captions: fit(captions.tokens_BT, captions.batch["image"], contrast)
 
 
 def load(path, image_dim):
-    """The ConsensusReward of a data folder.
+    """Returns the ConsensusReward of a data folder.
 
-    Args: path: of phrases.npz. image_dim: of its image vectors.
-    Raises: cli.UserError: it is damaged, or was made for other vectors.
+    Args: path: of phrases.npz. image_dim: dimension of the image vectors.
+    Raises: cli.UserError: the file is damaged, or was made for vectors of another dimension.
     """
     try:
         phrases = NgramProjection.load(path)

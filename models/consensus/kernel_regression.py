@@ -1,11 +1,10 @@
-"""Known images as a basis: what is expected of a photograph, from what is known of others.
+"""Regression on image vectors: predicts the target of a photograph from the targets of known images.
 
-Two ways. `neighbour_weights`: those most like it. `KernelFit`: kernel ridge regression, a weighted sum of similarities
-to known images whose weights are fitted to what is known of all of them; with `KnownImages`, the file of an encoder.
-docs/results/flickr8k.md compares them: the fit serves retrieval better.
+Two methods. `neighbour_weights`: nearest neighbours. `KernelFit`: kernel ridge regression, a weighted sum of
+similarities to known images; `KnownImages` saves it as the file of an encoder (docs/consensus.md, equation C5).
+docs/results/flickr8k.md compares them: kernel ridge regression retrieves better captions.
 
-Shapes: N images asked about, I known images, M of them landmarks, D image vector, T target,
-K neighbours.
+Shapes: N queried images, I known images, M of them landmarks, D image vector, T target, K neighbours.
 """
 
 import dataclasses
@@ -19,24 +18,24 @@ import cli
 from formats import readers
 from models.standardise import standardised
 
-SHARPNESS = 10.0  # of the neighbours' weights, exp(SHARPNESS cosine)
+SHARPNESS = 10.0  # the weight of a neighbour is exp(SHARPNESS cosine)
 ROWS_AT_ONCE = 256
 ROWS_OF_A_FIT = 4096
-STEADY = 1e-4  # of the ridge: the same photograph twice, or almost, must not make the equations singular
+STEADY = 1e-4  # share of the ridge added to the diagonal: duplicate photographs must not make the equations singular
 
 
 def unit_vectors(vectors_ND):
-    """Vectors of unit length: float32 [N, D]."""
+    """Divides vectors by their L2 norm: float32 [N, D]."""
     vectors_ND = np.asarray(vectors_ND, np.float32)
     return vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-9)
 
 
 def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
-    """Weights of the k most alike of the known images, exp(SHARPNESS cosine): float32 CSR [N, I], rows add up to 1.
+    """Returns the weights of the k nearest known images, exp(SHARPNESS cosine): float32 CSR [N, I], rows sum to 1.
 
     Args:
-      units_ND: float32, unit length. known_ID: float32, unit length. k: neighbours of an image.
-      left_out_N: int, the known image that is no neighbour of it, for images that are among the known ones themselves.
+      units_ND: float32, unit length. known_ID: float32, unit length. k: number of neighbours.
+      left_out_N: int, index of the known image to leave out for each row; needed if the queried images are known ones.
     """
     k = min(k, len(known_ID) - (left_out_N is not None))
     columns, values = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
@@ -55,21 +54,24 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
 
 
 def similarities(units_ND, known_MD, sharpness):
-    """exp(sharpness (cosine - 1)), the kernel: float32 [N, M]. Args: both float32, unit length."""
+    """Returns the kernel exp(sharpness (cosine - 1)): float32 [N, M].
+
+    Args: units_ND, known_MD: float32, unit length. sharpness: float.
+    """
     return np.exp(sharpness * (units_ND @ known_MD.T - 1.0)).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelFit:
-    """Kernel ridge regression of targets on unit vectors, and what of it each known image has decided.
+    """Kernel ridge regression of targets on unit vectors, with leave-one-out predictions in closed form.
 
-        minimise over w:  sum over i of |t_i - w k_i|^2 + ridge w K w    k_i: similarities of image i to M known ones
+        minimise over w:  sum over i of |t_i - w k_i|^2 + ridge w K w    k_i: similarities of image i to M landmarks
 
-    Landmarks are known images, K their similarities among each other. If they are all of them this is kernel ridge
-    regression itself (a Gaussian process' mean), if fewer its approximation by a subset of regressors (Rasmussen and
-    Williams 2006, 8.3.1), of which the cost grows with I and not with I^3.
+    Landmarks are known images, K the similarities among them. If all known images are landmarks, this is exact kernel
+    ridge regression (the mean of a Gaussian process). With fewer it is the subset-of-regressors approximation
+    (Rasmussen and Williams 2006, 8.3.1), whose cost grows with I instead of I^3.
 
-    Attributes: weights_MT, influence_IM, residual_IT: float32.
+    Attributes: weights_MT, influence_IM, residual_IT: float32. The last two are used by `decided`.
     """
 
     weights_MT: np.ndarray
@@ -78,7 +80,11 @@ class KernelFit:
 
     @classmethod
     def of(cls, units_ID, landmarks_MD, targets_IT, sharpness, ridge):
-        """Fits it. Args: units_ID, landmarks_MD: float32, unit length. targets_IT: of mean 0."""
+        """Returns the fitted regression.
+
+        Args: units_ID, landmarks_MD: float32, unit length. targets_IT: float32, mean 0. sharpness: of the kernel.
+          ridge: regularisation.
+        """
         count, basis = len(units_ID), len(landmarks_MD)
         blocks = [slice(start, start + ROWS_OF_A_FIT) for start in range(0, count, ROWS_OF_A_FIT)]
         similar_IM = np.concatenate([similarities(units_ID[block], landmarks_MD, sharpness) for block in blocks])
@@ -102,19 +108,24 @@ class KernelFit:
         return cls(weights_MT, influence_IM, (targets_IT - similar_IM @ weights_MT).astype(np.float32))
 
     def decided(self, similar_NM, left_out_N):
-        """What the image `left_out` of each row adds to the targets expected there, in closed form: float32 [N, T]."""
+        """Returns the contribution of a known image to each prediction, in closed form: float32 [N, T].
+
+        Subtracting it gives the prediction of the regression that was fitted without that image.
+
+        Args: similar_NM: float32, similarities to the landmarks. left_out_N: int, index of the known image.
+        """
         share_N = np.einsum("nm,nm->n", similar_NM, self.influence_IM[left_out_N])
         return share_N[:, None] * self.residual_IT[left_out_N]
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownImages:
-    """Known images and the kernel regression on them: the content of `caption_embeddings:FILE.npz`.
+    """Landmarks and weights of a kernel regression: the content of `caption_embeddings:FILE.npz`.
 
     Attributes:
       units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, of `KernelFit`.
-      mean_D, std_D: float32, for standardising. sharpness: of the similarities.
-      base: description (`Encoder.describe`) of the encoder whose vectors these are.
+      mean_D, std_D: float32, mean and standard deviation of the image vectors. sharpness: of the kernel.
+      base: description (`Encoder.describe`) of the encoder of the image vectors.
     """
 
     units_MD: np.ndarray
@@ -125,12 +136,12 @@ class KnownImages:
     base: dict
 
     def expected(self, vectors_ND, left_out_N=None, fit=None):
-        """What is expected of images: float32 [N, T].
+        """Returns the predicted targets of images: float32 [N, T].
 
         Args:
-          vectors_ND: as the base encoder gives them.
-          left_out_N: int, for images that the fit was made of: which one each is; nothing is learned from it.
-          fit: KernelFit that the weights come from, where images are left out.
+          vectors_ND: float32, from the base encoder.
+          left_out_N: int, index of each image among the known ones; its prediction is then made without itself.
+          fit: KernelFit of the weights, needed with `left_out_N`.
         """
         units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.std_D))
         similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
@@ -138,7 +149,7 @@ class KnownImages:
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
 
     def save(self, file):
-        """Writes an .npz to a path or an open file; vectors as float16."""
+        """Writes an .npz to a path or an open file; landmark vectors as float16."""
         np.savez(
             file,
             units=self.units_MD.astype(np.float16),

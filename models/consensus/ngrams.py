@@ -1,7 +1,7 @@
-"""n-grams of words as 64-bit keys, counted in a corpus.
+"""64-bit keys of n-grams, and n-gram counts of a corpus.
 
-The key of an n-gram is the sum over its places of number * ODD[place] modulo 2^64, where the number of a word is not 0:
-its id + 1, or a hash. For 10^8 against 10^6 n-grams the chance that any two are confused is 10^-5.
+The key of an n-gram is the sum over its positions of number * ODD[position] modulo 2^64, where the number of a word is
+not 0: its id + 1, or a hash. The probability of any collision between 10^8 and 10^6 n-grams is 10^-5.
 
 Shapes: N sentences, G n-grams, T words of a sentence.
 """
@@ -14,7 +14,7 @@ ODD = np.random.default_rng(4).integers(0, 2**63, len(ORDERS), np.uint64) * np.u
 
 
 def ngram_keys(words_NT, n):
-    """Keys of the n-grams along the last axis: uint64 [..., T - n + 1], none where a sentence is shorter than n.
+    """Returns the keys of the n-grams along the last axis: uint64 [..., T - n + 1], empty if T is less than n.
 
     Args: words_NT: uint64 [..., T], the numbers of the words.
     """
@@ -28,7 +28,7 @@ def count_ngrams(sentences):
     Args:
       sentences: list of arrays of word ids without a start marker.
 
-    `seen_in` counts the sentences that hold an n-gram.
+    `seen_in` is the number of sentences that contain an n-gram.
     """
     lengths = np.array([len(ids) for ids in sentences])
     flat = np.concatenate(sentences).astype(np.uint64) + np.uint64(1)

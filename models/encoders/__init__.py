@@ -1,4 +1,4 @@
-"""Encoders: a photograph in, image vectors out. `load_encoder` makes one from its name; base.py says what all share."""
+"""Image encoders: photograph -> image vectors. `load_encoder` makes one from its name; base.py has the base class."""
 
 from models.encoders.base import Encoder, WholeImageEncoder, exif_of, fingerprint, identity, random_windows
 from models.encoders.kinds import checkpoint_files, describe_caption_embeddings, load_data_encoder

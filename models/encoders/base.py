@@ -1,6 +1,6 @@
-"""What every encoder is: how it prepares a photograph, what it consists of, when two of them are the same.
+"""Base classes of encoders: how they prepare photographs, describe themselves, and when two of them are the same.
 
-The kinds are in models/encoders/kinds.py; encoders of your own (docs/extending.md) start from these classes as well.
+The built-in encoders are in models/encoders/kinds.py; your own (docs/extending.md) derive from the same classes.
 
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
@@ -14,18 +14,18 @@ from formats import encoder_names
 from formats.sidecars import fingerprint
 from models.encoders import image_ops
 
-EXIF = {True: "EXIF orientation applied", False: "EXIF orientation not applied"}  # what descriptions say
-WINDOW = (0.85, 1.0)  # share of each side that a random window keeps
+EXIF = {True: "EXIF orientation applied", False: "EXIF orientation not applied"}  # values in descriptions
+WINDOW = (0.85, 1.0)  # range of a random window's side, as a share of the image's side
 
 
 def as_banked(vectors):
-    """Vectors as a feature bank holds them: rounded to float16, as float32; what float16 cannot hold is infinite."""
+    """Rounds vectors to float16, as in a feature bank: float32; values beyond float16's range become infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
 
 
 def _banked(encode):
-    """An `encode` whose vectors are as a feature bank holds them."""
+    """Wraps a method `encode` so that its vectors are rounded as in a feature bank."""
 
     @functools.wraps(encode)
     def encode_as_banked(self, batch_BSSC):
@@ -35,14 +35,14 @@ def _banked(encode):
 
 
 class Encoder:
-    """What all encoders share.
+    """Base class of all encoders.
 
-    `encode` of every subclass hands out vectors as a feature bank holds them, so that a photograph that is captioned
-    from its file gives the very vector that the captioner was trained and scored on.
+    `encode` of every subclass rounds its vectors to float16 as a feature bank does, so that a photograph captioned
+    from its file has exactly the vector that the captioner was trained and scored on.
 
     Attributes:
-      spec: as given. dim: D. cells: number of grid cells or None. image_size: S.
-      preprocessing: dict, how a photograph is prepared. files: paths of the files that it consists of.
+      spec: the encoder's name as given. dim: D. cells: number of grid cells or None. image_size: S.
+      preprocessing: dict, how a photograph is prepared. files: paths of the encoder's files.
       exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
     """
 
@@ -56,24 +56,21 @@ class Encoder:
             cls.encode = _banked(cls.encode)
 
     def crops(self, image_HWC, k, seed):
-        """Prepares one photograph.
+        """Returns the prepared crops of a photograph: [1 + k, S, S, 3]; index 0 is the centre crop or whole image.
 
         Args:
           image_HWC: uint8 [H, W, 3].
-          k: number of random crops beside the centre.
+          k: number of random crops, in addition to the centre.
           seed: int made from the image's name, so that the result depends on the input alone.
-
-        Returns:
-          [1 + k, S, S, 3]; index 0 is the centre crop or whole image.
         """
         raise NotImplementedError
 
     def encode(self, batch_BSSC):
-        """Features of prepared pictures: [B, S, S, 3] -> float32 [B, D] or [B, cells, D], in float16's precision."""
+        """Returns the features of crops: [B, S, S, 3] -> float32 [B, D] or [B, cells, D], rounded to float16."""
         raise NotImplementedError
 
     def describe(self):
-        """What this encoder is, for sidecars and run directories (JSON-able)."""
+        """Returns the encoder's description for sidecars and run directories: a JSON-serialisable dict."""
         return {
             "spec": self.spec,
             "dim": self.dim,
@@ -85,7 +82,7 @@ class Encoder:
 
 
 def exif_of(description):
-    """Whether the photographs of a described encoder are turned by their EXIF orientation."""
+    """Returns whether a described encoder turns photographs by their EXIF orientation."""
     parts = description.get("members") or ([description["base"]] if "base" in description else [])
     if parts:
         return all(map(exif_of, parts))
@@ -93,12 +90,12 @@ def exif_of(description):
 
 
 def identity(description):
-    """The part of a description that decides about the features: two encoders with the same one are the same."""
+    """Returns the part of a description that determines the features; two encoders are the same if it is equal."""
     if "members" in description:
         return {"kind": "joined", "members": [identity(member) for member in description["members"]]}
     if "base" in description:
         own = description["files"][0]["sha256"]
-        # "neighbours" is this kind's name in the facts of runs since the first of them.
+        # "neighbours" is the name of this kind in all stored runs, old and new.
         return {"kind": "neighbours", "files": [own], "dim": description["dim"], "base": identity(description["base"])}
     parts = encoder_names.parse(description["spec"])
     kind, tensor = parts.kind, parts.part if parts.kind in ("tflite", "compact") else ""
@@ -123,7 +120,7 @@ class WholeImageEncoder(Encoder):
     """Takes the whole image, resized; random crops are windows of 85 to 100 % of each side, resized."""
 
     def prepare_for(self, size, resize):
-        """States how photographs are prepared; called once, in `__init__`. Args: size: S. resize: as `load_encoder`."""
+        """Sets how photographs are prepared; call it in `__init__`. Args: size: S. resize: as for `load_encoder`."""
         self.image_size = int(size)
         self._mode = resize or "modern"
         self.preprocessing = {
@@ -145,7 +142,7 @@ class WholeImageEncoder(Encoder):
 
 
 def random_windows(height, width, k, seed):
-    """k windows (top, left, bottom, right) that keep 85 to 100 % of each side, at random places."""
+    """Returns k random windows (top, left, bottom, right) with 85 to 100 % of each side."""
     rng = np.random.default_rng(seed)
     windows = []
     for share_y, share_x, place_y, place_x in rng.random((k, 4)):

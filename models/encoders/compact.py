@@ -1,4 +1,4 @@
-"""The compact encoder: four small convolutions, trained on pictures of single things as Inception is on ImageNet.
+"""The compact encoder: a small convolutional network, trained to classify drawings of single objects.
 
 Shapes: B batch, s image side, C cells of the grid, D features.
 """
@@ -13,12 +13,12 @@ from formats import readers
 # (kernel side, stride, channels) of each layer.
 LAYERS = ((5, 2, 24), (3, 2, 48), (3, 2, 96), (3, 1, 128), (1, 1, 192))
 IMAGE_SIZE = 64
-LARGEST_SIZE = 4096  # pixels of a side that a file may ask for
+LARGEST_SIZE = 4096  # maximum image_size of a file, in pixels
 BATCH_NORM_EPSILON = 1e-3
 
 
 class CompactEncoder:
-    """Convolutions with ReLU; the pooled vector is the mean of the last map.
+    """Convolutions with ReLU; the pooled vector is the mean over the last feature map.
 
     Attributes: image_size, dim (pooled features), grid_dim (features of a cell), cells.
     """
@@ -34,7 +34,7 @@ class CompactEncoder:
         self.cells = side * side
 
     def grid(self, images):
-        """Features of the cells, row by row.
+        """Returns the features of the cells, row by row.
 
         Args: images float32 [B, s, s, 3] in 0..1.
         Returns: float32 [B, C, D].
@@ -45,7 +45,7 @@ class CompactEncoder:
         return tf.reshape(x, [-1, self.cells, self.grid_dim])
 
     def __call__(self, images):
-        """Pooled features.
+        """Returns the pooled features.
 
         Args: images float32 [B, s, s, 3] in 0..1.
         Returns: float32 [B, D].
@@ -54,7 +54,7 @@ class CompactEncoder:
 
 
 def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
-    """Writes the weights (float32) and a JSON text `about` to an .npz file."""
+    """Writes the weights (float32) and the settings, with `about` added, to an .npz file."""
     meta = {"image_size": image_size, "dim": int(biases[-1].shape[0]), "mean": mean, "scale": scale, **about}
     arrays = {f"kernel_{i}": np.asarray(kernel, np.float32) for i, kernel in enumerate(kernels)}
     arrays |= {f"bias_{i}": np.asarray(bias, np.float32) for i, bias in enumerate(biases)}
@@ -63,9 +63,9 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 
 
 def load(path):
-    """The encoder of an .npz file that `save` wrote.
+    """Returns the CompactEncoder of an .npz file that `save` wrote.
 
-    Raises: cli.UserError when the file is damaged, ValueError when it holds something else.
+    Raises: cli.UserError if the file is damaged, ValueError if its content is not that of a compact encoder.
     """
     stored = readers.read_npz(path)
     wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
@@ -89,7 +89,7 @@ def load(path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The network while it is trained: batch normalisation, folded into the convolutions at the end
+# Training: the network with batch normalisation, which is folded into the convolutions at the end
 
 
 class TrainableCompact(tf.Module):
@@ -110,7 +110,7 @@ class TrainableCompact(tf.Module):
         self.bias = tf.Variable(tf.zeros([classes]))
 
     def logits(self, x):
-        """Class logits [B, classes] of scaled images [B, s, s, 3], with the moments of each layer over the batch."""
+        """Returns class logits [B, classes] of scaled images [B, s, s, 3], and each layer's batch (mean, variance)."""
         moments = []
         for kernel, gamma, beta, (_, stride, _) in zip(self.kernels, self.gammas, self.betas, LAYERS, strict=True):
             x = tf.nn.conv2d(x, kernel, stride, "SAME")
@@ -120,7 +120,7 @@ class TrainableCompact(tf.Module):
         return tf.matmul(tf.reduce_mean(x, [1, 2]), self.weight) + self.bias, moments
 
     def folded(self, moments):
-        """(kernels, biases) of plain convolutions that do the same with fixed moments."""
+        """Returns (kernels, biases) of convolutions equal to convolution + batch normalisation with fixed moments."""
         kernels, biases = [], []
         for kernel, gamma, beta, (mean, variance) in zip(self.kernels, self.gammas, self.betas, moments, strict=True):
             factor = gamma.numpy() / np.sqrt(variance + BATCH_NORM_EPSILON)

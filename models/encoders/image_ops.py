@@ -1,10 +1,9 @@
-"""Geometry and scaling of photographs, as the encoders expect them.
+"""Resizing, cropping and scaling of photographs for the encoders.
 
-`legacy` is the bilinear resize of TensorFlow 1 (no half-pixel centres, no smoothing when shrinking): the weights and
-features of the reference were made with it. `modern` samples at pixel centres and smooths when shrinking.
+`legacy` is the bilinear resize of TensorFlow 1 (no half-pixel centres, no antialiasing), which the authors' features
+were made with (quirk Q25). `modern` samples at pixel centres, with antialiasing.
 
 Shape suffixes: B batch, H height, W width, C colour.
-Source: UIC spec 5.3, 5.4, 12 (Q25).
 """
 
 import tensorflow as tf
@@ -17,17 +16,17 @@ RESIZE_MODES = ("legacy", "modern")
 
 
 def to_unit(images_BHWC):
-    """uint8 in 0..255 -> float32 in [0, 1]."""
+    """Converts uint8 in 0..255 to float32 in [0, 1]."""
     return tf.image.convert_image_dtype(images_BHWC, tf.float32)
 
 
 def to_signed(images_BHWC):
-    """float32 in [0, 1] -> float32 in [-1, 1]."""
+    """Converts float32 in [0, 1] to float32 in [-1, 1]."""
     return images_BHWC * 2.0 - 1.0
 
 
 def legacy_resize(images_BHWC, size):
-    """Bilinear resize of TensorFlow 1, aspect ratio ignored.
+    """Resizes bilinearly as TensorFlow 1 does, ignoring the aspect ratio.
 
     Args:
       images_BHWC: float32 [B, H, W, 3].
@@ -42,19 +41,19 @@ def legacy_resize(images_BHWC, size):
 
 
 def modern_resize(images_BHWC, size):
-    """Bilinear resize at pixel centres that smooths when shrinking; arguments as for `legacy_resize`."""
+    """Resizes bilinearly at pixel centres, with antialiasing. Arguments as for `legacy_resize`."""
     return tf.image.resize(images_BHWC, [size, size], method="bilinear", antialias=True)
 
 
 def resize(images_BHWC, size, mode):
-    """`legacy_resize` or `modern_resize`, by name."""
+    """Resizes by `legacy_resize` or `modern_resize`. Args: mode: "legacy" or "modern"; the others as for those."""
     if mode not in RESIZE_MODES:
-        raise ValueError(f"resize {mode!r}: there are {', '.join(RESIZE_MODES)}")
+        raise ValueError(f"resize {mode!r}: expected one of {', '.join(RESIZE_MODES)}")
     return (legacy_resize if mode == "legacy" else modern_resize)(images_BHWC, size)
 
 
 def crop_299(images_BHWC, offsets_B2):
-    """Crops of resized images: [B, 346, 346, 3] at int32 [B, 2] (row, column) -> [B, 299, 299, 3]."""
+    """Crops resized images: [B, 346, 346, 3] at int32 [B, 2] (row, column) -> [B, 299, 299, 3]."""
     window = tf.range(CROPPED)
     rows = tf.gather(images_BHWC, offsets_B2[:, :1] + window, axis=1, batch_dims=1)
     columns = tf.gather(tf.transpose(rows, [0, 2, 1, 3]), offsets_B2[:, 1:] + window, axis=1, batch_dims=1)

@@ -1,11 +1,10 @@
 """Inception-v4 (Szegedy et al. 2016), frozen, with the variable names of the slim checkpoint.
 
-Only inference: batch normalisation uses its stored moments, so each one is folded into the convolution before it.
-The network is written down once, in `network`, and interpreted twice: over tensors (`InceptionV4`) and over channel
-counts (`variable_shapes`), so the list of variables cannot disagree with what is computed.
+Inference only: batch normalisation uses its stored moments, so it is folded into the convolution before it.
+The network is defined once, in `network`, and interpreted twice: over tensors (`InceptionV4`) and over channel counts
+(`variable_shapes`), so the list of variables always matches the computation.
 
 Shape suffixes: B batch, H height, W width, C channels, D feature (1536).
-Source: UIC spec 7.1; golden/README.md G4; stack.md 5.
 """
 
 import zlib
@@ -75,8 +74,8 @@ def network(ops, x, aux=False):
     Args:
       ops: the interpretation: `conv(x, scope, filters, kernel, stride, padding)`, `max_pool(x)`, `average_pool(x)`,
         `aux_pool(x)`, `global_pool(x)`, `flatten(x)`, `dense(x, scope, units)`, `softmax(x)`, `join(list)`.
-      x: whatever `ops` works on; the image batch.
-      aux: also the auxiliary classifier, which nothing but a parity check needs.
+      x: the image batch, in the form that `ops` takes.
+      aux: whether to add the auxiliary classifier, which only a parity test needs.
     """
     for name, filters, stride, padding in (
         ("Conv2d_1a_3x3", 32, 2, "VALID"),
@@ -126,11 +125,11 @@ def _convolution(ops, x, scope, name, filters, mode="same"):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Interpretation over channel counts: which variables there are
+# Interpretation over channel counts: the list of variables
 
 
 class _Shapes:
-    """Follows channel counts through the network and notes each variable."""
+    """Interprets the network over channel counts and records the shape of each variable."""
 
     def __init__(self):
         self.found = {}
@@ -149,14 +148,14 @@ class _Shapes:
     def max_pool(self, x):
         return x
 
-    average_pool = aux_pool = global_pool = flatten = softmax = max_pool  # none of them changes the channel count
+    average_pool = aux_pool = global_pool = flatten = softmax = max_pool  # they keep the channel count
 
     def join(self, parts):
         return sum(parts)
 
 
 def variable_shapes(aux=False):
-    """Names and shapes of all variables: dict name -> tuple; 598 of them, 608 with the auxiliary classifier."""
+    """Returns the shapes of all variables: dict name -> tuple; 598 of them, 608 with the auxiliary classifier."""
     shapes = _Shapes()
     for _ in network(shapes, 3, aux):
         pass
@@ -175,7 +174,7 @@ class InceptionV4:
         auxiliary classifier may be absent.
 
     Raises:
-      ValueError: a variable is missing, wrongly shaped or not finite; it is named.
+      ValueError: a variable is missing, has a wrong shape or is not finite; the message names it.
     """
 
     def __init__(self, weights):
@@ -198,7 +197,7 @@ class InceptionV4:
         )
 
     def pooled(self, images_BHWC):
-        """The feature of the captioner: mean over the last cell grid.
+        """Returns the image vector: the mean over the last cell grid.
 
         Args:
           images_BHWC: float32 [B, 299, 299, 3] in [-1, 1].
@@ -209,7 +208,7 @@ class InceptionV4:
         return self._pooled(images_BHWC)
 
     def endpoints(self, images_BHWC):
-        """Every named intermediate result, dict name -> tensor; `AuxLogits` if its weights are there."""
+        """Returns all named intermediate results: dict name -> tensor, with `AuxLogits` if its weights were given."""
         return dict(network(self, tf.convert_to_tensor(images_BHWC), self.aux))
 
     def _run_to_pooled(self, images_BHWC):
@@ -245,9 +244,9 @@ class InceptionV4:
 
 
 def fold_batch_norm(kernel, beta, mean, variance):
-    """(kernel, bias) of the one convolution that equals convolution + batch normalisation without gamma.
+    """Returns (kernel, bias) of the convolution that equals convolution + batch normalisation without gamma.
 
-    Folded in float64: the result is then off by one rounding, not by the sum of several.
+    Computed in float64, so that the result is rounded only once.
     """
     scale = 1.0 / np.sqrt(variance.astype(np.float64) + EPSILON)
     folded = kernel.astype(np.float64) * scale
@@ -259,22 +258,22 @@ def fold_batch_norm(kernel, beta, mean, variance):
 
 
 def check_weights(weights, shapes, source="the weights"):
-    """Raises ValueError naming the first variable of `shapes` that is missing, wrongly shaped or not finite."""
+    """Raises ValueError naming the first variable of `shapes` that is missing, has a wrong shape or is not finite."""
     missing = [name for name in shapes if name not in weights]
     if missing:
         raise ValueError(
-            f"{source}: no variable {missing[0]} ({len(missing)} of {len(shapes)} are missing); "
+            f"{source}: has no variable {missing[0]} ({len(missing)} of {len(shapes)} are missing); "
             "expected a checkpoint of slim's Inception-v4, e.g. inception_v4.ckpt of 2016-09-09"
         )
     for name, shape in shapes.items():
         if tuple(weights[name].shape) != shape:
             raise ValueError(f"{source}: variable {name} has shape {list(weights[name].shape)}, expected {list(shape)}")
         if not np.isfinite(weights[name]).all():
-            raise ValueError(f"{source}: variable {name} holds numbers that are not finite")
+            raise ValueError(f"{source}: variable {name} has values that are not finite")
 
 
 def load_checkpoint(path):
-    """Weights from a slim checkpoint, TF1 (single file or prefix) or TF2 (object-based, by variable name).
+    """Loads weights from a slim checkpoint, TF1 (single file or prefix) or TF2 (object-based, by variable name).
 
     The auxiliary classifier, the global step and optimizer slots are ignored.
 
@@ -285,7 +284,7 @@ def load_checkpoint(path):
       dict variable name -> float32 array, 598 variables.
 
     Raises:
-      ValueError: the file is absent, cut short, or a variable is missing or wrongly shaped; it is named.
+      ValueError: the file is absent or truncated, or a variable is missing or has a wrong shape; the message names it.
     """
     try:
         reader = tf.train.load_checkpoint(path)
@@ -295,16 +294,16 @@ def load_checkpoint(path):
             key = keys.get(name, name)
             if reader.has_tensor(key):
                 weights[name] = reader.get_tensor(key)
-    except Exception as error:  # the reader raises any of six built-in exceptions, by the kind of damage
+    except Exception as error:  # the reader raises one of six built-in exceptions, depending on the damage
         raise ValueError(
-            f"{path}: not a readable checkpoint (absent or cut short): {str(error).splitlines()[0]}"
+            f"{path}: not a readable checkpoint (absent or truncated): {str(error).splitlines()[0]}"
         ) from error
     check_weights(weights, variable_shapes(), path)
     return weights
 
 
 def _object_keys(reader):
-    """dict variable name -> key inside an object-based (TF2) checkpoint; empty for a TF1 one."""
+    """Returns dict variable name -> key inside an object-based (TF2) checkpoint; empty for a TF1 one."""
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
     if not reader.has_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"):
@@ -315,11 +314,11 @@ def _object_keys(reader):
 
 
 def rule_weights(seed=None, aux=False):
-    """Weights made by a rule from the variables' names, for tests without a checkpoint (golden/README.md G4).
+    """Returns weights drawn from seeds made of the variables' names, for tests without a checkpoint.
 
     Args:
-      seed: None for the plain rule, or a second seed word.
-      aux: also the auxiliary classifier.
+      seed: int that is added to the seed of each variable, or None.
+      aux: whether to add the auxiliary classifier.
     """
     return {name: _by_rule(name, shape, seed) for name, shape in variable_shapes(aux).items()}
 

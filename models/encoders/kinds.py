@@ -1,4 +1,4 @@
-"""The kinds of encoders whose files are data, and encoders made of others. registry.py says how they are named.
+"""The built-in encoders, and encoders made of others. registry.py lists their names.
 
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
@@ -14,16 +14,16 @@ from formats import encoder_names
 from models.encoders import image_ops
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
 
-UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # what broken files raise beside ValueError
+UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # raised by damaged files, besides ValueError
 
 
 def load_data_encoder(spec, resize=None, exif=True):
-    """As `load_encoder`, for one encoder whose files are data, not programs: the only way from a stored description."""
+    """As `load_encoder`, for one built-in encoder. Stored descriptions are loaded by this function: it runs no code."""
     name = encoder_names.parse(spec)
     if name.kind not in KINDS:
         raise ValueError(f"encoder {spec!r}: no such kind; expected {encoder_names.USAGE}")
     if not name.argument:
-        raise _wrong(spec, name, "nothing after the colon")
+        raise _wrong(spec, name, "found nothing after the colon")
     try:
         encoder = KINDS[name.kind](spec, name, resize)
         encoder.exif = exif
@@ -33,16 +33,16 @@ def load_data_encoder(spec, resize=None, exif=True):
 
 
 def _wrong(spec, name, found):
-    """The error of a name that is not as its kind expects. Args: found: what is wrong with it."""
+    """Returns the error for a malformed name. Args: found: what is wrong with it."""
     return ValueError(f"encoder {spec!r}: {found}, expected {encoder_names.KINDS[name.kind]}")
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The kinds: each is made of (its name as text, its EncoderName, resize as in `load_encoder`)
+# The built-in encoders: each is made from (spec, its EncoderName, resize as for `load_encoder`)
 
 
 class _InceptionEncoder(Encoder):
-    """Inception-v4: resized to 346, the centre 299x299 or random ones, scaled to [-1, 1]. Source: UIC spec 5.3, 5.4."""
+    """Inception-v4 on images resized to 346x346, cropped to 299x299 (centre or random) and scaled to [-1, 1]."""
 
     def __init__(self, spec, name, resize):
         from models.encoders import inception_v4
@@ -74,12 +74,12 @@ class _InceptionEncoder(Encoder):
         return self._network.pooled(batch_BSSC).numpy()
 
     def in_step(self, pixels_BSSC):
-        """The same as a tensor, for an encoder that runs inside a compiled training step."""
+        """Returns the image vectors as a tensor, for an encoder inside a compiled training step: float32 [B, D]."""
         return self._network.pooled(pixels_BSSC)
 
 
 class _TFLiteEncoder(WholeImageEncoder):
-    """A tensor of a `.tflite` network, dequantised; one picture at a time."""
+    """A tensor of a `.tflite` network, dequantised; it encodes one image at a time."""
 
     def __init__(self, spec, name, resize):
         from models.encoders.tflite import TFLiteModel
@@ -102,7 +102,7 @@ class _TFLiteEncoder(WholeImageEncoder):
         tensors = self._model.tensors()
         if not tensor.isdigit() or int(tensor) not in tensors:
             wide = [f"{n} {list(map(int, d['shape']))}" for n, d in tensors.items() if len(d["shape"]) in (2, 4)]
-            raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last ones are {', '.join(wide[-6:])}")
+            raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last tensors are {', '.join(wide[-6:])}")
         return tensors[int(tensor)]
 
     def encode(self, batch_BSSC):
@@ -116,7 +116,7 @@ class _TFLiteEncoder(WholeImageEncoder):
 
 
 class _CompactEncoder(WholeImageEncoder):
-    """The small network that was trained on the miniature world's single objects."""
+    """The compact encoder, which was trained on the single objects of the miniature world."""
 
     def __init__(self, spec, name, resize):
         from models.encoders import compact
@@ -137,7 +137,7 @@ SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixel
 
 
 class _KerasEncoder(WholeImageEncoder):
-    """A keras.applications network, prepared as its own module says: its pooled vector (of VGG-16 fc2) or its cells."""
+    """A keras.applications network with its own preprocessing: its pooled vector (VGG-16: fc2) or its grid of cells."""
 
     def __init__(self, spec, name, resize):
         import keras
@@ -161,8 +161,8 @@ class _KerasEncoder(WholeImageEncoder):
             network = getattr(modules[0], network_name)(weights=weights or "imagenet", **top)
         except Exception as error:  # Keras raises bare Exceptions for failed downloads
             raise ValueError(
-                f"encoder {spec!r}: its weights cannot be had ({str(error).splitlines()[0]}). Download them "
-                f"elsewhere and give {name.at('WEIGHTS.h5')}"
+                f"encoder {spec!r}: its weights cannot be loaded ({str(error).splitlines()[0]}). Download them on "
+                f"another machine and use {name.at('WEIGHTS.h5')}"
             ) from error
         if top["include_top"]:
             network = keras.Model(network.input, network.get_layer("fc2").output)
@@ -178,7 +178,7 @@ class _KerasEncoder(WholeImageEncoder):
 
 
 class CaptionEmbeddingEncoder(Encoder):
-    """Vectors of another encoder, mapped to predicted caption embeddings by kernel regression on known images."""
+    """Predicted caption embeddings: vectors of another encoder, mapped by kernel regression (docs/consensus.md, C5)."""
 
     def __init__(self, spec, load_base):
         """Args: spec: caption_embeddings:FILE. load_base: function (description) -> the base, an Encoder."""
@@ -194,7 +194,9 @@ class CaptionEmbeddingEncoder(Encoder):
             ) from error
         self.base = load_base(self._known.base)
         if identity(self.base.describe()) != identity(self._known.base):
-            raise ValueError(f"encoder {spec!r}: it was made over {self._known.base['spec']}, not {self.base.spec}")
+            raise ValueError(
+                f"encoder {spec!r}: it was made for vectors of {self._known.base['spec']}, found {self.base.spec}"
+            )
         self.dim, self.files = self._known.weights_MT.shape[1], (path, *self.base.files)
         self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
         self.exif = self.base.exif
@@ -210,7 +212,7 @@ class CaptionEmbeddingEncoder(Encoder):
 
 
 def describe_caption_embeddings(path, dim, base):
-    """What `CaptionEmbeddingEncoder.describe` returns. Args: path: of its file. dim: T. base: description."""
+    """Returns the description of a CaptionEmbeddingEncoder. Args: path: of its file. dim: T. base: description."""
     own = {
         "spec": f"{encoder_names.CAPTION_EMBEDDINGS}:{path}",
         "dim": dim,
@@ -222,13 +224,13 @@ def describe_caption_embeddings(path, dim, base):
 
 
 class JoinedEncoder(Encoder):
-    """Several encoders side by side; each prepares its own pictures of the same windows of the photograph."""
+    """Several encoders whose vectors are concatenated; each prepares its own crops, from the same random seed."""
 
     def __init__(self, members):
         if any(member.cells is not None for member in members):
-            raise ValueError("encoders joined by + must give pooled vectors, grids of cells do not fit together")
+            raise ValueError("encoders joined by + must give pooled vectors; grids of cells cannot be joined")
         if any(isinstance(member, CaptionEmbeddingEncoder) for member in members):
-            raise ValueError("caption_embeddings:… cannot be joined by +; it may be made over encoders that are")
+            raise ValueError("caption_embeddings:… cannot be joined by +, but its base may be joined encoders")
         self.members, self.spec = members, "+".join(member.spec for member in members)
         self.dim, self.files = sum(member.dim for member in members), sum((tuple(m.files) for m in members), ())
         self.image_size = [member.image_size for member in members]
@@ -236,7 +238,7 @@ class JoinedEncoder(Encoder):
         self.exif = members[0].exif
 
     def crops(self, image_HWC, k, seed):
-        """float32 [1 + k, P]: the pixels of each member's pictures, one behind the other."""
+        """Returns the concatenated pixels of all members' crops: float32 [1 + k, P]."""
         pictures = [member.crops(image_HWC, k, seed).reshape(1 + k, -1) for member in self.members]
         return np.concatenate(pictures, 1).astype(np.float32)
 
@@ -268,11 +270,11 @@ KINDS = {
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Files: what an encoder consists of
+# Files of an encoder
 
 
 def checkpoint_files(path):
-    """The files of a checkpoint given as a single file, a prefix, or a folder."""
+    """Returns the paths of a checkpoint's files. Args: path: a single file, a prefix, or a folder."""
     prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
     parts = sorted(glob.glob(glob.escape(prefix) + ".index") + glob.glob(glob.escape(prefix) + ".data-*"))
     return tuple(parts) or (prefix,)

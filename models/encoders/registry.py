@@ -1,21 +1,21 @@
-"""Encoders: photograph -> feature vector (or a grid of cells), behind one class.
+"""Loads encoders by name: photograph -> image vector (or a grid of cells).
 
-    inception_v4:CKPT         slim checkpoint; `inception_v4:rule` has weights made by a rule, for tests
+    inception_v4:CKPT         slim checkpoint; `inception_v4:rule` has seeded random weights, for tests
     tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output;
-                              #TENSOR@max its largest value of each channel, e.g. an SSD's class logits over all boxes
+                              #TENSOR@max its maximum over all cells or boxes, e.g. of an SSD's class logits
     compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;
-                              `imagenet` in the place of the file: Keras downloads it
+                              with `imagenet` in place of a file Keras downloads the weights
     caption_embeddings:FILE.npz   the predicted caption embedding, by kernel regression from the vectors of another
                               encoder, which the file names (initialization/predict_caption_embeddings.py);
-                              caption_embeddings:FILE.npz+ENCODER where that one is a Python file, or has moved
-    FILE.py:ARGUMENT          one of your own, see extensions.py
-    compact, keras and the supervised papers' take #grid at the end: the cells before pooling.
-    A+B                       several side by side: their pooled vectors, one behind the other
+                              caption_embeddings:FILE.npz+ENCODER if that encoder is a Python file or has moved
+    FILE.py:ARGUMENT          an encoder of your own, see extensions.py
+    A+B                       several encoders: their pooled vectors, concatenated
 
-Every encoder states how a photograph is prepared and which files it consists of, so that features can be checked
-against the encoder that a run directory holds.
+compact, keras and the supervised papers' encoders take #grid at the end: the grid of cells before pooling.
+Every encoder describes its preprocessing and its files, so that features can be compared with the encoder that a run
+directory holds.
 
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
@@ -31,20 +31,17 @@ from models.encoders.base import Encoder, exif_of, identity
 
 
 def load_encoder(spec, resize=None, exif=True):
-    """The encoder that `spec` names.
+    """Returns the `Encoder` with the given name.
 
     Args:
-      spec: see the top of this file.
-      resize: "legacy" or "modern"; None for the encoder's own: legacy for inception_v4, whose released captioners were
-        trained with it, modern for the others.
-      exif: whether it sees photographs as their EXIF orientation turns them; the base of
-        `caption_embeddings:` says so itself.
-
-    Returns:
-      an `Encoder`.
+      spec: its name, see the top of this file.
+      resize: "legacy" or "modern"; None for the encoder's default: legacy for inception_v4, whose released captioners
+        were trained with it, modern for the others.
+      exif: whether photographs are turned by their EXIF orientation; the base of `caption_embeddings:` has its own
+        setting.
 
     Raises:
-      ValueError: unknown kind, or the file is absent or broken; it is named.
+      ValueError: the kind is unknown, or a file is absent or damaged; the message names it.
     """
     parts = encoder_names.split(spec)
     name = encoder_names.parse(parts[0])
@@ -65,21 +62,21 @@ def load_encoder(spec, resize=None, exif=True):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# From what a run or a feature bank keeps
+# Encoders from the description in a run or a feature bank
 #
-# An encoder that is loaded again is compared with its description, so features and run always belong to the same one. A
-# Python file is never executed because a description names it (extensions.py).
+# A loaded encoder is compared with the description, so that features and run always have the same encoder. A Python
+# file is never executed just because a description names it (extensions.py).
 
 
 def load_encoder_from(source, spec=None):
-    """The encoder that a run directory, a features sidecar or a file of `caption_embeddings:` describes.
+    """Returns the `Encoder` that a run directory, a feature bank's sidecar or a `caption_embeddings:` file describes.
 
     Args:
       source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
-      spec: what the user names by --encoder: the encoder where it is now, or the base of a `caption_embeddings:` one.
+      spec: the user's --encoder: the encoder's name with its current path, or the base of a `caption_embeddings:` one.
 
     Raises:
-      ValueError: its files are not there, or are not the ones that the features were made with.
+      ValueError: its files are absent, or are not those that the features were made with.
       extensions.StoredCodeError: part of it is a Python file and `spec` does not name it.
     """
     folder, path = None, "the description of the encoder"
@@ -110,7 +107,7 @@ def load_encoder_from(source, spec=None):
 
 
 def _named_or_stored(description, folder, spec):
-    """The encoder that the user names, else the stored one."""
+    """Returns the encoder that the user names, else the described one."""
     if spec is None:
         _refuse_code(description, folder)
         return _load(description, folder)
@@ -123,7 +120,7 @@ def _named_or_stored(description, folder, spec):
 
 
 def _refuse_code(description, folder):
-    """Raises extensions.StoredCodeError where part of an encoder is a Python file."""
+    """Raises extensions.StoredCodeError if part of an encoder is a Python file."""
     code = [leaf["spec"] for leaf in saved.leaves(description) if saved.is_code(leaf)]
     if not code:
         return
@@ -134,7 +131,7 @@ def _refuse_code(description, folder):
 
 
 def _load(description, folder):
-    """The encoder of a description without code, from its files in `folder` or where they were."""
+    """Loads the encoder of a description without code, from its files in `folder` or at their recorded paths."""
     if "members" in description:
         return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])
     spec = _located(description, folder)
@@ -144,7 +141,7 @@ def _load(description, folder):
 
 
 def _located(description, folder):
-    """The spec with the path at which the file is now: in the run directory if it was copied there."""
+    """Returns the spec with the current path of the file: in the run directory if it was copied there."""
     name = encoder_names.parse(description["spec"])
     if not description["files"]:
         return description["spec"]

@@ -1,8 +1,8 @@
-"""Encoders as they are saved with a run or a feature bank: their description, and their files where these are small.
+"""Saves encoders with a run: their description, and their files if these are small.
 
     save_encoder(description, RUN/encoder)
 
-Nothing is loaded in order to be saved. registry.load_encoder_from loads it again.
+Saving does not load the encoder. registry.load_encoder_from loads it again.
 """
 
 import json
@@ -13,22 +13,22 @@ from formats import encoder_names, readers, writing
 from models.encoders import kinds
 from models.encoders.base import fingerprint
 
-FILE = {  # what is saved about a file of an encoder
+FILE = {  # checks of a file's entry in a description
     "name": lambda value: readers.is_text(value) and os.path.basename(value) == value,
     "bytes": readers.is_count,
     "sha256": readers.is_text,
     "path": readers.optional(readers.is_text),
 }
-COPY_LIMIT = 50 << 20  # bytes that a run keeps of its encoder, and of its detector; larger files stay where they are
+COPY_LIMIT = 50 << 20  # bytes; a run copies its encoder, and its detector, if their files are smaller together
 
 
 def save_encoder(description, folder):
-    """Saves an encoder with a run: `folder/encoder.json`, and beside it its files if they are below 50 MB together.
+    """Writes `folder/encoder.json`, and copies the encoder's files beside it if they are below 50 MB together.
 
-    Larger files stay where they are: path and sha256 are recorded. Of a Python file only name and sha256 are.
+    Larger files are not copied: their path and sha256 are recorded. Of a Python file only name and sha256 are.
 
-    Args: description: as `Encoder.describe` returns it or the sidecar of a feature bank holds it.
-    Raises: ValueError: a file is gone, or is not the one that is described.
+    Args: description: as `Encoder.describe` returns it or the sidecar of a feature bank contains it.
+    Raises: ValueError: a file is missing, or is not the described one.
     """
     os.makedirs(folder, exist_ok=True)
     data = [entry for leaf in leaves(description) if not is_code(leaf) for entry in _own_files(leaf)]
@@ -38,7 +38,7 @@ def save_encoder(description, folder):
     def keep(path, entry):
         known = os.path.isfile(path) and entry["name"] == os.path.basename(path)
         if not known or fingerprint(path)["sha256"] != entry["sha256"]:
-            raise ValueError(f"encoder file {path} is gone or is not the one that the features were made with")
+            raise ValueError(f"encoder file {path} is missing or is not the one that the features were made with")
         if not small:
             return entry | {"path": os.path.abspath(path)}
         writing.copy_file(path, os.path.join(folder, entry["name"]))
@@ -50,30 +50,30 @@ def save_encoder(description, folder):
 
 
 def leaves(description):
-    """The descriptions inside a description, each with files of its own."""
+    """Returns the list of single encoders' descriptions inside a description, each with its own files."""
     if "members" in description:
         return [leaf for member in description["members"] for leaf in leaves(member)]
     return [description] + (leaves(description["base"]) if "base" in description else [])
 
 
 def _own_files(leaf):
-    """The entries of a leaf's own files; of `caption_embeddings:` the first, the others are its base's."""
+    """Returns the entries of a leaf's own files; for `caption_embeddings:` the first, the others are its base's."""
     return leaf["files"][:1] if "base" in leaf else leaf["files"]
 
 
 def is_code(leaf):
-    """Whether a leaf is a Python file."""
+    """Returns whether a leaf is a Python file."""
     return encoder_names.parse(leaf["spec"]).is_code
 
 
 def _paths(leaf):
-    """Where the files of a leaf were when it was described, in the order of its entries."""
+    """Returns the paths of a leaf's files when it was described, in the order of its entries."""
     name = encoder_names.parse(leaf["spec"])
     return kinds.checkpoint_files(name.file) if name.kind == "inception_v4" else (name.file,)
 
 
 def _with_files(description, keep):
-    """A description whose file entries are replaced by `keep(path, entry)`; those of Python files stay as they are."""
+    """Returns a description with file entries replaced by `keep(path, entry)`; those of Python files are unchanged."""
     if "members" in description:
         members = [_with_files(member, keep) for member in description["members"]]
         return description | {"members": members, "files": [entry for member in members for entry in member["files"]]}
@@ -88,7 +88,7 @@ def _with_files(description, keep):
 
 
 def check(description, path):
-    """Raises cli.UserError unless a description, and those of the encoders in it, have what `describe` gives."""
+    """Raises cli.UserError unless a description, and those of the encoders in it, have the fields of `describe`."""
     fields = {
         "spec": readers.is_text,
         "dim": readers.is_count,
@@ -101,12 +101,12 @@ def check(description, path):
         "members": readers.optional(readers.is_list),
         "base": readers.optional(readers.is_object),
     }
-    readers.check_fields(description, fields, path, "no description of an encoder")
+    readers.check_fields(description, fields, path, "not a description of an encoder")
     resize = {"resize": readers.optional(readers.is_text)}
-    readers.check_fields(description["preprocessing"], resize, path, "no description of an encoder")
+    readers.check_fields(description["preprocessing"], resize, path, "not a description of an encoder")
     if not {"cells", "image_size"} <= description.keys():  # which may be null, but are there
-        raise cli.UserError(f"{path}: cells or image_size is missing; no description of an encoder")
+        raise cli.UserError(f"{path}: cells or image_size is missing; not a description of an encoder")
     for entry in description["files"]:
-        readers.check_fields(entry, FILE, f"{path}: files", "no description of an encoder")
+        readers.check_fields(entry, FILE, f"{path}: files", "not a description of an encoder")
     for part in [*description.get("members", ()), *([description["base"]] if "base" in description else ())]:
         check(part, path)

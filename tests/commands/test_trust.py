@@ -220,7 +220,7 @@ def test_a_program_is_run_when_the_command_line_names_it(world, tmp_path, capsys
             eval_val.Options(job_dir=run, metrics=("BLEU",), encoder=named, table=str(tmp_path / "table.json"))
         )
         assert f"{given_world.VAL} of {given_world.VAL} captions of caption.py" in capsys.readouterr().out
-        with pytest.raises(cli.UserError, match="is not the one|was made over"):
+        with pytest.raises(cli.UserError, match="is not the one|was made for vectors of"):
             other = named.replace("colour_grid.py:2", "colour_grid.py:3")
             caption.main(caption.Options(paths=(photo,), job_dir=run, encoder=other))
 

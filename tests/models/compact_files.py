@@ -1,4 +1,4 @@
-"""A small network of the miniature world's kind with weights by lot."""
+"""Writes compact encoders with random weights."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from models.encoders import compact
 
 
 def write(path):
-    """Writes its file; returns the path as text."""
+    """Writes a compact encoder with random weights; returns the path as text."""
     rng, channels, kernels, biases = np.random.default_rng(1), 3, [], []
     for side, _, width in compact.LAYERS:
         kernels.append(rng.standard_normal((side, side, channels, width)) * 0.1)

@@ -85,7 +85,7 @@ def test_where_it_looks_depends_on_the_cells_not_on_their_places():
 
 
 def test_under_reference_the_gru_forgets():
-    """The state reaches the tutorial's cell through the attention alone: with equal cells it reaches it not at all."""
+    """The tutorial's GRU gets the state only through attention; with equal grid cells the state has no effect."""
     equal = tf.tile(grids()[:, :1], [1, C, 1])
     outputs = {}
     for semantics in ("fixed", "reference"):

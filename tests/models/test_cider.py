@@ -13,7 +13,7 @@ WIDTH = 12
 
 
 def random_captions(rng, images):
-    """Captions of the images: one to four each, of one to ten words, some words often."""
+    """Returns random captions: one to four for each image, of one to ten words, with some words frequent."""
     weights = np.array([8, 4, 2, 1, 1, 1, 1]) / 18
     return [
         [rng.choice(np.arange(2, 9), rng.integers(1, 11), p=weights) for _ in range(rng.integers(1, 5))]
@@ -72,14 +72,14 @@ def test_ending_is_rewarded():
 def test_document_frequencies_count_images_once_and_are_kept(tmp_path):
     captions = [[[2, 2, 3], [2, 3]], [[2]], []]
     found = DocumentFrequencies.of(captions, VOCABULARY)
-    assert found.images == 2  # an image without captions is none of the collection
+    assert found.images == 2  # images without captions are not counted
     unigrams = dict(zip(found.keys[0].tolist(), found.counts[0].tolist(), strict=True))
     assert unigrams == {1: 2, 2: 2, 3: 1}
     bigrams = dict(zip(found.keys[1].tolist(), found.counts[1].tolist(), strict=True))
     assert bigrams == {2 * 9 + 2: 1, 2 * 9 + 3: 1, 3 * 9 + 1: 1, 2 * 9 + 1: 1}
     path = str(tmp_path / "frequencies.npz")
     DocumentFrequencies.cached(path, "one", captions, VOCABULARY)
-    again = DocumentFrequencies.cached(path, "one", None, VOCABULARY)  # not counted: there is nothing to count
+    again = DocumentFrequencies.cached(path, "one", None, VOCABULARY)  # from the cache: no captions are given
     assert again.images == 2 and all(np.array_equal(a, b) for a, b in zip(found.keys, again.keys, strict=True))
     other = DocumentFrequencies.cached(path, "two", captions[:1], VOCABULARY)
     assert other.images == 1

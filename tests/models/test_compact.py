@@ -1,4 +1,4 @@
-"""The compact encoder: shapes, the pooled vector and the grid, storing, and that training learns something."""
+"""The compact encoder: shapes, pooled vector and grid, saving and loading, training."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SIDE = compact.IMAGE_SIZE
 
 @pytest.fixture(scope="module")
 def trained():
-    """(encoder, head, images, labels): a short training on four well distinguishable classes."""
+    """Returns (encoder, head, images, labels) after a short training on four distinct classes."""
     images = np.concatenate([make_miniature.draw_singles((7, start, start + 300, SIDE)) for start in (0, 300)])
     labels = np.arange(600) % len(NAMES)
     chosen = [NAMES.index(name) for name in ("tree", "house", "boat", "bus")]
@@ -56,7 +56,7 @@ def test_training_beats_chance(trained):
 
 
 def test_folding_keeps_the_logits():
-    """Plain convolutions with the moments of a batch folded in give what batch normalisation gives on that batch."""
+    """Convolutions with a batch's moments folded in equal batch normalisation on that batch."""
     network = compact.TrainableCompact(5, seed=1)
     images = np.random.default_rng(0).random([4, SIDE, SIDE, 3], np.float32)
     scaled = (images - train_compact.MEAN) * train_compact.SCALE

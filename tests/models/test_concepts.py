@@ -1,4 +1,4 @@
-"""Which objects obj2sen is told (UIC spec 16.11)."""
+"""Selection of the concept words that obj2sen reads (quirk Q7)."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ NUM = np.array([7, 2, 0], np.int32)
 
 
 def test_first_concepts():
-    """Stored a b c d e f g: told e d c b a."""
+    """The record a b c d e f g gives e d c b a."""
     keys, lengths = concepts.first_concepts(CLASSES, NUM)
     np.testing.assert_array_equal(keys, [[15, 14, 13, 12, 11], [6, 5, 0, 0, 0], [0] * 5])
     np.testing.assert_array_equal(lengths, [5, 2, 0])

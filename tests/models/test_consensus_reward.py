@@ -1,4 +1,4 @@
-"""The fit of captions to what is expected: against the corpus' own vectors, and where n-grams are unknown."""
+"""The consensus reward: caption vectors against those of the corpus, unknown n-grams, length penalty."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SENTENCES = [np.array([WORDS[word] for word in text.split()] + [1], np.int32) fo
 
 @pytest.fixture(scope="module")
 def phrases():
-    """(NgramProjection, vectors of the sentences [N, T], general [T]): all directions are kept, rotated."""
+    """Returns (NgramProjection, sentence vectors [N, T], general [T]); all directions are kept, rotated."""
     vectors = sentence_vectors(SENTENCES).toarray()
     size = vectors.shape[1]
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0].astype(np.float32)
@@ -32,7 +32,7 @@ def padded(sentences, width):
 
 
 def test_vectors_are_those_of_the_corpus(phrases):
-    """What stands behind the end token does not count."""
+    """Words after the end token are ignored."""
     found, vectors, _ = phrases
     for width in (7, 9):
         np.testing.assert_allclose(ConsensusReward(found).vectors(padded(SENTENCES, width)), vectors, atol=2e-3)
@@ -52,11 +52,11 @@ def test_fit_is_the_product_with_what_is_expected_less_the_length_penalty(phrase
 
 
 def test_repeated_and_unknown_ngrams(phrases):
-    """A word said twice counts twice, an unknown one makes the caption longer only: as in the corpus' own vectors."""
+    """A repeated word counts twice and an unknown word only adds to the norm, as in the vectors of the corpus."""
     found, _, _ = phrases
     one, more = SENTENCES[0], np.array([WORDS["man"], WORDS["man"], 700, 1], np.int32)
     together = [*SENTENCES, more]
-    # The same document frequencies: what the corpus without the caption says.
+    # The same document frequencies: those of the corpus without the caption.
     idf = {}
     for _, keys, seen_in in count_ngrams(SENTENCES):
         idf |= dict(zip(keys.tolist(), np.log(len(SENTENCES) / seen_in), strict=True))
@@ -94,7 +94,7 @@ def test_what_is_said_again_counts_in_the_length_of_the_vector_alone(phrases):
     fit = ConsensusReward(found)
     again, twice = np.array([dog, runs, dog, 1], np.int32), np.array([dog, dog, 1], np.int32)
     plain = np.array([dog, runs, WORDS["on"], 1], np.int32)
-    for ids in (plain, SENTENCES[5]):  # nothing is said twice
+    for ids in (plain, SENTENCES[5]):  # sentences without repeated words
         np.testing.assert_allclose(*(fit.vectors(padded([ids], 8), repeats=flag) for flag in (True, False)), atol=1e-6)
     for ids in (again, twice):
         once, all_of_it = (fit.vectors(padded([ids], 8), repeats=flag).numpy()[0] for flag in (False, True))

@@ -1,4 +1,4 @@
-"""The batched beam search against the authors' procedure, one image at a time (UIC spec 10.1)."""
+"""The batched beam search against the authors' procedure, one image at a time (quirk Q22)."""
 
 import heapq
 
@@ -13,7 +13,7 @@ V, D, H, B = 19, 5, 6, 12
 
 
 class Best:
-    """The `size` best entries seen so far; a later one must be better to push an earlier one out."""
+    """Keeps the `size` best entries seen so far; ties keep the earlier one."""
 
     def __init__(self, size):
         self.size, self.heap = size, []
@@ -30,7 +30,7 @@ class Best:
 
 
 def one_image(generator, state, beam_size, max_length, normalization, suppress_unknown, embedding):
-    """[(words, log p, score)] of one image, best first: plain Python, float64 scores."""
+    """Returns [(words, log p, score)] of one image, best first: plain Python, float64 scores."""
     partial, finished = [([0], 0.0, state)], Best(beam_size)
     for _ in range(max_length - 1):
         following = Best(beam_size)
@@ -57,7 +57,7 @@ def one_image(generator, state, beam_size, max_length, normalization, suppress_u
 
 
 def make_generator(seed, scale, end_bias):
-    """A random network; `scale` makes its distributions flat or sharp, `end_bias` captions long or short."""
+    """Returns a random network; `scale` sets how peaked its distributions are, `end_bias` how long its captions."""
     generator = Generator(V, D, H, H, 0.8, tf.constant([seed, 0], tf.int32))
     for index, variable in enumerate(generator.trainable_variables):
         variable.assign(scale * tf.random.stateless_normal(variable.shape, [seed, index]))
@@ -74,7 +74,7 @@ CASES = [
     (5, 2.0, -30.0, 2, 8, 0.0, True),  # nothing ever ends
     (6, 4.0, 3.0, 4, 15, 1.0, True),
     (7, 1.0, 0.5, 1, 20, 0.0, True),
-    (8, 30.0, 0.0, 3, 10, 0.0, True),  # many words are too improbable to be followed
+    (8, 30.0, 0.0, 3, 10, 0.0, True),  # many words are less probable than IMPROBABLE
 ]
 
 
@@ -103,7 +103,7 @@ def test_equals_one_image_at_a_time(case, other_inputs):
 
 
 def test_cases_cover_both_outcomes():
-    """The cases above hold images with and without a finished caption, or the comparison would say little."""
+    """The cases above include images with and without a finished caption."""
     ended = []
     for seed, scale, end_bias, beam_size, max_length, *_ in CASES:
         generator = make_generator(seed, scale, end_bias)

@@ -1,4 +1,4 @@
-"""The discriminator: sizes, heads, dropout, what stands past the end."""
+"""The discriminator: sizes, heads, dropout, positions past the end."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_words_past_the_end_have_no_influence(discriminator):
 
 @pytest.mark.parametrize("seed", [SEED, None])
 def test_several_sets_are_read_in_one_pass(discriminator, seed):
-    """Sets of other widths and sizes, each with its own dropout: what reading them one by one gives."""
+    """Sets of different sizes and lengths, each with its own dropout, give the same as reading them one by one."""
     more, lengths = tf.constant([[4, 5, 1], [7, 1, 9]]), tf.constant([3, 2])
     found = discriminator.read_all((TOKENS, LENGTHS, seed), (more, lengths, None if seed is None else seed + 1))
     expected = [
@@ -47,7 +47,7 @@ def test_several_sets_are_read_in_one_pass(discriminator, seed):
 
 
 def test_feature_comes_from_the_last_dropped_output(discriminator):
-    """Quirk Q10: the output after dropout, while `read` also gives the clean state."""
+    """Quirk Q10: the feature comes from the output after dropout, not from the clean state that `read` also returns."""
     outputs, hidden = discriminator.read(TOKENS, LENGTHS, SEED)
     last = np.stack([outputs[length - 1, row] for row, length in enumerate(LENGTHS.numpy())])
     dropped = last == 0

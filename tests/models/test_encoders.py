@@ -1,4 +1,4 @@
-"""Encoders: how photographs are prepared, what comes out, and that a run directory rebuilds the same encoder."""
+"""Encoders: preprocessing, features, and rebuilding the same encoder from a run directory."""
 
 import json
 import os
@@ -110,7 +110,7 @@ def test_tflite_quantised_numbers_become_real_ones(tmp_path):
 
 
 def test_tflite_errors(tflite_file, tmp_path):
-    with pytest.raises(ValueError, match=r"no tensor 999; the last ones are .*\[1, 4, 4, 6\]"):
+    with pytest.raises(ValueError, match=r"no tensor 999; the last tensors are .*\[1, 4, 4, 6\]"):
         encoders.load_encoder(f"tflite:{tflite_file}#999")
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(pathlib.Path(tflite_file).read_bytes()[:700])
@@ -161,7 +161,7 @@ def test_keras_application(tmp_path):
 
 
 def stand_in(include_top, weights, pooling=None, input_shape=(224, 224, 3)):
-    """A tiny network that is called as those of keras.applications are; its weights are made by rule."""
+    """Returns a tiny network with the call signature of keras.applications and fixed weights."""
     inputs, constant = keras.Input(input_shape), keras.initializers.Constant
     outputs = keras.layers.Conv2D(5, 32, 32, name="cells", kernel_initializer=constant(1 / 1024))(inputs)
     if include_top:

@@ -1,4 +1,4 @@
-"""The generator: sizes, dropout masks that are repeated, decoding against a step-by-step loop."""
+"""The generator: sizes, reused dropout masks, decoding against a step-by-step loop."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def feature(generator):
 
 
 def step_by_step(generator, feature, masks, draw_seed):
-    """(words [B, T], log-probabilities [B, T]) of the sampler, every step written out."""
+    """Returns (words [B, T], log-probabilities [B, T]) of the sampler, computed step by step."""
     state = generator.initial_state(feature, masks)
     word, words, log_probs = tf.zeros([B], tf.int32), [], []
     for t in range(T):
@@ -42,7 +42,7 @@ def step_by_step(generator, feature, masks, draw_seed):
 
 
 def second_pass(generator, feature, sample, lengths, masks):
-    """log p of the given words by one teacher-forced pass: float32 [B, T], zero past the lengths."""
+    """Returns log p of the given words by one teacher-forced pass: float32 [B, T], zero past the lengths."""
     state = generator.initial_state(feature, masks)
     hidden = generator.hidden_states(state, shift_right(sample), lengths, masks)
     weights = tf.reshape(layers.mask_of(lengths, T), [-1])
@@ -74,7 +74,7 @@ def test_sample_equals_step_by_step(generator, feature):
 
 
 def test_second_pass_repeats_the_samplers_masks(generator, feature):
-    """With dropout on: the sampler's own log-probabilities to 1e-5; with fresh masks far from it."""
+    """With dropout on, log-probabilities equal the sampler's to 1e-5; with fresh masks they differ."""
     masks = generator.masks(B, T, DRAW)
     sample, own = step_by_step(generator, feature, masks, DRAW)
     lengths = layers.sequence_lengths(sample)
@@ -86,7 +86,7 @@ def test_second_pass_repeats_the_samplers_masks(generator, feature):
 
 
 def test_masks(generator):
-    """Inverted dropout, another mask for every step, row and place."""
+    """Inverted dropout with an independent mask for every step, row and position."""
     masks = generator.masks(B, T, DRAW)
     drawn = [masks.image_BE.numpy(), masks.inputs_TBE.numpy(), masks.outputs_TBH.numpy()]
     for mask in drawn:
@@ -114,7 +114,7 @@ def test_decoding_stops_at_the_end_token(generator, feature):
 @pytest.mark.parametrize("goes_on", [False, True])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_sample_and_greedy_are_those_of_two_decodings(generator, feature, goes_on, compiled):
-    """Also where rows end at different steps and are left out of the loop."""
+    """The captions are equal also where rows end at different steps and drop out of the loop."""
     masks, others = generator.masks(B, T, DRAW), generator.masks(B, T, DRAW + 1)
     state = generator.initial_state(feature, masks)
     sample = generator.decode(state, T, masks, DRAW)
@@ -128,7 +128,7 @@ def test_sample_and_greedy_are_those_of_two_decodings(generator, feature, goes_o
 
 
 def test_forced_lengths(generator, feature):
-    """What the benchmark uses: every caption ends where it is told to."""
+    """Every caption ends at its forced length; the benchmark uses this."""
     generator.forced_lengths_B = tf.constant(1 + np.arange(B) % T, tf.int32)
     state = generator.initial_state(feature)
     for words in generator.sample_and_greedy(state, T, Masks(), Masks(), DRAW):
@@ -147,7 +147,7 @@ def test_greedy_takes_the_most_probable_word(generator, feature):
 
 
 def test_input_embedding(generator, feature):
-    """Another table for the inputs, the own one for the outputs (UIC spec 9.1)."""
+    """A given embedding for the inputs, the network's own for the outputs (quirk Q8)."""
     other = tf.random.stateless_normal([V, H], [5, 5])
     state = generator.initial_state(feature)
     own, given = generator.decode(state, T), generator.decode(state, T, input_embedding=other)

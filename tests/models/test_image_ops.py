@@ -21,7 +21,7 @@ def test_legacy_resize_keeps_the_first_pixel():
 
 
 def test_legacy_resize_does_not_smooth():
-    """Shrinking by four takes every fourth pixel as it is."""
+    """Shrinking by four takes every fourth pixel unchanged."""
     image = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
     np.testing.assert_array_equal(image_ops.legacy_resize(image, 2), image[:, ::4, ::4])
 

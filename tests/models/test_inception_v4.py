@@ -1,4 +1,4 @@
-"""Inception-v4: folding, and reading checkpoints of every kind, whole and broken."""
+"""Inception-v4: folding of batch normalisation, and loading of intact and damaged checkpoints of every kind."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def slim_file(weights, tmp_path_factory):
-    """A single-file TF1 checkpoint, the format of the released one, with what a training run leaves in it."""
+    """Writes a single-file TF1 checkpoint, the released one's format, with the extra variables of a training run."""
     path = str(tmp_path_factory.mktemp("slim") / "inception_v4.ckpt")
     extra = {
         "global_step": np.int64(7),

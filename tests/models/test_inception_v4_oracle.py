@@ -1,4 +1,4 @@
-"""Inception-v4 against the one of timm, by other people; scripts/inception_v4_oracle.py says how to make its file."""
+"""Inception-v4 against timm's independent implementation; scripts/inception_v4_oracle.py makes the file."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Known images: the weights of neighbours, kernel ridge regression, and the encoder that is made of it."""
+"""Neighbour weights, kernel ridge regression, and the encoder `caption_embeddings:`."""
 
 import math
 import os
@@ -89,7 +89,7 @@ def test_the_same_photograph_twice_does_not_harm():
 
 @pytest.fixture
 def known(tmp_path):
-    """(path of the file, KnownImages, the base encoder): six known images with two numbers of each."""
+    """Returns (path of the file, KnownImages, the base encoder) with six known images and two targets of each."""
     base = encoders.load_encoder(f"compact:{compact_files.write(tmp_path / 'compact.npz')}")
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(6, base.dim)).astype(np.float32)
@@ -156,21 +156,21 @@ def test_it_cannot_be_joined(known):
 
 
 def test_the_encoder_below_it_can_be_named(known, tmp_path):
-    """What stands behind a plus is the base, which must be the one that it was made over."""
+    """The part after the plus is the base; it must be the encoder that the file was made for."""
     path, found, base = known
     moved = shutil.copyfile(base.files[0], tmp_path / "moved.npz")
     encoder = encoders.load_encoder(f"caption_embeddings:{path}+compact:{moved}")
     crops = encoder.crops(np.zeros((40, 50, 3), np.uint8), 0, 0)
     np.testing.assert_array_equal(encoder.encode(crops), as_banked(found.expected(base.encode(crops))))
-    with pytest.raises(ValueError, match="was made over"):
+    with pytest.raises(ValueError, match="was made for vectors of"):
         encoders.load_encoder(f"caption_embeddings:{path}+compact:{moved}#grid")
 
 
 def test_numbers_that_never_change_count_for_nothing():
-    """A bank holds .1 as a float16, a network gives it as a float32."""
+    """A feature bank stores .1 as float16, a network returns it as float32."""
     banked = np.full((50, 3), 0.1, np.float32).astype(np.float16).astype(np.float64)
     banked[:, 1] = np.arange(50)
-    banked[:, 2] = 700.5  # its std, taken as the root of a difference of squares, need not come out as 0
+    banked[:, 2] = 700.5  # its std may come out as nearly 0 (a difference of squares)
     statistics = banked.mean(0), np.array([0.0, banked[:, 1].std(), 2e-5])
     for fresh in (0.1, 0.1004):
         np.testing.assert_array_equal(standardised([[fresh, 49.0, 701.0]], *statistics)[0, [0, 2]], [0.0, 0.0])

@@ -1,4 +1,4 @@
-"""The LSTM against a plain unrolled one, whose gradients come from TensorFlow's own differentiation."""
+"""The LSTM against a plain unrolled one with TensorFlow's automatic gradients."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def draw(*shape, purpose=0):
 
 
 def plain_sequence(cell, inputs_TBE, lengths_B, state):
-    """The equations of UIC spec 7.2, one step after the other."""
+    """Runs the LSTM's equations one step after the other."""
     (c, h), outputs = state, []
     for t in range(inputs_TBE.shape[0]):
         gates = tf.concat([inputs_TBE[t], h], 1) @ cell.kernel + cell.bias
@@ -37,7 +37,7 @@ def cell():
 
 
 def results(sequence, cell, inputs, state):
-    """Outputs, last state, and gradients of a loss in which all of them have their own weights."""
+    """Returns outputs, last state, and gradients of a loss that weights all of them differently."""
     with tf.GradientTape() as tape:
         tape.watch([inputs, *state])
         outputs, (c, h) = sequence(inputs, LENGTHS, state)
@@ -65,7 +65,7 @@ def test_step_equals_sequence(cell):
 
 
 def test_past_the_length(cell):
-    """Outputs are exactly zero, the state stays, and what stands there has no influence."""
+    """Past a row's length outputs are exactly zero, the state is unchanged and inputs have no influence."""
     inputs = draw(T, B, E, purpose=5)
     outputs, (c, h) = cell.sequence(inputs, LENGTHS)
     for row, length in enumerate(LENGTHS.numpy()):
@@ -87,7 +87,7 @@ def test_forget_bias_is_added_at_run_time():
 
 
 def test_gate_order():
-    """A bias on one gate alone moves what that gate moves: i, j, f, o."""
+    """A bias on one gate changes only that gate; the order is i, j, f, o."""
     cell = BasicLSTM(1, 1, SEED, "Generator")
     cell.kernel.assign(tf.zeros_like(cell.kernel))
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
@@ -101,7 +101,7 @@ def test_gate_order():
 
 
 def test_initial_weights():
-    """Glorot-uniform over the whole kernel (UIC spec 7.2: limit 0.0442 at 512 units)."""
+    """Glorot-uniform over the whole kernel: the limit is 0.0442 with 512 units."""
     kernel = BasicLSTM(512, 512, SEED, "Generator").kernel.numpy()
     assert kernel.shape == (1024, 2048)
     assert 0.0441 < np.abs(kernel).max() <= 0.04420

@@ -1,4 +1,4 @@
-"""R2M's networks: sizes, decoding step by step against teacher forcing, what the order of concepts does."""
+"""R2M's networks: sizes, step-by-step decoding against teacher forcing, effect of the order of concepts."""
 
 import dataclasses
 

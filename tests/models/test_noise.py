@@ -1,4 +1,4 @@
-"""Noised sentences (UIC spec 6, 16.9)."""
+"""Noised sentences: shuffling and dropping words."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ SEED = tf.constant([5, 6], tf.int32)
 
 
 def long_sentences(rows, words):
-    """Rows 0, 2, 3, ..., words + 1, 1: both markers and different words."""
+    """Returns rows 0, 2, 3, ..., words + 1, 1: both markers and distinct words."""
     row = np.concatenate([[0], np.arange(2, words + 2), [1]])
     return tf.constant(np.tile(row, [rows, 1]), tf.int32), tf.fill([rows], words + 2)
 
@@ -27,7 +27,7 @@ def test_keep_rate_and_markers():
 
 
 def test_displacement():
-    """A word moves at most about three places, and some do."""
+    """Words move by about three positions at most, and some do move."""
     words = tf.tile(tf.range(400)[None], [50, 1])
     uniforms = tf.random.stateless_uniform([50, 400], SEED)
     moved = noise.controlled_shuffle(words, tf.fill([50], 400), uniforms).numpy() - np.arange(400)
@@ -53,7 +53,7 @@ def test_a_pure_function_of_the_seed():
 
 
 def test_shuffled():
-    """Every order of three words comes up, about equally often; padding stays behind."""
+    """Every order of three words occurs about equally often; padding stays at the end."""
     words = tf.tile(tf.constant([[4, 5, 6, 0]]), [6000, 1])
     orders = noise.shuffled(words, tf.fill([6000], 3), SEED).numpy()
     assert not np.any(orders[:, 3])

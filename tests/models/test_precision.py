@@ -1,4 +1,4 @@
-"""bfloat16 products: what they change and what they do not."""
+"""bfloat16 products: the size of the differences, and what stays float32."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def bfloat16():
 
 
 def results():
-    """Log-probabilities, hidden states and gradients of a small generator that is fed words."""
+    """Returns log-probabilities, hidden states and gradients of a small generator under teacher forcing."""
     generator = Generator(23, 7, 16, 16, 1.0, SEED)
     generator.embedding.assign(tf.random.stateless_normal([23, 16], SEED))
     feature = generator.image_feature(tf.random.stateless_normal([4, 7], [9, 9]))
@@ -34,7 +34,7 @@ def results():
 
 
 def test_agrees_within_the_formats_rounding(bfloat16):
-    """bfloat16 has 8 bits: results differ from float32's by about a per cent of their largest value, not by nothing."""
+    """bfloat16 has 8 bits: results differ from float32's, by about one per cent of their largest value."""
     low = results()
     precision.use(None)
     for found, wanted in zip(low, results(), strict=True):

@@ -1,4 +1,4 @@
-"""The relational memory against the equations written down again in NumPy, float64 (R2M spec 1.6, 1.7, 6)."""
+"""The relational memory against its equations (docs/method.md, R2 to R4), written again in NumPy in float64."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def linear(x, parameters, name):
 
 
 def attention(rows, parameters, name, heads):
-    """(attended, weights [H, R, R]) of the rows of one example."""
+    """Returns (attended rows, weights [H, R, R]) of one example."""
     qkv = norm(linear(rows, parameters, f"{name}/projection"), parameters, f"{name}/norm")
     attended, weights = [], []
     for of_head in np.split(qkv, heads, axis=1):
@@ -49,7 +49,7 @@ def attention(rows, parameters, name, heads):
 
 
 def cell(x, memory, parameters, heads, forget_bias, input_bias):
-    """(new memory, weights, input gate, forget gate) of one example."""
+    """Returns (new memory, weights, input gate, forget gate) of one example."""
     e = linear(x, parameters, "input")
     p = np.concatenate([memory, e[None]])
     attended, weights = attention(p, parameters, "attention", heads)
@@ -63,7 +63,7 @@ def cell(x, memory, parameters, heads, forget_bias, input_bias):
 
 
 def with_random_variables(network, seed=0):
-    """Gives every variable values of its own (fresh ones hold zeros and ones); dict short name -> float64."""
+    """Assigns random values to every variable, as new ones are zeros and ones. Returns dict short name -> float64."""
     rng, found = np.random.default_rng(seed), {}
     for variable in network.trainable_variables:
         variable.assign(variable + rng.normal(0, 0.3, variable.shape))
@@ -145,7 +145,7 @@ def test_gradients_are_those_of_the_steps():
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Acceptance checks of the specification, section 6
+# Properties: gates, parameter counts, the first step
 
 
 @pytest.mark.parametrize("input_dim, parameters", [(512, 2_631_680), (1024, 2_893_824)])
@@ -163,7 +163,7 @@ def test_shapes(slots):
 
 
 def test_the_first_step_from_an_empty_memory():
-    """f = sigmoid(1 + what the input adds), and the new memory is i tanh(m^) alone."""
+    """f = sigmoid(1 + the input's part of the gate), and the new memory is i tanh(m^) alone."""
     network, parameters = make()
     x = np.random.default_rng(5).normal(size=(1, 5)).astype(np.float32)
     memory, looks = network.step(network.project(x), network.initial_memory(1))

@@ -1,4 +1,4 @@
-"""Rewards and losses in closed form (UIC spec 16)."""
+"""Rewards and losses in closed form."""
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ def test_unit_vectors():
 
 
 def test_concept_reward_in_closed_form():
-    """20 earns .5 + .4, 30 is absent, the second 10 is unpaid."""
+    """Word 20 earns .5 + .4, word 30 does not occur, the second 10 earns nothing."""
     tokens, mask = tf.constant([[10, 20, 10, 1]]), tf.ones([1, 4])
     objects = tf.constant([[10, 20, 20, 30]]), tf.constant([[0.9, 0.5, 0.4, 0.8]]), tf.constant([4])
     np.testing.assert_allclose(10 * rewards.concept_reward(tokens, mask, *objects), [[9, 9, 0, 0]], rtol=1e-6)
@@ -34,7 +34,7 @@ def test_concept_reward_ignores_padding_and_masked_words():
 
 
 def test_concept_reward_at_the_first_valid_place():
-    """A word outside the mask is no first occurrence."""
+    """A word outside the mask is not a first occurrence."""
     tokens, mask = tf.constant([[10, 10, 10]]), tf.constant([[0.0, 1.0, 1.0]])
     reward = rewards.concept_reward(tokens, mask, tf.constant([[10]]), tf.constant([[0.5]]), tf.constant([1]))
     np.testing.assert_allclose(reward, [[0, 0.5, 0]])
@@ -61,7 +61,7 @@ def smoothed(logits, smoothing=0.25):
 
 
 def test_smoothed_cross_entropy():
-    """ln 2 for both classes at 0; a large logit costs a real word an eighth of it (target 0.875)."""
+    """A logit of 0 costs ln 2 for both classes; a large logit costs a real word an eighth of it (target 0.875)."""
     np.testing.assert_allclose(smoothed(0.0), [np.log(2), np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(smoothed(80.0), [0.125 * 80, 80], rtol=1e-6)
     np.testing.assert_allclose(smoothed(-80.0), [0.875 * 80, 0], rtol=1e-6, atol=1e-6)

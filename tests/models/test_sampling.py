@@ -1,4 +1,4 @@
-"""Drawing and choosing words: probabilities in closed form, ties, words that must never come up."""
+"""Sampling and argmax: probabilities in closed form, ties, words of probability zero."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from models import sampling
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12, 13, 60, 61, 127])
 def test_best_is_argmax(size):
-    """The first of several equal ones, as tf.argmax; also where the vocabulary is a prime."""
+    """Ties give the first word, as in tf.argmax; also where the vocabulary size is prime."""
     logits = tf.constant(np.random.default_rng(size).integers(-3, 3, [50, size]), tf.float32)
     words, largest = sampling.best_and_largest(logits)
     np.testing.assert_array_equal(words, tf.argmax(logits, 1))
@@ -28,7 +28,7 @@ def test_drawn_is_the_inverse_of_the_cumulative_distribution(size):
 
 
 def test_frequencies():
-    """10,000 draws of a row: every word as often as its probability says, within four standard deviations."""
+    """10,000 draws of a row: every word's frequency is within four standard deviations of its probability."""
     p = np.array([0.5, 0.2, 0.1, 0.1, 0.05, 0.03, 0.02])
     logits = tf.tile(tf.math.log(tf.constant(p, tf.float32))[None], [10_000, 1])
     words = sampling.drawn(logits, sampling.uniforms([1, 2], 1, 10_000)[0]).numpy()
@@ -37,7 +37,7 @@ def test_frequencies():
 
 
 def test_words_without_probability_are_never_drawn():
-    """At both ends of the interval, in the first and the last place, and past the padding of the blocks."""
+    """Tested at both ends of the interval, for the first and the last word, and for the padding of the blocks."""
     logits = np.full([7, 7], -np.inf, np.float32)
     np.fill_diagonal(logits, 5.0)
     for uniform in (0.0, 0.5, np.nextafter(1.0, 0.0)):

@@ -44,7 +44,7 @@ def test_equals_plain_formula(chunk, compiled):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_no_rows(compiled):
-    """A replica without a valid word contributes nothing, and no NaN."""
+    """A replica without a valid word contributes 0, not NaN."""
     function = tf.function(weighted_cross_entropy) if compiled else weighted_cross_entropy
     loss, log_probs, entropy, best, *gradients = results(function, *inputs(0))
     assert loss == 0.0
@@ -62,7 +62,7 @@ def test_no_gradient_to_weights():
 
 
 def test_gradient_of_logits_in_closed_form():
-    """d loss / d logits_n = w_n (p_n - onehot_n): the policy gradient with w = A / N (UIC spec 16.8)."""
+    """d loss / d logits_n = w_n (p_n - onehot_n): the policy gradient with w = A / N."""
     _, _, _, targets, advantages = inputs()
     logits = draw(N, V, purpose=8)
     with tf.GradientTape() as tape:
