@@ -18,7 +18,7 @@ import time
 
 import cli
 from tests.hostile.__main__ import table, write
-from tests.variants import corpora, labels, lists
+from tests.variants import corpora, labels, lists, outputs
 
 MARKS = ("<!-- tests.variants: begin -->", "<!-- tests.variants: end -->")
 RIGHT, ERROR, REFUSED, FAULT = "right", "clear error", "damaged, clear error", "faults"
@@ -29,6 +29,7 @@ KINDS = {
     "placeholders": labels.placeholders,
     "damaged labels": labels.wrong,
     "class names": labels.concepts,
+    "detectors' outputs": outputs.outputs,
     "corpora": corpora.corpora,
     "declared encodings": corpora.declared,
     "tables of captions": corpora.tables,

@@ -1,4 +1,4 @@
-"""Folders of photographs as people have them: links that lead nowhere, names that are not UTF-8."""
+"""Photographs that are links that lead nowhere, and photographs whose names are not UTF-8."""
 
 import json
 import os
