@@ -97,13 +97,15 @@ def unpack(path, folder, flatten=False):
 
 
 @contextlib.contextmanager
-def _damage_explained(path):
+def _damage_explained(path, member=""):
+    """Makes a cli.UserError of what a damaged archive raises. Args: member: the one that is read."""
     try:
         yield
     except DAMAGE as error:
+        what = f"{error or type(error).__name__}"
+        what = f": {member!r}: {what}" if member else f" ({what})"
         raise cli.UserError(
-            f"{path}: damaged archive ({error or type(error).__name__}). Remove it and fetch it again with the same "
-            "command"
+            f"{path}: damaged archive{what}. Remove it and fetch it again with the same command"
         ) from error
 
 
@@ -183,7 +185,7 @@ def _write(path, member, part, target):
         return
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with member.open() as source, open(part, "wb") as file:
+        with _damage_explained(path, member.name), member.open() as source, open(part, "wb") as file:
             shutil.copyfileobj(source, file, BLOCK)
             written = file.tell()
         if written != member.size:
@@ -196,11 +198,6 @@ def _write(path, member, part, target):
         raise cli.UserError(
             f"{path}: {member.name!r} cannot be written to {target}: {error.strerror} ({error.filename}). Move away "
             "what is there"
-        ) from error
-    except DAMAGE as error:
-        raise cli.UserError(
-            f"{path}: damaged archive: {member.name!r}: {error or type(error).__name__}. Remove it and fetch it again "
-            "with the same command"
         ) from error
 
 

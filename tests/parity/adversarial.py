@@ -26,6 +26,15 @@ class Given:
         return super().rollout(batch, seed, greedy, tf.constant(sample_BT))
 
 
+def options_of(options_class, golden, *names):
+    """The settings of the golden run. Args: names: those that its options class has beside the common ones."""
+    floats = ("keep_prob", "gen_lr", "dis_lr", "beta1", *names)
+    sizes = ("emb_dim", "mem_dim", "max_caption_length")
+    settings = {name: float(golden[f"cfg/{name}"]) for name in floats}
+    settings |= {name: int(golden[f"cfg/{name}"]) for name in sizes}
+    return options_class(semantics="reference", **settings)
+
+
 def assign(variables, golden, prefix):
     for name, variable in variables.items():
         variable.assign(golden[f"{prefix}/{name}"])

@@ -37,18 +37,7 @@ def golden(request):
 @pytest.fixture
 def objective(golden):
     """The objective with the golden initial variables."""
-    options = config.FullModel(
-        semantics="reference",
-        emb_dim=int(golden["cfg/emb_dim"]),
-        mem_dim=int(golden["cfg/mem_dim"]),
-        keep_prob=float(golden["cfg/keep_prob"]),
-        gen_lr=float(golden["cfg/gen_lr"]),
-        dis_lr=float(golden["cfg/dis_lr"]),
-        beta1=float(golden["cfg/beta1"]),
-        w_obj=float(golden["cfg/w_obj"]),
-        w_mse=float(golden["cfg/w_mse"]),
-        max_caption_length=int(golden["cfg/max_caption_length"]),
-    )
+    options = adversarial.options_of(config.FullModel, golden, "w_obj", "w_mse")
     objective = GivenFull(options, int(golden["cfg/vocab_size"]), golden["in/net"].shape[1])
     adversarial.assign(variables(objective), golden, "var")
     return objective

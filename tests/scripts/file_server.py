@@ -2,7 +2,8 @@
 
 import contextlib
 import http.server
-import threading
+
+from tests.web import serving
 
 
 class Files:
@@ -65,17 +66,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@contextlib.contextmanager
 def serve(files):
     """Serves files; yields the address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.files, server.stopping = True, files, threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.stopping.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving.serve(Handler, files=files)

@@ -9,6 +9,8 @@ import time
 import urllib.parse
 import zlib
 
+from tests.web import serving
+
 RESULTS = 5  # on a page
 GIGABYTE = 1 << 30
 
@@ -274,24 +276,6 @@ def _bomb():
 BOMB = _bomb()
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A server that does not mind when the crawler hangs up."""
-
-    def handle_error(self, *_):
-        pass
-
-
-@contextlib.contextmanager
 def serve(site):
     """Serves a site; yields its address."""
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.site, server.stopping = True, site, threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.stopping.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving.serve(Handler, site=site)
