@@ -12,6 +12,7 @@ import os
 
 import cli
 import experiments
+from captioning.decode import parse_decode
 from evaluation import scoring
 from formats import writing
 from training import rankings
@@ -36,6 +37,7 @@ def check(options):
     """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
+    parse_decode(options.decode)
     if options.batch_size < 1:
         raise cli.UserError(f"--batch_size {options.batch_size}: expected at least 1")
     if os.path.dirname(options.output) or not options.output:
@@ -45,7 +47,7 @@ def check(options):
 def main(options):
     """Captions the training images."""
     check(options)
-    data_dir = scoring.check(options)
+    data_dir = scoring.data_dir_of(options)
     with writing.working(data_dir, [options.output], ["image"]):
         _make(options, data_dir)
 
@@ -53,7 +55,7 @@ def main(options):
 def _make(options, data_dir):
     from formats import inventory
 
-    inventory.require_fit(data_dir, ("dictionary", "image_train"))
+    inventory.require_fit(data_dir, ("dictionary", "image_train"), options.verify)
 
     import tensorflow as tf
 

@@ -8,7 +8,6 @@ Shapes: B batch (of one replica), G global batch, S words with both markers, T t
     xe: cross entropy.  rec: |v - v~|^2.  triplet: v^ nearer to the v~ of its image than to those of other images.
 """
 
-import keras
 import tensorflow as tf
 
 from baselines.r2m import configuration, memory_captioner
@@ -16,10 +15,10 @@ from models import layers
 from models.noise import shuffled
 from models.randomness import fold_in
 from models.standardise import Standardise
-from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted
+from objectives.cross_entropy import OneOptimizerObjective, sentence_metrics, summed, word_losses
 from objectives.networks import weight_seed
-from training.optimization import apply_gradients, global_sum, make_optimizer
+from training.optimization import global_sum
 
 
 def triplet_loss(images_GE, sentences_GE, margin, masked=True):
@@ -49,7 +48,7 @@ def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
 
 
-class R2MObjective:
+class R2MObjective(OneOptimizerObjective):
     """Owns the networks and the optimizer of one stage; `update` is one training step in one replica."""
 
     def __init__(self, options, vocabulary_size, image_dim=None, encode=None):
@@ -67,34 +66,23 @@ class R2MObjective:
         self.encoder, self.decoder, self.reconstructor = memory_captioner.build(
             vocabulary_size, sizes, options.keep_prob, seed
         )
-        self.networks = {"encoder": self.encoder, "decoder": self.decoder}
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
         if self.losses != ("xe",):
-            self.networks["reconstructor"] = self.reconstructor
-        self.trained, self.projection = list(self.networks.values()), None
+            networks["reconstructor"] = self.reconstructor
+        trained, self.projection = list(networks.values()), None
         if "triplet" in self.losses:
-            self._build_projection(image_dim, seed)
-        rate = options.lr
-        if options.lr_decay_steps:
-            rate = keras.optimizers.schedules.CosineDecay(options.lr, options.lr_decay_steps)
-        self.optimizer = make_optimizer(options, rate, options.beta1, self.trained)
+            self._build_projection(image_dim, seed, networks, trained)
+        super().__init__(options, networks, trained)
 
-    def _build_projection(self, image_dim, seed):
-        """Image vector -> E; under `frozen` it is drawn anew for every stage and never trained."""
+    def _build_projection(self, image_dim, seed, networks, trained):
+        """Image vector -> E, added to `networks`; under `frozen` it is drawn anew for every stage and never trained."""
         frozen = configuration.quirk(self.options, "projection") == "frozen"
         seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
         self.projection = layers.Linear(image_dim, self.options.emb_dim, seed, "Projection")
         self.standardise = Standardise(image_dim)
-        self.networks |= {"projection": self.projection, "standardise": self.standardise}
+        networks |= {"projection": self.projection, "standardise": self.standardise}
         if not frozen:
-            self.trained.append(self.projection)
-
-    def checkpointed(self):
-        """Everything that a checkpoint holds, by name."""
-        return self.networks | {"optimizer": self.optimizer}
-
-    @property
-    def trainable_variables(self):
-        return [variable for network in self.trained for variable in network.trainable_variables]
+            trained.append(self.projection)
 
     def handed_over(self, has_projection):
         """The networks that start from the stage before; a projection only where that stage has trained one."""
@@ -105,28 +93,16 @@ class R2MObjective:
             networks.append(self.projection)
         return networks
 
-    def phase(self, step):
-        """(name, step at which it ends): one phase without end."""
-        return "train", None
+    # ---------------------------------------------------------------------------------------------- losses
 
-    # ---------------------------------------------------------------------------------------------- update
-
-    def update(self, batch, seed, phase="train"):
-        """One training step on the share of one replica.
+    def gradients(self, batch, seed):
+        """(metrics, gradients of this replica's share of the loss with respect to the trainable variables).
 
         Args:
           batch: dict of tensors; for text `sentence`, `length`, `key`, `key_length` as input_pipeline.SentenceBatches,
             for images `concepts`, `concepts_length`, `image` or `pixels` as input_pipeline.ConceptImageBatches.
           seed: int32 [2], distinct for every step and replica.
-
-        Returns: dict name -> (sum, count), to be summed over replicas and divided.
         """
-        metrics, gradients = self.gradients(batch, seed)
-        norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
-        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
-
-    def gradients(self, batch, seed):
-        """(metrics, gradients of this replica's share of the loss with respect to the trainable variables)."""
         metrics, loss = {}, 0.0
         with tf.GradientTape() as tape:
             if "xe" in self.losses:
@@ -141,13 +117,8 @@ class R2MObjective:
         """(this replica's share of L_XE + w_rec L_rec, metrics) of a batch of sentences."""
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
-        loss, statistics, v_BE, outputs_BTO = self._cross_entropy(batch, seed, 1.0 / words_global)
-        log_probs_N, entropy_N, right_N = statistics
-        metrics = {
-            "loss/sentence": (-tf.reduce_sum(log_probs_N), words),
-            "accuracy/sentence": (tf.reduce_sum(right_N), words),
-            "entropy": (tf.reduce_sum(entropy_N), words),
-        }
+        (loss, *statistics), v_BE, outputs_BTO = self._cross_entropy(batch, seed, 1.0 / words_global)
+        metrics = sentence_metrics(*statistics, words)
         if "rec_text" in self.losses:
             share, distance = self._reconstruction(v_BE, outputs_BTO, batch["length"] - 1, rows_global)[1:]
             loss += self.options.w_rec * share
@@ -202,11 +173,11 @@ class R2MObjective:
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 
     def _cross_entropy(self, batch, seed, weight):
-        """(weight x summed cross entropy, (log-probabilities, entropies, hits) of the N words, v, outputs [B, T, O]).
+        """(what `word_losses` returns, v, outputs [B, T, O]).
 
         Without a seed nothing is dropped, and the concepts come in an order that is the same every time.
         """
-        order = fold_in(tf.constant([self.options.seed, 1], tf.int32) if seed is None else seed, "order")
+        order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
         v_BE = self.encoder(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
         lengths_B = batch["length"] - 1
@@ -214,20 +185,11 @@ class R2MObjective:
         outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, targets_BT, lengths_B, self.encoder.embedding)
         valid_BT = tf.sequence_mask(lengths_B, tf.shape(targets_BT)[1])
         targets_N = tf.boolean_mask(targets_BT, valid_BT)
-        loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
-            tf.boolean_mask(outputs_BTO, valid_BT),
-            self.decoder.output_matrix,
-            self.decoder.softmax_b,
-            targets_N,
-            tf.fill([tf.shape(targets_N)[0]], weight),
-        )
-        hits_N = tf.cast(tf.equal(best_N, targets_N), tf.float32)
-        return loss, (log_probs_N, entropy_N, hits_N), v_BE, outputs_BTO
+        outputs_NO = tf.boolean_mask(outputs_BTO, valid_BT)
+        return word_losses(outputs_NO, self.decoder, targets_N, weight), v_BE, outputs_BTO
 
     def evaluate(self, batch):
-        """(summed cross entropy, words predicted rightly, words) without dropout: three float32 scalars."""
-        loss, (log_probs_N, _, right_N), _, _ = self._cross_entropy(batch, None, 1.0)
-        return loss, tf.reduce_sum(right_N), tf.cast(tf.size(log_probs_N), tf.float32)
+        return summed(self._cross_entropy(batch, None, 1.0)[0])
 
 
 # --------------------------------------------------------------------------------------------------------------

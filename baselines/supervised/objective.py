@@ -16,7 +16,6 @@ from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import CrossEntropyObjective, teacher_forced
 from objectives.full import unique_rows
-from training.optimization import apply_gradients
 
 
 def steps_per_halving(pairs, options):
@@ -92,9 +91,7 @@ class SupervisedObjective(CrossEntropyObjective):
         """One training step in one replica; see the base class."""
         if phase == "train":
             return super().update(batch, seed, phase)
-        metrics, gradients = self.self_critical_gradients(batch, seed)
-        norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
-        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
+        return self.applied(*self.self_critical_gradients(batch, seed))
 
     # ---------------------------------------------------------------------------------------------- self-critical
 
