@@ -11,7 +11,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from evaluation.report.html_pages import joined, table, tag
+from evaluation.report import html_pages
 from web import endpoint, page_guard, showing, turns, uploads
 
 POLICY = (
@@ -25,13 +25,13 @@ STYLE = """
 .run { opacity: .65; font-size: .85rem; margin: 0; }
 .refused { border-left: 4px solid #b3261e; background: #b3261e18; padding: .6rem .9rem; }
 .hint { opacity: .7; }
-.wide { overflow-x: auto; } .wide table { border-collapse: collapse; width: 100%; }
+.wide { overflow-x: auto; } .wide table { border-collapse: collapse; width: 100%; border: 0 !important; }
 .wide th, .wide td { padding: .25rem .5rem; text-align: right; border: 0 !important; }
 .wide tr { border: 0 !important; border-bottom: 1px solid #8884 !important; } .wide .left { text-align: left; }
 footer { display: none !important; }
 """
 FONTS = ["system-ui", "sans-serif"]
-HINT = "Upload a picture, paste one from the clipboard, or pick an example."
+ANSWERS = html_pages.macros("web/answers.html")
 
 
 def upload_field():
@@ -68,10 +68,8 @@ def example_field(examples, picture, register):
 
 def said(run, answer):
     """The caption of a run, and whether it saw the picture otherwise than viewers show it."""
-    lines = [tag("p", run.name, class_="run"), tag("p", answer.hypotheses[0].text or "(no word)", class_="said")]
-    return joined(
-        lines + [tag("p", f"The picture was {showing.LIES_OTHERWISE}.", class_="hint")] * answer.lies_otherwise
-    )
+    lies = showing.LIES_OTHERWISE if answer.lies_otherwise else ""
+    return ANSWERS.said(run.name, answer.hypotheses[0].text, lies)
 
 
 def n_best(answer):
@@ -80,24 +78,18 @@ def n_best(answer):
     for rank, hypothesis in enumerate(answer.hypotheses, 1):
         whole, word = showing.chances(hypothesis)
         lines.append([rank, hypothesis.text or "(no word)", f"{whole:.2g}", f"{word:.2f}"])
-    note = "probability: of the whole caption; of a word: geometric mean, which does not punish length"
-    return joined([table(lines, left=[1]), tag("p", note, class_="hint")])
+    return ANSWERS.n_best(lines)
 
 
 def object_list(answer):
     """The objects as a table, or why there are none."""
     if answer.objects is None:
-        return tag("p", f"No objects: {answer.no_objects}.", class_="hint")
+        return ANSWERS.hint(f"No objects: {answer.no_objects}.")
     if not answer.objects:
-        return tag("p", "The detector found nothing.", class_="hint")
+        return ANSWERS.hint("The detector found nothing.")
     lines = [["object", "score"]]
     lines += [[found.class_name, f"{found.score:.2f}"] for found in sorted(answer.objects, key=lambda o: -o.score)]
-    return table(lines, left=[0])
-
-
-def refusal(message):
-    """An error, for the status line."""
-    return tag("div", message, class_="refused", role="alert")
+    return ANSWERS.objects(lines)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -110,7 +102,7 @@ def page(runs, examples, register, order):
     Args: runs: one or two showing.Shown. examples: image files. register: uploads.Register. order: turns.Turns.
     """
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
-        gr.HTML(tag("h1", "What does it see?"), padding=False)
+        gr.HTML(ANSWERS.title(), padding=False)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 picture = upload_field()
@@ -120,7 +112,7 @@ def page(runs, examples, register, order):
                 min_score = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
-                status = gr.HTML(tag("p", HINT, class_="hint"), elem_id="status")
+                status = gr.HTML(ANSWERS.what_to_do(), elem_id="status")
                 with gr.Row():
                     fields = [_column(run, number) for number, run in enumerate(runs, 1)]
                 looked = [_looked(run, number) for number, run in enumerate(runs, 1) if run.looks]
@@ -131,16 +123,16 @@ def page(runs, examples, register, order):
         def caption(path, beam, min_score):
             nothing = [*[None] * len(shown), None]
             if path is None:
-                return [_status(tag("p", HINT, class_="hint")), *nothing]
+                return [_status(ANSWERS.what_to_do()), *nothing]
             try:
                 register.check(path)
                 pixels, found = endpoint.answer_of(runs, path, int(beam), float(min_score), order)
             except uploads.Refused as refused:
-                return [_status(refusal(refused.message)), *nothing]
+                return [_status(ANSWERS.refused(refused.message)), *nothing]
             except Exception as error:  # the page goes on, whatever a network or a file does
                 traceback.print_exc()
                 message = f"This went wrong here ({type(error).__name__}); the terminal says more."
-                return [_status(refusal(message)), *nothing]
+                return [_status(ANSWERS.refused(message)), *nothing]
             shown_by = list(zip(runs, found, pixels, strict=True))
             values = [value for run, one, picture in shown_by for value in _filled(run, one, picture)]
             values += [showing.attention(picture, one) for run, one, picture in shown_by if run.looks]

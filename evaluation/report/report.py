@@ -54,24 +54,21 @@ def main(options):
     """Writes the report; returns its path."""
     check(options)
 
-    from evaluation.report import run_facts
-    from evaluation.report import sections as sections
-    from evaluation.report.html_pages import page
+    from evaluation.report import run_facts, sections
+    from evaluation.report.html_pages import render
 
     runs = [run_facts.read_run(path, options.data_dir, options.split) for path in options.paths]
-    rows = run_facts.table_rows(options.paths, options.table)
-    names = ", ".join(run.name for run in runs)
-    parts = [
-        sections.heading(runs),
-        sections.alarms(runs),
-        sections.scores(rows, runs),
-        sections.variety(runs),
-        sections.training(runs),
-        sections.pictures(runs, options.images),
-        *sections.attention(runs, options.attention),
-        *sections.word_map(runs[0] if options.word_map else None),
-        sections.provenance(runs),
-    ]
+    shown = {
+        "heading": sections.heading(runs),
+        "alarms": sections.alarms(runs),
+        "scores": sections.scores(run_facts.table_rows(options.paths, options.table), runs),
+        "variety": sections.variety(runs),
+        "training": sections.training(runs),
+        "pictures": sections.pictures(runs, options.images),
+        "attention": sections.attention(runs, options.attention),
+        "word_map": sections.word_map(runs[0]) if options.word_map else None,
+        "provenance": sections.provenance(runs),
+    }
     path = options.path()
-    write_results(path, page(f"Captioners: {names}", sections.STYLE, *parts))
+    write_results(path, render("evaluation/report/report.html", **shown))
     print(f"report: {path} ({os.path.getsize(path) / 2**20:.1f} MB)")

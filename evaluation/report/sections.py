@@ -1,4 +1,4 @@
-"""The sections of the HTML report, each a function of the runs (run_facts.RunFacts) that returns HTML."""
+"""The sections of the HTML report, each a function of the runs (run_facts.RunFacts): what report.html shows of them."""
 
 import collections
 import datetime
@@ -11,54 +11,20 @@ import cli
 import registry
 from evaluation import statistics, table
 from evaluation.report import curves, run_facts
-from evaluation.report.html_pages import image, joined, tag
-from evaluation.report.html_pages import table as html_table
+from evaluation.report.html_pages import data_url
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8883; --soft: #8881; --warn: #b3261e; --good: #1b7a3d; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 0 auto; padding: 1.5rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .2rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem;
-  border-bottom: 1px solid var(--line); padding-bottom: .2rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
-.soft, .note { opacity: .75; font-size: .9rem; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th.left, td.left { text-align: left; } tr.own td { font-weight: 600; background: var(--soft); }
-tr.published td { font-style: italic; opacity: .8; } td.command { white-space: normal; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: .8rem; }
-.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1rem; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; }
-figure img { display: block; width: 100%; } .grid figure img { height: 190px; object-fit: contain; background: #8882; }
-.curves img, .plot img { background: white; } .plot img { max-width: 900px; }
-figcaption { padding: .45rem .6rem; font-size: .88rem; overflow-wrap: anywhere; }
-.score { float: right; font-size: .78rem; opacity: .7; padding-left: .5rem; }
-.who { font-size: .75rem; opacity: .65; display: block; margin-top: .3rem; }
-.alarm { border-left: 4px solid var(--warn); background: #b3261e18; padding: .5rem .8rem; margin: .4rem 0; }
-.quiet { border-left: 4px solid var(--good); background: #1b7a3d18; padding: .5rem .8rem; margin: .4rem 0; }
-code, pre { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-summary { cursor: pointer; }
-"""
+NO_CHECKPOINT = "The run has no checkpoint."
 
 
 def heading(runs):
     """Title, and what this file is."""
-    names = ", ".join(run.name for run in runs)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    written = f"Written {now} by {cli.command_line()}"
-    return joined([tag("h1", f"Captioners: {names}"), tag("p", tag("code", written), class_="soft")])
+    return {"names": ", ".join(run.name for run in runs), "written": f"Written {now} by {cli.command_line()}"}
 
 
 def alarms(runs):
-    """What is wrong with each run, or what was looked for."""
-    boxes = []
-    for run in runs:
-        found = run.alarms
-        boxes += [tag("div", tag("b", run.name), f": {sentence}", class_="alarm") for sentence in found]
-        if not found:
-            looked = "no collapse, no shrinking captions, no stammering, no number that is not finite"
-            boxes.append(tag("div", tag("b", run.name), f": {looked}.", class_="quiet"))
-        if run.note:
-            boxes.append(tag("p", tag("b", run.name), f": {run.note}", class_="note"))
-    return joined([tag("h2", "Alarms"), *boxes])
+    """What is wrong with each run, and what could not be told."""
+    return [{"name": run.name, "alarms": run.alarms, "note": run.note} for run in runs]
 
 
 def scores(rows, runs):
@@ -69,16 +35,11 @@ def scores(rows, runs):
     lines, shown = [head, *(lines[i] for i in first)], [shown[i] for i in first]
     classes = ["published" if row.get("published") else "own" if table.key_of(row) in own else None for row in shown]
     left = [i for i, name in enumerate(columns) if name in table.TEXTS]
-    notes = [tag("p", sentence, class_="note") for sentence in table.notes(rows)]
-    published = "Published rows (in italics) are of MS COCO's test images; other rows may be of other images."
-    bold = "Rows of this report's runs are bold. "
-    return joined(
-        [tag("h2", "Scores"), html_table(lines, left, classes), tag("p", bold + published, class_="note"), *notes]
-    )
+    return {"lines": lines, "left": left, "classes": classes, "notes": table.notes(rows)}
 
 
 def variety(runs):
-    """Diversity numbers and the commonest captions."""
+    """Diversity numbers and the commonest captions; None where no run has captions."""
     head = ["run", "captions", "unique", "distinct-1", "distinct-2", "words a caption", "longest repeat", "words used"]
     head += ["recall", "precision"]
     lines, common = [head], []
@@ -96,12 +57,8 @@ def variety(runs):
             + ["-" if value is None else f"{value:.3f}" for value in named]
         )
         top = collections.Counter(run.captions.values()).most_common(5)
-        common.append(tag("h3", f"The commonest captions of {run.name}"))
-        common.append(html_table([["images", "caption"], *[[count, text] for text, count in top]], left=[1]))
-    if len(lines) == 1:
-        return None
-    note = "recall: share of known objects that are named; precision: share of named objects that are known."
-    return joined([tag("h2", "Variety"), html_table(lines, left=[0]), tag("p", note, class_="note"), *common])
+        common.append((run.name, [["images", "caption"], *[[count, text] for text, count in top]]))
+    return {"lines": lines, "common": common} if common else None
 
 
 def training(runs):
@@ -110,10 +67,9 @@ def training(runs):
     for name, expected in curves.CURVES.items():
         lines = {run.name: run.series[name] for run in runs if name in run.series}
         if lines:
-            text = tag("figcaption", tag("b", name), ": ", expected)
-            figures.append(tag("figure", image(curves.drawing(lines, len(runs) > 1), "png", f"curve of {name}"), text))
-    none = None if figures else tag("p", "No metrics.jsonl: these runs have no curves.", class_="note")
-    return joined([tag("h2", "Training"), none, tag("div", *figures, class_="curves")])
+            drawing = data_url(curves.drawing(lines, len(runs) > 1), "png")
+            figures.append({"name": name, "expected": expected, "picture": drawing})
+    return figures
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -121,7 +77,7 @@ def training(runs):
 
 
 def pictures(runs, count):
-    """Grids: evenly spread over the scores with all runs' captions, then the best and the worst of each run."""
+    """Cards evenly spread over the scores with all runs' captions, then the best and the worst of each run; or None."""
     first = next((run for run in runs if run.captions), None)
     if first is None:
         return None
@@ -133,20 +89,16 @@ def pictures(runs, count):
     wanted = {name for lists in ends.values() for names in lists for name in names} | set(spread)
     small = run_facts.thumbnails(first.data_dir, first.split, sorted(wanted))
     sorted_by = f"CIDEr of {first.name}" if first.cider() else "name"
-    parts = [
-        tag("h2", "Pictures and captions"),
-        tag(
-            "p",
-            f"{len(spread)} of {len(order)} {first.split} images, evenly spread, sorted by {sorted_by}.",
-            class_="note",
-        ),
-        tag("div", *(card(name, alike, small) for name in spread), class_="grid"),
+    shown = [
+        (f"{word} captions of {run.name}", [card(name, [run], small) for name in names])
+        for run in alike
+        for word, names in zip(("Best", "Worst"), ends.get(run.name, ()), strict=False)
     ]
-    for run in alike:
-        for word, names in zip(("Best", "Worst"), ends.get(run.name, ()), strict=False):
-            parts.append(tag("h3", f"{word} captions of {run.name}"))
-            parts.append(tag("div", *(card(name, [run], small) for name in names), class_="grid"))
-    return joined(parts)
+    return {
+        "note": f"{len(spread)} of {len(order)} {first.split} images, evenly spread, sorted by {sorted_by}.",
+        "cards": [card(name, alike, small) for name in spread],
+        "ends": shown,
+    }
 
 
 def by_score(scores, names):
@@ -162,15 +114,19 @@ def best_and_worst(run, count):
 
 
 def card(name, runs, small):
-    """A picture with what each run says about it."""
-    picture = image(small[name], "jpeg", name, title=name) if name in small else tag("p", name)
-    said = []
-    for run in runs:
-        score = run.cider().get(name)
-        said.append(tag("span", run.name, class_="who") if len(runs) > 1 else None)
-        said.append(None if score is None else tag("span", f"CIDEr {score:.0f}", class_="score"))
-        said.append(run.captions.get(name, "") or "(empty)")
-    return tag("figure", picture, tag("figcaption", *said))
+    """A picture with what each run says about it. Args: small: dict name -> JPEG bytes of the pictures there are."""
+    return {
+        "name": name,
+        "picture": data_url(small[name], "jpeg") if name in small else None,
+        "said": [
+            {
+                "who": run.name if len(runs) > 1 else None,
+                "score": run.cider().get(name),
+                "caption": run.captions.get(name, ""),
+            }
+            for run in runs
+        ],
+    }
 
 
 def attention(runs, count):
@@ -187,9 +143,9 @@ def _attention_of(run, count):
     from evaluation.report import attention_pictures
     from formats import images, records
 
-    prefix, title = run_facts.checkpoint_of(run), tag("h2", f"Where {run.name} looked")
+    prefix = run_facts.checkpoint_of(run)
     if prefix is None:
-        return joined([title, tag("p", "The run has no checkpoint.", class_="note")])
+        return {"name": run.name, "note": NO_CHECKPOINT, "figures": []}
     order = by_score(run.cider(), run.captions)
     names = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
     try:
@@ -197,7 +153,7 @@ def _attention_of(run, count):
         vectors = splits.split_vectors(run.job_dir, run.data_dir, run.split, names)
         found = records.read_images(records.find_files(run.data_dir, f"image_{run.split}"), with_data=True)
     except cli.UserError as error:
-        return joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])
+        return {"name": run.name, "note": f"Could not be drawn: {error}", "figures": []}
     said = [several[0].ids for several in captioner.caption_vectors(vectors, batch=len(names))]
     where, figures = dict(zip(found.names, found.data, strict=True)), []
     exif = images.exif_noted(os.path.join(run.data_dir, f"image_{run.split}.json"))
@@ -210,27 +166,26 @@ def _attention_of(run, count):
         buffer = io.BytesIO()
         drawing = attention_pictures.figure(images.read_image(data, exif), words, weights[shown])
         drawing.savefig(buffer, format="png", dpi=80)
-        text = tag("figcaption", " ".join(words), tag("span", name, class_="score"))
-        figures.append(tag("figure", image(buffer.getvalue(), "png", f"attention on {name}"), text))
+        figures.append({"name": name, "words": " ".join(words), "picture": data_url(buffer.getvalue(), "png")})
     note = "Beside each word the largest weight of a cell; bright is where the network looked before it said the word."
-    return joined([title, tag("p", note, class_="note"), tag("div", *figures, class_="plot")])
+    return {"name": run.name, "note": note, "figures": figures}
 
 
 def word_map(run):
     """The word vectors of a run with the words of its commonest captions; nothing for None."""
     if run is None:
-        return []
+        return None
     import io
 
     from evaluation.report import word_map as maps
 
-    prefix, title = run_facts.checkpoint_of(run), tag("h2", f"Word vectors of {run.name}")
+    prefix = run_facts.checkpoint_of(run)
     if prefix is None:
-        return [joined([title, tag("p", "The run has no checkpoint.", class_="note")])]
+        return {"name": run.name, "note": NO_CHECKPOINT, "picture": None}
     try:
         captioner = registry.system_of(run.content).load("captioner").from_run(run.job_dir, prefix)
     except cli.UserError as error:
-        return [joined([title, tag("p", f"Could not be drawn: {error}", class_="note")])]
+        return {"name": run.name, "note": f"Could not be drawn: {error}", "picture": None}
     top = collections.Counter(run.captions.values()).most_common(4)
     ids = {captioner.vocabulary.id(word) for text, _ in top for word in text.split()}
     own = captioner.input_embedding
@@ -238,8 +193,7 @@ def word_map(run):
     buffer = io.BytesIO()
     maps.figure(vectors, captioner.vocabulary, ids).savefig(buffer, format="png", dpi=80)
     note = "Words of the commonest captions and their nearest neighbours by cosine."
-    picture = tag("figure", image(buffer.getvalue(), "png", "map of the word vectors"), class_="plot")
-    return [joined([title, tag("p", note, class_="note"), picture])]
+    return {"name": run.name, "note": note, "picture": data_url(buffer.getvalue(), "png")}
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -248,7 +202,7 @@ def word_map(run):
 
 def provenance(runs):
     """Seed, recipe, data, checkpoint, command and all settings of each run."""
-    parts = [tag("h2", "Where this came from")]
+    parts = []
     for run in runs:
         settings, facts = run.content["settings"], run.content["facts"]
         steps = max((steps[-1] for steps, _ in run.series.values()), default=None)
@@ -268,11 +222,8 @@ def provenance(runs):
             ["scored by", run.row.get("command") or "-"],
             ["chosen", run.row.get("selection") or "-"],
         ]
-        parts.append(html_table(lines, left=[0, 1]))
         data = run_facts.data_facts(run.data_dir)
-        if data:
-            head = ["data file", "records", "sha256", "made by"]
-            parts.append(tag("details", tag("summary", "data files"), html_table([head, *data], left=[0, 2, 3])))
-        shown = json.dumps(run.content, indent=1, sort_keys=True)
-        parts.append(tag("details", tag("summary", f"all settings of {run.name}"), tag("pre", shown)))
-    return joined(parts)
+        head = ["data file", "records", "sha256", "made by"]
+        settings = json.dumps(run.content, indent=1, sort_keys=True)
+        parts.append({"name": run.name, "lines": lines, "data": data and [head, *data], "settings": settings})
+    return parts

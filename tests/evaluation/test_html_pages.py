@@ -1,14 +1,17 @@
-"""HTML pages: every text is escaped, nothing is loaded."""
+"""HTML pages: every text is escaped, a value that is not there is an error."""
 
 import html.parser
 
-from evaluation.report.html_pages import image, joined, page, table, tag
+import jinja2
+import pytest
+
+from evaluation.report import html_pages
 
 EVIL = "<script>alert('1')</script>&\"<"
 
 
 class Reader(html.parser.HTMLParser):
-    """Counts elements and keeps texts and attributes."""
+    """Keeps elements, texts and attributes."""
 
     def __init__(self, text):
         super().__init__()
@@ -23,26 +26,26 @@ class Reader(html.parser.HTMLParser):
         self.texts.append(data)
 
 
-def test_texts_and_attributes_come_out_as_they_went_in():
-    read = Reader(tag("p", EVIL, tag("b", EVIL), title=EVIL, class_="x", hidden=None))
-    assert read.elements == ["p", "b"] and read.texts == [EVIL, EVIL]
-    assert read.attributes == [("title", EVIL), ("class", "x")]
-
-
-def test_joined_keeps_markup_and_escapes_texts():
-    assert joined([tag("i", "a"), None, "<", 3]) == "<i>a</i>&lt;3"
-
-
 def test_a_table():
-    read = Reader(table([["row", "score"], ["<b>", 1]], left=[0], classes=["own"]))
+    table = html_pages.macros("evaluation/report/tables.html").table
+    read = Reader(table([["row", "score"], [EVIL, 1]], left=[0], classes=["own"]))
     assert read.elements == ["div", "table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"]
-    assert read.texts == ["row", "score", "<b>", "1"]
+    assert read.texts == ["row", "score", EVIL, "1"]
     assert read.attributes == [("class", "wide"), ("class", "left"), ("class", "own"), ("class", "left")]
 
 
-def test_a_page_holds_its_pictures_and_forbids_the_rest():
-    text = page(EVIL, "p { color: red; }", image(b"\x89PNG", "png", EVIL))
-    read = Reader(text)
-    assert "script" not in read.elements and ("src", "data:image/png;base64,iVBORw==") in read.attributes
-    assert any(name == "content" and "default-src 'none'" in value for name, value in read.attributes)
-    assert read.texts.count(EVIL) == 1
+def test_texts_and_attributes_of_a_card_come_out_as_they_went_in():
+    said = [{"who": EVIL, "score": 41.6, "caption": EVIL}, {"who": "b", "score": None, "caption": ""}]
+    card = html_pages.macros("evaluation/report/cards.html").card
+    read = Reader(card({"name": EVIL, "picture": html_pages.data_url(b"\x89PNG", "png"), "said": said}))
+    texts = [text.strip() for text in read.texts if text.strip()]
+    assert texts == [EVIL, "CIDEr 42", EVIL, "b", "(empty)"]
+    assert read.elements == ["figure", "img", "figcaption", "span", "span", "span"]
+    assert read.attributes[:3] == [("src", "data:image/png;base64,iVBORw=="), ("alt", EVIL), ("title", EVIL)]
+    alone = Reader(card({"name": EVIL, "picture": None, "said": []}))
+    assert alone.elements == ["figure", "p", "figcaption"] and EVIL in alone.texts
+
+
+def test_a_value_that_is_missing_is_an_error():
+    with pytest.raises(jinja2.UndefinedError, match="heading"):
+        html_pages.render("evaluation/report/report.html")

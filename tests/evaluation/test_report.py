@@ -15,7 +15,7 @@ import cli
 import eval_test
 import train
 from evaluation import report
-from evaluation.report import run_facts, sections
+from evaluation.report import html_pages, run_facts, sections
 from formats import captions, records
 from tests import photo_world, tiny_runs, tiny_world
 
@@ -116,7 +116,7 @@ def test_captions_stand_with_their_pictures_sorted_by_score(world):
     best, worst = sections.best_and_worst(plain, 100)
     assert best[0] == order[0] and worst[0] == order[-1] and not set(best) & set(worst)
     small = run_facts.thumbnails(plain.data_dir, "test", order)
-    read = Reader(sections.card(order[0], [plain], small))
+    read = Reader(html_pages.macros("evaluation/report/cards.html").card(sections.card(order[0], [plain], small)))
     assert plain.captions[order[0]] in read.text and f"CIDEr {values[0]:.0f}" in read.text
     assert read.elements[1][1]["title"] == order[0]
 

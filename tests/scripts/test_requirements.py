@@ -1,11 +1,57 @@
-"""requirements.txt resolves for the Python versions that README names beside the tested one. Needs a registry."""
+"""What is imported stands in the requirements; they resolve for the Pythons that README names (needs a registry)."""
 
+import ast
+import importlib.metadata
+import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
 from tests import tiny_runs
+
+# Who may import what beside requirements.txt: file of requirements -> beginnings of paths.
+EXTRA = {
+    "requirements-serve.txt": ("web/", "serve.py", "tests/"),
+    "requirements-beam.txt": ("preprocessing/sharding/beam.py", "tests/"),
+    "requirements-docs.txt": ("docs/", "tests/docs/"),
+    "requirements-dev.txt": ("tests/",),
+}
+ELSEWHERE = ("scripts/inception_v4_oracle.py",)  # runs in an environment of its own, see there
+
+
+def required(name):
+    """The distributions that a file of requirements names."""
+    lines = (tiny_runs.ROOT / name).read_text().split("\n")
+    return {re.split(r"[=><\[ ]", line)[0].lower().replace("_", "-") for line in lines if line and line[0] not in "#-"}
+
+
+def imported(path):
+    """The top-level modules of others that a file imports, those inside functions too."""
+    for node in ast.walk(ast.parse((tiny_runs.ROOT / path).read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        for name in (name.partition(".")[0] for name in names):
+            here = (tiny_runs.ROOT / name).is_dir() or (tiny_runs.ROOT / f"{name}.py").exists()
+            if name not in sys.stdlib_module_names and not here:
+                yield name
+
+
+def test_what_is_imported_is_required():
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=tiny_runs.ROOT, capture_output=True, text=True, check=True)
+    distributions, missing, seen = importlib.metadata.packages_distributions(), set(), set()
+    for path in listed.stdout.split():
+        if path in ELSEWHERE or not pathlib.Path(tiny_runs.ROOT, path).exists():
+            continue
+        known = required("requirements.txt").union(*(required(f) for f, who in EXTRA.items() if path.startswith(who)))
+        for module in imported(path):
+            seen.add(module)
+            names = {name.lower().replace("_", "-") for name in distributions.get(module, ())}
+            if names and not names & known:  # not installed here: nothing can be said
+                missing.add((path, module))
+    assert missing == set()
+    assert {"tensorflow", "jinja2", "PIL", "lxml"} <= seen
 
 
 @pytest.mark.slow
