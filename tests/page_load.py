@@ -1,11 +1,11 @@
-"""Whether serve.py stays small and answers while many hostile clients send to it at once.
+"""Checks that serve.py keeps its memory small and answers while many hostile clients send requests.
 
     python -m tests.page_load --clients 200 --seconds 120
 
-Starts serve.py on 127.0.0.1 with two tiny runs, sends pictures that are large, slow, cut or false, and meanwhile a
-small photograph each second. Prints the peak of the server's memory, the answers by status, and the slowest honest
-answer. Exit code 1 when the memory was above 2 GiB, an honest answer failed or took longer than 10 s, the server's log
-has a traceback, or files are left.
+Starts serve.py on 127.0.0.1 with two tiny runs. Hostile clients send large, slow, truncated or false pictures; an
+honest client sends a small photograph each second. Prints the server's peak memory, the answers by status, and the
+slowest honest answer. Exit code 1 when the memory was above 2 GiB, an honest answer failed or took longer than 10 s,
+the log of the server has a traceback, or files remain.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from tests.web.test_uploads import bomb
 from web.uploads import MAX_BYTES, MAX_COST, MAX_PIXELS
 
 MAX_MEMORY = 2 << 20  # KiB
-MAX_SECONDS = 10  # of an honest answer
+MAX_SECONDS = 10  # for an honest answer
 PATIENCE = 60  # seconds that a hostile client waits for an answer
-LARGEST = (6000, MAX_PIXELS // 6000)  # what is taken
-LARGER = (8000, 5000)  # 40 million
+LARGEST = (6000, MAX_PIXELS // 6000)  # pixels, as many as are accepted
+LARGER = (8000, 5000)  # 40 million pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Options:
     """Flags of tests.page_load."""
 
     clients: int = cli.field(200, "hostile clients at once")
-    seconds: int = cli.field(120, "how long they send")
+    seconds: int = cli.field(120, "how long they send requests")
 
 
 def main(options):
-    """Runs it; returns the exit code."""
+    """Trains two runs and measures the server; returns the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         runs = web_runs.make(folder)
         return load(options, runs, folder)
 
 
 def load(options, runs, folder):
-    """The same with runs that are there. Args: runs, folder: what web_runs.make returned and was given."""
+    """Measures the server with given runs. Args: runs, folder: result and argument of web_runs.make."""
     bodies = hostile_bodies(pathlib.Path(folder))
     with open(os.path.join(folder, "photos", "val_000.jpg"), "rb") as file:
         photograph = file.read()
@@ -90,7 +90,7 @@ def judge(clients, memory, log, left):
         "memory above 2 GiB": memory > MAX_MEMORY,
         "an honest answer was too slow, or failed": slowest > MAX_SECONDS or clients.failed,
         "traceback in the log": "Traceback" in log,
-        "files left": left,
+        "files remain": left,
     }
     for fault in (fault for fault, found in faults.items() if found):
         print(f"FAILED: {fault}")
@@ -100,13 +100,13 @@ def judge(clients, memory, log, left):
 
 
 def peak_memory(process):
-    """The largest resident size of a process, in KiB."""
+    """Returns the peak resident memory of a process, in KiB."""
     status = pathlib.Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
 
 
 def hostile_bodies(folder):
-    """dict name -> bytes: pictures that are expensive, or none."""
+    """Returns dict name -> bytes: files that are expensive to decode, or are not pictures."""
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 255, (300, 400, 3), dtype=np.uint8))
     large, largest = noise.resize(LARGER), noise.resize(LARGEST)
@@ -149,8 +149,8 @@ class Clients:
         self.kinds = [*bodies, "slow", "cut", "gone", "foreign", "silent", "stranger's path"]
 
     async def run(self, count, seconds):
-        """Hostile clients for some seconds, an honest one meanwhile."""
-        await self.honest_answer()  # what is compiled at the first request is no load
+        """Runs `count` hostile clients and an honest one for `seconds`."""
+        await self.honest_answer()  # the first request compiles, which is not counted
         self.honest.clear()
         end = time.monotonic() + seconds
         tasks = [asyncio.create_task(self.hostile(number, end)) for number in range(count)]
@@ -172,7 +172,7 @@ class Clients:
             self.failed.append(status)
 
     async def hostile(self, number, end):
-        """One client, which begins with another kind than its neighbours."""
+        """Runs one client; each number starts with another kind of attack."""
         while time.monotonic() < end:
             kind = self.kinds[number % len(self.kinds)]
             number += 1
@@ -183,7 +183,7 @@ class Clients:
             self.answers[kind, status] += 1
 
     async def attack(self, kind):
-        """Status of the answer, or what was done instead of waiting for one."""
+        """Makes one attack; returns the status of the answer, or what was done instead of waiting for one."""
         picture = self.bodies["jpeg largest"]
         if kind == "slow":
             return await self.post(b"\xff" * 1000, pause=1)
@@ -203,10 +203,10 @@ class Clients:
     async def post(
         self, body, path="/caption?name=val_000.jpg", headers="", length=None, pause=0, leave=False, head=None
     ):
-        """Status of a POST request.
+        """Sends a POST request; returns the status of the answer.
 
-        Args: length: what is announced, if not the size of the body. pause: seconds after each byte. leave: not to wait
-          for the answer. head: what is sent instead of a request.
+        Args: length: announced length, None for that of the body. pause: seconds after each byte. leave: whether to
+          close the connection without waiting for the answer. head: bytes to send in place of a request.
         """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         sending = None
@@ -220,7 +220,7 @@ class Clients:
             if leave:
                 await sending
                 return "left"
-            line = await reader.readline()  # may come before all is sent
+            line = await reader.readline()  # may arrive before the whole body is sent
             if not line:
                 return "closed"
             await reader.read()
@@ -233,7 +233,7 @@ class Clients:
 
 
 async def send(writer, body, pause):
-    """Writes a body, byte by byte where there is a pause."""
+    """Writes a body; byte by byte if there is a pause."""
     step = 1 if pause else 1 << 16
     for start in range(0, len(body), step):
         writer.write(body[start : start + step])

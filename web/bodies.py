@@ -1,4 +1,4 @@
-"""What a request to /caption holds: the bytes of a picture, a form with a file, or base64 in a form or in JSON."""
+"""Reads the body of a request to /caption: the bytes of a picture, a form with a file, or base64 in a form or JSON."""
 
 import base64
 import binascii
@@ -10,9 +10,9 @@ import urllib.parse
 from web.uploads import MAX_BYTES, Refused
 
 MAX_BODY = MAX_BYTES * 3 // 2 + (64 << 10)  # bytes of a request: base64 with its escapes, and the other fields
-PICTURE = ("image", "file")  # the fields that hold it
+PICTURE = ("image", "file")  # names of the fields that may hold the picture
 MAX_FIELDS = 16
-MAX_NAME = 40  # characters of what was sent that an answer repeats
+MAX_NAME = 40  # characters of the request that an error message repeats
 HINT = "send the file itself: curl --data-binary @photo.jpg, or curl -F file=@photo.jpg"
 _FORM = re.compile(rb"(image|file|name|beam|min_score|least)=")
 _ADDRESS = re.compile(r"[a-z]+://", re.I)
@@ -21,7 +21,7 @@ _DATA_URL = re.compile(r"data:[^,;]*(;[^,;]+)*;base64,", re.I)
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    """A picture (bytes), the parameters that came with it [(name, value)], and its file name, "" without one."""
+    """A request: the picture as bytes, the parameters [(name, value)], and the picture's file name, "" without one."""
 
     picture: bytes
     parameters: list
@@ -29,11 +29,11 @@ class Sent:
 
 
 def kind_of(content_type, head):
-    """How a body is to be read: "bytes", "multipart", "urlencoded" or "json".
+    """Returns the format of a body: "bytes", "multipart", "urlencoded" or "json".
 
-    curl calls every body a form unless it is told otherwise, so what the body begins with decides there.
+    curl declares every body as a form by default, so for forms the first bytes of the body decide.
 
-    Args: content_type: of the request, "" without one. head: the first bytes of the body.
+    Args: content_type: header of the request, "" without one. head: the first bytes of the body.
     """
     name = content_type.partition(";")[0].strip().lower()
     if name == "multipart/form-data":
@@ -49,7 +49,7 @@ def kind_of(content_type, head):
 
 
 def read(body, content_type):
-    """The content of a request as `Sent`. Args: body: bytes. Raises: Refused."""
+    """Returns the content of a request as `Sent`. Args: body: bytes. Raises: Refused."""
     kind = kind_of(content_type, body[:64])
     if kind == "bytes":
         return Sent(body, [])
@@ -87,7 +87,7 @@ def _multipart(body, content_type):
     file.seek(0)
     others = [(field, _text(value)) for field, value in named]
     if any(field in PICTURE for field, _ in others):
-        raise Refused("The form has a file and a picture in a field beside it; send one of them.", 422)
+        raise Refused("The form has a file and also a picture in another field; send one of them.", 422)
     return Sent(file.read(), others, _text(name))
 
 
@@ -108,14 +108,14 @@ def _json(body, _):
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"This is no JSON ({str(error)[:100]}); {HINT}.", 400) from error
+        raise Refused(f"This is not JSON ({str(error)[:100]}); {HINT}.", 400) from error
     if not isinstance(content, dict):
-        raise Refused('Found JSON of another form; expected {"image": BASE64, "beam": 3}.', 422)
+        raise Refused('Found other JSON; expected {"image": BASE64, "beam": 3}.', 422)
     return _with_text(list(content.items()))
 
 
 def _with_text(fields):
-    """A picture that is one of several fields [(name, value)], as base64. Raises: Refused."""
+    """Returns as `Sent` a list of fields [(name, value)], one of which is a picture in base64. Raises: Refused."""
     found = [value for name, value in fields if name in PICTURE]
     others = [(name, value) for name, value in fields if name not in PICTURE]
     if len(found) != 1:
@@ -125,14 +125,14 @@ def _with_text(fields):
 
 
 def _decoded(text):
-    """The bytes of a base64 text, with or without `data:…;base64,`. Raises: Refused."""
+    """Returns the bytes of a base64 text, with or without `data:…;base64,`. Raises: Refused."""
     if not isinstance(text, str):
         raise Refused(f"image is a {type(text).__name__}; expected the bytes of a picture in base64.", 422)
     if _ADDRESS.match(text):
-        raise Refused(f"image is an address, and nothing is fetched from elsewhere; {HINT}.", 422)
+        raise Refused(f"image is an address, but this server fetches nothing; {HINT}.", 422)
     text = "".join(text[len(match[0]) if (match := _DATA_URL.match(text)) else 0 :].split())
     text = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise Refused(f"image is no base64 ({error}); {HINT}.", 422) from error
+        raise Refused(f"image is not base64 ({error}); {HINT}.", 422) from error

@@ -1,13 +1,13 @@
-"""Limits on the connections to a server: how many there are, and how long one may say nothing."""
+"""Limits on the connections to a server: their number, and how long one may be silent."""
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 MAX_CONNECTIONS = 512
-HEAD_SECONDS = 10  # until the head of the first request has come
+HEAD_SECONDS = 10  # time limit for the head of the first request
 
 
 class Limited(AutoHTTPProtocol):
-    """uvicorn's protocol with these limits. What is beyond them is closed without a word."""
+    """uvicorn's protocol with these limits. A connection beyond them is closed without an answer."""
 
     def connection_made(self, transport):
         super().connection_made(transport)

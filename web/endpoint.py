@@ -21,7 +21,7 @@ OLD_NAMES = {"least": "min_score"}
 
 
 class Asked(pydantic.BaseModel):
-    """The parameters. name: file name, for detectors that know objects by it. beam: captions. min_score: of objects."""
+    """Parameters. name: file name (for known objects). beam: beam size. min_score: minimum detection score."""
 
     model_config = {"extra": "forbid"}
     name: str = "picture"
@@ -30,14 +30,14 @@ class Asked(pydantic.BaseModel):
 
 
 def asked(parameters):
-    """The parameters of a request [(name, value)], of its query and its form, as `Asked`. Raises uploads.Refused."""
+    """Returns the parameters [(name, value)] of query and form, checked, as `Asked`. Raises uploads.Refused."""
     given = {}
     for name, value in parameters:
         name = OLD_NAMES.get(name, str(name))
         if name in given:
             raise uploads.Refused(f"{name[:40]} is given twice.", 422)
         if name not in EXPECTED:
-            raise uploads.Refused(f"{name[:40]} is no parameter; expected {', '.join(EXPECTED)}.", 422)
+            raise uploads.Refused(f"{name[:40]} is not a parameter; expected {', '.join(EXPECTED)}.", 422)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise _unexpected(name, value)
         given[name] = str(value) if name == "name" else value
@@ -53,9 +53,9 @@ def _unexpected(name, value):
 
 
 def router(runs, turns, folder):
-    """The routes /runs and /caption.
+    """Returns the routes /runs and /caption.
 
-    Args: runs: list of showing.Shown. turns: turns.Turns. folder: where files are kept while they are looked at.
+    Args: runs: list of showing.Shown. turns: turns.Turns. folder: folder of uploads while they are processed.
     """
     routes = fastapi.APIRouter()
 
@@ -82,14 +82,14 @@ def router(runs, turns, folder):
 
 
 async def receive_file(request, path):
-    """Writes the body of a request to a file."""
+    """Writes the body of a request to the file `path`."""
     with open(path, "xb") as file:
         async for part in request.stream():
             file.write(part)
 
 
 async def unless_gone(request, function, *arguments):
-    """function(*arguments, gone) in a thread; `gone` is a threading.Event that is set when the client goes away."""
+    """Returns function(*arguments, gone), run in a thread. `gone`: threading.Event, set when the client disconnects."""
     gone = threading.Event()
 
     async def watch():
@@ -108,11 +108,11 @@ async def unless_gone(request, function, *arguments):
 
 
 def unpacked(body, content_type, query):
-    """(path of the picture that a request holds, `Asked`). Raises uploads.Refused.
+    """Writes the picture of a request to a file; returns (its path, `Asked`). Raises uploads.Refused.
 
-    Args: body: path of what was sent; the picture goes into a folder beside it. query: [(name, value)].
+    Args: body: path of the request's body; the picture is written to a folder beside it. query: [(name, value)].
     """
-    with uploads.CHECKS:  # as many bodies are in memory at once
+    with uploads.CHECKS:  # limits how many bodies are in memory at once
         with open(body, "rb") as file:
             sent = bodies.read(file.read(), content_type)
         given = asked(query + sent.parameters)
@@ -130,7 +130,7 @@ def unpacked(body, content_type, query):
 
 
 def answered(runs, body, content_type, query, turns, gone):
-    """The answer of the endpoint (JSON-able). Raises uploads.Refused; ClientDisconnect when nobody waits for it."""
+    """Returns the JSON answer of the endpoint. Raises uploads.Refused; ClientDisconnect when the client is gone."""
     path, given = unpacked(body, content_type, query)
     try:
         _, found = answer_of(runs, path, given.beam, given.min_score, turns, gone)
@@ -142,9 +142,11 @@ def answered(runs, body, content_type, query, turns, gone):
 
 
 def answer_of(runs, path, beam, min_score, turns, gone=None):
-    """(a small copy of the picture as each run saw it, showing.Answer of each run) of a file, when its turn comes.
+    """Captions a file when its turn comes; returns (a small copy of the picture as each run saw it, their Answers).
 
-    Args: gone: threading.Event that is set when nobody waits for the answer any more, or None.
+    Args:
+      runs: list of showing.Shown. path: the picture. beam: beam size. min_score: minimum detection score.
+      turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
     Raises: uploads.Refused, ClientDisconnect.
     """
     cost = uploads.check_file(path)
@@ -152,10 +154,10 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
 
 
 def _answers(runs, path, beam, min_score, gone):
-    """What `answer_of` returns, at once."""
+    """Does the work of `answer_of` without waiting for a turn."""
     if gone is not None and gone.is_set():
         raise ClientDisconnect
-    picture = uploads.read_upload(path)  # once for all runs
+    picture = uploads.read_upload(path)  # decoded once for all runs
     try:
         found = [run.answer(picture, beam, min_score) for run in runs]
         return [uploads.small_copy(read_image(picture, answer.exif)) for answer in found], found
@@ -164,7 +166,7 @@ def _answers(runs, path, beam, min_score, gone):
 
 
 def as_json(run, answer):
-    """What a run says, for programs."""
+    """Returns the answer of a run as JSON-able dict."""
     result = {"run": run.name, "checkpoint": run.checkpoint, "caption": answer.hypotheses[0].text}
     result["nbest"] = [
         {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}

@@ -1,7 +1,7 @@
-"""The page and the endpoint of serve.py: a FastAPI application with Gradio's page in it.
+"""The page and the endpoint of serve.py: a FastAPI application that contains Gradio's page.
 
-Nothing is loaded from elsewhere (browsers are told to refuse it), and only requests to this machine's own names are
-answered, so that no foreign page can reach it by a name that it points here.
+The page loads nothing from other hosts (a content security policy forbids it). Only requests to this machine's own host
+names are answered, which prevents DNS rebinding by foreign pages.
 """
 
 import traceback
@@ -35,14 +35,14 @@ ANSWERS = html_pages.macros("web/answers.html")
 
 
 def upload_field():
-    """An image field that hands over the path of the file as it came: checking and reading it is ours to do."""
+    """Returns an image field that gives the path of the unchanged file, so that this program checks and reads it."""
     field = gr.Image(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[], height=280)
     field.preprocess = lambda payload: payload.path if payload else None
     return field
 
 
 def example_field(examples, picture, register):
-    """Pictures to click on. Not gr.Examples: its click makes a new field, which reads its file in Gradio's own way."""
+    """Returns a gallery of pictures to click on. (A click on gr.Examples would let Gradio read the file.)"""
     paths = [[path] for path in examples]
     field = gr.Dataset(
         components=[picture],
@@ -54,7 +54,7 @@ def example_field(examples, picture, register):
     )
 
     def copy_of(number):
-        path = processing_utils.save_file_to_cache(examples[number], register.folder)  # where Gradio would put it
+        path = processing_utils.save_file_to_cache(examples[number], register.folder)  # where Gradio would write it
         register.add_example(path)
         return path
 
@@ -67,14 +67,14 @@ def example_field(examples, picture, register):
 
 
 def said(run, answer):
-    """The caption of a run, and whether it saw the picture otherwise than viewers show it."""
+    """Returns HTML: the caption of a run, with a note when the run saw the picture in another orientation."""
     lies = showing.LIES_OTHERWISE if answer.lies_otherwise else ""
     return ANSWERS.said(run.name, answer.hypotheses[0].text, lies)
 
 
 def n_best(answer):
-    """The hypotheses with their probabilities."""
-    lines = [["", "caption", "probability", "of a word"]]
+    """Returns an HTML table of the hypotheses with their probabilities."""
+    lines = [["", "caption", "probability", "per word"]]
     for rank, hypothesis in enumerate(answer.hypotheses, 1):
         whole, word = showing.chances(hypothesis)
         lines.append([rank, hypothesis.text or "(no word)", f"{whole:.2g}", f"{word:.2f}"])
@@ -82,7 +82,7 @@ def n_best(answer):
 
 
 def object_list(answer):
-    """The objects as a table, or why there are none."""
+    """Returns an HTML table of the detected objects, or the reason why there are none."""
     if answer.objects is None:
         return ANSWERS.hint(f"No objects: {answer.no_objects}.")
     if not answer.objects:
@@ -97,7 +97,7 @@ def object_list(answer):
 
 
 def page(runs, examples, register, order):
-    """The Gradio page.
+    """Returns the Gradio page.
 
     Args: runs: one or two showing.Shown. examples: image files. register: uploads.Register. order: turns.Turns.
     """
@@ -109,7 +109,7 @@ def page(runs, examples, register, order):
                 if examples:
                     example_field(examples, picture, register)
                 beam = gr.Slider(1, endpoint.MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
-                min_score = gr.Slider(0, 1, 0.3, step=0.05, label="least score of an object", elem_id="min_score")
+                min_score = gr.Slider(0, 1, 0.3, step=0.05, label="minimum detection score", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
                 status = gr.HTML(ANSWERS.what_to_do(), elem_id="status")
@@ -129,9 +129,9 @@ def page(runs, examples, register, order):
                 pixels, found = endpoint.answer_of(runs, path, int(beam), float(min_score), order)
             except uploads.Refused as refused:
                 return [_status(ANSWERS.refused(refused.message)), *nothing]
-            except Exception as error:  # the page goes on, whatever a network or a file does
+            except Exception as error:  # the page keeps working, whatever fails in a network or a file
                 traceback.print_exc()
-                message = f"This went wrong here ({type(error).__name__}); the terminal says more."
+                message = f"The server failed ({type(error).__name__}); its terminal says why."
                 return [_status(ANSWERS.refused(message)), *nothing]
             shown_by = list(zip(runs, found, pixels, strict=True))
             values = [value for run, one, picture in shown_by for value in _filled(run, one, picture)]
@@ -153,15 +153,15 @@ def page(runs, examples, register, order):
 
 
 def events_of(blocks, register):
-    """What the events of a page take from a browser: dict number of an event -> list of functions, one for each input.
+    """Returns checks for what a browser sends: dict index of an event -> list of functions, one for each input.
 
-    Each returns the value to hand on, or raises uploads.Refused; whatever else a browser sends is left out.
+    Each function returns the value to pass on, or raises uploads.Refused. All else that a browser sends is dropped.
     """
     return {number: [_taken(field, register) for field in event.inputs] for number, event in blocks.fns.items()}
 
 
 def _taken(field, register):
-    """The function for an input, see `events_of`."""
+    """Returns the check of an input, see `events_of`."""
 
     def picture(value):
         if value is None:
@@ -185,12 +185,12 @@ def _taken(field, register):
     if isinstance(field, gr.Dataset):
         return number(0, len(field.samples) - 1, (int,))
     if isinstance(field, gr.State):
-        return lambda value: None  # kept here, not in the browser
-    raise TypeError(f"the page takes nothing from a {type(field).__name__}")
+        return lambda value: None  # the state is kept by the server, not by the browser
+    raise TypeError(f"expected an image, number or state field as input, found {type(field).__name__}")
 
 
 def _column(run, number):
-    """The fields of one run: {"answer": those that `_filled` fills, "map"}."""
+    """Returns the fields of one run: {"answer": those that `_filled` fills, "map"}."""
     with gr.Column(min_width=320):
         heading = gr.HTML(elem_id=f"said{number}")
         with gr.Tab("n-best"):
@@ -204,13 +204,13 @@ def _column(run, number):
 
 
 def _looked(run, number):
-    """The field for where a run looked, as wide as the columns of all runs."""
+    """Returns the field for a run's attention, as wide as the columns of all runs."""
     with gr.Accordion(f"where {run.name} looked, word by word", open=True):
         return _picture(f"attention{number}")
 
 
 def _status(content):
-    """The status line; without content it takes no room."""
+    """Returns the status line, hidden without content."""
     return gr.HTML(content, visible=bool(content))
 
 
@@ -219,7 +219,7 @@ def _picture(elem_id):
 
 
 def _filled(run, answer, pixels_HWC):
-    """The values of a run's fields."""
+    """Returns the values of a run's fields."""
     drawn = None if answer.objects is None else showing.draw_objects(pixels_HWC, answer.objects)
     return [said(run, answer), n_best(answer), drawn, object_list(answer)]
 
@@ -229,9 +229,9 @@ def _filled(run, answer, pixels_HWC):
 
 
 def application(runs, examples, folder):
-    """FastAPI application: the page at /, the endpoint at /caption.
+    """Returns the FastAPI application: the page at /, the endpoint at /caption.
 
-    Args: folder: where uploads are kept while they are looked at.
+    Args: runs: list of showing.Shown. examples: image files. folder: folder of uploads while they are processed.
     """
     register, order = uploads.Register(utils.get_upload_folder()), turns.Turns()
     blocks = page(runs, examples, register, order)

@@ -1,7 +1,7 @@
-"""What of the requests to serve.py reaches the endpoint and Gradio; all else is refused before either sees it.
+"""Middleware that checks requests to serve.py and refuses all that the endpoint and the page do not need.
 
-Gradio has many routes and reads files and addresses that its clients name. Only the routes that this page uses are
-open, and what is posted to the queue is written anew from the few values that an event of this page takes.
+Gradio has many routes, and reads files and addresses that its clients name. Here only the routes that the page uses are
+open, and a request to the queue is built anew from the few values that an event of the page accepts.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from starlette.responses import JSONResponse
 from web.bodies import HINT, MAX_BODY
 from web.uploads import MAX_BYTES, Refused, check_size
 
-MAX_EVENT = 64 << 10  # bytes of what is posted to the queue
-FORM = 64 << 10  # bytes that an upload has besides the file
-PATIENCE = 8 * MAX_BYTES  # bytes that are read of a body that is too large, so that its sender hears why
-PART = 64 << 10  # bytes that are handed on at once
+MAX_EVENT = 64 << 10  # bytes of a request to the queue
+FORM = 64 << 10  # bytes of an upload in addition to the file
+PATIENCE = 8 * MAX_BYTES  # bytes that are read of a body that is too large, so that its sender gets the error
+PART = 64 << 10  # bytes that are passed on at once
 BODY_SECONDS = 15
-MAX_POSTS = 256  # at once
+MAX_POSTS = 256  # POST requests at once
 UPLOAD, JOIN, FILE = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/file="
 POSTS = {"/caption": MAX_BODY, UPLOAD: MAX_BYTES + FORM, JOIN: MAX_EVENT}
 ASKING = ("/gradio_api/queue/data", "/gradio_api/upload_progress")  # routes with a query
@@ -33,13 +33,15 @@ READ = re.compile(
 
 
 class Guard:
-    """ASGI middleware."""
+    """The ASGI middleware."""
 
     def __init__(self, app, register, events, folder, seconds=BODY_SECONDS, most=MAX_POSTS):
-        """Args:
-        register: uploads.Register. events: dict number of an event -> list of functions, one for each of its inputs,
-          that return the value to hand on or raise Refused. folder: where Gradio writes files. seconds: for a body.
-          most: POST requests at once.
+        """Wraps the application `app`.
+
+        Args:
+          register: uploads.Register.
+          events: dict index of an event -> list of functions, one for each of its inputs (see page.events_of).
+          folder: where Gradio writes files. seconds: time limit for a body. most: POST requests at once.
         """
         self.app, self.register, self.events = app, register, events
         self.folder, self.seconds, self.most = os.path.realpath(folder), seconds, most
@@ -65,7 +67,7 @@ class Guard:
             self.posts -= 1
 
     def _check_door(self, scope):
-        """Raises Refused for a foreign page and for what is no route of this page."""
+        """Raises Refused for requests of foreign pages and for routes that the page does not use."""
         headers, path = dict(scope["headers"]), scope["path"]
         origin = headers.get(b"origin")
         own = scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
@@ -80,7 +82,7 @@ class Guard:
             raise Refused("There is nothing here.", 404)
 
     def _may_be_read(self, path):
-        """Whether GET is for a route of the page, or for a file that this server wrote."""
+        """Returns whether GET asks for a route of the page or for a file that this server wrote."""
         if not path.startswith(FILE):
             return READ.fullmatch(path) and ".." not in path
         name = path.removeprefix(FILE)
@@ -90,7 +92,7 @@ class Guard:
             return False
 
     async def _post(self, scope, receive, send):
-        """Hands on a request once its whole body is here, so that nothing behind this sees a part of one."""
+        """Passes a request on once its whole body has arrived, so that the application never sees part of one."""
         with tempfile.TemporaryFile(dir=self.folder) as body:
             try:
                 await receive_body(receive, scope, body, self.seconds)
@@ -108,7 +110,7 @@ class Guard:
                 await self.app(scope, replayed(body, receive), send)
 
     async def _upload(self, scope, receive, send):
-        """Has Gradio write files, registers them, and only then tells the browser. Removes what was not finished."""
+        """Lets Gradio write files and registers them before it answers the browser. Removes unfinished files."""
         held = []
 
         async def hold(message):
@@ -125,7 +127,7 @@ class Guard:
             await send(message)
 
     def _rewrite(self, scope, body):
-        """Replaces the body of a request to the queue; returns its scope. Raises Refused."""
+        """Replaces the body of a request to the queue by a checked one; returns its scope. Raises Refused."""
         body.seek(0)
         data = self._event(body.read())
         body.seek(0)
@@ -135,7 +137,7 @@ class Guard:
         return scope | {"headers": [*[pair for pair in scope["headers"] if pair[0] not in told], *told.items()]}
 
     def _event(self, data):
-        """A request to the queue as it is handed on: bytes. Raises Refused."""
+        """Returns a request to the queue, built anew from checked values: bytes. Raises Refused."""
         try:
             told = json.loads(data)
             number, values, session = told["fn_index"], told["data"], told["session_hash"]
@@ -146,7 +148,7 @@ class Guard:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             sound = False
         if not sound:
-            raise Refused("This is no event of this page.", 422)
+            raise Refused("This is not an event of this page.", 422)
         values = [take(value) for take, value in zip(takes, values, strict=True)]
         kept = {"data": values, "fn_index": number, "session_hash": session, "trigger_id": trigger}
         return json.dumps(kept).encode()
@@ -169,13 +171,13 @@ async def receive_body(receive, scope, file, seconds):
                 if count <= most:
                     file.write(message.get("body", b""))
     except TimeoutError:
-        raise Refused(f"The request was not whole after {seconds} seconds.", 408) from None
+        raise Refused(f"The request was not complete after {seconds} seconds.", 408) from None
     if count > most:
         raise _too_large(count, most)
 
 
 def replayed(file, after):
-    """An ASGI `receive` that gives the content of a file; what comes after it is asked of another."""
+    """Returns an ASGI `receive` that gives the content of `file` and then calls the `receive` named `after`."""
     ended = False
 
     async def receive():
@@ -194,16 +196,16 @@ def _too_large(count, most):
         check_size(count)
     except Refused as refused:
         return refused
-    return Refused(f"The request has {count} bytes; at most {most} are taken.", 413)
+    return Refused(f"The request has {count} bytes; at most {most} are accepted.", 413)
 
 
 def say(scope, message):
-    """One line on the terminal; the path is the client's, so it is quoted."""
+    """Prints one line on the terminal. The path comes from the client, so it is escaped."""
     print(f"{scope['method'][:10]} {ascii(scope['path'][:100])}: {message}", file=sys.stderr, flush=True)
 
 
 def refusal(refused):
-    """A Refused as a response: JSON with `error`, and `detail` for Gradio's page."""
+    """Returns the response for a Refused: JSON with `error`, and `detail` for Gradio's page."""
     headers = {503: {"Retry-After": "3"}, 405: {"Allow": "POST"}}.get(refused.status, {})
     return JSONResponse({"error": refused.message, "detail": refused.message}, refused.status, headers)
 

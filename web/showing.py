@@ -1,4 +1,4 @@
-"""What a run says about one photograph, with all that can be shown of it: used by serve.py and the report.
+"""Captions one photograph with a run and draws its objects, attention and words, for serve.py and the report.
 
 Shapes: T words of a caption, C cells, H x W pixels.
 """
@@ -20,7 +20,7 @@ from training import checkpoints
 from training.run_directory import read_config
 
 LIES_OTHERWISE = (
-    "seen as it is stored, not as viewers show it: the run learned from photographs whose EXIF orientation was not "
+    "read as it is stored, not as viewers show it: the run was trained on photographs whose EXIF orientation was not "
     "applied (serve.py --exif applies it)"
 )
 LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["classifier_top"])
@@ -28,15 +28,15 @@ LIMITS = (photographs.DEFAULTS["classifier_threshold"], photographs.DEFAULTS["cl
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a run says about a photograph.
+    """The captions of a photograph by one run, with its objects and attention.
 
     Attributes:
       hypotheses: list of captioning.captioner.Hypothesis, best first.
-      objects: list of formats.records.Detection above the threshold; None where no detector could be asked.
-      no_objects: why there is none, or "".
-      words, weights_TC: the words of the best caption and where the network looked before each; None without attention.
-      exif: whether the run saw the picture turned by its EXIF orientation.
-      lies_otherwise: whether it did not, although viewers show the picture turned.
+      objects: list of formats.records.Detection above the threshold; None without a detector.
+      no_objects: why `objects` is None, or "".
+      words, weights_TC: the words of the best caption and the attention weights before each; None without attention.
+      exif: whether the run read the picture turned by its EXIF orientation.
+      lies_otherwise: whether the run read the picture in another orientation than viewers show it.
     """
 
     hypotheses: list
@@ -49,15 +49,15 @@ class Answer:
 
 
 class Shown:
-    """A run that is open; `answer` may be called from several threads."""
+    """A loaded run; `answer` may be called from several threads."""
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None, exif=None):
         """Opens the run.
 
         Args:
-          checkpoint: as training.checkpoints.choose takes it.
-          The others as captioning.photographs.open_run takes them; a detector may also be given for a run that is not
-            told concepts, to show its objects.
+          checkpoint: see training.checkpoints.choose.
+          encoder, detector, labels, exif: see captioning.photographs.open_run. A run that does not read concept words
+            may have a detector too, whose objects are shown.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
         chosen = checkpoints.choose(job_dir, checkpoint)
@@ -73,8 +73,8 @@ class Shown:
     def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
         """Captions one image file.
 
-        Args: path: a checked file. beam: hypotheses that are kept. threshold: least score of a detected object.
-        Raises: ImageError for a file that cannot be read, or that a detector of known objects does not know.
+        Args: path: a checked file. beam: beam size. threshold: minimum detection score.
+        Raises: ImageError for a file that cannot be read, or that is missing in the file of known objects.
         """
         with self._one_at_a_time:
             rows = self.source.rows([self.source.prepared(path)])
@@ -85,7 +85,7 @@ class Shown:
         return Answer(found, objects, reason, words, weights_TC, exif, lies_otherwise)
 
     def vectors(self):
-        """The word vectors that the network reads: float32 [V, E]."""
+        """Returns the network's input word embedding: float32 [V, E]."""
         own = self.captioner.input_embedding
         return (self.captioner.generator.embedding if own is None else own).numpy()
 
@@ -95,18 +95,18 @@ class Shown:
         try:
             pixels = read_image(path, self.source.exif) if self.detector.needs_pixels else None
             found = self.detector.detect(os.path.basename(path), pixels)
-        except ImageError as error:  # known objects, unknown photograph
+        except ImageError as error:  # the file of known objects does not list this photograph
             return None, error.reason
         return [detection for detection in found if detection.score >= threshold], ""
 
     def _attention(self, rows, ids):
         weights_TC = self.captioner.attention(rows, [ids])[0]
-        said = [t for t, word in enumerate(ids) if word > 1]  # markers have no panel
+        said = [t for t, word in enumerate(ids) if word > 1]  # markers are not drawn
         return [self.vocabulary.word(ids[t]) for t in said], weights_TC[said]
 
 
 def chances(hypothesis):
-    """(probability of the whole caption, geometric mean of its words' probabilities), 0 to 1."""
+    """Returns (probability of the whole caption, geometric mean of its words' probabilities), each 0 to 1."""
     log_prob = hypothesis.log_prob
     return math.exp(log_prob), math.exp(log_prob / max(len(hypothesis.ids), 1))
 
@@ -114,15 +114,15 @@ def chances(hypothesis):
 # --------------------------------------------------------------------------------------------------------------
 # Objects on the picture
 
-# Okabe and Ito's colours, which colour-blind people can tell apart; not the black.
+# Okabe and Ito's colours, which colour-blind people can distinguish, without black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 LONGER_SIDE = 480
 
 
 def draw_objects(image_HWC, objects, side=LONGER_SIDE):
-    """The picture with a box and a name for each object: a PIL image, its longer side `side` pixels.
+    """Draws a box and a name for each object: returns a PIL image whose longer side has `side` pixels.
 
-    Args: image_HWC: uint8. objects: list of Detection; those without a place (a classifier's) are not drawn.
+    Args: image_HWC: uint8. objects: list of Detection; those of a classifier have no box and are not drawn.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -149,12 +149,12 @@ def draw_objects(image_HWC, objects, side=LONGER_SIDE):
 
 
 def has_place(detection):
-    """Whether an object has a box of its own; a classifier's have the whole picture."""
+    """Returns whether an object has a box of its own; the box of a classifier's object is the whole picture."""
     return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
 
 
 def as_image(figure, dpi=110):
-    """A matplotlib figure as uint8 pixels [H, W, 3]."""
+    """Returns a matplotlib figure as uint8 pixels [H, W, 3]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(dpi)
@@ -164,7 +164,7 @@ def as_image(figure, dpi=110):
 
 
 def attention(image_HWC, answer):
-    """Where the network looked before each word of the best caption: uint8 pixels, titles large enough for a page."""
+    """Draws the attention before each word of the best caption: returns uint8 pixels [H, W, 3], with large titles."""
     drawing = attention_pictures.figure(image_HWC, answer.words, answer.weights_TC)
     for panel in drawing.axes:
         panel.title.set_fontsize(15)
@@ -173,9 +173,9 @@ def attention(image_HWC, answer):
 
 
 def word_map(shown, hypotheses, method="pca"):
-    """A run's word vectors with the words of captions and their neighbours: uint8 pixels."""
+    """Draws word vectors of a run, with the words of captions and their neighbours: returns uint8 pixels [H, W, 3]."""
     ids = {i for hypothesis in hypotheses for i in hypothesis.words}
     drawing = word_maps.figure(shown.vectors(), shown.vocabulary, ids, method)
-    drawing.set_size_inches(6, 6)  # small, so that the words are large
+    drawing.set_size_inches(6, 6)  # a small figure makes the words large
     drawing.tight_layout()
     return as_image(drawing, dpi=150)

@@ -1,4 +1,4 @@
-"""Temporary folders of servers, named captions-PROCESS-…; those of servers that were killed are removed."""
+"""Creates temporary folders of servers, named captions-PROCESS-…, and removes those of servers that were killed."""
 
 import contextlib
 import fcntl
@@ -8,12 +8,12 @@ import shutil
 import tempfile
 
 NAME = re.compile(r"captions-(\d+)-\w+")
-LOCK = ".lock"  # held while the server lives, also where the same numbers mean other processes (containers)
+LOCK = ".lock"  # locked while the server runs: process ids alone are ambiguous between containers
 
 
 @contextlib.contextmanager
 def new():
-    """A new folder, which is removed at the end."""
+    """Creates a folder that is removed at exit; returns its path."""
     with tempfile.TemporaryDirectory(prefix=f"captions-{os.getpid()}-") as folder:
         with open(os.path.join(folder, LOCK), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

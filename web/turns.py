@@ -1,4 +1,4 @@
-"""Who may use the network: one request at a time, the cheapest of those that wait first, and not too many of them."""
+"""Queue for the network: one request at a time, the cheapest first, and a limited number of waiting requests."""
 
 import concurrent.futures
 import itertools
@@ -12,22 +12,22 @@ MAX_SECONDS = 30
 
 
 class Turns:
-    """Lets one caller at a time through; `take` may be called from several threads.
+    """Lets one caller at a time run; `take` may be called from several threads.
 
-    What is cheap goes first, so that small pictures are answered while large ones arrive. When too many wait, the most
-    expensive of them is sent away.
+    The cheapest request runs first, so that small pictures are answered while large ones arrive. When too many wait,
+    the most expensive one is refused.
     """
 
     def __init__(self, most=MAX_WAITING, seconds=MAX_SECONDS):
-        """Args: most: callers that may wait. seconds: how long one may wait."""
+        """Creates an empty queue. Args: most: callers that may wait. seconds: how long one may wait."""
         self.most, self.seconds = most, seconds
         self._waiting, self._number, self._taken = [], itertools.count(), False
         self._changed = threading.Condition()
-        # Always the same thread: each that decodes keeps tens of megabytes for the next time (malloc's arenas).
+        # One thread does all the work: each thread that decodes would keep tens of megabytes (malloc's arenas).
         self._worker = concurrent.futures.ThreadPoolExecutor(1)
 
     def take(self, cost, function):
-        """function(), when its turn has come. Args: cost: any number. Raises: Refused (503) when it does not come."""
+        """Returns function(), called when its turn comes. Args: cost: any number. Raises: Refused (503) on time-out."""
         self._wait((cost, next(self._number)))
         try:
             return self._worker.submit(function).result()

@@ -1,4 +1,4 @@
-"""Files from strangers: what is refused before a network sees it, and why, in words for the one who sent it."""
+"""Checks uploaded files before a network reads them, with error messages for the sender."""
 
 import collections
 import contextlib
@@ -8,24 +8,24 @@ import threading
 from formats.images import Decoded, ImageError
 
 MAX_BYTES = 10 << 20
-MAX_PIXELS = 16_000_000  # what encoders make of them, 30 bytes for each, must fit into 2 GiB with TensorFlow
+MAX_PIXELS = 16_000_000  # encoders need 30 bytes a pixel, which must fit into 2 GiB with TensorFlow
 MAX_SIDE = 20_000  # pixels
-MAX_SCANS = 32  # of a progressive JPEG file, each of which goes over all pixels; usual are 10
+MAX_SCANS = 32  # scans of a progressive JPEG file, each of which decodes all pixels; 10 are usual
 MAX_COST = 12 * MAX_PIXELS  # pixels times scans
-MAX_SECONDS = 5  # of computing, for decoding
-COUNTED = 1 << 20  # bytes of a file whose frames are counted
-PREVIEW = 960  # pixels of the longer side of what is drawn on
-MAX_KEPT = 32  # uploads
-CHECKS = threading.Semaphore(2)  # files that are looked at, at once; Pillow makes room for a WebP file when it opens it
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO, what phones write, comes with JPEG
+MAX_SECONDS = 5  # processor time for decoding
+COUNTED = 1 << 20  # bytes; frames are counted only in files up to this size
+PREVIEW = 960  # pixels of the longer side of the copy that is drawn on
+MAX_KEPT = 32  # uploads that are kept
+CHECKS = threading.Semaphore(2)  # files checked at once: Pillow allocates the pixels of a WebP file when it opens it
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes MPO, which phones write
 READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
 
 class Refused(Exception):
-    """A file that is not captioned.
+    """Raised for a request or file that is refused.
 
     Attributes:
-      message: for the sender. status: the HTTP status that says the same.
+      message: text for the sender. status: HTTP status.
     """
 
     def __init__(self, message, status):
@@ -38,17 +38,17 @@ def check_size(count):
     if not count:
         raise Refused("The file is empty.", 422)
     if count > MAX_BYTES:
-        raise Refused(f"The file has {count / 2**20:.1f} MB; at most {MAX_BYTES >> 20} MB are taken.", 413)
+        raise Refused(f"The file has {count / 2**20:.1f} MB; at most {MAX_BYTES >> 20} MB are accepted.", 413)
 
 
 def check_file(path):
-    """Looks at an uploaded file without decoding its pixels.
+    """Checks an uploaded file without decoding its pixels.
 
     Returns:
-      What decoding costs, to compare files by: pixels that are gone over.
+      The cost of decoding: pixels times scans.
 
-    Raises: Refused when it is empty or too large, no picture, one that moves or has pages, or when it unfolds to more
-      than MAX_PIXELS (a decompression bomb).
+    Raises: Refused when the file is empty, too large, not a picture, an animation or multi-page file, or when it has
+      more than MAX_PIXELS (a decompression bomb).
     """
     from PIL import Image
 
@@ -61,7 +61,7 @@ def check_file(path):
     except Image.DecompressionBombError:
         raise _too_many_pixels("far too many") from None
     except Image.UnidentifiedImageError:
-        raise Refused(f"This is not a picture that can be read here: expected {READ_HERE}.", 415) from None
+        raise Refused(f"This is not a picture of a known format: expected {READ_HERE}.", 415) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
         raise Refused(f"The picture is damaged ({_short(error)}).", 422) from error
     if width * height > MAX_PIXELS:
@@ -79,7 +79,7 @@ def check_file(path):
 
 
 def read_upload(path):
-    """The decoded picture of a checked file: formats.images.Decoded. Raises Refused."""
+    """Returns the decoded picture of a checked file: formats.images.Decoded. Raises Refused."""
     try:
         return Decoded.read(path, MAX_SECONDS)
     except ImageError as error:
@@ -87,20 +87,20 @@ def read_upload(path):
 
 
 def small_copy(image_HWC):
-    """A copy with fewer pixels, for drawing on: its longer side has PREVIEW to twice that, where it was larger."""
+    """Returns a smaller copy for drawing: the longer side of a larger picture is reduced to PREVIEW to 2 * PREVIEW."""
     step = max(1, max(image_HWC.shape) // PREVIEW)
     return image_HWC[::step, ::step].copy()
 
 
 class Register:
-    """The files that the page may read: its examples, and what was uploaded to it last.
+    """The files that the page may read: its examples and the latest uploads.
 
-    A path is compared as it is written, so nothing is asked of the disk about a path that is not in here, and the
-    answer is the same whether there is such a file or not.
+    A path is compared as text. So the disk is not asked about an unregistered path, and the answer does not tell
+    whether such a file exists.
     """
 
     def __init__(self, folder, most=MAX_KEPT):
-        """Args: folder: where Gradio writes files. most: uploads that are kept; older ones are deleted."""
+        """Creates an empty register. Args: folder: where Gradio writes files. most: uploads kept; older are deleted."""
         self.folder, self.most = os.path.realpath(folder), most
         self._uploads, self._examples = collections.OrderedDict(), set()
 
@@ -119,21 +119,21 @@ class Register:
         self._examples.add(path)
 
     def check(self, path):
-        """Raises Refused for a path that is not registered, or that leads out of the folder by a link."""
+        """Raises Refused for a path that is not registered, or that a link leads out of the folder."""
         known = isinstance(path, str) and (path in self._uploads or path in self._examples)
         if not (known and os.path.isfile(path) and os.path.realpath(path).startswith(self.folder + os.sep)):
             raise Refused("This picture is not, or no longer, among the uploads of this page; upload it again.", 422)
 
 
 def _frames(image, path):
-    """The number of pictures in an open file; 0 for several in a file that is too large to count them."""
+    """Returns the number of pictures in an open file; 0 = several, in a file too large to count them."""
     if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a phone's second view
         return 1
     return image.n_frames if os.path.getsize(path) <= COUNTED else 0
 
 
 def _surplus_scans(image, path):
-    """Scans of an open JPEG file, or of the JPEG data in a TIFF file beyond one for each of its parts; 0 for others."""
+    """Returns the scans of an open JPEG file; for JPEG data in a TIFF file those beyond one a tile; 0 for others."""
     inside = image.format == "TIFF" and image.info.get("compression") == "jpeg"
     if image.format not in ("JPEG", "MPO") and not inside:
         return 0
@@ -143,7 +143,7 @@ def _surplus_scans(image, path):
 
 
 def _too_many_pixels(found):
-    return Refused(f"The picture has {found} pixels; at most {MAX_PIXELS // 10**6} million are taken.", 413)
+    return Refused(f"The picture has {found} pixels; at most {MAX_PIXELS // 10**6} million are accepted.", 413)
 
 
 def _short(error):

@@ -1,4 +1,4 @@
-"""connections: silent ones are closed, and so are those beyond the limit."""
+"""Silent connections and those beyond the limit are closed."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ async def app(scope, receive, send):
 
 @pytest.fixture
 def port():
-    """Port of a running server."""
+    """The port of a running server."""
     settings = uvicorn.Config(app, http=connections.Limited, lifespan="off", log_level="warning")
     server = uvicorn.Server(settings)
     with socket.create_server(("127.0.0.1", 0)) as bound:
@@ -33,7 +33,7 @@ def port():
 
 
 def heard(connection):
-    """What comes before the end of a connection, however it ends."""
+    """Returns the bytes received until the connection ends or fails."""
     try:
         return connection.recv(100)
     except ConnectionResetError:
@@ -52,6 +52,6 @@ def test_limits(port, monkeypatch):
     silent.sendall(b"GET /")
     assert heard(silent) == b"" and time.monotonic() - start < 10
     speaking.sendall(REQUEST)
-    assert speaking.recv(100).startswith(b"HTTP/1.1 204"), "one that has spoken stays"
+    assert speaking.recv(100).startswith(b"HTTP/1.1 204"), "a connection that has sent a request stays open"
     silent.close()
     speaking.close()

@@ -1,4 +1,4 @@
-"""What reaches the page and the endpoint: each way to a file or an address that is no upload of the page is shut."""
+"""The guard of page and endpoint refuses every request that names a file or address other than an upload."""
 
 import asyncio
 import io
@@ -27,7 +27,7 @@ OPEN = {
 
 
 class Run:
-    """Stands for showing.Shown; keeps the paths that it was asked about."""
+    """A substitute for showing.Shown that records the paths it is given."""
 
     name, checkpoint, looks = "run", 8, False
 
@@ -42,7 +42,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """A running application: client, run, folder (where Gradio writes), secret (a picture elsewhere), link to it."""
+    """A running application: client, run, folder (of Gradio's files), secret (a picture elsewhere), a link to it."""
     folder, other = tmp_path_factory.mktemp("folder"), tmp_path_factory.mktemp("other")
     Image.new("RGB", (40, 30), "red").save(other / "secret.jpg")
     Image.new("RGB", (40, 30), "blue").save(other / "example.jpg")
@@ -58,7 +58,7 @@ def running(tmp_path_factory):
 
 @pytest.fixture
 def world(running, request):
-    """The running application, with a session of its own."""
+    """The running application with a new session."""
     running.run.asked.clear()
     running.session = request.node.name.partition("[")[0]
     return running
@@ -76,7 +76,7 @@ def upload(world, name="mine.jpg", data=None):
 
 
 def numbers(world, name):
-    """The numbers of the events of a name."""
+    """Returns the indices of the events with a name."""
     return [number for number, event in world.app.state.page.fns.items() if event.name == name]
 
 
@@ -87,7 +87,7 @@ def join(world, data, number=None, **more):
 
 
 def result(world):
-    """What the queue says in the end to the session of `join`."""
+    """Returns the last message of the queue to the session of `join`."""
     lines = world.client.get(f"/gradio_api/queue/data?session_hash={world.session}").text.splitlines()
     messages = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
     return next(message for message in messages if message["msg"] == "process_completed")
@@ -118,7 +118,7 @@ def test_an_example_is_picked_and_captioned(world):
 
 
 def ways_to(world):
-    """Values for the picture that lead to a file which is no upload, or to none."""
+    """Returns values for the picture that name a file which is not an upload, or no file."""
     mine = upload(world)
     outside = os.path.join(world.folder, os.path.relpath(world.secret, world.folder))
     paths = [
@@ -151,14 +151,14 @@ def test_no_other_file_is_read_copied_or_told_of(world, capfd):
         for number in numbers(world, "caption"):
             answer = join(world, [value, 1, 0.3], number)
             answers.add((answer.status_code, answer.text))
-    assert len(answers) == 1, "what is there gets the same answer as what is not"
+    assert len(answers) == 1, "existing and missing files get the same answer"
     assert answers.pop()[0] == 422
     assert world.run.asked == [] and files_in(world.folder) == before
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_page_itself_looks_again(world):
-    """Also where Gradio would call it by another way."""
+    """The functions of the page check their input too, should Gradio call them without the guard."""
     caption = next(event.fn for event in world.app.state.page.fns.values() if event.name == "caption")
     for path in (world.secret, world.secret + ".absent"):
         assert "not, or no longer, among the uploads" in str(caption(path, 1, 0.3)[0].value)
@@ -166,14 +166,14 @@ def test_the_page_itself_looks_again(world):
 
 
 def test_no_other_field_takes_a_file(world):
-    """Of every event, every input; also fields that only Gradio knows."""
+    """Checked for every input of every event, and for fields that only Gradio uses."""
     stranger, good = file_data(world.secret), {"Image": None, "Slider": 1, "State": None, "Dataset": 0}
     before = files_in(world.folder)
     for number, event in world.app.state.page.fns.items():
         values = [good[type(field).__name__] for field in event.inputs]
         for place, field in enumerate(event.inputs):
             bad = [*values[:place], stranger, *values[place + 1 :]]
-            wanted = 200 if type(field).__name__ == "State" else 422  # of a state nothing is handed on
+            wanted = 200 if type(field).__name__ == "State" else 422  # the value of a state is dropped
             assert join(world, bad, number).status_code == wanted
         more = {"event_data": stranger, "batched": True, "simple_format": True, "event_id": "x", "oauth_token": "x"}
         assert join(world, values, number, session_hash="d", **more).status_code == 200
@@ -287,7 +287,7 @@ def test_foreign_pages_are_refused(world):
         ("beam=0", "beam is 0"),
         ("beam=2.5", "beam is 2.5"),
         ("beam=" + "9" * 5000, "beam is 999"),
-        ("baem=3", "baem is no parameter; expected name, beam, min_score"),
+        ("baem=3", "baem is not a parameter; expected name, beam, min_score"),
         ("name=" + "x" * 300, "name cannot be used"),
     ],
 )
@@ -313,7 +313,7 @@ def test_what_does_not_become_an_upload_is_removed(world):
             "/gradio_api/upload", content=data, headers={"Content-Type": "multipart/form-data; boundary=x"}
         )
     left = set(files_in(world.folder)) - set(before)
-    assert [os.path.basename(path) for path in left] == ["a.jpg"], "the whole one"
+    assert [os.path.basename(path) for path in left] == ["a.jpg"], "the complete upload"
     assert world.client.post("/gradio_api/upload", content=b"0" * (11 << 20)).status_code == 413
 
 
@@ -330,11 +330,11 @@ def test_old_uploads_are_deleted(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Bodies that do not come, or do not end
+# Bodies that do not arrive, or do not end
 
 
 def answer_to(messages, seconds=5, most=5, posts=0, headers=(), path="/caption"):
-    """(status, headers, answer, whether the application was reached) of a POST whose body comes in these messages."""
+    """Sends a POST with its body in `messages`; returns (status, headers, answer, whether the application got it)."""
     reached, sent, coming = [], [], iter(messages)
 
     async def app(scope, receive, send):
@@ -368,7 +368,7 @@ def part(data, more=True):
 
 def test_slow_large_gone_and_many(capfd):
     status, _, answer, reached = answer_to([part(b"0")], seconds=0.1)
-    assert status == 408 and "not whole after" in answer["error"] and not reached
+    assert status == 408 and "not complete after" in answer["error"] and not reached
     status, headers, answer, reached = answer_to([part(bytes(1 << 20))] * 16 + [part(b"", False)])
     assert status == 413 and "16.0 MB; at most 10 MB" in answer["error"] and not reached
     assert headers[b"connection"] == b"close"

@@ -1,4 +1,4 @@
-"""serve.py under load: a twentieth of what `python -m tests.page_load` sends."""
+"""serve.py under load: a twentieth of the load of `python -m tests.page_load`."""
 
 import pytest
 

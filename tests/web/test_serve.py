@@ -28,14 +28,14 @@ SECONDS = 120  # for an answer of the page; the machine may be busy
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """(folder, runs): see web_runs.make."""
+    """(folder, runs), see web_runs.make."""
     folder = str(tmp_path_factory.mktemp("serve"))
     return folder, web_runs.make(folder)
 
 
 @pytest.fixture(scope="module")
 def address(world):
-    """Address of a running serve.py."""
+    """The address of a running serve.py."""
     folder, runs = world
     command = [sys.executable, "serve.py", f"--job_dir={runs[0]}", f"--job_dir2={runs[1]}", "--port=0"]
     command += [f"--detector=annotations:{folder}/objects.jsonl", f"--examples={folder}/photos"]
@@ -54,7 +54,7 @@ def address(world):
 
 
 def post(address, data, query="", host=None):
-    """(status, answer) of the endpoint."""
+    """Posts to the endpoint; returns (status, answer)."""
     request = urllib.request.Request(f"{address}/caption?{query}", data, {"Content-Type": "application/octet-stream"})
     if host:
         request.add_header("Host", host)
@@ -123,7 +123,7 @@ def test_the_endpoint_refuses(world, address, tmp_path):
 
 
 def test_forms_and_json_say_the_same(world, address, tmp_path):
-    """A real server: what curl -F, curl --data-binary and JSON say, and both names of a parameter."""
+    """A real server gives one answer to curl -F, curl --data-binary and JSON, and for both names of a parameter."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     (tmp_path / "val_000.jpg").write_bytes(photo(world))
@@ -170,7 +170,7 @@ def test_a_port_that_is_taken(address):
 
 @pytest.fixture(scope="module")
 def browser(address):
-    """A headless Chromium that has the page open."""
+    """A headless Chromium with the page open."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: requirements-dev.txt")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
@@ -203,7 +203,7 @@ class Page:
         return self.driver.find_elements("css selector", selector)
 
     def wait(self, condition, what):
-        """Waits until `condition()` is true; the page may be redrawing what it looks at."""
+        """Waits until `condition()` is true and returns it; elements that are being redrawn count as false."""
         from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -236,7 +236,7 @@ class Page:
 
 
 def test_a_picture_is_uploaded_and_looked_at(world, address, browser):
-    """Caption, n-best, objects, attention and word map of two runs; nothing is asked of another machine."""
+    """The page shows caption, n-best list, objects, attention and word map of two runs."""
     browser.upload(os.path.join(world[0], "photos", "val_001.jpg"))
     browser.wait(lambda: len(browser.all(".said")) == 2, "two captions")
     _, answer = post(address, photo(world, "val_001.jpg"), "name=val_001.jpg")
@@ -260,7 +260,7 @@ def test_settings_and_examples_are_clicked(browser):
     browser.all("button#caption")[0].click()
     browser.wait(lambda: len(browser.all("#nbest2 tbody tr")) == 1, "one caption")
     examples = browser.all("#examples button img, .gallery button img")
-    assert len(examples) == 12, "as many as are shown at most"
+    assert len(examples) == 12, "the largest number of examples that are shown"
     before = browser.driver.execute_script("return document.querySelector('#picture img').src")
     examples[3].click()
     source = "return (document.querySelector('#picture img') || {}).src"
@@ -277,7 +277,7 @@ def test_what_is_no_picture_gets_a_clear_message(world, browser, tmp_path):
     bomb(tmp_path / "bomb.png", 60000, 60000)
     for name, message in [
         ("moving.gif", "holds 3 pictures"),
-        ("text.png", "not a picture that can be read here"),
+        ("text.png", "not a picture of a known format"),
         ("bomb.png", "at most 16 million"),
     ]:
         browser.upload(tmp_path / name)

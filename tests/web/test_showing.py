@@ -1,4 +1,4 @@
-"""Objects drawn on a picture, probabilities of captions."""
+"""Drawing objects on a picture, and probabilities of captions."""
 
 import math
 

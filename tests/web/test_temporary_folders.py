@@ -1,4 +1,4 @@
-"""Temporary folders of servers: gone when the server is, whatever ended it."""
+"""Temporary folders of servers are removed, however the server ended."""
 
 import os
 import signal
@@ -32,8 +32,10 @@ def test_only_those_of_killed_servers_are_removed(tmp_path, monkeypatch):
     killed.wait(10)
     temporary_folders.remove_abandoned(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(kept), "captions-other"])
-    monkeypatch.setattr(temporary_folders, "_lives", lambda process: False)  # its number means nothing here
+    monkeypatch.setattr(
+        temporary_folders, "_lives", lambda process: False
+    )  # as in another container, where its process id is unknown
     temporary_folders.remove_abandoned(tmp_path)
-    assert os.path.isdir(kept), "the lock tells that it lives"
+    assert os.path.isdir(kept), "the lock shows that the server is running"
     living.communicate("\n", timeout=10)
     assert os.listdir(tmp_path) == ["captions-other"]

@@ -1,4 +1,4 @@
-"""turns: one at a time, the cheapest first, not too many, not for ever."""
+"""The queue for the network: one request at a time, the cheapest first; number and time of waiting are limited."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from web.uploads import Refused
 
 
 def started(turns, cost, said):
-    """A thread that takes a turn and says its cost, or "no" where it gets none."""
+    """Starts and returns a thread that takes a turn and appends its cost to `said`, or ("no", cost) if refused."""
 
     def take():
         try:

@@ -1,4 +1,4 @@
-"""Uploads: what strangers send is refused with a clear message, or read."""
+"""Uploaded files are read, or refused with a clear message."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ def saved(path, image=RED, **options):
 
 
 def checked(path):
-    """The path, after uploads.check_file."""
+    """Returns the path after uploads.check_file."""
     uploads.check_file(str(path))
     return str(path)
 
@@ -29,7 +29,7 @@ def chunk(kind, data):
 
 
 def bomb(path, width, height):
-    """A PNG file of a few hundred bytes that claims width x height pixels."""
+    """Writes a PNG file of a few hundred bytes that declares width x height pixels; returns its path."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
@@ -71,7 +71,7 @@ def written(name, data):
 
 
 def many_scans(tmp_path, count=40):
-    """A progressive JPEG file with its last scan `count` times."""
+    """Writes a progressive JPEG file with its last scan repeated `count` times; returns its path."""
     buffer = io.BytesIO()
     RED.save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -81,7 +81,7 @@ def many_scans(tmp_path, count=40):
 
 
 def costly_scans(tmp_path):
-    """Fewer of them over more pixels."""
+    """Writes a JPEG file with fewer scans but more pixels; returns its path."""
     path = many_scans(tmp_path, 10)
     data = path.read_bytes()
     head, size = data.rfind(b"\xff\xc2"), struct.pack(">HH", 4000, 4000)
@@ -96,10 +96,10 @@ def many_frames(tmp_path):
 
 REFUSED = {
     "empty": (written("a.jpg", b""), 422, "The file is empty"),
-    "text": (written("a.jpg", b"no picture at all"), 415, "not a picture that can be read here: expected JPEG"),
+    "text": (written("a.jpg", b"no picture at all"), 415, "not a picture of a known format: expected JPEG"),
     "page": (written("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, "not a picture"),
     "postscript": (written("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), 415, "not a picture"),
-    "large": (written("a.jpg", b"\xff\xd8" + b"\0" * uploads.MAX_BYTES), 413, "10.0 MB; at most 10 MB are taken"),
+    "large": (written("a.jpg", b"\xff\xd8" + b"\0" * uploads.MAX_BYTES), 413, "10.0 MB; at most 10 MB are accepted"),
     "animation": (animated, 415, "GIF file holds 3 pictures"),
     "pages": (pages, 415, "TIFF file holds 2 pictures"),
     "scans": (many_scans, 413, "scans; at most 32 are decoded for its size"),
@@ -129,7 +129,7 @@ def test_a_phones_second_view_is_no_animation(tmp_path):
 
 
 def test_usual_progressive_files_and_tiff_files_with_jpeg_data_are_read(tmp_path):
-    """Files of several parts, each with a scan of its own."""
+    """TIFF files of several tiles have one scan for each."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (2000, 300, 3), dtype=np.uint8))
     for name, options in [("a.jpg", {"progressive": True}), ("a.tif", {"compression": "jpeg"})]:
         path = saved(tmp_path / name, noise, **options)

@@ -13,7 +13,7 @@ ATTENTION = {"emb_dim": 6, "mem_dim": 8, "cell_dim": 5, "attention_units": 7, "m
 
 
 def make(folder):
-    """Trains both; the photographs are in FOLDER/photos, known objects in FOLDER/objects.jsonl.
+    """Trains both runs; writes photographs to FOLDER/photos and known objects to FOLDER/objects.jsonl.
 
     Returns: (run of the full model, run of show_attend_tell).
     """
