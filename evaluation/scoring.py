@@ -66,9 +66,9 @@ def check(options):
 
 def data_dir_of(options):
     """The stages' folder: --data_dir, or the one that the run was trained on."""
-    from training.run_directory import read_config
+    from training import run_directory
 
-    return options.data_dir or read_config(options.job_dir)["settings"]["data_dir"]
+    return options.data_dir or run_directory.data_dir_of(options.job_dir)
 
 
 def reads_data(score):

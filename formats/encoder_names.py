@@ -3,11 +3,13 @@
 Nothing here needs TensorFlow.
 """
 
+import os
 import re
 import typing
 
 import aliases
 import extensions
+from formats import paths
 
 KINDS = {  # whose files are data -> how they are named
     "inception_v4": "inception_v4:CHECKPOINT",
@@ -20,6 +22,7 @@ KINDS = {  # whose files are data -> how they are named
 }
 NETWORKS = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}  # of keras.applications
 CAPTION_EMBEDDINGS = "caption_embeddings"
+BEGINS = re.compile(rf"(?:{'|'.join((*KINDS, CAPTION_EMBEDDINGS, *aliases.ENCODERS))}|[^+:]+\.py):")  # of a name
 USAGE = f"{', '.join(KINDS.values())} or FILE.py:ARGUMENT; several pooled ones joined by +"
 
 
@@ -58,17 +61,25 @@ def parse(name):
     if kind in ("inception_v4", CAPTION_EMBEDDINGS):
         return EncoderName(kind, argument, argument)
     if kind == "keras":
-        rest, _, part = argument.rpartition("#") if argument.endswith("#grid") else (argument, "", "")
-        network, _, file = rest.partition("#")
+        network, _, rest = argument.partition("#")
+        file, part = ("", rest) if rest == "grid" else paths.cut(rest, "#", _is_part)
         return EncoderName(kind, argument, file, network, part)
-    file, _, part = argument.partition("#")
+    file, part = paths.cut(argument, "#", _is_part)
     return EncoderName(kind, argument, file, NETWORKS.get(kind, ""), part)
+
+
+def _is_part(text):
+    return bool(re.fullmatch(r"grid|\d+(@\w*)?", text))
 
 
 def split(name):
     """The names of the encoders that are joined by `+`, in order; a path may hold a + as well."""
-    kinds = "|".join((*KINDS, CAPTION_EMBEDDINGS, *aliases.ENCODERS))
-    return re.split(rf"\+(?=(?:{kinds}|[^+:]+\.py):)", name)
+    return paths.split(name, "+", _is_there, BEGINS.match)
+
+
+def _is_there(name):
+    found = parse(name)
+    return os.path.isfile(found.file) and not (found.is_code and "+" in found.argument)
 
 
 def is_name(text):

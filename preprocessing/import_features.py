@@ -22,6 +22,7 @@ import numpy as np
 import cli
 import experiments
 from formats import feature_banks, file_names, readers, records, sidecars, texts, writing
+from formats import paths as file_lists
 from preprocessing import extract_features
 from preprocessing.sharding import outputs, shards
 
@@ -152,8 +153,7 @@ class Vectors:
 
 def open_files(options):
     """The files that --features and --names give."""
-    paths = [path for path in options.features.split(",") if path]
-    names = [path for path in (options.names or "").split(",") if path]
+    paths, names = file_lists.split(options.features, ","), file_lists.split(options.names or "", ",")
     arrays = [path for path in paths if path.endswith(".npy")]
     for path in paths:
         if not path.endswith(FORMATS) or not os.path.isfile(path):

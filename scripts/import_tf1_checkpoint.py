@@ -69,15 +69,14 @@ def check(options):
 
 def read_all(path):
     """dict name -> array of everything in a TF1 checkpoint but the encoder. Raises cli.UserError naming the file."""
-    import tensorflow as tf
-
+    from models import checkpoint_files
     from training import checkpoints
 
     prefix = checkpoints.choose(path, "newest").prefix
     try:
-        reader = tf.train.load_checkpoint(prefix)
-        names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("InceptionV4/")]
-        return {name: reader.get_tensor(name) for name in names}
+        with checkpoint_files.reader(prefix) as reader:
+            names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("InceptionV4/")]
+            return {name: reader.get_tensor(name) for name in names}
     except checkpoints.UNREADABLE as error:
         raise cli.UserError(f"{prefix}: damaged or cut short ({str(error).splitlines()[0]})") from error
 
@@ -224,9 +223,8 @@ def updates_made(beta2_power, global_step, beta2=0.999):
 
 def find_encoder(options, image_dim):
     """What the run knows about its image vectors, as a setup.TrainingImages; None when nothing is known."""
-    import tensorflow as tf
-
     from formats.sidecars import read_sidecar
+    from models import checkpoint_files
     from training import checkpoints, setup
 
     if image_dim is None:
@@ -234,8 +232,9 @@ def find_encoder(options, image_dim):
     prefix = checkpoints.choose(options.checkpoint, "newest").prefix
     inside = "InceptionV4/Conv2d_1a_3x3/weights"
     spec = options.inc_ckpt
-    if not spec and not options.features and tf.train.load_checkpoint(prefix).has_tensor(inside):
-        spec = prefix
+    if not spec and not options.features:
+        with checkpoint_files.reader(prefix) as reader:
+            spec = prefix if reader.has_tensor(inside) else None
     if spec:
         encoder = setup.encoder_of_checkpoint(spec, exif=False)  # the authors' programs know no EXIF orientation
         description = encoder.describe()

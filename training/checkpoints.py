@@ -19,6 +19,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 import aliases
 import cli
 from formats import readers
+from models import checkpoint_files
 from training import rankings
 
 FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
@@ -107,7 +108,8 @@ def restore(prefix, parts):
     Raises: cli.UserError naming the checkpoint and what is wrong.
     """
     try:
-        tf.train.Checkpoint(**parts).read(prefix).assert_existing_objects_matched().expect_partial()
+        with checkpoint_files.readable(prefix) as plain:
+            tf.train.Checkpoint(**parts).read(plain).assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
         first_line = str(error).strip().splitlines()[0]
         raise cli.UserError(f"{prefix}: cannot be restored ({first_line})") from error
@@ -189,7 +191,7 @@ def choose(path, which="best", ranked=None):
         return choose(which, "newest")._replace(step=None)
     if not os.path.isdir(path):
         prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
-        if not os.path.exists(prefix + ".index") and not os.path.exists(prefix):
+        if not checkpoint_files.is_there(prefix):
             raise cli.UserError(f"{path}: neither a run directory nor a checkpoint (no {prefix}.index)")
         return Chosen(prefix, None, "as given")
     steps = steps_in(path)
@@ -197,8 +199,7 @@ def choose(path, which="best", ranked=None):
     if which == "best":
         step, why = _best(path, ranked)
     if step is None and not steps:
-        newest = tf.train.latest_checkpoint(path)
-        if newest:
+        if newest := checkpoint_files.newest(path):
             return Chosen(newest, None, "newest")
         raise cli.UserError(f"{path}: a folder without a checkpoint (ckpt-STEP.index or model.ckpt-STEP.index)")
     step = steps[-1] if step is None else step
@@ -252,11 +253,11 @@ def read_variables(path):
     """
     prefix = choose(path, "newest").prefix
     try:
-        reader = tf.train.load_checkpoint(prefix)
-        keys = reader.get_variable_to_shape_map()
-        if OBJECT_GRAPH in keys:
-            return {name: reader.get_tensor(key) for name, key in _network_keys(reader).items()}
-        return {key: reader.get_tensor(key) for key in keys if not re.search(r"/Adam(_1)?$|_power$", key)}
+        with checkpoint_files.reader(prefix) as reader:
+            keys = reader.get_variable_to_shape_map()
+            if OBJECT_GRAPH in keys:
+                return {name: reader.get_tensor(key) for name, key in _network_keys(reader).items()}
+            return {key: reader.get_tensor(key) for key in keys if not re.search(r"/Adam(_1)?$|_power$", key)}
     except UNREADABLE as error:
         raise cli.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
 

@@ -41,6 +41,9 @@ FREE = {
 }
 
 
+BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkpoints of earlier stages
+
+
 class RunDirectory:
     """Opens a run for one process at a time and keeps its settings the same from start to start."""
 
@@ -106,13 +109,26 @@ class RunDirectory:
             old, new = saved[part], self.content[part]
             for name in sorted(old.keys() | new.keys()):
                 unknown = part == "facts" and old.get(name) is None
-                if name not in FREE and not unknown:
+                if name not in FREE and not unknown and not self._same_file(name, old.get(name), new.get(name)):
                     differences += _differences(name, old.get(name), new.get(name))
         if differences:
             raise cli.UserError(
                 f"{self.path} was started with other settings. Continue it with those, or choose another --job_dir.\n  "
                 + "\n  ".join(differences)
             )
+
+    def _same_file(self, name, old, new):
+        """Whether a setting names what the run began with at another path: runs and checkpoints can be moved."""
+        if name == "inc_ckpt":
+            return bool(old and new)  # the fact `encoder` tells them apart
+        if name not in BEGINNINGS or old == new or not (old and new):
+            return False
+        from training import checkpoints
+
+        path = self.file("started_from.json")
+        begun = readers.read_json(path, kind=dict).values() if os.path.exists(path) else ()
+        digest = checkpoints.digest(checkpoints.choose(new).prefix)
+        return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in begun)
 
     def log(self, message):
         """A line for whoever watches."""
@@ -143,6 +159,26 @@ def read_config(job_dir, missing_ok=False):
     except (cli.UserError, ValueError) as error:
         raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
     return {part: content[part] for part in fields}
+
+
+def data_dir_of(job_dir, missing_ok=False):
+    """The stages' folder that a run was trained on, also from another working folder or after both were moved together.
+
+    Args: missing_ok: return what the run names, although it is not there.
+    Raises: cli.UserError when it is not there.
+    """
+    settings, path = read_config(job_dir)["settings"], os.path.join(job_dir, "config.json")
+    readers.check_fields(settings, dict.fromkeys(("data_dir", "job_dir"), readers.optional(readers.is_text)), path)
+    named, run = settings.get("data_dir") or "", settings.get("job_dir") or ""
+    if os.path.isdir(named):
+        return named
+    if named and run and os.path.isabs(named) == os.path.isabs(run):  # both were written in the same working folder
+        beside = os.path.normpath(os.path.join(os.path.realpath(job_dir), os.path.relpath(named, run)))
+        if os.path.isdir(beside):
+            return beside
+    if missing_ok:
+        return named
+    raise cli.UserError(f"{named}: the data folder that {job_dir} was trained on is not there; give --data_dir")
 
 
 def read_options(job_dir, options_class):

@@ -9,8 +9,7 @@ from evaluation import metrics, table
 from evaluation.published import published_rows
 from evaluation.report import curves
 from formats import captions, readers, sidecars
-from training import rankings
-from training.run_directory import read_config
+from training import rankings, run_directory
 
 SIDECARS = ("sentence", "detections", "image_train", "features_train", "image_val", "image_test")
 
@@ -52,8 +51,8 @@ class RunFacts:
 
 def read_run(job_dir, data_dir="", split="auto"):
     """The facts of one run. Raises cli.UserError for a folder that is no run, or a broken file in it."""
-    content = read_config(job_dir)
-    data_dir = data_dir or content["settings"].get("data_dir", "")
+    content = run_directory.read_config(job_dir)
+    data_dir = data_dir or run_directory.data_dir_of(job_dir, missing_ok=True)
     split, path, checkpoint, row = _captions_of(job_dir, split)
     found = captions.read_captions(path) if path else {}
     note = "" if path else "no captions yet: python eval_val.py, then eval_test.py --job_dir make them"

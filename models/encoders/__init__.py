@@ -1,13 +1,12 @@
 """Image encoders: photograph -> image vectors. `load_encoder` makes one from its name; base.py has the base class."""
 
 from models.encoders.base import Encoder, WholeImageEncoder, exif_of, fingerprint, identity, random_windows
-from models.encoders.kinds import checkpoint_files, describe_caption_embeddings, load_data_encoder
+from models.encoders.kinds import describe_caption_embeddings, load_data_encoder
 from models.encoders.registry import load_encoder, load_encoder_from
 
 __all__ = [
     "Encoder",
     "WholeImageEncoder",
-    "checkpoint_files",
     "describe_caption_embeddings",
     "exif_of",
     "fingerprint",

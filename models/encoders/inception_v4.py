@@ -12,6 +12,8 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
+from models import checkpoint_files
+
 IMAGE_SIZE = 299
 FEATURE_DIM = 1536
 CLASSES = 1001
@@ -278,7 +280,7 @@ def load_checkpoint(path):
     The auxiliary classifier, the global step and optimizer slots are ignored.
 
     Args:
-      path: the file, the prefix (without `.index`), or a folder with a `checkpoint` file.
+      path: the file, the prefix (without `.index`), or a folder with checkpoints, of which the newest is taken.
 
     Returns:
       dict variable name -> float32 array, 598 variables.
@@ -287,13 +289,13 @@ def load_checkpoint(path):
       ValueError: the file is absent or truncated, or a variable is missing or has a wrong shape; the message names it.
     """
     try:
-        reader = tf.train.load_checkpoint(path)
-        keys = _object_keys(reader)
         weights = {}
-        for name in variable_shapes():
-            key = keys.get(name, name)
-            if reader.has_tensor(key):
-                weights[name] = reader.get_tensor(key)
+        with checkpoint_files.reader(path) as reader:
+            keys = _object_keys(reader)
+            for name in variable_shapes():
+                key = keys.get(name, name)
+                if reader.has_tensor(key):
+                    weights[name] = reader.get_tensor(key)
     except Exception as error:  # the reader raises one of six built-in exceptions, depending on the damage
         raise ValueError(
             f"{path}: not a readable checkpoint (absent or truncated): {str(error).splitlines()[0]}"

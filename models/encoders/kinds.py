@@ -3,14 +3,12 @@
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
 
-import glob
-import os
-
 import numpy as np
 import tensorflow as tf
 
 import cli
 from formats import encoder_names
+from models import checkpoint_files
 from models.encoders import image_ops
 from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
 
@@ -52,7 +50,7 @@ class _InceptionEncoder(Encoder):
         if name.file == "rule":
             weights = inception_v4.rule_weights()
         else:
-            weights, self.files = inception_v4.load_checkpoint(name.file), checkpoint_files(name.file)
+            weights, self.files = inception_v4.load_checkpoint(name.file), checkpoint_files.files(name.file)
         self._network = inception_v4.InceptionV4(weights)
         last = image_ops.CENTRE + image_ops.CROPPED - 1
         self.preprocessing = {
@@ -267,14 +265,3 @@ KINDS = {
     "keras": _KerasEncoder,
     **dict.fromkeys(encoder_names.NETWORKS, _KerasEncoder),
 }
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Files of an encoder
-
-
-def checkpoint_files(path):
-    """Returns the paths of a checkpoint's files. Args: path: a single file, a prefix, or a folder."""
-    prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
-    parts = sorted(glob.glob(glob.escape(prefix) + ".index") + glob.glob(glob.escape(prefix) + ".data-*"))
-    return tuple(parts) or (prefix,)

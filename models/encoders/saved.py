@@ -10,7 +10,7 @@ import os
 
 import cli
 from formats import encoder_names, readers, writing
-from models.encoders import kinds
+from models import checkpoint_files
 from models.encoders.base import fingerprint
 
 FILE = {  # checks of a file's entry in a description
@@ -69,7 +69,7 @@ def is_code(leaf):
 def _paths(leaf):
     """Returns the paths of a leaf's files when it was described, in the order of its entries."""
     name = encoder_names.parse(leaf["spec"])
-    return kinds.checkpoint_files(name.file) if name.kind == "inception_v4" else (name.file,)
+    return checkpoint_files.files(name.file) if name.kind == "inception_v4" else (name.file,)
 
 
 def _with_files(description, keep):

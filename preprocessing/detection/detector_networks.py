@@ -3,6 +3,7 @@
 TensorFlow is imported when a network is loaded, tensorflow-hub only for networks that come by it.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -242,6 +243,8 @@ def load_hub(path):
 
     Raises: cli.UserError when tensorflow-hub or the model cannot be had.
     """
+    from models import checkpoint_files
+
     try:
         import tensorflow_hub
     except ImportError as error:
@@ -250,7 +253,8 @@ def load_hub(path):
             'pip install tensorflow-hub==0.16.1 tf-keras==2.21.0 "setuptools<81"'
         ) from error
     try:
-        return tensorflow_hub.load(path)
+        with checkpoint_files.readable(path) if os.path.isdir(path) else contextlib.nullcontext(path) as plain:
+            return tensorflow_hub.load(plain)
     except Exception as error:  # of the network, the archive, the file system, or TensorFlow
         where = "folder with a SavedModel" if os.path.isdir(path) else "handle that can be reached from here"
         message = (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,10 +19,11 @@ numbers of later detectors follow on those of the earlier ones, so a number mean
 import dataclasses
 import functools
 import os
+import re
 
 import cli
 import extensions
-from formats import sidecars
+from formats import paths, sidecars
 from preprocessing.detection import detector_networks, known_objects
 from preprocessing.detection.detector_networks import CLASS_NUMBERS
 
@@ -35,6 +36,7 @@ KINDS = {
     "annotations": known_objects.Annotations,
     "hdf5": known_objects.DetectionFile,
 }
+BEGINS = re.compile(rf"(?:{'|'.join(KINDS)}):|[^+:]+\.py:|[^+]+\.tflite(?:$|[+#])")  # how a detector's name begins
 DATA_ONLY = ("tflite", "classifier", "annotations", "hdf5")  # the others are programs, see extensions.py
 NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # class names need not be given
 ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
@@ -70,14 +72,31 @@ class Part:
 def _kind_of(text):
     """(kind, argument) of one part of a specification."""
     kind, _, argument = text.partition(":")
-    if kind not in KINDS and text.partition("#")[0].endswith(".tflite"):
+    if kind not in KINDS and _path_and_labels(text)[0].endswith(".tflite"):
         return "tflite", text
     return kind, argument
 
 
+def _path_and_labels(argument):
+    path, mark, labels = argument.rpartition("#labels=")
+    return (path, labels) if mark else (argument, "")
+
+
+def _split(spec):
+    """The parts of a specification; a path may hold a + as well."""
+    return paths.split(spec, "+", _is_there, BEGINS.match)
+
+
+def _is_there(text):
+    kind, argument = _kind_of(text)
+    if extensions.is_file(kind):
+        return os.path.isfile(kind) and "+" not in argument
+    return kind in KINDS and all(map(os.path.exists, filter(None, _path_and_labels(argument))))
+
+
 def programs_in(spec):
     """The parts of a specification that are programs, or no known kind of data: nothing stored may name them."""
-    return [text for text in filter(None, spec.split("+")) if _kind_of(text)[0] not in DATA_ONLY]
+    return [text for text in _split(spec) if _kind_of(text)[0] not in DATA_ONLY]
 
 
 def parse(spec, labels=None):
@@ -91,12 +110,12 @@ def parse(spec, labels=None):
       cli.UserError: unknown kind or absent file.
     """
     parts = []
-    for text in filter(None, spec.split("+")):
+    for text in _split(spec):
         kind, argument = _kind_of(text)
         if extensions.is_file(kind):
             parts.append(Part(kind, argument, labels, _digest(text, kind, kind), _digest(text, "labels", labels)))
             continue
-        path, _, own_labels = argument.partition("#labels=")
+        path, own_labels = _path_and_labels(argument)
         if kind not in KINDS or not path:
             raise cli.UserError(
                 f"--detector {text!r}: expected FILE.tflite, or one of {', '.join(f'{name}:PATH' for name in KINDS)}"

@@ -5,7 +5,7 @@ import os
 import re
 
 import cli
-from formats import folders, readers, tables, texts
+from formats import folders, paths, readers, tables, texts
 from preprocessing.sources import corpora
 from preprocessing.sources.corpora import FORMATS, JSON_FORMATS, LINE_FORMATS
 
@@ -40,7 +40,7 @@ def corpora_of(text, encoding=None):
     Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found, notes = {}, []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, (part.strip() for part in paths.split(text, ",", _is_there))):
         format, path = _format_and_path(part)
         files, note = _files(path, part)
         notes += [note] if note else []
@@ -49,6 +49,10 @@ def corpora_of(text, encoding=None):
     if not found:
         raise cli.UserError("--input names no file; expected files or folders, separated by commas")
     return [found[path] for path in sorted(found)], notes
+
+
+def _is_there(part):
+    return os.path.exists(part.strip()) or os.path.exists(part.partition(":")[2].strip())
 
 
 def _format_and_path(part):

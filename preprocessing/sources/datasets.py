@@ -23,7 +23,7 @@ import re
 
 import cli
 import extensions
-from formats import file_names, readers, texts
+from formats import file_names, paths, readers, texts
 from preprocessing.sharding import shards
 from preprocessing.sources import caption_lists, corpora, pascal_page
 
@@ -78,7 +78,7 @@ def load_dataset(spec, with_train_captions=False):
 
 
 def _without_year(path):
-    return re.sub(r"#\d*$", "", path)
+    return paths.cut(path, "#", lambda part: part.isdigit() or not part)[0]
 
 
 def _of_own_file(file, argument, with_train_captions):
