@@ -74,7 +74,7 @@ def _is_part(text):
 
 def split(name):
     """The names of the encoders that are joined by `+`, in order; a path may hold a + as well."""
-    return paths.split(name, "+", _is_there, BEGINS.match)
+    return paths.split(name, "+", _is_there, BEGINS.match) or [name]
 
 
 def _is_there(name):
