@@ -70,9 +70,11 @@ def test_alarms_of_captions():
     )
 
 
-def test_the_readmes_curves_are_among_them():
-    """README shows the most important curves with the sentences of the report."""
-    section = (ROOT / "README.md").read_text().split("| curve | what it should look like |")[1].split("\n\n")[0]
+def test_the_curves_of_the_manual_are_among_them():
+    """The page on metrics shows the most important curves with the sentences of the report."""
+    section = (
+        (ROOT / "docs" / "metrics.md").read_text().split("| curve | what it should look like |")[1].split("\n\n")[0]
+    )
     rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.MULTILINE)
     assert len(rows) >= 5
     for names, sentence in rows:
