@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import os
+import shlex
 
 import reward_list
 from cli import UserError, choice, field, repeated
@@ -208,7 +209,7 @@ def check_trainer(options, *checkpoint_flags):
     if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
         raise UserError(
             f"{options.data_dir}/word_counts.txt is missing. Make it with: "
-            f"python -m preprocessing.process_descriptions --data_dir {options.data_dir} --new_dict"
+            f"python -m preprocessing.process_descriptions --data_dir {shlex.quote(options.data_dir)} --new_dict"
         )
     started = glob.glob(os.path.join(glob.escape(options.job_dir), "ckpt-*.index"))
     for name in checkpoint_flags if not started else ():  # a run that goes on needs them no more

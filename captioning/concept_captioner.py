@@ -9,7 +9,7 @@ import numpy as np
 
 import cli
 from captioning.captioner import Captioner
-from formats import records
+from formats import made_by, records
 from formats.vocabulary import Vocabulary
 from input_pipeline import ImageSet
 from models.concepts import select_concepts
@@ -51,6 +51,6 @@ class ConceptCaptioner(Captioner):
         if missing:
             raise cli.UserError(
                 f"{data_dir}: {len(missing)} images with references have no record, the first is {missing[0]}; make "
-                "both by one run of python -m preprocessing.process_images --overwrite"
+                f"both by one run of {made_by.command(data_dir, f'image_{split}', again=True)}"
             )
         return self.rows_of(images, threshold)[[row_of[name] for name in names]]

@@ -7,6 +7,7 @@ import numpy as np
 import cli
 import registry
 from captioning.captioner import encoder_of_run
+from formats import made_by
 from formats.captions import read_references
 from formats.readers import is_number
 from input_pipeline import FeatureBank
@@ -20,8 +21,8 @@ def references_of(data_dir, split):
     path = os.path.join(data_dir, f"refs_{split}.json")
     if not os.path.exists(path):
         raise cli.UserError(
-            f"{path} is missing: nothing to score against. python -m preprocessing.process_images makes it from a data "
-            "set with captions"
+            f"{path} is missing: nothing to score against. It is made from a data set with captions by: "
+            f"{made_by.command(data_dir, f'refs_{split}', again=True)}"
         )
     return read_references(path)
 

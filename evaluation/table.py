@@ -96,7 +96,7 @@ def read_table(path):
     Rows that were written before rows had a "run" come from the folder of their checkpoint; where they name none it is
     not known.
     """
-    rows = read_json(path, "a table of results, as eval_val.py and `python -m evaluation.untrained` write it", list)
+    rows = read_json(path, "a table of results, as eval_val.py and evaluation.untrained write it", list)
     wanted = dict.fromkeys((*TEXTS, "scored", "captions"), optional(is_text)) | {"reasons": optional(is_object)}
     wanted |= dict.fromkeys((*SCORES, *SHARES, *NUMBERS), optional(is_number))
     for number, row in enumerate(rows, 1):

@@ -20,7 +20,7 @@ import time
 
 import experiments
 from cli import UserError, choice, command_line, field, run
-from formats import file_names, inventory
+from formats import file_names, inventory, made_by
 
 ROWS = ("random", "constant", "retrieval")
 
@@ -83,7 +83,7 @@ def load_corpus(data_dir):
     if not corpus.texts:
         raise UserError(
             f"{data_dir}: every one of {len(sentences)} sentences holds an unknown word; expected a dictionary that "
-            "fits the corpus: python -m preprocessing.process_descriptions --new_dict --min_word_count 4 --overwrite"
+            f"fits the corpus: {made_by.command(data_dir, 'dictionary', again=True, min_word_count='4')}"
         )
     return corpus
 
@@ -152,15 +152,18 @@ def constant_captions(texts, references, validation=None):
     return captions, {"chosen_on": "the other half", "chosen_CIDEr": [round(score, 4) for _, score in chosen]}
 
 
-def retrieval_captions(names, corpus, concepts, threshold, bonus):
-    """dict name -> the most typical of the sentences that fit the image's detections best."""
+def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
+    """dict name -> the most typical of the sentences that fit the image's detections best.
+
+    Args: mend: the command that makes records and references again, for the error where an image has no record.
+    """
     from evaluation.retrieval import retrieve
 
     missing = [name for name in names if name not in concepts.scores]
     if missing:
         raise UserError(
             f"{len(missing)} images with references have no image record, the first is {missing[0]}; expected both "
-            "from one run of python -m preprocessing.process_images --overwrite"
+            f"from one run of {mend or 'process_images'}"
         )
     found = [{word: s for word, s in concepts.scores[name].items() if s >= threshold} for name in names]
     return dict(zip(names, retrieve(corpus.texts, corpus.keys, found, bonus), strict=True))
@@ -196,7 +199,8 @@ def _captions(row, options, names, corpus, concepts, references):
     if row == "random":
         return random_captions(names, corpus.texts, options.seed), {}
     if row == "retrieval":
-        return retrieval_captions(names, corpus, concepts, options.threshold, options.bonus), {}
+        mend = made_by.command(options.data_dir, f"image_{options.split}", again=True)
+        return retrieval_captions(names, corpus, concepts, options.threshold, options.bonus, mend), {}
     validation = os.path.join(options.data_dir, "refs_val.json")
     if options.split == "test" and os.path.exists(validation):
         from formats.captions import read_references

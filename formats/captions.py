@@ -7,7 +7,7 @@ import json
 import os
 
 from cli import UserError
-from formats import readers, sidecars
+from formats import made_by, readers, sidecars
 
 
 def sanitise(text):
@@ -98,9 +98,10 @@ def read_references(path):
     Raises:
       UserError: no such file, another format, or an image without a caption.
     """
-    expected = (
-        "references in COCO captions format; `python -m preprocessing.process_images` writes refs_{val,test}.json"
-    )
+    folder, name = os.path.split(path)
+    output = name.removesuffix(".json")
+    mend = f"{made_by.command(folder or '.', output, again=True)}" if output in made_by.OUTPUTS else ""
+    expected = "references in COCO captions format" + (f"; make it again: {mend}" if mend else "")
     content = readers.read_json(path, expected)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise UserError(f'{path}: there is no list "annotations"; expected {expected}')
@@ -114,7 +115,7 @@ def read_references(path):
     bare = [name for name, texts in references.items() if not texts]
     if bare:
         raise UserError(
-            f"{path}: {len(bare)} images have no reference caption: {name_some(bare)}; expected at least one for each. "
-            "Take them out of the split and run `python -m preprocessing.process_images --overwrite` again"
+            f"{path}: {len(bare)} images have no reference caption: {name_some(bare)}; expected at least one for each"
+            + (f". Make it again: {mend}" if mend else "")
         )
     return references

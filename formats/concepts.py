@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from formats import records, vocabulary
+from formats import made_by, records, vocabulary
 from formats.readers import are_texts, check_fields, is_text, read_json
 
 
@@ -49,7 +49,7 @@ def load_concepts(data_dir, split):
             found[word] = max(found.get(word, 0.0), float(images.score_flat[k]))
     listed = os.path.join(data_dir, "concepts.json")
     if os.path.exists(listed):
-        expected = "the concept words; `python -m preprocessing.process_descriptions` makes it"
+        expected = f"the concept words; make it again: {made_by.command(data_dir, 'dictionary', again=True)}"
         concepts = read_json(listed, expected, dict)
         check_fields(concepts, dict.fromkeys(concepts, are_texts), listed, expected)
         known = frozenset(concepts)
@@ -61,7 +61,7 @@ def load_concepts(data_dir, split):
 def load_names(data_dir):
     """dict word -> concept word that it names (`names.json`: synonyms, kept plurals); empty where there is none."""
     path = os.path.join(data_dir, "names.json")
-    expected = "other names of the concept words; `python -m preprocessing.process_descriptions` makes it"
+    expected = f"other names of the concept words; make it again: {made_by.command(data_dir, 'dictionary', again=True)}"
     names = read_json(path, expected, dict) if os.path.exists(path) else {}
     check_fields(names, dict.fromkeys(names, is_text), path, expected)
     return names

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import stat
 import zipfile
 
 import numpy as np
@@ -23,6 +24,17 @@ LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photo
 
 # --------------------------------------------------------------------------------------------------------------
 # Text and JSON, in any encoding that texts.py knows
+
+
+def check_regular(path):
+    """Raises cli.UserError unless a path is a file: no folder, no pipe (it would be waited for), no link to nowhere."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        where = f"a link to {os.readlink(path)}: " if os.path.islink(path) else ""
+        raise unreadable(path, f"{where}{error.strerror}", "a file") from error
+    if not stat.S_ISREG(mode):
+        raise unreadable(path, "a folder" if stat.S_ISDIR(mode) else "a pipe or device", "a file")
 
 
 def text_lines(path, errors="strict"):

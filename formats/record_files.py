@@ -17,19 +17,9 @@ import sys
 import numpy as np
 
 import cli
-from formats import writing
+from formats import made_by, writing
 from formats.sidecars import damaged_file
 
-# Which command makes which file; used only to say how a missing file is mended.
-MADE_BY = {
-    "sentence": "python -m preprocessing.process_descriptions",
-    "detections": "python -m preprocessing.detect_objects",
-    "image_train": "python -m preprocessing.process_images",
-    "image_val": "python -m preprocessing.process_images",
-    "image_test": "python -m preprocessing.process_images",
-    "obj2sen_captions": "python -m initialization.gen_obj2sen_caption",
-    "retrieved_captions": "python -m initialization.retrieve_captions",
-}
 HEADER, FOOTER = 12, 4  # bytes before and after the data of a record
 CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader takes this for the end of the file
 
@@ -62,6 +52,12 @@ def write_records(path, serialized):
     return count
 
 
+def _mend(data_dir, stem, beginning, again):
+    if stem not in made_by.OUTPUTS:
+        return f"{beginning} with the command that its JSON file names, or copy it here"
+    return f"{beginning} with: {made_by.command(data_dir, stem, again)}"
+
+
 def find_files(data_dir, stem, skip_damaged=False):
     """The files of one kind of record: `stem.tfrec`, or the complete set `stem-00000-of-0000N.tfrec` in order.
 
@@ -75,19 +71,19 @@ def find_files(data_dir, stem, skip_damaged=False):
     sets = [[whole]] if os.path.exists(whole) else []
     pattern = re.compile(re.escape(stem) + r"-(\d{5})-of-(\d{5})\.tfrec$")
     matches = [pattern.match(os.path.basename(path)) for path in glob.glob(os.path.join(glob.escape(data_dir), "*"))]
-    made_by = f"{MADE_BY.get(stem, 'the stage that makes it')} --data_dir {data_dir}"
     for total in sorted({int(match[2]) for match in matches if match}):
         names = [f"{stem}-{i:05d}-of-{total:05d}.tfrec" for i in range(total)]
         missing = [name for name in names if not os.path.exists(os.path.join(data_dir, name))]
         if missing:
             raise cli.UserError(
                 f"{data_dir}: {len(missing)} of {total} shards are missing, the first is {missing[0]}. "
-                f"Make them with: {made_by}"
+                f"{_mend(data_dir, stem, 'Make them', True)}"
             )
         sets.append([os.path.join(data_dir, name) for name in names])
     if not sets:
         raise cli.UserError(
-            f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. Make it with: {made_by}"
+            f"{data_dir}: neither {stem}.tfrec nor {stem}-00000-of-NNNNN.tfrec is there. "
+            f"{_mend(data_dir, stem, 'Make it', False)}"
         )
     if len(sets) > 1:
         found = " and ".join(os.path.basename(files[0]) for files in sets)
@@ -95,7 +91,7 @@ def find_files(data_dir, stem, skip_damaged=False):
     sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
     damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
     if damage and not skip_damaged:
-        raise cli.UserError(f"{damage}. Make it again with: {made_by}")
+        raise cli.UserError(f"{damage}. {_mend(data_dir, stem, 'Make it again', True)}")
     if damage:
         _warn(damage)
     return sets[0]
@@ -175,12 +171,17 @@ def read_examples(path, skip_damaged=False):
 
 
 def count_records(path):
-    """The number of records of a file, from their lengths alone; checksums are not compared, and no TensorFlow needed.
+    """The number of records of a file, from their lengths alone, and no TensorFlow needed.
 
-    Raises: cli.UserError when a length leads beyond the end of the file.
+    The first length's checksum is compared: it tells files of other kinds.
+
+    Raises: cli.UserError for a file of another kind, and when a length leads beyond the end of the file.
     """
     count, position, size = 0, 0, os.path.getsize(path)
     with open(path, "rb", buffering=1 << 16) as file:
+        head = file.read(HEADER)
+        if head and (len(head) < HEADER or int.from_bytes(head[8:], "little") != _masked(crc32c(head[:8]))):
+            raise cli.UserError(f"{path}: no file of records, or damaged: the first record's length is wrong")
         while position < size:
             file.seek(position)
             position += HEADER + int.from_bytes(file.read(8), "little") + FOOTER

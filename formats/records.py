@@ -20,7 +20,7 @@ import os
 import numpy as np
 
 import cli
-from formats import file_names
+from formats import file_names, made_by
 
 # Stages find the schema, the files and the sidecars under one name:
 from formats.record_examples import (  # noqa: F401
@@ -168,7 +168,7 @@ def read_sentences(paths, skip_damaged=False):
                 raise cli.UserError(
                     f"{path}: record {count + row} has {lengths_B[row] or 'no'} tokens, expected at most "
                     f"{LONGEST_SENTENCE}: a file of another kind? Make it again with: "
-                    "python -m preprocessing.process_descriptions --overwrite"
+                    + made_by.command(os.path.dirname(path) or ".", "sentence", again=True)
                 )
             count += len(lengths_B)
         total += count

@@ -142,7 +142,7 @@ def read_sidecar(json_path):
     content = readers.read_json(json_path)
     mend = "not a sidecar; remove it and make it again"
     readers.check_fields(content, FIELDS, json_path, mend)
-    for entry in content.get("files", ()):
+    for entry in content.get("files") or ():
         readers.check_fields(entry, ENTRY, f"{json_path}: files", mend)
     if content.get("checksum", checksum := checksum_of(content)) != checksum:
         raise cli.UserError(
@@ -174,7 +174,9 @@ def verify(folder):
     Raises: cli.UserError naming the first file that is missing or has changed.
     """
     listed = [
-        path for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))) if "files" in _fields(path)
+        path
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
+        if os.path.isfile(path) and "files" in _fields(path)
     ]
     for path in cli.progress(listed, "checksums"):
         damage = damaged_file(path, checksums=True)

@@ -8,10 +8,13 @@ line and the first byte that cannot be read.
 
 import bz2
 import codecs
+import errno
 import gzip
 import io
 import json
 import lzma
+import os
+import stat
 import zlib
 
 import cli
@@ -35,7 +38,9 @@ def unreadable(path, reason, expected=""):
 
 
 def open_bytes(path):
-    """The open binary file, unpacked while it is read. Raises: OSError."""
+    """The open binary file, unpacked while it is read. Raises: OSError, also for a pipe, as it is opened twice."""
+    if stat.S_ISFIFO(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "a pipe, which can be read only once; write its content to a file", path)
     with open(path, "rb") as file:
         head = file.read(8)
     return next((unpack for begin, unpack in PACKED.items() if head.startswith(begin)), open)(path, "rb")

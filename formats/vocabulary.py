@@ -3,10 +3,11 @@
 import collections
 import functools
 import hashlib
+import os
 import re
 
 import cli
-from formats import label_maps, readers, sidecars, texts
+from formats import label_maps, made_by, readers, sidecars, texts
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 
@@ -38,7 +39,10 @@ class Vocabulary:
     def load(cls, path):
         """Reads the file `word count` a line (the authors' format). Raises: cli.UserError naming file and line."""
         words, counts = [], []
-        expected = "`word count` a line. Make it with: python -m preprocessing.process_descriptions --new_dict"
+        folder, name = os.path.split(path)
+        expected = "`word count` a line"
+        if name == "word_counts.txt":
+            expected += f". Make it with: {made_by.command(folder or '.', 'dictionary')}"
         lines = texts.read(path, expected).removesuffix("\n").split("\n")
         for number, line in enumerate(lines, 1):
             word, _, count = line.rstrip("\r").partition(" ")

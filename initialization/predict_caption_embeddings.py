@@ -24,7 +24,7 @@ import shutil
 import cli
 import experiments
 import input_pipeline
-from formats import writing
+from formats import made_by, record_files, writing
 from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
@@ -77,14 +77,22 @@ def check(options):
 
 
 def link_others(data_dir, output_dir):
-    """Links into `output_dir` the files of `data_dir` that are not replaced; copies them where links are impossible."""
+    """Links into `output_dir` the files of `data_dir` that are not replaced; copies them where links are impossible.
+
+    Record files of an earlier division into shards are removed from `output_dir`.
+    """
     os.makedirs(output_dir, exist_ok=True)
+    for name in made_by.LINKED:
+        there = set(map(os.path.basename, record_files.files_of(data_dir, name)))
+        for path in record_files.files_of(output_dir, name) if there else ():
+            if os.path.basename(path) not in there:
+                os.remove(path)
     for entry in sorted(os.scandir(data_dir), key=lambda entry: entry.name):
         if not entry.is_file() or entry.name.startswith((".", *OWN)) or entry.name.endswith(".part"):
             continue
         target = os.path.join(output_dir, entry.name)
-        if os.path.exists(target):
-            if os.path.samefile(entry.path, target):
+        if os.path.lexists(target):
+            if os.path.exists(target) and os.path.samefile(entry.path, target):
                 continue
             os.remove(target)
         try:
@@ -184,7 +192,7 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 def main(options):
     """Writes the encoder's file and the feature banks."""
     check(options)
-    output_dir = options.output_dir or options.data_dir.rstrip("/") + "_neighbours"
+    output_dir = options.output_dir or made_by.derived(options.data_dir)
     features = [f"features_{split}" for split in SPLITS]
     os.makedirs(output_dir, exist_ok=True)
     others = ["image", "sentence", "word_counts"]  # stems of the files that are linked
@@ -241,7 +249,8 @@ def _make(options, output_dir):
             with writing.replacing(target) as part, open(part, "wb") as file:
                 made.save(file)
         files = {"files": [path, phrases_path], "count": len(images)}
-        sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, **files)
+        source = os.path.relpath(os.path.realpath(options.data_dir), os.path.realpath(output_dir))
+        sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, source=source, **files)
         print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} dimensions")
     known = KnownImages.load(path)
     dim = known.weights_MT.shape[1]

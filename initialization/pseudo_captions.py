@@ -8,8 +8,7 @@ import numpy as np
 
 import cli
 import input_pipeline
-from formats import readers, records, sidecars
-from formats.record_files import MADE_BY
+from formats import made_by, readers, records, sidecars
 from formats.vocabulary import plurals, tokenizer
 from preprocessing.sources import ascii_text, caption_lists
 
@@ -75,9 +74,10 @@ def load_points(options, vocabulary):
     Raises: cli.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
     """
     path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
-    made_by = f"python -m initialization.assign_captions --data_dir {options.data_dir}"
+    again = f"make it again with: {made_by.command(options.data_dir, 'fit_captions', again=True)}"
     if not os.path.exists(sidecar):
-        raise cli.UserError(f"{sidecar} is missing. Make the captions with: {made_by}")
+        command = made_by.command(options.data_dir, "fit_captions")
+        raise cli.UserError(f"{sidecar} is missing. Make the captions with: {command}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
     features = sidecars.read_sidecar(os.path.join(options.data_dir, "features_train.json"))
     if not damage and about.get("vocabulary") != vocabulary.fingerprint():
@@ -86,13 +86,13 @@ def load_points(options, vocabulary):
     if not damage and about.get("made_from", {}).get("features_train") != digests:
         damage = f"{path} was made from other image vectors"
     if damage:
-        raise cli.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
-    found, mend = readers.read_npz(path), f"make it again with: {made_by} --overwrite"
-    readers.check_arrays(found, {"vectors": ("f", 2), "words": ("iu", 1), "offsets": ("iu", 1)}, path, mend)
+        raise cli.UserError(f"{damage}; {again}")
+    found = readers.read_npz(path)
+    readers.check_arrays(found, {"vectors": ("f", 2), "words": ("iu", 1), "offsets": ("iu", 1)}, path, again)
     points, words, offsets = input_pipeline.PointSet(found["vectors"]), found["words"], found["offsets"]
     fits = len(offsets) == len(points) + 1 and offsets[0] == 0 and offsets[-1] == len(words)
     if not fits or (np.diff(offsets) < 0).any() or words.max(initial=0) >= vocabulary.size:
-        raise cli.UserError(f"{path}: its words and offsets do not fit together; {mend}")
+        raise cli.UserError(f"{path}: its words and offsets do not fit together; {again}")
     room = options.max_sentence_length - 2 if options.max_sentence_length else len(words)
     captions = [
         [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
@@ -115,9 +115,11 @@ def _generated(options, images, vocabulary):
     if os.path.exists(sidecar):
         theirs = sidecars.read_sidecar(sidecar).get("vocabulary")
         if theirs not in (None, vocabulary.fingerprint()):
+            known = stem in made_by.OUTPUTS
+            again = made_by.command(folder, stem, again=True) if known else "the command in that file, and --overwrite"
             raise cli.UserError(
                 f"{sidecar}: these captions were made with another dictionary than {options.data_dir}/word_counts.txt; "
-                f"make them again with: {MADE_BY.get(stem, 'the command in that file')} --overwrite"
+                f"make them again with: {again}"
             )
     names, flat, offsets = records.read_captions(paths)
     if len(flat) and flat.max() >= vocabulary.size:
@@ -137,7 +139,8 @@ def _join(names, captions, images, paths):
         if len(captions) != len(images):
             raise cli.UserError(
                 f"{paths[0]}: {len(captions)} captions without image names, but {len(images)} training images: they "
-                "cannot be joined by position. Make them again: python -m initialization.gen_obj2sen_caption"
+                "cannot be joined by position. Make them again: "
+                + made_by.command(os.path.dirname(paths[0]) or ".", "obj2sen_captions", again=True)
             )
         note = f"WARNING: {paths[0]} has no image names; joined by position, which needs the same image_train records"
         return [[ids] for ids in captions], [note]

@@ -19,7 +19,7 @@ import os
 import cli
 import experiments
 import input_pipeline
-from formats import readers, writing
+from formats import made_by, readers, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,8 @@ class CandidateSentences:
         if not len(rows):
             raise cli.UserError(
                 f"{data_dir}: none of {len(found)} sentences is free of unknown words and short enough; raise "
-                "--max_sentence_length, or make a dictionary that fits: process_descriptions --new_dict --overwrite"
+                "--max_sentence_length, or make a dictionary that fits: "
+                f"{made_by.command(data_dir, 'dictionary', again=True)}"
             )
         self.sentences = [found.flat[found.offsets[i] + 1 : found.offsets[i + 1] - 1] for i in rows]
         self.keys = [

@@ -116,8 +116,8 @@ class ConceptImageBatches:
         self.key_NK, self.key_length_N, self.used = key_NK, key_length_N, np.flatnonzero(key_length_N)
         if not len(self.used):
             raise cli.UserError(
-                "no training image has a concept word: run python -m preprocessing.process_images again with a lower "
-                "--score_threshold, or with the right dictionary"
+                "no training image has a concept word: make the image records again with a lower --score_threshold of "
+                "preprocessing.process_images, or with the right dictionary"
             )
         self.stream = Stream(len(self.used), seed, "images")
 

@@ -8,7 +8,7 @@ import types
 import numpy as np
 
 import cli
-from formats import feature_banks, readers, records
+from formats import feature_banks, made_by, readers, records
 from formats.sidecars import damaged_file, read_sidecar
 
 
@@ -93,21 +93,22 @@ class FeatureBank:
     """`features_SPLIT.npy` and its sidecar: image vectors of k + 1 crops, memory-mapped."""
 
     def __init__(self, data_dir, split):
-        path = os.path.join(data_dir, f"features_{split}")
-        made_by = f"python -m preprocessing.extract_features --data_dir {data_dir} --encoder ..."
+        path = self.path = os.path.join(data_dir, f"features_{split}")
+        again = f"make it again with: {made_by.command(data_dir, f'features_{split}', again=True)}"
         if not os.path.exists(path + ".json"):
-            raise cli.UserError(f"{path}.json is missing. Make the feature bank with: {made_by}")
+            command = made_by.command(data_dir, f"features_{split}")
+            raise cli.UserError(f"{path}.json is missing. Make the feature bank with: {command}")
         damage = damaged_file(path + ".json")
         if damage:
-            raise cli.UserError(f"{damage}. Make it again with: {made_by} --overwrite")
-        self.sidecar = feature_banks.read_sidecar(path + ".json", f"make it again with: {made_by} --overwrite")
+            raise cli.UserError(f"{damage}; {again}")
+        self.sidecar = feature_banks.read_sidecar(path + ".json", again)
         self.features = readers.map_npy(path + ".npy")
         self.names = self.sidecar["names"]
         numbers = len(self.sidecar["mean"])
         if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or numbers != self.dim:
             raise cli.UserError(
                 f"{path}.npy has shape {self.features.shape}, {path}.json {len(self.names)} names and statistics of "
-                f"{numbers} numbers; expected [names, crops, dimension]. Make it again with: {made_by} --overwrite"
+                f"{numbers} numbers; expected [names, crops, dimension]; {again}"
             )
         self.row_of = {name: row for row, name in enumerate(self.names)}
 
@@ -126,7 +127,8 @@ class FeatureBank:
         missing = [name for name in names if name not in self.row_of]
         if missing:
             raise cli.UserError(
-                f"{len(missing)} images have no features, the first is {missing[0]}. Run extract_features again."
+                f"{self.path}: {len(missing)} images have no features, the first is {missing[0]}. Make them again: "
+                f"{made_by.command(*os.path.split(self.path), again=True)}"
             )
         return np.asarray([self.row_of[name] for name in names], np.int64)
 

@@ -18,7 +18,17 @@ import numpy as np
 
 import cli
 import experiments
-from formats import encoder_names, feature_banks, images, photograph_hashes, record_files, records, sidecars, writing
+from formats import (
+    encoder_names,
+    feature_banks,
+    images,
+    made_by,
+    photograph_hashes,
+    record_files,
+    records,
+    sidecars,
+    writing,
+)
 from preprocessing.sharding import outputs, shards
 
 CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
@@ -120,9 +130,12 @@ def _pixels(name, source, exif):
     try:
         return images.read_image(source if isinstance(source, str) else records.read_at(source), exif)
     except images.ImageError as error:
-        raise cli.UserError(
-            f"{name}: {error.reason}. Run python -m preprocessing.process_images --overwrite: it leaves such images out"
-        ) from error
+        mend = "Mend it, or take it out of the lists"
+        if not isinstance(source, str):
+            folder, file = os.path.split(source[0])
+            stem = file.partition("-")[0].removesuffix(".tfrec")
+            mend = f"This leaves such images out: {made_by.command(folder or '.', stem, again=True)}"
+        raise cli.UserError(f"{name}: {error.reason}. {mend}") from error
 
 
 def check_finite(features, names):
@@ -182,8 +195,8 @@ def exif_of_records(options, splits):
         stated = ", ".join(f"image_{split} with {'--exif' if exif else '--noexif'}" for split, exif in noted.items())
         wanted = "all alike" if options.exif is None else "--exif" if options.exif else "--noexif"
         raise cli.UserError(
-            f"{options.data_dir}: process_images made {stated}; expected {wanted}. Make the records again: python -m "
-            "preprocessing.process_images --overwrite, with --exif or --noexif"
+            f"{options.data_dir}: process_images made {stated}; expected {wanted}. Make the records again: "
+            + made_by.command(options.data_dir, f"image_{splits[0]}", again=True, exif=options.exif is not False)
         )
     return found.pop()
 
@@ -201,7 +214,8 @@ def _sources(options, split):
     if options.image_dir is None:
         raise cli.UserError(
             f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
-            "by --image_dir, or run python -m preprocessing.process_images --store_images --overwrite"
+            "by --image_dir, or keep them: "
+            + made_by.command(options.data_dir, f"image_{split}", again=True, store_images=True)
         )
     paths = [images.locate(options.image_dir, name) for name in found.names]
     hashes = photograph_hashes.hashes_of(options.image_dir, found.names, options.data_dir, options.verify)

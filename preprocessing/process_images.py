@@ -17,7 +17,7 @@ import shutil
 
 import cli
 import experiments
-from formats import images, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
+from formats import images, made_by, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
 from preprocessing.detection import concept_objects
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import datasets
@@ -142,9 +142,10 @@ def _objects(options, names, words, train):
         unreadable = {entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])}
     lost = [name for name in names if name not in seen and name not in unreadable]
     if lost:
+        where = {"image_dir": options.image_dir, "dataset": options.dataset}
         raise cli.UserError(
-            f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Run "
-            "python -m preprocessing.detect_objects --overwrite with the same --image_dir and --dataset"
+            f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Make "
+            f"them with: {made_by.command(options.data_dir, 'detections', again=True, **where)}"
         )
     ids, absent = concept_objects.class_words(found, words, _class_map(options.class_map))
     classes = {

@@ -1,13 +1,16 @@
 """Writes the sidecar of a record file that was made elsewhere: count, record offsets, sha256.
 
 python -m preprocessing.records --index FILE.tfrec
+
+Of a set of shards any one may be named: the sidecar is that of the whole set.
 """
 
 import dataclasses
 import os
+import re
 
 import cli
-from formats import writing
+from formats import record_files, writing
 from formats.records import read_examples
 from formats.sidecars import write_sidecar
 
@@ -25,21 +28,23 @@ class Options:
 
 
 def main(options):
-    """Reads a file whole and writes its sidecar."""
-    stem, ending = os.path.splitext(options.index)
-    if ending != ".tfrec" or not os.path.isfile(options.index):
+    """Reads a file, or a set of shards, whole and writes its sidecar."""
+    if not options.index.endswith(".tfrec") or not os.path.isfile(options.index):
         raise cli.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
-    folder, name = os.path.split(stem)
-    with writing.working(folder or ".", ["image" if name.startswith("image_") else name.partition("-")[0]]):
-        _write(options, stem)
+    folder, name = os.path.split(options.index)
+    stem = re.sub(r"(-\d{5}-of-\d{5})?\.tfrec$", "", name)
+    with writing.working(folder or ".", ["image" if stem.startswith("image_") else stem]):
+        _write(options, folder, stem)
 
 
-def _write(options, stem):
-    if os.path.exists(stem + ".json") and not options.overwrite:
-        raise cli.UserError(f"{stem}.json is there: the file has a sidecar. Add --overwrite to replace it.")
-    count = sum(1 for _ in cli.progress(read_examples(options.index), os.path.basename(options.index)))
-    write_sidecar(stem + ".json", files=[options.index], count=count, settings={}, made_from={}, counts=[count])
-    print(f"{options.index}: {count} records, none damaged; written to {stem}.json")
+def _write(options, folder, stem):
+    sidecar = os.path.join(folder, f"{stem}.json")
+    if os.path.exists(sidecar) and not options.overwrite:
+        raise cli.UserError(f"{sidecar} is there: the file has a sidecar. Add --overwrite to replace it.")
+    paths = record_files.find_files(folder or ".", stem, skip_damaged=True)  # an old sidecar may be wrong
+    counts = [sum(1 for _ in read_examples(path)) for path in cli.progress(paths, stem)]
+    write_sidecar(sidecar, files=paths, count=sum(counts), settings={}, made_from={}, counts=counts)
+    print(f"{options.index}: {sum(counts)} records, none damaged; written to {sidecar}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Says what a data folder holds, what is missing, which command makes it, and whether the machine suffices.
 
     python -m scripts.doctor --data_dir data/coco --recipe coco_shutterstock/full --job_dir runs/full
+    python -m scripts.doctor                                                  # all data folders in data/
 
 Compares every output with its sidecar: sizes, numbers of records, sha256. Ends with exit code 1 when something that the
 recipe (without one: the full model) needs is missing, or anything is damaged.
@@ -15,7 +16,7 @@ import cli
 import config
 import experiments
 import reward_list
-from formats import inventory
+from formats import inventory, made_by
 from scripts import uic_cost
 
 
@@ -23,7 +24,7 @@ from scripts import uic_cost
 class Options:
     """Flags of the doctor."""
 
-    data_dir: str = cli.field("data/default", "folder that all stages share")
+    data_dir: str = cli.field("", "folder that all stages share; empty: each in data/ that holds any of their outputs")
     recipe: str = cli.field("", "what is going to be trained, EXPERIMENT/ROW of configs/; empty: the full model")
     job_dir: str = cli.field("runs/run", "where the run will be; only its disk is looked at")
     checksums: bool = cli.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
@@ -33,6 +34,7 @@ class Options:
 # --------------------------------------------------------------------------------------------------------------
 # What a recipe needs
 
+DATA = "data"
 TEXT = ("dictionary", "sentence")
 SCORING = ("image_val", "refs_val", "features_val")
 
@@ -96,13 +98,15 @@ def estimate(data_dir, settings, words):
     width = settings.emb_dim
     parameters = 2 * (words * (width + 1) + 8 * width * width)
     kept = min(settings.keep_checkpoints, settings.max_steps // settings.save_checkpoint_steps + 1)
-    records = sum(map(os.path.getsize, inventory.OUTPUTS["sentence"].paths(data_dir)))
+    paths = inventory.paths_of(data_dir, inventory.OUTPUTS["sentence"])
+    records = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     activations = 4 * settings.batch_size * 20 * words * 4 / 1e9  # logits of 20 words a caption, and their gradients
     return kept * parameters * 12 / 1e9 + 0.1, 1.5 + 2 * records / 1e9 + activations
 
 
 def _size(folder):
-    return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
+    paths = (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
 
 
 def machine(options, settings, words):
@@ -165,12 +169,32 @@ def tools(options):
 # The report
 
 
+def checked(data_dir, output, checksums):
+    """`inventory.check`; whatever else fails is damage too: the doctor is asked when something is broken."""
+    try:
+        return inventory.check(data_dir, output, checksums)
+    except Exception as error:
+        return inventory.Finding("damaged", f"{output.name} cannot be looked at ({type(error).__name__}: {error})")
+
+
+def misfits(data_dir):
+    """`inventory.misfits`; none where a file is so damaged that they cannot be told."""
+    try:
+        return inventory.misfits(data_dir)
+    except Exception as error:
+        print(f"  whether the outputs fit together cannot be told ({type(error).__name__}: {error})")
+        return []
+
+
 def report_outputs(options, training, scoring):
     """Prints the state of every output; returns (findings, whether all is well)."""
     findings, well = {}, True
     for name, output in cli.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
-        findings[name] = inventory.check(options.data_dir, output, options.checksums)
-    wrong = dict(inventory.misfits(options.data_dir))
+        findings[name] = checked(options.data_dir, output, options.checksums)
+    wrong, mends = {}, {}
+    for name, text, command in misfits(options.data_dir):
+        wrong.setdefault(name, text)
+        mends.setdefault(name, command)
     missing = to_make(training + scoring, findings)
     for name, finding in findings.items():
         status, details = finding.status, finding.details
@@ -183,27 +207,53 @@ def report_outputs(options, training, scoring):
         well &= status not in ("DOES NOT FIT", "DAMAGED")
         print(f"  {name:20}{status:14}{details}")
     again = [name for name in findings if name in wrong or findings[name].status == "damaged"]
-    for heading, names in (
-        ("to be made", [name for name in missing if name not in again]),
-        ("to be made again", again),
-    ):
-        _print_commands(heading, names, options.data_dir, " --overwrite" if names is again else "")
+    commands = {name: made_by.command(options.data_dir, name) for name in missing if name not in again}
+    _print_commands("to be made", commands)
+    commands = {name: made_by.command(options.data_dir, name, again=True) for name in again}
+    _print_commands("to be made again", commands | {name: mends[name] for name in again if name in mends})
     for name in to_make(training, findings):
         well &= findings[name].status not in ("missing", "unfinished")
     return findings, well
 
 
-def _print_commands(heading, names, data_dir, more):
-    commands = dict.fromkeys(inventory.OUTPUTS[name].command(data_dir) + more for name in names)
+def _print_commands(heading, commands):
+    """Prints commands, each once. Args: commands: dict name of an output -> the command that makes it."""
     if commands:
         print(f"{heading}, in this order:")
-    for command in commands:
-        made = [name for name in names if inventory.OUTPUTS[name].command(data_dir) + more == command]
+    for command in dict.fromkeys(commands.values()):
+        made = [name for name in commands if commands[name] == command]
         print(f"  {command}\n      -> {', '.join(made)}")
+
+
+def data_folders(options):
+    """The folders to look at: --data_dir, or those in data/ that hold an output of the stages, or unfinished work."""
+    if options.data_dir:
+        return [options.data_dir]
+    found = [entry.path for entry in sorted(os.scandir(DATA), key=lambda entry: entry.name) if entry.is_dir()]
+    outputs = inventory.OUTPUTS.values()
+    holds = [path for path in found if any(_has(path, output) for output in outputs)]
+    return holds or [os.path.join(DATA, "default")]
+
+
+def _has(folder, output):
+    return bool(inventory.paths_of(folder, output)) or os.path.isdir(inventory.work_folder(folder, output))
 
 
 def main(options):
     """Prints the report; returns the exit code."""
+    well = {folder: report(dataclasses.replace(options, data_dir=folder)) for folder in data_folders(options)}
+    mended, line = python(tuple(sys.version_info[:3]))
+    print(f"  {'ok' if mended else 'WARNING':12}{line}")
+    for there, line in tools(options):
+        print(f"  {'ok' if there else 'without':12}{line}")
+    for folder, is_well in well.items():
+        verdict = "all that is needed is there" if is_well else "something is missing or damaged, see above"
+        print(f"{folder}: {verdict}" if len(well) > 1 else verdict)
+    return 0 if all(well.values()) else 1
+
+
+def report(options):
+    """Prints the report on one data folder and its disk; returns whether all is well."""
     settings = config.FullModel()
     if options.recipe:
         folders = {"data_dir": options.data_dir, "job_dir": options.job_dir}
@@ -212,7 +262,8 @@ def main(options):
     training, scoring = needed(settings)
     print(f"{options.data_dir}, for {settings.recipe or 'the full model'}:")
     if not os.path.isdir(options.data_dir):
-        print("  no such folder: nothing was made yet")
+        found = "a file is there" if os.path.lexists(options.data_dir) else "nothing was made yet"
+        print(f"  no such folder: {found}")
     findings, well = report_outputs(options, training, scoring)
     for flag, path in missing_files(settings):
         well = False
@@ -221,16 +272,14 @@ def main(options):
     if unscored:
         print(f"NOTE: without {', '.join(unscored)} a run is trained, but no checkpoint is scored or chosen")
 
+    if "neighbours" in training and findings["neighbours"].status == "missing":
+        where = made_by.derived(options.data_dir)
+        print(f"NOTE: this recipe is trained on the folder that predict_caption_embeddings makes: --data_dir {where}")
     print("machine:")
     for enough, line in machine(options, settings, findings["dictionary"].count or 20_000):
         well &= enough
         print(f"  {'ok' if enough else 'TOO LITTLE':12}{line}")
-    mended, line = python(tuple(sys.version_info[:3]))
-    print(f"  {'ok' if mended else 'WARNING':12}{line}")
-    for there, line in tools(options):
-        print(f"  {'ok' if there else 'without':12}{line}")
-    print("all that is needed is there" if well else "something is missing or damaged, see above")
-    return 0 if well else 1
+    return well
 
 
 if __name__ == "__main__":

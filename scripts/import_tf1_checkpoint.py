@@ -13,6 +13,7 @@ sidecar of a feature bank that was made by it. Without any of them the run capti
 import dataclasses
 import math
 import os
+import shlex
 
 import cli
 import experiments
@@ -287,19 +288,17 @@ def main(options):
     step = int(arrays["global_step"])
     checkpoints.save(options.job_dir, step, objective.checkpointed(), {"step": step, "pending": {}})
     print(f"{options.job_dir}: {stage} at step {step}, {vocabulary_size} words, {dim} dimensions")
-    print("train on with: " + " ".join([STAGES[stage][1], *flags_of(settings), "--data_dir ..."]))
+    print("train on with: " + " ".join([STAGES[stage][1], *flags_of(settings), "--data_dir DATA"]))
     run.close()
 
 
 def flags_of(settings):
     """The flags that give these settings to their trainer."""
     base = experiments.row(settings.recipe)
-    changed = [
-        f"--{item.name} {getattr(settings, item.name)}"
-        for item in dataclasses.fields(settings)
-        if item.name != "recipe" and getattr(settings, item.name) != getattr(base, item.name)
-    ]
-    return [f"--recipe {settings.recipe}", *changed]
+    values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    changed = {name: value for name, value in values.items() if value != getattr(base, name) and name != "recipe"}
+    texts = {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in changed.items()}
+    return [f"--recipe={settings.recipe}", *(shlex.quote(f"--{name}={text}") for name, text in texts.items())]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Checkpoints of the authors' program become runs: captions token for token, Adam where it was, training goes on."""
 
+import dataclasses
 import json
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -11,6 +13,7 @@ import tensorflow as tf
 import cli
 import config
 import eval_test
+import experiments
 import train
 from captioning.captioner import encoder_of_run
 from formats import captions, records
@@ -123,7 +126,11 @@ def test_settings_of_the_run(tmp_path, capsys):
     options = read_options(str(tmp_path / "run"), config.FullModel)
     assert (options.semantics, options.emb_dim, options.mem_dim, options.images) == ("reference", 32, 32, "bank")
     assert (options.batch_size, options.gen_lr, options.dis_lr) == (8, 1e-4, 1e-3)
-    assert "python train.py --recipe coco_shutterstock/full" in capsys.readouterr().out
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train on with: ")]
+    words = shlex.split(line.removeprefix("train on with: "))
+    assert words[:3] == ["python", "train.py", "--recipe=coco_shutterstock/full"]
+    again = cli.parse(config.FullModel, words[2:], experiments.Rows())
+    assert dataclasses.replace(again, data_dir=options.data_dir) == options
     assert Vocabulary.load(str(tmp_path / "run" / "vocabulary.txt")).size == 61
 
 

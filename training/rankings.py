@@ -9,6 +9,7 @@ Selecting by these files uses the references of the validation images: mild supe
 
 import os
 import re
+import shlex
 
 from cli import UserError
 from formats.captions import write_json
@@ -62,6 +63,15 @@ def write_rankings(job_dir, values_of):
         write_json(os.path.join(job_dir, name), ranked)
 
 
+def scoring_command(folder):
+    """The command that writes the rankings of a folder: the run, or the folder in it for another --decode."""
+    folder = os.fspath(folder)
+    run, decode = os.path.split(os.path.normpath(folder))
+    is_run, is_inside = (os.path.exists(os.path.join(place, "config.json")) for place in (folder, run))
+    flags = ["--job_dir", run, "--decode", decode] if is_inside and not is_run else ["--job_dir", folder]
+    return shlex.join(["python", "eval_val.py", *flags])
+
+
 def best_step(folder, ranking=SELECTION, missing_ok=False):
     """The step (int) of the best checkpoint.
 
@@ -75,7 +85,7 @@ def best_step(folder, ranking=SELECTION, missing_ok=False):
     path = os.path.join(folder, ranking)
     if missing_ok and not os.path.exists(path):
         return None
-    mend = f"`python eval_val.py --job_dir {folder}` writes it"
+    mend = f"`{scoring_command(folder)}` writes it"
     entries = read_json(path, f"a ranking of the run's checkpoints; {mend}", list)
     if entries and not _is_entry(entries[-1]):
         raise UserError(f"{path}: the last entry is {str(entries[-1])[:80]}, no checkpoint with its scores; {mend}")

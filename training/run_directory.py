@@ -2,8 +2,10 @@
 
 import dataclasses
 import fcntl
+import glob
 import json
 import os
+import shlex
 import socket
 import sys
 
@@ -150,7 +152,7 @@ def read_config(job_dir, missing_ok=False):
     if not os.path.exists(path):
         if missing_ok:
             return None
-        raise cli.UserError(f"{job_dir}: not a run directory (no config.json); train one with train.py --job_dir")
+        raise cli.UserError(f"{job_dir}: not a run directory (no config.json); {_what_instead(job_dir)}")
     fields = {"stage": readers.is_text, "settings": readers.is_object, "facts": readers.is_object}
     try:
         content = readers.read_json(path)
@@ -159,6 +161,19 @@ def read_config(job_dir, missing_ok=False):
     except (cli.UserError, ValueError) as error:
         raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
     return {part: content[part] for part in fields}
+
+
+def _what_instead(job_dir):
+    """What somebody may have meant who named a folder, or file, that is no run."""
+    above = os.path.dirname(os.path.normpath(job_dir))
+    if os.path.exists(os.path.join(above, "config.json")):
+        return f"the run is --job_dir {above}"
+    pattern = os.path.join(glob.escape(job_dir), "*", "config.json")
+    if inside := sorted(map(os.path.dirname, glob.glob(pattern))):
+        more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+        return f"the runs in it are {', '.join(inside[:5])}{more}"
+    flags = ["--recipe", "miniature/full", "--data_dir", "DATA", "--job_dir", job_dir]
+    return f"train one, for example by {shlex.join(['python', 'train.py', *flags])}"
 
 
 def data_dir_of(job_dir, missing_ok=False):

@@ -1,6 +1,7 @@
 """What Show and Tell and Show, Attend and Tell share: from settings to a trained run."""
 
 import os
+import shlex
 
 import cli
 import config
@@ -14,7 +15,8 @@ def check(options):
     if kind != "pairs" or not os.path.exists(path):
         raise cli.UserError(
             f'--captions {options.captions!r}: expected pairs:FILE, lines {{"image", "captions"}} of the training '
-            f"images. Make it with: python -m preprocessing.train_captions --data_dir {options.data_dir} --dataset ..."
+            f"images. Make it with: python -m preprocessing.train_captions --data_dir {shlex.quote(options.data_dir)} "
+            "--dataset KIND:DIR"
         )
     for name in ("scst_from", "lr_decay_steps", "lr_halving_epochs", "init_stddev"):
         if getattr(options, name, 0) < 0:
@@ -95,8 +97,8 @@ def check_bank(bank, grid, data_dir):
     if grid and len(shape) != 4:
         raise cli.UserError(
             f"{data_dir}: the feature bank holds pooled vectors {shape}, attention needs the encoder's grid of cells "
-            "[N, crops, cells, D]. Make it with: python -m preprocessing.extract_features --encoder KIND:FILE#grid "
-            "(compact, keras) or #TENSOR (tflite), in a data folder of its own"
+            "[N, crops, cells, D]. Make it in a data folder of its own: python -m preprocessing.extract_features "
+            "--data_dir OTHER --encoder compact:FILE#grid (or keras:NAME#grid, tflite:FILE#TENSOR)"
         )
     if not grid and len(shape) != 3:
         raise cli.UserError(

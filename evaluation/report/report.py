@@ -43,7 +43,7 @@ def check(options):
 
     registry.import_packages(options.system)
     if not options.paths:
-        raise cli.UserError("no run given: python -m evaluation.report RUN [RUN...] --output report.html")
+        raise cli.UserError("no run given: python -m evaluation.report RUN --output report.html")
     if options.images < 1 or options.attention < 0:
         raise cli.UserError("--images must be at least 1, --attention at least 0")
     for path in options.paths:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 
 import cli
 from captioning import splits
@@ -55,7 +56,8 @@ def read_run(job_dir, data_dir="", split="auto"):
     data_dir = data_dir or run_directory.data_dir_of(job_dir, missing_ok=True)
     split, path, checkpoint, row = _captions_of(job_dir, split)
     found = captions.read_captions(path) if path else {}
-    note = "" if path else "no captions yet: python eval_val.py, then eval_test.py --job_dir make them"
+    command = shlex.join(["python", "eval_test.py", "--job_dir", job_dir])
+    note = "" if path else f"no captions yet: {rankings.scoring_command(job_dir)}, then {command}"
     scores = None
     if found:
         try:

@@ -77,7 +77,7 @@ class NgramProjection:
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote. Raises: cli.UserError."""
-        mend = "expected what python -m initialization.predict_caption_embeddings --overwrite writes"
+        mend = "expected what initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)
         kinds = {"keys": ("i", 1), "idf": ("f", 1), "directions": ("f", 2)}
@@ -158,6 +158,6 @@ def load(path, image_dim):
     if len(phrases.general_T) != image_dim:
         raise cli.UserError(
             f"--reward consensus: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
-            f"has {image_dim}; expected the folder that python -m initialization.predict_caption_embeddings writes"
+            f"has {image_dim}; expected the folder that initialization.predict_caption_embeddings writes"
         )
     return ConsensusReward(phrases)

@@ -163,7 +163,7 @@ class KnownImages:
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote. Raises: cli.UserError."""
-        mend = "expected what python -m initialization.predict_caption_embeddings --overwrite writes"
+        mend = "expected what initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         if "std" not in found and "deviation" in found:  # written before the array was called std
             found["std"] = found.pop("deviation")

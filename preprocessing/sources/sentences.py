@@ -3,13 +3,12 @@
 import os
 
 import cli
-from formats import sidecars, texts
+from formats import made_by, sidecars, texts
 from formats.vocabulary import END, START, UNKNOWN
 from preprocessing.sharding import shards
 
 # Words of other programs' sentences that are no words: the stages put the markers in themselves.
 MARKERS = frozenset({START, END, UNKNOWN, "<s>", "<unk>", "<pad>", "<sos>", "<eos>", "<bos>", "<start>", "<end>"})
-MAKE = "python -m preprocessing.extract_descriptions --data_dir {} --input FILES"
 
 
 def sentences_file(data_dir):
@@ -18,7 +17,7 @@ def sentences_file(data_dir):
     Raises: cli.UserError: it is missing, damaged, or not UTF-8 as it lies there.
     """
     path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
-    make = MAKE.format(data_dir)
+    make = made_by.command(data_dir, "sentences")
     damage = sidecars.damaged_file(json_path) if os.path.exists(json_path) else ""
     if damage or not os.path.exists(path):
         raise cli.UserError(f"{damage or path + ': no such file'}. Make it with: {make}")

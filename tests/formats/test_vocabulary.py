@@ -51,8 +51,10 @@ def test_a_bad_dictionary_is_named(tmp_path, text, message):
 
 
 def test_a_missing_dictionary_says_what_makes_it(tmp_path):
-    with pytest.raises(cli.UserError, match="process_descriptions --new_dict"):
-        Vocabulary.load(str(tmp_path / "none.txt"))
+    with pytest.raises(cli.UserError, match="process_descriptions --data_dir .* --new_dict"):
+        Vocabulary.load(str(tmp_path / "word_counts.txt"))
+    with pytest.raises(cli.UserError, match="no such file; expected `word count` a line$"):
+        Vocabulary.load(str(tmp_path / "vocabulary.txt"))  # of a run, which no stage makes
 
 
 def test_word_tokenizer():

@@ -219,7 +219,7 @@ def test_captions_of_another_dictionary_are_refused(trained, tmp_path):
     with open(os.path.join(data, "word_counts.txt"), "a") as file:
         file.write("zebra 1\n")
     trained = type(trained)(data=data)
-    with pytest.raises(cli.UserError, match="made with another dictionary.*gen_obj2sen_caption --overwrite"):
+    with pytest.raises(cli.UserError, match="another dictionary.*gen_obj2sen_caption --data_dir .* --overwrite"):
         load_captions(imcap(trained), images_of(trained), vocabulary_of(trained))
     records.write_records(os.path.join(data, "mine.tfrec"), [records.caption_example([2, 15])] * 40)
     with pytest.raises(cli.UserError, match="word id 15 is not in the dictionary of 15 words"):

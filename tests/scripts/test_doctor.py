@@ -74,10 +74,9 @@ def test_what_recipes_need(world, capsys):
 
 def test_what_recipes_of_expected_vectors_need(world, capsys):
     assert examine(world, recipe="flickr8k_coco/full") == 1
-    assert (
-        f"python -m initialization.predict_caption_embeddings --data_dir OTHER --output_dir {world}"
-        in capsys.readouterr().out
-    )
+    text = capsys.readouterr().out
+    assert f"initialization.predict_caption_embeddings --data_dir {world} --output_dir {world}_neighbours" in text
+    assert f"is trained on the folder that predict_caption_embeddings makes: --data_dir {world}_neighbours" in text
     (world / "neighbours.npz").write_bytes(b"known images")
     assert examine(world, recipe="flickr8k_coco/full") == 1
     assert report(capsys)[0]["neighbours"] == "DAMAGED phrases.npz is missing"
@@ -195,7 +194,7 @@ def test_a_missing_shard(world, capsys):
 def test_released_files_without_sidecars(world, capsys):
     os.remove(world / "sentence.json")
     assert examine(world) == 0
-    assert "no sidecar (python -m preprocessing.records --index FILE" in capsys.readouterr().out
+    assert f"no sidecar (python -m preprocessing.records --index {world}/sentence.tfrec" in capsys.readouterr().out
     cut(world / "sentence.tfrec")
     assert examine(world) == 1
     assert "record 19 goes beyond the end of the file" in capsys.readouterr().out

@@ -1,0 +1,192 @@
+"""Which command makes which output of a data folder: what errors and the doctor advise.
+
+An output that is there says in its sidecar how it was made, so the advice is that very command. Else words in upper
+case stand for what only the user knows.
+"""
+
+import dataclasses
+import os
+import shlex
+
+import aliases
+import cli
+from formats import readers
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """One output of a stage.
+
+    Attributes:
+      name: of the output. files: file names, or () for record files named after it.
+      sidecar: file name of its sidecar, "" for references, which that of their image records describes.
+      stage: module that makes it. flags: what the command needs beside --data_dir. needs: outputs that it is made from.
+      also: other modules that make it.
+    """
+
+    name: str
+    files: tuple
+    sidecar: str
+    stage: str
+    flags: str = ""
+    needs: tuple = ()
+    also: tuple = ()
+
+    @property
+    def lock(self):
+        """The name under which its stage holds the lock of `writing.working`; a stage locks what it makes together."""
+        kind = self.name.partition("_")[0]
+        return {"refs": "image", "image": "image", "dictionary": "word_counts"}.get(kind, self.name)
+
+    @property
+    def described_by(self):
+        """The file name of the sidecar that says how it was made."""
+        return self.sidecar or f"image_{self.name.partition('_')[2]}.json"
+
+
+NEIGHBOURS = Output(
+    "neighbours", ("neighbours.npz", "phrases.npz"), "neighbours.json", "initialization.predict_caption_embeddings"
+)
+
+
+def _outputs():
+    text = ("preprocessing.process_descriptions", "--new_dict --class_names CLASSES", ("sentences",))
+    photographs = "--image_dir PHOTOGRAPHS --dataset KIND:DIR"
+    detect = ("preprocessing.detect_objects", "--image_dir PHOTOGRAPHS --detector DETECTOR")
+    extract = ("preprocessing.extract_descriptions", "--input FILES")
+    found = [
+        Output("sentences", ("sentences.txt",), "sentences.json", *extract),
+        Output("dictionary", ("word_counts.txt",), "word_counts.json", *text),
+        Output("sentence", (), "sentence.json", *text),
+        Output("detections", (), "detections.json", *detect),
+    ]
+    for split in SPLITS:
+        needs = ("detections", "dictionary")
+        stage = "preprocessing.process_images"
+        found.append(Output(f"image_{split}", (), f"image_{split}.json", stage, photographs, needs))
+        if split != "train":
+            found.append(Output(f"refs_{split}", (f"refs_{split}.json",), "", stage, photographs, needs))
+        name, made_from = f"features_{split}", (f"image_{split}",)
+        stages = "preprocessing.extract_features", "--encoder ENCODER", made_from, ("preprocessing.import_features",)
+        found.append(Output(name, (f"{name}.npy",), f"{name}.json", *stages))
+    needs = ("image_train", "dictionary")
+    for name, stage, flags in (
+        ("obj2sen_captions", "initialization.gen_obj2sen_caption", "--job_dir RUN"),
+        ("retrieved_captions", "initialization.retrieve_captions", ""),
+    ):
+        found.append(Output(name, (), f"{name}.json", stage, flags, needs))
+    fits = ("fit_captions.npz",), "fit_captions.json", "initialization.assign_captions", "", ("neighbours", "sentence")
+    found += [NEIGHBOURS, Output("fit_captions", *fits)]
+    return {output.name: output for output in found}
+
+
+OUTPUTS = _outputs()
+# What the folder of predict_caption_embeddings has from the one that it is made from; all else was made in it.
+LINKED = tuple(name for name in OUTPUTS if name.startswith(("image_", "refs_")))
+LINKED += ("sentences", "dictionary", "sentence", "detections")
+
+
+def command(data_dir, name, again=False, **changes):
+    """The command that makes an output of a data folder, with every flag that it needs.
+
+    Args:
+      data_dir: the folder. name: of OUTPUTS.
+      again: it is there, and shall be replaced.
+      **changes: flags that it shall have otherwise; True or False for a switch.
+    Returns: a line for a shell. Where a folder of predict_caption_embeddings only links the output: the command for the
+      folder that it comes from, and behind && the one that links it.
+    """
+    data_dir = os.fspath(data_dir)
+    output, origin = OUTPUTS[name], source_of(data_dir)
+    if origin and name.startswith("features_"):
+        output = NEIGHBOURS
+    elif name in LINKED and origin and os.path.isdir(origin):
+        linking = command(data_dir, NEIGHBOURS.name)
+        if _is_there(origin, output) and not again:
+            return linking
+        return f"{command(origin, name, again, **changes)} && {command(data_dir, NEIGHBOURS.name, again=True)}"
+    stage, words = _recorded(data_dir, output) or (output.stage, output.flags.split())
+    if name == "fit_captions" and not origin:  # its stage works on the folder that predict_caption_embeddings makes
+        data_dir = derived(data_dir)
+    folders = {"data_dir": data_dir}
+    if output is NEIGHBOURS:
+        folders = {"data_dir": origin or data_dir, "output_dir": data_dir if origin else derived(data_dir)}
+    words = _with(words, **folders, **changes)
+    if again and "--overwrite" not in words:
+        words = [*words, "--overwrite"]
+    return shlex.join(["python", "-m", stage, *words])
+
+
+def derived(data_dir):
+    """The folder that predict_caption_embeddings makes of a data folder when no other is given."""
+    return os.fspath(data_dir).rstrip("/") + "_neighbours"
+
+
+def source_of(data_dir):
+    """The data folder that a folder of predict_caption_embeddings was made from, "" for one that is none."""
+    path = os.path.join(data_dir, NEIGHBOURS.sidecar)
+    if not os.path.isfile(path):
+        return ""
+    content = _content(path)
+    if readers.is_text(content.get("source")):
+        place = os.path.join(os.path.realpath(data_dir), content["source"])
+        shorter = os.path.normpath(os.path.join(data_dir, content["source"]))  # wrong where data_dir is a link
+        same = os.path.exists(shorter) and os.path.exists(place) and os.path.samefile(shorter, place)
+        return shorter if same else os.path.normpath(place)
+    _, words = _recorded(data_dir, NEIGHBOURS) or ("", [])  # older ones say it in their command alone
+    return _given(words, "data_dir") or "OTHER"
+
+
+def _is_there(data_dir, output):
+    names = output.files or (output.sidecar,)
+    return all(os.path.exists(os.path.join(data_dir, name)) for name in names)
+
+
+def _content(path):
+    try:
+        return readers.read_json(path, kind=dict) if os.path.isfile(path) else {}
+    except cli.UserError:
+        return {}
+
+
+def _recorded(data_dir, output):
+    """(stage, arguments) of the command that made an output, as its sidecar says; None where it names no such stage."""
+    command = _content(os.path.join(data_dir, output.described_by)).get("command")
+    try:
+        words = shlex.split(command) if readers.is_text(command) else []
+    except ValueError:
+        return None
+    if words[:2] != ["python", "-m"] or len(words) < 3:
+        return None
+    stage = aliases.MODULES.get(words[2], words[2])
+    return (stage, words[3:]) if stage in (output.stage, *output.also) else None
+
+
+def _given(words, flag):
+    """The value of a flag among arguments, "" for none."""
+    for place, word in enumerate(words):
+        if word.startswith(f"--{flag}="):
+            return word.partition("=")[2]
+        if word == f"--{flag}" and place + 1 < len(words):
+            return words[place + 1]
+    return ""
+
+
+def _with(words, **values):
+    """Arguments with flags set to other values, which come first. A value is a text, or whether a switch is on."""
+    rest, skipped = [], False
+    for word in words:
+        flag = word.removeprefix("--").partition("=")[0]
+        name = flag if flag in values else flag.removeprefix("no")
+        if skipped:
+            skipped = False
+        elif word.startswith("--") and name in values:
+            skipped = not isinstance(values[name], bool) and "=" not in word
+        else:
+            rest.append(word)
+    first = []
+    for flag, value in values.items():
+        first += [f"--{'' if value else 'no'}{flag}"] if isinstance(value, bool) else [f"--{flag}", value]
+    return first + rest
