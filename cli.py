@@ -11,7 +11,6 @@ import os
 import secrets
 import shlex
 import sys
-import time
 import types
 import typing
 
@@ -351,24 +350,26 @@ def command_line():
 # Progress
 
 
-def progress(iterable, description, total=None, every=30.0):
-    """Yields from `iterable` and shows how far it is: a bar on a terminal, else a line every `every` seconds."""
-    if total is None and hasattr(iterable, "__len__"):
-        total = len(iterable)
-    if sys.stderr.isatty():
-        from tqdm import tqdm
+class _Lines:
+    """The error stream for a bar of tqdm where there is no terminal: every look at it is a line of its own."""
 
-        yield from tqdm(iterable, desc=description, total=total, dynamic_ncols=True)
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(iterable, 1):
-        yield item
-        now = time.monotonic()
-        if now - last >= every:
-            rate = done / (now - start)
-            left = f", {(total - done) / rate:.0f} s left" if total else ""
-            print(
-                f"{description}: {done}{f' of {total}' if total else ''}, {rate:.1f} a second{left}",
-                file=sys.stderr,
-            )
-            last = now
+    def write(self, text):
+        if text.strip():
+            print(text.strip(), file=sys.stderr)
+
+    def flush(self):
+        sys.stderr.flush()
+
+
+def progress(iterable, description, total=None, every=30.0):
+    """`iterable`, which shows how far it is: a bar on a terminal, else a line every `every` seconds."""
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(iterable, description, total, dynamic_ncols=True)
+    tqdm.monitor_interval = 0  # its thread serves bars that look less often than at every item
+    known = total is not None or hasattr(iterable, "__len__")
+    lines = {"file": _Lines(), "mininterval": every, "miniters": 1, "delay": every}
+    lines["bar_format"] = "{desc}: {n_fmt}" + (" of {total_fmt}" if known else "") + ", {rate_fmt}"
+    lines["bar_format"] += ", {remaining} left" if known else ""
+    return tqdm(iterable, description, total, **lines)
