@@ -1,1 +1,1 @@
-"""Other published systems on the same data folders, vocabulary, loop and evaluation."""
+"""Other published systems, with the same data folders, vocabulary, training loop and evaluation."""

@@ -13,10 +13,10 @@ from training import checkpoints
 
 
 class R2MCaptioner(ConceptCaptioner):
-    """A trained R2M: concept words in, captions out; the image itself is not looked at (R2M spec 1.11)."""
+    """A trained R2M: concept words -> captions. It does not read the image itself."""
 
     def __init__(self, settings, vocabulary):
-        """Args: settings: dict, those of the run."""
+        """Args: settings: dict, the run's settings. vocabulary: formats.vocabulary.Vocabulary."""
         seed = tf.constant([0, 0], tf.int32)
         sizes = memory_captioner.Sizes.of(settings)
         self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
@@ -26,17 +26,17 @@ class R2MCaptioner(ConceptCaptioner):
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
+        """Returns the captioner of a run. Args: checkpoint: as for training.checkpoints.choose."""
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         captioner = cls(content["settings"], vocabulary)
         captioner.load(prefix)
         return captioner
 
     def load(self, prefix):
-        """Takes the weights of another checkpoint of the same run."""
+        """Loads the weights of a checkpoint of the same run."""
         variables = layers.named_variables(self.encoder, self.generator)
         checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """The unit vector of concept words: float32 [B, E]; zeros for an image without any."""
+        """Returns the unit vectors of concept words: float32 [B, E]; zeros for an image without any."""
         return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

@@ -1,4 +1,4 @@
-"""Settings of R2M (recurrent relational memory, Guo et al., IJCAI 2020): stages and quirks (R2M spec 1.9, 1.10)."""
+"""Settings of R2M (recurrent relational memory, Guo et al., IJCAI 2020): stages and quirks (docs/r2m.md)."""
 
 import dataclasses
 import os
@@ -6,7 +6,7 @@ import os
 from cli import UserError, choice, field
 from config import Trainer, check_trainer
 
-# What each stage learns from; `all` runs the first four, each from the best checkpoint of the one before.
+# The losses of each stage; `all` runs the first four, each from the best checkpoint of the one before.
 LOSSES = {
     "xe": ("xe",),
     "xe_rec": ("xe", "rec_text"),
@@ -17,7 +17,7 @@ LOSSES = {
 STAGES = tuple(LOSSES)
 IN_A_ROW = STAGES[:4]
 
-# Deviations of the authors' program that can be switched one by one: setting -> its value under each semantics.
+# Quirks of the authors' program that can be switched one by one: setting -> its value under each semantics.
 QUIRKS = {
     "triplet": {"reference": "unmasked", "fixed": "masked"},
     "projection": {"reference": "frozen", "fixed": "trained"},
@@ -33,67 +33,75 @@ def _quirk(name, help):
 
 @dataclasses.dataclass(frozen=True)
 class R2M(Trainer):
-    """R2M: a translator from concepts to sentences, learned on text, then adapted to images."""
+    """R2M: a translator from concept words to sentences, learned on text, then adapted to images."""
 
     job_dir: str = field("runs/r2m", "run directory; with --stage all the folder of the stages' run directories")
-    stage: str = choice("all", ("all", *STAGES), "all: xe, xe_rec, tri, tri_rec in a row; end2end: all losses at once")
+    stage: str = choice(
+        "all", ("all", *STAGES), "all: xe, xe_rec, tri, tri_rec one after the other; end2end: all losses at once"
+    )
     start_ckpt: str | None = field(
-        None, "run or checkpoint of the stage before: encoder, decoder, reconstructor; a run gives its best checkpoint"
+        None, "run (its best checkpoint) or checkpoint of the stage before; initialises encoder, decoder, reconstructor"
     )
     batch_size: int = field(256, "global batch, split over the devices")
-    max_steps: int = field(0, "last step; 0 = the stage's of --stage_steps")
-    lr: float = field(0.0, "learning rate; 0 = the stage's of --stage_lr")
-    save_checkpoint_steps: int = field(0, "steps between checkpoints; 0 = the stage's of --stage_save")
-    unroll: int = field(
-        0, "longest sentence that is read or said, end marker counted; 0 = the stage's of --stage_unroll"
-    )
+    max_steps: int = field(0, "last step; 0 = the stage's value in --stage_steps")
+    lr: float = field(0.0, "learning rate; 0 = the stage's value in --stage_lr")
+    save_checkpoint_steps: int = field(0, "steps between checkpoints; 0 = the stage's value in --stage_save")
+    unroll: int = field(0, "maximum sentence length, end token counted; 0 = the stage's value in --stage_unroll")
     stage_steps: tuple[int, ...] = field((5000, 6000, 50, 100, 10000), f"last step of {', '.join(STAGES)}")
     stage_lr: tuple[float, ...] = field((1e-4, 1e-4, 1e-5, 1e-5, 1e-4), "learning rate of each stage")
     stage_save: tuple[int, ...] = field((5000, 100, 10, 10, 1000), "steps between checkpoints of each stage")
-    stage_unroll: tuple[int, ...] = field((30, 40, 40, 40, 20), "longest sentence of each stage")
-    lr_decay: bool = field(False, "the learning rate of xe and xe_rec falls to 0 along a cosine")
-    lr_decay_steps: int = field(0, "steps in which it does so; 0 = up to the stage's last step")
+    stage_unroll: tuple[int, ...] = field((30, 40, 40, 40, 20), "maximum sentence length of each stage")
+    lr_decay: bool = field(False, "cosine decay of the learning rate of xe and xe_rec to 0")
+    lr_decay_steps: int = field(0, "steps of the cosine decay; 0 = up to the stage's last step")
     beta1: float = field(0.9, "beta1 of Adam")
     mem_slots: int = field(1, "slots of the decoder's memory; the reconstructor has one")
-    num_heads: int = field(2, "heads of all attention; their size is emb_dim / num_heads")
-    gates: str = choice("unit", ("unit", "slot"), "unit: a gate for every unit of the memory; slot: one for a slot")
+    num_heads: int = field(2, "attention heads; the size of a head is emb_dim / num_heads")
+    gates: str = choice("unit", ("unit", "slot"), "unit: one gate for each unit of the memory; slot: one for each slot")
     forget_bias: float = field(1.0, "added to the forget gate of the memory")
-    fusion: str = choice("attention", ("attention", "concat"), "how word and concepts are joined; concat: an ablation")
+    fusion: str = choice(
+        "attention", ("attention", "concat"), "how word and concept vector are joined; concat: an ablation"
+    )
     fm_residual: bool = field(False, "add the input of the fusion memory to its output")
     w_rec: float = field(1.0, "weight of the reconstruction losses (beta and gamma of the paper)")
     w_triplet: float = field(1.0, "weight of the triplet loss")
     margin: float = field(0.2, "margin of the triplet loss")
-    triplet: str = _quirk("triplet", "unmasked: the pair itself is a candidate, the loss never below twice the margin")
-    projection: str = _quirk("projection", "of the image vector; frozen: random, drawn anew in each image stage")
-    concept_order: str = _quirk(
-        "concept_order", "class: training tells the last five classes of an image, captioning the first five, backwards"
+    triplet: str = _quirk(
+        "triplet", "unmasked: the pair itself is also a negative, so the loss is at least twice the margin"
     )
-    rec_reduction: str = _quirk("rec_reduction", "of the squared distance over dimensions; mean makes it vanish")
+    projection: str = _quirk(
+        "projection", "projection of the image vector; frozen: random, drawn anew in each image stage"
+    )
+    concept_order: str = _quirk(
+        "concept_order", "class: training reads an image's last five classes, captioning the first five in reverse"
+    )
+    rec_reduction: str = _quirk(
+        "rec_reduction", "reduction of the squared distance over the dimensions; with mean the loss is next to 0"
+    )
     images: str = choice(
         "auto", ("auto", "bank", "records"), "bank: feature bank; records: the encoder in the step; auto: by --inc_ckpt"
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
     standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
-    detector: str = field("", "the detector that found the concepts, kept with the run so that caption.py can use it")
+    detector: str = field("", "the detector that found the concepts; copied into the run for caption.py")
     labels: str | None = field(None, "class names of --detector")
-    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "CIDEr"), "--stage all: what the checkpoints are scored by")
+    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "CIDEr"), "--stage all: metrics that score the checkpoints")
     corpus: str = field("", "--stage all: name of the corpus in the table; empty = name of the data folder")
     table: str = field("", "--stage all: table file; empty = table.json in the job directory")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.table,), (self.job_dir,)
 
 
 def quirk(options, name):
-    """The value of a setting of QUIRKS, decided by --semantics where it was not given. `options`: R2M, or a dict."""
+    """Returns the value of a setting of QUIRKS; --semantics decides if it was not given. Args: options: R2M or dict."""
     settings = options if isinstance(options, dict) else dataclasses.asdict(options)
     value = settings[name]
     return QUIRKS[name][settings["semantics"]] if value == BY_SEMANTICS else value
 
 
 def of_stage(options, stage, **changes):
-    """The settings of one stage: what is 0 is taken from the lists of all stages."""
+    """Returns the settings of one stage; values of 0 are replaced by the stage's entry in the --stage_ lists."""
     at = STAGES.index(stage)
     names = {"max_steps": "steps", "lr": "lr", "save_checkpoint_steps": "save", "unroll": "unroll"}
     own = {name: getattr(options, name) or getattr(options, f"stage_{short}")[at] for name, short in names.items()}
@@ -104,7 +112,7 @@ def of_stage(options, stage, **changes):
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises UserError."""
+    """Checks the settings before TensorFlow starts. Raises UserError."""
     for name in ("steps", "lr", "save", "unroll"):
         values = getattr(options, f"stage_{name}")
         if len(values) != len(STAGES) or min(values) <= 0:

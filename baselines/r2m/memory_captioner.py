@@ -1,4 +1,4 @@
-"""R2M's networks: concept words -> unit vector -> words, by a relational memory (R2M spec 1.5 to 1.8).
+"""R2M's networks: concept words -> unit vector -> words, by a relational memory (docs/method.md, R1 to R4).
 
 Shapes: B batch, T time, K concept words, E embedding, V vocabulary, O outputs of the memory (slots x E).
 
@@ -19,7 +19,7 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What decides about the networks beside the vocabulary; the fields of config.R2M with these names."""
+    """The settings that determine the networks, besides the vocabulary; fields of configuration.R2M."""
 
     emb_dim: int
     mem_slots: int
@@ -31,16 +31,16 @@ class Sizes:
 
     @classmethod
     def of(cls, settings):
-        """From the settings of a run: a dict, or config.R2M."""
+        """Returns the Sizes of a run. Args: settings: dict, or configuration.R2M."""
         settings = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
         return cls(**{item.name: settings[item.name] for item in dataclasses.fields(cls)})
 
 
 def build(vocabulary_size, sizes, keep_prob, seed):
-    """(ConceptEncoder, MemoryDecoder, reconstructor) with fresh weights."""
+    """Returns (ConceptEncoder, MemoryDecoder, reconstructor) with new weights."""
     encoder = ConceptEncoder(vocabulary_size, sizes.emb_dim, keep_prob, fold_in(seed, "encoder"))
     decoder = MemoryDecoder(vocabulary_size, sizes, fold_in(seed, "decoder"))
-    # One slot whatever the decoder has: its output is compared with v.
+    # Always one slot: its output is compared with v.
     reconstructor = _memory(decoder.memory.output_dim, sizes, 1, fold_in(seed, "reconstructor"), "Reconstructor")
     return encoder, decoder, reconstructor
 
@@ -52,7 +52,7 @@ def _memory(input_dim, sizes, slots, seed, scope):
 
 
 class ConceptEncoder(tf.Module):
-    """An LSTM over concept words; its word vectors are those that the decoder reads as well."""
+    """An LSTM over concept words. The decoder reads from the same embedding."""
 
     def __init__(self, vocabulary_size, dim, keep_prob, seed):
         super().__init__()
@@ -61,7 +61,7 @@ class ConceptEncoder(tf.Module):
         self.basic_lstm_cell = BasicLSTM(dim, dim, fold_in(seed, "lstm"), "Encoder")
 
     def __call__(self, key_BK, lengths_B, seed=None):
-        """v, the last hidden state with length 1: float32 [B, E]; zeros for a row without any word.
+        """Returns v, the unit vector of the last hidden state: float32 [B, E]; zeros for a row without words.
 
         Args: key_BK: int32, zero padded. lengths_B: int32. seed: of the dropout on the word vectors; None for none.
         """
@@ -73,9 +73,9 @@ class ConceptEncoder(tf.Module):
 
 
 class MemoryDecoder(WordDecoder):
-    """Fusion memory and relational memory. A state is (v float32 [B, E], which stays, memory float32 [B, S, E]).
+    """Fusion memory and relational memory. A state is (v float32 [B, E], constant; memory float32 [B, S, E]).
 
-    The words that are read are looked up in the encoder's embedding, which every call is given (`input_embedding`).
+    Input words are looked up in the encoder's embedding, which is passed to every call as `input_embedding`.
     """
 
     embedding = None
@@ -96,15 +96,15 @@ class MemoryDecoder(WordDecoder):
 
     @property
     def output_matrix(self):
-        """float32 [V, O]; not tied to the words that are read."""
+        """The output matrix, float32 [V, O]; not tied to the input embedding."""
         return self.output_words
 
     def initial_state(self, v_BE):
-        """The state before the first word: an empty memory."""
+        """Returns the state before the first word: v and a memory of zeros."""
         return v_BE, self.memory.initial_memory(tf.shape(v_BE)[0])
 
     def fuse(self, words_BE, v_BE):
-        """The fusion memory: float32 [B, 2 E], and its attention float32 [B, H, 2, 2] (None without it)."""
+        """Returns the fusion memory's output float32 [B, 2 E] and attention float32 [B, H, 2, 2] (None for concat)."""
         rows_B2E = tf.stack([words_BE, v_BE], 1)
         fused, weights = self.fusion(rows_B2E) if self.fusion else (rows_B2E, None)
         if self.fusion and self.residual:
@@ -112,19 +112,19 @@ class MemoryDecoder(WordDecoder):
         return tf.reshape(fused, [-1, 2 * v_BE.shape[-1]]), weights
 
     def step(self, words_BE, state):
-        """One step: (output float32 [B, O], new state)."""
+        """Runs one step. Returns (output float32 [B, O], new state)."""
         return self.step_and_looks(words_BE, state)[:2]
 
     def step_and_looks(self, words_BE, state):
-        """One step: (output, new state, attention of the fusion memory, relational_memory.Looks)."""
+        """Runs one step. Returns (output, new state, attention of the fusion memory, relational_memory.Looks)."""
         fused, weights = self.fuse(words_BE, state[0])
         memory_BSE, looks = self.memory.step(self.memory.project(fused), state[1])
         return self.memory.output(memory_BSE), (state[0], memory_BSE), weights, looks
 
     def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
-        """Outputs of the memory when it is fed the given words: float32 [B, T, O], zero past a row's length.
+        """Returns the outputs of the memory for the given input words: float32 [B, T, O], zero past a row's length.
 
-        Args: as models.generator.Generator.hidden_states; nothing is dropped here, so `masks` is not looked at.
+        Args: as models.generator.Generator.hidden_states; there is no dropout, so `masks` is ignored.
         """
         v_BE, memory_BSE = state
         steps, dim = tf.shape(tokens_BT)[1], v_BE.shape[-1]
@@ -136,12 +136,12 @@ class MemoryDecoder(WordDecoder):
 
 
 def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
-    """Outputs of the decoder when it is fed the start token and then the given words: float32 [B, T, O]."""
+    """Returns the decoder's outputs under teacher forcing with the given words: float32 [B, T, O]."""
     inputs_BT = tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)
     return decoder.hidden_states(decoder.initial_state(v_BE), inputs_BT, lengths_B, None, input_embedding)
 
 
 def reconstruct(reconstructor, outputs_BTO, lengths_B):
-    """v~, the reconstructor's output at each row's last valid step, which emits the end token: float32 [B, E]."""
+    """Returns v~, the reconstructor's output at each row's last valid step, that of the end token: float32 [B, E]."""
     _, memory_B1E = reconstructor.sequence(tf.transpose(outputs_BTO, [1, 0, 2]), lengths_B)
     return reconstructor.output(memory_B1E)

@@ -1,11 +1,13 @@
-"""R2M: concept words to sentence on text alone, then images by a triplet and a reconstruction loss (R2M spec 1.9).
+"""R2M's objective: concept words to sentence on text alone, then triplet and reconstruction losses on images.
 
 Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding.
 
     text    concepts of a sentence -> v -> decoder -> sentence;  o, o, ... -> reconstructor -> v~
-    images  detected concepts -> v -> decoder -> its own words; o, o, ... -> reconstructor -> v~;  image -> v^
+    images  detected concepts -> v -> decoder -> greedy words; o, o, ... -> reconstructor -> v~;  image -> v^
 
-    xe: cross entropy.  rec: |v - v~|^2.  triplet: v^ nearer to the v~ of its image than to those of other images.
+    xe: cross entropy.  rec: |v - v~|^2.  triplet: v^ closer to the v~ of its image than to those of other images.
+
+Source: docs/method.md, equations R1 to R6.
 """
 
 import tensorflow as tf
@@ -22,19 +24,19 @@ from training.optimization import global_sum
 
 
 def triplet_loss(images_GE, sentences_GE, margin, masked=True):
-    """Mean over the pairs of what the hardest other sentence and the hardest other image cost.
+    """Returns the triplet loss with the hardest negative sentence and image of each pair, averaged over the pairs.
 
     Args:
       images_GE: float32, unit vectors. sentences_GE: float32, row i belongs to image i.
-      masked: False takes the pair itself for a candidate and swaps the two maxima, as the authors do: the loss is then
-        never below twice the margin.
+      masked: False also takes the pair itself as a negative and swaps the two maxima, as the authors do; the loss is
+        then at least twice the margin.
 
-    Returns: float32 scalar. Source: R2M spec 1.9; VSE++ (Faghri et al. 2018) but for the mean over pairs.
+    Returns: float32 scalar. Source: equation R6; VSE++ (Faghri et al. 2018), which sums over the pairs.
     """
     s = tf.matmul(images_GE, sentences_GE, transpose_b=True)
     right = tf.linalg.diag_part(s)
-    of_rows = tf.maximum(0.0, margin + s - right[:, None])  # image i with the sentence of j, against its own
-    of_columns = tf.maximum(0.0, margin + s - right[None, :])  # sentence j with the image i, against its own
+    of_rows = tf.maximum(0.0, margin + s - right[:, None])  # image i with sentence j, against its own sentence
+    of_columns = tf.maximum(0.0, margin + s - right[None, :])  # sentence j with image i, against its own image
     if not masked:
         return tf.reduce_mean(tf.reduce_max(of_rows, 0) + tf.reduce_max(of_columns, 1))
     own = tf.zeros_like(right)
@@ -43,13 +45,13 @@ def triplet_loss(images_GE, sentences_GE, margin, masked=True):
 
 
 def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
-    """Sum over B of the squared distance, over `rows`; `mean` divides by the number of dimensions as well."""
+    """Returns the sum over B of the squared distance / `rows`; also / E if `reduction` is "mean" (equation R5)."""
     summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
 
 
 class R2MObjective(OneOptimizerObjective):
-    """Owns the networks and the optimizer of one stage; `update` is one training step in one replica."""
+    """The networks and the optimizer of one stage; `update` is one training step in one replica."""
 
     def __init__(self, options, vocabulary_size, image_dim=None, encode=None):
         """Must be called inside `strategy.scope()`.
@@ -57,7 +59,7 @@ class R2MObjective(OneOptimizerObjective):
         Args:
           options: configuration.R2M of one stage.
           image_dim: dimension D of an image vector; None in the text stages.
-          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
         """
         self.options, self.encode_pixels = options, encode
         self.losses = configuration.LOSSES[options.stage]
@@ -75,7 +77,7 @@ class R2MObjective(OneOptimizerObjective):
         super().__init__(options, networks, trained)
 
     def _build_projection(self, image_dim, seed, networks, trained):
-        """Image vector -> E, added to `networks`; under `frozen` it is drawn anew for every stage and never trained."""
+        """Adds the projection of image vectors to `networks`; a `frozen` one is new in every stage and not trained."""
         frozen = configuration.quirk(self.options, "projection") == "frozen"
         seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
         self.projection = layers.Linear(image_dim, self.options.emb_dim, seed, "Projection")
@@ -85,7 +87,7 @@ class R2MObjective(OneOptimizerObjective):
             trained.append(self.projection)
 
     def handed_over(self, has_projection):
-        """The networks that start from the stage before; a projection only where that stage has trained one."""
+        """Returns the networks initialised from the stage before; the projection only if that stage trained one."""
         networks = [self.encoder, self.decoder]
         if "reconstructor" in self.networks and self.options.stage != "xe_rec":
             networks.append(self.reconstructor)
@@ -99,8 +101,8 @@ class R2MObjective(OneOptimizerObjective):
         """(metrics, gradients of this replica's share of the loss with respect to the trainable variables).
 
         Args:
-          batch: dict of tensors; for text `sentence`, `length`, `key`, `key_length` as input_pipeline.SentenceBatches,
-            for images `concepts`, `concepts_length`, `image` or `pixels` as input_pipeline.ConceptImageBatches.
+          batch: dict of tensors. For text: `sentence`, `length`, `key`, `key_length` of input_pipeline.SentenceBatches.
+            For images: `concepts`, `concepts_length`, `image` or `pixels` of input_pipeline.ConceptImageBatches.
           seed: int32 [2], distinct for every step and replica.
         """
         metrics, loss = {}, 0.0
@@ -114,7 +116,7 @@ class R2MObjective(OneOptimizerObjective):
         return metrics, tape.gradient(loss, self.trainable_variables)
 
     def _text(self, batch, seed):
-        """(this replica's share of L_XE + w_rec L_rec, metrics) of a batch of sentences."""
+        """Returns (this replica's share of L_xe + w_rec L_rec, metrics) of a batch of sentences."""
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
         (loss, *statistics), v_BE, outputs_BTO = self._cross_entropy(batch, seed, 1.0 / words_global)
@@ -126,10 +128,10 @@ class R2MObjective(OneOptimizerObjective):
         return loss, metrics
 
     def _images(self, batch, seed):
-        """(a scalar with the gradient of this replica's share of w L_M + w_rec L_rec, metrics) of a batch of images.
+        """Returns (scalar with the gradient of this replica's share of w L_M + w_rec L_rec, metrics) of images.
 
-        The triplet loss compares the vectors of the whole global batch. Every replica computes it from the gathered
-        vectors, and takes its gradient with respect to its own rows.
+        The triplet loss compares all vectors of the global batch. Every replica computes it from the gathered vectors
+        and takes the gradient for its own rows.
         """
         options = self.options
         rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
@@ -148,7 +150,7 @@ class R2MObjective(OneOptimizerObjective):
             loss += options.w_rec * share
         ended = tf.cast(tf.reduce_any(tf.equal(words_BT, 1), 1), tf.float32)
         metrics = {
-            "loss/triplet": (triplet, tf.ones_like(triplet)),  # that of the global batch, the same in every replica
+            "loss/triplet": (triplet, tf.ones_like(triplet)),  # of the global batch, equal in every replica
             "loss/rec_image": (distance, rows),
             "length/words": (tf.reduce_sum(tf.cast(lengths_B, tf.float32)), rows),
             "ended": (tf.reduce_sum(ended), rows),
@@ -158,14 +160,14 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- parts
 
     def words(self, v_BE):
-        """The decoder's own words, the likeliest at every step, no gradient: int32 [B, T] and lengths int32 [B]."""
+        """Returns the decoder's greedy words int32 [B, T] and their lengths int32 [B], without gradient."""
         state = self.decoder.initial_state(v_BE)
         words_BT = self.decoder.decode(state, self.options.unroll, input_embedding=self.encoder.embedding)
         lengths_B = layers.sequence_lengths(words_BT)
         return words_BT[:, : tf.reduce_max(lengths_B)], lengths_B
 
     def _reconstruction(self, v_BE, outputs_BTO, lengths_B, rows_global):
-        """(v~ float32 [B, E], this replica's share of the loss, summed squared distance)."""
+        """Returns (v~ float32 [B, E], this replica's share of the loss, summed squared distance)."""
         reconstructed_BE = memory_captioner.reconstruct(self.reconstructor, outputs_BTO, lengths_B)
         share = reconstruction_loss(
             v_BE, reconstructed_BE, rows_global, configuration.quirk(self.options, "rec_reduction")
@@ -175,13 +177,13 @@ class R2MObjective(OneOptimizerObjective):
     def _cross_entropy(self, batch, seed, weight):
         """(what `word_losses` returns, v, outputs [B, T, O]).
 
-        Without a seed nothing is dropped, and the concepts come in an order that is the same every time.
+        Without a seed there is no dropout, and the order of the concepts is fixed.
         """
         order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
         v_BE = self.encoder(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
         lengths_B = batch["length"] - 1
-        targets_BT = batch["sentence"][:, 1 : tf.reduce_max(batch["length"])]  # the memory is slow: no padding for all
+        targets_BT = batch["sentence"][:, 1 : tf.reduce_max(batch["length"])]  # the memory is slow: cut the padding
         outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, targets_BT, lengths_B, self.encoder.embedding)
         valid_BT = tf.sequence_mask(lengths_B, tf.shape(targets_BT)[1])
         targets_N = tf.boolean_mask(targets_BT, valid_BT)
@@ -197,7 +199,7 @@ class R2MObjective(OneOptimizerObjective):
 
 
 def gathered(rows_BE):
-    """The rows of all replicas, replica by replica: float32 [G, E]; no gradient flows through it."""
+    """Returns the rows of all replicas, replica by replica, without gradient: float32 [G, E]."""
     count = tf.distribute.get_strategy().num_replicas_in_sync
     if count == 1:
         return rows_BE
@@ -207,7 +209,7 @@ def gathered(rows_BE):
 
 
 def gathered_triplet(image_BE, sentence_BE, margin, masked):
-    """(triplet loss of the global batch, its gradients with respect to this replica's rows, each float32 [B, E])."""
+    """Returns (triplet loss of the global batch, its two gradients for this replica's rows, float32 [B, E])."""
     images_GE, sentences_GE = (gathered(tf.stop_gradient(rows)) for rows in (image_BE, sentence_BE))
     with tf.GradientTape() as tape:
         tape.watch((images_GE, sentences_GE))

@@ -1,13 +1,13 @@
 """Relational memory: a recurrent cell whose memory slots attend to each other and to the input (Santoro et al. 2018).
 
-Shapes: B batch, T time, I input, M memory width = heads x head size, S slots, R rows that are attended to, H heads,
-D head size, G gate units. Sequences inside are time-major (TB..).
+Shapes: B batch, T time, I input, M memory width = heads x head size, S slots, R attended rows, H heads, D head size,
+G gate units. Sequences inside are time-major (TB..).
 
-One step of the cell, input x and memory m [S, M] (R2M spec 1.6):
+One step of the cell, input x and memory m [S, M] (docs/method.md, R2 to R4):
     e = W x + b;  P = [m ; e];  [q, k, v] = LN(P W + b), head by head;  A = softmax(q k' / sqrt(D)) v
     P1 = LN(P + A);  P2 = LN(P1 + MLP(P1));  m^ = the first S rows of P2
     [i, f] = W e + b + W tanh(m) + b;  m' = sigmoid(i + input bias) tanh(m^) + sigmoid(f + forget bias) m;  o = flat m'
-What the equations make of the last row of P, the input's, is used nowhere: it is a key and a value, no query.
+The last row of P, that of the input, is used as key and value only, so it needs no query.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ class LayerNorm(tf.Module):
 
 
 def on_rows(linear, values, dim):
-    """A layers.Linear on the last axis of a tensor of any rank; `dim` is its number of outputs."""
+    """Applies a layers.Linear to the last axis of a tensor of any rank. Args: dim: its number of outputs."""
     flat = linear(tf.reshape(values, [-1, values.shape[-1]]))
     return tf.reshape(flat, tf.concat([tf.shape(values)[:-1], [dim]], 0))
 
@@ -49,29 +49,29 @@ class Attention(tf.Module):
         self.norm = LayerNorm(3 * heads * head_size, f"{scope}/norm")
 
     def project(self, rows_BRI):
-        """(queries, keys, values) of some rows, each float32 [B, H, R, D]."""
+        """Returns (queries, keys, values) of rows, each float32 [B, H, R, D]."""
         projected = self.norm(on_rows(self.projection, rows_BRI, 3 * self.heads * self.head_size))
         shape = tf.concat([tf.shape(rows_BRI)[:2], [self.heads, 3 * self.head_size]], 0)
         return tf.split(tf.transpose(tf.reshape(projected, shape), [0, 2, 1, 3]), 3, axis=-1)
 
     def attend(self, queries_BHSD, keys_BHRD, values_BHRD):
-        """(float32 [B, S, H D], the heads side by side; weights float32 [B, H, S, R] that add up to 1 over R)."""
+        """Returns (concatenated heads float32 [B, S, H D], weights float32 [B, H, S, R] that sum to 1 over R)."""
         scores = tf.matmul(queries_BHSD, keys_BHRD, transpose_b=True) * self.head_size**-0.5
         weights_BHSR = tf.nn.softmax(scores)
         attended = tf.transpose(tf.matmul(weights_BHSR, values_BHRD), [0, 2, 1, 3])
         return tf.reshape(attended, tf.concat([tf.shape(attended)[:2], [self.heads * self.head_size]], 0)), weights_BHSR
 
     def __call__(self, rows_BRI):
-        """Every row attends to all rows: (float32 [B, R, H D], weights float32 [B, H, R, R])."""
+        """Lets every row attend to all rows. Returns (float32 [B, R, H D], weights float32 [B, H, R, R])."""
         return self.attend(*self.project(rows_BRI))
 
 
 @dataclasses.dataclass
 class Looks:
-    """What a step of the cell did, for inspection.
+    """Attention weights and gates of one step of the cell, for inspection.
 
-    weights: float32 [B, H, S, R], R = S + 1: how each slot attends to the slots and, last, to the input.
-    input_gate, forget_gate: float32 [B, S, M], or [B, S, 1] with one gate for a slot.
+    weights: float32 [B, H, S, R], R = S + 1: attention of each slot to the slots and, last, to the input.
+    input_gate, forget_gate: float32 [B, S, M], or [B, S, 1] with one gate for each slot.
     """
 
     weights: tf.Tensor
@@ -80,7 +80,7 @@ class Looks:
 
 
 class RelationalMemory(tf.Module):
-    """The cell. Its state is the memory, float32 [B, S, M]; its output the same numbers, float32 [B, S M]."""
+    """The recurrent cell. Its state is the memory, float32 [B, S, M]; its output is the flattened memory [B, S M]."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class RelationalMemory(tf.Module):
         forget_bias=1.0,
         input_bias=0.0,
     ):
-        """Args: gates: `unit`, an input and a forget gate for every unit of a slot, or `slot`, one pair for a slot."""
+        """Args: gates: `unit` for an input and a forget gate for each unit of a slot, `slot` for one pair a slot."""
         super().__init__()
         width = heads * head_size
         self.slots, self.width, self.output_dim = slots, width, slots * width
@@ -111,20 +111,20 @@ class RelationalMemory(tf.Module):
         self.gates_of_memory = linear(width, self.gate_dim, "gates_of_memory")
 
     def initial_memory(self, batch):
-        """Zeros, as in the authors' program (the cell's own default would be rows of the identity)."""
+        """Returns zeros, as in the authors' program: float32 [B, S, M]."""
         return tf.zeros([batch, self.slots, self.width])
 
     def project(self, inputs_BI):
-        """What a step needs of its input: (key, value, each [B, H, 1, D]; its part of the gates [B, 1, G]).
+        """Returns the input's (key, value, each [B, H, 1, D]; part of the gates [B, 1, G]) for a step.
 
-        It does not depend on the memory, so a whole sequence is projected at once.
+        They do not depend on the memory, so a whole sequence is projected at once.
         """
         e_B1M = self.input(inputs_BI)[:, None]
         _, key, value = self.attention.project(e_B1M)
         return key, value, on_rows(self.gates_of_input, e_B1M, self.gate_dim)
 
     def step(self, projected, memory_BSM):
-        """One step. Args: projected: of `project`. Returns: (new memory float32 [B, S, M], Looks)."""
+        """Runs one step. Args: projected: from `project`. Returns (new memory float32 [B, S, M], Looks)."""
         key, value, gates_of_input = projected
         queries, keys, values = self.attention.project(memory_BSM)
         attended, weights = self.attention.attend(queries, tf.concat([keys, key], 2), tf.concat([values, value], 2))
@@ -137,14 +137,15 @@ class RelationalMemory(tf.Module):
         return new_BSM, Looks(weights, i, f)
 
     def output(self, memory_BSM):
-        """The memory, slot after slot: float32 [B, S M]."""
+        """Returns the memory with its slots concatenated: float32 [B, S M]."""
         return tf.reshape(memory_BSM, [-1, self.output_dim])
 
     def sequence(self, inputs_TBI, lengths_B, memory_BSM=None):
         """Runs the cell over a padded sequence.
 
         Args:
-          inputs_TBI: float32. lengths_B: int32, valid steps of each row. memory_BSM: before the first step, else zeros.
+          inputs_TBI: float32. lengths_B: int32, valid steps of each row. memory_BSM: before the first step; zeros if
+            None.
 
         Returns: outputs float32 [T, B, S M], zero past a row's length; the memory after each row's last step.
         """

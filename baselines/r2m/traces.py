@@ -1,9 +1,9 @@
-"""Captions concept words with a trained R2M, without any image, and plots what its memory did word by word.
+"""Captions concept words with a trained R2M, without any image, and plots its attention and gates word by word.
 
     python -m baselines.r2m_traces --job_dir runs/demo/r2m/tri_rec "dog ball" "man horse" --output traces.png
 
-For each set of concepts the picture shows, word by word: how the memory attends to itself and to the input, how the
-fusion memory attends to the word and to the concepts, and the means of the gates with their 10 % to 90 % range.
+For each set of concept words the figure shows, word by word: the memory's attention to itself and to the input, the
+fusion memory's attention to the word and to the concepts, and the mean of the gates with their 10 % to 90 % range.
 """
 
 import dataclasses
@@ -20,24 +20,26 @@ from training import rankings
 class Options:
     """Flags of r2m_traces."""
 
-    paths: tuple[str, ...] = cli.field((), "sets of concept words, each in quotation marks; also plain arguments")
+    paths: tuple[str, ...] = cli.field(
+        (), "sets of concept words, each in quotation marks; also as positional arguments"
+    )
     job_dir: str = cli.field("runs/r2m/tri_rec", "run directory of one stage")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
-    output: str = cli.field("traces.png", "picture to write, .png, .svg or .pdf")
+    output: str = cli.field("traces.png", "figure to write, .png, .svg or .pdf")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.output,), ()
 
 
 @dataclasses.dataclass
 class Trace:
-    """What happened while a caption was said; T words, the end marker among them.
+    """Attention and gates while a caption of T words (the end token included) was generated.
 
     words: list of T. memory: [T, H, S, S + 1], the slots' attention to the slots and, last, to the input.
     fusion: [T, H, 2, 2], attention of (word, concepts) to (word, concepts); None without a fusion memory.
-    input_gate, forget_gate: [T, S, M]. norm: [T], length of the memory.
+    input_gate, forget_gate: [T, S, M]. norm: [T], L2 norm of the memory.
     """
 
     concepts: list
@@ -51,7 +53,7 @@ class Trace:
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     from baselines.r2m import configuration
     from training.run_directory import read_config
 
@@ -62,11 +64,11 @@ def check(options):
         raise cli.UserError(f"--output {options.output}: expected a name that ends in .png, .svg or .pdf")
     content = read_config(options.job_dir)
     if not registry.is_stage(content, configuration.R2M):
-        raise cli.UserError(f"{options.job_dir}: a {content['stage']} run, expected one of baselines.r2m")
+        raise cli.UserError(f"{options.job_dir}: a run of {content['stage']}, expected a run of baselines.r2m")
 
 
 def main(options):
-    """Captions, prints, plots."""
+    """Captions the sets of concept words, prints the captions and plots the traces."""
     check(options)
 
     from baselines.r2m.captioner import R2MCaptioner
@@ -80,7 +82,7 @@ def main(options):
 
 
 def trace(captioner, concepts, decode="beam3"):
-    """The Trace of the best caption of some concept words. Raises cli.UserError for a word that is not known."""
+    """Returns the Trace of the best caption of some concept words. Raises cli.UserError for an unknown word."""
     import numpy as np
     import tensorflow as tf
 
@@ -112,7 +114,7 @@ def trace(captioner, concepts, decode="beam3"):
 
 
 def attention_rows(found):
-    """(labels, values [rows, T]) of the heat map: what each head of the two memories looks at."""
+    """Returns (labels, values [rows, T]) of the heat map: the attention weights of each head of the two memories."""
     labels, values = [], []
     _, heads, slots, targets = found.memory.shape
     for head in range(heads):
@@ -130,7 +132,7 @@ def attention_rows(found):
 
 
 def plot(traces, path):
-    """Writes the picture: for each trace a heat map of the attention and a diagram of the gates."""
+    """Writes the figure: for each trace a heat map of the attention and a plot of the gates."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -155,7 +157,7 @@ def plot(traces, path):
             flat = gate.reshape(len(places), -1)
             gates.plot(places, flat.mean(1), colour, marker="o", markersize=3, label=name)
             gates.fill_between(places, *np.quantile(flat, (0.1, 0.9), axis=1), color=colour, alpha=0.2)
-        gates.plot(places, found.norm / found.norm.max(), "k--", linewidth=1, label="length of the memory, scaled")
+        gates.plot(places, found.norm / found.norm.max(), "k--", linewidth=1, label="norm of the memory, scaled")
         gates.set_xlim(-0.5, len(places) - 0.5)
         gates.set_ylim(0, 1.05)
         gates.set_xticks(places, found.words, rotation=45, fontsize=8)

@@ -1,4 +1,4 @@
-"""Trains R2M: concept words -> sentence on text alone, then adapted to images (Guo et al., IJCAI 2020; R2M spec).
+"""Trains R2M: concept words -> sentence on text alone, then adapted to images (docs/r2m.md).
 
     python -m baselines.r2m --recipe miniature/r2m --data_dir data/miniature --job_dir runs/demo/r2m
 
@@ -15,7 +15,7 @@ from formats import inventory
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains one stage, or the four in a row."""
+    """Trains one stage, or the four stages one after the other."""
     configuration.check(options)
 
     from training import distribution, setup
@@ -34,7 +34,7 @@ def main(options):
 
 
 def train(options, strategy):
-    """Trains a stage until its last step. Args: options: configuration.R2M of one stage."""
+    """Trains one stage until its last step. Args: options: configuration.R2M of that stage."""
     from baselines.r2m.objective import R2MObjective
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
@@ -50,7 +50,7 @@ def train(options, strategy):
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     facts, images, held_out = {"vocabulary": vocabulary.fingerprint()}, None, None
     if "xe" in losses:
-        longest = min(filter(None, (options.max_sentence_length, options.unroll + 1)))  # the start marker is not read
+        longest = min(filter(None, (options.max_sentence_length, options.unroll + 1)))  # without the start token
         corpus, held_out = SentenceSet.load_split(options.data_dir, longest, options.skip_damaged, share=100)
         parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
     if "triplet" in losses:
@@ -85,7 +85,7 @@ def train(options, strategy):
 
 
 def told_in_training(image_set, concept_order):
-    """The concept words that are told about the training images: key int32 [N, K], key_length int32 [N]."""
+    """Returns the concept words of the training images: key int32 [N, K], key_length int32 [N]."""
     import numpy as np
 
     from models import concepts
@@ -97,11 +97,14 @@ def told_in_training(image_set, concept_order):
 
 
 def score(options, name, job_dir):
-    """Scores the checkpoints of a stage on the validation images, where these have captions; the best one is kept."""
+    """Scores the checkpoints of a stage on the validation images, if these have captions, and keeps the best one."""
     from evaluation import validation
 
     if not os.path.exists(os.path.join(options.data_dir, "refs_val.json")):
-        print(f"{options.data_dir}: no refs_val.json, so {name} hands over its newest or least-loss checkpoint")
+        print(
+            f"{options.data_dir}: no refs_val.json, so the stage after {name} starts from its newest checkpoint, or "
+            "from that of least held-out loss"
+        )
         return
     table = options.table or os.path.join(options.job_dir, "table.json")
     row = "r2m" if name == configuration.IN_A_ROW[-1] else f"r2m_{name}"

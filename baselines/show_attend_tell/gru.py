@@ -1,6 +1,6 @@
-"""The two GRU cells in use: TensorFlow 1's, and Keras' with the reset gate after the product.
+"""Two GRU cells: TensorFlow 1's, and Keras' with the reset gate applied after the matrix product.
 
-Shapes: B batch, T time, E input, H hidden. Gate order r, u in both; u keeps the old state.
+Shapes: B batch, T time, E input, H hidden. Gate order r, u in both; u is the share of the old state that is kept.
 """
 
 import tensorflow as tf
@@ -12,9 +12,9 @@ from models.randomness import fold_in
 class GRU(tf.Module):
     """One GRU cell; its state is (h,).
 
-    reset_after False: candidate = tanh([x, r * h] W + b), as in TensorFlow 1's GRUCell (img2txt, spec 2.1).
-    reset_after True: candidate = tanh(x W + b + r * (h U + b')), as Keras has it by default (the tutorial, spec 4.3);
-    it needs a second bias, so (E + H) * 3H + 6H parameters instead of (E + H) * 3H + 3H.
+    reset_after False: candidate = tanh([x, r * h] W + b), as in TensorFlow 1's GRUCell (img2txt).
+    reset_after True: candidate = tanh(x W + b + r * (h U + b')), Keras' default (the attention tutorial); the second
+    bias makes it (E + H) * 3H + 6H parameters instead of (E + H) * 3H + 3H.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, reset_after):
@@ -22,22 +22,22 @@ class GRU(tf.Module):
         draw = lambda rows, purpose: layers.glorot_uniform([rows, 3 * hidden_dim], fold_in(seed, purpose))  # noqa: E731
         self.kernel = tf.Variable(draw(input_dim, "kernel"))
         self.recurrent_kernel = tf.Variable(draw(hidden_dim, "recurrent kernel"))
-        # TensorFlow 1 starts the gates at 1: the old state is kept at first.
+        # TensorFlow 1 initialises the biases of the gates with 1, so that the old state is kept at first.
         gates = 0.0 if reset_after else 1.0
         self.bias = tf.Variable(tf.concat([tf.fill([2 * hidden_dim], gates), tf.zeros([hidden_dim])], 0))
         self.recurrent_bias = tf.Variable(tf.zeros([3 * hidden_dim])) if reset_after else None
         self.hidden_dim, self.reset_after = hidden_dim, reset_after
 
     def zero_state(self, batch):
-        """(h,) of zeros, float32 [B, H]."""
+        """Returns (h,) of zeros, float32 [B, H]."""
         return (tf.zeros([batch, self.hidden_dim]),)
 
     def step(self, inputs_BE, state):
-        """One step. Returns the new state (h,), float32 [B, H]; h is the output."""
+        """Runs one step. Returns the new state (h,), float32 [B, H]; h is the output."""
         return (self._step(tf.matmul(inputs_BE, self.kernel) + self.bias, state[0]),)
 
     def _step(self, projected, h):
-        """New h from the projected input x W + b [B, 3H] and the old h."""
+        """Returns the new h from the projected input x W + b [B, 3H] and the old h."""
         size = self.hidden_dim
         if self.reset_after:
             recurrent = tf.matmul(h, self.recurrent_kernel) + self.recurrent_bias
@@ -50,7 +50,7 @@ class GRU(tf.Module):
         return u * h + (1 - u) * candidate
 
     def sequence(self, inputs_TBE, lengths_B, state=None):
-        """Runs the cell over a padded sequence; arguments and results as of BasicLSTM.sequence, the state is (h,)."""
+        """Runs the cell over a padded sequence. Args and returns: as BasicLSTM.sequence, but the state is (h,)."""
         shape = tf.shape(inputs_TBE)
         (h_BH,) = state if state is not None else self.zero_state(shape[1])
         flat = tf.reshape(inputs_TBE, [shape[0] * shape[1], inputs_TBE.shape[2]])

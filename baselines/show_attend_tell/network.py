@@ -1,15 +1,15 @@
-"""Show, Attend and Tell: a GRU that looks at the cells of an image before each word (spec 4.3).
+"""Show, Attend and Tell: a GRU that attends to the cells of an image before each word (docs/method.md, A1 to A3).
 
 Shapes: B batch, T time, C cells of the grid, D features of a cell, A projected cell, U attention units, E embedding,
 H hidden, V vocabulary. Time-major inside.
 
     a_i = ReLU(W_f f_i + b)                              i = 1 .. C
-    alpha = softmax_i(s v . tanh(W_1 a_i + W_2 q_t))     where to look before the t-th word
+    alpha = softmax_i(s u . tanh(W_1 a_i + W_2 q_t))     attention before the t-th word
     h_t = GRU([sum_i alpha_i a_i ; E(w_{t-1})], h_{t-1})
     p(w_t) = softmax(W (W_3 h_t + b_3) + b)
 
-In the tutorial q_t = h_{t-1} and s = 1. But h_{t-1} has not read w_{t-1}: after "a red" attention does not know that
-"red" was said, so what is to be named is looked up one word early. With attend_word q_t = [h_{t-1} ; E(w_{t-1})].
+In the tutorial q_t = h_{t-1} and s = 1. But h_{t-1} has not read w_{t-1}: after "a red" the attention does not depend
+on "red", so it lags one word behind. With attend_word q_t = [h_{t-1} ; E(w_{t-1})].
 """
 
 import tensorflow as tf
@@ -23,10 +23,10 @@ from training.run_directory import options_of
 
 
 class AdditiveAttention(tf.Module):
-    """Weights over the cells from a query."""
+    """Additive attention: weights over the cells from a query (equation A2)."""
 
     def __init__(self, cell_dim, query_dim, units, seed, scale=1.0):
-        """Args: scale: s, which makes the weights peaked earlier in training."""
+        """Args: scale: s; a larger one makes the weights peaked earlier in training."""
         super().__init__()
         self.scale = scale
         self.keys_layer = layers.Linear(cell_dim, units, fold_in(seed, "keys"), "Generator/attention/keys_layer")
@@ -34,17 +34,17 @@ class AdditiveAttention(tf.Module):
         self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
 
     def keys(self, cells_BCA):
-        """W_1 a_i, the same for all words: float32 [B, C, U]."""
+        """Returns W_1 a_i, which is the same for all words: float32 [B, C, U]."""
         return self.keys_layer(cells_BCA)
 
     def __call__(self, query_BQ, keys_BCU):
-        """alpha, rows of which sum to 1: float32 [B, C]."""
+        """Returns alpha: float32 [B, C], rows sum to 1."""
         hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BQ)[:, None])
         return tf.nn.softmax(self.scale * self.score(hidden_BCU)[:, :, 0])
 
 
 class ShowAttendTell(WordDecoder):
-    """A grid of an encoder's cells in, words out. The state is (h, cells [B, C, A], keys [B, C, U])."""
+    """The captioner: grid of cells -> words. The state is (h, cells [B, C, A], keys [B, C, U])."""
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
         """Args: options: emb_dim, mem_dim, keep_prob, semantics, cell_dim A, attention_units U, attention_scale s,
@@ -53,7 +53,7 @@ class ShowAttendTell(WordDecoder):
         super().__init__()
         emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
-        # Quirk of the tutorial: the GRU starts from zero at every word, h reaches it through the query alone.
+        # Quirk of the tutorial: the GRU's state is zero before every word; h is used in the query only.
         self.stateless = options.semantics == "reference"
         self.embedding = layers.embedding_variable(vocabulary_size, emb_dim, fold_in(seed, "embedding"), "Generator")
         self.projection = layers.Linear(image_dim, cell_dim, fold_in(seed, "projection"), "Generator/projection")
@@ -66,7 +66,7 @@ class ShowAttendTell(WordDecoder):
         self.softmax_b = tf.Variable(tf.zeros([vocabulary_size]))
 
     def image_feature(self, image_BCD):
-        """The projected cells: float32 [B, C, A]."""
+        """Returns the projected cells (equation A1): float32 [B, C, A]."""
         return tf.nn.relu(self.projection(image_BCD))
 
     def initial_state(self, feature_BCA, masks=None):
@@ -79,7 +79,7 @@ class ShowAttendTell(WordDecoder):
         return self.hidden_layer(h_BH), (h_BH, cells_BCA, keys_BCU)
 
     def _attend(self, inputs_BE, h_BH, cells_BCA, keys_BCU):
-        """One word: (new h, alpha [B, C])."""
+        """Runs one step. Returns (new h, alpha [B, C])."""
         query = tf.concat([h_BH, inputs_BE], 1) if self.attend_word else h_BH
         alpha_BC = self.attention(query, keys_BCU)
         context_BA = tf.linalg.matvec(cells_BCA, alpha_BC, transpose_a=True)
@@ -92,9 +92,9 @@ class ShowAttendTell(WordDecoder):
         return self.hidden_layer(hidden_TBH) * valid_TB1, state
 
     def attention_weights(self, feature_BCA, tokens_BT):
-        """Where the network looked before it said each word after the given ones: float32 [B, T, C], rows sum to 1.
+        """Returns the attention weights before each next word of a caption: float32 [B, T, C], rows sum to 1.
 
-        Args: tokens_BT: int32, the first one is the start token.
+        Args: feature_BCA: of `image_feature`. tokens_BT: int32, the first one is the start token.
         """
         inputs_TBE = tf.gather(self.embedding, tf.transpose(tokens_BT))
         lengths_B = tf.fill([tf.shape(tokens_BT)[0]], tf.shape(tokens_BT)[1])
@@ -102,7 +102,7 @@ class ShowAttendTell(WordDecoder):
         return tf.transpose(alpha_TBC, [1, 0, 2])
 
     def _run(self, inputs_TBE, lengths_B, state):
-        """All steps: h [T, B, H], alpha [T, B, C] and the state after each row's last step."""
+        """Runs all steps. Returns h [T, B, H], alpha [T, B, C] and the state after each row's last step."""
         steps = tf.shape(inputs_TBE)[0]
         h_BH, cells_BCA, keys_BCU = state
         mask_TB1 = tf.transpose(layers.mask_of(lengths_B, steps))[:, :, None]
@@ -118,6 +118,6 @@ class ShowAttendTell(WordDecoder):
 
 
 def of_run(content, vocabulary_size):
-    """The network of a run without its weights. Args: content: of its config.json."""
+    """Returns the network of a run with new weights. Args: content: of its config.json."""
     options = options_of(content, settings.ShowAttendTell)
     return ShowAttendTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -1,7 +1,7 @@
-"""Show, Attend and Tell from pairs (spec 4.3, 4.4).
+"""The objective of Show, Attend and Tell.
 
-Under `reference` the losses of a caption's words are summed and divided by the number of captions, as in the tutorial,
-so that a long caption counts for more; under `fixed` every word of the batch has the same weight.
+Under `reference` the summed loss of all words is divided by the number of captions, as in the tutorial, so that long
+captions weigh more; under `fixed` it is divided by the number of words.
 """
 
 import tensorflow as tf
@@ -14,7 +14,7 @@ from training.optimization import global_sum
 
 
 class ShowAttendTellObjective(SupervisedObjective):
-    """`image` float32 [B, C, D] is the grid of an encoder's cells."""
+    """Trains Show, Attend and Tell. `image` of a batch: float32 [B, C, D], the grid of an encoder's cells."""
 
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.

@@ -1,11 +1,11 @@
-"""Trains Show, Attend and Tell on image-caption pairs: a GRU that looks at the encoder's cells (spec 4, 7).
+"""Trains Show, Attend and Tell on image-caption pairs: a GRU with attention over the encoder's cells.
 
     python -m baselines.show_attend_tell --recipe flickr8k_coco/show_attend_tell --data_dir data/flickr8k_grid \
         --captions pairs:data/flickr8k_grid/train_captions.jsonl --job_dir runs/flickr8k/show_attend_tell
 
 The feature bank must hold grids of cells (`extract_features --encoder compact:FILE#grid`, `keras:NAME#grid` or a tensor
 of a tflite file). `--semantics reference` keeps the tutorial's quirks (docs/implementation_details.md). `caption.py
---attention DIR` draws where the network looked. The same command continues an interrupted run.
+--attention DIR` draws the attention of each word. The same command continues an interrupted run.
 """
 
 from baselines.supervised import train as supervised

@@ -1,10 +1,10 @@
-"""Show and Tell: an image vector is fed once to a recurrent network, which then says the caption (spec 2.1, 3.2).
+"""Show and Tell: a recurrent network reads an image vector once, then generates the caption (docs/method.md, T1).
 
 Shapes: B batch, T time, D image vector, E embedding, H hidden, V vocabulary. Time-major inside.
 
     image vector -> linear (-> batch normalisation) -> first input of LSTM or GRU; then the words -> linear -> softmax
 
-Input and output matrices are two (the unsupervised generator ties them). Source: img2txt and the ResNet-152 tutorial.
+The output matrix is not tied to the embedding. Source: img2txt and the ResNet-152 tutorial.
 """
 
 import tensorflow as tf
@@ -19,9 +19,9 @@ from training.run_directory import options_of
 
 
 class BatchNorm(tf.Module):
-    """Batch normalisation of vectors over the global batch, running averages for captioning."""
+    """Batch normalisation of vectors over the global batch, with running averages for captioning."""
 
-    MOMENTUM, EPSILON = 0.01, 1e-5  # PyTorch's meaning: share of the new batch in the running average
+    MOMENTUM, EPSILON = 0.01, 1e-5  # as in PyTorch: weight of the new batch in the running average
 
     def __init__(self, dim):
         super().__init__()
@@ -31,9 +31,9 @@ class BatchNorm(tf.Module):
         self.mean, self.variance = tf.Variable(tf.zeros([dim]), **kept), tf.Variable(tf.ones([dim]), **kept)
 
     def __call__(self, inputs_BE, total=None):
-        """Normalises by the running averages, or, given `total`, by the moments of the global batch.
+        """Normalises by the running averages or, if `total` is given, by the moments of the global batch.
 
-        Args: total: function that sums a list of tensors over the replicas; the running averages are then moved.
+        Args: total: function that sums a list of tensors over the replicas; if given, the running averages are updated.
         """
         mean, variance = self.mean, self.variance
         if total is not None:
@@ -48,10 +48,10 @@ class BatchNorm(tf.Module):
 
 
 class ShowTell(WordDecoder):
-    """An encoder's pooled vector in, words out."""
+    """The captioner: pooled image vector -> words."""
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: options: emb_dim, mem_dim, keep_prob, cell (see CELLS), batch_norm, init_stddev."""
+        """Args: options: emb_dim, mem_dim, keep_prob, cell, batch_norm, init_stddev."""
         super().__init__()
         emb_dim, mem_dim = options.emb_dim, options.mem_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -68,12 +68,12 @@ class ShowTell(WordDecoder):
                 variable.assign(tf.random.stateless_truncated_normal(variable.shape, key, stddev=options.init_stddev))
 
     def image_feature(self, image_BD, total=None):
-        """The first input: float32 [B, E]. Args: total: as in BatchNorm; None outside training."""
+        """Returns the first input of the cell: float32 [B, E]. Args: total: as in BatchNorm; None outside training."""
         feature_BE = self.projection(image_BD)
         return feature_BE if self.batch_norm is None else self.batch_norm(feature_BE, total)
 
     def initial_state(self, feature_BE, masks=None):
-        """The state after the feature was fed once from the zero state."""
+        """Returns the state after one step on the feature from the zero state."""
         inputs = apply_mask(feature_BE, masks.image_BE if masks else None)
         return self.cell.step(inputs, self.cell.zero_state(tf.shape(feature_BE)[0]))
 
@@ -86,7 +86,7 @@ class ShowTell(WordDecoder):
 
 
 def make_cell(name, input_dim, hidden_dim, seed):
-    """The recurrent cell of that name (see CELLS); the last part of its state is its output."""
+    """Returns the recurrent cell of the setting `cell`; the last part of its state is its output."""
     if name == "gru":
         return GRU(input_dim, hidden_dim, seed, reset_after=False)
     kind = TwoBiasLSTM if name == "lstm_two_biases" else BasicLSTM
@@ -94,6 +94,6 @@ def make_cell(name, input_dim, hidden_dim, seed):
 
 
 def of_run(content, vocabulary_size):
-    """The network of a run without its weights. Args: content: of its config.json."""
+    """Returns the network of a run with new weights. Args: content: of its config.json."""
     options = options_of(content, settings.ShowTell)
     return ShowTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -1,5 +1,6 @@
-"""Show and Tell from pairs (spec 2.2, 3.2): img2txt's mean over the words, or the ResNet-152 tutorial's, which asks the
-output of the image itself for the start token.
+"""The objective of Show and Tell: cross entropy over the words.
+
+In the ResNet-152 tutorial's variant the output of the image step must predict the start token as well.
 
 Shapes: B batch (of one replica), H hidden, N words.
 """
@@ -17,7 +18,7 @@ from training.optimization import global_sum
 
 
 class ShowTellObjective(SupervisedObjective):
-    """`image` float32 [B, D] is an encoder's pooled vector."""
+    """Trains Show and Tell. `image` of a batch: float32 [B, D], an encoder's pooled vector."""
 
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.
@@ -28,7 +29,7 @@ class ShowTellObjective(SupervisedObjective):
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)
 
     def feature(self, batch, seed):
-        """The first input; with a seed it is normalised by the moments of the batch where there is a normalisation."""
+        """Returns the first input of the cell; with a seed, batch normalisation uses the moments of the batch."""
         total = None if seed is None else global_sum
         return self.generator.image_feature(self.standardise(batch["image"]), total)
 
@@ -39,7 +40,7 @@ class ShowTellObjective(SupervisedObjective):
 
     @property
     def predicts_start(self):
-        """Quirk of the ResNet-152 tutorial: n words make n + 2 targets, the first of them the start token."""
+        """Whether the start token is a target: n words then have n + 2 targets (quirk of the ResNet-152 tutorial)."""
         return self.options.semantics == "reference" and self.options.start_from_image
 
     def _cross_entropy(self, batch, seed, weight):

@@ -1,10 +1,10 @@
-"""Trains Show and Tell on image-caption pairs: an upper bound beside the unsupervised rows (spec 2, 3, 7).
+"""Trains Show and Tell on image-caption pairs, an upper bound for the unsupervised systems.
 
     python -m baselines.show_tell --recipe flickr8k_coco/show_tell --data_dir data/flickr8k_supervised \
         --captions pairs:data/flickr8k_supervised/train_captions.jsonl --job_dir runs/flickr8k/show_tell
 
-The encoder is the feature bank's (`extract_features --encoder`). `--scst_from STEP` goes on with self-critical training
-on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. The same command continues an
+The encoder is the feature bank's (`extract_features --encoder`). `--scst_from STEP` continues with self-critical
+training on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. The same command continues an
 interrupted run.
 """
 

@@ -1,1 +1,1 @@
-"""What Show and Tell and Show, Attend and Tell share: settings, batches, objective, CIDEr-D, the trainer."""
+"""Code that Show and Tell and Show, Attend and Tell share: settings, batches, objective, CIDEr-D, trainer."""

@@ -1,4 +1,4 @@
-"""Batches of image-caption pairs, with all captions of each image where a reward compares with them."""
+"""Batches of image-caption pairs, with all captions of each image for self-critical training."""
 
 import numpy as np
 
@@ -6,25 +6,25 @@ from input_pipeline import PairedBatches, padded_rows
 
 
 class SupervisedBatches(PairedBatches):
-    """PairedBatches; with `references` also `references` int32 [B, R, S] and `reference_lengths` int32 [B, R].
+    """PairedBatches; if `references`, with `references` int32 [B, R, S] and `reference_lengths` int32 [B, R] as well.
 
-    References are the captions of the batch's images with their end token, without the start token; a length of 0 says
-    that an image has fewer than R.
+    References are the captions of the batch's images, with the end token and without the start token. If an image has
+    fewer than R, the remaining lengths are 0.
     """
 
     def __init__(self, image_set, captions, batch_size, seed, references=False):
         super().__init__(image_set, captions, batch_size, seed)
         self.references = references
-        # The pairs of an image stand one behind the other.
+        # The pairs of an image are consecutive.
         counts = np.bincount(self.pair_images, minlength=len(image_set))
         self.first_pair, self.count = np.cumsum(counts) - counts, counts
 
     def __len__(self):
-        """Number of pairs."""
+        """Returns the number of pairs."""
         return len(self.pair_images)
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         batch = super().batch(step, rows)
         if not self.references:
             return batch

@@ -1,8 +1,8 @@
 """CIDEr-D of word ids as dense tensor algebra: the reward of self-critical training on true captions.
 
 Shapes: B batch, R references of an image, T words, n length of an n-gram.
-Captions hold their end token, so that ending well is rewarded (without it captions learn to break off).
-An n-gram is one integer, its ids as digits to the base V, so nothing is hashed and nothing can collide.
+Captions include their end token: without it training produces captions that stop in mid-sentence.
+An n-gram is encoded as one integer, its ids as digits to the base V, so there are no hash collisions.
 Source: Vedantam et al., CVPR 2015, as pycocoevalcap computes it (tests/models/test_cider.py compares the two).
 """
 
@@ -19,9 +19,9 @@ LONGEST, SIGMA = 4, 6.0
 
 
 class DocumentFrequencies:
-    """In how many training images an n-gram occurs.
+    """Document frequencies: the number of training images in whose captions an n-gram occurs.
 
-    Attributes: keys: list over n of sorted int64 [G]; counts: list over n of int64 [G]; images: their number.
+    Attributes: keys: list over n of sorted int64 [G]; counts: list over n of int64 [G]; images: number of images.
     """
 
     def __init__(self, keys, counts, images):
@@ -29,14 +29,15 @@ class DocumentFrequencies:
 
     @classmethod
     def of(cls, captions, vocabulary_size):
-        """From the captions of the images: list over images of lists of id arrays, without markers.
+        """Counts the n-grams of captions.
 
-        Raises: cli.UserError for a dictionary whose n-grams do not fit into 64 bits.
+        Args: captions: list over images of lists of id arrays, without start and end tokens.
+        Raises: cli.UserError if the dictionary is so large that n-grams do not fit into 64 bits.
         """
         if vocabulary_size**LONGEST >= 2**63:
             raise cli.UserError(
-                f"self-critical training counts {LONGEST}-grams in 64 bits: at most 55,000 words, not "
-                f"{vocabulary_size}; make the dictionary with a larger --min_word_count"
+                f"the dictionary has {vocabulary_size} words, self-critical training takes at most 55,000 (it encodes "
+                f"{LONGEST}-grams in 64 bits); make the dictionary with a larger --min_word_count"
             )
         counters = [collections.Counter() for _ in range(LONGEST)]
         used = [several for several in captions if several]
@@ -60,7 +61,10 @@ class DocumentFrequencies:
 
     @classmethod
     def cached(cls, path, digest, captions, vocabulary_size, write=True):
-        """Those of `path`, where they were made of captions with the same digest, else counted, and kept there."""
+        """Loads the frequencies in `path` if they have the same digest; else counts them and, if `write`, saves them.
+
+        Args: path: .npz file. digest: of the captions. captions, vocabulary_size: as for `of`.
+        """
         if os.path.exists(path):
             try:
                 stored = readers.read_npz(path)
@@ -68,7 +72,7 @@ class DocumentFrequencies:
                     parts = [[stored[f"{part}_{n}"] for n in range(LONGEST)] for part in ("keys", "counts")]
                     return cls(*parts, int(stored["images"]))
             except (cli.UserError, KeyError):
-                pass  # an unreadable copy is made again
+                pass  # an unreadable file is written again
         found = cls.of(captions, vocabulary_size)
         if write:
             arrays = {f"keys_{n}": keys for n, keys in enumerate(found.keys)}
@@ -79,21 +83,22 @@ class DocumentFrequencies:
 
 
 class CiderD:
-    """Scores captions against the references of their images; 10 is the best, as in pycocoevalcap."""
+    """Scores captions against the references of their images; the best score is 10, as in pycocoevalcap."""
 
     def __init__(self, frequencies, vocabulary_size):
         self.vocabulary_size = vocabulary_size
         self.log_images = np.log(frequencies.images)
-        largest = np.array([np.iinfo(np.int64).max])  # a search beyond the end finds this one
+        # The last key, so that the search for an unknown n-gram never runs past the end.
+        largest = np.array([np.iinfo(np.int64).max])
         self.keys = [np.concatenate([keys, largest]) for keys in frequencies.keys]
         self.log_counts = [np.log(np.append(counts, 1)) for counts in frequencies.counts]
 
     def __call__(self, words_BT, lengths_B, references_BRT, reference_lengths_BR):
-        """CIDEr-D of each caption: float64 [B].
+        """Returns CIDEr-D of each caption: float64 [B].
 
         Args:
           words_BT: int32, captions with their end token. lengths_B: int32, words with the end token.
-          references_BRT: int32, with end tokens. reference_lengths_BR: int32, 0 where there is no such reference.
+          references_BRT: int32, with end tokens. reference_lengths_BR: int32, 0 for absent references.
         """
         references = tf.cast(tf.reduce_sum(tf.cast(reference_lengths_BR > 0, tf.int32), 1), tf.float64)
         bigrams = lambda lengths: tf.cast(tf.maximum(lengths - 1, 0), tf.float64)  # noqa: E731
@@ -105,19 +110,19 @@ class CiderD:
         return 10.0 / LONGEST * tf.reduce_sum(total_BR, 1) / tf.maximum(references, 1.0)
 
     def _similarity(self, n, words_BT, lengths_B, references_BRT, reference_lengths_BR):
-        """Clipped cosine of the TF-IDF vectors of n-grams: float64 [B, R]."""
+        """Returns the clipped cosine of the tf-idf vectors of n-grams: float64 [B, R]."""
         ours_BP, weight_BP = self._grams(n, words_BT, lengths_B)
         theirs_BRQ, their_weight_BRQ = self._grams(n, references_BRT, reference_lengths_BR)
         here_BP = _occurrences(ours_BP, ours_BP)
         there_BRP = _occurrences(tf.tile(ours_BP[:, None], [1, tf.shape(theirs_BRQ)[1], 1]), theirs_BRQ)
-        # Each distinct n-gram stands `here` times in the row and so is counted with one over that.
+        # Each distinct n-gram occurs `here` times in the row, so each occurrence has the weight 1 / here.
         shared_BRP = tf.minimum(here_BP[:, None], there_BRP) * there_BRP * (weight_BP**2 / here_BP)[:, None]
         norm_B = tf.sqrt(tf.reduce_sum(here_BP * weight_BP**2, 1))
         norm_BR = tf.sqrt(tf.reduce_sum(_occurrences(theirs_BRQ, theirs_BRQ) * their_weight_BRQ**2, 2))
         return tf.math.divide_no_nan(tf.reduce_sum(shared_BRP, 2), norm_B[:, None] * norm_BR)
 
     def _grams(self, n, words, lengths):
-        """n-grams as integers int64 [..., T], -1 where there is none, and their idf float64 [..., T], 0 there."""
+        """Returns n-grams as int64 [..., T], -1 past the end, and their idf float64 [..., T], 0 past the end."""
         words = tf.cast(words, tf.int64)
         steps = tf.shape(words)[-1]
         padded = tf.pad(words, [[0, 0]] * (words.shape.rank - 1) + [[0, n - 1]])
@@ -133,5 +138,5 @@ class CiderD:
 
 
 def _occurrences(grams, others):
-    """How often each n-gram of [..., P] stands in the same row of [..., Q]: float64 [..., P]."""
+    """Counts each n-gram of [..., P] in the same row of [..., Q]: float64 [..., P]."""
     return tf.reduce_sum(tf.cast(tf.equal(grams[..., :, None], others[..., None, :]), tf.float64), -1)

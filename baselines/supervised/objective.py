@@ -1,4 +1,4 @@
-"""Learning captions from pairs: cross entropy, then self-critical training on CIDEr-D (spec 2.2, 3.2, 4.4).
+"""The supervised objective: cross entropy on pairs, then self-critical training on CIDEr-D (docs/method.md, S1).
 
 Shapes: B batch (of one replica), T time, S words with both markers, R references, N valid words of the batch.
 
@@ -19,12 +19,15 @@ from objectives.full import unique_rows
 
 
 def steps_per_halving(pairs, options):
-    """Steps in which the learning rate stays, int(pairs / batch * epochs): 103,528 for img2txt on COCO (spec 2.2)."""
+    """Returns the steps between two halvings of the learning rate, int(pairs / batch * epochs).
+
+    103,528 for img2txt on COCO.
+    """
     return max(1, int(pairs / options.batch_size * options.lr_halving_epochs))
 
 
 class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule up to a step, a constant rate from there on."""
+    """A learning rate schedule: `first` before a step, a constant rate from that step on."""
 
     def __init__(self, first, step, rate):
         self.first, self.step, self.rate = first, step, rate
@@ -38,11 +41,11 @@ class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learning_rate(options, pairs):
-    """The rate of a supervised run over the optimizer's steps.
+    """Returns the learning rate of a supervised run: a float or a schedule.
 
     Args:
       options: lr, lr_decay_steps, lr_halving_epochs, batch_size, scst_from, scst_lr.
-      pairs: number of image-caption pairs, which makes epochs into steps.
+      pairs: number of image-caption pairs, to convert epochs to steps.
     """
     rate, schedules = options.lr, keras.optimizers.schedules
     if options.lr_halving_epochs:
@@ -53,8 +56,11 @@ def learning_rate(options, pairs):
 
 
 class SupervisedObjective(CrossEntropyObjective):
-    """Batches hold `image` and a true caption with both markers as `sentence` and `length`; in self-critical training
-    also all captions of the image, `references` int32 [B, R, S] with end tokens and `reference_lengths` int32 [B, R].
+    """Trains a decoder on pairs: by cross entropy, then by self-critical training.
+
+    Batches have `image`, and a true caption with both markers as `sentence` and `length`. For self-critical training
+    they also have all captions of the image: `references` int32 [B, R, S] with end tokens, `reference_lengths`
+    int32 [B, R].
     """
 
     def __init__(self, options, generator, standardise, pairs, cider=None):
@@ -64,7 +70,7 @@ class SupervisedObjective(CrossEntropyObjective):
           options: baselines.supervised.settings.Supervised.
           generator: models.generator.WordDecoder.
           pairs: number of image-caption pairs.
-          cider: baselines.supervised.cider.CiderD where there is a self-critical phase.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
         """
         self.standardise, self.pairs, self.cider = standardise, pairs, cider
         super().__init__(options, generator=generator, standardise=standardise)
@@ -73,7 +79,7 @@ class SupervisedObjective(CrossEntropyObjective):
         return learning_rate(self.options, self.pairs)
 
     def phase(self, step):
-        """(name, step at which it ends): `train` is cross entropy, `self-critical` follows at --scst_from."""
+        """Returns (phase, step at which it ends): `train` is cross entropy, `self-critical` starts at --scst_from."""
         start = self.options.scst_from
         if start and step >= start:
             return "self-critical", None
@@ -83,12 +89,12 @@ class SupervisedObjective(CrossEntropyObjective):
         return self.generator.image_feature(self.standardise(batch["image"]))
 
     def gradients(self, batch, seed):
-        """As in the base class, on no more steps than the batch's longest caption has."""
+        """As in the base class, with the batch cut to its longest caption."""
         longest = tf.reduce_max(batch["length"])
         return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
 
     def update(self, batch, seed, phase="train"):
-        """One training step in one replica; see the base class."""
+        """Runs one training step in one replica; see the base class."""
         if phase == "train":
             return super().update(batch, seed, phase)
         return self.applied(*self.self_critical_gradients(batch, seed))
@@ -96,7 +102,7 @@ class SupervisedObjective(CrossEntropyObjective):
     # ---------------------------------------------------------------------------------------------- self-critical
 
     def rollout(self, batch, seed):
-        """(masks, sampled words [B, T], greedy words [B, T]) without gradient; the greedy ones without dropout."""
+        """Returns (masks, sampled words [B, T], greedy words [B, T]) without gradient; greedy is without dropout."""
         generator, steps = self.generator, self.options.max_caption_length
         feature_BE = tf.stop_gradient(self.feature(batch, None))
         masks = generator.masks(tf.shape(feature_BE)[0], steps, fold_in(seed, "sampling"))
@@ -105,13 +111,13 @@ class SupervisedObjective(CrossEntropyObjective):
         return masks, sample_BT, generator.decode(generator.initial_state(feature_BE), steps)
 
     def reward(self, batch, words_BT):
-        """CIDEr-D of the captions against all captions of their images: float32 [B]."""
+        """Returns CIDEr-D of the captions against all captions of their images: float32 [B]."""
         lengths_B = layers.sequence_lengths(words_BT)
         references = (batch["references"], batch["reference_lengths"])
         return tf.stop_gradient(tf.cast(self.cider(words_BT, lengths_B, *references), tf.float32))
 
     def self_critical_gradients(self, batch, seed):
-        """(metrics, gradients) of the policy gradient with the greedy caption's score as baseline (Rennie et al. 2017).
+        """Returns (metrics, policy gradients) with the greedy caption's score as baseline (equation S1).
 
         Every word of a sampled caption has the caption's advantage; the mean is over the words of all replicas.
         """

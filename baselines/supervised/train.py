@@ -1,4 +1,4 @@
-"""What Show and Tell and Show, Attend and Tell share: from settings to a trained run."""
+"""The trainer of Show and Tell and Show, Attend and Tell."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from formats import inventory
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options)
     kind, _, path = options.captions.partition(":")
     if kind != "pairs" or not os.path.exists(path):
@@ -34,7 +34,7 @@ def train(options, make_objective, grid):
     Args:
       options: baselines.supervised.settings.Supervised.
       make_objective: function (options, vocabulary size, image dimension, pairs, cider) -> objective.
-      grid: whether the feature bank must hold cells [N, crops, cells, D] in place of vectors [N, crops, D].
+      grid: whether the feature bank must have grids [N, crops, cells, D] instead of vectors [N, crops, D].
     """
     check(options)
 
@@ -92,7 +92,10 @@ def train(options, make_objective, grid):
 
 
 def check_bank(bank, grid, data_dir):
-    """The number of cells of a feature bank, None for pooled vectors. Raises cli.UserError for the wrong kind."""
+    """Returns the number of cells of a feature bank, None for pooled vectors.
+
+    Raises: cli.UserError: the bank has pooled vectors in place of grids, or the reverse.
+    """
     shape = bank.features.shape
     if grid and len(shape) != 4:
         raise cli.UserError(
@@ -102,7 +105,7 @@ def check_bank(bank, grid, data_dir):
         )
     if not grid and len(shape) != 3:
         raise cli.UserError(
-            f"{data_dir}: the feature bank holds grids of cells {shape}, expected pooled vectors [N, crops, D]: make "
-            "it again with the encoder's pooled vector, in a data folder of its own"
+            f"{data_dir}: the feature bank has grids of cells {shape}, expected pooled vectors [N, crops, D]. Make "
+            "it with: python -m preprocessing.extract_features --encoder KIND:FILE, in another data folder"
         )
     return shape[2] if grid else None

@@ -1,4 +1,4 @@
-"""The tiny world with true captions of its training images, pooled vectors and grids of cells; short runs on it."""
+"""Short supervised runs on the tiny world, which here has true training captions, pooled vectors and grids."""
 
 import json
 import os
@@ -35,7 +35,7 @@ STAGES = {
 
 
 def write_pairs(folder):
-    """`train_captions.jsonl`: two captions of each training image that has an object."""
+    """Writes `train_captions.jsonl`: two captions of each training image that has an object."""
     images = records.read_images(records.find_files(folder, "image_train"))
     path = os.path.join(folder, "train_captions.jsonl")
     with open(path, "w") as file:
@@ -61,7 +61,7 @@ def make_grid(folder):
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """data[STAGE], the folders; run(STAGE, NAME, **settings) trains and returns the run directory."""
+    """Returns data[STAGE], the data folders, and run(STAGE, NAME, **settings), which trains and returns the run."""
     folder = tmp_path_factory.mktemp("baselines")
     data, pairs = {}, {}
     for stage in STAGES:

@@ -1,4 +1,4 @@
-"""One device or two: the supervised updates are the same (two logical CPUs in a process of their own)."""
+"""The supervised updates are the same on one device and on two (two logical CPUs in a separate process)."""
 
 import subprocess
 import sys
@@ -40,5 +40,5 @@ def test_one_device_and_two(tmp_path, system):
     one, two = found
     np.testing.assert_allclose(one["losses"], two["losses"], rtol=1e-5)
     assert one.files == two.files and len(one.files) > 10
-    for name in one.files:  # the running averages of the batch normalisation among them
+    for name in one.files:  # including the running averages of the batch normalisation
         assert np.abs(one[name] - two[name]).max() <= 1e-6 * max(np.abs(one[name]).max(), 1.0), name

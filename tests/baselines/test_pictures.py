@@ -19,7 +19,7 @@ from tests.baselines import conftest
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A copy of a run of Show, Attend and Tell on pictures, the world still there."""
+    """Returns a copy of a run of Show, Attend and Tell on photographs; its data folder still exists."""
     folder = tmp_path_factory.mktemp("pictures")
     photo_world.write_encoder(str(folder / "encoder.npz"))
     world = photo_world.make(str(folder / "world"), spec=f"compact:{folder}/encoder.npz#grid")
@@ -57,7 +57,7 @@ def test_what_cannot_be_drawn_is_said_before_anything_starts(run, tmp_path):
     other = tmp_path / "run"
     other.mkdir()
     (other / "config.json").write_text('{"stage": "FullModel", "settings": {}, "facts": {}}')
-    with pytest.raises(cli.UserError, match="looks at no cells"):
+    with pytest.raises(cli.UserError, match="has no attention"):
         caption.check(options(other, attention=str(tmp_path / "drawn")))
 
 

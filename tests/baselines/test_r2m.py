@@ -1,4 +1,4 @@
-"""R2M from the command's side: four stages in a row, hand-over, resuming, captions without an image, refusals."""
+"""R2M's command: four stages, initialisation from the stage before, resuming, captions without an image, errors."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def options(world, job_dir, **changes):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The tiny world, and annotations that say what is in its photographs."""
+    """Returns the tiny world, with annotations of the objects in its photographs."""
     folder = tiny_world.make(str(tmp_path_factory.mktemp("r2m") / "world"), sentences=300)
     images = records.read_images(records.find_files(folder, "image_val"))
     nouns = ImageSet(images, None, None).objects(np.arange(len(images)))["classes"][:, 0]
@@ -52,14 +52,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(world, tmp_path_factory):
-    """The folder of a run of the four stages."""
+    """Returns the folder of a run of the four stages."""
     folder = tmp_path_factory.mktemp("trained")
     r2m.main(options(world, folder, detector=f"annotations:{world}/objects.jsonl"))
     return folder
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The stages in a row
+# The stages one after the other
 
 
 def test_each_stage_starts_from_the_best_checkpoint_of_the_one_before(trained):
@@ -80,7 +80,7 @@ def test_the_table_has_a_row_for_each_stage(trained):
 
 
 def test_what_is_handed_over_arrives(world, trained, tmp_path):
-    """After a step of no size the weights are still those of the stage before."""
+    """After a step with learning rate 0 the weights are those of the stage before."""
     start = str(trained / "xe_rec" / "ckpt-4")
     r2m.main(options(world, tmp_path / "tri", stage="tri", start_ckpt=start, lr=1e-30, max_steps=1))
     before, after = (checkpoints.read_variables(path) for path in (start, str(tmp_path / "tri")))
@@ -99,7 +99,7 @@ def test_without_references_the_stages_hand_over_all_the_same(world, tmp_path, c
     os.remove(other / "refs_val.json")
     r2m.main(options(other, tmp_path / "run", max_steps=2))
     (entry,) = json.loads((tmp_path / "run" / "xe_rec" / "started_from.json").read_text()).values()
-    assert entry["chosen"] == "least validation loss"
+    assert entry["chosen"] == "minimum validation loss"
     assert "no refs_val.json" in capsys.readouterr().out
 
 
@@ -118,7 +118,7 @@ def test_a_stopped_run_with_a_damaged_checkpoint_goes_on_to_the_same_bits(world,
     damaged = tmp_path / "parts" / "ckpt-4.data-00000-of-00001"
     damaged.write_bytes(damaged.read_bytes()[:-20])
     r2m.main(options(world, tmp_path / "parts", stage=stage))
-    assert "ckpt-4 is damaged and passed over" in capsys.readouterr().err
+    assert "ckpt-4 is damaged and skipped" in capsys.readouterr().err
     tiny_runs.assert_same_runs(tmp_path / "whole", tmp_path / "parts", 4)
 
 
@@ -129,7 +129,7 @@ def test_other_settings_are_refused(world, trained):
 
 def test_a_source_of_another_kind_is_refused(world, trained, tmp_path):
     given = {"stage": "xe_rec", "start_ckpt": str(trained / "xe")}
-    with pytest.raises(cli.UserError, match="its num_heads is another one: 2 there, 4 expected"):
+    with pytest.raises(cli.UserError, match="num_heads differs: 2 there, expected 4"):
         r2m.main(options(world, tmp_path / "run", num_heads=4, **given))
 
 
@@ -158,7 +158,7 @@ def test_a_cluster_runs_the_stages_one_by_one(world, tmp_path, monkeypatch):
 
 
 def test_settings_of_the_paper():
-    """R2M spec 1.10."""
+    """The defaults are the published settings (docs/r2m.md)."""
     paper = configuration.R2M()
     stages = [configuration.of_stage(paper, name) for name in configuration.STAGES]
     found = [(s.max_steps, s.lr, s.batch_size, s.unroll, s.save_checkpoint_steps) for s in stages]
@@ -173,11 +173,11 @@ def test_settings_of_the_paper():
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Concepts in, captions out
+# Concept words -> captions
 
 
 def image_set(classes, scores):
-    """One image whose record holds these objects."""
+    """Returns one image with the given objects."""
     offsets = np.array([0, len(classes)])
     return ImageSet(
         records.Images(["a.jpg"], np.array(classes), offsets, np.array(scores, np.float32), None), None, None
@@ -185,7 +185,7 @@ def image_set(classes, scores):
 
 
 def test_concepts_in_training_and_in_captions():
-    """The authors tell the last five classes in training, and the first five, backwards, for captions (spec 1.2)."""
+    """The authors' program reads the last five classes in training, and the first five in reverse for captions."""
     objects = image_set([11, 12, 13, 14, 15, 16, 17], [0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.6])
     told = {order: r2m.told_in_training(objects, order)[0][0].tolist() for order in ("class", "score")}
     assert told == {"class": [13, 14, 15, 16, 17], "score": [15, 17, 16, 14, 12]}
@@ -205,7 +205,7 @@ def test_eval_val_scores_a_run(world, trained, tmp_path):
 
 
 def caption_files(run, folder, names, output, **flags):
-    """Exit code and captions of files, whose content is not looked at by annotations."""
+    """Returns exit code and captions of files; `annotations:` does not read their content."""
     for name in names:
         (folder / name).write_bytes(b"")
     paths = tuple(str(folder / name) for name in names)
@@ -232,7 +232,7 @@ def test_a_photograph_without_detections_is_reported(trained, tmp_path, capsys):
 def test_a_run_without_a_detector_says_what_it_needs(world, trained, tmp_path):
     run = shutil.copytree(trained / "xe", tmp_path / "run")
     shutil.rmtree(run / "detector")
-    with pytest.raises(cli.UserError, match="keeps no detector.*give --detector"):
+    with pytest.raises(cli.UserError, match="no saved detector.*use --detector"):
         caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json")
     given = {"detector": f"annotations:{world}/objects.jsonl"}
     assert caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json", **given)[0] == 0
@@ -243,7 +243,7 @@ def test_another_detector_is_refused(world, trained, tmp_path):
     content = json.loads((run / "detector" / "detector.json").read_text())
     content["made_from"] = [{"source": "tflite:ssd.tflite", "sha256": "0" * 64, "labels_sha256": None}]
     (run / "detector" / "detector.json").write_text(json.dumps(content))
-    with pytest.raises(cli.UserError, match="is not the detector .* which is tflite:ssd.tflite"):
+    with pytest.raises(cli.UserError, match="not the detector .* expected tflite:ssd.tflite"):
         caption_files(run, tmp_path, ["val_000.jpg"], tmp_path / "out.json")
 
 

@@ -1,4 +1,4 @@
-"""Both supervised systems through the one loop: resuming, phases, devices, evaluation, captions from the run alone."""
+"""Runs of both supervised systems: resuming, phases, devices, evaluation, captions from the run directory alone."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_the_best_caption_of_a_beam_is_at_least_as_probable_as_the_greedy_one(wo
     assert len(greedy) == len(beams) == 7
     for first, several in zip(greedy, beams, strict=True):
         assert several[0].log_prob >= first[0].log_prob - 1e-5
-    # beam1 is greedy but for the round that it lacks
+    # beam1 is greedy, with one step less
     single = captioner.caption_vectors(vectors, "beam1", batch=4)
     for first, second in zip(greedy, single, strict=True):
         assert second[0].ids[:7] == first[0].ids[:7]
@@ -69,12 +69,14 @@ def test_attention_rows_sum_to_one_and_follow_the_words(world):
         np.testing.assert_allclose(rows.sum(1), 1.0, atol=1e-5)
         assert (rows >= 0).all()
     other = captioner.attention(vectors, [(2, 3, 1)] * 5)
-    np.testing.assert_allclose(other[0][0], weights[0][0], atol=1e-6)  # before the first word nothing was said
+    np.testing.assert_allclose(
+        other[0][0], weights[0][0], atol=1e-6
+    )  # the first word's attention does not depend on any word
 
 
 def test_a_pooled_run_has_no_attention(world):
     job_dir = world.run("show_tell", "show_tell_short")
-    with pytest.raises(cli.UserError, match="looks at no cells"):
+    with pytest.raises(cli.UserError, match="has no attention"):
         Captioner.from_run(job_dir).attention(np.zeros((1, 12)), [(1,)])
 
 

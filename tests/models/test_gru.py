@@ -35,7 +35,7 @@ def test_reset_before_is_its_equation():
     x, h = inputs()[0].numpy(), tf.random.stateless_normal([3, 6], [7, 8]).numpy()
     sigmoid = lambda value: 1 / (1 + np.exp(-value))  # noqa: E731
     (wr, wu, wc), (ur, uu, uc) = (np.split(v.numpy(), 3, 1) for v in (cell.kernel, cell.recurrent_kernel))
-    r, u = sigmoid(x @ wr + h @ ur + 1), sigmoid(x @ wu + h @ uu + 1)  # TensorFlow 1 starts the gates' bias at 1
+    r, u = sigmoid(x @ wr + h @ ur + 1), sigmoid(x @ wu + h @ uu + 1)  # TensorFlow 1 initialises the gates' bias with 1
     expected = u * h + (1 - u) * np.tanh(x @ wc + (r * h) @ uc)
     np.testing.assert_allclose(cell.step(tf.constant(x), (tf.constant(h),))[0], expected, atol=1e-6)
 

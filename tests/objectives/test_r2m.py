@@ -1,4 +1,4 @@
-"""R2M's losses in closed form, what each stage trains, and its quirks (R2M spec 1.9, 6)."""
+"""R2M's losses in closed form, the networks that each stage trains, and the quirks (docs/implementation_details.md)."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ def make(stage, **changes):
 
 @pytest.fixture
 def both(batch):
-    """Sentences with their concepts and images with theirs."""
+    """Returns a batch of sentences and images, each with its concept words."""
     told = {"concepts": batch["key"][::-1], "concepts_length": batch["key_length"][::-1]}
     return {name: batch[name] for name in ("sentence", "length", "key", "key_length", "image")} | told
 
@@ -62,7 +62,7 @@ def test_the_gathered_gradient_is_that_of_the_loss():
 
 
 def test_reconstructing_nothing():
-    """|v| = 1, so an empty reconstruction costs 1/512 on a mean over dimensions: next to no gradient."""
+    """|v| = 1, so a reconstruction of zeros costs 1/512 with the mean over dimensions: almost no gradient."""
     v = layers.unit(tf.random.stateless_normal([6, 512], SEED))
     nothing = tf.zeros([6, 512])
     assert float(reconstruction_loss(v, nothing, 6.0, "mean")) == pytest.approx(1 / 512)
@@ -71,7 +71,7 @@ def test_reconstructing_nothing():
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What each stage trains
+# The networks that each stage trains
 
 ENCODER, DECODER, RECONSTRUCTOR, PROJECTION = "Encoder", "Decoder", "Reconstructor", "Projection"
 
@@ -92,7 +92,7 @@ def test_which_networks_learn(both, stage, trained):
     variables = objective.trainable_variables
     assert {variable.name.split("/")[0] for variable in variables} == trained
     without = {v.name for v, g in zip(variables, gradients, strict=True) if g is None}
-    # The likeliest word carries no gradient, so images do not reach the words that are said.
+    # Greedy words have no gradient, so the image losses do not train the output matrix.
     said = {variable.name for variable in variables if "output_words" in variable.name or "softmax_b" in variable.name}
     assert without == (said if stage in ("tri", "tri_rec") else set())
     expected = {"xe": {"loss/sentence"}, "xe_rec": {"loss/sentence", "loss/rec_text"}}.get(stage, set())
@@ -100,9 +100,9 @@ def test_which_networks_learn(both, stage, trained):
 
 
 def test_a_gradient_against_finite_differences(both):
-    """All four losses at once: the slope along the gradient is its squared norm."""
+    """With all four losses, the slope along the gradient equals the gradient's squared norm."""
     objective = make("end2end", keep_prob=1.0, w_rec=0.3)
-    for i, variable in enumerate(objective.trainable_variables):  # fresh biases are 0: a layer norm of nothing is steep
+    for i, variable in enumerate(objective.trainable_variables):  # new biases are 0, and layer norm is steep at 0
         variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, SEED + i))
 
     def loss():
@@ -138,7 +138,7 @@ def test_a_gradient_against_finite_differences(both):
 
 
 def memory_order(objective, batch):
-    """The concepts in the order in which the objective reads them at this seed."""
+    """Returns the concept words in the order in which the objective reads them with this seed."""
     from models.noise import shuffled
     from models.randomness import fold_in
 

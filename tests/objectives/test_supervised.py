@@ -1,6 +1,6 @@
 """The supervised objectives: parameter counts and schedules of the published programs, quirks, self-critical gradients.
 
-Source of the numbers: spec of other systems, section 6.
+Source of the numbers: docs/implementation_details.md, "Quirks of the supervised programs".
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ SMALL = {"emb_dim": 5, "mem_dim": 6, "batch_size": 3, "max_caption_length": 7, "
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What was published
+# Published parameter counts and schedules
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def show_attend_tell(**changes):
 
 
 def log_probs(objective, batch):
-    """log p of every target word of the batch, one step at a time: list over rows of lists."""
+    """Returns log p of every target word of the batch, one step at a time: list over rows of lists."""
     net, found = objective.generator, []
     for row in range(3):
         state = net.initial_state(objective.feature(batch, None)[row : row + 1])
@@ -123,7 +123,7 @@ def test_the_loss_is_the_mean_over_all_words(cell):
 
 
 def test_the_resnet_tutorial_asks_the_image_for_the_start_token():
-    """n words make n + 2 targets, the first of them the start token."""
+    """A caption of n words has n + 2 targets, the first of them the start token."""
     objective, batch = show_tell(keep_prob=1.0, semantics="reference", start_from_image=True, cell="lstm_two_biases")
     loss = objective.gradients(batch, SEED)[0]["loss"][0]
     targets = [p for row in log_probs(objective, batch) for p in row]

@@ -12,7 +12,7 @@ class Toy(config.Trainer):
 
     emb_dim: int = cli.field(64, "word vectors, and states of the network")
     lr: float = cli.field(1e-2, "learning rate")
-    lr_decay_steps: int = cli.field(0, "steps in which the learning rate falls to 0 along a cosine, 0 = constant")
+    lr_decay_steps: int = cli.field(0, "steps of the cosine decay of the learning rate to 0; 0 = constant rate")
     beta1: float = cli.field(0.9, "beta1 of Adam")
 
 
@@ -20,16 +20,16 @@ class Toy(config.Trainer):
 class ToyWords(Toy):
     """Concept words -> sentence."""
 
-    job_dir: str = cli.field("runs/toy/words", "run directory; the same command continues what is there")
+    job_dir: str = cli.field("runs/toy/words", "run directory; the same command continues an interrupted run")
 
 
 @dataclasses.dataclass(frozen=True)
 class ToyPictures(Toy):
     """Image vector -> what the concept words of its photograph are to the first stage."""
 
-    job_dir: str = cli.field("runs/toy/pictures", "run directory; the same command continues what is there")
+    job_dir: str = cli.field("runs/toy/pictures", "run directory; the same command continues an interrupted run")
     start_ckpt: str | None = cli.field(None, "run or checkpoint of the first stage")
     standardise: bool = cli.field(True, "image vectors minus their mean, over their deviation, before the projection")
-    max_caption_length: int = cli.field(20, "words of a caption at most")
-    eval_images: int = cli.field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+    max_caption_length: int = cli.field(20, "maximum number of words of a caption")
+    eval_images: int = cli.field(200, "validation images captioned greedily to detect collapse; 0 = none")
     images, inc_ckpt = "bank", None  # image vectors come from the feature bank: these are no flags
