@@ -115,7 +115,7 @@ def check(options):
     system = registry.system_of(read_config(options.job_dir), options.job_dir)
     if options.attention and not system.attends:
         raise cli.UserError(
-            f"--attention: a {system.stage} run looks at no cells, only one of baselines.show_attend_tell"
+            f"--attention: a run of {system.stage} has no attention; only runs of baselines.show_attend_tell have"
         )
     if options.embedding_map and os.path.splitext(options.embedding_map)[1].lower() != ".png":
         raise cli.UserError(f"--embedding_map {options.embedding_map}: expected a name that ends in .png")

@@ -54,7 +54,7 @@ def check(options):
     for job_dir in job_dirs:
         content = read_config(job_dir)
         if not registry.system_of(content, job_dir).takes_photographs(content):
-            raise cli.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+            raise cli.UserError(f"{job_dir}: a run of {content['stage']} cannot caption images")
     if not 0 <= options.port < 65536:
         raise cli.UserError(f"--port {options.port}: expected 0 to 65535")
     for name in ("gradio", "fastapi", "uvicorn"):

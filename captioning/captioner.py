@@ -1,4 +1,4 @@
-"""Captions from a run: networks, vocabulary and encoder are read from the run directory alone.
+"""Captions images with a run: networks, vocabulary and encoder are read from the run directory alone.
 
 Shapes: N images, D image vector.
 """
@@ -23,9 +23,9 @@ from training.run_directory import read_config
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """One caption of an image: its text, word ids, summed natural log-probability and the score it is ordered by.
+    """One caption of an image: its text, word ids, summed natural log-probability, and the score used for sorting.
 
-    `ids` are those that were decoded, the end marker among them; `words` are those of the text, without markers.
+    `ids` are the decoded ids with the end token; `words` are the ids of the text, without markers.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Hypothesis:
 
 
 class Captioner:
-    """A trained generator with its vocabulary; a subclass may feed it something else than images.
+    """A trained generator with its vocabulary; subclasses may caption from other inputs than image vectors.
 
-    Made inside `strategy.scope()`, it deals its batches out to the strategy's devices.
+    If it is made inside `strategy.scope()`, it divides its batches among the strategy's devices.
     """
 
     row_type = np.float32
-    input_embedding = None  # word vectors that the generator reads; None for its own
-    suppress_unknown = True  # whether beam search leaves the unknown word out
+    input_embedding = None  # embedding of the input words; None for the generator's own
+    suppress_unknown = True  # whether beam search never outputs the unknown word
 
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
@@ -52,11 +52,11 @@ class Captioner:
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """The captioner of a run. Args: checkpoint: as training.checkpoints.choose takes it."""
+        """Returns the captioner of a run. Args: checkpoint: as for training.checkpoints.choose."""
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
         if facts.get("image_dim") is None:
-            raise cli.UserError(f"{job_dir}: a {content['stage']} run takes no images")
+            raise cli.UserError(f"{job_dir}: a run of {content['stage']} cannot caption images")
         captioner = cls(
             build_network(content, vocabulary.size),
             Standardise(facts["image_dim"]),
@@ -68,8 +68,8 @@ class Captioner:
         return captioner
 
     def load(self, prefix):
-        """Takes the weights of another checkpoint of the same run."""
-        if not isinstance(self.generator, Generator):  # no TF1 checkpoints, no names of the authors
+        """Loads the weights of a checkpoint of the same run."""
+        if not isinstance(self.generator, Generator):  # not the authors' network: no TF1 checkpoints
             parts = {"generator": self.generator, "standardise": self.standardise}
             return checkpoints.restore(prefix, parts)
         arrays = checkpoints.read_variables(prefix)
@@ -80,15 +80,16 @@ class Captioner:
     # ---------------------------------------------------------------------------------------------- decoding
 
     def feature(self, rows_BD):
-        """The unit feature of each row: float32 [B, E]; here the rows are image vectors."""
+        """Returns the unit feature of each row, here of image vectors: float32 [B, E]."""
         return self.generator.image_feature(self.standardise(rows_BD))
 
     def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
-        """Captions of image vectors.
+        """Captions image vectors.
 
         Args:
-          vectors_ND: float32 [N, D], as the encoder gives them (or what else `feature` reads).
-          decode: `greedy` or `beamK`.
+          vectors_ND: float32 [N, D] from the encoder, or other rows that `feature` takes.
+          decode: `greedy` or `beamK`. length_normalization: as for models.decoding.beam_search.
+          batch: rows decoded at once. description: of the progress bar, None for none.
 
         Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
         """
@@ -105,7 +106,7 @@ class Captioner:
         return captions
 
     def _decoder(self, beam, length_normalization, row_shape):
-        """The compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
+        """Returns the compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
         if beam > self.generator.vocabulary_size:
             size = self.generator.vocabulary_size
             raise cli.UserError(f"--decode beam{beam}: the dictionary has {size} words; expected at most beam{size}")
@@ -132,7 +133,7 @@ class Captioner:
         return self._decoders[key]
 
     def _on_all_devices(self, decoder):
-        """The same function with its rows dealt out to the strategy's devices."""
+        """Returns the decoder with its rows divided among the strategy's devices."""
         strategy, replicas = self._strategy, self._strategy.num_replicas_in_sync
         if replicas == 1:
             return decoder
@@ -147,7 +148,7 @@ class Captioner:
         return dealt_out
 
     def attention(self, vectors, captions):
-        """Where the network looked before it said each word of given captions.
+        """Returns the attention weights before each word of given captions.
 
         Args:
           vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids, as `Hypothesis.ids`.
@@ -157,7 +158,7 @@ class Captioner:
         """
         if not hasattr(self.generator, "attention_weights"):
             raise cli.UserError(
-                f"a {type(self.generator).__name__} looks at no cells: only runs of baselines.show_attend_tell do"
+                f"a {type(self.generator).__name__} has no attention; only runs of baselines.show_attend_tell have"
             )
         tokens = np.zeros((len(captions), max(map(len, captions))), np.int32)
         for row, ids in zip(tokens, captions, strict=True):
@@ -173,24 +174,24 @@ class Captioner:
             ids = [int(i) for i in ids[:length]]
             kept = ids
             if not has_ended and self.semantics == "reference":
-                kept = ids[:-1]  # the authors cut the last token, end marker or not (UIC spec 10.1)
+                kept = ids[:-1]  # the authors always cut the last token, end token or not (quirk Q22)
             words = tuple(i for i in kept if i not in (START_ID, END_ID))
             found.append(Hypothesis(self.vocabulary.decode(words), tuple(ids), float(log_prob), float(score), words))
         return found
 
     def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):
-        """dict name -> text of the best caption."""
+        """Returns dict name -> text of the best caption."""
         captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
 def build_network(content, vocabulary_size):
-    """The network of a run without its weights, from the content of its config.json."""
+    """Returns the network of a run with new weights. Args: content: of its config.json."""
     return registry.system_of(content).load("network")(content, vocabulary_size)
 
 
 def unpaired_network(content, vocabulary_size):
-    """The generator of the full model and of im_caption. Args and returns: as `build_network`."""
+    """Returns the generator of the full model or of im_caption. Args: as `build_network`."""
     settings, facts = content["settings"], content["facts"]
     seed = tf.constant([0, 0], tf.int32)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
@@ -198,7 +199,7 @@ def unpaired_network(content, vocabulary_size):
 
 
 def greedy(generator, state, max_caption_length, input_embedding=None):
-    """Greedy captions in the form of a beam of one, with their log-probabilities."""
+    """Decodes greedily; returns the tensors of a beam of size 1, with log-probabilities."""
     words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
     lengths_B = layers.sequence_lengths(words_BT)
     inputs_BT = tf.pad(words_BT[:, :-1], [[0, 0], [1, 0]])
@@ -213,19 +214,19 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
 
 
 def encoder_of_run(job_dir, spec=None):
-    """The encoder saved with a run; `spec` points to it where its files have moved. Raises cli.UserError."""
+    """Returns the encoder saved with a run. Args: spec: its name, if its files have moved. Raises cli.UserError."""
     saved = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(saved, "encoder.json")):
             return encoders.load_encoder_from(saved, spec)
         if not spec:
             raise cli.UserError(
-                f"{job_dir} has no saved encoder: say by --encoder which one it was trained with "
-                "(encoder/encoder.json is not there)"
+                f"{job_dir} has no saved encoder (no encoder/encoder.json): name the one that it was trained with by "
+                "--encoder"
             )
         encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
     except ValueError as error:
         raise cli.UserError(f"{error}") from error
     if encoder.dim != dim:
-        raise cli.UserError(f"--encoder {spec} gives {encoder.dim} dimensions, {job_dir} was trained on {dim}")
+        raise cli.UserError(f"--encoder {spec} has {encoder.dim} dimensions, expected the {dim} of {job_dir}")
     return encoder

@@ -1,4 +1,4 @@
-"""Captioners that are told concept words, not image vectors: what they share.
+"""Base class of captioners that read concept words instead of image vectors.
 
 Shapes: B batch, N images, E embedding, K concept words of an image.
 """
@@ -16,7 +16,10 @@ from models.concepts import select_concepts
 
 
 class ConceptCaptioner(Captioner):
-    """Its rows are concept words: int32 [N, K], zero padded. `concept_order`: as models.concepts.select_concepts."""
+    """Captions rows of concept words: int32 [N, K], zero padded.
+
+    Args: concept_order: `reference` or `fixed`, as for models.concepts.select_concepts; None for `semantics`.
+    """
 
     row_type = np.int32
 
@@ -25,25 +28,25 @@ class ConceptCaptioner(Captioner):
         self.concept_order = concept_order or semantics
 
     def rows_of(self, images, threshold=0.0):
-        """What is told about photographs (records.Images): int32 [N, K], by the run's semantics."""
+        """Returns the concept words of photographs: int32 [N, K]. Args: images: records.Images."""
         objects = ImageSet(images, None, None).objects(np.arange(len(images)))
         return self.told(objects["classes"], objects["scores"], objects["num"], threshold)
 
     def told(self, classes_BC, scores_BC, num_B, threshold=0.0):
-        """What is told about objects in the order of a record: int32 [B, K]."""
+        """Returns the concept words selected from objects in the order of a record: int32 [B, K]."""
         return select_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 
     def check_vocabulary(self, data_dir):
-        """Raises cli.UserError when the objects in `data_dir` are numbered by another dictionary."""
+        """Raises cli.UserError if the word ids in `data_dir` are those of another dictionary."""
         there = Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
         if there.fingerprint() != self.vocabulary.fingerprint():
             raise cli.UserError(
                 f"{data_dir}/word_counts.txt is not the dictionary of the run ({there.size} words there, "
-                f"{self.vocabulary.size} in the run): give the --data_dir that it was trained on, or train it again"
+                f"{self.vocabulary.size} in the run); use the --data_dir that it was trained on, or train it again"
             )
 
     def rows_of_split(self, data_dir, split, names, threshold=0.0):
-        """What is told about the named images of a split: int32 [N, K] in the order of `names`."""
+        """Returns the concept words of the named images of a split: int32 [N, K] in the order of `names`."""
         self.check_vocabulary(data_dir)
         images = records.read_images(records.find_files(data_dir, f"image_{split}"))
         row_of = {name: row for row, name in enumerate(images.names)}

@@ -1,10 +1,10 @@
-"""What --decode means; needs no TensorFlow."""
+"""Parses --decode; does not import TensorFlow."""
 
 import cli
 
 
 def parse_decode(decode):
-    """`greedy` -> 0, `beam3` -> 3. Raises cli.UserError."""
+    """Returns the beam size of a --decode value: 0 for `greedy`, 3 for `beam3`. Raises cli.UserError."""
     if decode == "greedy":
         return 0
     size = decode.removeprefix("beam")

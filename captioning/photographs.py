@@ -1,6 +1,6 @@
-"""Photograph files -> what a captioner is fed: image vectors of the run's encoder, or concept words of its detector.
+"""Inputs of a captioner from photograph files: image vectors of the run's encoder, or concept words of its detector.
 
-A source has `prepared(path)` for one file, and `rows(prepared)` for some of them at once.
+A source has two methods: `prepared(path)` for one file, and `rows(prepared)` for a batch of them.
 """
 
 import os
@@ -33,13 +33,13 @@ DEFAULTS = {
 
 
 def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0, exif=None):
-    """(captioner, source) of a run.
+    """Returns (captioner, source) of a run.
 
     Args:
-      checkpoint: as training.checkpoints.choose takes it. encoder: where the run's encoder is now, if it has moved.
-      detector, labels: the detector of a run that is told concepts, where the run does not keep it or it has moved.
-      threshold: objects of a lower score are not told to it.
-      exif: whether photographs are turned by their EXIF orientation; None: as those that the run learned from.
+      checkpoint: as for training.checkpoints.choose. encoder: the run's encoder with its new path, if it has moved.
+      detector, labels: the detector of a run that reads concept words, if the run has no copy or it has moved.
+      threshold: minimum detection score of an object.
+      exif: whether photographs are turned by their EXIF orientation; None: as the run's training images were.
     """
     system = registry.system_of(read_config(job_dir), job_dir)
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
@@ -49,14 +49,14 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
 
 
 def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):
-    """Captions image files batch by batch: the one way from a file to its caption.
+    """Captions image files batch by batch; all commands that caption files use it.
 
     Args:
       captioner, source: of `open_run`. files: list of (path, image id).
-      broken: list that gets (path, reason) of each file that cannot be captioned; the others go on.
+      broken: list to which (path, reason) of each file that cannot be captioned is appended.
       decode, length_normalization: as Captioner.caption_vectors. description: of the progress bar, None for none.
 
-    Yields: (files of the batch that were captioned, what the captioner was fed [n, ...], n lists of Hypothesis).
+    Yields: (captioned files of the batch, the captioner's input rows [n, ...], n lists of Hypothesis).
     """
     starts = range(0, len(files), batch_size)
     for start in cli.progress(starts, description, len(starts)) if description else starts:
@@ -78,12 +78,12 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
 
 
 def lies_otherwise(source, path):
-    """Whether viewers show a photograph turned by its EXIF orientation, and the source reads it as it is stored."""
+    """Returns whether viewers show a photograph turned by its EXIF orientation, but the source reads it unturned."""
     return not source.exif and is_turned(path)
 
 
 class EncodedPhotographs:
-    """Image vectors by an encoder."""
+    """Source of image vectors, by an encoder."""
 
     def __init__(self, encoder, exif=None):
         """Args: exif: as `open_run`."""
@@ -91,19 +91,19 @@ class EncodedPhotographs:
         self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
-        """The centre crop of an image file. Raises formats.images.ImageError."""
+        """Returns the centre crop of an image file. Raises formats.images.ImageError."""
         return self.encoder.crops(read_image(path, self.exif), 0, 0)[0]
 
     def rows(self, prepared):
-        """Vectors of some crops: float32 [n, D]."""
+        """Returns the vectors of crops: float32 [n, D]."""
         return self.encoder.encode(np.stack(prepared))
 
 
 class DetectedPhotographs:
-    """Concept words by a detector, chosen as for the training images."""
+    """Source of concept words, by a detector with the settings of the training images."""
 
     def __init__(self, job_dir, captioner, detector=None, labels=None, threshold=0.0, exif=None):
-        """Args: threshold: objects of a lower score are not told. The others as `open_run`."""
+        """Args: threshold: minimum detection score of an object. The others: as `open_run`."""
         self.captioner, self.threshold = captioner, threshold
         kept = read_detector(job_dir)
         self.settings = DEFAULTS | kept["settings"]
@@ -111,8 +111,8 @@ class DetectedPhotographs:
         parts = detectors.parse(detector, labels) if detector else _stored_parts(job_dir, kept)
         if kept["made_from"] and list(map(_content, parts)) != list(map(_content, kept["made_from"])):
             raise cli.UserError(
-                f"--detector {detector or kept['detector']}: is not the detector that the run {job_dir} learned with, "
-                f"which is {', '.join(part['source'] for part in kept['made_from'])}"
+                f"--detector {detector or kept['detector']}: not the detector that the run {job_dir} was trained with, "
+                f"expected {', '.join(part['source'] for part in kept['made_from'])}"
             )
         words = captioner.vocabulary
         self.prior = {words.id(word): factor for word, factor in self.settings["prior"].items()}
@@ -120,7 +120,7 @@ class DetectedPhotographs:
         self.detector = detectors.load(parts, *limits)
 
     def prepared(self, path):
-        """The concept words of an image file: int32 [K], zero padded. Raises formats.images.ImageError."""
+        """Returns the concept words of an image file: int32 [K], zero padded. Raises formats.images.ImageError."""
         pixels = read_image(path, self.exif) if self.detector.needs_pixels else None
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]
@@ -136,18 +136,18 @@ class DetectedPhotographs:
         return self.captioner.told(*objects, self.threshold)[0]
 
     def rows(self, prepared):
-        """The words of some photographs: int32 [n, K]."""
+        """Returns the words of photographs: int32 [n, K]."""
         return np.stack(prepared)
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The detector that a run keeps
+# The detector saved with a run
 
 
 def read_detector(job_dir):
-    """RUN/detector/detector.json: {"detector", "settings", "made_from"}, empty where the run keeps none.
+    """Reads RUN/detector/detector.json: {"detector", "settings", "made_from"}, with empty values if it does not exist.
 
-    Raises: cli.UserError for another content.
+    Raises: cli.UserError if its content is malformed.
     """
     path = os.path.join(job_dir, "detector", "detector.json")
     if not os.path.exists(path):
@@ -158,38 +158,38 @@ def read_detector(job_dir):
         "settings": lambda value: readers.is_object(value) and readers.is_object(value.get("prior", {})),
         "made_from": lambda value: readers.is_list(value) and all(map(_is_part, value)),
     }
-    readers.check_fields(found, fields, path, "restore it from a copy, or give --detector and remove it")
+    readers.check_fields(found, fields, path, "restore it from a backup, or remove it and use --detector")
     return found
 
 
 def _is_part(value):
-    """Whether a value is the identity of a detector, as detectors.parse gives it."""
+    """Returns whether a JSON value is the identity of a detector (detectors.Part.identity)."""
     return isinstance(value, dict) and readers.is_text(value.get("source")) and "sha256" in value
 
 
 def _content(part):
-    """What decides whether two detectors are the same: sha256 of network and labels, or the address of one by address.
+    """Returns the part of a detector's identity that is compared: sha256 of network (or its address) and of labels.
 
-    Args: part: detectors.Part, or its `identity()` as a sidecar holds it.
+    Args: part: detectors.Part, or its `identity()` as stored in a sidecar.
     """
     identity = part.identity() if isinstance(part, detectors.Part) else part
     return identity["sha256"] or identity["source"], identity.get("labels_sha256")
 
 
 def _stored_parts(job_dir, kept):
-    """The detector that a run keeps, unloaded.
+    """Returns the parts of the detector saved with a run, without loading them.
 
-    A program is never loaded because a run names it, and a file outside of the run only if it is the very file that the
-    run learned with.
+    A program is never loaded because a run names it, and a file outside of the run only if it has the sha256 of the
+    file that the run was trained with.
 
-    Raises: cli.UserError, when the run keeps none as well.
+    Raises: cli.UserError if the run has no detector, or its detector may not be loaded.
     """
     folder = os.path.join(job_dir, "detector")
     if not kept["detector"]:
         names = ", ".join(part["source"] for part in kept["made_from"]) or "the one of its training images"
         raise cli.UserError(
-            f"{job_dir} is told concept words and keeps no detector to find them with: give --detector and --labels "
-            f"({names}), or train with --detector to keep it"
+            f"{job_dir} captions from concept words and has no saved detector: use --detector and --labels ({names}), "
+            "or train with --detector, which saves it"
         )
     spec = kept["detector"].replace("{RUN}", folder)
     if programs := detectors.programs_in(spec):
@@ -199,8 +199,8 @@ def _stored_parts(job_dir, kept):
         inside = all(_is_inside(path, folder) for path in (part.path, part.labels) if path)
         if not inside and _content(part) not in known:
             raise cli.UserError(
-                f"{folder} names {part.path}, which lies outside of the run and is not known to be what it learned "
-                f"with. If you trust it, name it yourself: {cli.command_line()} --detector {shlex.quote(spec)}"
+                f"{folder} names {part.path}, which is outside of the run and has not the sha256 of the detector that "
+                f"it was trained with. If you trust it: {cli.command_line()} --detector {shlex.quote(spec)}"
             )
     return parts
 
@@ -210,11 +210,11 @@ def _is_inside(path, folder):
 
 
 def keep_detector(run, data_dir, spec="", labels=None):
-    """Puts into the run how objects became concept words, and the detector itself where one is given.
+    """Saves in the run the settings that turn objects into concept words, and the detector if one is given.
 
     Args:
-      run: a RunDirectory. data_dir: the stages' folder, whose sidecars say how the objects were found.
-      spec, labels: as preprocessing.detection.detectors.parse takes them; files below 50 MB together are copied.
+      run: a RunDirectory. data_dir: data folder whose sidecars have these settings.
+      spec, labels: as for preprocessing.detection.detectors.parse; files below 50 MB together are copied.
     """
     if not run.writes:
         return
@@ -239,9 +239,9 @@ def _sidecar(data_dir, name):
 
 
 def _kept(parts, folder):
-    """The specification of the detectors, whose small files are copied to `folder` ({RUN} in the specification).
+    """Copies the detectors' files to `folder` if they are small; returns their spec, in which {RUN} means `folder`.
 
-    Programs are not copied: captioning needs them to be named again.
+    Programs are not copied: they must be named again for captioning.
     """
     data = [part for part in parts if part.kind in detectors.DATA_ONLY]
     files = {path for part in data for path in (part.path, part.labels) if path and os.path.isfile(path)}

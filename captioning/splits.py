@@ -1,4 +1,4 @@
-"""What scoring a run needs beside its captioner: image vectors of a split, and how long it trained."""
+"""Data for scoring a run: references and image vectors of a split, and the training time."""
 
 import os
 
@@ -17,20 +17,20 @@ from training.run_directory import read_config, read_log
 
 
 def references_of(data_dir, split):
-    """dict image name -> reference captions, from refs_SPLIT.json."""
+    """Returns dict image name -> reference captions, from refs_SPLIT.json."""
     path = os.path.join(data_dir, f"refs_{split}.json")
     if not os.path.exists(path):
         raise cli.UserError(
-            f"{path} is missing: nothing to score against. It is made from a data set with captions by: "
+            f"{path} is missing, so captions cannot be scored. It is made from a data set with captions by: "
             f"{made_by.command(data_dir, f'refs_{split}', again=True)}"
         )
     return read_references(path)
 
 
 def image_captioner(options, data_dir):
-    """What evaluation.scoring asks for: function (checkpoint, split, names) -> (captioner, image vectors).
+    """Returns a function (checkpoint, split, names) -> (captioner, its input rows), for evaluation.scoring.
 
-    The rows of a run that is told concept words are those of the image records.
+    The rows are image vectors, or the concept words in the image records for a run that reads concept words.
     """
     registry.import_packages(options.system)
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
@@ -47,9 +47,11 @@ def image_captioner(options, data_dir):
 
 
 def split_vectors(job_dir, data_dir, split, names, encoder=None):
-    """Image vectors of the centre crop: float32 [N, D] in the order of `names`.
+    """Returns the image vectors of centre crops: float32 [N, D] in the order of `names`.
 
-    From the feature bank where there is one, made by the run's own encoder; else from the JPEGs in the image records.
+    They are read from the feature bank if there is one, else encoded from the JPEGs in the image records.
+
+    Raises: cli.UserError if the feature bank was made with another encoder than the run's.
     """
     if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
         bank = FeatureBank(data_dir, split)
@@ -59,14 +61,14 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
         if different:
             raise cli.UserError(
                 f"{data_dir}/features_{split}.npy comes from another encoder than the run {job_dir}: {different[0]} is "
-                f"{found.get(different[0])}, the run has {wanted[different[0]]}"
+                f"{found.get(different[0])}, expected {wanted[different[0]]}"
             )
         return bank.centre(bank.rows(names))
     return _encoded(encoder_of_run(job_dir, encoder), data_dir, split, names)
 
 
 def _encoded(network, data_dir, split, names, batch=16):
-    """Vectors of the JPEGs in the records, by the encoder."""
+    """Encodes the JPEGs in the records: float32 [N, D]."""
     from formats import images, records
 
     found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
@@ -82,7 +84,7 @@ def _encoded(network, data_dir, split, names, batch=16):
 
 
 def training_minutes(job_dir, step):
-    """Minutes of training up to a step, from timing.jsonl; None where there is none."""
+    """Returns the minutes of training up to a step, from timing.jsonl; None if there is none."""
     timing = [entry for entry in read_log(job_dir, "timing.jsonl") if is_number(entry.get("seconds_per_step"))]
     seconds, last = 0.0, 0
     for entry in timing:

@@ -1,8 +1,8 @@
-"""Records and feature banks -> batches. Every draw is a pure function of (seed, step), so resuming is arithmetic.
+"""Batches from records and feature banks. Every draw is a pure function of (seed, step), so resuming needs no state.
 
-A stream is an endless sequence of examples: epoch after epoch, each epoch a permutation drawn from (seed, epoch).
-Step t takes the positions [t B, (t + 1) B). There is no shuffle buffer and no state: any batch can be made at any time,
-on any machine, and a change of the number of devices does not change the order.
+A stream is an endless sequence of examples: one epoch after the other, each a permutation drawn from (seed, epoch).
+Step t takes the positions [t B, (t + 1) B). There is no shuffle buffer: any batch can be made at any time on any
+machine, and the number of devices does not change the order.
 """
 
 from input_pipeline.batches import (

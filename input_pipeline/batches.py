@@ -1,7 +1,7 @@
 """Batches of the trainers.
 
-`examples` rows make a step: one batch, or two one behind the other. `batch(step, rows)` makes the named rows of them
-only: what the replicas of one process need. Which example stands where does not depend on the number of devices.
+A step has `examples` rows: one batch, or two concatenated ones. `batch(step, rows)` makes only the given rows, those
+that the replicas of one process need. The order of the examples does not depend on the number of devices.
 """
 
 import numpy as np
@@ -12,15 +12,14 @@ from input_pipeline.streams import Stream, generator_of
 
 
 def crop_draws(seed, step, examples):
-    """The numbers that choose the crops of a step's images: float64 [examples, 2] in 0 to 1."""
+    """Draws the uniform numbers that choose the crops of a step's images: float64 [examples, 2] in 0 to 1."""
     return generator_of(seed, "crops", step).random((examples, 2))
 
 
 class UnpairedBatches:
-    """Batches of the full model: images and sentences, shuffled independently of each other (UIC spec 6).
+    """Batches of the full model: images and sentences, shuffled independently of each other.
 
-    With `per_step` 2 a step's batch is two batches one behind the other for each replica: the generator's and the
-    discriminator's (quirk Q12).
+    With `per_step` 2 a step has two concatenated batches: the generator's and the discriminator's (quirk Q12).
     """
 
     def __init__(self, image_set, corpus, batch_size, seed, per_step=1):
@@ -30,19 +29,19 @@ class UnpairedBatches:
         self.sentence_stream = Stream(len(corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         images = self.image_stream.indices(step * self.examples, self.examples)[rows]
         sentences = self.sentence_stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         return self.image_set.take(images, draws) | self.corpus.take(sentences)
 
     def names(self, step):
-        """File names of the images of a step."""
+        """Returns the file names of the images of a step."""
         return [self.image_set.images.names[i] for i in self.image_stream.indices(step * self.examples, self.examples)]
 
 
 class SentenceBatches:
-    """Batches of the text stages; with `keys` also their concept words (sentences without any are left out)."""
+    """Batches of the text stages. With `keys` they have concept words, and sentences without any are left out."""
 
     def __init__(self, corpus, batch_size, seed, keys=False):
         self.corpus, self.keys, self.seed = corpus, keys, seed
@@ -52,37 +51,39 @@ class SentenceBatches:
             self.corpus = SentenceSet(corpus.sentences, corpus.rows[named])
         if not len(self.corpus):
             raise cli.UserError(
-                f"none of {len(corpus)} sentences holds a concept word: were they made with the right --class_names? "
-                "See python -m preprocessing.process_descriptions --help"
+                f"none of {len(corpus)} sentences has a concept word; run python -m preprocessing.process_descriptions "
+                "with the class names of the detector (--class_names)"
             )
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
     def rows(self, indices):
-        """The sentences (and concept words) with these numbers."""
+        """Returns the sentences (and concept words) with the given indices: dict of numpy arrays."""
         batch = self.corpus.take(indices)
         return batch | self.corpus.take_keys(indices) if self.keys else batch
 
     def names(self, step):
-        """Record numbers of the sentences of a step."""
+        """Returns the record numbers of the sentences of a step."""
         return [int(self.corpus.rows[i]) for i in self.stream.indices(step * self.examples, self.examples)]
 
 
 class PairedBatches:
-    """Images with one sentence each (pseudo captions, or true ones for a supervised run).
+    """Batches of pairs: an image and one of its captions (pseudo captions, or true ones for a supervised run).
 
     Args:
-      captions: list over images of lists of id arrays, without markers; images without any are left out.
+      captions: list over images of lists of id arrays, without markers; images without captions are left out.
     """
 
     def __init__(self, image_set, captions, batch_size, seed):
         self.image_set, self.batch_size, self.examples, self.seed = image_set, batch_size, batch_size, seed
         pairs = [(image, ids) for image, several in enumerate(captions) for ids in several if len(ids)]
         if not pairs:
-            raise cli.UserError("no image has a caption to learn from")
+            raise cli.UserError(
+                "no training image has a caption; expected --captions for the images of this data folder"
+            )
         self.pair_images = np.asarray([image for image, _ in pairs], np.int64)
         marked = [np.concatenate([[0], ids, [1]]).astype(np.int32) for _, ids in pairs]
         self.flat = np.concatenate(marked)
@@ -91,7 +92,7 @@ class PairedBatches:
         self.stream = Stream(len(pairs), seed, "pairs")
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         pairs = self.stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         batch = self.image_set.take(self.pair_images[pairs], draws)
@@ -99,13 +100,13 @@ class PairedBatches:
         return batch
 
     def names(self, step):
-        """File names of the images of a step."""
+        """Returns the file names of the images of a step."""
         pairs = self.stream.indices(step * self.examples, self.examples)
         return [self.image_set.images.names[i] for i in self.pair_images[pairs]]
 
 
 class ConceptImageBatches:
-    """Images with the concept words that are told about them; images without any are left out.
+    """Batches of images with their concept words; images without concept words are left out.
 
     Args:
       key_NK: int32, zero padded. key_length_N: int32. Both in the order of the image set.
@@ -122,7 +123,7 @@ class ConceptImageBatches:
         self.stream = Stream(len(self.used), seed, "images")
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         images = self._images(step)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         batch = {
@@ -134,21 +135,21 @@ class ConceptImageBatches:
         return self.used[self.stream.indices(step * self.examples, self.examples)]
 
     def names(self, step):
-        """File names of the images of a step."""
+        """Returns the file names of the images of a step."""
         return [self.image_set.images.names[i] for i in self._images(step)]
 
 
 class MergedBatches:
-    """The examples of two kinds of batches in one, which have no tensor's name in common."""
+    """Merges two kinds of batches whose tensors have different names."""
 
     def __init__(self, first, second):
         self.first, self.second = first, second
         self.batch_size, self.examples = first.batch_size, first.examples
 
     def batch(self, step, rows=slice(None)):
-        """The examples of a step, or these rows of them: dict of numpy arrays."""
+        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 
     def names(self, step):
-        """What the examples of a step are called in both."""
+        """Returns the names of the examples of a step in both."""
         return [*self.first.names(step), *self.second.names(step)]

@@ -1,4 +1,4 @@
-"""What batches are made from: the corpus, feature banks, the images of a split."""
+"""Sources of the batches: the corpus, feature banks, the images of a split."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ from formats.sidecars import damaged_file, read_sidecar
 
 
 def padded_rows(flat, offsets, indices, width):
-    """Rows of a ragged array as [n, width], zero padded, and their lengths int32 [n]."""
+    """Returns rows of a ragged array: (zero-padded rows [n, width], lengths int32 [n])."""
     lengths = (offsets[indices + 1] - offsets[indices]).astype(np.int32)
     column = np.arange(width)
     valid = column[None, :] < lengths[:, None]
     source = np.where(valid, offsets[indices][:, None] + column[None, :], 0)
-    if not len(flat):  # no row has anything
+    if not len(flat):  # all rows are empty
         return np.zeros(valid.shape, flat.dtype), lengths
     return np.where(valid, flat[source], 0).astype(flat.dtype), lengths
 
 
 def read_all(read, data_dir, stem, skip_damaged, **arguments):
-    """Reads all records of a kind; there must be as many as the sidecar states, unless damaged ones are left out."""
+    """Reads all records of a kind. Raises cli.UserError if their number is not the sidecar's, unless `skip_damaged`."""
     found = read(records.find_files(data_dir, stem, skip_damaged), skip_damaged=skip_damaged, **arguments)
     sidecar = os.path.join(data_dir, f"{stem}.json")
     stated = read_sidecar(sidecar).get("count") if os.path.exists(sidecar) else len(found)
@@ -42,13 +42,13 @@ class SentenceSet:
 
     @classmethod
     def load(cls, data_dir, max_length=0, skip_damaged=False):
-        """All of `sentence*.tfrec` but sentences of more than `max_length` words (markers counted); 0 keeps all."""
+        """Reads `sentence*.tfrec` without sentences of more than `max_length` words (markers counted); 0: no limit."""
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
 
     @classmethod
     def load_split(cls, data_dir, max_length=0, skip_damaged=False, share=50):
-        """(training part, held-out part): the first 1/`share` of the records is held out (UIC spec 9.1, 9.4)."""
+        """Returns (training part, held-out part); the first 1/`share` of the records are held out (quirk Q27)."""
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
         return (
@@ -68,22 +68,22 @@ class SentenceSet:
 
     @functools.cached_property
     def width(self):
-        """Words of the longest sentence, markers counted."""
+        """The number of words of the longest sentence, markers counted."""
         return int(np.diff(self.sentences.offsets)[self.rows].max())
 
     @functools.cached_property
     def key_width(self):
-        """Concept words of the sentence that has most."""
+        """The maximum number of concept words of a sentence."""
         return max(1, int(np.diff(self.sentences.key_offsets)[self.rows].max()))
 
     def take(self, indices):
-        """{"sentence" int32 [n, S], "length" int32 [n]} with both markers, zero padded."""
+        """Returns {"sentence" int32 [n, S], "length" int32 [n]} with both markers, zero padded."""
         rows = self.rows[indices]
         sentence, length = padded_rows(self.sentences.flat, self.sentences.offsets, rows, self.width)
         return {"sentence": sentence, "length": length}
 
     def take_keys(self, indices):
-        """{"key" int32 [n, K], "key_length" int32 [n]}: the concept words of the sentences, in stored order."""
+        """Returns {"key" int32 [n, K], "key_length" int32 [n]}: the concept words of the sentences, in stored order."""
         rows = self.rows[indices]
         key, length = padded_rows(self.sentences.key_flat, self.sentences.key_offsets, rows, self.key_width)
         return {"key": key, "key_length": length}
@@ -114,7 +114,7 @@ class FeatureBank:
 
     @property
     def dim(self):
-        """Dimension D of an image vector."""
+        """D, the dimension of an image vector."""
         return self.features.shape[-1]
 
     @property
@@ -123,7 +123,7 @@ class FeatureBank:
         return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["std"], np.float32)
 
     def rows(self, names):
-        """Row numbers of the named images. Raises cli.UserError naming the first one that is not there."""
+        """Returns the row indices of the named images: int64 [n]. Raises cli.UserError naming the first missing one."""
         missing = [name for name in names if name not in self.row_of]
         if missing:
             raise cli.UserError(
@@ -133,13 +133,15 @@ class FeatureBank:
         return np.asarray([self.row_of[name] for name in names], np.int64)
 
     def centre(self, rows):
-        """Vectors of the centre crop: float32 [n, D]."""
+        """Returns the vectors of the centre crop: float32 [n, D]."""
         return np.asarray(self.features[rows, 0], np.float32)
 
     def random_crops(self, rows, draws):
-        """Vectors of the crops that `draws` (float [n, 2] in 0 to 1) choose: float32 [n, D].
+        """Returns the vectors of random crops: float32 [n, D].
 
-        The centre crop is not among them, unless the bank holds no other.
+        The centre crop is used only if the bank has no other.
+
+        Args: rows: int [n]. draws: float [n, 2] in 0 to 1, which choose the crops.
         """
         crops = self.features.shape[1]
         crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
@@ -147,7 +149,7 @@ class FeatureBank:
 
 
 class PointSet:
-    """Image vectors without photographs (initialization/assign_captions.py), in the place of an ImageSet."""
+    """Image vectors without photographs (initialization/assign_captions.py), used in place of an ImageSet."""
 
     def __init__(self, vectors_PT):
         self.vectors_PT = vectors_PT
@@ -157,7 +159,7 @@ class PointSet:
         return len(self.vectors_PT)
 
     def take(self, indices, draws):
-        """{"image" float32 [n, T]}; there is nothing to draw."""
+        """Returns {"image" float32 [n, T]}; `draws` is not used."""
         return {"image": np.asarray(self.vectors_PT[indices], np.float32)}
 
 
@@ -168,18 +170,18 @@ class ImageSet:
     images: records.Images
     bank: FeatureBank | None
     bank_rows: np.ndarray | None
-    load_pixels: object = None  # function (locations, draws) -> float32 [n, s, s, 3], where there is no bank
+    load_pixels: object = None  # function (locations, draws) -> float32 [n, s, s, 3], if there is no bank
 
     @classmethod
     def from_bank(cls, data_dir, split, skip_damaged=False):
-        """Objects from `image_SPLIT*.tfrec`, vectors from `features_SPLIT.npy`, joined by name."""
+        """Reads objects from `image_SPLIT*.tfrec` and vectors from `features_SPLIT.npy`, joined by name."""
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged)
         bank = FeatureBank(data_dir, split)
         return cls(images, bank, bank.rows(images.names))
 
     @classmethod
     def from_records(cls, data_dir, split, load_pixels, skip_damaged=False):
-        """Objects and JPEG bytes from `image_SPLIT*.tfrec`; the encoder runs in the training step."""
+        """Reads objects and JPEG bytes from `image_SPLIT*.tfrec`; the encoder runs in the training step."""
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged, with_data=True)
         return cls(images, None, None, load_pixels)
 
@@ -188,20 +190,22 @@ class ImageSet:
 
     @functools.cached_property
     def width(self):
-        """Objects of the image that has most."""
+        """The maximum number of objects of an image."""
         return max(1, int(np.diff(self.images.class_offsets).max(initial=0)))
 
     def objects(self, indices):
-        """{"classes" int32 [n, C], "scores" float32 [n, C], "num" int32 [n]}."""
+        """Returns {"classes" int32 [n, C], "scores" float32 [n, C], "num" int32 [n]}."""
         offsets = self.images.class_offsets
         classes, num = padded_rows(self.images.class_flat, offsets, indices, self.width)
         scores, _ = padded_rows(self.images.score_flat, offsets, indices, self.width)
         return {"classes": classes, "scores": scores, "num": num}
 
     def take(self, indices, draws):
-        """Objects and a crop of each image, chosen by `draws` (float [n, 2] in 0 to 1).
+        """Returns the objects and a random crop of each image.
 
-        Returns: what `objects` does, and {"image" float32 [n, D]} or {"pixels" float32 [n, s, s, 3]}.
+        Args: indices: int [n]. draws: float [n, 2] in 0 to 1, which choose the crops.
+
+        Returns: the dict of `objects`, with "image" float32 [n, D] or "pixels" float32 [n, s, s, 3].
         """
         batch = self.objects(indices)
         if self.bank is not None:

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def generator_of(seed, purpose, number):
-    """A numpy generator that depends on nothing but its arguments."""
+    """Returns a numpy random generator that is a pure function of the arguments."""
     key = [seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(purpose.encode())]
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, number]))
 
@@ -23,7 +23,7 @@ class Stream:
         return generator_of(self.seed, self.purpose, epoch).permutation(self.size)
 
     def indices(self, first, count):
-        """Example numbers at positions [first, first + count): int64 [count]."""
+        """Returns the example indices at positions [first, first + count): int64 [count]."""
         positions = np.arange(first, first + count)
         epochs, offsets = positions // self.size, positions % self.size
         found = np.empty(count, np.int64)

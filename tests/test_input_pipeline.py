@@ -1,4 +1,4 @@
-"""Batches are pure functions of the step; data that is damaged or does not fit together is named."""
+"""Batches are pure functions of the step; errors name damaged and inconsistent data."""
 
 import os
 import shutil
@@ -93,7 +93,7 @@ def test_a_batch_is_a_pure_function_of_the_step(world, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_the_shares_of_the_replicas_make_up_the_batch(world, kind, replicas):
-    """Each example is dealt to one replica, whatever their number: crops included."""
+    """Each example, with its crop, goes to exactly one replica, whatever the number of replicas."""
     batches = batches_of(world, kind)
     whole, per_step = batches.batch(5), batches.examples // batches.batch_size
     rows = [replica_rows(batches.examples, r, replicas, per_step) for r in range(replicas)]
@@ -109,7 +109,7 @@ def test_each_replica_has_its_part_of_each_of_two_batches():
 
 @pytest.mark.parametrize("kind,size", [("unpaired", 40), ("two batches a step", 40), ("sentences", 60), ("paired", 39)])
 def test_an_epoch_uses_every_example_once_also_when_the_devices_change(world, kind, size):
-    """One replica until the third step, two from then on; images, sentences and pairs by their names."""
+    """One replica until the third step, two from then on; images, sentences and pairs are compared by name."""
     batches = batches_of(world, kind, batch_size=4)
     used = []
     for step in range(size // batches.examples):
@@ -222,7 +222,7 @@ def test_images_without_features_are_named(copy):
 
 
 def test_a_sidecar_that_calls_the_std_deviation_is_read(copy):
-    """As it was called until the name of the field changed; feature banks of that time are kept."""
+    """Older feature banks, which call the field `deviation`, can still be read."""
     path = os.path.join(copy, "features_train.json")
     content, expected = sidecars.read_sidecar(path), FeatureBank(copy, "train").statistics
     content["deviation"] = content.pop("std")

@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, the newest readable one is restored, the authors' files can be read.
+"""Checkpoints: atomic writes, restoring the newest readable one, choosing one, reading the authors' files.
 
-`RUN/ckpt-STEP.index`, `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` holds the Python state of the loop. They are
-written in a folder of their own, `part-STEP`; its renaming to `ready-STEP` makes them a checkpoint.
+`RUN/ckpt-STEP.index` and `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` is the Python state of the loop. They are
+written to a temporary folder, `part-STEP`; the checkpoint is complete once that is renamed to `ready-STEP`.
 """
 
 import glob
@@ -22,20 +22,20 @@ from formats import readers
 from models import checkpoint_files
 from training import rankings
 
-FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # of a checkpoint
+FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d+-of-\d+)")  # name of a checkpoint's file
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# What TensorFlow raises for files that are absent, cut short (IndexError), whose checksums are wrong, or that claim
-# more than the memory holds (MemoryError).
+# Raised by TensorFlow for files that are absent, truncated (IndexError), have wrong checksums, or state more bytes than
+# fit into memory (MemoryError).
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError, MemoryError)
 
 
 def steps_in(job_dir):
-    """Steps of the complete checkpoints in a run directory, ascending."""
+    """Returns the steps of the complete checkpoints in a run directory, ascending."""
     return [step for step, endings in _found(job_dir).items() if "index" in endings]
 
 
 def _found(job_dir):
-    """dict step -> endings of its files (`index`, `data-00000-of-00001`, `json`), ascending."""
+    """Returns dict step -> endings of its files (`index`, `data-00000-of-00001`, `json`), ascending."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*")):
         match = FILE.fullmatch(os.path.basename(path))
@@ -45,14 +45,14 @@ def _found(job_dir):
 
 
 def prefix_of(job_dir, step):
-    """Path prefix of the checkpoint of a step."""
+    """Returns the path prefix of the checkpoint of a step."""
     return os.path.join(job_dir, f"ckpt-{step}")
 
 
 def save(job_dir, step, parts, state):
-    """Writes a checkpoint of `parts` (dict name -> trackable) and of the loop's Python state (JSON).
+    """Writes a checkpoint of `parts` (dict name -> trackable) and the loop's state (JSON). Returns its prefix.
 
-    When it fails nothing of it is left behind. Raises: OSError, tf.errors.OpError.
+    If it fails, it leaves no files. Raises: OSError, tf.errors.OpError.
     """
     finish_saves(job_dir)
     part, ready = (os.path.join(job_dir, f"{name}-{step}") for name in ("part", "ready"))
@@ -71,7 +71,7 @@ def save(job_dir, step, parts, state):
 
 
 def finish_saves(job_dir):
-    """Completes a save that was killed while its files were put in place, removes one that was killed earlier."""
+    """Completes a save that was killed while its files were moved; removes one that was killed before that."""
     for ready in _folders(job_dir, "ready"):
         files = [name for name in os.listdir(ready) if FILE.fullmatch(name)]
         for name in sorted(files, key=lambda name: name.endswith(".index")):  # the index last
@@ -82,7 +82,7 @@ def finish_saves(job_dir):
 
 
 def _folders(job_dir, kind):
-    """Paths of the run's folders `KIND-STEP`; a link or a file of such a name is no work of ours and is left alone."""
+    """Returns the paths of the run's folders `KIND-STEP`, without links and files of such names."""
     if not os.path.isdir(job_dir):
         return []
     with os.scandir(job_dir) as entries:
@@ -94,7 +94,7 @@ def _folders(job_dir, kind):
 
 
 def remove_superseded(job_dir, keep_last, keep_every):
-    """Removes all checkpoints but the newest `keep_last` and those at multiples of `keep_every` (0: no others)."""
+    """Removes all checkpoints except the newest `keep_last` and those at multiples of `keep_every` (0: no others)."""
     for step in list(_found(job_dir))[:-keep_last]:
         if not keep_every or step % keep_every:
             files = glob.glob(glob.escape(prefix_of(job_dir, step)) + ".*")
@@ -103,9 +103,9 @@ def remove_superseded(job_dir, keep_last, keep_every):
 
 
 def restore(prefix, parts):
-    """Restores `parts` from a checkpoint; every one of their variables must be in it, which may hold more.
+    """Restores `parts` from a checkpoint, which must contain all of their variables and may contain others.
 
-    Raises: cli.UserError naming the checkpoint and what is wrong.
+    Raises: cli.UserError naming the checkpoint and the fault.
     """
     try:
         with checkpoint_files.readable(prefix) as plain:
@@ -116,9 +116,10 @@ def restore(prefix, parts):
 
 
 def restore_newest(job_dir, parts, warn):
-    """Restores the newest readable checkpoint of a run; returns (step, state), or (0, {}) for a run without any.
+    """Restores the newest readable checkpoint of a run. Returns (step, state), or (0, {}) if the run has none.
 
-    A damaged one is passed over with a warning; when all are damaged this is an error, never a silent fresh start.
+    Damaged checkpoints are skipped with a warning. If all are damaged, it raises cli.UserError: training never starts
+    again silently.
     """
     steps = list(_found(job_dir))
     for step in reversed(steps):
@@ -131,7 +132,7 @@ def restore_newest(job_dir, parts, warn):
             restore(prefix, parts)
             return step, state
         except (cli.UserError, OSError, ValueError) as error:
-            warn(f"checkpoint {prefix} is damaged and passed over: {error}")
+            warn(f"checkpoint {prefix} is damaged and skipped: {error}")
     if steps:
         raise cli.UserError(
             f"{job_dir}: none of the {len(steps)} checkpoints can be restored. Repair one or start in a new --job_dir."
@@ -140,12 +141,12 @@ def restore_newest(job_dir, parts, warn):
 
 
 def _are_pending(value):
-    """Whether a value is what the loop keeps of metrics that are not yet written: name -> [sum, count]."""
+    """Returns whether a JSON value has the form of the loop's unwritten metrics: name -> [sum, count]."""
     return isinstance(value, dict) and all(readers.are_numbers(p) and len(p) == 2 for p in value.values())
 
 
 def not_finite(parts):
-    """Names of the variables of `parts` that hold a NaN or an infinity."""
+    """Returns the names of the variables of `parts` with a NaN or an infinity."""
     found = []
     for part, trackable in parts.items():
         for variable in trackable.variables:
@@ -156,13 +157,13 @@ def not_finite(parts):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Which checkpoint is meant
+# Choosing a checkpoint
 
 
 class Chosen(typing.NamedTuple):
-    """A checkpoint.
+    """A checkpoint chosen by `choose`.
 
-    Attributes: prefix: its path without ending. step: of a run, None where it is given by its path. why: it was taken.
+    Attributes: prefix: its path without ending. step: its step, None if it was given by a path. why: the reason.
     """
 
     prefix: str
@@ -171,20 +172,20 @@ class Chosen(typing.NamedTuple):
 
     @property
     def name(self):
-        """What it is called beside the name of its run: the step, or the path."""
+        """The name of the checkpoint within its run: the step, or else the path."""
         return self.prefix if self.step is None else str(self.step)
 
 
 def choose(path, which="best", ranked=None):
-    """The checkpoint that is meant: `Chosen`. Nobody else decides it.
+    """Returns the checkpoint that a command uses, as `Chosen`. All commands choose by this function.
 
     Args:
       path: a run directory, one of our checkpoints, a TF1 prefix, or a folder of TF1 checkpoints.
-      which: of a run directory (`--checkpoint`): "best" is the last entry of b34.json (eval_val.py), else the step of
-        best.json (least validation loss), else the newest; "newest"; a step. Or a path, which then stands for `path`.
-      ranked: folder whose b34.json alone says which is best (a score names how its checkpoint was selected).
+      which: the value of `--checkpoint`. "best": the last entry of b34.json (eval_val.py), else the step of best.json
+        (minimum validation loss), else the newest. "newest". A step. A path, which replaces `path`.
+      ranked: folder whose b34.json must decide which is best; None for the run directory, with the fallbacks above.
 
-    Raises: cli.UserError saying what is there instead, or that the best one is not there any more.
+    Raises: cli.UserError if there is no such checkpoint, or the best one was removed; it names those that exist.
     """
     which = str(which)
     if not which.isdigit() and which not in ("best", "newest"):
@@ -205,14 +206,14 @@ def choose(path, which="best", ranked=None):
     step = steps[-1] if step is None else step
     if step not in steps:
         raise cli.UserError(
-            f"{prefix_of(path, step)} ({why}) is not there (any more). Name one that is, by --checkpoint or by its "
-            f"path: steps {', '.join(map(str, steps)) or 'none'}"
+            f"{prefix_of(path, step)} ({why}) does not exist or was removed. Choose another one by --checkpoint or by "
+            f"its path; the run has the steps {', '.join(map(str, steps)) or 'none'}"
         )
     return Chosen(prefix_of(path, step), step, why)
 
 
 def _best(job_dir, ranked):
-    """(step, why) of the best checkpoint of a run; (None, "newest") where nothing tells."""
+    """Returns (step, reason) of the best checkpoint of a run; (None, "newest") if no file names it."""
     step = rankings.best_step(ranked or job_dir, missing_ok=ranked is None)
     if step is not None:
         return step, "best by BLEU-3 + BLEU-4"
@@ -221,7 +222,7 @@ def _best(job_dir, ranked):
         return None, "newest"
     content = readers.read_json(path, "the best step of a training; remove it", dict)
     readers.check_fields(content, {"step": readers.is_count}, path, "remove it, then the newest checkpoint is taken")
-    return content["step"], "least validation loss"
+    return content["step"], "minimum validation loss"
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ def _best(job_dir, ranked):
 
 
 def bytes_of(prefix):
-    """Bytes of the files of a checkpoint, which may be one file (TF1). Raises: cli.UserError."""
+    """Returns the total bytes of a checkpoint's files; a TF1 checkpoint may be one file. Raises: cli.UserError."""
     files = glob.glob(glob.escape(prefix) + ".*") + glob.glob(glob.escape(prefix))
     try:
         return sum(os.path.getsize(path) for path in files)
@@ -238,7 +239,7 @@ def bytes_of(prefix):
 
 
 def digest(prefix):
-    """16 hex digits that tell the content of a checkpoint (its index holds checksums); empty where there is none."""
+    """Returns the short sha256 (16 digits) of a checkpoint's index, which has checksums of its content; "" if none."""
     if not os.path.exists(prefix + ".index"):
         return ""
     with open(prefix + ".index", "rb") as file:
@@ -246,10 +247,9 @@ def digest(prefix):
 
 
 def read_variables(path):
-    """The variables of a checkpoint by the authors' names (`Generator/embedding`, ...), slots left out.
+    """Returns the variables of a checkpoint, without optimizer slots: dict authors' name -> numpy array.
 
-    Args: path: as `choose` takes it; the newest of a run directory.
-    Returns: dict name -> numpy array.
+    Args: path: as for `choose`; of a run directory the newest checkpoint is read.
     """
     prefix = choose(path, "newest").prefix
     try:
@@ -263,15 +263,15 @@ def read_variables(path):
 
 
 def is_optimizer(part):
-    """Whether a part of a checkpoint is an optimizer, by its name; all others are networks."""
+    """Returns whether a part of a checkpoint is an optimizer, judging by its name; all other parts are networks."""
     return part == "optimizer" or part.endswith("_optimizer")
 
 
 def _network_keys(reader):
-    """The networks' variables in one of our checkpoints: dict authors' name -> key.
+    """Returns the networks' variables in one of our checkpoints: dict authors' name -> key.
 
-    A key alone does not tell: TensorFlow names a variable by the shortest of the paths that lead to it, which may be an
-    optimizer's. So the graph of objects is walked from the networks.
+    The keys are not sufficient: TensorFlow names a variable by the shortest path to it, which may go through an
+    optimizer. So this traverses the object graph from the networks.
     """
     graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     found = {}
@@ -290,26 +290,25 @@ def _network_keys(reader):
 
 
 def assign_variables(variables, arrays, source, wanted=lambda name: True):
-    """Hands variables over from a checkpoint.
+    """Assigns the arrays of a checkpoint to variables. Returns the list of assigned names.
 
     Args:
       variables: dict name -> tf.Variable (models.layers.named_variables).
       arrays: dict name -> array (`read_variables`).
       source: path for messages.
-      wanted: which of `variables` are taken over; all of these must be there with the right shape.
+      wanted: function name -> bool that selects `variables`; `arrays` must have all selected ones.
 
-    Returns: list of the names that were assigned.
     Raises: cli.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
     """
     names = [name for name in variables if wanted(name)]
     for name in names:
         if name not in arrays:
-            raise cli.UserError(f"{source}: has no variable {name}; it holds {', '.join(sorted(arrays)[:8])} ...")
+            raise cli.UserError(f"{source}: has no variable {name}; it has {', '.join(sorted(arrays)[:8])} ...")
         expected, found = tuple(variables[name].shape), np.shape(arrays[name])
         if expected != found:
             raise cli.UserError(
-                f"{source}: {name} has shape {found}, expected {expected}: another vocabulary or other sizes "
-                "(--emb_dim, --mem_dim, the image vectors)"
+                f"{source}: {name} has shape {found}, expected {expected}: the vocabulary, --emb_dim, --mem_dim or the "
+                "dimension of the image vectors differs"
             )
     for name in names:
         variables[name].assign(arrays[name])

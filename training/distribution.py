@@ -1,4 +1,4 @@
-"""One device, many devices, many machines: which strategy, and how a global batch is dealt out to its replicas."""
+"""Distribution strategies for one or many devices and machines, and the division of a batch among replicas."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import cli
 
 
 def make_strategy(options):
-    """The strategy that the settings ask for. Must come before any TensorFlow operation.
+    """Returns the distribution strategy of the settings. Call it before any TensorFlow operation.
 
     TF_CONFIG in the environment: MultiWorkerMirroredStrategy. `--devices`: a MirroredStrategy of these. `--multi_gpu`:
     one of all visible GPUs. Otherwise TensorFlow's default strategy: one device.
@@ -27,22 +27,22 @@ def make_strategy(options):
 
 
 def local_strategy(options):
-    """The strategy for the devices of this machine that `--devices` or `--multi_gpu` ask for."""
+    """Returns the strategy of `--devices` or `--multi_gpu` on this machine."""
     if options.devices:
         there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
         missing = [name for name in options.devices if name.removeprefix("/").removeprefix("device:") not in there]
         if missing:
-            raise cli.UserError(f"--devices {','.join(options.devices)}: no {missing[0]}; there are {', '.join(there)}")
+            raise cli.UserError(f"--devices {','.join(options.devices)}: no {missing[0]}; found {', '.join(there)}")
         return tf.distribute.MirroredStrategy(list(options.devices))
     if options.multi_gpu:
         if not tf.config.list_logical_devices("GPU"):
-            raise cli.UserError("--multi_gpu: TensorFlow sees no GPU here. Leave the flag out to train on the CPU.")
+            raise cli.UserError("--multi_gpu: TensorFlow finds no GPU. Omit the flag to train on the CPU.")
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
 def check_cluster(text):
-    """Raises cli.UserError when the environment variable TF_CONFIG does not describe a cluster and a task in it."""
+    """Raises cli.UserError unless TF_CONFIG (an environment variable) describes a cluster and a task in it."""
     expected = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
     try:
         found = json.loads(text)
@@ -54,12 +54,12 @@ def check_cluster(text):
 
 
 def spans_processes(strategy):
-    """Whether other processes take part."""
+    """Returns whether training runs in several processes."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy):
-    """Whether this process writes checkpoints and logs."""
+    """Returns whether this process writes checkpoints and logs."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -67,7 +67,7 @@ def is_chief(strategy):
 
 
 def make_total(strategy):
-    """A function: number of this process -> its sum over all replicas of the cluster (the number itself alone)."""
+    """Returns a function that sums a number over all replicas of a cluster; in one process it returns the number."""
     if not spans_processes(strategy):
         return lambda number: number
 
@@ -83,13 +83,13 @@ def make_total(strategy):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Dealing out a batch
+# Division of a batch among replicas
 
 
 def replica_rows(rows, replica, replicas, per_step=1):
-    """Row numbers of one replica's share of a step's examples.
+    """Returns the row indices of one replica's share of a step's examples: int [rows / replicas].
 
-    Each of the `per_step` batches is dealt out evenly, so a replica's share holds its part of every one of them.
+    Each of the `per_step` batches is divided evenly, so a replica's share has its part of every one of them.
     """
     size = rows // per_step
     share = size // replicas
@@ -97,15 +97,15 @@ def replica_rows(rows, replica, replicas, per_step=1):
 
 
 class Shares:
-    """Which examples of a step this process needs, and which of these go to which of its replicas."""
+    """The rows of a step that this process needs, and their division among its replicas."""
 
     def __init__(self, strategy, examples, per_step=1):
-        """Args: examples: rows of a step's batch. per_step: batches that stand one behind the other in it."""
+        """Args: examples: rows of a step. per_step: number of batches that are concatenated in a step."""
         replicas = strategy.num_replicas_in_sync
         batch_size = examples // per_step
         if batch_size % replicas:
             raise cli.UserError(
-                f"--batch_size {batch_size} cannot be dealt out to {replicas} devices; "
+                f"--batch_size {batch_size} cannot be divided among {replicas} devices; "
                 f"{batch_size - batch_size % replicas or replicas} can"
             )
         self.strategy, self.size, self.replicas = strategy, examples // replicas, []
@@ -117,7 +117,7 @@ class Shares:
         return tf.zeros([])
 
     def deal(self, stack):
-        """A stack of batches of `rows` as tensors, per replica where there are several.
+        """Returns a stack of batches of `rows` as tensors, or as per-replica values if there are several replicas.
 
         Args: stack: dict of numpy arrays [steps, rows, ...].
         """

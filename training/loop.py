@@ -1,12 +1,12 @@
-"""The one training loop: `steps_per_loop` updates on the device, everything else in Python between two calls.
+"""The training loop of all trainers: `steps_per_loop` updates on the device, everything else in Python between calls.
 
-The loop knows no model. An objective gives it
-    phase(step) -> (name, end):         what is trained at a step, and the step at which that changes (None: never);
+The loop depends on no model. An objective has
+    phase(step) -> (name, end):         the phase of a step, and the step at which it ends (None: never);
     update(batch, seed, phase) -> dict: one training step in one replica, metrics as name -> (sum, count);
-    checkpointed() -> dict:             what a checkpoint holds.
-Batches give `batch(step, rows) -> dict of numpy arrays` and `names(step)`, pure functions of the step, so that a
-continued run repeats exactly what an unbroken one would have done. In a cluster every process runs this loop; only the
-chief writes.
+    checkpointed() -> dict:             the contents of a checkpoint.
+Batches have `batch(step, rows) -> dict of numpy arrays` and `names(step)`. Both are pure functions of the step, so that
+a resumed run does exactly what an uninterrupted one would have done. In a cluster every process runs this loop; only
+the chief writes files.
 """
 
 import os
@@ -29,21 +29,21 @@ EXIT_INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: run the same command again
 
 
 class Interrupted(SystemExit):
-    """Raised after a signal, once everything is saved."""
+    """Raised after a signal, when the checkpoint is saved."""
 
     def __init__(self):
         super().__init__(EXIT_INTERRUPTED)
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The plan: which steps are done in one call
+# The plan: the steps of each call
 
 
 def plan(step, options, phase):
     """Yields (first step, number of steps, phase name) until max_steps.
 
-    A call ends at the multiples of steps_per_loop, of the summary and of the checkpoint interval, and where a phase
-    ends; so the calls of a continued run are those of an unbroken one.
+    A call ends at multiples of steps_per_loop, of the summary interval and of the checkpoint interval, and at the end
+    of a phase. So a resumed run has the same calls as an uninterrupted one.
     """
     intervals = (options.steps_per_loop, options.save_summary_steps, options.save_checkpoint_steps)
     while step < options.max_steps:
@@ -55,10 +55,10 @@ def plan(step, options, phase):
 
 
 class Prefetch:
-    """Makes the stacks of batches of a plan in a thread, at most `depth` ahead."""
+    """Makes the stacks of batches of a plan in a thread, at most `depth` calls ahead."""
 
     def __init__(self, batches, rows, calls, depth=2):
-        """Args: rows: the rows of each step's batch that this process needs. calls: what `plan` yields."""
+        """Args: rows: the rows of each step's batch that this process needs. calls: from `plan`."""
         self._queue, self._stopped, self._rows = queue.Queue(depth), threading.Event(), rows
         self._thread = threading.Thread(target=self._fill, args=(batches, calls), daemon=True)
         self._thread.start()
@@ -71,7 +71,7 @@ class Prefetch:
                 if not self._put((first, count, phase, stack)):
                     return
             self._put(None)
-        except BaseException as error:  # handed to the training thread, which raises it
+        except BaseException as error:  # the training thread raises it
             self._put(error)
 
     def _put(self, item):
@@ -105,9 +105,10 @@ class Prefetch:
 
 
 def make_run_steps(objective, strategy, seed):
-    """The compiled call: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2].
+    """Returns (run_steps, names): a compiled function that runs several updates, and the names of their metrics.
 
-    Returns: that function, and a dict phase -> names of its metrics, filled at the first call of each phase.
+    run_steps: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2]. names: dict phase -> names of
+    the metrics, filled at the first call of each phase.
     """
     names = {}
 
@@ -137,12 +138,12 @@ def make_run_steps(objective, strategy, seed):
 
 
 class Loop:
-    """Trains an objective in a run directory until max_steps, a signal or a number that is not finite."""
+    """Trains an objective in a run directory until max_steps, a signal, or a value that is not finite."""
 
     def __init__(self, options, objective, batches, strategy, run, evaluate=None):
         """Restores the newest checkpoint of the run.
 
-        Args: evaluate: function(step) -> dict of numbers, called at every checkpoint; None for none.
+        Args: evaluate: function(step) -> dict of numbers, called before every regular checkpoint; None for none.
         """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
@@ -158,11 +159,11 @@ class Loop:
         self.signal = 0
 
     def warn(self, message):
-        """A warning for whoever watches."""
+        """Logs a warning."""
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Runs to the end. Raises Interrupted after SIGTERM or SIGINT, cli.UserError where it cannot go on."""
+        """Trains to the end. Raises Interrupted after SIGTERM or SIGINT, cli.UserError if it cannot continue."""
         options, run = self.options, self.run
         if self.step >= options.max_steps:
             run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
@@ -179,7 +180,7 @@ class Loop:
                 raise
             raise cli.UserError(
                 f"another worker was lost, or did not answer for {options.worker_timeout} s, after step {self.step} "
-                f"({type(error).__name__}). Start all workers again with the same command: they go on from the "
+                f"({type(error).__name__}). Start all workers again with the same command: they continue from the "
                 "newest checkpoint."
             ) from error
         finally:
@@ -194,8 +195,8 @@ class Loop:
         spread = self.total((self.step - mean) ** 2)
         if spread > 0:
             raise cli.UserError(
-                f"the workers are at different steps, this one at {self.step}: {self.options.job_dir} must be one "
-                "folder that all of them see"
+                f"the workers are at different steps, this one at {self.step}: {self.options.job_dir} must be a folder "
+                "that all workers share"
             )
 
     def _on_signal(self, number, frame):
@@ -242,7 +243,7 @@ class Loop:
         )
 
     def _summarise(self, bar, seconds, waited, steps):
-        """One line of metrics: each a sum over the interval divided by its count."""
+        """Writes and logs the metrics of an interval, each a sum divided by its count."""
         values = {name: float(pair[0] / max(pair[1], 1e-12)) for name, pair in sorted(self.pending.items())}
         self.pending = {}
         self.metrics_file.write(self.step, values)
@@ -258,7 +259,7 @@ class Loop:
         self.run.log(f"step {self.step}/{self.options.max_steps} {text} | {timing['seconds_per_step']:.3f} s/step")
 
     def _checkpoint(self, regular):
-        """Saves, and removes what is no longer kept; at a regular checkpoint evaluates first."""
+        """Saves a checkpoint and removes superseded ones; evaluates first if it is a regular one."""
         options = self.options
         not_finite = checkpoints.not_finite(self.parts)
         if not_finite:
@@ -274,13 +275,13 @@ class Loop:
         except (OSError, tf.errors.OpError) as error:
             first_line = str(error).splitlines()[0]
             raise cli.UserError(
-                f"checkpoint of step {self.step} could not be written ({first_line}). The older ones are intact; make "
-                "room and run the same command again."
+                f"checkpoint of step {self.step} could not be written ({first_line}). Older checkpoints are intact; "
+                "free disk space and run the same command again."
             ) from error
         checkpoints.remove_superseded(options.job_dir, options.keep_checkpoints, options.keep_every_steps)
 
     def _check_finite(self, values, names, first):
-        """Stops before anything is saved when a metric is not finite."""
+        """Stops, before anything is saved, if a metric is not finite."""
         bad = ~np.isfinite(values).all(axis=(1, 2))
         if not bad.any():
             return
@@ -295,11 +296,11 @@ class Loop:
         self._stop(first + at, report)
 
     def _stop(self, step, report):
-        """Leaves a post-mortem and raises cli.UserError."""
+        """Writes postmortem.json and raises cli.UserError."""
         path = self.run.file("postmortem.json")
         if self.run.writes:
             write_json(path, report)
         raise cli.UserError(
             f"step {step}: {', '.join(report['not_finite'])} not finite. Nothing was saved after step "
-            f"{(checkpoints.steps_in(self.options.job_dir) or [0])[-1]}; see {path}. A lower rate often helps."
+            f"{(checkpoints.steps_in(self.options.job_dir) or [0])[-1]}; see {path}. A lower learning rate often helps."
         )

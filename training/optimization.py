@@ -1,8 +1,7 @@
-"""Gradients to updates, the same for one device and many: reduce, clip, divide, apply.
+"""Optimizers, and updates that do not depend on the number of devices: reduce, clip, divide, apply.
 
-Keras sums gradients over replicas inside `Optimizer.apply` and clips before that sum, replica by replica. So the
-gradients are summed here first, clipped by their global norm, and divided by the number of replicas, which makes the
-sum inside `apply` neutral.
+Keras clips the gradients of each replica and then sums them inside `Optimizer.apply`. So they are summed here first,
+clipped by their global norm, and divided by the number of replicas; the sum inside `apply` then restores them.
 """
 
 import keras
@@ -12,7 +11,7 @@ EPSILON = 1e-8  # TensorFlow 1's Adam; Keras has 1e-7
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, with its slots, in one pass over the memory where Keras takes a dozen."""
+    """Keras's Adam with the same slots, in one pass over the memory instead of a dozen."""
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -33,7 +32,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def make_optimizer(options, learning_rate, beta1, network):
-    """The optimizer of a network with its slots built. Must be called inside `strategy.scope()`.
+    """Returns the optimizer of a network, with its slots built. Must be called inside `strategy.scope()`.
 
     Args:
       options: a config.Trainer.
@@ -50,12 +49,12 @@ def make_optimizer(options, learning_rate, beta1, network):
 
 
 def piecewise_rate(boundaries, values):
-    """Learning rate that is values[i] up to boundaries[i] steps of the optimizer, the last value afterwards."""
+    """Returns the schedule with rate values[i] up to boundaries[i] optimizer steps, and the last value afterwards."""
     return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
 
 
 def global_sum(value):
-    """Sum over the replicas of a value that each replica has of its own."""
+    """Returns the sum of a tensor, or a list of tensors, over the replicas; called in each replica."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
@@ -65,9 +64,9 @@ def apply_gradients(optimizer, gradients, variables, clip_norm):
     """Updates the variables with the gradients summed over replicas and clipped by their global norm.
 
     Args:
-      gradients: list of gradients of this replica's share of the global loss; None for a variable without one.
+      gradients: list of gradients of this replica's share of the global loss; None for a variable without gradient.
       variables: list of tf.Variable in the same order.
-      clip_norm: float; the norm is that of the dense gradients, rows of a sparse one summed first.
+      clip_norm: float, maximum global norm; sparse gradients are converted to dense ones before the norm is taken.
 
     Returns: the global norm before clipping, float32 scalar.
     """
@@ -77,7 +76,7 @@ def apply_gradients(optimizer, gradients, variables, clip_norm):
     ]
     summed = global_sum(dense)
     norm = tf.linalg.global_norm(summed)
-    # Most steps need no clip, and multiplying by 1 would read and write every gradient once more.
+    # Most steps need no clipping; multiplying by 1 would still read and write every gradient.
     clipped = tf.cond(norm > clip_norm, lambda: [g * (clip_norm / norm) for g in summed], lambda: list(summed))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     optimizer.apply([gradient / replicas for gradient in clipped] if replicas > 1 else clipped, variables)

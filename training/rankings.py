@@ -1,10 +1,10 @@
 """The rankings of a run's checkpoints: `cider.json`, `meteor.json`, `b4.json`, `b3.json`, `b2.json`, `b34.json`.
 
-Each file holds the same entries [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2], sorted ascending by the
+Each file has the same entries [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2], sorted ascending by the
 file's metric, so the best checkpoint is the last entry. `b34.json` sorts by BLEU-3 + BLEU-4 and selects the
-checkpoint, as in the paper. Unlike everywhere else the scores are 0 to 1, as in the authors' files.
+checkpoint, as in the paper. Unlike everywhere else, scores are in 0 to 1, as in the authors' files.
 
-Selecting by these files uses the references of the validation images: mild supervision, as in the paper.
+Selecting by these files uses the references of the validation images, so the selection is supervised, as in the paper.
 """
 
 import os
@@ -37,13 +37,13 @@ KEYS = {
 
 
 def _entry(step, values):
-    """[step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] from `Scores.values`."""
+    """Returns [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] from `Scores.values`."""
     columns = [values[name] for name in ("CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2")]
     return [str(step), *(None if value is None else value / 100.0 for value in columns)]
 
 
 def _is_entry(entry):
-    """Whether a value is such an entry."""
+    """Returns whether a JSON value is such an entry."""
     if not isinstance(entry, list) or len(entry) != 6 or not re.fullmatch(r"\d{1,15}", str(entry[0])):
         return False
     return all(score is None or is_number(score) for score in entry[1:])
@@ -54,8 +54,8 @@ def write_rankings(job_dir, values_of):
 
     Args:
       job_dir: the run.
-      values_of: dict step (int) -> `Scores.values`. A score of None sorts below every number; equal scores are
-        sorted by step, so the later checkpoint wins.
+      values_of: dict step (int) -> `Scores.values`. A score of None sorts below every number; ties are sorted by
+        step, so the later checkpoint is ranked higher.
     """
     entries = [_entry(step, values_of[step]) for step in sorted(values_of, key=int)]
     for name, key in KEYS.items():
@@ -73,14 +73,14 @@ def scoring_command(folder):
 
 
 def best_step(folder, ranking=SELECTION, missing_ok=False):
-    """The step (int) of the best checkpoint.
+    """Returns the step (int) of the best checkpoint.
 
     Args:
       folder: the run, or the folder in it for another --decode.
-      missing_ok: returns None where there is no ranking, or none of its checkpoints has a score.
+      missing_ok: whether to return None if there is no ranking, or none of its checkpoints has a score.
 
     Raises:
-      UserError: there is no such ranking, or a damaged one.
+      UserError: the ranking does not exist or is damaged.
     """
     path = os.path.join(folder, ranking)
     if missing_ok and not os.path.exists(path):
@@ -88,7 +88,9 @@ def best_step(folder, ranking=SELECTION, missing_ok=False):
     mend = f"`{scoring_command(folder)}` writes it"
     entries = read_json(path, f"a ranking of the run's checkpoints; {mend}", list)
     if entries and not _is_entry(entries[-1]):
-        raise UserError(f"{path}: the last entry is {str(entries[-1])[:80]}, no checkpoint with its scores; {mend}")
+        raise UserError(
+            f"{path}: the last entry is {str(entries[-1])[:80]}, expected a checkpoint with its scores; {mend}"
+        )
     scored = entries and KEYS[ranking](entries[-1]) is not None
     if not scored and missing_ok:
         return None

@@ -1,4 +1,4 @@
-"""A run directory: its lock, its settings, its logs, and what it takes to caption an image from it alone."""
+"""A run directory: its lock, its settings and its logs."""
 
 import dataclasses
 import fcntl
@@ -14,7 +14,7 @@ import cli
 from formats import readers, writing
 from formats.sidecars import write_json, write_whole
 
-# Settings that may change between two starts of the same run: they do not shape the update.
+# Settings that may change between two starts of the same run, because the updates do not depend on them.
 FREE = {
     "recipe",
     "job_dir",
@@ -34,7 +34,7 @@ FREE = {
     "metrics",
     "corpus",
     "table",
-    "stage_steps",  # the values of a run's own stage are settings of their own
+    "stage_steps",  # the values of the run's own stage are compared under max_steps, lr, ...
     "stage_lr",
     "stage_save",
     "stage_unroll",
@@ -47,17 +47,17 @@ BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkp
 
 
 class RunDirectory:
-    """Opens a run for one process at a time and keeps its settings the same from start to start."""
+    """A run directory, locked by one process; its settings must be the same at every start."""
 
     def __init__(self, options, facts, writes=True):
         """Locks the directory and checks or writes its settings.
 
         Args:
           options: the trainer's dataclass.
-          facts: dict of what the run was made from (vocabulary fingerprint, encoder, image dimension).
+          facts: dict, the run's data (vocabulary fingerprint, encoder, image dimension).
           writes: False in the processes of a cluster that are not the chief.
 
-        Raises: cli.UserError when another process has it or when settings or facts differ from the run's.
+        Raises: cli.UserError if another process has the lock, or if settings or facts differ from the run's.
         """
         self.path, self.writes = options.job_dir, writes
         settings = json.loads(json.dumps(dataclasses.asdict(options)))
@@ -77,16 +77,16 @@ class RunDirectory:
         write_json(self.file("config.json"), self.content)
 
     def close(self):
-        """Gives the directory free for another process; the end of this one does so as well."""
+        """Releases the lock; the end of the process releases it as well."""
         if self.writes:
             self._lock_file.close()
 
     def file(self, name):
-        """Path of a file in the run directory."""
+        """Returns the path of a file in the run directory."""
         return os.path.join(self.path, name)
 
     def _lock(self):
-        self._lock_file = open(self.file("lock"), "a+")  # held, and so open, as long as the process lives
+        self._lock_file = open(self.file("lock"), "a+")  # kept open: closing it releases the lock
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -100,9 +100,9 @@ class RunDirectory:
         self._lock_file.flush()
 
     def _check(self, saved):
-        """Raises when the run was started with another stage, settings or data.
+        """Raises cli.UserError if the run was started with another stage, other settings or other data.
 
-        A fact that the run does not know (imported runs know less) is learned from this start.
+        Facts that are unknown in the run, as in imported ones, are not compared; they are written at this start.
         """
         differences = []
         if saved["stage"] != self.content["stage"]:
@@ -133,13 +133,13 @@ class RunDirectory:
         return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in begun)
 
     def log(self, message):
-        """A line for whoever watches."""
+        """Prints a message to standard error, in the chief only."""
         if self.writes:
             print(message, file=sys.stderr, flush=True)
 
 
 def _differences(name, old, new):
-    """What differs between the values of a setting or fact, a line each; of dicts the entries that differ."""
+    """Returns the differences between two values of a setting or fact as lines; of dicts, those of their entries."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [line for key in sorted(old | new) for line in _differences(f"{name} {key}", old.get(key), new.get(key))]
     shown = [(", ".join(map(str, value)) or "none") if isinstance(value, list) else value for value in (old, new)]
@@ -147,7 +147,7 @@ def _differences(name, old, new):
 
 
 def read_config(job_dir, missing_ok=False):
-    """The content of RUN/config.json: {"stage", "settings", "facts"}; settings under their present names."""
+    """Returns the content of RUN/config.json: {"stage", "settings", "facts"}; settings under their present names."""
     path = os.path.join(job_dir, "config.json")
     if not os.path.exists(path):
         if missing_ok:
@@ -159,7 +159,7 @@ def read_config(job_dir, missing_ok=False):
         readers.check_fields(content, fields, path)
         content["settings"] = aliases.current_settings(content["settings"])
     except (cli.UserError, ValueError) as error:
-        raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a copy") from error
+        raise cli.UserError(f"{path}: not the settings of a run ({error}); restore it from a backup") from error
     return {part: content[part] for part in fields}
 
 
@@ -197,12 +197,12 @@ def data_dir_of(job_dir, missing_ok=False):
 
 
 def read_options(job_dir, options_class):
-    """The settings of a run as the dataclass they were given in."""
+    """Returns the settings of a run as an instance of `options_class`."""
     return options_of(read_config(job_dir), options_class)
 
 
 def options_of(content, options_class):
-    """The settings in the content of a config.json as the dataclass they were given in."""
+    """Returns the settings in the content of a config.json as an instance of `options_class`."""
     settings = content["settings"]
     known = {item.name for item in dataclasses.fields(options_class)}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
@@ -212,16 +212,16 @@ def options_of(content, options_class):
 # --------------------------------------------------------------------------------------------------------------
 # metrics.jsonl and timing.jsonl
 
-NAMED = 5  # damaged lines that a warning names
+NAMED = 5  # maximum number of damaged lines that a warning names
 
 
 def log_entries(path):
-    """(whole lines, damaged lines) of a run's log: [(bytes, {"step": int, ...}), ...], [(line number, bytes), ...].
+    """Returns the (intact, damaged) lines of a log: [(bytes, {"step": int, ...}), ...], [(line number, bytes), ...].
 
-    Damaged lines are left out with a warning. A last line without its end is neither: the run was killed in it, or is
-    writing it.
+    Damaged lines are skipped with a warning. A last line without a newline is in neither list: it is still being
+    written, or the run was killed while writing it.
 
-    Raises: cli.UserError when the file cannot be read.
+    Raises: cli.UserError if the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -245,24 +245,24 @@ def log_entries(path):
 
 
 def read_log(job_dir, name="metrics.jsonl"):
-    """The entries of a log of a run, {"step": int, ...}; [] where there is none."""
+    """Returns the entries of a run's log as a list of {"step": int, ...}; [] if there is no log."""
     path = os.path.join(job_dir, name)
     return [entry for _, entry in log_entries(path)[0]] if os.path.exists(path) else []
 
 
 def last_metric(job_dir, name):
-    """The newest value of a metric in RUN/metrics.jsonl, None where there is none."""
+    """Returns the newest value of a metric in RUN/metrics.jsonl, None if it has none."""
     values = [entry[name] for entry in read_log(job_dir) if readers.is_number(entry.get(name))]
     return values[-1] if values else None
 
 
 class MetricsFile:
-    """`metrics.jsonl` (deterministic quantities) with TensorBoard events beside it, `timing.jsonl` for the others."""
+    """Writes `metrics.jsonl` (deterministic quantities), `timing.jsonl` (all others) and TensorBoard events."""
 
     def __init__(self, run, step):
-        """Cuts the files to the restored step, so that a continued run leaves no line twice.
+        """Cuts the files to the restored step, so that a resumed run writes no line twice.
 
-        Damaged lines, whose step is not known, are put aside: metrics.jsonl.damaged, timing.jsonl.damaged.
+        Damaged lines, whose step is unknown, are moved to metrics.jsonl.damaged and timing.jsonl.damaged.
         """
         self.run, self._events = run, None
         if not run.writes:
@@ -277,7 +277,7 @@ class MetricsFile:
                 write_whole(path, b"".join(line for line, entry in whole if entry["step"] <= step))
 
     def write(self, step, values, name="metrics.jsonl"):
-        """Appends {"step": step, **values}. Raises: cli.UserError when there is no room."""
+        """Appends {"step": step, **values} to the file. Raises: cli.UserError if it cannot be written."""
         if not self.run.writes:
             return
         import tensorflow as tf
@@ -289,8 +289,8 @@ class MetricsFile:
         except (OSError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise cli.UserError(
-                f"{self.run.file(name)} cannot be written at step {step} ({reason}). The checkpoints are intact; make "
-                "room and run the same command again."
+                f"{self.run.file(name)} cannot be written at step {step} ({reason}). The checkpoints are intact; free "
+                "disk space and run the same command again."
             ) from error
 
     def _write_events(self, step, values):

@@ -1,6 +1,6 @@
-"""What every trainer does before its first step: threads, training images, and what captioning will need later.
+"""Set-up of every trainer: threads and precision, training images, and the files that captioning needs from a run.
 
-The weights of an earlier stage are handed over by warm_start.py.
+warm_start.py initialises weights from an earlier stage.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from models.encoders import image_ops, saved
 
 
 def configure(options):
-    """Checks that the data fit together; threads, determinism. Must come before any TensorFlow operation."""
+    """Checks the data folder; sets threads, determinism, precision. Call it before any TensorFlow operation."""
     inventory.require_fit(options.data_dir, inventory.READ_BY_TRAINERS, options.verify)
     if options.intra_op_parallelism_threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
@@ -36,7 +36,7 @@ def configure(options):
 
 
 def compile_with_xla():
-    """XLA compiles clusters of operations with fixed shapes. On a CPU it has to be told by the environment."""
+    """Makes XLA compile clusters of operations. On a CPU this needs an environment variable."""
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
     tf.config.optimizer.set_jit("autoclustering")
@@ -44,9 +44,10 @@ def compile_with_xla():
 
 @dataclasses.dataclass
 class TrainingImages:
-    """The training photographs and how they become vectors.
+    """The training images, and the encoder of their vectors.
 
-    encode: function pixels [B, S, S, 3] -> float32 [B, D] that runs inside the step; None with a feature bank.
+    encode: function pixels [B, S, S, 3] -> float32 [B, D] that runs inside the training step; None with a feature bank.
+    statistics: (mean, std) of the feature bank's vectors, None without a bank.
     """
 
     image_set: ImageSet
@@ -58,12 +59,12 @@ class TrainingImages:
 
     @property
     def identity(self):
-        """What decides about the vectors, for the run's facts."""
+        """The part of the encoder's description that determines the vectors, for the run's facts."""
         return encoders.identity(self.description)
 
 
 def training_images(options):
-    """The training images that `--images` and `--inc_ckpt` ask for."""
+    """Returns the TrainingImages of `--images` and `--inc_ckpt`."""
     in_step = options.images == "records" or (options.images == "auto" and options.inc_ckpt)
     if not in_step:
         image_set = ImageSet.from_bank(options.data_dir, "train", options.skip_damaged)
@@ -74,16 +75,18 @@ def training_images(options):
     exif = images.exif_noted(os.path.join(options.data_dir, "image_train.json"))
     encoder = encoder_of_checkpoint(options.inc_ckpt, exif)
     if not hasattr(encoder, "in_step"):
-        raise cli.UserError(f"--inc_ckpt {options.inc_ckpt}: only inception_v4 runs inside the step; use --images bank")
+        raise cli.UserError(
+            f"--inc_ckpt {options.inc_ckpt}: only inception_v4 can run inside the training step; use --images bank"
+        )
     load_pixels = functools.partial(load_random_crops, exif=exif)
     image_set = ImageSet.from_records(options.data_dir, "train", load_pixels, options.skip_damaged)
     return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
 
 
 def concept_names(data_dir, vocabulary):
-    """Which concept word each word names (synonyms and kept plurals, `names.json`), for the concept reward.
+    """Returns the concept word that each word names, for the concept reward (synonyms and plurals of `names.json`).
 
-    Returns: (dict word -> concept word, int32 [V] of ids), or (None, None) where every word names itself.
+    Returns: (dict word -> concept word, the same as ids int32 [V]), or (None, None) if there is no names.json.
     """
     names = load_names(data_dir)
     if not names:
@@ -95,7 +98,7 @@ def concept_names(data_dir, vocabulary):
 
 
 def reward_facts(options):
-    """What the rewards of a run are made from, which stays the same when it goes on: dict file -> sha256.
+    """Returns the files of the rewards of a run: dict file -> sha256. A resumed run must have the same.
 
     Args: options: config.FullModel.
     """
@@ -110,9 +113,10 @@ def reward_facts(options):
 
 
 def encoder_of_checkpoint(path, exif):
-    """The encoder that `--inc_ckpt` names: a checkpoint of Inception-v4, or an encoder by its whole name.
+    """Returns the encoder of `--inc_ckpt`.
 
-    Args: exif: as in encoders.load_encoder. Raises: cli.UserError.
+    Args: path: a checkpoint of Inception-v4, or the name of an encoder. exif: as for encoders.load_encoder.
+    Raises: cli.UserError.
     """
     try:
         return encoders.load_encoder(path if encoder_names.is_name(path) else f"inception_v4:{path}", exif=exif)
@@ -121,10 +125,10 @@ def encoder_of_checkpoint(path, exif):
 
 
 def load_random_crops(locations, draws, exif=False):
-    """JPEG bytes -> float32 [n, 299, 299, 3] in -1 to 1: legacy resize to 346, a random 299 crop (UIC spec 5.3).
+    """Returns a random 299x299 crop of each JPEG image, resized to 346x346: float32 [n, 299, 299, 3] in -1 to 1.
 
-    Args: locations: where the bytes lie (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops. exif:
-      as formats.images.read_image.
+    Args: locations: of the JPEG bytes (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops.
+      exif: as for formats.images.read_image.
     """
     corners = (draws * image_ops.OFFSETS).astype(np.int32)
     crops = []
@@ -136,7 +140,7 @@ def load_random_crops(locations, draws, exif=False):
 
 
 def keep_for_inference(run, vocabulary, images=None):
-    """Puts the vocabulary, and the encoder of a run with images, into the run directory: it can caption on its own."""
+    """Saves the vocabulary, and the encoder of a run with images, in the run directory, for captioning."""
     if not run.writes:
         return
     vocabulary.save(run.file("vocabulary.txt"))
@@ -147,4 +151,4 @@ def keep_for_inference(run, vocabulary, images=None):
         saved.save_encoder(images.description, folder)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        run.log(f"WARNING: the encoder is not saved with the run, captioning will need --encoder: {error}")
+        run.log(f"WARNING: the encoder is not saved with the run; captioning will need --encoder: {error}")

@@ -1,4 +1,4 @@
-"""Weights of an earlier stage: which are taken over, and whether they mean the same in the run that begins."""
+"""Warm start: initialises networks from an earlier stage, after checking that its data and settings agree."""
 
 import os
 
@@ -8,25 +8,26 @@ from models import layers
 from training import checkpoints
 from training.run_directory import read_config
 
-SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared where both runs have them
+SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared if both runs have them
 
 
 def warm_start(run, network, path, wanted=lambda name: True):
-    """Hands variables over to `network` from the best checkpoint of a run, from one of our checkpoints or a TF1 prefix.
+    """Initialises `network` from the best checkpoint of a run, from one of our checkpoints, or from a TF1 prefix.
 
     Args:
-      run: the RunDirectory of the run that begins; RUN/started_from.json keeps what it began with.
-      network: tf.Module with the authors' variable names; its `weights_depend_on`, where it has some, names settings
+      run: RunDirectory of the new run; RUN/started_from.json records the source.
+      network: tf.Module with the authors' variable names; its attribute `weights_depend_on`, if any, names settings
         that must be the same in both runs, because the weights were trained for them.
-      wanted: which of its variables are taken over; the others stay fresh.
+      path: the source, as for checkpoints.choose.
+      wanted: function name -> bool that selects its variables; the others keep their initial values.
 
-    Raises: cli.UserError when the source was made with another dictionary, other image vectors or other sizes.
+    Raises: cli.UserError if the source has another dictionary, other image vectors or other sizes.
     """
     prefix, _, why = checkpoints.choose(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
     _check_source(run, prefix, getattr(network, "weights_depend_on", ()))
     names = checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
-    run.log(f"{prefix} ({why}): took over {', '.join(names)}")
+    run.log(f"initialised from {prefix} ({why}): {', '.join(names)}")
     if run.writes:
         target = run.file("started_from.json")
         sources = sidecars.read_sidecar(target) if os.path.exists(target) else {}
@@ -36,12 +37,12 @@ def warm_start(run, network, path, wanted=lambda name: True):
 
 
 def _check_source(run, prefix, settings):
-    """Raises cli.UserError where the source's run says that its weights mean something else than ours.
+    """Raises cli.UserError if the source's run has another vocabulary, other image vectors or other `settings`.
 
-    Args: settings: names of those that must be the same.
+    Args: settings: names of the settings that must be the same.
     """
     source = read_config(os.path.dirname(prefix), missing_ok=True)
-    if source is None:  # the authors' checkpoints: their sizes are compared
+    if source is None:  # the authors' checkpoints; only their shapes are compared
         return
     compared = [("facts", name) for name in SAME_FACTS] + [("settings", name) for name in settings]
     for part, name in compared:
@@ -49,8 +50,8 @@ def _check_source(run, prefix, settings):
         if theirs is not None and ours is not None and theirs != ours:
             mend = f"give --{name} {theirs}" if part == "settings" else "train it on the data of this run"
             raise cli.UserError(
-                f"{prefix}: cannot be handed over, its {name} is another one: {_short(theirs)} there, {_short(ours)} "
-                f"expected here; {mend}, or hand over another checkpoint"
+                f"cannot initialise from {prefix}: {name} differs: {_short(theirs)} there, expected {_short(ours)}; "
+                f"{mend}, or initialise from another checkpoint"
             )
 
 

@@ -1,4 +1,4 @@
-"""The captioner of a run, and the watch that sees a captioner collapse."""
+"""The captioner of a run, and the detection of collapse."""
 
 import json
 
@@ -21,7 +21,7 @@ V, LENGTH = len(tiny_world.WORDS) + 1, 6
 @pytest.fixture
 def captioner():
     generator = Generator(V, tiny_world.DIM, 8, 8, 1.0, tf.constant([0, 3]), 8.0)
-    generator.embedding.assign(generator.embedding * 20.0)  # fresh weights say the same of every image
+    generator.embedding.assign(generator.embedding * 20.0)  # new weights give the same caption for every image
     return Captioner(generator, Standardise(tiny_world.DIM), Vocabulary(tiny_world.WORDS), "fixed", LENGTH)
 
 
@@ -31,7 +31,7 @@ def vectors():
 
 
 def log_p(captioner, vector, ids):
-    """Log-probability of a caption, word by word."""
+    """Returns the log-probability of a caption, computed word by word."""
     generator = captioner.generator
     state = generator.initial_state(generator.image_feature(captioner.standardise(vector[None])))
     total, word = 0.0, 0
@@ -93,7 +93,7 @@ def test_decodings_by_name():
 
 
 def watch_of(tmp_path, captioner, uniques):
-    """A watch on a run whose metrics hold these unique shares already; returns (watch, messages)."""
+    """Returns (watch, messages) of a run whose metrics already have the given unique shares."""
     world = tiny_world.make(str(tmp_path / "world"))
     options, messages = tiny_runs.full(world, tmp_path / "run", eval_images=20, max_caption_length=LENGTH), []
     (tmp_path / "run").mkdir()
@@ -105,7 +105,7 @@ def watch_of(tmp_path, captioner, uniques):
 def test_one_caption_for_all_images_twice_in_a_row_is_a_warning(tmp_path, captioner):
     captioner.generator.softmax_b.assign(tf.one_hot(4, V) * 100.0)
     watch, messages = watch_of(tmp_path, captioner, [0.5, 0.05 - 1e-9])
-    watch.ALARM = 0.06  # 20 images: one caption is a share of 5 %
+    watch.ALARM = 0.06  # with 20 images one distinct caption is 5 %
     found = watch(100)
     assert found["unique"] == 0.05
     assert "WARNING: collapse at step 100: 5.0% of 20 validation captions are distinct" in messages[0]

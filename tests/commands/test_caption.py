@@ -200,7 +200,7 @@ def test_an_encoder_that_is_gone_is_asked_for(run, photos, tmp_path):
 def test_a_changed_vocabulary_is_refused(run, photos, tmp_path):
     changed = shutil.copytree(run, tmp_path / "changed")
     (changed / "vocabulary.txt").write_text((changed / "vocabulary.txt").read_text().replace("dog", "doge"))
-    with pytest.raises(cli.UserError, match="vocabulary.txt is not the one the run was trained with"):
+    with pytest.raises(cli.UserError, match="vocabulary.txt is not the dictionary that the run was trained with"):
         caption.main(caption.Options(paths=(str(photos),), job_dir=str(changed)))
 
 

@@ -76,7 +76,7 @@ def test_it_learns(runs):
     first, *_, last = [entry for entry in tiny_runs.entries(runs[1]) if "loss" in entry]
     assert last["loss"] < 0.8 * first["loss"]
     (started,) = json.loads((runs[1] / "started_from.json").read_text()).values()
-    assert started["chosen"] == "least validation loss" and "Generator/embedding" in started["variables"]
+    assert started["chosen"] == "minimum validation loss" and "Generator/embedding" in started["variables"]
     words, pictures = tiny_runs.tensors(runs[0], 300), tiny_runs.tensors(runs[1], 100)
     key = "generator/embedding/.ATTRIBUTES/VARIABLE_VALUE"
     assert (words[key] == pictures[key]).all()

@@ -171,7 +171,7 @@ def test_eval_obj2sen_ranks_and_adds_the_row(trained, tmp_path):
     assert (row["row"], row["corpus"], row["split"], row["images"]) == ("con2sen", "tiny", "val", 20)
     assert row["checkpoint"].endswith(f"ckpt-{ranking[-1][0]}")
     captions = json.loads((tmp_path / "obj2sen" / f"val_{ranking[-1][0]}.json").read_text())
-    assert len(captions) == 20 and checkpoints.choose(trained.obj2sen).why == "least validation loss"
+    assert len(captions) == 20 and checkpoints.choose(trained.obj2sen).why == "minimum validation loss"
     best = checkpoints.choose(job_dir)
     assert (best.prefix, best.why) == (row["checkpoint"], "best by BLEU-3 + BLEU-4")
 

@@ -49,7 +49,7 @@ def test_validation_and_the_best_step(trained, stage):
     least = min(lines, key=lambda line: line["eval/loss"])
     assert read_json(job_dir, "best.json")["step"] == least["step"]
     step = least["step"]
-    assert checkpoints.choose(job_dir) == (checkpoints.prefix_of(job_dir, step), step, "least validation loss")
+    assert checkpoints.choose(job_dir) == (checkpoints.prefix_of(job_dir, step), step, "minimum validation loss")
 
 
 def test_a_ranking_goes_before_the_loss_and_a_missing_checkpoint_is_named(trained, tmp_path):
@@ -57,9 +57,9 @@ def test_a_ranking_goes_before_the_loss_and_a_missing_checkpoint_is_named(traine
     (job_dir / "b34.json").write_text('[["8", 0.1, 0.1, 0.1, 0.1, 0.1], ["4", 0.2, 0.1, 0.2, 0.1, 0.1]]')
     assert checkpoints.choose(str(job_dir)) == (str(job_dir / "ckpt-4"), 4, "best by BLEU-3 + BLEU-4")
     (job_dir / "b34.json").write_text('[["4", null, null, null, null, null]]')
-    assert checkpoints.choose(str(job_dir)).why == "least validation loss"
+    assert checkpoints.choose(str(job_dir)).why == "minimum validation loss"
     (job_dir / "best.json").write_text('{"step": 400, "loss": 1.0}')
-    with pytest.raises(cli.UserError, match="ckpt-400 .least validation loss.*steps 4, 8"):
+    with pytest.raises(cli.UserError, match="ckpt-400 .minimum validation loss.*steps 4, 8"):
         checkpoints.choose(str(job_dir))
     (job_dir / "best.json").unlink()
     assert checkpoints.choose(str(job_dir)) == (str(job_dir / "ckpt-8"), 8, "newest")
@@ -175,12 +175,12 @@ def other_world(tmp_path_factory):
 
 def test_another_dictionary_is_refused(trained, other_world):
     pairs = f"pairs:{other_world}/pairs.jsonl"
-    with pytest.raises(cli.UserError, match="its vocabulary is another one.*train it on the data of this run"):
+    with pytest.raises(cli.UserError, match="vocabulary differs.*train it on the data of this run"):
         trained.run("im_caption", "wrong_words", data_dir=other_world, captions=pairs, o2s_ckpt=trained.obj2sen)
 
 
 def test_another_dictionary_is_refused_by_the_text_gan(trained, other_world):
-    with pytest.raises(cli.UserError, match="its vocabulary is another one"):
+    with pytest.raises(cli.UserError, match="vocabulary differs"):
         trained.run("sentence_gan", "wrong_words_gan", data_dir=other_world, sae_ckpt=trained.sentence_ae)
 
 
@@ -190,9 +190,7 @@ def test_other_sizes_are_refused(trained):
 
 
 def test_another_scale_of_the_feature_is_refused(trained):
-    with pytest.raises(
-        cli.UserError, match="feature_scale is another one: 1.0 there, 3.0 expected.*--feature_scale 1.0"
-    ):
+    with pytest.raises(cli.UserError, match="feature_scale differs: 1.0 there, expected 3.0.*--feature_scale 1.0"):
         trained.run("im_caption", "wrong_scale", feature_scale=3.0, o2s_ckpt=trained.obj2sen)
 
 

@@ -1,8 +1,8 @@
-"""Five steps of every case on one device, two replicas or as one of two workers; what came out goes to a file.
+"""Runs five steps of every case on one device, two replicas, or as one of two workers; writes the results to a file.
 
     python -m tests.training.replicas OUTPUT WORLD DEVICES        (DEVICES 1 or 2; TF_CONFIG makes it a worker)
 
-Dropout is off and captions are given, a function of the image, so that nothing is drawn replica by replica.
+Dropout is off and captions are a function of the image, so that no random numbers depend on the replica.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ CASES = {
 
 
 class GivenCaptions(FullObjective):
-    """The full model whose samples are a function of the image, and whose sentences are not noised."""
+    """The full model with samples that are a function of the image, and sentences without noise."""
 
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
         steps = self.options.max_caption_length
@@ -54,7 +54,7 @@ class GivenCaptions(FullObjective):
 
 
 def make_case(name, world, devices):
-    """(options, objective, batches) of a case; called inside `strategy.scope()`."""
+    """Returns (options, objective, batches) of a case; called inside `strategy.scope()`."""
     stage, optimizer, semantics = CASES[name]
     image_set = ImageSet.from_bank(world, "train")
     shared = SIZES | {"optimizer": optimizer, "semantics": semantics, "devices": devices, "data_dir": world}
@@ -62,12 +62,12 @@ def make_case(name, world, devices):
         options = config.FullModel(max_caption_length=8, gen_lr=0.01, dis_lr=0.01, **shared)
         batches = UnpairedBatches(image_set, SentenceSet.load(world), 8, 1, 2 if semantics == "reference" else 1)
         return options, GivenCaptions(options, VOCABULARY, tiny_world.DIM), batches
-    if stage == "r2m":  # one concept a sentence in the tiny world: its random order draws nothing
+    if stage == "r2m":  # sentences of the tiny world have one concept, so its random order has no effect
         options = configuration.of_stage(configuration.R2M(unroll=6, lr=0.01, **shared), "end2end")
         told = told_in_training(image_set, "score")
         both = SentenceBatches(SentenceSet.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
         objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)
-        for i, variable in enumerate(objective.trainable_variables):  # fresh biases are 0, where layer norms are steep
+        for i, variable in enumerate(objective.trainable_variables):  # new biases are 0, where layer norms are steep
             variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, [i, 0]))
         return options, objective, MergedBatches(*both)
     options = config.ImageCaption(lr=0.01, **shared)
@@ -76,18 +76,18 @@ def make_case(name, world, devices):
 
 
 def trained_together(objective):
-    """The parts of an objective whose gradients are clipped together."""
+    """Returns the parts of an objective whose gradients are clipped together."""
     if isinstance(objective, FullObjective):
         return [objective.generator, objective.discriminator]
     return [objective]
 
 
 class Recorder:
-    """Keeps the clipped gradients of each call of `tf.clip_by_global_norm` in variables."""
+    """Records the clipped gradients of each call of `tf.clip_by_global_norm` in variables."""
 
     def __init__(self, objective):
         variables = [list(network.trainable_variables) for network in trained_together(objective)]
-        # The two networks have different numbers of variables, which tells their gradients apart.
+        # The gradients of the two networks are recognised by their number of variables.
         self.slots = {len(several): [tf.Variable(tf.zeros_like(v)) for v in several] for several in variables}
 
     def __call__(self, gradients, clip_norm):
@@ -104,7 +104,7 @@ CLIP = tf.clip_by_global_norm
 
 
 def run_case(name, world, strategy, devices):
-    """dict name -> array: metrics and clipped gradients of every step, variables at the end."""
+    """Returns dict name -> array: metrics and clipped gradients of every step, variables at the end."""
     with strategy.scope():
         options, objective, batches = make_case(name, world, devices)
         recorder = Recorder(objective)
@@ -130,7 +130,7 @@ def run_case(name, world, strategy, devices):
 
 
 class Spy:
-    """Shows the captions that each replica samples for the same images."""
+    """The full model that returns the captions that each replica samples for the same images."""
 
     def __init__(self, objective):
         self.objective = objective
@@ -149,7 +149,7 @@ class Spy:
 
 
 def draws(world, strategy, devices):
-    """dict name -> [replica]: numbers that depend on what each replica drew for one and the same image."""
+    """Returns dict name -> [replica]: values that depend on each replica's random draws for the same image."""
     with strategy.scope():
         options, _, batches = make_case("full sgd fixed", world, devices)
         options = dataclasses.replace(options, keep_prob=0.8)

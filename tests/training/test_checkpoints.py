@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, the newest readable one, never a fresh start in silence."""
+"""Checkpoints: atomic writes, restoring the newest readable one, no silent new start."""
 
 import json
 import os
@@ -18,7 +18,7 @@ DATA = "data-00000-of-00001"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run with checkpoints at 10, 20 and 30."""
+    """Trains a run with checkpoints at 10, 20 and 30."""
     folder = tmp_path_factory.mktemp("trained")
     toy.train(toy.options(folder))
     return folder
@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A copy of it."""
+    """Returns a copy of the trained run."""
     return shutil.copytree(trained, tmp_path / "run")
 
 
@@ -53,7 +53,7 @@ DAMAGES += [("index", remove), ("json", remove), ("json", cut), ("json", empty)]
 
 
 def restore(folder):
-    """(step, state, warnings) of a restored toy run."""
+    """Restores a toy run; returns (step, state, warnings)."""
     warnings = []
     with tf.init_scope():
         objective = toy.ToyObjective(toy.options(folder))
@@ -66,7 +66,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(run, trained, ending
     damage(run / f"ckpt-30.{ending}")
     step, state, warnings, objective = restore(run)
     assert step == state["step"] == 20
-    assert len(warnings) == 1 and "ckpt-30 is damaged and passed over" in warnings[0]
+    assert len(warnings) == 1 and "ckpt-30 is damaged and skipped" in warnings[0]
     wanted = toy.tensors(trained, 20)["network/weights/.ATTRIBUTES/VARIABLE_VALUE"]
     np.testing.assert_array_equal(objective.network.weights, wanted)
 
@@ -76,7 +76,7 @@ def test_the_run_goes_on_from_the_one_before_and_ends_as_if_nothing_had_been(run
     (run / "ckpt-20.index").unlink()
     toy.train(toy.options(run))
     printed = capsys.readouterr().err
-    assert printed.count("damaged and passed over") == 2 and "continues at step 10" in printed
+    assert printed.count("damaged and skipped") == 2 and "continues at step 10" in printed
     toy.assert_same(toy.tensors(trained, 30), toy.tensors(run, 30))
     assert (run / "metrics.jsonl").read_text() == (trained / "metrics.jsonl").read_text()
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_of_other_networks_names_what_is_missing(run):
 
 
 def split(run, step, ready):
-    """Puts a checkpoint back to where a killed save left it: `ready` files are still in their folder."""
+    """Puts a checkpoint into the state that a killed save leaves: some files are still in the folder `ready-STEP`."""
     folder = run / f"ready-{step}"
     folder.mkdir()
     for ending in ready:
@@ -136,7 +136,7 @@ def test_a_save_that_was_not_complete_is_removed(run):
 
 
 def test_superseded_checkpoints_go_and_with_them_what_is_left_of_removed_ones(run):
-    (run / "ckpt-10.index").unlink()  # a removal that was killed half-way
+    (run / "ckpt-10.index").unlink()  # a removal that was killed half-way through
     checkpoints.remove_superseded(str(run), keep_last=1, keep_every=0)
     assert {path.name.split(".")[0] for path in run.glob("ckpt-*")} == {"ckpt-30"}
     checkpoints.remove_superseded(str(run), keep_last=1, keep_every=0)
@@ -149,7 +149,7 @@ def test_superseded_checkpoints_go_and_with_them_what_is_left_of_removed_ones(ru
 
 @pytest.fixture
 def authors(tmp_path):
-    """A TF1 checkpoint with a variable, its slots and what else the authors' files hold."""
+    """Writes a TF1 checkpoint with a variable, its slots and the other contents of the authors' files."""
     arrays = {"Generator/embedding": np.ones([5, 2], np.float32), "Generator/embedding/Adam": np.ones([5, 2])}
     arrays |= {"Generator/embedding/Adam_1": np.ones([5, 2]), "train/generator_train/beta1_power": np.array(0.5)}
     arrays |= {"global_step": np.array(6, np.int64)}

@@ -1,4 +1,4 @@
-"""One device, two replicas and two worker processes give the same update; each replica draws for itself."""
+"""One device, two replicas and two worker processes give the same update; replicas draw different random numbers."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from tests.training import toy
 from tests.training.replicas import CASES, STEPS
 from training import checkpoints, distribution
 
-# Counted in the batch of a replica: what is unique there need not be in the global batch.
+# Counted in the batch of a replica: captions that are unique there may be repeated in the global batch.
 PER_REPLICA = ("unique/sample", "unique/greedy")
 
 
 def cluster(workers):
-    """The environment of each of some workers on free ports of this machine."""
+    """Returns the environment of each worker, on free ports of this machine."""
     sockets = [socket.socket() for _ in range(workers)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -35,7 +35,7 @@ def cluster(workers):
 
 
 def finish_all(processes, seconds=900):
-    """(exit code, messages) of each; they share the time."""
+    """Waits for all processes within a common time limit; returns (exit code, messages) of each."""
     deadline = time.monotonic() + seconds
     return [tiny_runs.finish(process, max(1.0, deadline - time.monotonic())) for process in processes]
 
@@ -55,10 +55,10 @@ def test_a_tf_config_that_is_none(text, monkeypatch):
 
 
 def test_devices_that_are_not_there():
-    with pytest.raises(cli.UserError, match="--devices CPU:0,GPU:7: no GPU:7; there are CPU:0"):
+    with pytest.raises(cli.UserError, match="--devices CPU:0,GPU:7: no GPU:7; found CPU:0"):
         distribution.make_strategy(config.Trainer(devices=("CPU:0", "GPU:7")))
     if not tf.config.list_logical_devices("GPU"):
-        with pytest.raises(cli.UserError, match="--multi_gpu: TensorFlow sees no GPU here"):
+        with pytest.raises(cli.UserError, match="--multi_gpu: TensorFlow finds no GPU"):
             distribution.make_strategy(config.Trainer(multi_gpu=True))
 
 
@@ -66,7 +66,7 @@ def test_a_batch_that_cannot_be_dealt_out():
     class ThreeReplicas:
         num_replicas_in_sync = 3
 
-    with pytest.raises(cli.UserError, match="--batch_size 64 cannot be dealt out to 3 devices; 63 can"):
+    with pytest.raises(cli.UserError, match="--batch_size 64 cannot be divided among 3 devices; 63 can"):
         distribution.Shares(ThreeReplicas(), 64)
 
 
@@ -83,7 +83,7 @@ def test_one_device_takes_the_batch_as_it_is():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What came out of one device, of two replicas, and of each of two workers."""
+    """Returns the results of one device, of two replicas, and of each of two workers."""
     folder = tmp_path_factory.mktemp("results")
     world = tiny_world.make(str(folder / "world"))
 
@@ -101,7 +101,7 @@ def results(tmp_path_factory):
 
 
 def scales(one, case):
-    """Magnitudes on which signed sums are compared: those of their terms, which cancel each other."""
+    """Returns the scales for comparing signed sums: the magnitudes of their terms, which cancel each other."""
     found = {}
     for step in range(STEPS):
         if f"{case}/advantage/square {step}" in one:
@@ -115,7 +115,7 @@ def scales(one, case):
 @pytest.mark.parametrize("other", ["two", "worker 0", "worker 1"])
 @pytest.mark.parametrize("case", CASES)
 def test_the_update_does_not_depend_on_the_devices(results, case, other):
-    """Losses, clipped gradients and variables of five steps, relative to the largest magnitude of each array."""
+    """Compares losses, clipped gradients and variables of five steps, relative to each array's largest magnitude."""
     one, several = results["one"], results[other]
     assert one["replicas"] == 1 and several["replicas"] == 2
     tolerance = 1e-5 if "adam" in case else 1e-6
@@ -130,7 +130,7 @@ def test_the_update_does_not_depend_on_the_devices(results, case, other):
 
 
 def test_the_gradients_were_clipped_in_some_step_and_not_in_others(results):
-    """Else the comparison would say nothing about the order of summing and clipping."""
+    """Otherwise the comparison would not test the order of summing and clipping."""
     norms = [results["one"][f"full sgd fixed/gradient_norm/discriminator {step}"] for step in range(STEPS)]
     norms += [results["one"][f"im_caption sgd reference/gradient_norm {step}"] for step in range(STEPS)]
     assert max(norms) > 2.0 > min(norms)
@@ -143,7 +143,7 @@ def test_two_workers_end_with_the_same_bits(results):
 
 @pytest.mark.parametrize("other", ["two", "worker 0"])
 def test_replicas_draw_for_themselves(results, other):
-    """Samples, greedy captions under dropout and the masks differ between replicas that see the same image."""
+    """Samples, greedy captions with dropout, and masks differ between replicas that read the same image."""
     for name in ("samples", "greedy", "dropout"):
         first, second = results[other][f"draws/{name}"]
         assert first != second, name
@@ -170,7 +170,7 @@ def train_workers(options, tasks=None):
 
 
 def wait_for_step(job_dir, step, processes, seconds=900):
-    """Waits until a run has logged a step."""
+    """Waits until a run has logged the given step."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert all(process.poll() is None for process in processes), "a worker ended before its time"
@@ -233,7 +233,7 @@ def test_launch_workers_hands_signals_and_exit_codes_on(world, tmp_path):
 
 @pytest.mark.slow
 def test_workers_with_folders_of_their_own_are_refused(world, tmp_path):
-    """The chief has a checkpoint that the other worker does not see."""
+    """The chief has a checkpoint that the other worker has no access to."""
     options = tiny_runs.full(world, tmp_path / "run", max_steps=8)
     code, errors = tiny_runs.finish(tiny_runs.start(["train.py", *tiny_runs.flags(options)]))
     assert code == 0, errors
@@ -247,7 +247,7 @@ def test_workers_with_folders_of_their_own_are_refused(world, tmp_path):
 
 @pytest.mark.slow
 def test_one_device_then_two_workers_then_one(world, tmp_path):
-    """The number of devices may change from start to start: the order of the examples does not."""
+    """The number of devices may change between starts; the order of the examples stays the same."""
     for workers, steps in ((1, 8), (2, 16), (1, 24)):
         options = tiny_runs.full(world, tmp_path / "run", max_steps=steps)
         finished = finish_all(train_workers(options, [{}] if workers == 1 else cluster(2)))

@@ -1,4 +1,4 @@
-"""The loop: where its calls end, what a continued run repeats, and when it stops before it saves."""
+"""The training loop: the plan of its calls, resuming, log files, values that are not finite, failed writes."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_the_calls_of_a_continued_run_are_those_of_an_unbroken_one(tmp_path, sta
 
 
 class StopAt:
-    """Sends this process a signal while the batch of a step is made."""
+    """Batches that send this process a signal while the batch of a step is made."""
 
     def __init__(self, batches, step, number):
         self.make, self.step, self.number = batches.batch, step, number
@@ -63,7 +63,7 @@ def counted(step):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """Folder and loop of a run that was not interrupted."""
+    """Returns the folder and the loop of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("unbroken")
     return folder, toy.train(toy.options(folder), evaluate=counted, warmup=7)
 
@@ -83,7 +83,7 @@ def test_a_signal_saves_and_the_same_command_continues_bit_for_bit(unbroken, tmp
 
 
 def test_a_run_that_is_killed_repeats_what_was_lost(unbroken, tmp_path):
-    """A kill leaves the files as they are between two calls: here with lines beyond the newest checkpoint."""
+    """A killed run leaves its logs as they were between two calls, here with lines after the newest checkpoint."""
     settings = toy.options(tmp_path, keep_checkpoints=100)
     toy.train(settings, evaluate=counted, warmup=7)
     for path in tmp_path.glob("ckpt-30.*"):
@@ -131,7 +131,7 @@ def test_another_seed_gives_another_run(unbroken, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What is written
+# Log files
 
 
 def test_metrics_are_means_of_the_interval_and_timings_stand_apart(unbroken):
@@ -166,13 +166,13 @@ def test_a_number_that_is_not_finite_stops_the_run_before_it_saves(tmp_path, val
     assert report["step"] == 17 and "loss" in report["not_finite"]
     assert set(report["metrics"]) == {"loss", "gradient_norm", "a_second"}
     assert len(report["examples"]) == 8 and report["examples"][0].startswith("example ")
-    loop = toy.train(toy.options(tmp_path))  # without the poison the run goes on from the good checkpoint
+    loop = toy.train(toy.options(tmp_path))  # with finite targets the run continues from the good checkpoint
     assert min(step for step, _ in loop.batches.asked) == 10
     assert all(np.isfinite(value).all() for value in toy.tensors(tmp_path, 30).values())
 
 
 def test_a_variable_that_is_not_finite_is_not_saved(tmp_path):
-    """Metrics may still be finite when a variable no longer is."""
+    """Metrics can be finite although a variable is not."""
     loop = toy.make(toy.options(tmp_path))
     summarise = loop._summarise  # the last thing before the checkpoint
     loop._summarise = lambda *arguments: (summarise(*arguments), loop.objective.network.biases.assign([np.inf]))
@@ -183,7 +183,7 @@ def test_a_variable_that_is_not_finite_is_not_saved(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Failures of the surroundings
+# Failures outside of the loop
 
 
 def test_an_error_in_the_input_ends_the_run(tmp_path):
@@ -203,7 +203,7 @@ def test_an_error_in_the_input_ends_the_run(tmp_path):
 
 
 def without_room(ending):
-    """An `open` that finds the disk full when a file with this ending is written."""
+    """Returns an `open` that raises "disk full" when a file with the given ending is written."""
 
     def opened(name, mode="r", *arguments, **keywords):
         if str(name).endswith(ending) and mode != "r":

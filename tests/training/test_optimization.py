@@ -20,9 +20,9 @@ def gradients(step):
 
 
 def test_fused_adam_is_kerass():
-    """Variables and both moments after five steps of a rate that changes; slots have the same names.
+    """Variables and both moments are equal after five steps with a changing rate; slots have the same names.
 
-    TensorFlow's kernel, which the authors used, has 1 - beta2 as a difference of float32: 1.3e-5 from Keras's.
+    TensorFlow's kernel, which the authors used, computes 1 - beta2 in float32, which differs by 1.3e-5 from Keras's.
     """
     networks, rate = (Network(), Network()), optimization.piecewise_rate([2], [0.1, 0.02])
     options = config.Trainer()
@@ -36,11 +36,11 @@ def test_fused_adam_is_kerass():
     for one, two in zip(ours.variables, theirs.variables, strict=True):
         np.testing.assert_allclose(one, two, rtol=3e-5, atol=1e-9)
     for one, two in zip(networks[0].trainable_variables, networks[1].trainable_variables, strict=True):
-        np.testing.assert_allclose(one, two, rtol=0, atol=3e-6)  # of steps that add up to 0.26
+        np.testing.assert_allclose(one, two, rtol=0, atol=3e-6)  # the steps add up to 0.26
 
 
 def test_clip_by_the_global_norm():
-    """Below the norm gradients are left as they are, above it they are scaled to it (seen through plain descent)."""
+    """Gradients below the norm are unchanged, gradients above it are scaled to it (tested with SGD)."""
     given = [2.0 * tf.ones([7, 5]), None]
     norm = 2.0 * 35**0.5
     for clip, factor in ((100.0, 1.0), (1.0, 1.0 / norm)):

@@ -1,4 +1,4 @@
-"""A run directory: one process at a time, the same settings from start to start, logs cut to the restored step."""
+"""A run directory: one process at a time, the same settings at every start, logs cut to the restored step."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(tmp_path):
         with pytest.raises(cli.UserError, match=f"another process trains .*process {holder.pid} on .*--job_dir"):
             RunDirectory(toy.options(tmp_path), FACTS)
     finally:
-        holder.kill()  # no time to clean up: the lock must go with the process
+        holder.kill()  # without clean-up: the end of the process must release the lock
         holder.communicate()
     opened(toy.options(tmp_path))
 

@@ -1,4 +1,4 @@
-"""A tiny objective with random draws, two networks and Adam: what the loop's tests train in well under a second.
+"""A tiny objective with random draws, two networks and Adam, which the tests of the loop train in under a second.
 
 Shapes: B batch, D inputs.
 """
@@ -49,7 +49,7 @@ class ToyObjective:
 
 
 class ToyBatches:
-    """Rows of a fixed table; remembers which were asked for. `poison`: a step whose targets are not finite."""
+    """Rows of a fixed table; records the requested ones. Args: poison: a step with targets that are not finite."""
 
     def __init__(self, options, poison=None, value=np.nan):
         self.batch_size = self.examples = options.batch_size
@@ -72,7 +72,7 @@ class ToyBatches:
 
 
 def options(job_dir, **changes):
-    """Settings of a short run: 30 steps, metrics every 10, checkpoints every 10."""
+    """Returns the settings of a short run: 30 steps, metrics every 10, checkpoints every 10."""
     base = config.Trainer(
         job_dir=str(job_dir),
         batch_size=8,
@@ -85,7 +85,7 @@ def options(job_dir, **changes):
 
 
 def make(settings, evaluate=None, warmup=0, **batches):
-    """The loop of the toy, ready to train."""
+    """Returns the toy's loop, ready to train."""
     strategy = distribution.make_strategy(settings)
     with strategy.scope():
         objective = ToyObjective(settings, warmup)
@@ -94,21 +94,21 @@ def make(settings, evaluate=None, warmup=0, **batches):
 
 
 def train(settings, **arguments):
-    """Trains; returns the loop."""
+    """Trains the toy; returns the loop."""
     loop = make(settings, **arguments)
     loop.train()
     return loop
 
 
 def tensors(job_dir, step):
-    """dict name -> array of everything in a checkpoint."""
+    """Returns all arrays of a checkpoint: dict name -> array."""
     reader = tf.train.load_checkpoint(checkpoints.prefix_of(str(job_dir), step))
     names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     return {name: reader.get_tensor(name) for name in names}
 
 
 def assert_same(first, second):
-    """Bitwise equality of two dicts of arrays."""
+    """Asserts that two dicts of arrays are equal bit for bit."""
     assert first.keys() == second.keys()
     for name in first:
         assert np.array_equal(first[name], second[name]), name

@@ -150,7 +150,7 @@ def test_wrong_arguments(world, tmp_path):
     (tmp_path / "text" / "config.json").write_text(json.dumps(content))
     for options, message in [
         (serve.Options(job_dir=str(tmp_path)), "not a run directory"),
-        (serve.Options(job_dir=str(tmp_path / "text")), "a SentenceGan run takes no images"),
+        (serve.Options(job_dir=str(tmp_path / "text")), "a run of SentenceGan cannot caption images"),
         (serve.Options(job_dir=run, job_dir2=str(tmp_path)), "not a run directory"),
         (serve.Options(job_dir=run, port=70000), "--port 70000"),
         (serve.Options(job_dir=run, examples=("none",)), "--examples none: no such"),
