@@ -1,1 +1,1 @@
-"""Scores, their uncertainty, the tables that show them, and the rows that need no training."""
+"""Scores and their uncertainty, tables, the report, and systems without training."""

@@ -1,10 +1,10 @@
-"""Does attention look at what is named? The weight on the boxes of an object against their share of the photograph.
+"""Measures whether attention is on the named object: the weight on its box, against the box's share of the photograph.
 
     python -m evaluation.attention_boxes --job_dir runs/show_attend_tell --data_dir data/miniature_grid --split test \
         --boxes data/miniature/raw/objects.jsonl
 
-For every word of a caption that names an object of its photograph: the weight that fell on the object's cells before
-the word was said, and the share of the photograph that these cells are. Looking anywhere gives a ratio of 1. Writes
+For every word of a caption that names an object of its photograph: the attention weight on the object's cells before
+the word, and the share of the photograph that these cells cover. Uniform attention gives a ratio of 1. Writes
 RUN/attention_SPLIT.json.
 """
 
@@ -28,8 +28,8 @@ class Options:
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
     boxes: str = cli.field(
         "",
-        'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}, of the photographs as the '
-        "data stages read them: as viewers show them, with --noexif as they are stored",
+        'lines {"image", "objects": [{"name", "box": [ymin, xmin, ymax, xmax in 0 to 1]}]}; boxes of the photographs '
+        "as the data stages read them: turned by their EXIF orientation, with --noexif unturned",
     )
     split: str = cli.choice("test", ("test", "val"), "which images")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
@@ -39,12 +39,12 @@ class Options:
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (), (self.job_dir,)
 
 
 def read_boxes(path):
-    """dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax)."""
+    """Returns dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax)."""
     found = {}
     for image, objects in known_objects.read_objects(path, with_boxes=True).items():
         words = found.setdefault(image, {})
@@ -54,14 +54,15 @@ def read_boxes(path):
 
 
 def measure(tokens, weights_TC, boxes, singular):
-    """What one caption says about its boxes: list of {"word", "weight", "area", "cells_weight", "cells_area"}.
+    """Measures attention on the boxes of one caption's named objects.
 
     Args:
       tokens: T words. weights_TC: float, rows sum to 1. boxes: dict concept word -> list of boxes.
       singular: dict word -> the concept word that it names.
 
-    `weight` and `area` count parts of cells as far as a box covers them; `cells_weight` and `cells_area` count every
-    cell whose middle lies in a box (at least the one that is covered most) whole.
+    Returns: list of {"word", "weight", "area", "cells_weight", "cells_area"}. `weight` and `area` weigh each cell by
+      the share of it that a box covers. `cells_weight` and `cells_area` count whole cells: those whose centre is in a
+      box, and at least the one that is covered most.
     """
     import numpy as np
 
@@ -82,7 +83,10 @@ def measure(tokens, weights_TC, boxes, singular):
 
 
 def summary(found):
-    """Means over all named objects; `ratio` is mean weight / mean area, `mean_of_ratios` the mean of weight / area."""
+    """Returns the means over all named objects: dict name -> float.
+
+    `ratio` is mean weight / mean area, `mean_of_ratios` the mean of weight / area.
+    """
     mean = lambda values: sum(values) / len(values)  # noqa: E731
     result = {"objects": len(found)}
     for kind in ("", "cells_"):
@@ -95,7 +99,7 @@ def summary(found):
 
 @scoring.reads_data
 def main(options):
-    """Captions the split, measures, writes, prints."""
+    """Captions the split, measures attention, writes and prints the means."""
     registry.import_packages(options.system)
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)
@@ -110,7 +114,7 @@ def main(options):
     names = [name for name in sorted(splits.references_of(data_dir, options.split)) if name in boxes]
     names = names[: options.images or None]
     if not names:
-        raise cli.UserError(f"--boxes {options.boxes}: names none of the {options.split} images of {data_dir}")
+        raise cli.UserError(f"--boxes {options.boxes}: has none of the {options.split} images of {data_dir}")
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint.prefix)
     vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)

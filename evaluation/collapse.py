@@ -1,4 +1,4 @@
-"""Does a captioner still tell images apart while it is trained?"""
+"""Detects the collapse of a captioner during training."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from training.run_directory import last_metric
 
 
 class CollapseWatch:
-    """Greedy captions of some validation images at every checkpoint: does the captioner still tell images apart?"""
+    """Captions some validation images greedily at every checkpoint and warns if too few captions are distinct."""
 
     ALARM = statistics.COLLAPSE
 
@@ -22,7 +22,7 @@ class CollapseWatch:
         self.log, self.job_dir = log, options.job_dir
 
     def __call__(self, step):
-        """{"unique", "length", ...} of the greedy captions; two low unique shares in a row are a warning."""
+        """Returns {"unique", "length", ...} of greedy captions; logs a warning if "unique" is low twice in a row."""
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
         found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))

@@ -2,9 +2,9 @@
 
     python -m evaluation.compare A.json B.json --references data/default/refs_val.json
 
-Prints for each metric both scores, the difference A - B, its 95 % interval, and the share of draws that goes the
-other way (two-sided p). Read no difference as real whose interval contains 0, and remember that the bootstrap knows
-the images only: another training seed can move a score further.
+Prints for each metric both scores, the difference A - B, its 95 % interval, and its two-sided p. If the interval
+contains 0, the difference is not significant. The bootstrap covers the choice of images only: another training seed
+can change a score by more.
 """
 
 import dataclasses
@@ -16,20 +16,22 @@ from cli import UserError, field, run
 class Options:
     """Flags of the comparison."""
 
-    paths: tuple[str, ...] = field((), "The two caption files, A and B, in COCO results format (also as arguments).")
+    paths: tuple[str, ...] = field(
+        (), "The two caption files, A and B, in COCO results format; also as positional arguments."
+    )
     references: str = field("", "Reference captions in COCO captions format, e.g. DATA_DIR/refs_val.json.")
-    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "What is compared.")
+    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "Metrics that are compared.")
     resamples: int = field(1000, "Number of bootstrap draws.")
     seed: int = field(0, "Seed of the draws.")
     output: str = field("", "Also write the comparison to this JSON file.")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.output,), ()
 
 
 def format_comparison(comparison):
-    """The printed table of `statistics.paired`'s result."""
+    """Returns the result of `statistics.paired` as a table of text."""
     lines = [f"{'':9}{'A':>8}{'B':>8}{'A - B':>9}   95 % interval        p"]
     for metric, entry in comparison.items():
         low, high = entry["interval"]
@@ -59,7 +61,7 @@ def main(options):
         if reason != metrics.NOT_ASKED:
             print(f"{name} is not compared: {reason}")
     if not comparison:
-        raise UserError("nothing could be compared, for the reasons above")
+        raise UserError("no metric could be compared, for the reasons above")
     print(f"A {options.paths[0]}\nB {options.paths[1]}")
     print(f"{first.images} images, {first.references} references, tokens {first.tokenizer}, scores x100")
     print(format_comparison(comparison))

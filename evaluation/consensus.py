@@ -1,20 +1,20 @@
 """CIDEr-D of every sentence of a corpus as the one caption of all images, exactly, by one sparse product.
 
-CIDEr-D clips the count of an n-gram to the reference's, which looks as if it made the score non-linear in the
-caption. It does not once occurrences are features of their own: min(t, f) = sum over s = 1..t of [s <= f], so the
-s-th occurrence of an n-gram g in the caption adds a fixed amount, and
+CIDEr-D clips the count of an n-gram to the reference's count. It is still linear in the caption if every occurrence is
+a separate feature: min(t, f) = sum over s = 1..t of [s <= f], so the s-th occurrence of an n-gram g in the caption adds
+a fixed amount, and
 
     CIDEr-D(c) = 10 / (4 N) sum over n of 1 / |h_n| sum over the occurrences (g, s) in c of V_n[(g, s), length of c]
     V_n[(g, s), L] = idf(g)^2 sum over references r of image i with f_r(g) >= s of
                      f_r(g) / (|r_n| m_i) exp(-(L - L_r)^2 / (2 sigma^2))
 
-with f counts, m_i the references of image i, and L the number of bigrams (so pycocoevalcap counts lengths). V_n is
-one product: features x references times references x lengths. |h_n|^2 = sum over occurrences of (2 s - 1) idf(g)^2,
-because 1 + 3 + ... + (2 t - 1) = t^2.
+with f the counts, m_i the number of references of image i, and L the number of bigrams (pycocoevalcap's length). V_n is
+one matrix product: features x references times references x lengths. |h_n|^2 = sum over occurrences of
+(2 s - 1) idf(g)^2, because 1 + 3 + ... + (2 t - 1) = t^2.
 
 Shapes: B sentences of one length, T tokens, K n-grams, J references, F features.
 
-Source: pycocoevalcap's CIDEr scorer, n 1 to 4, sigma 6; tested to give its numbers.
+Source: pycocoevalcap's CIDEr scorer, n 1 to 4, sigma 6; a test compares the scores.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ AGAIN = np.uint64(0x9B7BABFB741A13B3)  # shifts the key of an n-gram for each fu
 
 
 class _Hashes(dict):
-    """word -> 64-bit number, made when first asked for."""
+    """dict word -> 64-bit hash, computed at the first look-up."""
 
     def __missing__(self, word):
         number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
@@ -52,7 +52,7 @@ def _by_length(sentences, hashes):
 
 
 def _occurrences(words_BT, order):
-    """The n-grams of each row, sorted: keys uint64 [B, K] and which occurrence in its row each one is [B, K]."""
+    """Returns the sorted n-grams of each row: keys uint64 [B, K], and s int64 [B, K] for the s-th occurrence."""
     grams_BK = np.sort(ngram_keys(words_BT, order), axis=1)
     nth_BK = np.ones(grams_BK.shape, np.int64)
     for k in range(1, grams_BK.shape[1]):
@@ -61,7 +61,7 @@ def _occurrences(words_BT, order):
 
 
 def _totals(grams_BK, nth_BK):
-    """How often each n-gram occurs in its row [B, K]."""
+    """Counts each n-gram in its row: int64 [B, K]."""
     totals_BK = nth_BK.copy()
     for k in range(grams_BK.shape[1] - 2, -1, -1):
         totals_BK[:, k] = np.where(grams_BK[:, k] == grams_BK[:, k + 1], totals_BK[:, k + 1], nth_BK[:, k])
@@ -69,12 +69,12 @@ def _totals(grams_BK, nth_BK):
 
 
 def _keys(grams, nth):
-    """The feature of an occurrence: the n-gram's key for the first one, shifted for each further one."""
+    """Returns the features of occurrences: the n-gram's key for the first one, shifted for each further one."""
     return grams + (nth - 1).astype(np.uint64) * AGAIN
 
 
 def _look_up(table, keys):
-    """(positions of `keys` in the sorted `table`, whether each is there)."""
+    """Returns (positions of `keys` in the sorted `table`, whether each key is in it)."""
     positions = np.minimum(np.searchsorted(table, keys), len(table) - 1)
     return positions, table[positions] == keys
 
@@ -83,7 +83,7 @@ class _Order:
     """The references' n-grams of one order."""
 
     def __init__(self, groups, image_of_J, order):
-        """groups: list of (indices [B], words [B, T]) of the references; image_of_J: the image of each reference."""
+        """Args: groups: list of (indices [B], words [B, T]) of the references. image_of_J: image of each reference."""
         self.order = order
         found = [(rows, *_occurrences(words, order)) for rows, words in groups]
         grams = np.concatenate([grams.ravel() for _, grams, _ in found])
@@ -106,7 +106,7 @@ class _Order:
         self.weights_FJ = scipy.sparse.csr_array((weights, (feature, reference)), shape)
 
     def similarities(self, words_BT, closeness_J):
-        """Sum over the references of the clipped cosines, weighed by `closeness_J` [J]; [B]."""
+        """Returns the sum over the references of the clipped cosines, weighted by `closeness_J` [J]: float64 [B]."""
         grams, nth = _occurrences(words_BT, self.order)
         if not grams.size or not len(self.grams):
             return np.zeros(len(words_BT))
@@ -136,7 +136,7 @@ class Consensus:
         self._orders = [_Order(groups, image_of_J, order) for order in ORDERS]
 
     def scores(self, sentences):
-        """Mean CIDEr-D x100 over the images of each sentence, if it were the caption of every image.
+        """Returns the mean CIDEr-D x100 of each sentence as the caption of all images.
 
         Args:
           sentences: list of tokenized sentences.

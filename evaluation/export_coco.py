@@ -1,9 +1,9 @@
-"""Captions or references by file name -> the same with COCO's integer image ids, as its evaluation server wants them.
+"""Replaces file names by COCO's integer image ids in captions or references, as COCO's evaluation server needs them.
 
     python -m evaluation.export_coco --captions runs/full/test.json --output test_coco.json
     python -m evaluation.export_coco --captions runs/full/test.json --dataset karpathy:dataset_coco.json --output X.json
 
-The integer of COCO's photographs is in their file names; that of others comes from their data set's file.
+The integers of COCO's photographs are in their file names; those of others are in the file of their data set.
 """
 
 import dataclasses
@@ -19,15 +19,15 @@ class Options:
 
     captions: str = cli.field("", "file in COCO's results format (a list) or captions format (refs_test.json)")
     output: str = cli.field("", "file to write")
-    dataset: str | None = cli.field(None, "data set that knows the integers, karpathy:FILE or coco:DIR")
+    dataset: str | None = cli.field(None, "data set with the integers, karpathy:FILE or coco:DIR")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.output,), ()
 
 
 def integer_ids(names, known):
-    """dict file name -> COCO's integer.
+    """Returns dict file name -> COCO's integer.
 
     Args:
       names: iterable of file names.
@@ -53,7 +53,7 @@ def integer_ids(names, known):
 
 
 def exported(content, path, known):
-    """The content of a results or a captions file with integers for image ids."""
+    """Returns the content of a results or captions file with integers for image ids."""
     if isinstance(content, dict):
         ids = integer_ids((image["file_name"] for image in content["images"]), known)
         names = {image["id"]: image["file_name"] for image in content["images"]}

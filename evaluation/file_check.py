@@ -1,7 +1,7 @@
-"""Does caption.py say what was scored? Some photographs of the split, captioned from their files.
+"""Checks that caption.py gives the captions that were scored, on some photographs of the split.
 
-A score is made from stored vectors or concept words, a caption for a person from a file. The two must never come apart
-unseen, so eval_val.py, eval_test.py and eval_obj2sen end with this comparison.
+Scored captions are made from stored vectors or concept words, those of caption.py from files. A difference must not go
+unnoticed, so eval_val.py, eval_test.py and eval_obj2sen end with this comparison.
 """
 
 import dataclasses
@@ -13,41 +13,41 @@ import cli
 from captioning import photographs
 from formats import images, sidecars
 
-SAMPLE = 20  # photographs that are captioned again
+SAMPLE = 20  # number of photographs that are captioned again
 NOT_CHECKED = "NOTE: captions were not compared with those of caption.py: "
 
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How many of `images` photographs got the caption that was scored, when captioned from their files."""
+    """How many of `images` photographs have the same caption from their files as in the scored captions."""
 
     equal: int
     images: int
-    largest_difference: float  # of a number of what the captioner is fed (image vector or concept words)
+    largest_difference: float  # of an element of the captioner's input (image vector or concept words)
 
 
 def folder_of(options, data_dir, split):
-    """The folder of the photographs: --image_dir, or what the sidecar of the image records says. "" if unknown."""
+    """Returns the folder of the photographs: --image_dir, else that of the image records' sidecar; "" if unknown."""
     path = os.path.join(data_dir, f"image_{split}.json")
     known = sidecars.read_sidecar(path).get("image_dir", "") if os.path.exists(path) else ""
     return options.image_dir or known
 
 
 def compare(options, data_dir, split, checkpoint, scored, open_run):
-    """Captions up to 20 scored photographs from their files by the path of caption.py, and prints how many agree.
+    """Captions up to 20 scored photographs from their files, as caption.py does, and prints how many captions agree.
 
     Args:
-      options: evaluation.scoring.ScoringOptions. data_dir: the stages' folder. checkpoint: its prefix.
-      scored: dict image name -> caption that was scored.
-      open_run: as evaluation.scoring takes it; asked for the stored rows where captions differ.
+      options: evaluation.scoring.ScoringOptions. data_dir: data folder. checkpoint: its prefix.
+      scored: dict image name -> scored caption.
+      open_run: as for evaluation.scoring; gives the stored rows if captions differ.
 
-    Returns: Agreement, or None with a printed note where the photographs, encoder or detector are not to be had.
+    Returns: Agreement, or None with a printed note if photographs, encoder or detector are not available.
     """
     folder = folder_of(options, data_dir, split)
     names = sorted(name for name in scored if folder and os.path.isfile(images.locate(folder, name)))
     if not names:
-        where = f"{folder} does not hold them" if folder else f"{data_dir}/image_{split}.json names no folder"
-        print(f"{NOT_CHECKED}no photographs ({where}); --image_dir says where they are")
+        where = f"not in {folder}" if folder else f"{data_dir}/image_{split}.json names no folder"
+        print(f"{NOT_CHECKED}no photographs ({where}); name their folder by --image_dir")
         return None
     names = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
     try:
@@ -58,23 +58,23 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
     differing = [name for name in names if found.get(name) != scored[name]]
     if not differing:
         count = f"{len(names)} of {len(names)}"
-        print(f"{count} captions of caption.py for the files in {folder} are those that were scored")
+        print(f"{count} captions of caption.py for the files in {folder} equal the scored ones")
         return Agreement(len(names), len(names), 0.0)
     _, stored = open_run(checkpoint, split, names)
     fed = [(rows_of[name], row) for name, row in zip(names, stored, strict=True) if name in rows_of]
     largest = max((_difference(*rows) for rows in fed), default=float("nan"))  # no file may have been readable
     equal, first = len(names) - len(differing), differing[0]
     print(
-        f"WARNING: only {equal} of {len(names)} captions of caption.py for the files in {folder} are those that were "
-        f"scored, so this score does not stand for what people get. Largest difference of what the captioner is fed: "
-        f"{largest:.3g}. The first: {first}: {found.get(first, '(no caption)')!r}, scored was {scored[first]!r}. Are "
-        "these the photographs, and is this the encoder or detector, that the data folder was made from?"
+        f"WARNING: only {equal} of {len(names)} captions of caption.py for the files in {folder} equal the scored "
+        f"ones, so the score is not that of caption.py. Largest difference of the captioner's input: {largest:.3g}. "
+        f"The first: {first}: {found.get(first, '(no caption)')!r}, scored {scored[first]!r}. Check that photographs, "
+        "encoder and detector are those that the data folder was made from."
     )
     return Agreement(equal, len(names), largest)
 
 
 def _from_files(options, checkpoint, folder, names):
-    """(dict name -> caption, dict name -> what the captioner was fed), as caption.py makes them."""
+    """Returns (dict name -> caption, dict name -> the captioner's input), as caption.py makes them."""
     where = {name: getattr(options, name, None) for name in ("encoder", "detector", "labels")}
     captioner, source = photographs.open_run(
         options.job_dir, checkpoint, **where, threshold=getattr(options, "threshold", 0.0)
@@ -90,7 +90,7 @@ def _from_files(options, checkpoint, folder, names):
 
 
 def _difference(row, stored):
-    """Largest difference of a number; rows of concept words may have other lengths."""
+    """Returns the largest absolute difference of two rows; rows of concept words may have different lengths."""
     if row.shape != stored.shape:
         width = max(len(row), len(stored))
         row, stored = (np.pad(part, (0, width - len(part))) for part in (row, stored))

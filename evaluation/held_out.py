@@ -1,4 +1,4 @@
-"""Validation of the stages that learn sentences: cross entropy, token accuracy and perplexity of held-out sentences."""
+"""Validation of the text stages: cross entropy, token accuracy and perplexity of held-out sentences."""
 
 import math
 import os
@@ -11,10 +11,11 @@ from formats.sidecars import write_json
 
 
 class HeldOut:
-    """Called at every checkpoint; RUN/best.json names the step with the least loss."""
+    """Evaluates held-out sentences at every checkpoint; RUN/best.json has the step with the minimum loss."""
 
     def __init__(self, objective, batches, run):
-        """
+        """Compiles the evaluation.
+
         Args:
           objective: an objectives.cross_entropy.CrossEntropyObjective.
           batches: input_pipeline.SentenceBatches of the held-out sentences.
@@ -24,7 +25,7 @@ class HeldOut:
         self._evaluate = tf.function(objective.evaluate, reduce_retracing=True)
 
     def __call__(self, step):
-        """{"loss", "accuracy", "perplexity"} over all words of the held-out sentences."""
+        """Returns {"loss", "accuracy", "perplexity"} over all words of the held-out sentences."""
         totals = np.zeros(3)
         for batch in self._batches():
             totals += [float(part) for part in self._evaluate(batch)]
@@ -38,7 +39,7 @@ class HeldOut:
         return found
 
     def _batches(self):
-        """The sentences by length, each batch as wide as its longest one."""
+        """Yields batches of the sentences, sorted by length, each batch as wide as its longest sentence."""
         lengths = np.diff(self.batches.corpus.sentences.offsets)[self.batches.corpus.rows]
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), self.batches.batch_size):

@@ -1,16 +1,14 @@
-"""Published results on MS COCO's Karpathy test split (5,000 images), to stand beside one's own in the table.
+"""Published results on MS COCO's Karpathy test split (5,000 images), for comparison in the table.
 
-None of the papers' tables could be read where this was written: the figures are recalled, and rows say so
-(`unverified`). Check them against the paper before quoting one. Training images are COCO's without captions; the corpus
-column names the sentences. Scores x100.
-
-Source: specs/anchors.md A1, specs/unsupervised_captioning.md 15.
+The papers could not be read when this was written: the figures are from memory, and their rows are marked
+`unverified`. Check them against the paper before you quote them. Training images are COCO's without captions; the
+column corpus names the sentences. Scores x100.
 """
 
 COLUMNS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 RECALLED = "recalled from the paper, not read again"
 
-#         row, corpus, B1, B2, B3, B4, M, R, C, S, how it is known
+#         row, corpus, B1, B2, B3, B4, M, R, C, S, origin of the figures
 _ROWS = (
     ("UIC full, Feng 2019", "Shutterstock", 41.0, 22.5, 11.2, 5.6, 12.4, 28.7, 28.6, 8.1, RECALLED),
     ("UIC full, Feng 2019", "COCO, unpaired", 58.9, 40.3, 27.0, 18.6, 17.9, 43.1, 54.9, 11.1, RECALLED),
@@ -24,7 +22,7 @@ _ROWS = (
 
 
 def published_rows():
-    """Rows for evaluation.table: `published` is how the figures are known, `unverified` whether they were recalled."""
+    """Returns rows for evaluation.table. `published` is the origin of the figures, `unverified`: from memory."""
     rows = []
     for name, corpus, *scores, known in _ROWS:
         row = {"row": name, "corpus": corpus, "split": "test", "decode": None, "seed": None, "images": 5000}

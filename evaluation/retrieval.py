@@ -1,11 +1,10 @@
-"""Retrieval without training: sentences that fit what was detected, and the most typical one among them.
+"""Retrieval without training: the sentences that best fit the detections, and the most typical one among them.
 
-Fit of a sentence to an image: for each concept word that it names, + score + bonus where the word was detected, and
-- bonus where it was not. Sentences with the same set of concept words fit alike, so a corpus is a few thousand sets
-and the fits are one sparse product. Typical: the highest mean CIDEr-D against the sentences that fit equally well
-(the consensus caption of Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image Captioning").
-
-Source: the fit is that of specs/dynamics.md 1, which draws one of the best at random.
+The fit of a sentence to an image adds, for each concept word that it names, score + bonus if the word was detected and
+- bonus if it was not. Sentences with the same set of concept words have the same fit, so a corpus has a few thousand
+sets, and all fits are one sparse product. The most typical sentence has the highest mean CIDEr-D against those that
+fit equally well (the consensus caption of Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image
+Captioning").
 """
 
 import collections
@@ -17,18 +16,18 @@ from cli import progress
 from evaluation.consensus import Consensus
 
 BONUS = 0.7
-GROUP_LIMIT = 2000  # sentences of a group that are looked at: more do not move the consensus
+GROUP_LIMIT = 2000  # maximum number of sentences of a group that are compared; more do not change the consensus
 IMAGES_AT_ONCE = 64
 EQUAL = 1e-9  # fits that differ by less are equal
 
 
 def fits(sets, detections, bonus=BONUS):
-    """Yields for each image the fit of every concept set: float64 [S].
+    """Yields for each image its fit to every concept set: float64 [S].
 
     Args:
-      sets: list of tuples of concept words (or their ids), all different.
+      sets: list of distinct tuples of concept words (or their ids).
       detections: list over images of dict word -> score.
-      bonus: see the module's text.
+      bonus: see the top of this file.
     """
     columns = {word: i for i, word in enumerate(sorted({w for group in (*sets, *detections) for w in group}))}
     flat = [columns[word] for words in sets for word in words]
@@ -45,23 +44,24 @@ def fits(sets, detections, bonus=BONUS):
 
 
 def best_fitting_sets(sets, detections, bonus=BONUS):
-    """The concept sets that fit each image best: list over images of tuples of indices into `sets`.
+    """Returns the concept sets with the best fit to each image: list over images of tuples of indices into `sets`.
 
-    There are several where they fit equally well. Args: as in `fits`.
+    A tuple has several indices if sets fit equally well. Args: as for `fits`.
     """
     return [tuple(np.flatnonzero(fit_S >= fit_S.max() - EQUAL).tolist()) for fit_S in fits(sets, detections, bonus)]
 
 
 def draw_fitting(keys, detections, seeds, k, bonus=BONUS):
-    """The k best-fitting sentences of each image; among equals a random choice.
+    """Returns the k best-fitting sentences of each image, chosen at random among equal fits.
 
     Args:
       keys: list of tuples of the concept words in each sentence, sorted.
       detections: list over images of dict concept word -> score.
-      seeds: list over images of ints; the choice for an image depends on nothing else.
+      seeds: list over images of ints, the seed of each image's choice.
+      k: number of sentences. bonus: see the top of this file.
 
     Returns:
-      List over images of lists of indices into `keys`, best first (fewer than k where there are fewer sentences).
+      List over images of lists of indices into `keys`, best first (fewer than k if there are fewer sentences).
     """
     members = collections.defaultdict(list)
     for index, key in enumerate(keys):
@@ -69,7 +69,7 @@ def draw_fitting(keys, detections, seeds, k, bonus=BONUS):
     sets = sorted(members)
     drawn = []
     for seed, fit_S in zip(seeds, fits(sets, detections, bonus), strict=True):
-        needed = np.partition(fit_S, -min(k, len(sets)))[-min(k, len(sets))]  # k sets hold at least k sentences
+        needed = np.partition(fit_S, -min(k, len(sets)))[-min(k, len(sets))]  # k sets have at least k sentences
         candidates = np.flatnonzero(fit_S >= needed - EQUAL)
         order = candidates[np.argsort(-fit_S[candidates], kind="stable")]
         chosen, random = [], np.random.default_rng(seed)
@@ -83,15 +83,15 @@ def draw_fitting(keys, detections, seeds, k, bonus=BONUS):
 
 
 def most_typical(texts):
-    """The sentence with the highest mean CIDEr-D against all of `texts`; the first of equals."""
-    if len(texts) <= 2:  # with two, each is as typical as the other
+    """Returns the sentence with the highest mean CIDEr-D against all of `texts`; the first one of a tie."""
+    if len(texts) <= 2:  # two sentences are equally typical
         return texts[0]
     texts = texts[:: -(-len(texts) // GROUP_LIMIT)]
     return texts[int(np.argmax(Consensus([[text] for text in texts]).scores(texts)))]
 
 
 def retrieve(texts, keys, detections, bonus=BONUS):
-    """One corpus sentence for each image.
+    """Returns one corpus sentence for each image.
 
     Args:
       texts: list of sentences.
@@ -99,7 +99,7 @@ def retrieve(texts, keys, detections, bonus=BONUS):
       detections: list over images of dict concept word -> score.
 
     Returns:
-      List of sentences, one per image; a function of the arguments alone.
+      List of sentences, one per image; a pure function of the arguments.
     """
     members = collections.defaultdict(list)
     for text, key in zip(texts, keys, strict=True):

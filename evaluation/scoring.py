@@ -1,8 +1,8 @@
-"""Captioning and scoring the checkpoints of a run: what eval_val.py, eval_test.py and eval_obj2sen share (UIC spec 10).
+"""Captions and scores the checkpoints of a run; used by eval_val.py, eval_test.py and eval_obj2sen.
 
-What is captioned is up to the caller, who hands over
+The caller passes a function
     open_run(checkpoint, split, names) -> (captioner, rows)
-with a `captioner` as captioning.captioner.Captioner and one row of its input for each name.
+that returns a captioning.captioner.Captioner and one row of its input for each name.
 """
 
 import dataclasses
@@ -21,21 +21,21 @@ READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for spl
 
 @dataclasses.dataclass(frozen=True)
 class ScoringOptions:
-    """Flags of the scripts that score."""
+    """Flags of the scoring commands."""
 
     job_dir: str = cli.field("runs/full", "run directory")
-    data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
+    data_dir: str = cli.field("", "data folder; empty = the one that the run was trained on")
     decode: str = cli.field("beam3", "greedy or beamK")
-    length_normalization: float = cli.field(0.0, "finished captions are ordered by log p / length^this")
-    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "what is scored")
+    length_normalization: float = cli.field(0.0, "exponent a: finished captions are sorted by log p / length^a")
+    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "metrics to compute")
     row: str = cli.field("", "name of the row; empty = name of the run directory")
     corpus: str = cli.field("", "name of the corpus in the table; empty = name of the data folder")
     table: str = cli.field("", "table file; empty = table.json beside the run directory")
     image_dir: str = cli.field(
-        "", "photographs whose files are captioned at the end to compare; empty = where process_images found them"
+        "", "folder of the photographs, some of which are captioned again from their files; empty = process_images' own"
     )
     detector: str | None = cli.field(
-        None, "for that comparison: detector of a run that is told concepts, see caption.py"
+        None, "detector for these files, for a run that reads concept words, see caption.py"
     )
     labels: str | None = cli.field(None, "class names of --detector")
     system: tuple[str, ...] = registry.packages_field()
@@ -44,19 +44,19 @@ class ScoringOptions:
     devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (table_of(self),), (self.job_dir,)
 
 
 def table_of(options):
-    """The table file: --table, or the one beside the run."""
+    """Returns the path of the table: --table, else table.json beside the run."""
     return options.table or os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
 
 
 def check(options):
-    """What can be said about the flags before TensorFlow starts; returns the stages' folder.
+    """Checks the flags before TensorFlow starts; returns the data folder.
 
-    Raises: cli.UserError for a --decode or --job_dir that cannot be used, and for data that do not fit together.
+    Raises: cli.UserError if --decode or --job_dir cannot be used, or the data are inconsistent.
     """
     parse_decode(options.decode)
     data_dir = data_dir_of(options)
@@ -65,14 +65,14 @@ def check(options):
 
 
 def data_dir_of(options):
-    """The stages' folder: --data_dir, or the one that the run was trained on."""
+    """Returns the data folder: --data_dir, else the one that the run was trained on."""
     from training import run_directory
 
     return options.data_dir or run_directory.data_dir_of(options.job_dir)
 
 
 def reads_data(score):
-    """Decorator of a function of ScoringOptions: the data that it reads are not replaced meanwhile."""
+    """Decorates a function of ScoringOptions so that its data cannot be replaced while it runs."""
 
     @functools.wraps(score)
     def locked(options, *arguments, **named):
@@ -83,22 +83,22 @@ def reads_data(score):
 
 
 def folder_of(options):
-    """Where captions and rankings of validation go: the run, or a folder in it for another --decode than beam3."""
+    """Returns the folder of validation captions and rankings: the run, or RUN/DECODE unless --decode is beam3."""
     return options.job_dir if options.decode == "beam3" else os.path.join(options.job_dir, options.decode)
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Every checkpoint on validation
+# All checkpoints on validation
 
 
 @reads_data
 def score_checkpoints(options, open_run, how=None):
-    """Scores every checkpoint on the validation images, ranks them, adds the row of the best one to the table.
+    """Scores every checkpoint on the validation images, ranks them, and adds the row of the best one to the table.
 
     Args:
       options: ScoringOptions with `steps` and `overwrite`.
-      open_run: see the module's text.
-      how: dict of further settings that decide about the captions.
+      open_run: see the top of this file.
+      how: dict of further settings that the captions depend on.
     """
     from captioning import splits
     from evaluation import file_check, metrics, table
@@ -112,10 +112,10 @@ def score_checkpoints(options, open_run, how=None):
     how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
     with metrics.Scorer(references, options.metrics) as scorer:
         alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
-        with writing.merging(_scores_path(folder)):  # with what another process has scored meanwhile
+        with writing.merging(_scores_path(folder)):  # keeps what another process has scored in the meantime
             known = {step: entry for step, entry in _read_scores(folder).items() if alike(entry)}
             rankings.write_rankings(folder, {int(step): entry["values"] for step, entry in known.items()})
-            step = rankings.best_step(folder)  # its checkpoint may be gone by now
+            step = rankings.best_step(folder)  # its checkpoint may have been removed
             best = checkpoints.Chosen(checkpoints.prefix_of(options.job_dir, step), step, rankings.SELECTED_BY)
             scored = captions.read_captions(os.path.join(folder, f"val_{step}.json"))
             row = _row(options, scorer.score(scored), "val", best, best.why)
@@ -128,21 +128,22 @@ def _steps(options):
     from training import checkpoints
 
     if strange := [step for step in options.steps if not str(step).isdecimal()]:
-        raise cli.UserError(f"--steps {','.join(strange)}: expected numbers of checkpoints, e.g. --steps 500,1000")
+        raise cli.UserError(f"--steps {','.join(strange)}: expected steps of checkpoints, e.g. --steps 500,1000")
     steps = [int(step) for step in options.steps] or checkpoints.steps_in(options.job_dir)
     if not steps:
-        raise cli.UserError(f"{options.job_dir}: no checkpoint in there yet; train this run first")
+        raise cli.UserError(f"{options.job_dir}: has no checkpoint yet; train this run first")
     return steps
 
 
 def _score_all(options, steps, folder, references, scorer, open_run, how):
-    """Captions and scores what was not scored before, and merges it into RUN/val_checkpoints.json.
+    """Captions and scores the steps that were not scored before, and merges them into RUN/val_checkpoints.json.
 
-    Captions of the same checkpoint, made in the same way, are kept; with other metrics or references they are scored
-    again. The captions of a step and its entry are written together: another process may score the same run.
+    Captions that were made from the same checkpoint with the same settings are kept; with other metrics or references
+    they are scored again. The captions of a step and its entry are written together, because another process may score
+    the same run.
 
-    Returns: function of an entry {"how", "against", "values", "unique"}: whether it was scored in this way. Others
-      cannot be ranked with these.
+    Returns: function of an entry {"how", "against", "values", "unique"} -> whether it can be ranked with these: same
+      settings, metrics and references.
     """
     from evaluation import statistics
     from formats import captions, writing
@@ -172,7 +173,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
         unique = statistics.diversity(scores.tokens)["unique"]
         entry = {"how": made_by, "against": against, "values": scores.values, "unique": unique}
         with writing.merging(scores_path):
-            if not captioned or captions.read_captions(path) != found:  # another process has captioned it otherwise
+            if not captioned or captions.read_captions(path) != found:  # another process has written other captions
                 captions.write_captions(path, found.items())
             captions.write_json(scores_path, _read_scores(folder) | {str(step): entry})
         shown = ", ".join(f"{name} {value:.1f}" for name, value in scores.values.items() if value is not None)
@@ -185,7 +186,7 @@ def _scores_path(folder):
 
 
 def _read_scores(folder):
-    """RUN/val_checkpoints.json: step -> how it was captioned, what it was scored against, scores."""
+    """Reads RUN/val_checkpoints.json: dict step -> {"how", "against", "values"}; {} if it does not exist."""
     path = _scores_path(folder)
     known = readers.read_json(path, "the scores of the checkpoints; remove it", dict) if os.path.exists(path) else {}
     for step, entry in known.items():
@@ -195,7 +196,7 @@ def _read_scores(folder):
 
 
 def _digest(value):
-    """Short sha256 of a JSON value."""
+    """Returns the short sha256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -205,7 +206,7 @@ def _digest(value):
 
 @reads_data
 def score_checkpoint(options, split, open_run):
-    """Captions and scores the images of a split with --checkpoint; adds the row to the table."""
+    """Captions and scores the images of a split with --checkpoint, and adds the row to the table."""
     from captioning import splits
     from evaluation import file_check, metrics, table
     from formats import captions, writing
@@ -219,14 +220,14 @@ def score_checkpoint(options, split, open_run):
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
     stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
-    captions.write_captions(captions_path, found.items())  # now, whatever happens to the scoring
+    captions.write_captions(captions_path, found.items())  # before scoring, which may fail
     scores = metrics.score(found, references, options.metrics)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
     row = _row(options, scores, split, checkpoint, selection)
     row["scored"] = table.digest_of_scored(found, references)
     content = row | scores.to_json() | {"data_dir": data_dir}
     scores_path = os.path.join(options.job_dir, f"{stem}_scores.json")
-    with writing.merging(scores_path):  # captions, scores and row of one process, also where two score the same run
+    with writing.merging(scores_path):  # so that captions, scores and row are those of one process
         captions.write_captions(captions_path, found.items())
         captions.write_json(scores_path, table.with_earlier_scores(content, _earlier(scores_path)))
         _publish(options, row)
@@ -234,7 +235,7 @@ def score_checkpoint(options, split, open_run):
 
 
 def _earlier(scores_path):
-    """What the scores file holds that is about to be replaced; {} where there is none, or none that can be read."""
+    """Returns the content of a scores file before it is replaced; {} if it does not exist or is damaged."""
     try:
         content = readers.read_json(scores_path, kind=dict)
         readers.check_fields(content, {"reasons": readers.optional(readers.is_object)}, scores_path)
@@ -248,7 +249,7 @@ def _earlier(scores_path):
 
 
 def _row(options, scores, split, checkpoint, selection):
-    """The row of the table for one checkpoint (training.checkpoints.Chosen)."""
+    """Returns the row of the table for one checkpoint (training.checkpoints.Chosen)."""
     from captioning import splits
     from evaluation import table
     from formats.concepts import load_concepts
@@ -271,7 +272,7 @@ def _row(options, scores, split, checkpoint, selection):
 
 
 def _publish(options, row):
-    """Prints the row and puts it into the table."""
+    """Prints the row and adds it to the table."""
     from evaluation import table
 
     table.print_table([row])

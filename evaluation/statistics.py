@@ -1,6 +1,6 @@
-"""How sure a score is, how two caption sets differ, and what the scores do not show: variety and named objects.
+"""Confidence intervals of scores, comparison of two caption sets, diversity, and recall of objects.
 
-Sizes in comments: N images, S resamples.
+Sizes: N images, S resamples.
 """
 
 import collections
@@ -10,7 +10,7 @@ import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95
-COLLAPSE = 0.05  # a share of distinct captions below this, twice in a row, is a collapsed captioner
+COLLAPSE = 0.05  # a captioner has collapsed if its share of distinct captions is below this twice in a row
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -18,7 +18,7 @@ COLLAPSE = 0.05  # a share of distinct captions below this, twice in a row, is a
 
 
 def _draws(count, resamples, seed):
-    """Yields `resamples` times the indices int [N] of N images drawn with replacement; a function of the arguments."""
+    """Yields `resamples` times the indices int [N] of N images drawn with replacement; a pure function of its args."""
     generator = np.random.default_rng(seed)
     for _ in range(resamples):
         yield generator.integers(0, count, count)
@@ -30,13 +30,13 @@ def _interval(values, level=LEVEL):
 
 
 def bootstrap_interval(per_image, resamples=RESAMPLES, seed=0):
-    """95 % percentile interval of the mean over images.
+    """Returns the 95 % percentile interval of the mean over images, by bootstrap.
 
-    The document frequencies of CIDEr are kept as they are: only the images are drawn again.
+    Only images are resampled; the document frequencies of CIDEr stay the same.
 
     Args:
       per_image: float [N], e.g. `scores.per_image["CIDEr"]`.
-      resamples, seed: how many draws, and their seed; the same arguments give the same interval.
+      resamples, seed: number of draws, and their seed; the same arguments give the same interval.
 
     Returns:
       [low, high] in the unit of `per_image`.
@@ -46,7 +46,7 @@ def bootstrap_interval(per_image, resamples=RESAMPLES, seed=0):
 
 
 def bleu_from_counts(counts, order=4):
-    """Corpus BLEU x100 of summed counts, equal to pycocoevalcap's to rounding.
+    """Returns the corpus BLEU x100 of summed counts, equal to pycocoevalcap's up to rounding.
 
     Args:
       counts: int [..., 10], sums over images of `Scores.bleu_counts`.
@@ -56,7 +56,7 @@ def bleu_from_counts(counts, order=4):
       float [...].
     """
     counts = np.asarray(counts, np.float64)
-    tiny, small = 1e-15, 1e-9  # pycocoevalcap's own guards against zero
+    tiny, small = 1e-15, 1e-9  # pycocoevalcap's guards against zero
     matched, guessed = counts[..., :order], counts[..., 4 : 4 + order]
     precision = np.exp(np.log((matched + tiny) / (guessed + small)).sum(-1) / order)
     ratio = (counts[..., 8] + tiny) / (counts[..., 9] + small)
@@ -64,16 +64,17 @@ def bleu_from_counts(counts, order=4):
 
 
 def paired(first, second, resamples=RESAMPLES, seed=0):
-    """Compares two caption sets of the same images by a paired bootstrap: both are scored on the same draws.
+    """Compares two caption sets of the same images by a paired bootstrap, which scores both on the same draws.
 
     Args:
       first, second: `metrics.Scores` of the same images.
+      resamples, seed: as for `bootstrap_interval`.
 
     Returns:
-      dict metric ("BLEU-4", "CIDEr", "METEOR", "ROUGE-L", where both have it) -> {"first", "second", "difference":
-      first - second (x100), "interval": 95 % interval of the difference, "p": twice the smaller share of draws in
-      which the difference is at most, or at least, 0: two-sided, never below 2 / resamples}. METEOR's entry compares
-      the means over images, because the corpus METEOR cannot be resampled without its Java program.
+      dict metric -> entry, for those of BLEU-4, CIDEr, METEOR and ROUGE-L that both have. An entry has "first" and
+      "second" (the scores x100), "difference" (first - second), "interval" (95 %, of the difference) and "p"
+      (two-sided: twice the smaller of the shares of draws with a difference <= 0 and >= 0, at least 2 / resamples).
+      METEOR is compared by its mean over images, because its corpus score cannot be resampled without Java.
 
     Raises:
       ValueError: the images differ.
@@ -96,7 +97,7 @@ def paired(first, second, resamples=RESAMPLES, seed=0):
 
 
 def _comparison(first, second, differences):
-    """One entry of `paired` from the two scores and the differences [S] of the draws."""
+    """Returns an entry of `paired` from the two scores and the differences [S] of the draws."""
     smaller = min((differences <= 0).mean(), (differences >= 0).mean())
     return {
         "first": first,
@@ -108,19 +109,19 @@ def _comparison(first, second, differences):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Variety
+# Diversity
 
 
 def diversity(tokens):
-    """How varied captions are: a captioner that says one sentence for everything has a unique share of 1 / N.
+    """Returns the diversity of captions. A captioner with one caption for all images has "unique" 1 / N.
 
     Args:
       tokens: dict image id -> list of tokens, e.g. `Scores.tokens`.
 
     Returns:
       dict: "unique": distinct captions / captions; "length": mean number of tokens; "distinct-1", "distinct-2":
-      distinct words (pairs of neighbours) / all words (pairs) of all captions together, 0 where there are none;
-      "longest_run": the longest row of one and the same word inside a caption (1 = no word is repeated at once).
+      distinct unigrams (bigrams) / unigrams (bigrams) of all captions together, 0 if there are none; "longest_run":
+      maximum number of consecutive repetitions of a word in a caption (1 = no word is followed by itself).
     """
     captions = list(tokens.values())
     pairs = [list(itertools.pairwise(caption)) for caption in captions]
@@ -143,9 +144,9 @@ def _share(part, whole):
 
 
 def class_recall_precision(tokens, image_words, concept_words, singular):
-    """Which of the known objects the captions name, counted over all images together (micro average).
+    """Returns recall and precision of the known objects in captions, over all images together (micro average).
 
-    A caption names a concept word if it holds the word or its plural; a word counts once a caption.
+    A caption names a concept word if it contains the word or its plural; a word counts once for each caption.
 
     Args:
       tokens: dict image id -> list of tokens.
@@ -155,7 +156,7 @@ def class_recall_precision(tokens, image_words, concept_words, singular):
 
     Returns:
       dict: "class_recall": (image, word) pairs known and named / pairs known; "class_precision": pairs known and
-      named / pairs named. Each None where there is nothing to divide by.
+      named / pairs named. Each is None if its denominator is 0.
     """
     counts = collections.Counter()
     for name, caption in tokens.items():

@@ -1,11 +1,11 @@
-"""The table of results: `table.json`, a list of rows, and how it is printed.
+"""Reads, merges and prints the table of results, `table.json`.
 
     python -m evaluation.table runs/demo/table.json runs/other/table.json [--markdown] [--published]
 
-Scores are x100, shares 0 to 1. No score is read without the unique share: a captioner that says one sentence for
-everything scores like the row `constant`. Rows that differ in nothing but the seed are followed by their mean and
-standard deviation. Each row carries the run that it comes from, and only a row of the same run takes its place; where
-two runs have the same name, corpus, decoding and seed, the column `run` tells them apart.
+Scores are x100, shares 0 to 1. Read a score together with `unique`: a captioner with one caption for all images scores
+like the row `constant`. Rows that differ only in the seed are followed by their mean and standard deviation. Each row
+has the run that it comes from, and only a row of the same run replaces it; if two runs have the same name, corpus,
+decoding and seed, the column `run` is shown.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ from formats import writing
 from formats.captions import sanitise, write_json
 from formats.readers import check_fields, is_number, is_object, is_text, optional, read_json
 
-# Baselines first, the references for reading the others; then the stages in the order in which they are trained.
+# Baselines first, for comparison; then the stages in the order in which they are trained.
 ROWS = (
     *("random", "constant", "retrieval", "con2sen", "feat2sen"),
     *("scratch_adv", "scratch_con", "scratch_im", "scratch", "adv", "con", "im", "full"),
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
-TEXTS = {"row", "corpus", "split", "decode", "run"}  # columns that are set flush left
+TEXTS = {"row", "corpus", "split", "decode", "run"}  # left-aligned columns
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
 NUMBERS = ("seed", "images", "length", "minutes")
@@ -42,15 +42,15 @@ COLUMNS = (*KEY, "run", "images", *SCORES, "unique", "length", "class_recall", "
 
 
 def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=None, threshold=0.5, **extra):
-    """One row of the table.
+    """Returns one row of the table.
 
     Args:
       row: its name, see ROWS.
       scores: `metrics.Scores`.
-      corpus, split, decode, seed: what was run, e.g. "coco", "val", "beam3", 1; None where it does not apply.
+      corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if it does not apply.
       concepts: `concepts.Concepts` of the split, for class recall and precision, or None.
-      threshold: the least score of a detection that counts as known.
-      **extra: e.g. minutes, checkpoint, command, steps, and "scored": see `digest_of_scored`.
+      threshold: minimum score of a detection that counts as a known object.
+      **extra: further fields, e.g. minutes, checkpoint, command, steps, scored (see `digest_of_scored`).
 
     Returns:
       dict, in the order in which it is written.
@@ -75,7 +75,7 @@ def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=Non
 
 
 def digest_of_scored(captions, references):
-    """Short sha256 of what was scored: captions (dict name -> text) and references (dict name -> texts)."""
+    """Returns the short sha256 of captions (dict name -> text) and references (dict name -> texts)."""
     written = {name: sanitise(caption) for name, caption in captions.items()}
     content = json.dumps([written, references], sort_keys=True).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()[:16]
@@ -86,15 +86,14 @@ def _rounded(value):
 
 
 def key_of(row):
-    """What identifies a row: its name, corpus, split, decoding and seed, and the run that it comes from."""
+    """Returns the tuple that identifies a row: name, corpus, split, decoding, seed, and the run that it comes from."""
     return tuple(row.get(name) for name in (*KEY, "run"))
 
 
 def read_table(path):
-    """The rows of a table file, "run" as an absolute path. Raises UserError where there is none, or another file.
+    """Returns the rows of a table file, with "run" as an absolute path. Raises UserError if it is not a table.
 
-    Rows that were written before rows had a "run" come from the folder of their checkpoint; where they name none it is
-    not known.
+    Older rows have no "run": it is then the folder of their checkpoint, or unknown if they name none.
     """
     rows = read_json(path, "a table of results, as eval_val.py and evaluation.untrained write it", list)
     wanted = dict.fromkeys((*TEXTS, "scored", "captions"), optional(is_text)) | {"reasons": optional(is_object)}
@@ -113,14 +112,14 @@ def _folder(path):
 
 
 def merge_row(path, row, run=None):
-    """Puts a row into a table file, in place of the one that the same run has left; makes the file where there is none.
+    """Writes a row to a table file, replacing the one of the same run; creates the file if needed.
 
-    Scores of the same captions that were computed earlier, and are not among those of `row`, are kept.
+    Scores that were computed earlier for the same captions, and are missing in `row`, are kept.
 
     Args:
       path: the table file; a link is followed.
-      row: as `make_row` returns it.
-      run: what the row comes from: the run directory, for rows without training the data folder.
+      row: from `make_row`.
+      run: the run directory of the row; for rows without training the data folder.
     """
     path = os.path.realpath(path)
     row = row | {"run": os.path.realpath(run) if run else None}
@@ -139,12 +138,12 @@ def merge_row(path, row, run=None):
 
 
 def _is_earlier(old, row):
-    """Whether a row of the table is what the run of `row` left there, or may be: it is not known where it is from."""
+    """Returns whether `old` is an earlier row of the run of `row`; a row of unknown origin counts as one."""
     return all(old.get(name) == row.get(name) for name in KEY) and old.get("run") in (None, row["run"])
 
 
 def with_earlier_scores(row, old):
-    """The row with the scores of an older one that it was not asked for; they must be of the same captions.
+    """Returns `row` with the scores of `old` that were not requested this time, if both are of the same captions.
 
     Args: row, old: dicts with "scored", the digest of captions and references, and "reasons" for missing scores.
     """
@@ -167,7 +166,7 @@ def with_earlier_scores(row, old):
 
 
 def _ordered(rows):
-    """Rows by corpus and split, then in the order of ROWS; rows of other names at the end."""
+    """Returns the rows sorted by corpus and split, then in the order of ROWS, other names last."""
     rank = {name: i for i, name in enumerate(ROWS)}
     key_parts = ("corpus", "split", "row", "decode", "seed")
 
@@ -179,9 +178,9 @@ def _ordered(rows):
 
 
 def with_means(rows):
-    """Rows in printing order, each group that differs only in the seed followed by a row of (mean, sd) pairs.
+    """Returns rows in printing order; a group that differs only in the seed is followed by a row of (mean, std) pairs.
 
-    Runs of the same seed are several attempts, not several seeds: no mean is made of a group that holds such.
+    A group with two runs of the same seed has no mean, because repeated runs are not independent seeds.
     """
     groups = {}
     for row in _ordered(rows):
@@ -200,7 +199,7 @@ def with_means(rows):
 
 
 def _cell(row, name):
-    """The text of one cell."""
+    """Returns the text of one cell."""
     value, digits = row.get(name), 3 if name in SHARES else 1
     if value is None:
         return "-"
@@ -217,7 +216,7 @@ def _cell(row, name):
 
 
 def cells(rows):
-    """The table as texts: (column names, lines of which the first is the heading, the row of each further line)."""
+    """Returns the table as text: (column names, lines, rows); the first line is the heading, the others are rows."""
     shown = with_means(rows)
     columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
     if len({tuple(row.get(name) for name in KEY) for row in shown}) == len(shown) and "run" in columns:
@@ -227,13 +226,10 @@ def cells(rows):
 
 
 def format_table(rows, markdown=False):
-    """The table as aligned text, or in Markdown; columns in which no row has a value are left out.
+    """Returns the table as aligned text or Markdown, without empty columns, followed by its notes.
 
     Args:
-      rows: list of rows as `make_row` returns them.
-
-    Returns:
-      The text, with notes below that say what the scores are and why a metric is missing.
+      rows: list of rows from `make_row`. markdown: whether to return Markdown.
     """
     if not rows:
         return "no rows"
@@ -256,7 +252,7 @@ def format_table(rows, markdown=False):
 
 
 def notes(rows):
-    """Sentences that belong below a table: what the scores are, and why a metric is missing."""
+    """Returns the notes below a table as sentences: the kind of scores, and reasons for missing metrics."""
     tokenizers = sorted({row["tokenizer"] for row in rows if row.get("tokenizer")})
     result = [
         "Scores x100 with pycocoevalcap, CIDEr is CIDEr-D with its 95 % bootstrap interval; shares 0 to 1"
@@ -269,7 +265,7 @@ def notes(rows):
                 missing.setdefault(f"{name}: {reason}", []).append(row["row"])
     result += [f"No {reason} ({', '.join(dict.fromkeys(names))})" for reason, names in sorted(missing.items())]
     if any(row.get("unverified") for row in rows):
-        result.append("Unverified: published figures that were recalled, not read; check them before quoting.")
+        result.append("Unverified: published figures from memory; check them before you quote them.")
     few = sorted({row["images"] for row in rows if row.get("images") and row["images"] < 50})
     if few:
         result.append(f"CIDEr of {', '.join(map(str, few))} images cannot be compared with published figures.")
@@ -283,11 +279,11 @@ def print_table(rows, markdown=False):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the table printer."""
+    """Flags of evaluation.table."""
 
-    paths: tuple[str, ...] = field((), "Table files; they may also be given as arguments.")
+    paths: tuple[str, ...] = field((), "Table files; also as positional arguments.")
     markdown: bool = field(False, "Print Markdown.")
-    published: bool = field(False, "Print published results on COCO beside them (evaluation/published.py).")
+    published: bool = field(False, "Also print published results on COCO (evaluation/published.py).")
 
 
 def main(options):

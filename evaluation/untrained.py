@@ -1,16 +1,16 @@
-"""Rows of the table that need no training: `random`, `constant`, `retrieval`.
+"""Scores systems without training: the rows `random`, `constant` and `retrieval` of the table.
 
     python -m evaluation.untrained --data_dir data/miniature --split test --table runs/demo/table.json
 
-random     a corpus sentence drawn at random for each image: the floor.
-constant   the one corpus sentence with the best CIDEr-D as the caption of all images: what a collapsed captioner can
-           reach. Chosen on validation when the test split is scored; on validation itself chosen on one half of the
-           images and scored on the other, both ways.
+random     a random corpus sentence for each image, a lower bound.
+constant   the one corpus sentence with the best CIDEr-D as the caption of all images: the best score of a collapsed
+           captioner. For the test split it is chosen on validation; for validation it is chosen on one half of the
+           images and scored on the other half, and the reverse.
 retrieval  the most typical corpus sentence among those whose concept words fit the detections best.
 
-Sentences are those of the sentence records, so with plurals of concept words replaced; those with an unknown word are
-left out. Captions go beside the table, as ROW_CORPUS_SPLIT.json. `constant` reads validation references to choose: mild
-supervision, like the choice of a checkpoint.
+Sentences are those of the sentence records, with plurals of concept words replaced and without sentences that have an
+unknown word. Captions are written beside the table, as ROW_CORPUS_SPLIT.json. `constant` is chosen by validation
+references: mild supervision, like the choice of a checkpoint.
 """
 
 import dataclasses
@@ -27,28 +27,30 @@ ROWS = ("random", "constant", "retrieval")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the rows without training."""
+    """Flags of evaluation.untrained."""
 
-    data_dir: str = field("data/default", "Folder of the stages: sentence and image records, refs_{val,test}.json.")
-    split: str = choice("val", ("val", "test"), "Which split is captioned and scored.")
+    data_dir: str = field("data/default", "Data folder: sentence and image records, refs_{val,test}.json.")
+    split: str = choice("val", ("val", "test"), "Split to caption and score.")
     table: str = field("runs/untrained/table.json", "Table file to which the rows are added.")
-    rows: tuple[str, ...] = field(ROWS, "Which rows.")
+    rows: tuple[str, ...] = field(ROWS, "Rows to make.")
     corpus: str = field("", "Name of the corpus in the table; empty = name of the data folder.")
     seed: int = field(0, "Seed of the row random.")
-    threshold: float = field(0.5, "Least score of a detection that counts (retrieval, class recall and precision).")
-    bonus: float = field(0.7, "retrieval: gain of a detected concept word beside its score, cost of another one.")
-    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "What is scored.")
+    threshold: float = field(0.5, "Minimum detection score (retrieval, class recall and precision).")
+    bonus: float = field(
+        0.7, "retrieval: added to the score of a named detected word, subtracted for other named words."
+    )
+    metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "Metrics to compute.")
     verify: bool = field(False, "Compare the checksums of all data files with their sidecars first.")
-    overwrite: bool = field(False, "Make rows again that are already there.")
+    overwrite: bool = field(False, "Make existing rows again.")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.table,), ()
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceTexts:
-    """The sentences of the records: N texts and, for each, the sorted tuple of its concept words."""
+    """The sentences of the records: N texts, and for each the sorted tuple of its concept words."""
 
     texts: list
     keys: list
@@ -59,10 +61,10 @@ class SentenceTexts:
 
 
 def load_corpus(data_dir):
-    """The sentences of `sentence*.tfrec` without unknown words, as text.
+    """Returns the sentences of `sentence*.tfrec` without unknown words, as SentenceTexts.
 
     Raises:
-      UserError: there are none.
+      UserError: every sentence has an unknown word.
     """
     import numpy as np
 
@@ -82,7 +84,7 @@ def load_corpus(data_dir):
             corpus.keys.append(tuple(sorted(spelled[k] for k in keys[key_offsets[i] : key_offsets[i + 1]])))
     if not corpus.texts:
         raise UserError(
-            f"{data_dir}: every one of {len(sentences)} sentences holds an unknown word; expected a dictionary that "
+            f"{data_dir}: each of the {len(sentences)} sentences has an unknown word; expected a dictionary that "
             f"fits the corpus: {made_by.command(data_dir, 'dictionary', again=True, min_word_count='4')}"
         )
     return corpus
@@ -93,7 +95,7 @@ def load_corpus(data_dir):
 
 
 def random_captions(names, texts, seed):
-    """dict name -> a random sentence; equal sentences count as often as they occur."""
+    """Returns dict name -> a random sentence, drawn in proportion to its number of occurrences."""
     import numpy as np
 
     draws = np.random.default_rng(seed).integers(0, len(texts), len(names))
@@ -101,20 +103,20 @@ def random_captions(names, texts, seed):
 
 
 def best_constant(texts, references):
-    """The sentence with the highest CIDEr-D as the caption of all images; the first of equals.
+    """Returns the sentence with the highest CIDEr-D as the caption of all images; the first one of a tie.
 
     Args:
-      texts: list of different sentences.
-      references: list of dicts image name -> list of captions; one choice is made for each dict.
+      texts: list of distinct sentences.
+      references: list of dicts image name -> list of captions; one sentence is chosen for each dict.
 
     Returns:
-      list of (text, its CIDEr-D x100 on the dict it was chosen on).
+      list of (text, its CIDEr-D x100 on the dict that it was chosen on).
     """
     from evaluation.consensus import Consensus
     from evaluation.metrics import java, tokenizer
 
     if min(map(len, references)) < 2:
-        raise UserError("CIDEr needs at least 2 images to choose on (4 when a split is halved)")
+        raise UserError("row constant: CIDEr needs at least 2 images to choose on (4 if the split is halved)")
     try:
         runtime = java.find_java()
         candidates = tokenizer.tokenize(texts, runtime)
@@ -130,16 +132,16 @@ def best_constant(texts, references):
 
 
 def constant_captions(texts, references, validation=None):
-    """The best constant caption, never chosen on the images it is scored on.
+    """Returns the best constant caption, never chosen on the images that it is scored on.
 
     Args:
       texts: list of sentences.
       references: references of the split that is captioned.
-      validation: references to choose on, or None: then every second image (by name) is one half, each half gets the
-        sentence chosen on the other one, and the row is the score of both together.
+      validation: references to choose on. None: images are divided into two halves (every second one, by name); each
+        half gets the sentence chosen on the other half.
 
     Returns:
-      (dict name -> caption, what to say in the row).
+      (dict name -> caption, fields of the row that describe the choice).
     """
     distinct = list(dict.fromkeys(texts))
     names = sorted(references)
@@ -153,9 +155,10 @@ def constant_captions(texts, references, validation=None):
 
 
 def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
-    """dict name -> the most typical of the sentences that fit the image's detections best.
+    """Returns dict name -> the most typical of the sentences that fit the image's detections best.
 
-    Args: mend: the command that makes records and references again, for the error where an image has no record.
+    Args: names: images. corpus: SentenceTexts. concepts: concepts.Concepts. threshold: minimum detection score.
+      bonus: see evaluation.retrieval. mend: the command that makes records and references again, for the error.
     """
     from evaluation.retrieval import retrieve
 
@@ -174,7 +177,7 @@ def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
 
 
 def _made_from(options):
-    """Fingerprints of what the rows depend on, so that a row is made again only when something changed."""
+    """Returns settings and fingerprints of the inputs of the rows; a row is made again only if they have changed."""
     result = {name: getattr(options, name) for name in ("threshold", "bonus")} | {"metrics": list(options.metrics)}
     for name in ("word_counts.txt", "sentence.json", f"image_{options.split}.json", "refs_val.json", "refs_test.json"):
         path = os.path.join(options.data_dir, name)
@@ -191,11 +194,11 @@ def _check(options):
     if not 0 <= options.threshold <= 1:
         raise UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     if options.bonus < 0:
-        raise UserError(f"--bonus {options.bonus}: expected no negative number")
+        raise UserError(f"--bonus {options.bonus}: expected at least 0")
 
 
 def _captions(row, options, names, corpus, concepts, references):
-    """(captions, extra fields) of one row."""
+    """Returns (captions, extra fields) of one row."""
     if row == "random":
         return random_captions(names, corpus.texts, options.seed), {}
     if row == "retrieval":
@@ -210,9 +213,9 @@ def _captions(row, options, names, corpus, concepts, references):
 
 
 def _there(options, row, corpus, seed):
-    """(the row of this data folder that the table holds, {} for none; the path of its captions).
+    """Returns (this data folder's row in the table, or {}; the path of its captions).
 
-    The captions of another data folder of the same name keep theirs.
+    The path differs from that of another data folder with the same name.
     """
     from evaluation import table
 
@@ -228,7 +231,7 @@ def _there(options, row, corpus, seed):
 
 
 def _holds(path, row, references):
-    """Whether a file holds the captions that were scored for a row."""
+    """Returns whether a file has the captions that were scored for a row."""
     from evaluation import table
     from formats import captions
 
@@ -259,7 +262,7 @@ def _make(options, read):
         seed = options.seed if row == "random" else None
         there, path = _there(options, row, corpus_name, seed)
         if not options.overwrite and there.get("made_from") == made_from and _holds(path, there, references):
-            print(f"{options.table}: row {row} is there, nothing to do; --overwrite makes it again")
+            print(f"{options.table}: row {row} is complete, nothing to do; --overwrite makes it again")
         else:
             todo.append((row, seed, path))
     if todo:
@@ -285,7 +288,7 @@ def _make(options, read):
                 scored=table.digest_of_scored(made, references),
                 **extra,
             )
-            with writing.merging(path):  # captions and row of one process, also where two make the same row
+            with writing.merging(path):  # so that captions and row are those of one process
                 captions.write_captions(path, made.items())
                 table.merge_row(options.table, result, options.data_dir)
             print(f"row {row}: captions in {path}, made in {minutes} min")

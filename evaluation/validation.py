@@ -1,4 +1,4 @@
-"""Scoring every checkpoint of a run on the validation images: what eval_val.py does, and R2M after each stage."""
+"""Scores every checkpoint of a run on the validation images; used by eval_val.py, and by R2M after each stage."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ class Options(scoring.ScoringOptions):
     """Flags of eval_val.py."""
 
     steps: tuple[str, ...] = cli.field((), "checkpoints by step; empty = all")
-    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
-    overwrite: bool = cli.field(False, "score again what was scored before")
+    encoder: str | None = cli.field(None, "the run's encoder with its new path, if it has moved")
+    overwrite: bool = cli.field(False, "caption and score all checkpoints again")
 
 
 def main(options):
-    """Scores, ranks, adds the row."""
+    """Scores and ranks the checkpoints, and adds the row of the best one to the table."""
     data_dir = scoring.check(options)
 
     from captioning import splits

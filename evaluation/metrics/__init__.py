@@ -1,4 +1,4 @@
-"""Metrics: captions against references. scorer.py is what others call; the rest is one file a tool."""
+"""Metrics of captions against references. Use scorer.py; the other files wrap one tool each."""
 
 from evaluation.metrics.scorer import METRICS, NOT_ASKED, VALUES, Scorer, Scores, score, value_names
 

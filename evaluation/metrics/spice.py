@@ -1,7 +1,7 @@
-"""SPICE, where its jars are present and a Java runtime that it can use (8 or 11).
+"""SPICE, if its jars and a Java runtime that it can use (8 or 11) are installed.
 
-pycocoevalcap's `Spice` tries to download Stanford CoreNLP whenever it is made and keeps its cache inside its package
-folder. Here a missing jar is a reason to report, and the files lie in a temporary folder.
+pycocoevalcap's `Spice` tries to download Stanford CoreNLP whenever it is constructed, and writes its cache into its
+package folder. Here a missing jar is reported as a reason, and files are written to a temporary folder.
 """
 
 import json
@@ -15,14 +15,14 @@ MAJORS = (8, 11)
 
 
 def folder():
-    """The folder of SPICE's jar inside pycocoevalcap."""
+    """Returns the folder of SPICE's jar inside pycocoevalcap."""
     from pycocoevalcap.spice import spice
 
     return os.path.dirname(os.path.abspath(spice.__file__))
 
 
 def missing_jars():
-    """The jars that SPICE needs and that are not there."""
+    """Returns the jars that SPICE needs and that are not installed."""
     jars = ["spice-1.0.jar", "lib/stanford-corenlp-3.6.0.jar", "lib/stanford-corenlp-3.6.0-models.jar"]
     return [jar for jar in jars if not os.path.exists(os.path.join(folder(), jar))]
 
@@ -38,7 +38,7 @@ def compute_score(references, captions):
       (mean of the images' F scores, list of the F scores in the order of `captions`), 0 to 1.
 
     Raises:
-      JavaError: jars or a fitting Java are missing, or the program failed or took too long.
+      JavaError: jars or a usable Java are missing, or the program failed or took too long.
     """
     absent = missing_jars()
     if absent:

@@ -1,7 +1,7 @@
-"""The Penn Treebank tokenizer of the COCO evaluation, on its own jar but without its traps.
+"""The Penn Treebank tokenizer of the COCO evaluation, by pycocoevalcap's jar.
 
-pycocoevalcap's wrapper writes a temporary file into its own package folder (a read-only installation fails) and
-pairs lines with captions without counting them. Here the text goes through a pipe and the lines are counted. The
+pycocoevalcap's wrapper writes a temporary file into its package folder, which fails in a read-only installation, and
+assigns lines to captions without counting them. Here the text goes through a pipe and the lines are counted. The
 tokens are the same.
 """
 
@@ -16,7 +16,7 @@ NAME = "ptb-java"
 
 
 def jar():
-    """Path of the tokenizer's jar inside pycocoevalcap."""
+    """Returns the path of the tokenizer's jar inside pycocoevalcap."""
     from pycocoevalcap.tokenizer import ptbtokenizer
 
     return os.path.join(os.path.dirname(ptbtokenizer.__file__), ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
@@ -30,10 +30,10 @@ def tokenize(texts, java):
       java: the runtime, see `java.find_java`.
 
     Returns:
-      List of as many strings, tokens joined by one space. A caption of punctuation only becomes "".
+      List of as many strings, tokens joined by spaces. A caption of punctuation only becomes "".
 
     Raises:
-      JavaError: the tokenizer failed, or gave another number of lines than it got.
+      JavaError: the tokenizer failed, or its number of lines differs from that of the captions.
     """
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS
 
@@ -63,5 +63,5 @@ def tokenize(texts, java):
 
 @functools.lru_cache(maxsize=4)
 def tokenize_once(texts, java):
-    """`tokenize` for a tuple of texts that comes again and again in one process, such as the references."""
+    """As `tokenize`, cached: for a tuple of texts that is tokenized repeatedly, such as the references."""
     return tokenize(texts, java)

@@ -1,4 +1,4 @@
-"""The report: one HTML file about runs, their scores, curves and captions."""
+"""The report: an HTML file about runs with their scores, curves and captions."""
 
 from evaluation.report.report import Options, main
 

@@ -1,8 +1,8 @@
-"""One HTML file about a run or several: scores, training curves, pictures with captions, alarms, where it came from.
+"""Writes an HTML report about one or several runs: scores, training curves, images with captions, alarms, provenance.
 
     python -m evaluation.report runs/demo/scratch runs/demo/full --output report.html
 
-The file holds everything it shows, so it can be mailed. Without --output it is RUN/report.html of the first run.
+The file is self-contained, so it can be sent to others. Without --output it is RUN/report.html of the first run.
 `eval_test.py --report` writes it for its run.
 """
 

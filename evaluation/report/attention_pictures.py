@@ -1,4 +1,4 @@
-"""Where a network looked while it said a caption: one panel a word, drawn over the photograph.
+"""Draws the attention of a captioner over the photograph, one panel for each word.
 
 Shapes: T words, C cells of a square grid.
 """
@@ -18,16 +18,16 @@ SIDE = 240  # pixels of the photograph in a panel, longer side
 
 
 def smooth_map(weights_C, width, height):
-    """The weights of a square grid as a smooth map of the photograph.
+    """Interpolates the attention weights of a square grid to the size of the photograph, bicubically.
 
     Args: weights_C: float [C], row by row. width, height: pixels.
 
-    Returns: float32 [height, width] in 0 to 1, 1 where the network looked most; cells are joined by bicubic curves.
+    Returns: float32 [height, width] in 0 to 1; 1 is the maximum weight.
     """
     side = grid_side(len(weights_C))
     grid = np.asarray(weights_C, np.float32).reshape(side, side)
     grid = grid / max(float(grid.max()), 1e-12)
-    # A border as wide as a cell, so that the curves do not bend outwards at the edge.
+    # A border as wide as a cell, to avoid interpolation artefacts at the edges.
     padded = Image.fromarray(np.pad(grid, 1, mode="edge"))
     cell_x, cell_y = width / side, height / side
     box = (round(cell_x), round(cell_y), round(cell_x) + width, round(cell_y) + height)
@@ -36,15 +36,15 @@ def smooth_map(weights_C, width, height):
 
 
 def grid_side(cells):
-    """Cells a side. Raises: cli.UserError for a grid that is not square."""
+    """Returns the number of cells along a side. Raises: cli.UserError for a grid that is not square."""
     side = math.isqrt(cells)
     if side * side != cells:
-        raise cli.UserError(f"{cells} cells are no square grid: they cannot be laid over a photograph")
+        raise cli.UserError(f"{cells} cells are not a square grid, so attention cannot be drawn over a photograph")
     return side
 
 
 def figure(image_HWC, words, weights_TC):
-    """A matplotlib figure: the photograph, then for each word the photograph where the network looked at it.
+    """Returns a matplotlib figure: the photograph, then for each word the photograph with the word's attention.
 
     Args: image_HWC: uint8. words: T texts. weights_TC: float, rows sum to 1.
     """
@@ -70,12 +70,12 @@ def figure(image_HWC, words, weights_TC):
 
 
 def save(path, image_HWC, words, weights_TC):
-    """Writes the figure to a PNG file, whole or not at all; see `figure`."""
+    """Writes the figure of `figure` to a PNG file, atomically."""
     save_figure(path, figure(image_HWC, words, weights_TC))
 
 
 def save_figure(path, drawing):
-    """Writes a matplotlib figure to a PNG file, whole or not at all."""
+    """Writes a matplotlib figure to a PNG file, atomically."""
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", dpi=110)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -83,13 +83,13 @@ def save_figure(path, drawing):
 
 
 def covered_cells(cells, box):
-    """How much of each cell a box (ymin, xmin, ymax, xmax in 0 to 1) covers: float [C], 0 to 1."""
+    """Returns the share of each cell that a box (ymin, xmin, ymax, xmax in 0 to 1) covers: float [C]."""
     side = grid_side(cells)
     return np.outer(_covered(box[0], box[2], side), _covered(box[1], box[3], side)).reshape(-1)
 
 
 def middle_cells(cells, box):
-    """1 for each cell whose middle lies in a box, else 0: float [C]."""
+    """Returns 1 for each cell whose centre is in a box, else 0: float [C]."""
     side = grid_side(cells)
     middles = (np.arange(side) + 0.5) / side
     rows, columns = ((low <= middles) & (middles <= high) for low, high in ((box[0], box[2]), (box[1], box[3])))
@@ -97,6 +97,6 @@ def middle_cells(cells, box):
 
 
 def _covered(low, high, side):
-    """How much of each of `side` equal parts of 0 to 1 lies between low and high: float [side], 0 to 1."""
+    """Returns the share of each of `side` equal parts of 0 to 1 that is between low and high: float [side]."""
     edges = np.arange(side + 1) / side
     return np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None) * side

@@ -1,4 +1,4 @@
-"""Training curves: what metrics.jsonl holds, what each curve should look like, drawings of them, and alarms."""
+"""Training curves from metrics.jsonl: their expected shapes, plots, and alarms."""
 
 import io
 import math
@@ -8,40 +8,40 @@ from evaluation.statistics import COLLAPSE
 from formats.readers import is_number
 from training.run_directory import read_log
 
-# README's "Reading the table" shows the most important of these.
+# Metric -> the expected shape of its curve. docs/metrics.md shows the most important ones.
 CURVES = {
     "mean_found_obj": "objects of the image named in a sampled caption: rises from near 0 towards `objects`",
     "mean_found_obj/greedy": "the same of greedy captions: follows the sampled one, usually a little above it",
-    "loss/adversarial": "about 1.37 = the discriminator is undecided; 1.0 to 1.3 is a working game",
-    "discriminator/accuracy_real": "real words held for real: near 1 with the next curve = the generator has lost",
-    "discriminator/accuracy_fake": "generated words held for generated: 0.5 to 0.9 is a working game",
+    "loss/adversarial": "about 1.37 = the discriminator cannot tell them apart; 1.0 to 1.3 is a good balance",
+    "discriminator/accuracy_real": "real words classified as real: near 1 as the next curve = the generator has lost",
+    "discriminator/accuracy_fake": "generated words classified as generated: 0.5 to 0.9 is a good balance",
     "loss/sentence": "falls steadily; the generator learns the corpus' language",
-    "loss/mse": "image reconstruction: falls, then stays; rising for long means that captions leave the image",
+    "loss/mse": "image reconstruction: falls, then stays; a long rise = captions no longer depend on the image",
     "loss/triplet": "R2M's triplet loss: falls towards its margin and below",
     "loss": "falls steadily in cross-entropy training; around 0 and noisy where captions are rewarded",
     "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
     "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
     "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
     "reward/consensus": "weighted consensus reward, a caption (`--reward consensus`): rises, then stays",
-    "reward/adversarial": "mean log-probability of being held for real: near -0.7 = undecided, falling = losing",
+    "reward/adversarial": "mean log-probability of being real: near -0.7 = undecided, falling = the generator loses",
     "length/sample": "near the corpus' mean; both shrinking together is a collapse",
     "length/greedy": "near the corpus' mean; both shrinking together is a collapse",
-    "eval/unique": "greedy captions that differ among watched validation images; below 5 % twice in a row is an alarm",
+    "eval/unique": "share of distinct greedy captions of some validation images; below 5 % twice in a row is an alarm",
     "eval/length": "words of these captions: near the corpus' mean",
     "advantage/clipped": "share of words at the clip of ±5; 0.1 to 0.5",
-    "policy/entropy": "nats a word: falls slowly; near 0 = the sampler has become greedy and learns no more",
-    "entropy": "nats a word: falls slowly; near 0 = the sampler has become greedy and learns no more",
+    "policy/entropy": "nats a word: falls slowly; near 0 = samples are almost greedy, and learning stops",
+    "entropy": "nats a word: falls slowly; near 0 = samples are almost greedy, and learning stops",
     "gradient_norm/generator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
     "gradient_norm/discriminator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
     "gradient_norm": "of the order of 1; constantly above the clip = too large a learning rate",
 }
-SHRUNK = 0.5  # share of its largest length at which captions count as shrinking
-REPEATED = 4  # the same word as often as this in a row is a stammer
-ONE_FOR_ALL = 0.2  # share of images with the same caption
+SHRUNK = 0.5  # captions below this share of their maximum mean length are an alarm
+REPEATED = 4  # so many consecutive repetitions of a word are an alarm
+ONE_FOR_ALL = 0.2  # one caption for more than this share of the images is an alarm
 
 
 def read_metrics(job_dir):
-    """dict metric name -> (steps, values), numbers only, from RUN/metrics.jsonl; {} where there is none."""
+    """Returns dict metric name -> (steps, values) from RUN/metrics.jsonl; {} if there is none."""
     series = {}
     for entry in read_log(job_dir):
         for name, value in entry.items():
@@ -53,7 +53,7 @@ def read_metrics(job_dir):
 
 
 def alarms(series, captions=None):
-    """What is wrong with a run, as sentences with numbers; [] where nothing is.
+    """Returns the faults of a run as sentences with numbers; [] if there are none.
 
     Args:
       series: from `read_metrics`. captions: dict image name -> caption of the scored images, or None.
@@ -98,7 +98,10 @@ def _of_captions(captions):
 
 
 def drawing(lines, legend=True):
-    """PNG bytes of one curve in one or several runs. Args: lines: dict run name -> (steps, values)."""
+    """Returns a plot of one curve of one or several runs, as PNG bytes.
+
+    Args: lines: dict run name -> (steps, values). legend: whether to name the runs.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 2.3))
@@ -120,5 +123,5 @@ def drawing(lines, legend=True):
 
 
 def _plain(name):
-    """A name as matplotlib draws it: no mathematics between dollar signs, no leading underscore (hides a line)."""
+    """Escapes a name for matplotlib: `$` begins mathematics, and a leading underscore would hide the line."""
     return "run " + name.replace("$", r"\$") if name.startswith("_") else name.replace("$", r"\$")

@@ -1,8 +1,8 @@
-"""One HTML file about a run or several: scores, training curves, pictures with captions, alarms, where it came from.
+"""Writes an HTML report about one or several runs: scores, training curves, images with captions, alarms, provenance.
 
     python -m evaluation.report runs/demo/scratch runs/demo/full --output report.html
 
-The file holds everything it shows, so it can be mailed. Without --output it is RUN/report.html of the first run.
+The file is self-contained, so it can be sent to others. Without --output it is RUN/report.html of the first run.
 `eval_test.py --report` writes it for its run.
 """
 
@@ -18,27 +18,31 @@ from formats.sidecars import write_results
 class Options:
     """Flags of the report."""
 
-    paths: tuple[str, ...] = cli.field((), "run directories; they may also be given as arguments")
+    paths: tuple[str, ...] = cli.field((), "run directories; also as positional arguments")
     output: str = cli.field("", "HTML file; empty = report.html in the first run")
-    data_dir: str = cli.field("", "folder of the stages; empty = the one that each run was trained on")
-    split: str = cli.choice("auto", ("auto", "test", "val"), "whose captions; auto: test if they are there, else val")
+    data_dir: str = cli.field("", "data folder; empty = the one that each run was trained on")
+    split: str = cli.choice(
+        "auto", ("auto", "test", "val"), "split of the captions; auto: test if it was captioned, else val"
+    )
     table: tuple[str, ...] = cli.field((), "table files; empty = table.json beside each run")
-    images: int = cli.field(24, "pictures of all qualities; as many as half of this are the best, and the worst")
-    attention: int = cli.field(4, "pictures that show where a run of show_attend_tell looked")
+    images: int = cli.field(
+        24, "number of images spread over all scores; half as many are shown as the best and as the worst"
+    )
+    attention: int = cli.field(4, "number of attention figures for a run of show_attend_tell")
     system: tuple[str, ...] = registry.packages_field()
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.path(),), ()
 
     def path(self):
-        """The HTML file that is written; empty where no run is given."""
+        """Returns the path of the HTML file; empty if no run is given."""
         return self.output or (os.path.join(self.paths[0], "report.html") if self.paths else "")
 
 
 def check(options):
-    """What can be said before the work starts. Raises cli.UserError."""
+    """Checks the flags. Raises cli.UserError."""
     from training.run_directory import read_config
 
     registry.import_packages(options.system)
@@ -51,7 +55,7 @@ def check(options):
 
 
 def main(options):
-    """Writes the report; returns its path."""
+    """Writes the report and prints its path."""
     check(options)
 
     from evaluation.report import run_facts, sections

@@ -1,4 +1,4 @@
-"""What a run directory and its data folder tell, gathered for the report: captions, scores by image, curves, origin."""
+"""Collects the data of the report from a run directory and its data folder: captions, scores, curves, provenance."""
 
 import dataclasses
 import os
@@ -17,14 +17,14 @@ SIDECARS = ("sentence", "detections", "image_train", "features_train", "image_va
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """A run as the report shows it.
+    """The data of a run that the report shows.
 
     Attributes:
-      name: of its folder, with the one above it where two runs are called alike. job_dir, data_dir: folders.
+      name: of its folder. job_dir, data_dir: folders.
       content: its config.json. series: see curves.read_metrics.
-      split: "test", "val", or None where it has no captions yet. captions: dict image name -> caption.
+      split: "test", "val", or None if it has no captions yet. captions: dict image name -> caption.
       scores: metrics.Scores of these captions (BLEU, CIDEr), or None. note: why something is missing, or "".
-      checkpoint: path of the one that made the captions, or None. row: what its scores file says, {} without one.
+      checkpoint: path of the checkpoint that made the captions, or None. row: content of its scores file, or {}.
     """
 
     name: str
@@ -41,17 +41,17 @@ class RunFacts:
 
     @property
     def alarms(self):
-        """Sentences, see curves.alarms."""
+        """The alarms of the run as sentences, see curves.alarms."""
         return curves.alarms(self.series, self.captions)
 
     def cider(self):
-        """dict image name -> CIDEr x100; {} where there is none."""
+        """Returns dict image name -> CIDEr x100; {} if there are no scores."""
         values = self.scores.per_image.get("CIDEr") if self.scores else None
         return {} if values is None else dict(zip(self.scores.names, values.tolist(), strict=True))
 
 
 def read_run(job_dir, data_dir="", split="auto"):
-    """The facts of one run. Raises cli.UserError for a folder that is no run, or a broken file in it."""
+    """Returns the RunFacts of one run. Raises cli.UserError if it is not a run or has a damaged file."""
     content = run_directory.read_config(job_dir)
     data_dir = data_dir or run_directory.data_dir_of(job_dir, missing_ok=True)
     split, path, checkpoint, row = _captions_of(job_dir, split)
@@ -71,8 +71,8 @@ def read_run(job_dir, data_dir="", split="auto"):
 
 
 def _captions_of(job_dir, split):
-    """(split, path of the captions, checkpoint, the row beside them); Nones where there are none."""
-    for name in ("test", "val"):  # what eval_test.py wrote
+    """Returns (split, path of the captions, checkpoint, content of the scores file); (None, None, None, {}) if none."""
+    for name in ("test", "val"):  # files of eval_test.py
         path = os.path.join(job_dir, f"{name}.json")
         if split in ("auto", name) and os.path.exists(path):
             scores = os.path.join(job_dir, f"{name}_scores.json")
@@ -84,14 +84,14 @@ def _captions_of(job_dir, split):
         step = rankings.best_step(job_dir)
         path = os.path.join(job_dir, f"val_{step}.json")
         if os.path.exists(path):
-            return "val", path, os.path.join(job_dir, f"ckpt-{step}"), {}  # also where it is gone by now
+            return "val", path, os.path.join(job_dir, f"ckpt-{step}"), {}  # the checkpoint may have been removed
     return None, None, None, {}
 
 
 def checkpoint_of(run):
-    """The checkpoint of the run to open: the one that made its captions, the newest where that is gone or unknown.
+    """Returns the prefix of the checkpoint that made the captions, else of the newest one; None if the run has none.
 
-    Returns its prefix, None where the run has no checkpoint. The run may lie elsewhere than when it was scored.
+    The run may have been moved since it was scored.
     """
     from training import checkpoints
 
@@ -103,7 +103,7 @@ def checkpoint_of(run):
 
 
 def table_rows(job_dirs, paths=()):
-    """Rows of the tables beside the runs (or of `paths`), each once, and the published ones."""
+    """Returns the rows of the tables beside the runs (or of `paths`), without duplicates, and the published rows."""
     beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
     found = {}
     for path in dict.fromkeys(paths or beside):
@@ -113,7 +113,7 @@ def table_rows(job_dirs, paths=()):
 
 
 def data_facts(data_dir):
-    """(file, count, first figures of the sha256, command) of the data files that a run was made from."""
+    """Returns a list of (file, count, short sha256, command) of a data folder's files."""
     facts = []
     for stem in SIDECARS:
         path = os.path.join(data_dir, f"{stem}.json")
@@ -128,7 +128,7 @@ def data_facts(data_dir):
 
 
 def thumbnails(data_dir, split, names, side=220):
-    """dict image name -> JPEG bytes of a small picture, from the image records; names without one are left out."""
+    """Returns dict image name -> JPEG bytes of a thumbnail, from the image records; names without image are omitted."""
     import io
 
     from PIL import Image
@@ -143,7 +143,7 @@ def thumbnails(data_dir, split, names, side=220):
     exif = images.exif_noted(os.path.join(data_dir, f"image_{split}.json"))
     for name in names:
         data = records.read_at(where[name]) if name in where else b""
-        if data:  # records may be made without their pictures
+        if data:  # records may have no image data
             picture = Image.fromarray(images.read_image(data, exif))
             picture.thumbnail((side, side))
             buffer = io.BytesIO()

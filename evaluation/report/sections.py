@@ -1,4 +1,4 @@
-"""The sections of the HTML report, each a function of the runs (run_facts.RunFacts): what report.html shows of them."""
+"""The sections of the HTML report: functions of the runs (run_facts.RunFacts) that return the values of report.html."""
 
 import collections
 import datetime
@@ -17,21 +17,21 @@ NO_CHECKPOINT = "The run has no checkpoint."
 
 
 def heading(runs):
-    """Title, and what this file is."""
+    """Returns the title, and when and by which command the report was written."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"names": ", ".join(run.name for run in runs), "written": f"Written {now} by {cli.command_line()}"}
 
 
 def alarms(runs):
-    """What is wrong with each run, and what could not be told."""
+    """Returns the alarms of each run, and a note on missing data."""
     return [{"name": run.name, "alarms": run.alarms, "note": run.note} for run in runs]
 
 
 def scores(rows, runs):
-    """The table; the rows of these runs are marked."""
+    """Returns the table of results, with the rows of these runs marked."""
     own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
     columns, (head, *lines), shown = table.cells(rows)
-    first = sorted(range(len(shown)), key=lambda i: bool(shown[i].get("published")))  # published ones at the end
+    first = sorted(range(len(shown)), key=lambda i: bool(shown[i].get("published")))  # published rows last
     lines, shown = [head, *(lines[i] for i in first)], [shown[i] for i in first]
     classes = ["published" if row.get("published") else "own" if table.key_of(row) in own else None for row in shown]
     left = [i for i, name in enumerate(columns) if name in table.TEXTS]
@@ -39,7 +39,7 @@ def scores(rows, runs):
 
 
 def variety(runs):
-    """Diversity numbers and the commonest captions; None where no run has captions."""
+    """Returns diversity and the most frequent captions of each run; None if no run has captions."""
     head = ["run", "captions", "unique", "distinct-1", "distinct-2", "words a caption", "longest repeat", "words used"]
     head += ["recall", "precision"]
     lines, common = [head], []
@@ -62,7 +62,7 @@ def variety(runs):
 
 
 def training(runs):
-    """A drawing of each known curve, all runs in one, with what it should look like."""
+    """Returns a plot of each known curve, with all runs, and its expected shape."""
     figures = []
     for name, expected in curves.CURVES.items():
         lines = {run.name: run.series[name] for run in runs if name in run.series}
@@ -77,7 +77,7 @@ def training(runs):
 
 
 def pictures(runs, count):
-    """Cards evenly spread over the scores with all runs' captions, then the best and the worst of each run; or None."""
+    """Returns cards of images spread evenly over the scores, and each run's best and worst captions; None if none."""
     first = next((run for run in runs if run.captions), None)
     if first is None:
         return None
@@ -95,26 +95,26 @@ def pictures(runs, count):
         for word, names in zip(("Best", "Worst"), ends.get(run.name, ()), strict=False)
     ]
     return {
-        "note": f"{len(spread)} of {len(order)} {first.split} images, evenly spread, sorted by {sorted_by}.",
+        "note": f"{len(spread)} of {len(order)} {first.split} images at even intervals, sorted by {sorted_by}.",
         "cards": [card(name, alike, small) for name in spread],
         "ends": shown,
     }
 
 
 def by_score(scores, names):
-    """Names by falling score, equal scores (and no scores) by name."""
+    """Sorts names by decreasing score; ties, and names without a score, by name."""
     return sorted(names, key=lambda name: (-scores.get(name, 0.0), name))
 
 
 def best_and_worst(run, count):
-    """(names of the best captions, names of the worst ones, worst first); they share no image."""
+    """Returns (images of the best captions, images of the worst ones, worst first), without overlap."""
     order = by_score(run.cider(), run.captions)
     count = min(count, len(order) // 2)
     return order[:count], order[::-1][:count]
 
 
 def card(name, runs, small):
-    """A picture with what each run says about it. Args: small: dict name -> JPEG bytes of the pictures there are."""
+    """Returns an image with each run's caption, for cards.html. Args: small: dict name -> JPEG bytes of thumbnails."""
     return {
         "name": name,
         "picture": data_url(small[name], "jpeg") if name in small else None,
@@ -130,7 +130,7 @@ def card(name, runs, small):
 
 
 def attention(runs, count):
-    """Where each run of show_attend_tell looked, on some images; nothing for other runs."""
+    """Returns attention figures of some images for each run of show_attend_tell; [] if there is no such run."""
     looking = [run for run in runs if registry.system_of(run.content).attends and run.captions and count]
     return [_attention_of(run, count) for run in looking]
 
@@ -167,12 +167,12 @@ def _attention_of(run, count):
         drawing = attention_pictures.figure(images.read_image(data, exif), words, weights[shown])
         drawing.savefig(buffer, format="png", dpi=80)
         figures.append({"name": name, "words": " ".join(words), "picture": data_url(buffer.getvalue(), "png")})
-    note = "Beside each word the largest weight of a cell; bright is where the network looked before it said the word."
+    note = "The number beside a word is the largest weight of a cell; bright cells have a large weight."
     return {"name": run.name, "note": note, "figures": figures}
 
 
 def word_map(run):
-    """The word vectors of a run with the words of its commonest captions; nothing for None."""
+    """Returns the map of a run's word vectors with the words of its most frequent captions; None without a run."""
     if run is None:
         return None
     import io
@@ -192,16 +192,16 @@ def word_map(run):
     vectors = (captioner.generator.embedding if own is None else own).numpy()
     buffer = io.BytesIO()
     maps.figure(vectors, captioner.vocabulary, ids).savefig(buffer, format="png", dpi=80)
-    note = "Words of the commonest captions and their nearest neighbours by cosine."
+    note = "Words of the most frequent captions and their nearest neighbours by cosine."
     return {"name": run.name, "note": note, "picture": data_url(buffer.getvalue(), "png")}
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Where it came from
+# Provenance
 
 
 def provenance(runs):
-    """Seed, recipe, data, checkpoint, command and all settings of each run."""
+    """Returns seed, recipe, data, checkpoint, command and all settings of each run."""
     parts = []
     for run in runs:
         settings, facts = run.content["settings"], run.content["facts"]

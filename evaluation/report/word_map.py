@@ -1,4 +1,4 @@
-"""A map of the word vectors: which words a network holds for alike, those of a caption and their neighbours marked.
+"""Draws word vectors in the plane, with the words of captions and their nearest neighbours marked.
 
 Shapes: V words, E embedding.
 """
@@ -8,13 +8,13 @@ import numpy as np
 import cli
 
 METHODS = ("pca", "tsne")
-MOST_WORDS = 3000  # of the vocabulary's most frequent words, which stand first; t-SNE of more takes minutes
+MOST_WORDS = 3000  # only the most frequent words are drawn, which come first; t-SNE of more takes minutes
 
 
 def project(vectors_VE, method="pca", seed=1):
-    """Word vectors as points of a plane: float [V, 2]. Vectors are made unit length, so closeness is the cosine's.
+    """Projects word vectors to the plane: float [V, 2]. Vectors are normalised first, so distances follow the cosine.
 
-    Args: method: "pca" or "tsne" (slow: about a second for 100 words, minutes for thousands).
+    Args: method: "pca" or "tsne" (slow: about a second for 100 words, minutes for thousands). seed: of t-SNE.
     """
     unit = np.asarray(vectors_VE, np.float64)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
@@ -27,13 +27,13 @@ def project(vectors_VE, method="pca", seed=1):
 
         perplexity = min(30.0, max(1.0, (len(unit) - 1) / 4))
         return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
-    raise cli.UserError(f"no way {method!r} to draw words in a plane; there are: {', '.join(METHODS)}")
+    raise cli.UserError(f"no method {method!r} to project word vectors; expected one of {', '.join(METHODS)}")
 
 
 def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
-    """The words nearest to each of `ids` by cosine, nearest first: dict id -> list of (id, cosine).
+    """Returns the words nearest to each of `ids` by cosine, nearest first: dict id -> list of (id, cosine).
 
-    Args: skip: ids that are no words, the markers; the unknown word, the last id, is left out as well.
+    Args: skip: ids of the markers, which are omitted; the unknown word, the last id, is omitted as well.
     """
     vectors = np.asarray(vectors_VE, np.float64)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -47,13 +47,13 @@ def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
 
 
 def figure(vectors_VE, vocabulary, ids, method="pca", count=5):
-    """A matplotlib figure of the vocabulary's words, those of `ids` and their neighbours named.
+    """Returns a matplotlib figure of the vocabulary's words, with labels on those of `ids` and their neighbours.
 
     Args:
-      vectors_VE: the network's input word vectors.
+      vectors_VE: float, the network's input embedding.
       vocabulary: formats.vocabulary.Vocabulary.
-      ids: word ids of the captions; unknown words and markers are left out.
-      count: neighbours named for each word.
+      ids: word ids of the captions; unknown words and markers are omitted.
+      method: as for `project`. count: number of neighbours of each word.
     """
     from matplotlib.figure import Figure
 
@@ -66,7 +66,7 @@ def figure(vectors_VE, vocabulary, ids, method="pca", count=5):
     panel = drawing.subplots()
     everything = np.array([points[i] for i in shown])
     panel.scatter(everything[:, 0], everything[:, 1], s=6, color="0.82", label="other words")
-    for group, colour, size, label in ((around, "tab:blue", 8, "neighbours"), (ids, "tab:red", 11, "said")):
+    for group, colour, size, label in ((around, "tab:blue", 8, "neighbours"), (ids, "tab:red", 11, "in the captions")):
         if group:
             places = np.array([points[i] for i in group])
             panel.scatter(places[:, 0], places[:, 1], s=18, color=colour, label=label)

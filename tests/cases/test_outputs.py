@@ -334,7 +334,7 @@ def test_lists_of_numbers():
 def test_steps_and_beams_that_are_none(run, tmp_path):
     import eval_val
 
-    with pytest.raises(cli.UserError, match="--steps abc: expected numbers of checkpoints"):
+    with pytest.raises(cli.UserError, match="--steps abc: expected steps of checkpoints"):
         eval_val.main(eval_val.Options(job_dir=run[0], steps=("8", "abc")))
     with pytest.raises(cli.UserError, match="--decode beam500: the dictionary has 14 words; expected at most beam14"):
         caption.main(options_of(run, decode="beam500"))

@@ -1,4 +1,4 @@
-"""caption.py: files and folders from a copied run directory, whatever lies in them."""
+"""caption.py: captions files and folders with any content, from a copied run directory."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests import photo_world, tiny_runs
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A copy of a run whose data and original folder are gone."""
+    """Returns a copy of a run whose data and original folder were removed."""
     folder = tmp_path_factory.mktemp("captioning")
     world = photo_world.make(str(folder / "world"))
     train.main(tiny_runs.full(world, folder / "original", max_steps=16))
@@ -39,7 +39,7 @@ def photos(run):
 
 
 def captions(run, *paths, **flags):
-    """(exit code of caption.py, parsed output file)."""
+    """Runs caption.py; returns (exit code, parsed output file)."""
     output = run.parent / f"out{len(os.listdir(run.parent))}.json"
     options = caption.Options(paths=tuple(map(str, paths)), job_dir=str(run), output=str(output), **flags)
     code = caption.main(options)
@@ -106,12 +106,12 @@ def test_the_ending_of_the_output_chooses_the_format(run, photos, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What lies in folders
+# Contents of folders
 
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A folder with pictures of many kinds and files that are none."""
+    """Makes a folder with images of many kinds and files that are not images."""
     folder = tmp_path / "mixed"
     folder.mkdir()
     plain = photo_world.picture(3, 1)
@@ -213,7 +213,7 @@ def test_the_command_and_its_exit_code(run, mixed):
 
 @pytest.mark.slow
 def test_real_photographs(tmp_path, capsys):
-    """The COCO photographs of the real data, by a run whose encoder is a published network."""
+    """Captions COCO photographs with a run whose encoder is a published network."""
     real = pathlib.Path(os.environ.get("UIC_REALDATA", tiny_runs.ROOT.parent / "shared" / "realdata"))
     network = real / "models" / "tf2_mobilenet_v2_1.0_224_ptq.tflite"
     if not network.exists():

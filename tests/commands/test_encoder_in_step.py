@@ -1,4 +1,4 @@
-"""Training from JPEG records with Inception-v4 inside the step, as the authors do (UIC spec 5.3, 6)."""
+"""Training from JPEG records with Inception-v4 inside the training step, as the authors do."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from tests import tiny_world
 
 @pytest.fixture
 def data(tmp_path):
-    """The tiny world with real JPEG bytes in its records."""
+    """Makes the tiny world with real JPEG bytes in its records."""
     tiny_world.make(tmp_path / "data", images=6)
     rng = np.random.default_rng(0)
     for split in ("train", "val"):

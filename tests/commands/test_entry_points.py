@@ -1,4 +1,4 @@
-"""Every script answers `--help` and wrong flags at once: TensorFlow is not loaded for that."""
+"""Every script answers `--help` and wrong flags at once, without loading TensorFlow."""
 
 import pathlib
 import subprocess
@@ -23,14 +23,14 @@ sys.exit(99 if "tensorflow" in sys.modules or "keras" in sys.modules else code)
 
 
 def scripts():
-    """Module names of all scripts that have flags."""
+    """Returns the module names of all scripts that have flags."""
     paths = [path for path in ROOT.glob("**/*.py") if not {".venv", "tests"} & set(path.relative_to(ROOT).parts)]
     paths = [path for path in paths if path.name != "config.py" and "cli.run(main" in path.read_text()]
     return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
 
 
 def answer(module, *arguments):
-    """(exit code, output, seconds) of a script; the better of two tries, because the machine may be busy."""
+    """Runs a script; returns (exit code, output, seconds), the faster of two runs because the machine may be busy."""
     tries = []
     for _ in range(2):
         start = time.monotonic()

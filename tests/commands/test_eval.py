@@ -1,4 +1,4 @@
-"""eval_val.py and eval_test.py: rankings, what is scored again and what is not, where the numbers come from."""
+"""eval_val.py and eval_test.py: rankings, scoring again only what has changed, provenance of the scores."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ FILES = ("b34.json", "cider.json", "meteor.json", "b4.json", "b3.json", "b2.json
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run with three checkpoints, beside its data."""
+    """Trains a run with three checkpoints, beside its data."""
     folder = tmp_path_factory.mktemp("evaluation")
     world = tiny_world.make(str(folder / "world"))
     train.main(tiny_runs.full(world, folder / "run"))
@@ -31,20 +31,20 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scored(trained):
-    """The run's folder, scored on validation."""
+    """Returns the run's folder, scored on validation."""
     eval_val.main(eval_val.Options(job_dir=str(trained / "run"), metrics=QUICK))
     return trained / "run"
 
 
 @pytest.fixture
 def run(scored, tmp_path):
-    """A copy of it beside its data."""
+    """Returns a copy of the scored run beside its data."""
     shutil.copytree(scored.parent / "world", tmp_path / "world")
     return shutil.copytree(scored, tmp_path / "run")
 
 
 def evaluate(run, **flags):
-    """eval_val.py with quick metrics on a copy of the data."""
+    """Runs eval_val.py with quick metrics on a copy of the data."""
     options = {"job_dir": str(run), "data_dir": str(run.parent / "world"), "metrics": QUICK} | flags
     eval_val.main(eval_val.Options(**options))
 
@@ -232,7 +232,7 @@ def test_what_is_missing_is_named(run, tmp_path):
         eval_test.main(eval_test.Options(**quick, split="val"))
     for path in run.glob("ckpt-*"):
         path.unlink()
-    with pytest.raises(cli.UserError, match="no checkpoint in there yet"):
+    with pytest.raises(cli.UserError, match="has no checkpoint yet"):
         eval_val.main(eval_val.Options(**quick))
 
 

@@ -1,4 +1,4 @@
-"""The full model's trainer: interrupted anywhere, the same command ends with the same bits."""
+"""The full model's trainer: after an interruption anywhere, the same command gives the same result bit for bit."""
 
 import json
 import os
@@ -31,14 +31,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(world, tmp_path_factory):
-    """Folder of a run that nothing disturbed."""
+    """Returns the folder of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
     train.main(tiny_runs.full(world, folder))
     return folder
 
 
 def interrupted(options, name, point):
-    """Exit code and messages of a run that gets a signal."""
+    """Trains a run that gets a signal; returns (exit code, messages)."""
     command = ["-m", "tests.interrupt", "train", name, point, *tiny_runs.flags(options)]
     return tiny_runs.finish(tiny_runs.start(command))
 
@@ -91,7 +91,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(world, unbroken, tmp_path):
 
 def test_sigkill_in_a_save_loses_nothing_that_was_complete(world, unbroken, tmp_path):
     options = tiny_runs.full(world, tmp_path / "run")
-    code, errors = interrupted(options, "KILL", "save:7")  # the second checkpoint is complete, but not in place
+    code, errors = interrupted(options, "KILL", "save:7")  # the second checkpoint is complete, but not yet moved
     assert code == -signal.SIGKILL, errors
     assert checkpoints.steps_in(options.job_dir) == [8] and (tmp_path / "run" / "ready-16").exists()
     train.main(options)
@@ -128,7 +128,7 @@ def test_verify_refuses_changed_data(tmp_path):
 
 
 def assert_begun(folder):
-    """Something was there when the run was struck, and it was not the end."""
+    """Asserts that the run had written files, and had not ended, when it was interrupted."""
     assert (folder / "config.json").exists() and LAST not in checkpoints.steps_in(str(folder))
 
 
@@ -173,7 +173,7 @@ exec "$@" --max_steps=4000
 
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_older_checkpoints_and_the_run_goes_on(world, tmp_path):
-    """A small tmpfs in a namespace of its own, first full, then larger."""
+    """Runs in a small tmpfs in its own namespace, which is first full, then larger."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("no right to make a mount namespace here")
     disk = tmp_path / "disk"

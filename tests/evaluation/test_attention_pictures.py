@@ -1,4 +1,4 @@
-"""Pictures of attention and the map of words: what is drawn, not only that something is."""
+"""Attention figures and the map of words: the content of the drawings."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_the_smooth_map_is_brightest_where_the_weight_is():
     row, column = np.unravel_index(drawn.argmax(), drawn.shape)
     assert 10 <= row < 20 and 40 <= column < 60
     assert drawn.max() == pytest.approx(1, abs=0.02) and drawn[35, 5] < 0.05
-    # smooth: no step from a pixel to the next is larger than a bicubic curve's, unlike a block's edge of 1
+    # smooth: differences between neighbouring pixels are those of bicubic interpolation, not 1 as at a block's edge
     assert np.abs(np.diff(drawn, axis=1)).max() < 0.15
     np.testing.assert_allclose(attention_pictures.smooth_map(np.full(9, 1 / 9), 30, 30), 1.0, atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_one_panel_a_word_and_the_photograph(tmp_path):
 
 
 def vectors():
-    """Two bundles of words, around the first and around the second axis; the markers and the unknown word between."""
+    """Returns word vectors in two clusters, along two axes; markers and the unknown word are in between."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(13, 6)) * 0.05
     rows[2:7, 0] += 1.0

@@ -14,7 +14,7 @@ def sentence(generator, longest=12):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_pycocoevalcap_on_random_sentences(seed):
-    """Few words, so that n-grams repeat inside captions and references and the clipping matters."""
+    """The vocabulary is small, so that n-grams repeat in captions and references and clipping has an effect."""
     from pycocoevalcap.cider.cider import Cider
 
     generator = random.Random(seed)

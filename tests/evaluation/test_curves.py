@@ -1,4 +1,4 @@
-"""Curves and alarms: series from metrics.jsonl, and what is held for wrong."""
+"""Curves and alarms: series from metrics.jsonl, and the faults that raise an alarm."""
 
 import json
 import pathlib
@@ -71,7 +71,7 @@ def test_alarms_of_captions():
 
 
 def test_the_curves_of_the_manual_are_among_them():
-    """The page on metrics shows the most important curves with the sentences of the report."""
+    """docs/metrics.md shows the most important curves with the sentences of the report."""
     section = (
         (ROOT / "docs" / "metrics.md").read_text().split("| curve | what it should look like |")[1].split("\n\n")[0]
     )

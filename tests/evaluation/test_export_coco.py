@@ -1,4 +1,4 @@
-"""COCO's integers for file names: from the names, from a data set's file, and what has none."""
+"""COCO's integers for file names: from the names, from a data set's file, and errors for names without one."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""HTML pages: every text is escaped, a value that is not there is an error."""
+"""HTML pages: every text is escaped, a missing value is an error."""
 
 import html.parser
 
@@ -11,7 +11,7 @@ EVIL = "<script>alert('1')</script>&\"<"
 
 
 class Reader(html.parser.HTMLParser):
-    """Keeps elements, texts and attributes."""
+    """Collects elements, texts and attributes."""
 
     def __init__(self, text):
         super().__init__()

@@ -13,7 +13,7 @@ CAPTIONS = {"a": ["a dog"], "b": ["a dog"], "c": [""]}
 
 
 def fake_java(folder, script):
-    """A stand-in for Java: a shell script that answers METEOR's protocol in its own way."""
+    """Writes a shell script in place of Java, which answers METEOR's protocol with the given lines."""
     path = folder / "java"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -21,7 +21,7 @@ def fake_java(folder, script):
 
 
 def test_real_meteor_in_a_hostile_locale(monkeypatch, capfd):
-    """A German JVM would print decimal commas; the banner of JAVA_TOOL_OPTIONS must not get into the protocol."""
+    """A German JVM prints decimal commas; the banner of JAVA_TOOL_OPTIONS must not be read as an answer."""
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.country=DE")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     with Meteor(java.find_java()) as meteor:
@@ -95,7 +95,7 @@ def test_closed_twice_and_not_startable(tmp_path):
 
 
 def test_scorer_starts_a_failed_process_once_more(monkeypatch, tmp_path):
-    """The first process dies at once, the second one answers."""
+    """The first process ends at once, the second one answers."""
     script = f"""
     [ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; exit 1; }}
     while read kind rest; do

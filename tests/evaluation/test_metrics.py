@@ -27,7 +27,7 @@ def no_java(monkeypatch):
 
 @pytest.fixture
 def upstream(monkeypatch, tmp_path):
-    """pycocoevalcap's own classes, with a `java` on PATH that they find."""
+    """Returns pycocoevalcap's own classes, with a `java` on PATH."""
     (tmp_path / "java").symlink_to(java.find_java().path)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
@@ -217,7 +217,7 @@ def test_wrong_version_says_what_was_found():
 
 
 # --------------------------------------------------------------------------------------------------------------
-# SPICE: its jars cannot be had offline, so a stand-in program answers in its format
+# SPICE: its jars need a download, so a stand-in program answers in its format
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Published rows: complete, marked, and printed beside one's own."""
+"""Published rows: complete, marked, and printed together with the user's rows."""
 
 from evaluation import published, table
 
@@ -17,6 +17,6 @@ def test_the_marks_are_printed(tmp_path, capsys):
     table.main(table.Options(paths=(path,), published=True))
     printed = capsys.readouterr().out
     assert "UIC full, Feng 2019 (unverified)" in printed and "SCS, Ben 2022 (published)" in printed
-    assert "28.6" in printed and "12.5" in printed and "recalled, not read" in printed
+    assert "28.6" in printed and "12.5" in printed and "published figures from memory" in printed
     table.main(table.Options(paths=(path,)))
     assert "Feng" not in capsys.readouterr().out

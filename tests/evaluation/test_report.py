@@ -23,7 +23,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 class Reader(html.parser.HTMLParser):
-    """Elements with their attributes, and the text."""
+    """Collects elements with their attributes, and the text."""
 
     def __init__(self, text):
         super().__init__()
@@ -39,7 +39,7 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """(data folder, run, run of an evil name) with test captions; the pictures are in the records."""
+    """Returns (data folder, run, run with a hostile name) with test captions; the images are in the records."""
     folder = tmp_path_factory.mktemp("report")
     data = photo_world.make(str(folder / "data"))
     photos, examples = os.path.join(data, "photos"), []
@@ -66,7 +66,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def both(world, tmp_path_factory):
-    """The text of the report on both runs."""
+    """Returns the HTML of the report on both runs."""
     output = tmp_path_factory.mktemp("out") / "deep" / "report.html"
     report.main(report.Options(paths=world[1:], output=str(output), images=4))
     return output.read_text()
@@ -90,9 +90,9 @@ def test_nothing_is_loaded_and_nothing_is_run(both):
 
 def test_its_parts(both, world):
     text = Reader(both).text
-    for part in ("Alarms", "Scores", "Variety", "Training", "Pictures and captions", "Where this came from"):
+    for part in ("Alarms", "Scores", "Diversity", "Training", "Images and captions", "Provenance"):
         assert part in text
-    assert "UIC full, Feng 2019 (unverified)" in text and "check them before quoting" in text
+    assert "UIC full, Feng 2019 (unverified)" in text and "check them before you quote them" in text
     assert "One caption for many: 100% of the scored images are called" in text
     assert "falls steadily; the generator learns" in text and "seed" in text and "ckpt-8" in text
     sidecar = json.load(open(os.path.join(world[0], "sentence.json")))
@@ -122,12 +122,12 @@ def test_captions_stand_with_their_pictures_sorted_by_score(world):
 
 
 def test_a_run_without_captions_or_pictures(world, tmp_path):
-    """Curves and settings are there, and it says what is missing."""
+    """The report has curves and settings, and names what is missing."""
     bare = shutil.copytree(world[1], tmp_path / "bare", ignore=shutil.ignore_patterns("test*", "val*", "ckpt*"))
     report.main(report.Options(paths=(str(bare),)))
     text = Reader((bare / "report.html").read_text()).text
     assert "no captions yet: python eval_val.py" in text and "Training" in text
-    assert "The run has no checkpoint" in text and "Pictures and captions" not in text
+    assert "The run has no checkpoint" in text and "Images and captions" not in text
 
 
 def test_wrong_arguments(world, tmp_path):

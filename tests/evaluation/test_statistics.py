@@ -28,7 +28,7 @@ def test_bleu_from_counts_is_the_corpus_bleu():
 
 
 def fake_scores(cider, matched):
-    """Scores of N images with given CIDEr and given matches out of ten of every order."""
+    """Returns Scores of N images with given CIDEr and given matches out of ten n-grams of every order."""
     counts = np.array([[m] * 4 + [10] * 4 + [10, 10] for m in matched])
     names = [str(i) for i in range(len(cider))]
     return types.SimpleNamespace(names=names, per_image={"CIDEr": np.array(cider)}, bleu_counts=counts)

@@ -29,7 +29,7 @@ def write_references(path, references):
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Records of a small corpus and of eight images in each of two splits."""
+    """Writes records of a small corpus, and of eight images in each of two splits."""
     folder = tmp_path_factory.mktemp("data")
     words = vocabulary.Vocabulary(["<S>", "</S>", *OBJECTS, *OTHERS])
     words.save(str(folder / "word_counts.txt"))
@@ -54,7 +54,7 @@ def data_dir(tmp_path_factory):
 
 
 def brute_force(texts, references):
-    """The best constant caption by scoring each one with pycocoevalcap; all texts are plain tokens."""
+    """Returns the best constant caption by scoring each one with pycocoevalcap; all texts are tokenized."""
     from pycocoevalcap.cider.cider import Cider
 
     scores = [Cider().compute_score(references, dict.fromkeys(references, [text]))[0] for text in texts]
@@ -97,7 +97,7 @@ def test_constant_on_one_split_is_chosen_on_the_other_half(data_dir):
 def test_constant_on_test_is_chosen_on_validation(data_dir):
     texts = untrained.load_corpus(data_dir).texts
     test, val = references_of("test", ["horse"]), references_of("val", ["dog"])
-    # n-grams that stand in every image weigh nothing: let the words differ
+    # n-grams that occur in every image have weight 0, so the words differ
     val["val0.jpg"] = ["a cat sleeps"]
     made, extra = untrained.constant_captions(texts, test, val)
     assert len(set(made.values())) == 1 and "horse" not in set(made.values()).pop() and extra["chosen_on"] == "val"
@@ -176,7 +176,7 @@ def test_reference_without_image_record_is_named(data_dir):
 
 
 def test_real_sentences_on_real_references():
-    """Flickr8k's development split and the sentences of COCO: one sentence for all images reaches 11 to 13."""
+    """On Flickr8k's development split, one COCO sentence for all images has a CIDEr of 11 to 13."""
     folder = os.environ.get("UIC_REALDATA", "../shared/realdata")
     corpus = os.path.join(folder, "corpora", "coco_val2017_sentences.txt")
     if not os.path.exists(corpus):
