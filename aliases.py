@@ -1,9 +1,8 @@
-"""Old names that are still read: flags and settings of older runs, recipes, metrics, variables, encoders, commands.
+"""Old names that are still accepted: flags and settings, recipes, metrics, variables, encoders, commands.
 
-A setting that was renamed or joined with another is a row of SETTINGS: its old flag is accepted and the present one is
-printed; config.json of a run that was made before is read under the present name. Recipes are rows of RECIPES, names in
-metrics.jsonl rows of METRICS, variables in checkpoints rows of VARIABLES, kinds of encoders rows of ENCODERS, modules
-that are commands rows of MODULES.
+A setting that was renamed or merged is a row of SETTINGS: its old flag is accepted and the present one is printed;
+config.json of older runs is read under the present name. Recipes are rows of RECIPES, names in metrics.jsonl rows of
+METRICS, variables in checkpoints rows of VARIABLES, kinds of encoders rows of ENCODERS, and commands rows of MODULES.
 """
 
 import dataclasses
@@ -13,7 +12,7 @@ from collections.abc import Callable
 
 
 def note(old, new):
-    """Says on standard error how something is written now."""
+    """Prints the present name of an old one to standard error."""
     print(f"NOTE: {old} is an old name; now written {new}", file=sys.stderr)
 
 
@@ -27,11 +26,11 @@ def _identity(present, old):
 
 @dataclasses.dataclass(frozen=True)
 class OldSetting:
-    """A setting as it was.
+    """A setting that was renamed, merged, or changed its form.
 
     Attributes:
-      name: its old name. new: the setting that holds it now.
-      kind: int, float, bool or str, the type of its old flag; None where the flag is the present one, but runs kept its
+      name: its old name. new: the setting that replaces it.
+      kind: int, float, bool or str, the type of its old flag; None if the flag is unchanged, but older runs have its
         value in another form.
       translate: function (present value of `new` or None, old value) -> value of `new`. Raises ValueError.
     """
@@ -43,7 +42,7 @@ class OldSetting:
 
 
 def _list_of_rewards(present, old):
-    """`reward` was one FILE.py:ARGUMENT or null."""
+    """Returns the present form of `reward`, which was one FILE.py:ARGUMENT or null."""
     rewards = old if isinstance(old, list) else [old] if old else []
     if not all(isinstance(reward, str) for reward in rewards):
         raise ValueError(f"reward is {old!r}, expected texts")
@@ -51,9 +50,9 @@ def _list_of_rewards(present, old):
 
 
 def _consensus(setting):
-    """A `translate` for a setting of the consensus reward that had a flag of its own.
+    """Returns a `translate` function for a setting of the consensus reward that was a separate flag.
 
-    What is not given keeps the value of the list, or else the old default; weight 0 takes the reward out.
+    Other settings keep their value in the list, or else the old default; weight 0 removes the reward.
     """
 
     def translate(present, old):
@@ -81,9 +80,9 @@ SETTINGS = (  # in the order in which they are translated
 
 
 def current_settings(settings):
-    """The settings of a run under their present names and in their present form: a new dict.
+    """Returns the settings of a run under their present names and in their present form: a new dict.
 
-    Args: settings: dict of a config.json. Raises: ValueError where a value is none that the old setting had.
+    Args: settings: dict of a config.json. Raises: ValueError if a value is invalid for the old setting.
     """
     settings = dict(settings)
     for old in SETTINGS:
@@ -99,17 +98,17 @@ def current_settings(settings):
 # --------------------------------------------------------------------------------------------------------------
 # Names in stored files
 
-METRICS = {"reward/fit": "reward/consensus"}  # of metrics.jsonl
-VARIABLES = {"Standardise/deviation": "Standardise/std"}  # of checkpoints
+METRICS = {"reward/fit": "reward/consensus"}  # in metrics.jsonl
+VARIABLES = {"Standardise/deviation": "Standardise/std"}  # in checkpoints
 
 
 def current_metric(name):
-    """The present name of a metric. Args: name: an old name or the present one."""
+    """Returns the present name of a metric. Args: name: an old name or the present one."""
     return METRICS.get(name, name)
 
 
 def current_variable(name):
-    """The present name of a variable in a checkpoint. Args: name: an old name or the present one."""
+    """Returns the present name of a variable in a checkpoint. Args: name: an old name or the present one."""
     return VARIABLES.get(name, name)
 
 
@@ -184,6 +183,6 @@ MODULES = {
 
 
 def run_module(old):
-    """Runs `python -m OLD` as the module that it is now. Args: old: key of MODULES."""
+    """Runs the present module of an old command. Args: old: key of MODULES."""
     note(f"python -m {old}", f"python -m {MODULES[old]}")
     runpy.run_module(MODULES[old], run_name="__main__", alter_sys=True)

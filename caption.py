@@ -1,13 +1,13 @@
-"""Captions image files or folders with a trained run; the run directory is all it needs.
+"""Captions image files or folders with a trained run, from its run directory alone.
 
     python caption.py --job_dir runs/full photo.jpg holiday/ --output captions.json
 
-`--attention DIR` draws where a run of baselines.show_attend_tell looked before each word, `--embedding_map FILE` a map
+`--attention DIR` draws the attention of a run of baselines.show_attend_tell for each word, `--embedding_map FILE` a map
 of the run's word vectors with the words of the captions and their neighbours.
 
-A broken image, or a path that is not there, is reported and the rest go on. Exit code: 0 when every image got a
-caption, 1 if some did not, 2 if none did. Outputs are tried first; captions that cannot be written in the end go to
-another file.
+Damaged images and missing paths are reported, and the other images are captioned. Exit code: 0 if every image has a
+caption, 1 if some have none, 2 if all have none. Outputs are checked first; captions that cannot be written at the end
+are written to another file.
 """
 
 import collections
@@ -28,42 +28,44 @@ from training.run_directory import read_config
 class Options:
     """Flags of caption.py."""
 
-    paths: tuple[str, ...] = cli.field((), "image files and folders; they are also taken as plain arguments")
-    recursive: bool = cli.field(False, "of a folder, also take the files in the folders inside")
+    paths: tuple[str, ...] = cli.field((), "image files and folders; also as positional arguments")
+    recursive: bool = cli.field(False, "also caption the files in subfolders")
     job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     decode: str = cli.field("beam3", "greedy or beamK")
-    length_normalization: float = cli.field(0.0, "finished captions are ordered by log p / length^this")
-    nbest: int = cli.field(1, "captions an image, best first, with their log-probabilities when more than one")
+    length_normalization: float = cli.field(0.0, "exponent a: finished captions are sorted by log p / length^a")
+    nbest: int = cli.field(1, "number of captions of an image, best first; with log-probabilities if more than one")
     format: str = cli.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
-    output: str | None = cli.field(None, "file to write; the screen if not given")
-    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
-    detector: str | None = cli.field(None, "R2M: the detector, where the run keeps none or it has moved")
+    output: str | None = cli.field(None, "file to write; default: standard output")
+    encoder: str | None = cli.field(None, "the run's encoder with its new path, if it has moved")
+    detector: str | None = cli.field(None, "R2M: the detector, if the run has none or it has moved")
     labels: str | None = cli.field(None, "class names of --detector")
     exif: bool | None = cli.field(
         None,
-        "turn photographs as their EXIF orientation says, or (--noexif) do not; default: as those that the run learned "
-        "from, of runs of earlier versions as they are stored",
+        "apply (--exif) or ignore (--noexif) the EXIF orientation; default: as in the run's training images, in "
+        "runs of earlier versions not applied",
     )
-    batch_size: int = cli.field(16, "images at a time")
+    batch_size: int = cli.field(16, "number of images encoded and decoded at once")
     system: tuple[str, ...] = registry.packages_field()
-    attention: str | None = cli.field(None, "folder for a picture of each image: where the network looked, by word")
-    embedding_map: str | None = cli.field(None, "PNG file for a map of the word vectors with the captions' words")
-    map_method: str = cli.choice("pca", ("pca", "tsne"), "how word vectors become points; tsne takes longer")
+    attention: str | None = cli.field(None, "folder for a figure of each image: its attention for each word")
+    embedding_map: str | None = cli.field(
+        None, "PNG file for a map of the word vectors, with the captions' words marked"
+    )
+    map_method: str = cli.choice("pca", ("pca", "tsne"), "projection of the word vectors; tsne takes longer")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (self.output, self.embedding_map), (self.attention,)
 
 
 @dataclasses.dataclass
 class Files:
-    """What is to be captioned.
+    """The files to caption.
 
     Attributes:
-      files: list of (path, image id); the id is the file name, with its folder where two files share a name.
-      missing: list of (path, why) of arguments that cannot be read.
-      notes: lines about what lies in the folders and is not taken.
+      files: list of (path, image id); the id is the file name, or the path if two files have the same name.
+      missing: list of (path, reason) of arguments that cannot be read.
+      notes: lines about entries of the folders that are not captioned.
     """
 
     files: list
@@ -72,9 +74,9 @@ class Files:
 
 
 def files_of(paths, recursive=False):
-    """The files to caption: `Files`. A folder stands for its files in the order of their names.
+    """Returns the `Files` of arguments. The files of a folder are sorted by name.
 
-    Args: recursive: also those in the folders inside.
+    Args: paths: files and folders. recursive: whether to include subfolders.
     """
     found, missing, notes = [], [], []
     for path in paths:
@@ -104,7 +106,7 @@ def _hint(left_out):
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Returns the `Files`. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Returns the `Files`. Raises cli.UserError."""
     registry.import_packages(options.system)
     if not options.paths:
         raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
@@ -122,7 +124,7 @@ def check(options):
     found = files_of(options.paths, options.recursive)
     if not found.files:
         reasons = [f"{path}: {why}" for path, why in found.missing] + found.notes
-        raise cli.UserError("; ".join(reasons) or f"{', '.join(options.paths)}: no file in there")
+        raise cli.UserError("; ".join(reasons) or f"{', '.join(options.paths)}: contains no file")
     print(f"{len(found.files)} files to caption", *found.notes, sep="\n", file=sys.stderr, flush=True)
     return found
 
@@ -156,8 +158,8 @@ def main(options):
         print(f"no caption for {path}: {reason}", file=sys.stderr)
     if lying and options.exif is None:
         print(
-            f"NOTE: {len(lying)} photographs, the first {lying[0]}, were captioned as they are stored, not as viewers "
-            "show them: the run learned from photographs whose EXIF orientation was not applied. --exif turns them",
+            f"NOTE: {len(lying)} photographs, the first {lying[0]}, were captioned without their EXIF orientation, "
+            "because the run was trained without it; viewers show them turned. --exif applies it",
             file=sys.stderr,
         )
     print(f"{len(results)} of {len(asked.files) + len(asked.missing)} images captioned", file=sys.stderr)
@@ -165,7 +167,7 @@ def main(options):
 
 
 def draw_attention(captioner, rows, files, found, folder, exif):
-    """Writes FOLDER/IMAGE.png for each image: where the network looked before each word of the best caption."""
+    """Writes FOLDER/IMAGE.png for each image: the attention for each word of the best caption."""
     from evaluation.report import attention_pictures
     from formats.images import read_image
 
@@ -189,7 +191,7 @@ def draw_map(captioner, results, options):
 
 
 def write(results, options):
-    """Writes the captions to --output or the screen; where that fails after all, to another file (UserError)."""
+    """Writes the captions to --output or standard output; if that fails, to another file (raises UserError)."""
     text = text_of(results, options)
     if options.output:
         sidecars.write_results(options.output, text)
@@ -198,9 +200,9 @@ def write(results, options):
 
 
 def text_of(results, options):
-    """The captions as --format, or the ending of --output, says: COCO results (JSON), JSON lines, or text.
+    """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or text.
 
-    In a text file names keep their bytes, whatever they are: it is bytes then.
+    For a text file it returns bytes, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]
     kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
@@ -217,7 +219,7 @@ def text_of(results, options):
 
 
 def entry(image_id, found, nbest):
-    """One image in COCO results format, with the n-best list where it was asked for."""
+    """Returns one image in COCO results format, with the n-best list if `nbest` is above 1."""
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
     if nbest > 1:
         result["nbest"] = [{"caption": h.text, "log_prob": round(h.log_prob, 6)} for h in found[:nbest]]

@@ -1,7 +1,7 @@
-"""The command line: how a frozen dataclass becomes flags, how an entry point is run, what the user is shown.
+"""The command line: makes flags from a frozen dataclass, runs entry points, shows errors and progress.
 
-Every entry point keeps its settings in one frozen dataclass. Each field carries its meaning, and the flags are made
-from the fields, so a setting is written down in exactly one place.
+Every entry point has its settings in one frozen dataclass. Flags and their help are made from its fields, so that a
+setting is defined in exactly one place.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ quiet_start.install()
 
 
 class UserError(Exception):
-    """Bad input or a wrong command: the message says what was found, what was expected, and what mends it."""
+    """Bad input or a wrong command: the message says what was found, what was expected, and how to fix it."""
 
-    ag_pass_through = True  # raised while TensorFlow compiles a step, the message stays as it is
+    ag_pass_through = True  # TensorFlow does not change the message if it is raised while a step is compiled
 
 
 # --------------------------------------------------------------------------------------------------------------
-# From a dataclass to flags and back
+# Flags from a dataclass, and back
 
 
 def field(default, help):
-    """A dataclass field with the sentence that `--help` prints for it."""
+    """Returns a dataclass field with its text for `--help`."""
     return dataclasses.field(default=default, metadata={"help": help})
 
 
 def repeated(help):
-    """A field of texts whose flag may be given several times; what it gives stands behind what a recipe gives."""
+    """Returns a field of texts whose flag may be repeated; its values are appended to those of a recipe."""
     return dataclasses.field(default=(), metadata={"help": help, "repeated": True})
 
 
 def flag_type(annotation):
-    """(type, optional, is a tuple) of a field's annotation, e.g. `int | None` -> (int, True, False)."""
+    """Returns (type, is optional, is a tuple) of a field's annotation, e.g. `int | None` -> (int, True, False)."""
     if isinstance(annotation, types.UnionType):
         kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
         return kinds[0], True, False
@@ -53,19 +53,19 @@ def flag_type(annotation):
 
 
 def _own_fields(options_class, recipes):
-    """The fields that are flags: all but `recipe`, which belongs to `recipes` where the command takes recipes."""
+    """Returns the fields that are flags: all but `recipe` if the command has recipes, which define that flag."""
     return [item for item in dataclasses.fields(options_class) if not (recipes and item.name == "recipe")]
 
 
 def _define_flags(options_class, values, recipes=None):
-    """Defines one flag per field of `options_class` with the defaults of the dataclass, and --recipe."""
+    """Defines --recipe, and one flag for each field of `options_class` with its default."""
     hints = typing.get_type_hints(options_class)
     if recipes:
         flags.DEFINE_string("recipe", None, recipes.help(), flag_values=values)
         values.register_key_flag_for_module(sys.argv[0], values["recipe"])
     for item in _own_fields(options_class, recipes):
         kind, _, is_tuple = flag_type(hints[item.name])
-        # A multi-line help text would be re-wrapped badly by absl; the sentences here are single lines.
+        # absl would wrap a multi-line help text badly, so these are single lines.
         help_text, default = item.metadata.get("help", ""), item.default
         choices = item.metadata.get("choices")
         if item.metadata.get("repeated"):
@@ -90,20 +90,20 @@ def _define_flags(options_class, values, recipes=None):
 
 
 def _old_flags(options_class):
-    """The rows of aliases.SETTINGS that are old flags of a command with these settings."""
+    """Returns the rows of aliases.SETTINGS that are old flags of a command with these settings."""
     names = {item.name for item in dataclasses.fields(options_class)}
     return [old for old in aliases.SETTINGS if old.kind and old.new in names and old.name not in names]
 
 
 def choice(default, choices, help):
-    """A string field that takes one of `choices`."""
+    """Returns a string field whose value is one of `choices`."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 def _options_from_flags(options_class, argv, values, recipes):
-    """The dataclass with the recipe's values, overridden by every flag given on the command line.
+    """Returns the dataclass with the recipe's values, overridden by every flag of the command line.
 
-    Args: argv: what is left beside the flags, program first; `paths` of a class that has this attribute.
+    Args: argv: the program and the positional arguments, which become `paths` if the class has this field.
     """
     takes_paths = hasattr(options_class, "paths")
     if len(argv) > 1 and not takes_paths:
@@ -130,7 +130,7 @@ def _options_from_flags(options_class, argv, values, recipes):
 
 
 def _given_by_old_flags(options, values, given):
-    """What old flags say: dict present setting -> value, put into `given` too; the present spelling is printed.
+    """Returns the values of old flags: dict present setting -> value, also added to `given`; prints the present flags.
 
     Raises: UserError.
     """
@@ -151,7 +151,7 @@ def _given_by_old_flags(options, values, given):
 
 
 def as_flags(options, name):
-    """The command-line flags that give a setting its value: list of texts, quoted for a shell."""
+    """Returns the command-line flags that set a setting to its value: list of texts, quoted for a shell."""
     (item,) = (item for item in dataclasses.fields(options) if item.name == name)
     value = getattr(options, name)
     if item.metadata.get("repeated"):
@@ -161,11 +161,11 @@ def as_flags(options, name):
 
 
 def parse(options_class, arguments, recipes=None):
-    """The settings that a command gets from its arguments, for looking at a command without running it.
+    """Returns the settings that a command gets from its arguments, without running it.
 
-    Args: as of `run`; arguments: list of str, without the program's name.
+    Args: as for `run`; arguments: list of str, without the program's name.
 
-    Raises: UserError for a recipe, absl.flags.Error for a flag or value that the command does not take.
+    Raises: UserError for a wrong recipe, absl.flags.Error for a wrong flag or value.
     """
     values = flags.FlagValues()
     _define_flags(options_class, values, recipes)
@@ -173,38 +173,38 @@ def parse(options_class, arguments, recipes=None):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Outputs: tried before the work begins; what the system says is told in one line
+# Outputs: checked before the work begins; errors of the operating system are reported in one line
 
-_ROOM = "make room and run the same command again"
-_RIGHT = "give yourself the right to it, or name another file"
-_NO_FOLDER = "a file is there where a folder is expected; name another folder, or move the file away"
-_BROKEN = "the disk or the network has a fault; run the same command again when it is mended"
-FILE_FAULTS = {  # what the system answers where a file cannot be read or written, and what mends it
+_ROOM = "free disk space and run the same command again"
+_RIGHT = "change its permissions, or name another file"
+_NO_FOLDER = "found a file, expected a folder; name another folder, or move the file away"
+_BROKEN = "the disk or the network has a fault; run the same command again when it is repaired"
+FILE_FAULTS = {  # error number of the operating system -> how to fix it
     errno.ENOSPC: _ROOM,
-    errno.EDQUOT: "make room, or have the quota raised, and run the same command again",
-    errno.EFBIG: "files of this size are not allowed here: raise the limit (ulimit -f), or name another disk",
+    errno.EDQUOT: "free disk space, or have the quota raised, and run the same command again",
+    errno.EFBIG: "files of this size are not allowed here: raise the limit (ulimit -f), or use another disk",
     errno.EROFS: "name a folder that can be written",
     errno.EACCES: _RIGHT,
     errno.EPERM: _RIGHT,
     errno.EMFILE: "allow more open files (ulimit -n 4096) and run the same command again",
-    errno.ENFILE: "close other programs: the machine has no more files to open",
-    errno.ENAMETOOLONG: "give it a shorter name",
-    errno.EILSEQ: "the file system takes no such name; give it another one",
-    errno.ENOENT: "look whether the name is right, and whether the disk is there",
-    errno.EISDIR: "a folder is there where a file is expected; name another file, or move the folder away",
+    errno.ENFILE: "close other programs: the machine has too many open files",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.EILSEQ: "the file system does not allow this name; use another one",
+    errno.ENOENT: "check the name, and that the disk is mounted",
+    errno.EISDIR: "found a folder, expected a file; name another file, or move the folder away",
     errno.ENOTDIR: _NO_FOLDER,
     errno.EEXIST: _NO_FOLDER,
-    errno.ELOOP: "its links lead in a circle; remove one of them",
-    errno.EBUSY: "another program uses it; end that one, or name another file",
-    errno.ETXTBSY: "another program uses it; end that one, or name another file",
+    errno.ELOOP: "its links form a circle; remove one of them",
+    errno.EBUSY: "another program uses it; close that program, or name another file",
+    errno.ETXTBSY: "another program uses it; close that program, or name another file",
     errno.EIO: _BROKEN,
     errno.ESTALE: _BROKEN,
 }
-MEMORY = "there is not enough memory; end other programs, or give a smaller --batch_size or --processes"
+MEMORY = "there is not enough memory; close other programs, or use a smaller --batch_size or --processes"
 
 
 def file_fault(error):
-    """One line about a file that cannot be read or written: its name, why, what mends it; None for other errors.
+    """Returns one line about a file that cannot be read or written: name, reason, how to fix it; None for other errors.
 
     Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
     """
@@ -222,11 +222,11 @@ def file_fault(error):
 
 @contextlib.contextmanager
 def tried(files=(), folders=()):
-    """Tries before the block whether its outputs can be written; makes the folders that are not there.
+    """Checks before the block that its outputs can be written, and creates missing folders.
 
-    When the block fails, folders that were made and are still empty are removed.
+    If the block fails, folders that were created and are still empty are removed.
 
-    Args: files, folders: paths that the block will write; empty ones are left out.
+    Args: files, folders: paths that the block will write; empty ones are ignored.
     Raises: OSError naming the path.
     """
     made = []
@@ -246,7 +246,10 @@ def tried(files=(), folders=()):
 
 
 def _try(folder, name, path, made):
-    """Writes a file in a folder for a moment. Args: path: for the error. made: gets the folders that were not there."""
+    """Writes and removes a trial file in a folder.
+
+    Args: path: for the error. made: list to which created folders are appended.
+    """
     if is_device(path):
         return
     folder, missing = os.path.abspath(folder), []
@@ -269,18 +272,18 @@ def _try(folder, name, path, made):
 
 
 def is_device(path):
-    """Whether a path is a device, a pipe or a file that is open: written as it is, never replaced by a new file."""
+    """Returns whether a path is a device, a pipe or an open file, which is written to and never replaced."""
     path = os.path.abspath(path)
     is_open = path.startswith(("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"))
     return is_open or os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def end_output():
-    """Writes what is left for standard output; where its reader is gone or its disk is full, no one tries again."""
+    """Flushes standard output; if that fails (no reader, full disk), later writes go to the null device."""
     try:
         sys.stdout.flush()
     except OSError:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it is no file, as in a test
+        with contextlib.suppress(OSError, ValueError):  # ValueError: stdout is not a file, as in a test
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -293,8 +296,8 @@ def run(main, options_class, recipes=None):
 
     Args:
       main: function of the options; its return value is the exit code (None is 0).
-      options_class: a frozen dataclass with a default for every field. Where it has a method `outputs()`, the (files,
-        folders) that it returns are what `main` will write; they are tried first.
+      options_class: a frozen dataclass with a default for every field. Its method `outputs()`, if any, returns the
+        (files, folders) that `main` will write; they are checked first.
       recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
     """
     flags.DEFINE_bool("verbose", False, "show TensorFlow's own messages")
@@ -315,7 +318,7 @@ def run(main, options_class, recipes=None):
             sys.exit(code)
         except flags.Error as error:
             raise app.UsageError(str(error)) from error
-        except BrokenPipeError:  # who read the output has seen enough, as in `| head`
+        except BrokenPipeError:  # the reader of the output has ended, as in `| head`
             end_output()
             sys.exit(1)
         except UserError as error:
@@ -336,7 +339,7 @@ def run(main, options_class, recipes=None):
 
 
 def command_line():
-    """The command as typed, for sidecars and result files."""
+    """Returns the command line as typed, for sidecars and result files."""
     module = sys.modules["__main__"].__spec__
     program = (
         f"python -m {module.name.removesuffix('.__main__')}"
@@ -351,7 +354,7 @@ def command_line():
 
 
 class _Lines:
-    """The error stream for a bar of tqdm where there is no terminal: every look at it is a line of its own."""
+    """The error stream for a tqdm bar without a terminal: every update is printed on its own line."""
 
     def write(self, text):
         if text.strip():
@@ -362,12 +365,12 @@ class _Lines:
 
 
 def progress(iterable, description, total=None, every=30.0):
-    """`iterable`, which shows how far it is: a bar on a terminal, else a line every `every` seconds."""
+    """Returns `iterable` with progress: a bar on a terminal, else a line every `every` seconds."""
     from tqdm import tqdm
 
     if sys.stderr.isatty():
         return tqdm(iterable, description, total, dynamic_ncols=True)
-    tqdm.monitor_interval = 0  # its thread serves bars that look less often than at every item
+    tqdm.monitor_interval = 0  # its thread is for bars that are not updated at every item
     known = total is not None or hasattr(iterable, "__len__")
     lines = {"file": _Lines(), "mininterval": every, "miniters": 1, "delay": every}
     lines["bar_format"] = "{desc}: {n_fmt}" + (" of {total_fmt}" if known else "") + ", {rate_fmt}"

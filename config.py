@@ -1,4 +1,4 @@
-"""The settings of the trainers: one frozen dataclass a stage. Named sets of values are in configs/."""
+"""The settings of the trainers: one frozen dataclass for each stage. Named sets of values are in configs/."""
 
 import dataclasses
 import glob
@@ -11,11 +11,11 @@ from cli import UserError, choice, field, repeated
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """Settings that every trainer shares."""
+    """Settings of all trainers."""
 
     recipe: str | None = field(None, "named configuration to start from; single flags override it")
     data_dir: str = field("data/default", "folder that all stages share")
-    job_dir: str = field("runs/run", "run directory: checkpoints, logs; the same command continues what is there")
+    job_dir: str = field("runs/run", "run directory: checkpoints, logs; the same command continues an interrupted run")
     seed: int = field(1, "seed of initial weights, data order, dropout and sampling")
     semantics: str = choice(
         "fixed",
@@ -25,86 +25,94 @@ class Trainer:
     batch_size: int = field(64, "global batch, split over the devices")
     max_steps: int = field(1_000_000, "last step")
     save_checkpoint_steps: int = field(1000, "steps between checkpoints")
-    keep_checkpoints: int = field(100, "newest checkpoints that are kept (the authors keep 100)")
-    keep_every_steps: int = field(0, "checkpoints at multiples of this are kept for ever, 0 = none")
-    save_summary_steps: int = field(100, "steps between two lines of metrics")
+    keep_checkpoints: int = field(100, "number of newest checkpoints to keep (the authors keep 100)")
+    keep_every_steps: int = field(0, "checkpoints at multiples of this step are never removed; 0 = none")
+    save_summary_steps: int = field(100, "steps between two log lines")
     steps_per_loop: int = field(10, "updates in one call of the compiled loop")
-    emb_dim: int = field(512, "word vectors; equal to mem_dim because the output matrix is the embedding")
+    emb_dim: int = field(512, "dimension of word vectors; equal to mem_dim because the output matrix is the embedding")
     mem_dim: int = field(512, "LSTM units")
-    keep_prob: float = field(0.8, "share kept by dropout on inputs and outputs of the LSTMs (UIC spec 7.2)")
-    clip_norm: float = field(10.0, "global norm at which the gradients of a network are clipped (UIC spec 8.4)")
-    max_sentence_length: int = field(0, "drop corpus sentences of more words than this, markers counted; 0 keeps all")
-    multi_gpu: bool = field(False, "all visible GPUs through tf.distribute.MirroredStrategy")
-    devices: tuple[str, ...] = field((), "devices of a MirroredStrategy by name, e.g. GPU:0,GPU:1")
-    worker_timeout: int = field(600, "seconds that a worker of a cluster waits for the others before it gives up")
+    keep_prob: float = field(0.8, "keep probability of dropout on inputs and outputs of the LSTMs (quirk Q6)")
+    clip_norm: float = field(10.0, "maximum global norm of a network's gradients; larger ones are clipped to it")
+    max_sentence_length: int = field(0, "drop longer corpus sentences, in words with both markers; 0 = keep all")
+    multi_gpu: bool = field(False, "train on all visible GPUs (tf.distribute.MirroredStrategy)")
+    devices: tuple[str, ...] = field((), "train on these devices (MirroredStrategy), e.g. GPU:0,GPU:1")
+    worker_timeout: int = field(600, "seconds that a worker of a cluster waits for the others before it stops")
     precision: str | None = field(
-        None, "bfloat16: number format of matrix products, for GPUs that have it; else float32"
+        None, "bfloat16: precision of matrix products, on GPUs that support it; default float32"
     )
-    xla: bool = field(False, "let XLA compile what has fixed shapes; one device only")
+    xla: bool = field(False, "compile operations of fixed shape with XLA; on one device only")
     verify: bool = field(False, "compare the checksums of all data files with their sidecars before the first step")
-    skip_damaged: bool = field(False, "leave damaged records out and count them; without it they are an error")
-    optimizer: str = choice("adam", ("adam", "sgd"), "sgd is there for numerical tests")
+    skip_damaged: bool = field(False, "skip damaged records and count them; without it they are an error")
+    optimizer: str = choice("adam", ("adam", "sgd"), "sgd is for numerical tests")
     intra_op_parallelism_threads: int = field(0, "TensorFlow threads inside an operation, 0 = all")
     inter_op_parallelism_threads: int = field(0, "TensorFlow threads between operations, 0 = all")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns the files and the folders that it writes, see cli.run."""
         return (), (self.job_dir,)
 
 
 @dataclasses.dataclass(frozen=True)
 class UnpairedTrainer(Trainer):
-    """Settings that the stages of the full model share: they hand the same networks on."""
+    """Settings of the full model and its initialization stages, which train the same networks."""
 
-    feature_scale: float = field(1.0, "factor on the unit feature where it enters the LSTM; the losses see it unscaled")
+    feature_scale: float = field(1.0, "factor on the feature as input of the LSTM; losses use the unit feature")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialTrainer(UnpairedTrainer):
-    """Settings of the two stages in which a generator learns from a discriminator (UIC spec 8, 9.5)."""
+    """Settings of the two stages in which a generator learns from a discriminator."""
 
     gen_lr: float = field(1e-4, "learning rate of the generator")
     dis_lr: float = field(1e-4, "learning rate of the discriminator")
     beta1: float = field(0.5, "beta1 of both Adam optimizers")
-    max_caption_length: int = field(20, "words that are sampled for a caption")
+    max_caption_length: int = field(20, "maximum number of words of a caption")
     gamma: float = field(0.9, "discount of later rewards")
-    label_smoothing: float = field(0.25, "of real sentences: their target is 1 - half of this")
-    advantage_clip: float = field(5.0, "advantages are clipped to plus and minus this")
-    baseline: str = choice("greedy", ("greedy", "none"), "greedy: self-critical; none: the return itself")
+    label_smoothing: float = field(0.25, "label smoothing: the target of real words is 1 - half of this")
+    advantage_clip: float = field(5.0, "maximum absolute value of an advantage; larger ones are clipped")
+    baseline: str = choice(
+        "greedy", ("greedy", "none"), "greedy: the return of the greedy caption (self-critical); none: no baseline"
+    )
     baseline_mask: str = choice(
         "sample",
         ("sample", "own"),
-        "whose length ends the baseline's rewards (quirk Q1); under own, ending early pays and captions shrink",
+        "caption whose length ends the baseline's rewards (quirk Q1); with own, short captions are favoured and shrink",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class FullModel(AdversarialTrainer):
-    """The full model: adversarial, concept and reconstruction objectives (UIC spec 8, 11)."""
+    """The full model: adversarial, concept and reconstruction objectives (Feng et al. 2019, equations 3 to 12)."""
 
-    job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues what is there")
+    job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues an interrupted run")
     images: str = choice(
         "auto",
         ("auto", "bank", "records"),
-        "bank: features of extract_features; records: JPEGs through the encoder in "
-        "every step; auto: records when --inc_ckpt is given",
+        "bank: the feature bank of extract_features; records: JPEGs, encoded inside the "
+        "training step; auto: records if --inc_ckpt is given",
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
-    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint: all generator variables start from it")
-    sae_ckpt: str | None = field(None, "sentence_gan run or checkpoint: the discriminator's LSTM, embedding and fc")
-    w_adv: float = field(1.0, "weight of the adversarial reward and loss; 0 switches them off")
-    w_obj: float = field(10.0, "weight of the concept reward; 0 switches it off")
-    w_mse: float = field(100.0, "weight of the image reconstruction, on a mean over dimensions; 0 switches it off")
-    w_sen: float = field(1.0, "weight of the sentence reconstruction; 0 switches it off")
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
+    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint; initialises the generator")
+    sae_ckpt: str | None = field(
+        None, "sentence_gan run or checkpoint; initialises LSTM, embedding and fc of the discriminator"
+    )
+    w_adv: float = field(1.0, "weight of the adversarial reward (equation 4) and loss (5); 0 = off")
+    w_obj: float = field(10.0, "weight of the concept reward (equation 6); 0 = off")
+    w_mse: float = field(100.0, "weight of the image reconstruction (equation 8), a mean over dimensions; 0 = off")
+    w_sen: float = field(1.0, "weight of the sentence reconstruction (equation 10); 0 = off")
     reward: tuple[str, ...] = repeated(
-        "a reward beside these; may be repeated. consensus:weight=100,contrast=0.85: similarity of a caption to the "
+        "a further reward; may be repeated. consensus:weight=100,contrast=0.85: similarity of a caption to the "
         "predicted caption embedding of the image, for vectors of initialization.predict_caption_embeddings; weight=0 "
-        "switches a recipe's off. FILE.py:ARGUMENT: a reward of your own, per word or per sentence (docs/extending.md)"
+        "removes that of a recipe. FILE.py:ARGUMENT: a reward of your own, per word or per sentence (docs/extending.md)"
     )
-    dis_warmup_steps: int = field(0, "first steps in which only the discriminator learns, at dis_warmup_lr")
+    dis_warmup_steps: int = field(
+        0, "number of first steps in which only the discriminator is trained, at dis_warmup_lr"
+    )
     dis_warmup_lr: float = field(1e-3, "learning rate of the discriminator during the warm-up")
-    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
-    eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+    standardise: bool = field(
+        False, "standardise image vectors before the projection: subtract the mean, divide by the std"
+    )
+    eval_images: int = field(200, "validation images captioned greedily to detect collapse; 0 = none")
 
     def __post_init__(self):
         object.__setattr__(self, "reward", reward_list.canonical(self.reward))
@@ -112,81 +120,83 @@ class FullModel(AdversarialTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropyTrainer(UnpairedTrainer):
-    """Settings of the initialization stages that learn sentences by teacher forcing (UIC spec 9.1, 9.3, 9.4)."""
+    """Settings of the initialization stages that are trained by teacher forcing (docs/method.md, equation X1)."""
 
     batch_size: int = field(512, "global batch, split over the devices")
     lr: float = field(1e-3, "learning rate")
-    lr_decay_steps: int = field(0, "steps in which the learning rate falls to 0 along a cosine, 0 = constant")
+    lr_decay_steps: int = field(0, "steps of the cosine decay of the learning rate to 0; 0 = constant rate")
     beta1: float = field(0.9, "beta1 of Adam")
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectToSentence(CrossEntropyTrainer):
-    """obj2sen: concept words -> sentence (UIC spec 9.1)."""
+    """obj2sen: concept words -> sentence."""
 
-    job_dir: str = field("runs/obj2sen", "run directory; the same command continues what is there")
+    job_dir: str = field("runs/obj2sen", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(5000, "steps between checkpoints")
-    detector: str = field("", "the detector that found the concepts, kept with the run so that caption.py can use it")
+    detector: str = field("", "the detector that found the concepts; copied into the run for caption.py")
     labels: str | None = field(None, "class names of --detector")
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageCaption(CrossEntropyTrainer):
-    """im_caption: image -> pseudo caption (UIC spec 9.3)."""
+    """im_caption: image -> pseudo caption."""
 
-    job_dir: str = field("runs/im_caption", "run directory; the same command continues what is there")
+    job_dir: str = field("runs/im_caption", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     captions: str = field(
         "obj2sen",
-        "what is learned: obj2sen (gen_obj2sen_caption), retrieved (retrieve_captions), fit (assign_captions), STEM of "
-        "other caption records, or pairs:FILE.jsonl (true captions of the training images: the supervised ceiling)",
+        "pseudo captions: obj2sen (of gen_obj2sen_caption), retrieved (retrieve_captions), fit (assign_captions), the "
+        "STEM of other caption records, or pairs:FILE.jsonl (true captions: the supervised ceiling)",
     )
     images: str = choice(
         "auto",
         ("auto", "bank", "records"),
-        "bank: features of extract_features; records: JPEGs through the encoder in "
-        "every step; auto: records when --inc_ckpt is given",
+        "bank: the feature bank of extract_features; records: JPEGs, encoded inside the "
+        "training step; auto: records if --inc_ckpt is given",
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint: the encoder then runs inside the step")
-    o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint: the generator but for its projection starts from it")
-    standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
-    image_keep_prob: float = field(1.0, "share of the numbers of an image vector that is kept at each step, by lot")
-    eval_images: int = field(200, "validation images whose greedy captions are watched for collapse, 0 = none")
+    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
+    o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint; initialises the generator without its projection")
+    standardise: bool = field(
+        False, "standardise image vectors before the projection: subtract the mean, divide by the std"
+    )
+    image_keep_prob: float = field(1.0, "keep probability of dropout on the image vector")
+    eval_images: int = field(200, "validation images captioned greedily to detect collapse; 0 = none")
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceAutoEncoder(CrossEntropyTrainer):
-    """sentence_ae: noised sentence -> sentence (UIC spec 9.4)."""
+    """sentence_ae: noised sentence -> sentence."""
 
-    job_dir: str = field("runs/sentence_ae", "run directory; the same command continues what is there")
+    job_dir: str = field("runs/sentence_ae", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(5000, "steps between checkpoints")
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceGan(AdversarialTrainer):
-    """sentence_gan: sentences from noise against a discriminator (UIC spec 9.5)."""
+    """sentence_gan: sentences from noise, trained against a discriminator."""
 
-    job_dir: str = field("runs/sentence_gan", "run directory; the same command continues what is there")
+    job_dir: str = field("runs/sentence_gan", "run directory; the same command continues an interrupted run")
     batch_size: int = field(512, "global batch, split over the devices")
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     sae_ckpt: str | None = field(
         "runs/sentence_ae",
-        "sentence_ae run or checkpoint: the generator, the discriminator's LSTM and embedding; empty = fresh weights",
+        "sentence_ae run or checkpoint; initialises generator and the discriminator's LSTM and embedding; empty: none",
     )
-    # The adversarial term alone (no annotation: these are no flags).
+    # The adversarial term alone. Without annotations these are not fields, so not flags.
     w_adv, w_obj, w_mse, w_sen, reward = 1.0, 0.0, 0.0, 0.0, ()
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What can be said about a trainer's settings before TensorFlow starts
+# Checks before TensorFlow starts
 
 
 def check_trainer(options, *checkpoint_flags):
-    """Checks what all trainers share.
+    """Checks the settings that all trainers share.
 
     Args:
       options: a Trainer.
-      checkpoint_flags: names of the settings that point to a run or checkpoint to start from.
+      checkpoint_flags: names of the settings that name a run or checkpoint to initialise from.
 
     Raises: UserError naming the flag.
     """
@@ -199,20 +209,20 @@ def check_trainer(options, *checkpoint_flags):
         )
     for name in ("keep_prob", "image_keep_prob"):
         if not 0 < getattr(options, name, 1.0) <= 1:
-            raise UserError(f"--{name} {getattr(options, name)}: expected a share above 0, at most 1")
+            raise UserError(f"--{name} {getattr(options, name)}: expected a probability above 0, at most 1")
     if getattr(options, "images", None) == "records" and not options.inc_ckpt:
-        raise UserError("--images records runs the encoder in the step: give its checkpoint by --inc_ckpt")
+        raise UserError("--images records runs the encoder inside the training step: name its checkpoint by --inc_ckpt")
     if options.precision not in (None, "bfloat16"):
-        raise UserError(f"--precision {options.precision}: expected bfloat16, or nothing for float32")
+        raise UserError(f"--precision {options.precision}: expected bfloat16, or no --precision for float32")
     if options.xla and (options.multi_gpu or len(options.devices) > 1 or os.environ.get("TF_CONFIG")):
-        raise UserError("--xla compiles for one device: leave out --multi_gpu, --devices and TF_CONFIG, or --xla")
+        raise UserError("--xla works on one device only: omit --multi_gpu, --devices and TF_CONFIG, or --xla")
     if not os.path.exists(os.path.join(options.data_dir, "word_counts.txt")):
         raise UserError(
             f"{options.data_dir}/word_counts.txt is missing. Make it with: "
             f"python -m preprocessing.process_descriptions --data_dir {shlex.quote(options.data_dir)} --new_dict"
         )
     started = glob.glob(os.path.join(glob.escape(options.job_dir), "ckpt-*.index"))
-    for name in checkpoint_flags if not started else ():  # a run that goes on needs them no more
+    for name in checkpoint_flags if not started else ():  # a resumed run does not read them
         path = getattr(options, name)
         if path and not os.path.exists(path) and not os.path.exists(path + ".index"):
             raise UserError(f"--{name} {path}: neither a run directory nor a checkpoint (no {path}.index)")

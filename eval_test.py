@@ -1,4 +1,4 @@
-"""Captions and scores the test images with one checkpoint of a run (UIC spec 10.3).
+"""Captions and scores the test images with one checkpoint of a run.
 
     python eval_test.py --job_dir runs/full [--report]
 
@@ -18,14 +18,14 @@ class Options(scoring.ScoringOptions):
     """Flags of eval_test.py."""
 
     checkpoint: str = cli.field("best", "best (last entry of b34.json, by eval_val.py), newest, a step, or a path")
-    split: str = cli.choice("test", ("test", "val"), "which images")
-    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "what is scored")
-    encoder: str | None = cli.field(None, "where the run's encoder is now, if it has moved")
-    report: bool = cli.field(False, "also write RUN/report.html: scores, curves, pictures with captions, alarms")
+    split: str = cli.choice("test", ("test", "val"), "split to caption and score")
+    metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "metrics to compute")
+    encoder: str | None = cli.field(None, "the run's encoder with its new path, if it has moved")
+    report: bool = cli.field(False, "also write RUN/report.html: scores, curves, images with captions, alarms")
 
 
 def main(options):
-    """Captions, scores, adds the row."""
+    """Captions and scores the split, and adds the row to the table."""
     data_dir = scoring.check(options)
 
     from captioning import splits

@@ -1,14 +1,14 @@
-"""The experiments of configs/ by name: the settings that `--recipe` gives to a command.
+"""Loads the experiments of configs/ by name: the settings that `--recipe` gives to a command.
 
 A module configs/EXPERIMENT.py holds all settings of one experiment in two tables:
 
     DATA   data stage -> dict of its settings, for `--recipe EXPERIMENT`; STAGE/VARIANT -> the same for
-           `--recipe EXPERIMENT/VARIANT`, where a stage runs a second time on another data folder
-    ROWS   row of the results table, or name of a stage that has none -> settings of its trainer, for
+           `--recipe EXPERIMENT/VARIANT`, if a stage runs a second time on another data folder
+    ROWS   row of the results table, or name of a stage without row -> settings of its trainer, for
            `--recipe EXPERIMENT/ROW`
 
-Texts in them may hold ${NAME}: the command's own data_dir, `runs` (the folder around its job_dir), or a variable of the
-environment.
+Text values may contain ${NAME}: the command's data_dir, `runs` (the parent folder of its job_dir), or an environment
+variable.
 """
 
 import dataclasses
@@ -22,28 +22,30 @@ from cli import UserError
 
 
 def names():
-    """The names of all experiments, sorted."""
+    """Returns the names of all experiments, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("configs").__path__))
 
 
 def load(name, recipe=None):
-    """The module of an experiment. Args: recipe: what was asked for, for the error. Raises: UserError."""
+    """Returns the module of an experiment. Args: recipe: the value of --recipe, for the error. Raises: UserError."""
     if name not in names():
-        raise UserError(f"--recipe {recipe or name}: no such experiment in configs/; there are: {', '.join(names())}")
+        raise UserError(
+            f"--recipe {recipe or name}: no such experiment in configs/; expected one of {', '.join(names())}"
+        )
     return importlib.import_module(f"configs.{name}")
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What cli.run is given
+# Recipes of a command, for cli.run
 
 
 class Recipes:
-    """What `--recipe` means to a command: `help()`, `settings(recipe, options_class)`, and the texts of a recipe."""
+    """Base class of a command's recipes; subclasses have `help()` and `settings(recipe, options_class)`."""
 
     def fill_in(self, options, given, recipe):
-        """`options` with ${NAME} replaced in the texts that come from the recipe.
+        """Returns `options` with ${NAME} replaced in the text values of the recipe.
 
-        Args: given: the settings that the command line gave; they stay as they are. recipe: its name, for the error.
+        Args: given: settings of the command line, which are not changed. recipe: its name, for the error.
 
         Raises: UserError naming a variable that is not set.
         """
@@ -70,23 +72,23 @@ class Recipes:
 
 @dataclasses.dataclass(frozen=True)
 class Stage(Recipes):
-    """The recipes of a data stage. Args: name: of the stage in DATA."""
+    """The recipes of a data stage. Args: name: the stage's name in DATA."""
 
     name: str
 
     def help(self):
-        """The text of `--help`."""
+        """Returns the text of `--help`."""
         return (
             f"EXPERIMENT of configs/: its settings of {self.name}, which single flags override; one of "
-            f"{', '.join(names())}; EXPERIMENT/VARIANT where it has several"
+            f"{', '.join(names())}; or EXPERIMENT/VARIANT if it has several"
         )
 
     def settings(self, recipe, options_class):
-        """The settings of the recipe, texts not filled in.
+        """Returns the settings of the recipe, with ${NAME} not yet replaced.
 
         Args: recipe: EXPERIMENT or EXPERIMENT/VARIANT. options_class: the dataclass of the command's settings.
 
-        Raises: UserError where there is no such recipe.
+        Raises: UserError if there is no such recipe.
         """
         experiment, _, variant = recipe.partition("/")
         data = load(experiment, recipe).DATA
@@ -100,28 +102,28 @@ class Stage(Recipes):
 
 @dataclasses.dataclass(frozen=True)
 class Rows(Recipes):
-    """The recipes of a trainer: all rows with its settings class."""
+    """The recipes of a trainer: all rows whose settings are of its class."""
 
     def help(self):
-        """The text of `--help`."""
+        """Returns the text of `--help`."""
         return (
             "EXPERIMENT/ROW of configs/, e.g. miniature/full: its settings, which single flags override; experiments "
-            f"are {', '.join(names())}; EXPERIMENT alone says which rows of this trainer it has"
+            f"are {', '.join(names())}; EXPERIMENT alone lists its rows for this trainer"
         )
 
     def settings(self, recipe, options_class):
-        """As of Stage. Args: recipe: EXPERIMENT/ROW, or an old name, which prints what it is called now."""
+        """As Stage.settings. Args: recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed."""
         return row(recipe, options_class)
 
 
 def row(recipe, settings_class=None):
-    """The settings of a row, texts not filled in; their `recipe` is EXPERIMENT/ROW.
+    """Returns the settings of a row, with ${NAME} not yet replaced; their `recipe` is EXPERIMENT/ROW.
 
     Args:
       recipe: EXPERIMENT/ROW, or an old name.
-      settings_class: of the trainer; None: of any.
+      settings_class: class of the trainer's settings; None for any.
 
-    Raises: UserError naming the rows that there are.
+    Raises: UserError naming the existing rows.
     """
     recipe, changes = current_name(recipe)
     experiment, _, name = recipe.partition("/")
@@ -136,7 +138,7 @@ def row(recipe, settings_class=None):
 
 
 def current_name(recipe):
-    """(EXPERIMENT/ROW, dict of settings that differ from it) of a recipe; an old name is answered by one line."""
+    """Returns (EXPERIMENT/ROW, dict of settings that differ from it) of a recipe; for an old name it prints a note."""
     if recipe not in aliases.RECIPES:
         return recipe, {}
     now = aliases.RECIPES[recipe]

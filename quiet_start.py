@@ -1,9 +1,8 @@
-"""Keeps TensorFlow's start-up messages from the user; `install` is called when cli.py is imported.
+"""Hides TensorFlow's start-up messages; `install` is called when cli.py is imported.
 
-TensorFlow and CUDA write some lines to the standard error stream before their log level counts: which CPU instructions
-are used, that no GPU was found. A user can do nothing about them. They are left out while TensorFlow is imported and
-looks for devices, and while a TensorFlow Lite network is loaded; all else that is written meanwhile is passed on.
-`--verbose` of every command shows them.
+TensorFlow and CUDA write some lines to standard error regardless of their log level: the CPU instructions in use, that
+no GPU was found. A user cannot act on them. They are removed while TensorFlow is imported and looks for devices, and
+while a TensorFlow Lite network is loaded; all other lines are passed on. `--verbose` of every command shows them.
 """
 
 import contextlib
@@ -29,9 +28,9 @@ START_UP = re.compile(
 
 @contextlib.contextmanager
 def filtered_stderr():
-    """Leaves START_UP lines out of what native code writes to file descriptor 2 during the block.
+    """Removes START_UP lines from the output of native code to file descriptor 2 during the block.
 
-    A child process passes the other lines on, so they arrive even where this process is aborted.
+    A child process passes the other lines on, so that they arrive even if this process is aborted.
     """
     if os.name != "posix" or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == VERBOSE_LEVEL:
         yield
@@ -65,7 +64,7 @@ def _filtered_stderr():
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds `tensorflow` like Python itself; its import and its look for devices are filtered."""
+    """Finds `tensorflow` as Python does, and filters the messages of its import and its search for devices."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":

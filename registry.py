@@ -1,8 +1,8 @@
-"""The systems by the stage name that a run directory keeps: what they read, and where their parts are.
+"""The registry of systems, by the stage name in a run directory: what they read, and where their parts are.
 
-Everybody who has to know what kind of run is before them asks here: caption.py, serve.py, the evaluation, the report.
-Parts are named as `module:name` and imported when they are asked for, so this file imports no system. A package of your
-own adds its systems by `add` when it is imported; `--system PACKAGE` imports it (docs/extending.md).
+caption.py, serve.py, the evaluation and the report get the kind of a run from it. Parts are named as `module:name` and
+imported on demand, so this file imports no system. A package of your own adds its systems by `add` when it is imported;
+`--system PACKAGE` imports it (docs/extending.md).
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ class System:
     """A trained system.
 
     Attributes:
-      stage: its name in RUN/config.json, that of its settings class.
+      stage: its name in RUN/config.json, which is the name of its settings class.
       settings: the frozen dataclass of its settings.
-      reads: what its captioner is fed for a photograph; NOTHING for a stage that captions none.
+      reads: the captioner's input for a photograph; NOTHING for a stage that does not caption photographs.
       captioner: class with `from_run(job_dir, checkpoint)`.
-      network: function (content of config.json, vocabulary size) -> network without its weights.
-      semantics: whether `--semantics reference` decides how a caption is cut (the authors of UIC cut its last token).
+      network: function (content of config.json, vocabulary size) -> network with new weights.
+      semantics: whether captions depend on `--semantics` (`reference` cuts the last token of unfinished ones, Q22).
     """
 
     stage: str
@@ -35,20 +35,20 @@ class System:
 
     @property
     def attends(self):
-        """Whether it can say where it looked before each word."""
+        """Whether it has attention weights for each word."""
         return self.reads == CELLS
 
     @property
     def told_concepts(self):
-        """Whether it is told concept words in the place of an image."""
+        """Whether it reads concept words in place of an image."""
         return self.reads == CONCEPTS
 
     def takes_photographs(self, content):
-        """Whether a run of it can caption photographs. Args: content: of its config.json."""
+        """Returns whether a run of this system can caption photographs. Args: content: of its config.json."""
         return self.told_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
 
     def load(self, part):
-        """The class or function that an attribute names. Args: part: "settings", "captioner" or "network"."""
+        """Imports the class or function of an attribute. Args: part: "settings", "captioner" or "network"."""
         module, _, name = getattr(self, part).partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -85,18 +85,18 @@ SYSTEMS = {
 
 
 def system_of(content, job_dir="the run"):
-    """The system of a run. Args: content: of its config.json. Raises: cli.UserError for an unknown stage."""
+    """Returns the System of a run. Args: content: of its config.json. Raises: cli.UserError for an unknown stage."""
     stage = content["stage"]
     if stage not in SYSTEMS:
         raise cli.UserError(
             f"{job_dir}/config.json: there is no stage {str(stage)[:80]!r}, expected one of {', '.join(SYSTEMS)}. For "
-            "a system of your own name its package by --system (docs/extending.md); else restore a copy"
+            "a system of your own name its package by --system (docs/extending.md); else restore it from a backup"
         )
     return SYSTEMS[stage]
 
 
 def is_stage(content, settings_class):
-    """Whether a run was trained with these settings. Args: content: of its config.json."""
+    """Returns whether a run was trained with this settings class. Args: content: of its config.json."""
     return content["stage"] == settings_class.__name__
 
 
@@ -105,22 +105,22 @@ def is_stage(content, settings_class):
 
 
 def add(system):
-    """Adds a System. Raises: ValueError when another one has its stage name."""
+    """Adds a System. Raises: ValueError if another system has its stage name."""
     if SYSTEMS.setdefault(system.stage, system) != system:
-        raise ValueError(f"there is a stage {system.stage!r} already; give the settings class another name")
+        raise ValueError(f"the stage {system.stage!r} exists already; rename the settings class")
 
 
 def packages_field():
-    """The setting of every command that opens runs: which packages are imported for the systems they add."""
-    return cli.field((), "packages of your own that add the runs' systems to the registry, docs/extending.md")
+    """Returns the field `system` of every command that opens runs: packages to import for their systems."""
+    return cli.field((), "packages of your own that add systems to the registry (docs/extending.md)")
 
 
 def import_packages(names):
-    """Imports packages that add systems. Args: names: as the command line gives them. Raises: cli.UserError."""
+    """Imports packages that add systems. Args: names: from the command line. Raises: cli.UserError."""
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever a stranger's file may raise
+        except Exception as error:  # a foreign file may raise anything
             raise cli.UserError(
                 f"--system {name}: cannot be imported, {type(error).__name__}: {error}. Expected a Python package; the "
                 "folder that it is in must be on PYTHONPATH"

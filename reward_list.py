@@ -1,12 +1,12 @@
-"""The rewards of the full model, a list: what `--reward` names, what each of them reads, what a run keeps of it.
+"""The list of rewards of the full model: the names that `--reward` takes, and the data that each reward needs.
 
     --reward consensus:weight=100,contrast=0.85     a reward of this program: a row of KINDS with its settings
     --reward FILE.py:ARGUMENT                       a reward of your own (docs/extending.md)
 
-The paper's three stand first; their weights are flags (--w_adv, --w_obj, --w_mse), which weigh losses as well. A reward
-gives either float32 [B, T], a number for each word, or float32 [B], one for each sentence (models/rewards.py says how
-they become returns). Everybody who has to know what a reward needs asks this list. Nothing here loads TensorFlow or a
-file: a reward's computation is imported when the objective is built.
+The paper's three rewards come first; their weights are flags (--w_adv, --w_obj, --w_mse), which are weights of losses
+as well. A reward returns float32 [B, T], one value for each word, or float32 [B], one for each sentence
+(models/rewards.py computes returns from them). All modules get the needs of a reward from this list. It loads neither
+TensorFlow nor a file: the function of a reward is imported when the objective is built.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ class Kind:
 
     Attributes:
       make: `module:function`, a function (options, image_dim, **settings) -> function of models.rewards.Captions.
-      flag: the setting that holds its weight; "" where `--reward` names it.
-      settings: what `--reward` may give, with defaults; `weight` among them.
-      needs: outputs of the data folder (formats/inventory.py) that it reads beside what every run reads.
+      flag: the setting that is its weight; "" if it is named by `--reward`.
+      settings: its settings in `--reward`, with defaults, including `weight`.
+      needs: outputs of the data folder (formats/inventory.py) that it reads, besides those that every run reads.
       reads_vectors: whether it reads the image vectors of the data folder.
     """
 
@@ -57,9 +57,9 @@ class Reward:
     """A reward of a run.
 
     Attributes:
-      name: of its curve, `reward/NAME`. flag: what asked for it, for messages. weight: factor on what it gives.
+      name: of its metric, `reward/NAME`. flag: the flag that requested it, for messages. weight: factor on the reward.
       make: function (options, image_dim) -> function of models.rewards.Captions.
-      file: path of the Python file that it comes from, None for one of this program.
+      file: path of its Python file; None for a reward of this program.
       needs, reads_vectors: see Kind.
     """
 
@@ -72,7 +72,7 @@ class Reward:
     reads_vectors: bool = False
 
     def check(self, options):
-        """What can be said before TensorFlow starts. Args: options: config.FullModel. Raises: cli.UserError."""
+        """Checks the reward before TensorFlow starts. Args: options: config.FullModel. Raises: cli.UserError."""
         if self.file and not os.path.isfile(self.file):
             raise UserError(f"{self.flag}: {self.file} is missing; expected a Python file (docs/extending.md)")
         if self.weight and self.reads_vectors and (options.inc_ckpt or options.images == "records"):
@@ -82,11 +82,11 @@ class Reward:
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What --reward names
+# Values of --reward
 
 
 def parse(spec):
-    """(name, settings) of a reward of this program, defaults filled in.
+    """Returns (name, settings) of a reward of this program, with defaults filled in.
 
     Args: spec: NAME or NAME:SETTING=NUMBER,… Raises: cli.UserError.
     """
@@ -116,14 +116,14 @@ def _written(settings):
 
 
 def canonical(specs):
-    """`--reward` as runs are compared: one spelling, every setting written down.
+    """Returns the values of `--reward` in canonical form, with every setting: tuple of texts.
 
-    A later reward of this program takes the place of an earlier one of the same name, weight 0 takes it out; an empty
-    text takes out all before it.
+    A later reward of this program replaces an earlier one of the same name, and weight 0 removes it; an empty text
+    removes all rewards before it.
 
-    Args: specs: texts, each NAME:SETTINGS or FILE.py:ARGUMENT. Returns: tuple of texts. Raises: cli.UserError.
+    Args: specs: texts, each NAME:SETTINGS or FILE.py:ARGUMENT. Raises: cli.UserError.
     """
-    found = {}  # what can be there once -> spec
+    found = {}  # name, or spec of an extension -> spec
     for spec in specs:
         if not spec:
             found = {}
@@ -142,7 +142,7 @@ def _is_own(spec):
 
 
 def of(options):
-    """The rewards of a run, in the order in which they are added: tuple of Reward.
+    """Returns the rewards of a run, in the order in which they are added: tuple of Reward.
 
     Args: options: config.FullModel or config.SentenceGan.
     """
@@ -168,18 +168,18 @@ def of(options):
 
 
 def _unused(name, taken):
-    """`name`, or `name_2`, `name_3`, … where it is taken."""
+    """Returns `name`, or `name_2`, `name_3`, … if it is taken."""
     tries = (f"{name}_{number}" if number > 1 else name for number in range(1, len(taken) + 2))
     return next(each for each in tries if each not in taken)
 
 
 def needs(options):
-    """Outputs of the data folder that the rewards of a run read beside what every run reads: tuple of names."""
+    """Returns the names of the data folder's outputs that the rewards need, besides those that every run reads."""
     return tuple(dict.fromkeys(name for reward in of(options) for name in reward.needs))
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Their computation
+# Functions of the rewards
 
 
 def _make(target, settings, options, image_dim):
@@ -188,7 +188,7 @@ def _make(target, settings, options, image_dim):
 
 
 def _make_own(spec, file, argument, options, image_dim):
-    """A reward of one's own sees words, mask and batch alone. Raises: cli.UserError."""
+    """Returns the function of an extension, which gets only words, mask and batch. Raises: cli.UserError."""
     try:
         reward = extensions.load(file, "make")(argument, options)
     except ValueError as error:

@@ -1,9 +1,10 @@
-"""A web page on this machine: give it a photograph, see what a run says about it, and why; two runs side by side.
+"""Serves a web page on this machine that captions photographs with one run, or with two runs side by side.
 
     python serve.py --job_dir runs/full [--job_dir2 runs/scratch] [--examples photos/] [--port 7860]
 
-Then open http://127.0.0.1:7860. Nobody else can reach it, nothing is sent anywhere, uploads are deleted when it stops.
-`--detector` draws the objects as well (a run of R2M brings its own). Needs `pip install -r requirements-serve.txt`.
+Then open http://127.0.0.1:7860. It cannot be reached from other machines, sends no data to them, and deletes uploads
+when it stops. `--detector` draws detected objects as well (a run of R2M has its own detector). It needs
+`pip install -r requirements-serve.txt`.
 
 For programs: POST an image to /caption, as bytes, in a form, or as base64 in JSON (docs/captioning.md).
     curl --data-binary @photo.jpg 'http://127.0.0.1:7860/caption?beam=3&name=photo.jpg'
@@ -32,23 +33,23 @@ class Options:
     """Flags of serve.py."""
 
     job_dir: str = cli.field("runs/full", "run directory")
-    job_dir2: str | None = cli.field(None, "a second run, shown beside the first")
+    job_dir2: str | None = cli.field(None, "a second run, shown side by side with the first")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
-    checkpoint2: str = cli.field("best", "the same of the second run")
-    encoder: str | None = cli.field(None, "where the encoder of the first run is now, if it has moved")
-    encoder2: str | None = cli.field(None, "the same of the second run")
+    checkpoint2: str = cli.field("best", "checkpoint of the second run")
+    encoder: str | None = cli.field(None, "the first run's encoder with its new path, if it has moved")
+    encoder2: str | None = cli.field(None, "the second run's encoder with its new path, if it has moved")
     detector: str | None = cli.field(None, "detector whose objects are drawn (preprocessing/detection/detectors.py)")
     labels: str | None = cli.field(None, "class names of --detector")
     exif: bool | None = cli.field(
-        None, "turn pictures as their EXIF orientation says, or (--noexif) do not; default: as each run learned"
+        None, "apply (--exif) or ignore (--noexif) the EXIF orientation; default: as in each run's training images"
     )
-    examples: tuple[str, ...] = cli.field((), f"folders and image files to pick from, {MAX_EXAMPLES} are shown")
+    examples: tuple[str, ...] = cli.field((), f"folders and image files of example images; {MAX_EXAMPLES} are shown")
     system: tuple[str, ...] = registry.packages_field()
-    port: int = cli.field(7860, "port on 127.0.0.1; 0 takes a free one and prints it")
+    port: int = cli.field(7860, "port on 127.0.0.1; 0 = a free port, which is printed")
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Returns the run directories. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Returns the run directories. Raises cli.UserError."""
     registry.import_packages(options.system)
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
@@ -64,7 +65,7 @@ def check(options):
 
 
 def example_files(paths):
-    """At most MAX_EXAMPLES of the pictures in folders and files, evenly spread. Raises cli.UserError."""
+    """Returns paths of at most MAX_EXAMPLES images in folders and files, at even intervals. Raises cli.UserError."""
     from formats.images import image_names
     from web import uploads
 
@@ -85,19 +86,19 @@ def example_files(paths):
 
 
 def listening(port):
-    """A socket on 127.0.0.1. Raises cli.UserError when the port is taken."""
+    """Returns a listening socket on 127.0.0.1. Raises cli.UserError if the port cannot be used."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
-        found.listen()  # who comes before the server is ready waits
+        found.listen()  # clients that connect before the server is ready wait
     except OSError as error:
         raise cli.UserError(f"--port {port} cannot be used ({error.strerror}); choose another, or 0") from error
     return found
 
 
 def main(options):
-    """Serves until it is stopped."""
+    """Serves the page until the process is stopped."""
     job_dirs = check(options)
     files = example_files(options.examples)
     bound = listening(options.port)
@@ -126,7 +127,7 @@ def main(options):
         app = page.application(runs, files, folder)
         server = uvicorn.Server(uvicorn.Config(app, http=connections.Limited, log_level="warning"))
         print(f"captions of {', '.join(run.name for run in runs)}: http://{HOST}:{bound.getsockname()[1]}", flush=True)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that uploads are deleted
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C, so that uploads are deleted
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[bound])
 

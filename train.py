@@ -1,4 +1,4 @@
-"""Trains the full model: photographs and unrelated sentences in, a captioner out (UIC spec 8).
+"""Trains the full model: a captioner from photographs and unrelated sentences (docs/method.md).
 
     python train.py --recipe miniature/scratch --data_dir data/miniature --job_dir runs/scratch
 
@@ -15,12 +15,12 @@ from formats import inventory
 
 
 def check(options):
-    """What can be said about the settings before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings before TensorFlow starts. Raises cli.UserError."""
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     rewards = reward_list.of(options)
     if not any(reward.weight for reward in rewards) and not options.w_sen:
         raise cli.UserError(
-            "every loss is switched off: give one of --w_adv, --w_obj, --w_mse, --w_sen a weight, or name a --reward"
+            "all losses have weight 0: set one of --w_adv, --w_obj, --w_mse, --w_sen, or add a --reward"
         )
     for reward in rewards:
         reward.check(options)
@@ -73,11 +73,15 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)
-    if not loop.resumed:  # own checkpoint > given checkpoints > fresh weights
+    if not loop.resumed:  # the run's own checkpoint > given checkpoints > new weights
         if options.imcap_ckpt:
             warm_start(run, objective.generator, options.imcap_ckpt)
         if options.sae_ckpt:
-            parts = ("Discriminator/embedding", "Discriminator/rnn/", "Discriminator/fc/")  # recon starts fresh
+            parts = (
+                "Discriminator/embedding",
+                "Discriminator/rnn/",
+                "Discriminator/fc/",
+            )  # recon keeps its new weights
             warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training

@@ -125,7 +125,7 @@ def test_a_flag_overrides_the_recipe():
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("none", "--recipe none: no such experiment in configs/; there are: .*miniature"),
+        ("none", "--recipe none: no such experiment in configs/; expected one of .*miniature"),
         ("none/full", "--recipe none/full: no such experiment"),
         ("os/path", "no such experiment"),
         ("miniature", "--recipe miniature: expected EXPERIMENT/ROW; rows of miniature with settings FullModel: full, "),

@@ -157,9 +157,9 @@ def test_files_that_cannot_be_used(tmp_path):
     (tmp_path / "wrong.csv").write_text("image,split,caption\na.jpg,somewhere,\n")
     own = f"{EXAMPLES}/csv_pairs.py"
     for spec, message in [
-        (f"{tmp_path}/none.py:x", "none.py is no file"),
+        (f"{tmp_path}/none.py:x", "none.py is not a file"),
         (f"{tmp_path}/broken.py:x", "cannot be used: ZeroDivisionError"),
-        (f"{tmp_path}/empty.py:x", "defines no load"),
+        (f"{tmp_path}/empty.py:x", "does not define load"),
         (f"{own}:{tmp_path}/twice.csv", "a.jpg is in train and in val"),
         (f"{own}:{tmp_path}/wrong.csv", "line 2 is"),
     ]:
@@ -167,10 +167,10 @@ def test_files_that_cannot_be_used(tmp_path):
             datasets.load_dataset(spec)
     with pytest.raises(cli.UserError, match="no file"):
         detectors.parse(f"{tmp_path}/none.py:x")
-    with pytest.raises(cli.UserError, match="defines no Detector"):
+    with pytest.raises(cli.UserError, match="does not define Detector"):
         detectors.load(detectors.parse(f"{tmp_path}/empty.py:x"), 0.1, 3)
-    with pytest.raises(ValueError, match="defines no Encoder"):
+    with pytest.raises(ValueError, match="does not define Encoder"):
         encoders.load_encoder(f"{tmp_path}/empty.py:x")
     (*_, reward) = reward_list.of(config.FullModel(reward=(f"{tmp_path}/empty.py:1",)))
-    with pytest.raises(cli.UserError, match="--reward .*defines no make"):
+    with pytest.raises(cli.UserError, match="--reward .*does not define make"):
         reward.make(config.FullModel(), 12)

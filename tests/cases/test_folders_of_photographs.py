@@ -83,7 +83,7 @@ def test_nothing_at_all_is_an_error(run, tmp_path):
     for paths, message in [
         (("none.jpg",), "none.jpg: no such file or folder"),
         (("none.jpg", "gone/"), "none.jpg: no such file or folder; gone/: no such file or folder"),
-        ((str(tmp_path),), f"{tmp_path}: no file in there"),
+        ((str(tmp_path),), f"{tmp_path}: contains no file"),
     ]:
         with pytest.raises(cli.UserError, match=re.escape(message)):
             said(run, *paths)

@@ -169,7 +169,9 @@ def test_results_go_to_another_file(full, tmp_path):
     (kept,) = full.iterdir()
     assert json.loads(kept.read_text()) == {"CIDEr": 1.5}
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path}/scores.json: No space left on device; make room") and str(kept) in message
+    assert (
+        message.startswith(f"{tmp_path}/scores.json: No space left on device; free disk space") and str(kept) in message
+    )
 
 
 def test_results_go_to_the_screen_where_no_file_can_be_made(full, tmp_path, monkeypatch, capsys):
@@ -275,11 +277,11 @@ def main(options):
 cli.run(main, Options)
 """
 BODIES = {
-    "open('/dev/full', 'w').write('x' * 99999)": "No space left on device; make room",
-    "open('/proc/self/none/x')": "/proc/self/none/x: No such file or directory; look whether the name is right",
-    "open('/tmp')": "/tmp: Is a directory; a folder is there",
+    "open('/dev/full', 'w').write('x' * 99999)": "No space left on device; free disk space",
+    "open('/proc/self/none/x')": "/proc/self/none/x: No such file or directory; check the name",
+    "open('/tmp')": "/tmp: Is a directory; found a folder",
     "open('/etc/passwd/x')": "/etc/passwd/x: Not a directory; a file is there",
-    "open('a' * 300)": "File name too long; give it a shorter name",
+    "open('a' * 300)": "File name too long; use a shorter name",
     "files = [open('/dev/null') for _ in range(9999)]": "/dev/null: Too many open files; allow more",
     "raise MemoryError": "there is not enough memory",
     "import errno; raise OSError(errno.EIO, 'Input/output error', 'x.npy')": "x.npy: Input/output error; the disk or",

@@ -177,7 +177,7 @@ def test_a_run_of_an_earlier_version_captions_as_it_did_and_says_so(runs, phone,
     wanted = found.pop("upright.png")
     same = [name for name, entry in found.items() if entry == wanted]
     assert "phone1.png" in same and len(same) < 8
-    message = f"NOTE: 7 photographs, the first {phone}/phone2.png, were captioned as they are stored"
+    message = f"NOTE: 7 photographs, the first {phone}/phone2.png, were captioned without their EXIF orientation"
     assert message in capsys.readouterr().err
 
 

@@ -174,7 +174,7 @@ def test_wrong_arguments(run, photos, tmp_path):
     for options, message in [
         (caption.Options(**here), "no image given"),
         (caption.Options(paths=("none.jpg",), **here), "none.jpg: no such file or folder"),
-        (caption.Options(paths=(str(tmp_path / "nothing"),), **here), "no file in there"),
+        (caption.Options(paths=(str(tmp_path / "nothing"),), **here), "contains no file"),
         (caption.Options(paths=(str(photos),), nbest=4, **here), "--nbest 4 needs a beam of that size: --decode beam4"),
         (caption.Options(paths=(str(photos),), nbest=2, decode="greedy", **here), "--decode beam2"),
         (caption.Options(paths=(str(photos),), checkpoint="77", **here), "ckpt-77"),

@@ -71,7 +71,7 @@ WRONG = {
     "--batch_size=0": "--batch_size 0: expected at least 1",
     "--keep_prob=1.5": "--keep_prob 1.5: expected a share",
     "--emb_dim=8": "--emb_dim 8 and --mem_dim 512 differ",
-    "--recipe=none": "no such experiment in configs/; there are: ",
+    "--recipe=none": "no such experiment in configs/; expected one of ",
     "--data_dir=none": "none/word_counts.txt is missing. Make it with: python -m preprocessing.process_descriptions",
     "stray": "unexpected argument 'stray'",
 }

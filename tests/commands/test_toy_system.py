@@ -147,7 +147,7 @@ def test_packages_that_cannot_be_used(outside, runs):
     for name, message in [
         ("no_such_system", "No module named 'no_such_system'.*PYTHONPATH"),
         ("broken_system", "ZeroDivisionError"),
-        ("second_system", "there is a stage 'FullModel' already"),
+        ("second_system", "the stage 'FullModel' exists already"),
     ]:
         with pytest.raises(cli.UserError, match=f"--system {name}: .*{message}"):
             caption.check(cli.parse(caption.Options, [f"--job_dir={runs[1]}", f"--system={name}", os.devnull]))

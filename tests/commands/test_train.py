@@ -189,6 +189,6 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_the_run_goes_on(world, tmp
         timeout=900,
     )
     first, _, second = done.stderr.partition("FULL\n")
-    assert "make room and run the same command again" in first and "No space left" in first, done.stderr[-3000:]
+    assert "free disk space and run the same command again" in first and "No space left" in first, done.stderr[-3000:]
     assert done.returncode == 0 and "step 4000/4000" in second, second[-3000:]
     assert "continues at step" in second and "damaged" not in second

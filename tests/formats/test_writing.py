@@ -264,14 +264,14 @@ def test_faults_in_tensorflow_are_told_alike():
     import tensorflow as tf
 
     full = tf.errors.ResourceExhaustedError(None, None, "runs/a/part-8/ckpt-8; No space left on device\nstack")
-    assert cli.file_fault(full).startswith("runs/a/part-8/ckpt-8; No space left on device; make room")
+    assert cli.file_fault(full).startswith("runs/a/part-8/ckpt-8; No space left on device; free disk space")
     assert cli.file_fault(tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")) is None
 
 
 def test_a_fault_in_a_worker_names_its_file():
     with pytest.raises(OSError) as caught:
         shards.map_shards(fail, [1, 2], processes=2, description="failing")
-    assert cli.file_fault(caught.value).startswith("DATA/a.npy: No space left on device; make room")
+    assert cli.file_fault(caught.value).startswith("DATA/a.npy: No space left on device; free disk space")
 
 
 def fail(_):

@@ -221,7 +221,7 @@ def test_what_is_wrong_is_said_before_tensorflow_starts(world, tmp_path):
     for changes, message in [
         ({"reward": (f"{tmp_path}/none.py:1",)}, f"--reward {tmp_path}/none.py:1: {tmp_path}/none.py is missing"),
         ({"reward": ("consensus",)}, "neighbours: missing. Make it with: python -m"),
-        ({"w_adv": 0.0, "w_obj": 0.0, "w_mse": 0.0, "w_sen": 0.0}, "every loss is switched off"),
+        ({"w_adv": 0.0, "w_obj": 0.0, "w_mse": 0.0, "w_sen": 0.0}, "all losses have weight 0"),
     ]:
         with pytest.raises(cli.UserError, match=message):
             train.check(tiny_runs.full(world, tmp_path / "run", **changes))
