@@ -1,4 +1,4 @@
-"""Counts of the global batch. Every mean is a sum divided by such a count, so devices may hold unequal shares."""
+"""Counts over the global batch. Every mean is a sum divided by such a count, so devices may have unequal shares."""
 
 import tensorflow as tf
 
@@ -6,11 +6,11 @@ from training.optimization import global_sum
 
 
 def counted(mask):
-    """Sum of a mask in this replica and over all replicas (at least 1)."""
+    """Returns (sum of a mask in this replica, sum over all replicas, at least 1): float32 scalars."""
     local = tf.reduce_sum(mask)
     return local, tf.maximum(global_sum(local), 1.0)
 
 
 def replicas():
-    """Number of replicas; (x, 1 / replicas()) is a metric whose shares add up to the global value."""
+    """Returns the number of replicas as float32; the metric (x, 1 / replicas()) is the sum of x over the replicas."""
     return tf.constant(float(tf.distribute.get_strategy().num_replicas_in_sync))

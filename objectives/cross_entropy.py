@@ -1,8 +1,8 @@
-"""Learning sentences by teacher forcing: what obj2sen, im_caption and sentence_ae share (UIC spec 9).
+"""Training by teacher forcing: base classes of obj2sen, im_caption and sentence_ae (docs/method.md, equation X1).
 
 Shapes: B batch (of one replica), S words with both markers, E embedding, H hidden, N valid words of the batch.
 
-    something -> unit feature -> Generator -> the batch's sentence, word by word
+    input of the stage -> unit feature -> Generator -> the batch's sentence, word by word
 """
 
 import keras
@@ -16,11 +16,11 @@ from training.optimization import apply_gradients, make_optimizer
 
 
 def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, masks=None, input_embedding=None):
-    """Feeds the feature, then the given words.
+    """Runs the generator on the feature and then on the given words.
 
     Args:
-      feature_BE: float32, unit vectors. inputs_BT: int32, begins with the start token. targets_BT: int32, what follows
-        each input. lengths_B: int32, valid steps. masks, input_embedding: as in Generator.hidden_states.
+      feature_BE: float32, unit vectors. inputs_BT: int32, start with the start token. targets_BT: int32, the word that
+        follows each input. lengths_B: int32, valid steps. masks, input_embedding: as in Generator.hidden_states.
 
     Returns: outputs float32 [N, H] and targets int32 [N] of the valid steps, row by row.
     """
@@ -31,9 +31,10 @@ def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, mask
 
 
 def word_losses(outputs_NH, generator, targets_N, weight):
-    """weight * summed cross entropy; log-probabilities, entropies and hits (1 or 0) of the words, float32 [N] each.
+    """Returns (weight * summed cross entropy, log-probabilities, entropies and hits (1 or 0) of the words, [N] each).
 
-    Args: outputs_NH: float32, of `generator` before its projection to words. weight: float32 scalar.
+    Args: outputs_NH: float32, of `generator` before its projection to words. generator: WordDecoder. targets_N: int32.
+      weight: float32 scalar.
     """
     weights_N = tf.fill([tf.shape(targets_N)[0]], weight)
     loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
@@ -43,7 +44,7 @@ def word_losses(outputs_NH, generator, targets_N, weight):
 
 
 def sentence_metrics(log_probs_N, entropy_N, right_N, words):
-    """What is logged of a batch's words: dict name -> (sum, count)."""
+    """Returns the metrics of a batch's words: dict name -> (sum, count)."""
     return {
         "loss/sentence": (-tf.reduce_sum(log_probs_N), words),
         "accuracy/sentence": (tf.reduce_sum(right_N), words),
@@ -52,33 +53,33 @@ def sentence_metrics(log_probs_N, entropy_N, right_N, words):
 
 
 def summed(losses):
-    """(summed cross entropy, words predicted rightly, words): three float32 scalars.
+    """Returns (summed cross entropy, correctly predicted words, words): three float32 scalars.
 
     Token accuracy is the second divided by the third, perplexity exp(first / third).
-    Args: losses: what `word_losses` returns with a weight of 1.
+    Args: losses: from `word_losses` with a weight of 1.
     """
     loss, log_probs_N, _, right_N = losses
     return loss, tf.reduce_sum(right_N), tf.cast(tf.size(log_probs_N), tf.float32)
 
 
 class OneOptimizerObjective:
-    """Owns networks and one optimizer; a subclass defines `gradients` and `evaluate`."""
+    """Base class of objectives with one optimizer; a subclass defines `gradients` and `evaluate`."""
 
     def __init__(self, options, networks, trained):
         """Must be called inside `strategy.scope()`.
 
-        Args: options: config.CrossEntropyTrainer. networks: dict checkpoint name -> tf.Module. trained: list of those
-          whose variables are trained.
+        Args: options: config.CrossEntropyTrainer. networks: dict checkpoint name -> tf.Module. trained: list of the
+          networks to train.
         """
         self.options, self.networks, self.trained = options, networks, trained
         self.optimizer = make_optimizer(options, self.learning_rate(), options.beta1, trained)
 
     def checkpointed(self):
-        """Everything that a checkpoint holds, by name."""
+        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
         return self.networks | {"optimizer": self.optimizer}
 
     def learning_rate(self):
-        """A number, or a Keras schedule over the optimizer's steps."""
+        """Returns the learning rate: a float, or a Keras schedule over the optimizer's steps."""
         if self.options.lr_decay_steps:
             return keras.optimizers.schedules.CosineDecay(self.options.lr, self.options.lr_decay_steps)
         return self.options.lr
@@ -88,14 +89,14 @@ class OneOptimizerObjective:
         return [variable for network in self.trained for variable in network.trainable_variables]
 
     def phase(self, step):
-        """(name, step at which it ends): one phase without end."""
+        """Returns (name of the phase, step at which it ends): one phase without end."""
         return "train", None
 
     def update(self, batch, seed, phase="train"):
-        """One training step on the share of one replica.
+        """Runs one training step on one replica's share of the batch.
 
         Args:
-          batch: dict of tensors, what `gradients` reads.
+          batch: dict of tensors, as for `gradients`.
           seed: int32 [2], distinct for every step and replica.
 
         Returns: dict name -> (sum, count), to be summed over replicas and divided.
@@ -103,41 +104,41 @@ class OneOptimizerObjective:
         return self.applied(*self.gradients(batch, seed))
 
     def applied(self, metrics, gradients):
-        """Changes the weights by gradients; returns the metrics with the norm of the gradients."""
+        """Applies the gradients; returns the metrics with the norm of the gradients added."""
         norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
         return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
 
     def evaluation_seed(self, purpose):
-        """The seed of whatever an evaluation must draw: the same every time."""
+        """Returns the seed of random draws in an evaluation, which is the same at every evaluation."""
         return fold_in(tf.constant([self.options.seed, 1], tf.int32), purpose)
 
     def gradients(self, batch, seed):
-        """(metrics, gradients of this replica's share of the loss with respect to the trainable variables)."""
+        """Returns (metrics, gradients of this replica's share of the loss for `trainable_variables`)."""
         raise NotImplementedError
 
     def evaluate(self, batch):
-        """What `summed` returns for a batch of sentences, without dropout."""
+        """Returns the result of `summed` for a batch of sentences, without dropout."""
         raise NotImplementedError
 
 
 class CrossEntropyObjective(OneOptimizerObjective):
-    """A stage that learns sentences alone; a subclass builds the networks and defines `feature`."""
+    """Base class of stages trained by cross entropy; a subclass builds the networks and defines `feature`."""
 
-    input_embedding = None  # word vectors that the generator reads; None for its own
+    input_embedding = None  # embedding of the input words; None for the generator's own
 
     def __init__(self, options, **networks):
-        """Must be called inside `strategy.scope()`. Args: networks: by checkpoint name, `generator` among them."""
+        """Must be called inside `strategy.scope()`. Args: networks: by checkpoint name, including `generator`."""
         super().__init__(options, networks, list(networks.values()))
         self.generator = networks["generator"]
 
     def feature(self, batch, seed):
-        """What the generator is fed before the first word: unit vectors float32 [B, E]; without a seed no dropout."""
+        """Returns the generator's first input, a unit vector: float32 [B, E]; no dropout without a seed."""
         raise NotImplementedError
 
     def gradients(self, batch, seed):
-        """(metrics, gradients of the trainable variables) of the mean cross entropy over all words of the batch.
+        """Returns (metrics, gradients of the trainable variables) of the mean cross entropy over the batch's words.
 
-        Args: batch: `sentence` int32 [B, S] with both markers, `length` int32 [B], what `feature` reads.
+        Args: batch: `sentence` int32 [B, S] with both markers, `length` int32 [B], and the inputs of `feature`.
         """
         batch = layers.to_longest(batch)
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
@@ -148,14 +149,14 @@ class CrossEntropyObjective(OneOptimizerObjective):
         return metrics, tape.gradient(loss, self.trainable_variables)
 
     def token_weight(self, batch, words_global):
-        """Weight of a word's cross entropy in the loss: here the loss is the mean over the words of all replicas."""
+        """Returns the weight of a word in the loss; here the loss is the mean over the words of all replicas."""
         return 1.0 / words_global
 
     def evaluate(self, batch):
         return summed(self._cross_entropy(batch, None, 1.0))
 
     def _cross_entropy(self, batch, seed, weight):
-        """What `word_losses` returns for the batch's sentences; without a seed no dropout."""
+        """Returns the result of `word_losses` for the batch's sentences; no dropout without a seed."""
         inputs_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
         mask_seed = None if seed is None else fold_in(seed, "decoder")
         masks = self.generator.masks(tf.shape(inputs_BS)[0], tf.shape(inputs_BS)[1], mask_seed)

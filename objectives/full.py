@@ -1,4 +1,4 @@
-"""The full model: networks, losses and one update (UIC spec 8; the paper's equations 3 to 9).
+"""The full model: networks, losses and one update (docs/method.md, equations 1 to 12).
 
 Shapes: B batch (of one replica), T time, D image vector, E embedding, C objects, V vocabulary.
 
@@ -31,9 +31,9 @@ from training.optimization import apply_gradients, make_optimizer, piecewise_rat
 
 @dataclasses.dataclass
 class Rollout:
-    """What the generator did with a batch of images."""
+    """Sampled and greedy captions of a batch of images."""
 
-    generator_input: tf.Tensor  # what the feature is made from: standardised image vectors [B, D]
+    generator_input: tf.Tensor  # standardised image vectors [B, D], from which the feature is computed
     feature_BE: tf.Tensor  # x, no gradient
     masks: object  # the sampler's dropout masks
     sample_BT: tf.Tensor
@@ -44,9 +44,9 @@ class Rollout:
 
 
 class FullObjective:
-    """Owns the networks and optimizers of the full model; `update` is one training step in one replica."""
+    """The networks and optimizers of the full model; `update` is one training step in one replica."""
 
-    concept_of_V = None  # stages without images have none
+    concept_of_V = None  # None in stages without images
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Must be called inside `strategy.scope()`.
@@ -54,8 +54,8 @@ class FullObjective:
         Args:
           options: config.FullModel.
           image_dim: D.
-          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
-          concept_of_V: int32 [V], the concept word that each word names for the concept reward; None: itself.
+          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
+          concept_of_V: int32 [V], the concept word that each word names for the concept reward; None: the word itself.
         """
         self.options, self.encode, self.concept_of_V = options, encode, concept_of_V
         self.generator = build_generator(options, vocabulary_size, image_dim)
@@ -69,7 +69,7 @@ class FullObjective:
         self.discriminator_optimizer = make_optimizer(options, rate, options.beta1, self.discriminator)
 
     def checkpointed(self):
-        """Everything that a checkpoint holds, by name."""
+        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -81,21 +81,21 @@ class FullObjective:
     # ---------------------------------------------------------------------------------------------- one step
 
     def phase(self, step):
-        """(name, step at which it ends): `warm-up` trains the discriminator alone, `joint` both networks."""
+        """Returns (phase, step at which it ends): `warm-up` trains only the discriminator, `joint` both networks."""
         warmup = self.options.dis_warmup_steps
         return ("warm-up", warmup) if step < warmup else ("joint", None)
 
     def update(self, batch, seed, phase="joint"):
-        """One training step on the shares of one replica.
+        """Runs one training step on one replica's share of the batch.
 
         Under `fixed` generator and discriminator see the same captions and are updated together. Under `reference` the
-        generator is updated first and the discriminator then judges new captions of other images, drawn by the updated
-        generator (quirk Q12); `batch` then holds two batches one behind the other, as in the authors' order.
+        generator is updated first; then the discriminator is trained on new captions of other images, sampled from the
+        updated generator (quirk Q12), and `batch` has two concatenated batches in the authors' order.
 
         Args:
-          batch: dict of tensors as input_pipeline makes them.
+          batch: dict of tensors from input_pipeline.
           seed: int32 [2], distinct for every step and replica.
-          phase: name given by `phase`.
+          phase: name returned by the method `phase`.
 
         Returns: dict name -> (sum, count), to be summed over replicas and divided.
         """
@@ -122,13 +122,13 @@ class FullObjective:
         return metrics | more
 
     def two_batches(self, batch):
-        """The generator's and the discriminator's batch under `reference`: the two halves of every tensor."""
+        """Returns the generator's and the discriminator's batch under `reference`: the two halves of every tensor."""
         half = tf.shape(batch["length"])[0] // 2
         first = {name: value[:half] for name, value in batch.items()}
         return first, {name: value[half:] for name, value in batch.items()}
 
     def generator_step(self, batch, seed, rollout=None, judged=None):
-        """(metrics, gradients) of the generator for a batch, with a rollout of its own where none is given."""
+        """Returns (metrics, gradients) of the generator for a batch. Makes a rollout if none is given."""
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
@@ -140,21 +140,20 @@ class FullObjective:
     # ---------------------------------------------------------------------------------------------- forward
 
     def generator_input(self, batch, seed):
-        """What the feature is made from, a row for each caption: standardised image vectors float32 [B, D]."""
+        """Returns the generator's input, a row for each caption: standardised image vectors float32 [B, D]."""
         return self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
 
     def feature(self, generator_input):
-        """x, the unit vector that the generator is fed before the first word: float32 [B, E]."""
+        """Returns x, the image feature: unit vectors float32 [B, E] (equation 2)."""
         return self.generator.image_feature(generator_input)
 
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
-        """Captions of the images, sampled and greedy, without gradient.
+        """Returns the Rollout of a batch: sampled and greedy captions, without gradient.
 
-        Args:
-          sample_BT: given sample (tests), None to draw one.
-
-        Under `reference` a greedy caption runs on to its sample's length, because its words after the end token are
+        Under `reference` a greedy caption continues to its sample's length, because its words after the end token are
         rewarded there (quirk Q1); under `fixed` it stops at its end token.
+
+        Args: greedy: whether greedy captions are needed. sample_BT: a given sample, for tests; None to draw one.
         """
         options, steps = self.options, self.options.max_caption_length
         generator_input = self.generator_input(batch, seed)
@@ -188,19 +187,19 @@ class FullObjective:
         )
 
     def rewards_and_advantages(self, batch, rollout, seed, judged=None):
-        """Rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
+        """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
         Args:
-          judged: (logits [B, T], features [B, E]) of the sample where the caller has them already.
+          judged: (logits [B, T], features [B, E]) of the sample, if they were computed before.
 
-        Returns: dict of tensors: what `_returns` says of the sample; the same of the greedy caption as `baseline/…`;
-          `difference` [B, T], returns minus baseline; `advantages` [B, T]; with the sentence reconstruction
-          `sentence_feature` [B, E] of the noised sentences, from the same pass.
+        Returns: dict of tensors: the result of `_returns` for the sample; the same for the greedy caption as
+          `baseline/…`; `difference` [B, T], returns minus baseline; `advantages` [B, T]; with sentence reconstruction
+          also `sentence_feature` [B, E] of the noised sentences, from the same pass.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
         baseline_mask_BT = own_mask_BT if options.baseline_mask == "own" else rollout.mask_BT
-        read = {}  # what the discriminator reads here, in one pass
+        read = {}  # captions and sentences that the discriminator reads in one pass
         if judged is None:
             read["sample"] = rollout.sample_BT, rollout.sample_lengths_B, fold_in(seed, "judge sample")
         if options.baseline == "greedy":
@@ -224,9 +223,9 @@ class FullObjective:
         return {name: tf.stop_gradient(value) for name, value in terms.items()}
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
-        """Rewards and returns of one set of captions.
+        """Returns rewards and returns of one set of captions.
 
-        Returns: dict of tensors: `reward/NAME` weighted, `unweighted/NAME`, `returns`, `logits`.
+        Returns: dict of tensors: `reward/NAME` (weighted), `unweighted/NAME`, `returns`, `logits`.
         """
         concepts_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
         captions = rewards.Captions(
@@ -248,10 +247,10 @@ class FullObjective:
     # ---------------------------------------------------------------------------------------------- gradients
 
     def generator_gradients(self, batch, rollout, terms, seed):
-        """Policy gradient plus sentence reconstruction. Returns (metrics, gradients of the generator's variables).
+        """Returns (metrics, gradients of the generator's variables): policy gradient plus sentence reconstruction.
 
-        The policy gradient comes from one teacher-forced pass over the sampled words that repeats the sampler's own
-        dropout masks; it and the sentence reconstruction share one product with the vocabulary.
+        The policy gradient is computed by a teacher-forced pass over the sampled words with the sampler's dropout
+        masks; it and the sentence reconstruction share one product with the vocabulary. Source: equations 10 and 11.
         """
         generator, options = self.generator, self.options
         words, words_global = counted(rollout.mask_BT)
@@ -268,7 +267,7 @@ class FullObjective:
             lengths_B, masks = rollout.sample_lengths_B, rollout.masks
             weights_N = tf.boolean_mask(terms["advantages"], rollout.mask_BT > 0) / words_global
             sampled = tf.size(weights_N)
-            if reconstructs:  # the sentences stand behind the samples
+            if reconstructs:  # the sentences are appended to the samples
                 sentence_BS, rows = batch["sentence"], tf.shape(batch["sentence"])[0]
                 more_masks = generator.masks(rows, tf.shape(sentence_BS)[1] - 1, fold_in(seed, "reconstruction"))
                 feature_BE = tf.concat([feature_BE, terms["sentence_feature"]], 0)
@@ -299,7 +298,7 @@ class FullObjective:
         return metrics, gradients
 
     def discriminator_gradients(self, batch, rollout, seed):
-        """Adversarial loss plus image reconstruction (UIC spec 8.3).
+        """Adversarial loss plus image reconstruction (docs/method.md, equation 12).
 
         Returns (metrics, gradients of the discriminator's variables, (logits, features) of the sample).
         """
@@ -338,13 +337,13 @@ class FullObjective:
         return metrics, gradients, (fake_logits_BT, feature_BE)
 
     def noised(self, batch, seed):
-        """Noised sentences ending with the end token, and their lengths (UIC spec 6)."""
+        """Returns noised sentences, which end with the end token, and their lengths (equation 10)."""
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     # ---------------------------------------------------------------------------------------------- metrics
 
     def _reward_metrics(self, batch, rollout, terms, words):
-        """What spec 8.4 monitors and what shows a collapse early: dict name -> (sum, count)."""
+        """Returns metrics of rewards and returns, and early signs of a collapse: dict name -> (sum, count)."""
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = terms["difference"], self.options.advantage_clip
@@ -373,18 +372,18 @@ class FullObjective:
 
 
 def is_per_word(reward, values, mask_BT):
-    """Whether a reward gives [B, T], a number for each word, and not [B]. Raises: cli.UserError: neither of them."""
+    """Returns whether a reward is [B, T], one value for each word, and not [B]. Raises: cli.UserError if neither."""
     found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
     if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
         raise cli.UserError(
-            f"{reward.flag}: gives numbers of shape {found}, expected {expected[0]}, one for each word, or "
+            f"{reward.flag}: returns shape {found}, expected {expected[0]}, one value for each word, or "
             f"{expected[1]}, one for each sentence"
         )
     return found.rank == 2
 
 
 def unique_rows(tokens_BT):
-    """Number of distinct rows, by a 64-bit polynomial hash of each row: float32 scalar."""
+    """Returns the number of distinct rows, by a 64-bit polynomial hash of each row: float32 scalar."""
     powers = tf.math.cumprod(tf.fill([tf.shape(tokens_BT)[1]], tf.constant(1_000_003, tf.int64)))
     keys = tf.reduce_sum(tf.cast(tokens_BT, tf.int64) * powers[None], 1)
     return tf.cast(tf.size(tf.unique(keys)[0]), tf.float32)

@@ -1,4 +1,4 @@
-"""im_caption: an image -> a caption, by teacher forcing on pseudo captions (UIC spec 9.3).
+"""im_caption: an image -> a caption, by teacher forcing on pseudo captions (docs/method.md, equation X1).
 
 Shapes: B batch, D image vector, E embedding.
 
@@ -16,7 +16,7 @@ TEXT_GRADIENT_FACTOR = 0.1  # on all gradients but the projection's, before the 
 
 
 class ImageCaptionObjective(CrossEntropyObjective):
-    """Batches hold `image` float32 [B, D] and a caption with both markers as `sentence` and `length`."""
+    """Trains im_caption. Batches have `image` float32 [B, D], and a caption with markers as `sentence` and `length`."""
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None):
         """Must be called inside `strategy.scope()`.
@@ -24,7 +24,7 @@ class ImageCaptionObjective(CrossEntropyObjective):
         Args:
           options: config.ImageCaption.
           image_dim: dimension D of an image vector.
-          encode: function of batch["pixels"] where batches hold pixels in place of image vectors.
+          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
         """
         self.encode, self.standardise = encode, Standardise(image_dim)
         generator = build_generator(options, vocabulary_size, image_dim)
@@ -39,7 +39,7 @@ class ImageCaptionObjective(CrossEntropyObjective):
         return self.generator.image_feature(apply_mask(vectors_BD, mask_BD))
 
     def gradients(self, batch, seed):
-        """As in the base class; under `reference` the gradients of everything but the projection are made smaller."""
+        """As in the base class; under `reference` all gradients but the projection's are multiplied by 0.1."""
         metrics, gradients = super().gradients(batch, seed)
         if self.options.semantics == "reference":
             projection = {variable.ref() for variable in self.generator.fully_connected.trainable_variables}

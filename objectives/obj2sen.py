@@ -1,4 +1,4 @@
-"""obj2sen: the concept words of a sentence, in random order -> the sentence (UIC spec 9.1).
+"""obj2sen: the concept words of a sentence, in random order -> the sentence (docs/method.md, equation X1).
 
 Shapes: B batch, K concept words, E embedding.
 
@@ -13,7 +13,7 @@ from objectives.networks import build_discriminator, build_generator
 
 
 class ObjectToSentenceObjective(CrossEntropyObjective):
-    """Batches hold `key` int32 [B, K], zero padded, and `key_length` int32 [B] besides the sentences."""
+    """Trains obj2sen. Besides sentences, batches have `key` int32 [B, K], zero padded, and `key_length` int32 [B]."""
 
     def __init__(self, options, vocabulary_size):
         """Must be called inside `strategy.scope()`. Args: options: config.ObjectToSentence."""
@@ -23,12 +23,12 @@ class ObjectToSentenceObjective(CrossEntropyObjective):
 
     @property
     def input_embedding(self):
-        """Word vectors that the generator reads: the authors took the discriminator's (quirk Q8)."""
+        """The embedding of the generator's input words; the authors use the discriminator's (quirk Q8)."""
         return self.discriminator.embedding if self.options.semantics == "reference" else None
 
     @property
     def suppress_unknown(self):
-        """Whether captions may not contain the unknown word: the authors allowed it here (UIC spec 9.2)."""
+        """Whether captions never contain the unknown word; the authors allow it (docs/implementation_details.md)."""
         return self.options.semantics != "reference"
 
     def feature(self, batch, seed):
@@ -36,9 +36,9 @@ class ObjectToSentenceObjective(CrossEntropyObjective):
         return self.encode(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
 
     def ordered(self, batch, seed):
-        """The concept words in random order."""
+        """Returns the concept words in random order: int32 [B, K]."""
         return shuffled(batch["key"], batch["key_length"], seed)
 
     def encode(self, key_BK, lengths_B, seed=None):
-        """The unit feature of concept words: float32 [B, E]; zeros for a row without any word."""
+        """Returns the unit feature of concept words: float32 [B, E]; zeros for a row without words."""
         return layers.unit(self.discriminator.read(key_BK, lengths_B, seed)[1])

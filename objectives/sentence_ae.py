@@ -1,4 +1,4 @@
-"""sentence_ae: a noised sentence -> the sentence (UIC spec 9.4).
+"""sentence_ae: a noised sentence -> the sentence (docs/method.md, equation X1).
 
 noised sentence -> Discriminator's LSTM -> last hidden state -> unit feature -> Generator -> sentence
 """
@@ -11,7 +11,7 @@ from objectives.networks import build_discriminator, build_generator
 
 
 class SentenceAutoEncoderObjective(CrossEntropyObjective):
-    """Batches hold the sentences alone; the noise is drawn here."""
+    """Trains sentence_ae. Batches have only sentences; the noise is drawn here."""
 
     def __init__(self, options, vocabulary_size):
         """Must be called inside `strategy.scope()`. Args: options: config.SentenceAutoEncoder."""
@@ -20,12 +20,12 @@ class SentenceAutoEncoderObjective(CrossEntropyObjective):
         super().__init__(options, generator=generator, discriminator=self.discriminator)
 
     def feature(self, batch, seed):
-        """The clean hidden state, not the dropped output, and no head recon (quirk Q10)."""
+        """Returns unit vectors of the hidden state before dropout, without the head recon (quirk Q10): [B, E]."""
         noise_seed = self.evaluation_seed("noise") if seed is None else fold_in(seed, "noise")
         noised_BK, lengths_B = self.noised(batch, noise_seed)
         read_seed = None if seed is None else fold_in(seed, "encoder")
         return layers.unit(self.discriminator.read(noised_BK, lengths_B, read_seed)[1])
 
     def noised(self, batch, seed):
-        """Noised sentences ending with the end token, and their lengths (UIC spec 6)."""
+        """Returns noised sentences, which end with the end token, and their lengths (equation 10)."""
         return noised_sentences(batch["sentence"], batch["length"], seed)

@@ -1,6 +1,6 @@
-"""sentence_gan: sentences from noise against a discriminator, text alone (UIC spec 9.5).
+"""sentence_gan: sentences from noise, trained against a discriminator on text alone (docs/method.md, Initialization).
 
-It is the full model with noise in the place of images and the adversarial term alone: no concepts, no reconstruction.
+It is the full model with noise in place of images and only the adversarial term: no concepts, no reconstruction.
 
 Shapes: B batch (of one replica), E embedding.
 
@@ -18,7 +18,7 @@ from training.optimization import make_optimizer
 
 
 class SentenceGanObjective(FullObjective):
-    """Batches hold `sentence` and `length`; `update` is one training step in one replica."""
+    """Trains sentence_gan. Batches have `sentence` and `length`; `update` is one training step in one replica."""
 
     def __init__(self, options, vocabulary_size):
         """Must be called inside `strategy.scope()`. Args: options: config.SentenceGan."""
@@ -30,7 +30,7 @@ class SentenceGanObjective(FullObjective):
         self.discriminator_optimizer = make_optimizer(options, options.dis_lr, options.beta1, self.discriminator)
 
     def checkpointed(self):
-        """Everything that a checkpoint holds, by name."""
+        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -39,15 +39,15 @@ class SentenceGanObjective(FullObjective):
         }
 
     def phase(self, step):
-        """(name, step at which it ends): one phase without end."""
+        """Returns (name of the phase, step at which it ends): one phase without end."""
         return "joint", None
 
     def two_batches(self, batch):
-        """Under `reference` the generator reads no sentences, so one batch does for both; the noise is drawn anew."""
+        """Returns the batch twice: under `reference` one batch of sentences is enough, and only the noise is new."""
         return batch, batch
 
     def generator_input(self, batch, seed):
-        """Standard normal noise in the place of image vectors: float32 [B, E]."""
+        """Returns standard normal noise in place of image vectors: float32 [B, E]."""
         shape = [tf.shape(batch["length"])[0], self.options.emb_dim]
         return tf.random.stateless_normal(shape, fold_in(seed, "noise"))
 

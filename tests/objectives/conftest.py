@@ -1,4 +1,4 @@
-"""A small batch that every objective can read."""
+"""A small batch for every objective."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The stages that learn by teacher forcing: evaluation, quirks and their corrections, what they learn."""
+"""The stages trained by teacher forcing: evaluation, quirks and their corrections, learning."""
 
 import dataclasses
 import itertools
@@ -70,13 +70,13 @@ def test_checkpoint_parts(stage):
 
 
 def test_perplexity_of_an_untrained_network_is_the_vocabulary(batch):
-    """Nearly: the initial weights are small."""
+    """It is only approximately equal, because the initial weights are small but not 0."""
     loss, _, words = build("sentence_ae").evaluate(batch)
     assert abs(np.exp(loss / words) - V) < 2
 
 
 def test_obj2sen_reads_the_discriminators_embedding_under_reference(batch):
-    """Quirk Q8: there the generator's embedding is the output matrix alone."""
+    """Quirk Q8: under `reference` the generator's embedding is used only as the output matrix."""
     reference, fixed = build("obj2sen", semantics="reference"), build("obj2sen", semantics="fixed")
     assert reference.input_embedding is reference.discriminator.embedding and fixed.input_embedding is None
     name = "Generator/embedding"
@@ -99,7 +99,7 @@ def test_obj2sen_draws_the_order_of_concepts(batch):
 
 
 def test_features_are_the_clean_state(batch):
-    """Quirk Q10: a unit vector of the hidden state, no head recon; nothing at all where there is no concept."""
+    """Quirk Q10: the feature is the unit vector of the hidden state, without the head recon; zeros without concepts."""
     objective = build("obj2sen", keep_prob=0.5)
     none = objective.encode(batch["key"], tf.zeros([10], tf.int32))
     assert not np.any(none)
@@ -111,7 +111,7 @@ def test_features_are_the_clean_state(batch):
 
 
 def test_im_caption_factor_under_reference(batch):
-    """Quirk Q9: a tenth of every gradient but the projection's."""
+    """Quirk Q9: every gradient except the projection's is multiplied by 0.1."""
     reference, fixed = (gradients_of(build("im_caption", semantics=s), batch) for s in ("reference", "fixed"))
     for name, gradient in fixed.items():
         factor = 1.0 if "fully_connected" in name else 0.1
@@ -142,7 +142,7 @@ def test_learning_rate_falls_along_a_cosine(batch):
 
 
 def test_part_of_the_image_vector_is_dropped_in_training_alone():
-    """A step sees the vector with some numbers zero and the others twice as large, an evaluation the vector itself."""
+    """In training some elements are zero and the others are doubled; an evaluation reads the vector unchanged."""
     objective = build("im_caption", image_keep_prob=0.5)
     image_BD = np.random.default_rng(0).normal(size=[4, D]).astype(np.float32)
     whole = objective.feature({"image": image_BD}, None).numpy()

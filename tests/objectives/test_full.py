@@ -1,4 +1,4 @@
-"""The full model's update: what repeats, what flows where, what the switches do."""
+"""The full model's update: reproducibility, gradient flow, and the effect of settings."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ OPTIONS = config.FullModel(emb_dim=H, mem_dim=H, max_caption_length=7, gen_lr=0.
 
 
 def build(**changes):
-    """The objective with large random weights, so that every word and mask matters."""
+    """Returns the objective with large random weights, so that every word and mask has an effect."""
     objective = FullObjective(dataclasses.replace(OPTIONS, **changes), V, D)
     for index, variable in enumerate(all_variables(objective)):
         variable.assign(1.5 * tf.random.stateless_normal(variable.shape, [index, 3]))
@@ -30,7 +30,7 @@ def all_variables(objective):
 
 
 def sampler_log_probs(objective, rollout):
-    """log p of every sampled word, step by step, with the sampler's masks; 0 past the end: float32 [B, T]."""
+    """Returns log p of every sampled word, step by step, with the sampler's masks; 0 past the end: float32 [B, T]."""
     generator, masks = objective.generator, rollout.masks
     state, word, found = generator.initial_state(rollout.feature_BE, masks), tf.zeros_like(rollout.sample_BT[:, 0]), []
     for t in range(rollout.sample_BT.shape[1]):
@@ -43,7 +43,7 @@ def sampler_log_probs(objective, rollout):
 
 
 def test_policy_gradient_uses_the_samplers_masks(batch):
-    """Dropout 0.8: the second pass has the sampler's log-probabilities to 1e-5, and fresh masks have not."""
+    """With dropout, the second pass has the sampler's log-probabilities to 1e-5; with new masks it does not."""
     objective = build(w_sen=0.0)
     rollout = objective.rollout(batch, SEED)
     terms = objective.rewards_and_advantages(batch, rollout, SEED)
@@ -62,7 +62,7 @@ def test_policy_gradient_uses_the_samplers_masks(batch):
 
 @pytest.mark.parametrize("w_sen", [0.0, 1.0])
 def test_generator_gradient_by_finite_differences(batch, w_sen):
-    """Policy-gradient surrogate (words, masks and advantages held) and sentence reconstruction."""
+    """Tests the surrogate loss (fixed words, masks and advantages) and the sentence reconstruction."""
     objective = build(w_sen=w_sen)
     rollout = objective.rollout(batch, SEED)
     terms = objective.rewards_and_advantages(batch, rollout, SEED)
@@ -80,7 +80,7 @@ def test_discriminator_gradient_by_finite_differences(batch):
 
 
 def check_slope(network, run, name):
-    """The loss changes along a random direction as its gradient says."""
+    """Asserts that the loss changes along a random direction as its gradient predicts."""
     variables = network.trainable_variables
     start = [variable.numpy() for variable in variables]
     _, gradients = run()
@@ -104,7 +104,7 @@ def gradients_of(objective, batch, **changed_terms):
 
 
 def test_reconstruction_does_not_reach_the_projection_or_the_encoder(batch):
-    """L_sen trains the generator's language part alone (quirk Q11); the projection learns from the policy gradient."""
+    """L_sen trains the generator without its projection (quirk Q11); the policy gradient trains the projection."""
     zero = {"advantages": tf.zeros([10, 7])}
     sentence_only = gradients_of(build(), batch, **zero)
     assert not np.any(sentence_only["Generator/fully_connected/weights"])
@@ -119,7 +119,7 @@ def test_reconstruction_does_not_reach_the_projection_or_the_encoder(batch):
 
 
 def test_image_reconstruction_trains_the_discriminator_alone(batch):
-    """x is a constant in L_im: the generator's gradients do not change with w_mse but through the reward."""
+    """x is a constant in L_im: w_mse changes the generator's gradients only through the reward."""
     quiet, loud = (
         gradients_of(build(w_mse=w_mse), batch, advantages=tf.ones([10, 7]))["Generator/fully_connected/weights"]
         for w_mse in (0.0, 100.0)
@@ -128,7 +128,7 @@ def test_image_reconstruction_trains_the_discriminator_alone(batch):
 
 
 def test_baseline_under_the_samples_mask_or_its_own(batch):
-    """Quirk Q1: where the greedy caption is shorter, the bias of fc is rewarded up to the sample's end, or nothing."""
+    """Quirk Q1: after a shorter greedy caption, the bias of fc is rewarded up to the sample's end, or nothing is."""
     sample, own = (build(baseline_mask=mask, semantics="reference") for mask in ("sample", "own"))
     rollout = sample.rollout(batch, SEED)
     lengths, greedy_lengths = rollout.sample_lengths_B.numpy(), rollout.greedy_lengths_B.numpy()
@@ -153,7 +153,7 @@ def test_greedy_words_after_the_end_are_rewarded_under_reference_alone(batch):
 
 
 def test_dropout_is_on_in_greedy_decoding_and_in_the_rewards(batch):
-    """Quirk Q6: another seed gives other greedy captions, other judgements of the same caption."""
+    """Quirk Q6: another seed gives other greedy captions, and other logits for the same caption."""
     objective = build()
     one, two = (objective.rollout(batch, SEED + k, sample_BT=tf.fill([10, 7], 5)) for k in (0, 1))
     assert np.any(one.greedy_BT != two.greedy_BT)
@@ -165,7 +165,7 @@ def test_dropout_is_on_in_greedy_decoding_and_in_the_rewards(batch):
 
 
 def test_end_token_is_rewarded_and_start_token_can_be_sampled(batch):
-    """Quirks Q23, Q24."""
+    """Tests quirks Q23 and Q24."""
     objective = build()
     objective.generator.softmax_b.assign(tf.one_hot(1, V, 30.0))  # always the end token
     rollout = objective.rollout(batch, SEED)
@@ -180,7 +180,7 @@ def doubled(batch):
 
 
 def test_reference_takes_two_batches_and_two_samples(batch):
-    """Quirk Q12: the discriminator judges captions of the updated generator for other images."""
+    """Quirk Q12: the discriminator is trained on captions of the updated generator for other images."""
     objective, seen = build(semantics="reference"), []
     rollout = objective.rollout
     objective.rollout = lambda *args, **kwargs: seen.append(rollout(*args, **kwargs)) or seen[-1]
@@ -239,7 +239,7 @@ def test_advantages_without_a_baseline(batch):
 
 
 def test_update_is_a_pure_function_of_the_seed(batch):
-    """Bit for bit; compiled, the same to rounding."""
+    """Two updates are equal bit for bit; a compiled one is equal up to rounding."""
     results = []
     for compiled in (False, False, True):
         objective = build()

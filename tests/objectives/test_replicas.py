@@ -1,4 +1,4 @@
-"""One device or two: the cross-entropy update is the same (two logical CPUs in a process of their own)."""
+"""The cross-entropy update is the same on one device and on two (two logical CPUs in a separate process)."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The list of rewards: what --reward names, what each needs, how several become one return."""
+"""The list of rewards: values of --reward, needs of each reward, and the return of several rewards."""
 
 import json
 
@@ -32,7 +32,7 @@ def make(argument, options):
 
 @pytest.fixture
 def files(tmp_path):
-    """Paths of a reward of words and one of sentences."""
+    """Returns the paths of two extensions: a reward per word and a reward per sentence."""
     for name, text in (("words.py", WORDS), ("sentences.py", SENTENCES)):
         (tmp_path / name).write_text(text)
     return str(tmp_path / "words.py"), str(tmp_path / "sentences.py")
@@ -119,7 +119,7 @@ def terms_of(objective, batch):
 
 
 def test_rewards_of_words_and_of_sentences_become_one_return(batch, files):
-    """Sums by hand: rewards of words discounted, those of sentences in every word once."""
+    """Rewards per word are discounted; rewards per sentence are added to every word once."""
     words, sentences = files
     objective = objective_of(f"{words}:2", f"{sentences}:3", f"{words}:-1", gamma=0.9)
     rollout, found = terms_of(objective, batch)
@@ -153,7 +153,7 @@ def test_each_reward_has_a_curve(batch, files):
 
 
 def test_rewards_of_the_program_in_closed_form(batch):
-    """Unweighted, through the same functions as rewards of one's own."""
+    """They are computed without weights, by the same functions as extensions."""
     objective = objective_of(w_adv=0.5, w_obj=2.0, w_mse=0.25)
     rollout, found = terms_of(objective, batch)
     mask = rollout.mask_BT
@@ -179,7 +179,7 @@ def test_rewards_of_the_program_in_closed_form(batch):
 def test_numbers_of_another_shape_are_refused(batch, tmp_path, result, shape):
     path = tmp_path / "wrong.py"
     path.write_text(f"import tensorflow as tf\ndef make(a, o): return lambda tokens_BT, mask_BT, batch: {result}\n")
-    message = rf"--reward {path}:1: gives numbers of shape {shape}, expected \(6, 7\), .*word, or \(6,\), .*sentence"
+    message = rf"--reward {path}:1: returns shape {shape}, expected \(6, 7\), .*word, or \(6,\), .*sentence"
     with pytest.raises(cli.UserError, match=message):
         terms_of(objective_of(f"{path}:1"), batch)
 
@@ -231,7 +231,7 @@ def test_what_is_wrong_is_said_before_tensorflow_starts(world, tmp_path):
 def test_a_wrong_shape_ends_a_run_with_one_line(world, tmp_path):
     path = tmp_path / "wrong.py"
     path.write_text("def make(argument, options):\n    return lambda tokens_BT, mask_BT, batch: mask_BT[:, :3]\n")
-    with pytest.raises(cli.UserError, match=r"--reward .*wrong.py: gives .* \(8, 3\), expected \(8, 8\)") as refused:
+    with pytest.raises(cli.UserError, match=r"--reward .*wrong.py: returns .* \(8, 3\), expected \(8, 8\)") as refused:
         train.main(tiny_runs.full(world, tmp_path / "run", max_steps=4, eval_images=0, reward=(str(path),)))
     assert "\n" not in str(refused.value)
 
@@ -243,7 +243,7 @@ def test_a_reward_of_ones_own_may_be_the_only_one(world, tmp_path, files):
 
 
 def test_a_stored_list_never_runs_a_program(world, tmp_path):
-    """Only the command line names programs: the list in config.json is compared, not loaded."""
+    """Only the command line may name programs; the list in config.json is compared, not loaded."""
     options = tiny_runs.full(world, tmp_path / "run", max_steps=4, eval_images=0)
     train.main(options)
     sentinel, path = tmp_path / "ran", tmp_path / "program.py"

@@ -1,4 +1,4 @@
-"""The text GAN: noise in the place of images, the adversarial term alone."""
+"""The text GAN: noise in place of images, only the adversarial term."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_networks():
 
 
 def test_noise(batch):
-    """Unit vectors in random directions, others for another seed."""
+    """The features are unit vectors in random directions, which depend on the seed."""
     objective = build()
     big = text_of(batch) | {"length": tf.fill([4000], 5)}
     feature = objective.feature(objective.generator_input(big, SEED)).numpy()
@@ -60,7 +60,7 @@ def test_only_the_adversarial_reward(batch):
 
 
 def test_update_of_both_semantics(batch):
-    """One batch of sentences is enough for both networks; the noise of the two steps differs under reference."""
+    """Both networks use one batch of sentences; under `reference` the noise of the two steps differs."""
     for semantics, rollouts in (("reference", 2), ("fixed", 1)):
         objective, seen = build(semantics=semantics), []
         rollout = objective.rollout
