@@ -1,4 +1,4 @@
-"""One module an experiment; experiments.py says what it holds. Here: how rows are made from other rows."""
+"""The experiments, one module each; experiments.py describes their format. Here: rows made from other rows."""
 
 import dataclasses
 
@@ -8,12 +8,12 @@ IMAGE = {"w_sen": 0.0}
 
 
 def ablations(full, prefix=""):
-    """The rows of the paper's ablation below the full model: dict name -> settings.
+    """Returns the rows of the paper's ablation: dict name -> settings.
 
-    `adv`: the adversarial term alone; `con`: with the concept reward; `im`: with the image reconstruction as well. The
-    full model has the sentence reconstruction as well.
+    `adv` has only the adversarial term; `con` adds the concept reward; `im` adds the image reconstruction. The full
+    model adds the sentence reconstruction.
 
-    Args: full: config.FullModel. prefix: of the names.
+    Args: full: config.FullModel. prefix: text before the names.
     """
     changes_of_name = {"adv": ADVERSARIAL, "con": CONCEPT, "im": IMAGE}
     return {prefix + name: dataclasses.replace(full, **changes) for name, changes in changes_of_name.items()}

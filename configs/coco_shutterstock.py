@@ -1,10 +1,10 @@
-"""The experiment of the paper (Feng et al. 2019): photographs of MS COCO, sentences of Shutterstock, authors' program.
+"""The experiment of the paper (Feng et al. 2019): photographs of MS COCO, sentences of Shutterstock.
 
 Task:      a captioner from 113,287 photographs of COCO without captions, about 2.3 million image descriptions of
            Shutterstock and a detector of Open Images; Karpathy's 5,000 validation and 5,000 test photographs.
-           `--semantics reference`: the authors' program quirk by quirk (docs/implementation_details.md).
-Data:      COCO 2014 (scripts/download.sh coco); the authors' released records (scripts/download.sh uic), or a corpus of
-           one's own (python -m preprocessing.crawl_descriptions) and a detector; Inception-v4 (inception_v4).
+           `--semantics reference`: as the authors' program, quirk by quirk (docs/implementation_details.md).
+Data:      COCO 2014 (scripts/download.sh coco); the authors' released records (scripts/download.sh uic), or your own
+           corpus (python -m preprocessing.crawl_descriptions) and a detector; Inception-v4 (inception_v4).
 Cost:      python -m scripts.uic_cost estimates disk, memory and hours. Not run where this was written: no COCO
            photographs and no GPU there.
 Commands:  scripts/reproduce_uic.sh --image_dir DIR --dataset karpathy:FILE --encoder inception_v4:CKPT \
@@ -30,16 +30,16 @@ Commands:  scripts/reproduce_uic.sh --image_dir DIR --dataset karpathy:FILE --en
     python train.py --recipe coco_shutterstock/full --data_dir $D --imcap_ckpt $R/feat2sen \
         --sae_ckpt $R/sentence_gan --job_dir $R/full
 
-           The rows `adv`, `con`, `im` in the place of `full`; without the two checkpoints they begin from fresh
-           weights. The authors chose the checkpoints of step 35,000 (obj2sen), 18,000 (im_caption), 65,000
-           (sentence_ae) and 30,000 (sentence_gan); here validation chooses.
+           The rows `adv`, `con`, `im` replace `full`; without the two checkpoints they start from fresh weights. The
+           authors chose the checkpoints of step 35,000 (obj2sen), 18,000 (im_caption), 65,000 (sentence_ae) and 30,000
+           (sentence_gan); here validation chooses.
 Expected:  see docs/results/published.md
 """
 
 import config
 from configs import ablations
 
-STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
+STORED = {"exif": False}  # photographs as they are stored: the authors do not apply the EXIF orientation
 DATA = {
     "crawl_descriptions": {},
     "extract_descriptions": {"tokenizer": "nltk_punkt"},

@@ -1,6 +1,6 @@
 """The experiment of the paper with the encoder inside every training step, on random crops, as the authors train.
 
-Task, data: as configs/coco_shutterstock.py; vectors are kept for scoring alone.
+Task, data: as configs/coco_shutterstock.py; the feature bank is used only for scoring.
 Cost:       python -m scripts.uic_cost --images records. Not run where this was written.
 Command:    scripts/reproduce_uic.sh --images records and the flags of configs/coco_shutterstock.py; trainers of rows
             with images get --inc_ckpt inception_v4:CKPT.

@@ -1,6 +1,6 @@
-"""The stages of the paper's experiment on a tiny drawn world, a few steps each, to see that they run.
+"""The stages of the paper's experiment on a tiny drawn world, a few steps each, to check that they run.
 
-Task, data: the world of configs/miniature_smoke.py in the place of COCO and Shutterstock.
+Task, data: the world of configs/miniature_smoke.py replaces COCO and Shutterstock.
 Cost:       some minutes on two CPU cores.
 Command:    scripts/reproduce_uic.sh --smoke
 Expected:   all rows of configs/coco_shutterstock.py, whatever their scores.

@@ -22,7 +22,7 @@ Commands:  scripts/flickr8k.sh --corpus coco, which runs
     python train.py --recipe $X/scratch --data_dir $D --job_dir $R/scratch
     python -m baselines.r2m --recipe $X/r2m --data_dir $D --job_dir $R/r2m --table $R/table.json --corpus coco
 
-           and, from the true captions of the training photographs, which no row above may read,
+           and, with the true captions of the training photographs, which the rows above do not read,
            scripts/supervised.sh flickr8k, which runs
 
     S=data/flickr8k_supervised
@@ -52,14 +52,14 @@ DETECTOR = f"{MODELS}/coco_ssd_mobilenet_v1_quant.tflite"
 LABELS = f"{MODELS}/coco_labels.txt"
 CLASSIFIER = f"{MODELS}/tf2_mobilenet_v2_1.0_224_ptq.tflite"
 BOTH = f"{DETECTOR}+classifier:{CLASSIFIER}#labels={MODELS}/imagenet_labels.txt"
-ENCODER = f"tflite:{CLASSIFIER}#172"  # its pooled features; #171 are the cells before the pooling
+ENCODER = f"tflite:{CLASSIFIER}#172"  # its pooled features; #171 is the grid of cells before the pooling
 PHOTOGRAPHS = {"image_dir": "${UIC_REALDATA}/flickr8k/images", "dataset": "flickr8k:${UIC_REALDATA}/flickr8k"}
 SYNONYMS = "data/synonyms.txt"
 WHOLE_CORPUS = {"max_sentence_length": 18, "candidates": 0}
 
 
 def data_stages(sentences, min_word_count):
-    """DATA for a corpus. Args: sentences: file of the corpus. min_word_count: rarer words are unknown."""
+    """Returns DATA for a corpus. Args: sentences: file of the corpus. min_word_count: rarer words become unknown."""
     return {
         "extract_descriptions": {"input": sentences, "min_tokens": 5},
         "process_descriptions": {
@@ -75,16 +75,16 @@ def data_stages(sentences, min_word_count):
         "extract_features": {"encoder": ENCODER, "crops": 4},
         "untrained": {"split": "val"},
         "retrieve_captions": {},
-        # What a photograph lets expect, learned from the detections in the others, in the place of its vector.
+        # Predicted caption embeddings replace the image vectors (docs/consensus.md).
         "predict_caption_embeddings": WHOLE_CORPUS | {"output_dir": "${data_dir}_expected", "threshold": 0.3},
         "assign_captions": WHOLE_CORPUS | {"mixed": 100_000},
     }
 
 
 def classifier_data(data):
-    """DATA with a classifier's words beside the detector's classes.
+    """Returns DATA with a classifier's words in addition to the detector's classes.
 
-    The image vector then holds what the detector thinks of each class beside the classifier's features.
+    The image vector then holds the classifier's features and the detector's score of each class.
     """
     text, images = data["process_descriptions"], data["process_images"]
     return data | {
@@ -109,7 +109,7 @@ def classifier_data(data):
 
 
 DATA = data_stages("${UIC_REALDATA}/corpora/coco_val2017_sentences.txt", min_word_count=4) | {
-    # The supervised rows: a dictionary of the training captions, grids of cells in a folder of their own.
+    # The supervised rows: a dictionary of the training captions, and a separate folder for grids of cells.
     "train_captions": {"dataset": PHOTOGRAPHS["dataset"]},
     "extract_descriptions/supervised": {"input": "${data_dir}/train_captions.txt", "min_tokens": 3},
     "process_descriptions/supervised": {
@@ -124,17 +124,16 @@ DATA = data_stages("${UIC_REALDATA}/corpora/coco_val2017_sentences.txt", min_wor
 # --------------------------------------------------------------------------------------------------------------
 # Trainers
 
-# Photographs: with 128 units the captions of an initialized run differ less (docs/results/flickr8k.md).
+# For photographs 256 units: with 128 the captions of an initialized run vary less (docs/results/flickr8k.md).
 SIZE = {"emb_dim": 256, "mem_dim": 256, "feature_scale": 256**0.5}
 
-# An initialized captioner of photographs knows a few hundred corpus sentences by heart; at its full weight the sentence
-# reconstruction would undo that before anything else happens. Captions may be as long as im_caption's (20 words), whose
-# rows stand beside these.
+# An initialized captioner of photographs has learned a few hundred corpus sentences. At its full weight the sentence
+# reconstruction would make it forget them first. Captions may have 20 words, as in im_caption, to compare the rows.
 FINE_TUNING = dataclasses.replace(miniature.FINE_TUNING, w_sen=0.01, max_caption_length=20, **SIZE)
 
-# After feat2sen the reward is the caption's fit to what the image vector lets expect, the other terms are small beside
-# it. A sentence is rewarded as a whole, so nothing is discounted: with `gamma` 0.9 the first words, which decide what
-# is said, get a third of it, and the fit does not rise.
+# After feat2sen the main reward is the consensus reward, the fit to the predicted caption embedding; the other terms
+# are small. A sentence is rewarded as a whole, so `gamma` is 1: with 0.9 the first words, which decide the content, get
+# a third of the reward, and the fit does not rise.
 FULL = dataclasses.replace(
     FINE_TUNING,
     reward=("consensus:weight=100,contrast=0.85",),
@@ -148,7 +147,7 @@ FULL = dataclasses.replace(
     save_checkpoint_steps=200,
 )
 
-# Pseudo captions are a function of the image vector, so nothing is dropped while they are learned.
+# Pseudo captions are a function of the image vector, so they are learned without dropout.
 RETRIEVED = dataclasses.replace(
     miniature.ROWS["feat2sen"], **SIZE, max_steps=3000, lr_decay_steps=3000, save_checkpoint_steps=1500
 )
@@ -198,9 +197,10 @@ ROWS = {
 
 
 def classifier_rows(rows):
-    """ROWS for the DATA of `classifier_data`: detections of both networks, feat2sen starts from obj2sen's decoder.
+    """Returns ROWS for the DATA of `classifier_data`: detections of both networks, feat2sen initialised from obj2sen.
 
-    That knows more sentences. Its networks must be as large then; its last checkpoint has the least perplexity.
+    The decoder of obj2sen has learned more sentences. So con2sen has the same sizes; its last checkpoint, which has the
+    lowest perplexity, is used.
     """
     con2sen = dataclasses.replace(rows["con2sen"], **SIZE, save_checkpoint_steps=500, detector=BOTH)
     start = f"${{runs}}/obj2sen/ckpt-{con2sen.max_steps}"

@@ -1,8 +1,8 @@
-"""Photographs of Flickr8k, sentences of MS COCO, and a classifier's words beside the detector's classes as concepts.
+"""Photographs of Flickr8k, sentences of MS COCO, and a classifier's words in addition to the detector's classes.
 
-Task, data: as configs/flickr8k_coco.py with the classifier of configs/flickr8k_flickr30k.py. COCO's sentences were
-            written for the detector's classes: more words help R2M there, the others hardly.
-Cost:       somewhat more than an hour on two busy CPU cores, half of it R2M.
+Task, data: as configs/flickr8k_coco.py with the classifier of configs/flickr8k_flickr30k.py. COCO's sentences describe
+            the detector's classes, so more concept words help R2M but hardly the other systems.
+Cost:       a little more than an hour on two busy CPU cores, half of it R2M.
 Command:    scripts/flickr8k.sh --corpus coco --more_concepts yes
 Expected:   see docs/results/flickr8k.md
 """

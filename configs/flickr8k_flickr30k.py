@@ -1,9 +1,9 @@
 """Photographs of Flickr8k, sentences of Flickr30k about photographs that are not in Flickr8k, closer in style.
 
-Task:      as configs/flickr8k_coco.py with another corpus: say so beside any figure. It speaks of more than the
-           detector's 80 classes: a classifier's words help there, as concepts and in the image vector.
+Task:      as configs/flickr8k_coco.py with another corpus: name the corpus with every score. It describes more than the
+           detector's 80 classes, so a classifier's words help, as concepts and in the image vector.
 Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/.
-Cost:      somewhat more than an hour on two busy CPU cores, half of it R2M.
+Cost:      a little more than an hour on two busy CPU cores, half of it R2M.
 Command:   scripts/flickr8k.sh --corpus flickr30k: the commands of configs/flickr8k_coco.py and, before
            process_descriptions,
 

@@ -1,6 +1,6 @@
-"""The miniature world: pictures and sentences drawn by a program, for trying out everything within minutes.
+"""The miniature world: pictures and sentences made by a program, to try all stages within minutes.
 
-Task:      2,400 training pictures without captions, 20,000 sentences about other pictures, a detector that errs;
+Task:      2,400 training pictures without captions, 20,000 sentences about other pictures, a detector with errors;
            500 validation and 500 test pictures with five references each.
 Data:      drawn from a seed, nothing is downloaded.
 Cost:      about 20 minutes on two CPU cores for the commands below, with R2M and the supervised rows about 40.
@@ -21,7 +21,7 @@ Commands:  scripts/demo.sh [--seeds 3], which runs
     python train.py --recipe miniature/scratch --data_dir $D --job_dir $R/scratch
     python -m initialization.im_caption --recipe miniature/supervised_ceiling --data_dir $D --job_dir $R/supervised
 
-           and beside it
+           and separately
 
     python -m baselines.r2m --recipe miniature/r2m --data_dir $D --job_dir $R/r2m
     scripts/supervised.sh miniature
@@ -50,18 +50,18 @@ DATA = {
     "detect_objects": PHOTOGRAPHS | {"detector": DETECTIONS},
     "process_images": PHOTOGRAPHS,
     "extract_features": {"encoder": "compact:${data_dir}/encoder/compact.npz", "crops": 4},
-    # The grids of cells of show_attend_tell, in a folder of their own (scripts/supervised.sh makes it).
+    # The grids of cells of show_attend_tell, in a separate folder (scripts/supervised.sh makes it).
     "extract_features/cells": {"encoder": "compact:${data_dir}/encoder/compact.npz#grid", "crops": 1},
     "untrained": {"split": "test"},
-    # Every sentence suits some pictures of so small a world: what suits all alike is taken off whole.
+    # In so small a world every sentence fits many pictures, so the mean over all images is subtracted fully.
     "retrieve_captions": {"contrast": 1.0, "uses": 15},
 }
 
 # --------------------------------------------------------------------------------------------------------------
 # The full model
 
-# What two cores train in minutes. Image vectors are standardised and the unit feature enters the LSTM with length
-# sqrt(128): without both, captions hardly depend on the image at this size.
+# Sizes that two cores train in minutes. Image vectors are standardised and the unit feature enters the LSTM with length
+# sqrt(128); without both, captions hardly depend on the image at this size.
 SMALL = {
     "emb_dim": 128,
     "mem_dim": 128,
@@ -71,8 +71,8 @@ SMALL = {
 }
 SMALL_IMAGES = SMALL | {"standardise": True}
 
-# From fresh weights. The discriminator learns three times slower than the generator and nothing is dropped: else
-# advantages drown in the discriminator's noise (docs/results/miniature.md).
+# From fresh weights. The discriminator learns three times slower than the generator, and there is no dropout: else the
+# noise of the discriminator dominates the advantages (docs/results/miniature.md).
 SCRATCH = config.FullModel(
     **SMALL_IMAGES,
     gen_lr=1e-3,
@@ -83,9 +83,9 @@ SCRATCH = config.FullModel(
     max_caption_length=16,
 )
 
-# The gentle adversarial fine-tuning of an initialized captioner: the discriminator learns alone first, no dropout, low
-# rates. Captions become more varied and, after some hundred steps, score less: the adversarial reward asks for the
-# whole variety of the corpus, consensus captions are its common core. Validation chooses where to stop.
+# Adversarial fine-tuning of an initialized captioner: the discriminator learns alone first; no dropout, low learning
+# rates. Captions become more varied and, after some hundred steps, score lower: the adversarial reward favours all
+# sentences of the corpus, consensus captions only typical ones. Validation chooses where to stop.
 FINE_TUNING = config.FullModel(
     **SMALL_IMAGES,
     gen_lr=2e-5,
@@ -101,7 +101,7 @@ FINE_TUNING = config.FullModel(
 # --------------------------------------------------------------------------------------------------------------
 # Initialization
 
-# Small cross-entropy stages: a higher rate that falls to zero along a cosine.
+# Small cross-entropy stages: a higher learning rate with cosine decay to zero.
 SMALL_RATE = SMALL | {"batch_size": 64, "lr": 2e-3}
 
 SUPERVISED_CEILING = config.ImageCaption(
@@ -115,9 +115,9 @@ SUPERVISED_CEILING = config.ImageCaption(
 # --------------------------------------------------------------------------------------------------------------
 # Baselines
 
-# R2M's four stages at small scale. The paper's rates and lengths suit its batches of 256 and millions of sentences;
-# here the text stages learn faster and their rates fall to zero. The image stages keep the paper's rate and lengths: at
-# 1e-4 the vectors of all captions become one within 100 steps (triplet loss at 2 x margin) and the captions with them.
+# R2M's four stages at small scale. The paper's learning rates and steps are for batches of 256 and millions of
+# sentences; here the text stages have higher rates that decay to zero. The image stages keep the paper's values: at
+# 1e-4 the vectors of all captions become equal within 100 steps (triplet loss at 2 x margin), and so do the captions.
 SMALL_R2M = R2M(
     emb_dim=128,
     mem_dim=128,
@@ -150,7 +150,7 @@ ROWS = {
     "con2sen": config.ObjectToSentence(
         **SMALL_RATE, detector=DETECTIONS, max_steps=2000, lr_decay_steps=2000, save_checkpoint_steps=250
     ),
-    # Consensus captions are a function of the image vector, so nothing is dropped while they are learned.
+    # Consensus captions are a function of the image vector, so they are learned without dropout.
     "feat2sen": dataclasses.replace(SUPERVISED_CEILING, captions="retrieved", keep_prob=1.0),
     "sentence_ae": config.SentenceAutoEncoder(
         **SMALL_RATE, max_steps=1000, lr_decay_steps=1000, save_checkpoint_steps=250

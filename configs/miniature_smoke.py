@@ -1,4 +1,4 @@
-"""The miniature experiment on a tiny world with a few updates, to see that all stages run; its scores mean nothing.
+"""The miniature experiment on a tiny world with a few updates, to check that all stages run; its scores mean nothing.
 
 Task, data: as configs/miniature.py, 120 training pictures, 1,500 sentences.
 Cost:       some minutes on two CPU cores.

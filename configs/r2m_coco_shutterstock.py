@@ -3,7 +3,7 @@
 Task:      a translator from concept words to sentences, learned on text, then adapted to images, in four stages; their
            steps, rates and lengths are the defaults of baselines/r2m/configuration.py.
 Data:      COCO 2014 (scripts/download.sh coco), descriptions of Shutterstock, a detector of Open Images, Inception-v4.
-           Least count of a word: 40, as UIC took for Shutterstock.
+           Minimum count of a word: 40, as in Feng et al. (2019) for Shutterstock.
 Cost:      not known: not run where this was written, no COCO photographs and no GPU there.
 Commands:  scripts/reproduce_r2m.sh --setting coco_shutterstock --image_dir DIR --dataset karpathy:FILE --detector D \
                --encoder inception_v4:CKPT --descriptions FILES --class_names LABELMAP.pbtxt
@@ -25,7 +25,7 @@ Expected:  see docs/results/published.md
 
 from baselines.r2m.configuration import R2M
 
-STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
+STORED = {"exif": False}  # photographs as they are stored: the authors do not apply the EXIF orientation
 DATA = {
     "extract_descriptions": {"tokenizer": "nltk_punkt", "min_tokens": 8},
     "process_descriptions": {"new_dict": True, "min_word_count": 40},

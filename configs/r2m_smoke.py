@@ -1,6 +1,6 @@
-"""The stages of R2M's published settings on a tiny drawn world, a few steps each, to see that they run.
+"""The stages of R2M's published settings on a tiny drawn world, a few steps each, to check that they run.
 
-Task, data: the world of configs/miniature_smoke.py in the place of COCO and Conceptual Captions.
+Task, data: the world of configs/miniature_smoke.py replaces COCO and Conceptual Captions.
 Cost:       some minutes on two CPU cores.
 Command:    scripts/reproduce_r2m.sh --smoke
 Expected:   the rows of R2M's four stages, whatever their scores.

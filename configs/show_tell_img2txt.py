@@ -1,9 +1,9 @@
 """Show and Tell as img2txt trains it: Inception-v3's vector, an LSTM, captions of COCO train2014. Supervised.
 
-Task:      captions of photographs from image-caption pairs, V = 11,498 words (those said three times or more). Rows:
-           show_tell, and show_tell_gru with a GRU in the place of the LSTM.
+Task:      captions of photographs from image-caption pairs, V = 11,498 words (those with a count of 3 or more). Rows:
+           show_tell, and show_tell_gru with a GRU instead of the LSTM.
 Data:      COCO 2014 (scripts/download.sh coco), Inception-v3's weights, which Keras downloads (or --encoder
-           inception_v3:FILE), a detector for the concept words that image records hold.
+           inception_v3:FILE), a detector for the concept words in image records.
 Cost:      500,000 steps of batches of 32. Not run where this was written: no COCO photographs and no GPU there.
 Commands:
     D=data/show_tell_img2txt X=show_tell_img2txt
@@ -24,7 +24,7 @@ from baselines.supervised.settings import ShowTell
 
 TRAIN_CAPTIONS = {"input": "${data_dir}/train_captions.txt", "min_tokens": 1}
 PAIRS = "pairs:${data_dir}/train_captions.jsonl"
-STORED = {"exif": False}  # photographs as they are stored: the authors apply no EXIF orientation
+STORED = {"exif": False}  # photographs as they are stored: the authors do not apply the EXIF orientation
 
 DATA = {
     "train_captions": {},

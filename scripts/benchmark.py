@@ -1,15 +1,15 @@
-"""How long each piece of work takes, against what the machine's matrix product could do in that time.
+"""Measures the time and memory of each kind of work, relative to the speed of the machine's matrix product.
 
     python -m scripts.benchmark --json bench.json                       # everything, about half an hour on two cores
     python -m scripts.benchmark --items "full step" --compare bench.json
     python -m scripts.benchmark --markdown bench.json --into docs/performance.md
 
-Every line is measured in a process of its own, so that its peak memory is its own; the process measures the product of
+Every line is measured in a process of its own, so that its peak memory is its own. The process measures the product of
 two 2048 x 2048 float32 matrices before, between and after the repetitions. Seconds are medians. GFLOP-equivalents an
-example are seconds x that matrix product's speed / examples: a figure that another machine can be compared by. The
-share of the peak counts useful operations alone (scripts/benchmark_flops.py): those of valid words, each once.
+example are seconds x speed of that product / examples: a figure for comparing machines. The share of the peak counts
+only useful operations (scripts/benchmark_flops.py): those of valid words, each once.
 
-Networks have random weights and the authors' size (18,669 words, 512 units, captions of at most 20 words), dropout is
+Networks have random weights and the authors' size (18,669 words, 512 units, captions of at most 20 words); dropout is
 on. Captions and sentences have forced lengths: `all 20`, or `mean 10.5` (a fixed histogram of 7 to 20 words).
 """
 
@@ -21,7 +21,7 @@ import os
 import cli
 from formats.sidecars import write_json, write_whole
 
-PARTS = ("rollout", "rewards", "generator", "discriminator", "updates")  # of a full step from the feature bank
+PARTS = ("rollout", "rewards", "generator", "discriminator", "updates")  # parts of a full step with the feature bank
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 KEY = ("item", "batch", "semantics", "lengths")
 
@@ -32,17 +32,17 @@ class Options:
 
     json: str | None = cli.field(None, "file for the results")
     compare: str | None = cli.field(None, "results of an earlier run: prints ratios, fails when something got slower")
-    tolerance: float = cli.field(0.15, "how much more GFLOP-equivalents than --compare's are accepted")
-    items: tuple[str, ...] = cli.field((), "only lines whose name holds one of these texts, e.g. full step,beam3")
+    tolerance: float = cli.field(0.15, "accepted increase of GFLOP-equivalents over --compare, as a share")
+    items: tuple[str, ...] = cli.field((), "only lines whose name contains one of these texts, e.g. full step,beam3")
     repeats: int = cli.field(7, "measurements of a line, of which the median is taken")
-    quick: bool = cli.field(False, "small networks and data, two repetitions: does it run? Not to be compared")
+    quick: bool = cli.field(False, "small networks and data, two repetitions: a test that it runs, not a measurement")
     markdown: str | None = cli.field(None, "print the results of this file as a table; nothing is measured")
     into: str | None = cli.field(None, "with --markdown: put the table between the two marks in this file")
-    xla: bool = cli.field(False, "with the trainers' --xla")
-    precision: str | None = cli.field(None, "with the trainers' --precision")
+    xla: bool = cli.field(False, "use the trainers' --xla")
+    precision: str | None = cli.field(None, "use the trainers' --precision")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (self.json, self.into), ()
 
 
@@ -61,7 +61,7 @@ class Case:
 
 
 def cases():
-    """All lines, in the order of the table."""
+    """Returns all lines, in the order of the table."""
     both, lengths = ("fixed", "reference"), ("all 20", "mean 10.5")
     found = [
         Case("full step, feature bank", batch, semantics, length)
@@ -87,17 +87,17 @@ def cases():
 
 
 def _child(connection, case, options):
-    """Measures one line and sends the result, or what went wrong."""
+    """Measures one line and sends the result or the error to the parent."""
     from scripts import benchmark_items
 
     try:
         connection.send(benchmark_items.measure(case, options))
-    except Exception as error:  # told by the parent, which goes on with the other lines
+    except Exception as error:  # the parent reports it and continues with the other lines
         connection.send(error)
 
 
 def measured(case, options):
-    """The line's entry, measured in a fresh process. Raises what the process raised."""
+    """Measures a line in a new process; returns its entry. Raises what the process raised."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(theirs, case, options))
@@ -107,7 +107,7 @@ def measured(case, options):
         result = ours.recv()
     except EOFError:
         process.join()
-        result = cli.UserError(f"{case.label}: the process ended with {process.exitcode} (memory?)")
+        result = cli.UserError(f"{case.label}: the process ended with {process.exitcode} (out of memory?)")
     process.join()
     if isinstance(result, Exception):
         raise result
@@ -132,13 +132,13 @@ COLUMNS = {  # title: (key, format)
 
 
 def cells(entry):
-    """The texts of a line of the table."""
+    """Returns the cells of a line of the table as texts."""
     found = [(entry.get(key), form) for key, form in COLUMNS.values()]
     return ["" if value is None else form.format(value) for value, form in found]
 
 
 def markdown(result):
-    """The results as a table in Markdown."""
+    """Returns the results as a table in Markdown."""
     rows = [list(COLUMNS), ["---"] * len(COLUMNS), *map(cells, result["items"])]
     head = f"2048-cube float32 product: median {result['matmul_gflops']:.0f} GFLOP/s, best "
     head += f"{result['matmul_gflops_best']:.0f}; {result['machine']}.\n\n"
@@ -146,7 +146,7 @@ def markdown(result):
 
 
 def put_into(path, table):
-    """Replaces what stands between the two marks of a file. Raises cli.UserError where they are not there."""
+    """Replaces the text between the two marks of a file. Raises cli.UserError if a mark is missing."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     before, begin, rest = text.partition(BEGIN)
@@ -157,7 +157,7 @@ def put_into(path, table):
 
 
 def summary(entries, options):
-    """What --json writes."""
+    """Returns the JSON-able dict that --json writes."""
     speeds = sorted(entry["matmul_gflops"] for entry in entries)
     return {
         "matmul_gflops": speeds[len(speeds) // 2],
@@ -170,7 +170,7 @@ def summary(entries, options):
 
 
 def compare(result, old, tolerance):
-    """Prints ratios to an earlier result. Returns the labels of the lines that got slower than allowed."""
+    """Prints ratios to an earlier result; returns the labels of the lines that became slower than allowed."""
     before = {tuple(entry.get(key) for key in KEY): entry for entry in old["items"]}
     slower = []
     print(f"{'ratio to the earlier run':40} GFLOP-equivalents  memory")
@@ -181,7 +181,7 @@ def compare(result, old, tolerance):
         name = Case(*(entry.get(key) for key in KEY)).label
         work = entry["gflop_eq_per_example"] / earlier["gflop_eq_per_example"]
         memory = entry["peak_memory_gib"] / earlier["peak_memory_gib"]
-        if "waiting_share" in entry:  # a share near zero: its ratio says nothing
+        if "waiting_share" in entry:  # a ratio of two shares near zero is meaningless
             bad = entry["waiting_share"] > earlier["waiting_share"] + 0.05
         else:
             bad = work > 1 + tolerance
@@ -205,7 +205,7 @@ def _read(path):
 
 
 def main(options):
-    """Exit code 1 when a line got slower than --compare allows, or could not be measured."""
+    """Measures and prints; returns exit code 1 when a line is slower than --compare allows or could not be measured."""
     if options.markdown:
         table = markdown(_read(options.markdown))
         return put_into(options.into, table) if options.into else print(table)
@@ -222,7 +222,7 @@ def main(options):
     for case in wanted:
         try:
             entries.append(measured(case, options))
-        except Exception as error:  # one line that fails does not take the others with it
+        except Exception as error:  # continue with the other lines
             failed.append(case.label)
             print(f"{case.label}: FAILED: {error!r}", flush=True)
             continue

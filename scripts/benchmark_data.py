@@ -1,4 +1,4 @@
-"""Made-up batches and data files for scripts.benchmark; random words, forced lengths."""
+"""Makes synthetic batches and data files for scripts.benchmark: random words, forced lengths."""
 
 import os
 
@@ -8,18 +8,18 @@ from formats import records
 from models.generator import END_ID
 
 HISTOGRAM = (7, 8, 8, 9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 12, 14, 20)  # words of a caption, mean 10.5
-OBJECTS, CONCEPTS = 6, 5  # of an image, of a sentence
+OBJECTS, CONCEPTS = 6, 5  # objects of an image, concept words of a sentence
 
 
 def lengths_of(case, sizes, rows):
-    """Words of each row's caption, end token counted: int32 [rows]."""
+    """Returns the number of words of each row's caption, with the end token: int32 [rows]."""
     if case.lengths == "all 20":
         return np.full(rows, sizes.words, np.int32)
     return np.resize(np.minimum(HISTOGRAM, sizes.words), rows).astype(np.int32)
 
 
 def examples(case, sizes, rows, seed=0):
-    """A batch with everything that any objective reads: dict of numpy arrays."""
+    """Returns a batch with all fields that any objective reads: dict of numpy arrays."""
     random = np.random.default_rng(seed)
     length = lengths_of(case, sizes, rows) + 1
     column = np.arange(sizes.words + 1)[None]
@@ -48,7 +48,7 @@ READS = {  # tensors of a batch by stage
 
 
 def stacked(case, sizes, names, rows, steps):
-    """`steps` batches one behind the other in the form of the loop: dict of arrays [steps, rows, ...]."""
+    """Returns `steps` batches stacked as the training loop expects them: dict of arrays [steps, rows, ...]."""
     made = [examples(case, sizes, rows, seed) for seed in range(steps)]
     return {name: np.stack([batch[name] for batch in made]) for name in names}
 

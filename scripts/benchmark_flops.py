@@ -1,10 +1,10 @@
-"""Useful floating-point operations of the networks, for the share of the peak that a step reaches.
+"""Counts the useful floating-point operations of the networks, from which the share of the peak is computed.
 
-Only what every implementation must do is counted: matrix products of valid words, forward once, backward twice the
-forward of what has a gradient. A second forward pass over the sampled words, padding, words past a caption's end,
-dropout, softmax and optimizer are not.
+Counted is only what every implementation must do: matrix products of valid words, forward once, and twice the forward
+operations for what has a gradient. Not counted are the second forward pass over the sampled words, padding, words after
+the end of a caption, dropout, softmax and optimizer.
 
-Source: specs/anchors.md E3, E4 (2 operations a multiplication with addition; 4.13 GFLOP an example with 20 words).
+A multiplication with addition counts as 2 operations (docs/performance.md). All functions return operations as a float.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ INCEPTION_V4 = 24.58e9  # forward, one picture
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What the networks' operations depend on."""
+    """The sizes that determine the number of operations."""
 
     vocabulary: int = 18_669
     units: int = 512
@@ -23,12 +23,12 @@ class Sizes:
 
     @property
     def cell(self):
-        """One step of an LSTM whose input is as wide as its state."""
+        """Operations of one step of an LSTM whose input is as wide as its state."""
         return 2 * 4 * self.units * 2 * self.units
 
     @property
     def product(self):
-        """The product with the vocabulary for one word."""
+        """Operations of the output product with the vocabulary, for one word."""
         return 2 * self.units * self.vocabulary
 
     @property
@@ -36,19 +36,22 @@ class Sizes:
         return 2 * self.image_dim * self.units
 
     def said(self, words):
-        """A caption of so many words by the generator, forward; one step more for the feature."""
+        """Operations of the generator's forward pass for a caption of `words` words and the feature before them."""
         return (words + 1) * self.cell + words * self.product
 
 
 def full(sizes, words, semantics, noised_words, image=True):
-    """A step of the full model an example, captions and sentences of `words` words on average; `image` False: no
-    photographs and no reconstruction of sentences (sentence_gan)."""
+    """Returns the operations an example of a step of the full model, or of sentence_gan with `image` False.
+
+    Args: words: mean words of captions and sentences. semantics: reference or fixed. noised_words: mean words of noised
+      sentences.
+    """
     said, read = sizes.said(words), words * sizes.cell
     projection = sizes.projection if image else 0
-    # Sample and its gradient, greedy caption; both are judged.
+    # The sample with its gradient and the greedy caption; the discriminator judges both.
     generator = 3 * (said + projection) + said + 2 * read
     if image:
-        generator += 3 * said + noised_words * sizes.cell  # a sentence said again from its noised form
+        generator += 3 * said + noised_words * sizes.cell  # reconstruction of a sentence from its noised form
     discriminator = 3 * read + 2 * read  # the real sentence, and the gradient of the sample's judgement
     if semantics == "reference":  # the discriminator judges another sample
         discriminator += said + projection + read
@@ -56,10 +59,10 @@ def full(sizes, words, semantics, noised_words, image=True):
 
 
 def cross_entropy(sizes, words, read_words=0, image=False):
-    """A step of a stage that learns sentences: `read_words` pass the encoder, also with gradient."""
+    """Returns the operations an example of a cross-entropy step; `read_words` pass the encoder, with gradient."""
     return 3 * (sizes.said(words) + read_words * sizes.cell + (sizes.projection if image else 0))
 
 
 def decoded(sizes, words, beams=1):
-    """One caption by greedy decoding, sampling or a beam."""
+    """Returns the operations of one caption by greedy decoding, sampling or beam search."""
     return sizes.projection + sizes.cell + beams * words * (sizes.cell + sizes.product)

@@ -1,6 +1,6 @@
-"""What scripts.benchmark measures, one function for each kind of line. Runs in a process of its own.
+"""The measurements of scripts.benchmark, one function for each kind of line. Each runs in a process of its own.
 
-Training steps are what training runs: the objective's own `update` through the loop's compiled function.
+A measured training step is the real one: the objective's `update` in the compiled function of the training loop.
 """
 
 import dataclasses
@@ -31,13 +31,13 @@ from training.run_directory import RunDirectory
 
 CUBE = 2048
 AUTHORS = flops.Sizes()
-SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # what the demo trains
+SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # the networks of scripts/demo.sh
 GROWING = {"full step, vocabulary": "vocabulary", "full step, captions of": "words"}
 TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
 def measure(case, options):
-    """The entry of one line without what names it: dict."""
+    """Measures one line; returns its entry without the fields that name it: dict."""
     setup.configure(config.Trainer(precision=options.precision, xla=options.xla))
     sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
@@ -46,7 +46,7 @@ def measure(case, options):
 
 
 def sizes_of(case):
-    """The networks of a line: the authors', small ones, or the authors' with one size changed."""
+    """Returns the sizes of a line's networks: the authors', small ones, or the authors' with one size changed."""
     name, _, number = case.item.rpartition(" ")
     if name in GROWING:
         return dataclasses.replace(AUTHORS, **{GROWING[name]: int(number)})
@@ -58,7 +58,7 @@ def sizes_of(case):
 
 
 class Clock:
-    """Times repetitions, and the matrix product before each of them."""
+    """Times repetitions, and the matrix product before each repetition."""
 
     def __init__(self, repeats):
         self.repeats, self.seconds, self.products = repeats, [], []
@@ -75,7 +75,7 @@ class Clock:
             self.products.append(2 * CUBE**3 / (time.perf_counter() - start) / 1e9)
 
     def run(self, call, per_call=1, warm_up=1):
-        """Times `call`, which does `per_call` units of work and must return only when they are done."""
+        """Times `call`, which does `per_call` units of work and returns when they are finished."""
         for _ in range(warm_up):
             call()
         for _ in range(self.repeats):
@@ -86,7 +86,7 @@ class Clock:
         self.product()
 
     def entry(self, batch, more):
-        """What is written about a line; `more`: `flop_per_example` of useful operations, and what is only noted."""
+        """Returns the entry of a line. Args: more: `flop_per_example` (useful operations) and fields to add."""
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
         work = seconds * speed / batch
@@ -104,7 +104,7 @@ class Clock:
 
 
 def peak_memory():
-    """The most memory that this process has had, GiB."""
+    """Returns the peak memory of this process in GiB."""
     with open("/proc/self/status", encoding="ascii") as file:
         line = next(line for line in file if line.startswith("VmHWM"))
     return int(line.split()[1]) / 2**20
@@ -115,7 +115,7 @@ def peak_memory():
 
 
 def settings(cls, case, sizes, **changes):
-    """A trainer's settings for a line."""
+    """Returns a trainer's settings for a line."""
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
         given["max_caption_length"] = sizes.words
@@ -123,12 +123,12 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Makes every caption that is decoded as long as the line says."""
+    """Makes every decoded caption as long as the line says."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 
 def run_training(objective, stack, clock, seed=1):
-    """Times the loop's compiled function on a stack of batches."""
+    """Times the compiled function of the training loop on a stack of batches."""
     steps = len(stack["length"])
     run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
     tensors = {name: tf.constant(values) for name, values in stack.items()}
@@ -144,7 +144,7 @@ def run_training(objective, stack, clock, seed=1):
 
 
 def full_step(case, options, sizes, clock):
-    """The full model from image vectors."""
+    """Measures a step of the full model from image vectors."""
     changes = {"keep_prob": 1.0} if sizes is SMALL else {}
     objective = FullObjective(settings(config.FullModel, case, sizes, **changes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
@@ -156,7 +156,7 @@ def full_step(case, options, sizes, clock):
 
 
 def part_of_step(case, options, sizes, clock):
-    """One part of the full step alone; what it needs from the parts before it is there."""
+    """Measures one part of the full step alone; its inputs from other parts are computed before."""
     objective = FullObjective(settings(config.FullModel, case, sizes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
     batch = {name: tf.constant(examples(case, sizes, case.batch)[name]) for name in READS["full"]}
@@ -186,7 +186,7 @@ def part_of_step(case, options, sizes, clock):
 
 
 def encoder_step(case, options, sizes, clock):
-    """The full model with Inception-v4 in the step."""
+    """Measures a step of the full model with Inception-v4 inside the step."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
@@ -245,7 +245,7 @@ def sentence_gan_step(case, options, sizes, clock):
 
 
 def _captioner(case, sizes):
-    """(captioner as evaluation has it, image vectors); no caption ends before its last word unless it is forced to."""
+    """Returns (captioner as in evaluation, image vectors). Captions have the full length unless it is forced."""
     from captioning.captioner import Captioner
     from models.generator import Generator
     from models.standardise import Standardise
@@ -282,7 +282,7 @@ def beam_batched(case, options, sizes, clock):
 
 
 def beam_single(case, options, sizes, clock):
-    """One image a call of the same compiled decoder; its captions must be those of the whole batch."""
+    """Measures one image a call of the same compiled decoder; checks that its captions are those of the batch."""
     captioner, vectors = _captioner(case, sizes)
     few = vectors[:4]
     clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))
@@ -295,7 +295,7 @@ def beam_single(case, options, sizes, clock):
 
 
 def extract_features(case, options, sizes, clock):
-    """Inception-v4 as extract_features runs it, without reading files."""
+    """Measures Inception-v4 as extract_features runs it, without reading files."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
@@ -310,7 +310,7 @@ def extract_features(case, options, sizes, clock):
 
 
 def read_records(case, options, sizes, clock):
-    """Reading a corpus into memory."""
+    """Measures reading a corpus into memory."""
     count = 500 if options.quick else case.batch
     with tempfile.TemporaryDirectory() as folder:
         benchmark_data.sentences_file(folder, sizes, count)
@@ -319,7 +319,7 @@ def read_records(case, options, sizes, clock):
 
 
 def process_sentences(case, options, sizes, clock):
-    """A raw text to records: tokenised, counted, encoded."""
+    """Measures converting raw text to records: tokenise, count, encode."""
     from preprocessing import extract_descriptions, process_descriptions
     from scripts import simulate_corpus
 
@@ -339,7 +339,7 @@ def process_sentences(case, options, sizes, clock):
 
 
 def waiting_for_data(case, options, sizes, clock):
-    """The training loop from files: seconds of a step that the device waits for its batch."""
+    """Measures the training loop from files: the share of a step in which the device waits for its batch."""
     import json
 
     steps = 4 if options.quick else 12

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# From nothing to a table of results on the miniature world, in about twenty minutes on two cores:
-# draws the world, runs every stage, trains captioners without a single image-caption pair, with and without the
-# initialization, and one on true pairs (supervised_ceiling), and scores them on the test images beside the rows that
-# need no training; RUNS/report.html shows them. Interrupted, the same command goes on where it was.
+# Makes a table of results in the miniature world, in about twenty minutes on two cores: draws the world, runs every
+# stage, trains captioners without image-caption pairs, with and without the initialization, and one on true pairs
+# (supervised_ceiling). Scores them on the test images, together with the rows that need no training; RUNS/report.html
+# shows them. The same command continues after an interruption.
 #   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--smoke]
-# --seeds N: all trained rows for the seeds 1 to N, with mean and standard deviation.
+# --seeds N: trains all rows with the seeds 1 to N; the table shows mean and standard deviation.
 # --smoke: the same stages on a tiny world with a few updates, to see that they run; its scores mean nothing.
-# All settings stand in configs/miniature.py (--smoke: configs/miniature_smoke.py).
+# All settings are in configs/miniature.py (--smoke: configs/miniature_smoke.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=data/miniature runs=runs/demo seeds=1 recipe=miniature
@@ -36,7 +36,7 @@ prepare "photographs -> objects" preprocessing.detect_objects
 prepare "photographs and objects -> records" preprocessing.process_images
 prepare "photographs -> feature bank" preprocessing.extract_features
 prepare "rows that need no training" evaluation.untrained --table "$table" --seed 1
-prepare "pseudo captions: corpus sentences that fit the objects of an image and its likes" initialization.retrieve_captions
+prepare "pseudo captions: sentences that fit the objects of an image and its neighbours" initialization.retrieve_captions
 
 train() {  # train MODULE RUN ROW FLAGS...
   step "train $2" python $1 --recipe "$recipe/$3" --data_dir "$data" --job_dir "$2" --seed "$seed" "${@:4}"

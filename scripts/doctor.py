@@ -1,10 +1,10 @@
-"""Says what a data folder holds, what is missing, which command makes it, and whether the machine suffices.
+"""Reports what a data folder contains, what is missing, which command makes it, and whether the machine suffices.
 
     python -m scripts.doctor --data_dir data/coco --recipe coco_shutterstock/full --job_dir runs/full
     python -m scripts.doctor                                                  # all data folders in data/
 
-Compares every output with its sidecar: sizes, numbers of records, sha256. Ends with exit code 1 when something that the
-recipe (without one: the full model) needs is missing, or anything is damaged.
+Compares every output with its sidecar: sizes, numbers of records, sha256. Exit code 1 when a file that the recipe
+(default: the full model) needs is missing, or any file is damaged.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ from scripts import uic_cost
 class Options:
     """Flags of the doctor."""
 
-    data_dir: str = cli.field("", "folder that all stages share; empty: each in data/ that holds any of their outputs")
-    recipe: str = cli.field("", "what is going to be trained, EXPERIMENT/ROW of configs/; empty: the full model")
-    job_dir: str = cli.field("runs/run", "where the run will be; only its disk is looked at")
-    checksums: bool = cli.field(True, "compare sha256 as well; --nochecksums is quick, and sees cut files only")
+    data_dir: str = cli.field("", "folder that all stages share; empty: each one in data/")
+    recipe: str = cli.field("", "what will be trained, EXPERIMENT/ROW of configs/; empty: the full model")
+    job_dir: str = cli.field("runs/run", "run directory to be made; only the free space of its disk is checked")
+    checksums: bool = cli.field(True, "compare sha256 as well; --nochecksums is quick, but finds only truncated files")
     devices: bool = cli.field(True, "look for graphics cards, which loads TensorFlow")
 
 
@@ -40,7 +40,7 @@ SCORING = ("image_val", "refs_val", "features_val")
 
 
 def needed(settings):
-    """(outputs that training reads, outputs that choosing its best checkpoint reads)."""
+    """Returns (outputs that training reads, outputs that scoring its checkpoints reads)."""
     if not hasattr(settings, "images") and not hasattr(settings, "captions"):  # the trainers that only read sentences
         if isinstance(settings, (config.ObjectToSentence, config.SentenceAutoEncoder, config.SentenceGan)):
             return TEXT, ()
@@ -56,7 +56,7 @@ def needed(settings):
 
 
 def missing_files(settings):
-    """Runs and checkpoints that the recipe names and that are not there: list of (flag, path)."""
+    """Returns the runs and checkpoints that the recipe names and that do not exist: list of (flag, path)."""
     flags = ("inc_ckpt", "imcap_ckpt", "sae_ckpt", "o2s_ckpt")
     given = [(flag, getattr(settings, flag, None)) for flag in flags]
     return [
@@ -67,7 +67,7 @@ def missing_files(settings):
 
 
 def to_make(wanted, findings):
-    """What has to be made for `wanted`, in the order of the stages: list of names."""
+    """Returns what has to be made for `wanted`, in the order of the stages: list of names."""
     names, todo = set(), [name for name in wanted if findings[name].status not in ("there", "unchecked")]
     while todo:
         name = todo.pop()
@@ -86,7 +86,7 @@ PAPER = {"coco_shutterstock": "bank", "coco_shutterstock_in_step": "records"}  #
 
 
 def estimate(data_dir, settings, words):
-    """(GB of disk that is still needed, GB of memory), estimated.
+    """Returns estimates of (GB of disk still needed, GB of memory).
 
     Checkpoints hold two word matrices and two LSTMs with both moments of Adam, float32. The corpus is in memory as
     ragged ids, about as large as its records; feature banks are memory-mapped.
@@ -119,12 +119,12 @@ def machine(options, settings, words):
     yield there >= memory, f"memory    {there:.1f} GB, about {memory:.1f} GB needed (estimate)"
 
 
-# First patch level of each Python whose tarfile does not loop for ever on a member of negative size (CVE-2025-8194).
+# First patch release of each Python whose tarfile does not hang on a member of negative size (CVE-2025-8194).
 TARFILE_MENDED = {(3, 11): 14, (3, 12): 12, (3, 13): 6}
 
 
 def python(version):
-    """(whether its tarfile is mended, line) about a Python version, (major, minor, patch)."""
+    """Returns (whether its tarfile is fixed, line of the report). Args: version: (major, minor, patch)."""
     mended = TARFILE_MENDED.get(version[:2], 0)
     line = f"Python    {'.'.join(map(str, version))}"
     if version[2] >= mended:
@@ -134,7 +134,7 @@ def python(version):
 
 
 def tools(options):
-    """Yields (there, line) about what is optional."""
+    """Yields (whether it is there, line of the report) for optional tools."""
     from evaluation.metrics import java, spice
 
     try:
@@ -170,24 +170,24 @@ def tools(options):
 
 
 def checked(data_dir, output, checksums):
-    """`inventory.check`; whatever else fails is damage too: the doctor is asked when something is broken."""
+    """Returns the result of `inventory.check`; any other exception is reported as damage too."""
     try:
         return inventory.check(data_dir, output, checksums)
     except Exception as error:
-        return inventory.Finding("damaged", f"{output.name} cannot be looked at ({type(error).__name__}: {error})")
+        return inventory.Finding("damaged", f"{output.name} cannot be checked ({type(error).__name__}: {error})")
 
 
 def misfits(data_dir):
-    """`inventory.misfits`; none where a file is so damaged that they cannot be told."""
+    """Returns the result of `inventory.misfits`; an empty list when a file is too damaged to tell."""
     try:
         return inventory.misfits(data_dir)
     except Exception as error:
-        print(f"  whether the outputs fit together cannot be told ({type(error).__name__}: {error})")
+        print(f"  cannot check whether the outputs fit together ({type(error).__name__}: {error})")
         return []
 
 
 def report_outputs(options, training, scoring):
-    """Prints the state of every output; returns (findings, whether all is well)."""
+    """Prints the state of every output; returns (findings, whether nothing is wrong)."""
     findings, well = {}, True
     for name, output in cli.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
         findings[name] = checked(options.data_dir, output, options.checksums)

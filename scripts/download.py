@@ -3,10 +3,10 @@
     python -m scripts.download --list
     python -m scripts.download coco2014 karpathy --to downloads/coco
 
-Takes names of files or of sets of files. Interrupted at any point, the same command goes on where it was; mirrors are
-tried in order; size and checksum are compared where they are known; archives are unpacked and removed. When a file
-cannot be had, it says what to do instead. Each data set has a folder of its own below --to; what is there is noted in
-TO/.downloads/NAME.json.
+Takes names of files or of sets of files. The same command continues after an interruption. Mirrors are tried in order;
+size and checksum are compared where they are known; archives are unpacked and removed. When a file cannot be
+downloaded, the error says what to do instead. Each data set has its own folder below --to; a finished download is
+recorded in TO/.downloads/NAME.json.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from formats import sidecars
 from preprocessing.sources import downloads, pascal_page, unpacking
 
 NOTES = ".downloads"
-MAX_IMAGES = 10_000  # that a page links to; the page of the PASCAL sentences has 1,000
-MAX_IMAGE = 20 << 20  # bytes of each; those of the page have about 50 KB
+MAX_IMAGES = 10_000  # images linked from a page; the page of the PASCAL sentences has 1,000
+MAX_IMAGE = 20 << 20  # bytes of an image; those of that page have about 50 KB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Options:
 
     paths: tuple[str, ...] = cli.field((), "names of files or sets (--list); they are also taken as plain arguments")
     to: str = cli.field("downloads", "folder to download into")
-    list: bool = cli.field(False, "say what there is, and what of it is in --to")
-    manifest: str = cli.field("data/MANIFEST.json", "the list of what there is")
+    list: bool = cli.field(False, "list what can be downloaded, and what of it is in --to")
+    manifest: str = cli.field("data/MANIFEST.json", "the file that lists what can be downloaded")
     unpack: bool = cli.field(True, "unpack archives")
-    keep_archives: bool = cli.field(False, "do not remove archives after they were unpacked")
-    unchecked: bool = cli.field(False, "keep a file although size or checksum are not those of the manifest")
-    attempts: int = cli.field(5, "tries of a mirror without any progress")
-    timeout: float = cli.field(60.0, "seconds without a byte after which a connection is given up")
-    backoff: float = cli.field(2.0, "seconds before the second try, doubled from try to try")
+    keep_archives: bool = cli.field(False, "keep archives after unpacking")
+    unchecked: bool = cli.field(False, "accept a file whose size or checksum differs from the manifest")
+    attempts: int = cli.field(5, "attempts at a mirror without any progress")
+    timeout: float = cli.field(60.0, "seconds without data after which a connection is closed")
+    backoff: float = cli.field(2.0, "seconds before the second attempt, doubled for each further one")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (), () if self.list else (self.to,)
 
 
@@ -48,7 +48,7 @@ class Options:
 
 
 def read_manifest(path):
-    """(dict name -> entry, dict name of a set -> names of its files); cli.UserError says what is wrong in it."""
+    """Returns (dict name -> entry, dict name of a set -> names of its files). Raises cli.UserError if it is invalid."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -71,7 +71,7 @@ def read_manifest(path):
 
 
 def chosen(names, entries, sets):
-    """The entries that names of files and sets stand for, each once, in order."""
+    """Returns the entries of the named files and sets, each once, in order."""
     found = {}
     for name in names:
         if name not in entries and name not in sets:
@@ -89,7 +89,7 @@ def _size(entry):
 
 
 def show(entries, sets, folder):
-    """Prints what there is."""
+    """Prints what can be downloaded."""
     print("sets:")
     for name, members in sets.items():
         print(f"  {name}: {', '.join(members)}")
@@ -109,7 +109,7 @@ def _note_path(entry, folder):
 
 
 def is_here(entry, folder):
-    """Whether the note of a finished download is there, and what it speaks of."""
+    """Returns whether the record of a finished download exists, and the files that it names."""
     path = _note_path(entry, folder)
     if not os.path.exists(path):
         return False
@@ -121,7 +121,7 @@ def is_here(entry, folder):
 
 
 def _adopt(entry, options):
-    """The digests of a file that somebody has put there, None when there is none; it must be the manifest's."""
+    """Returns the digests of a file that was put there by hand, checked against the manifest; None without a file."""
     path = os.path.join(options.to, entry["folder"], entry["file"])
     if not os.path.exists(path):
         return None
@@ -134,7 +134,7 @@ def _adopt(entry, options):
 
 
 def download(entry, options):
-    """Downloads one entry, unpacks it, fetches the images that a page links to, and notes what it did."""
+    """Downloads one entry, unpacks it, fetches the images that a page links to, and records the result."""
     own = os.path.join(options.to, entry["folder"])
     for folder in (os.path.join(options.to, NOTES), own):
         os.makedirs(folder, exist_ok=True)
@@ -164,7 +164,7 @@ def download(entry, options):
 
 
 def _linked_images(entry, page, settings):
-    """Fetches the images of a page into one folder; returns their number."""
+    """Downloads the images of a page into one folder; returns their number."""
     folder = os.path.join(os.path.dirname(page), entry["linked_images"])
     os.makedirs(folder, exist_ok=True)
     with open(page, encoding="utf-8", errors="replace") as file:
@@ -176,7 +176,7 @@ def _linked_images(entry, page, settings):
     for image in cli.progress(images, f"images of {entry['name']}"):
         name = os.path.basename(urllib.parse.urlsplit(image).path)
         if not name or name.startswith("."):
-            raise cli.UserError(f"{page}: links to {image!r}, which is no file name")
+            raise cli.UserError(f"{page}: links to {image!r}, which is not a file name")
         if not os.path.exists(os.path.join(folder, name)):
             urls = [urllib.parse.urljoin(url, image) for url in entry["urls"]]
             linked = {"name": name, "file": name, "urls": urls, "if_gone": entry["if_gone"], "verified": False}
@@ -199,11 +199,11 @@ def main(options):
         print(f"{entry['name']}: {entry['title']}. Licence: {entry['licence']}")
         try:
             download(entry, options)
-        except cli.UserError as error:  # the others may be there
+        except cli.UserError as error:  # continue with the others
             print(f"{entry['name']}: failed")
             failed.append(str(error))
     if failed:
-        raise cli.UserError(f"{len(failed)} of the files could not be had.\n" + "\n".join(failed))
+        raise cli.UserError(f"{len(failed)} of the files could not be downloaded.\n" + "\n".join(failed))
 
 
 if __name__ == "__main__":

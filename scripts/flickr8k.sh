@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The standing experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
-# checkpoints and give the scores. Everything is read from $UIC_REALDATA. Interrupted, the same command goes on.
+# checkpoints and give the scores. Data are read from $UIC_REALDATA. The same command continues after an interruption.
 #   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1] [--more_concepts yes|no]
-# --more_concepts: a classifier's words beside the detector's classes, in folders of their own (flickr8k_CORPUS_yes).
-# All settings stand in configs/flickr8k_coco.py, flickr8k_flickr30k.py, flickr8k_coco_classifier.py (--more_concepts
+# --more_concepts: add a classifier's words to the detector's classes, in separate folders (flickr8k_CORPUS_yes).
+# All settings are in configs/flickr8k_coco.py, flickr8k_flickr30k.py, flickr8k_coco_classifier.py (--more_concepts
 # yes), flickr8k_flickr30k_no_classifier.py (--more_concepts no).
 # Results: runs/flickr8k_CORPUS/full (the run), b34.json in it, runs/flickr8k_CORPUS/table.json.
 set -euo pipefail
@@ -60,10 +60,10 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 }
 train "-m initialization.obj2sen" obj2sen con2sen "$data"
 score "-m initialization.eval_obj2sen" obj2sen con2sen
-# What a photograph lets expect, learned from the detections in the others, in the place of its vector; then a captioner
-# that says the corpus sentence which fits that best, and the full model, which is rewarded for fitting it.
-prepare "what vectors let expect" initialization.predict_caption_embeddings "$data"
-prepare "captions that fit" initialization.assign_captions "$expected"
+# Image vectors are replaced by predicted caption embeddings; im_caption learns the corpus sentence that fits each best;
+# the full model is rewarded for captions that fit them (docs/consensus.md).
+prepare "predicted caption embeddings" initialization.predict_caption_embeddings "$data"
+prepare "captions assigned to embeddings" initialization.assign_captions "$expected"
 train "-m initialization.im_caption" feat2sen feat2sen "$expected"
 score eval_val.py feat2sen feat2sen
 train train.py full full "$expected" --imcap_ckpt "$runs/feat2sen"

@@ -1,10 +1,11 @@
-"""The losses of the first 20 steps of every trainer on the tests' tiny world: the proof that a move changed nothing.
+"""Compares the losses of the first 20 steps of every trainer with stored ones, to prove that a change kept the numbers.
 
     python -m scripts.golden_losses --check      compares with tests/golden_losses/*.json
-    python -m scripts.golden_losses --write      writes them anew
+    python -m scripts.golden_losses --write      writes these files
 
-On the kind of processor and the version of TensorFlow that a file was written with, every number must be the same to
-the last bit. Elsewhere those of step 20 must agree to 1e-4 of their size, and the command says so. One thread.
+On the processor and the version of TensorFlow that a file was written with, every number must be the same to the last
+bit. Elsewhere the numbers of step 20 must agree to a relative 1e-4, and the command says so. Uses one thread and the
+tests' tiny world.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ FOLDER = os.path.join("tests", "golden_losses")
 STEPS = 20
 TOLERANCE = 1e-4  # at step 20, on another kind of processor
 FLAGS = ("avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "sse4_2")
-KEPT = ("loss", "gradient_norm", "reward/concept")  # how the names of the metrics begin that are kept
+KEPT = ("loss", "gradient_norm", "reward/concept")  # first parts of the names of the stored metrics
 SMALL = {
     "emb_dim": 8,
     "mem_dim": 8,
@@ -39,11 +40,11 @@ class Options:
 
     check: bool = cli.field(False, "compare with the files")
     write: bool = cli.field(False, "write the files")
-    trainers: tuple[str, ...] = cli.field((), "some of them; empty = all")
+    trainers: tuple[str, ...] = cli.field((), "names of trainers; empty = all")
 
 
 def environment():
-    """What decides about the last bits: processor, TensorFlow, threads."""
+    """Returns what the last bits depend on: processor, TensorFlow, threads."""
     import tensorflow as tf
 
     with open("/proc/cpuinfo") as file:
@@ -57,9 +58,9 @@ def environment():
 
 
 def trainers(folder):
-    """dict name -> function that trains 20 steps and returns the run directory.
+    """Returns dict name -> function that trains 20 steps and returns the run directory.
 
-    Args: folder: an empty folder; the data are made in it first.
+    Args: folder: an empty folder, into which the data are written first.
     """
     import train
     from baselines import r2m, show_attend_tell, show_tell
@@ -119,7 +120,7 @@ def trainers(folder):
 
 
 def losses_of(job_dir):
-    """The kept metrics of a run: list over steps of dicts name -> number."""
+    """Returns the stored metrics of a run: list over steps of dicts name -> number."""
     with open(os.path.join(job_dir, "metrics.jsonl")) as file:
         entries = [json.loads(line) for line in file]
     kept = [{k: v for k, v in entry.items() if k == "step" or k.startswith(KEPT)} for entry in entries]
@@ -131,9 +132,9 @@ def losses_of(job_dir):
 
 
 def differences(golden, found, exact):
-    """What differs between two lists of steps: list of lines.
+    """Returns the differences between two lists of steps: list of lines.
 
-    Args: exact: to the last bit in every step; else step 20 to TOLERANCE of its size.
+    Args: exact: whether all steps must be equal to the last bit; else step 20 to a relative TOLERANCE.
     """
     if [sorted(entry) for entry in golden] != [sorted(entry) for entry in found]:
         return ["other steps or other metrics"]

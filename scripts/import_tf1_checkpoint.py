@@ -1,13 +1,14 @@
-"""Makes a run of ours from a checkpoint of the authors' program (TensorFlow 1): weights, Adam's slots and the step.
+"""Converts a checkpoint of the authors' program (TensorFlow 1) to a run: weights, Adam's slots and the step.
 
     python -m scripts.import_tf1_checkpoint --checkpoint model.ckpt-10000 --word_counts word_counts.txt \
         --job_dir runs/released
 
-The run can be evaluated, captioned with, handed on (--imcap_ckpt, --sae_ckpt, --o2s_ckpt) and trained on. Sizes are
-read from the variables, everything else is its row of configs/coco_shutterstock.py (`--semantics reference`); the
-command that trains on is printed. obj2sen and sentence_ae have the same variables, so --stage must say which it is.
-The encoder is taken from the checkpoint itself where it holds InceptionV4, or from --inc_ckpt; --features names the
-sidecar of a feature bank that was made by it. Without any of them the run captions image vectors only.
+The run can be evaluated, used for captions, trained further, and used to initialise other runs (--imcap_ckpt,
+--sae_ckpt, --o2s_ckpt). Sizes are read from the variables; all other settings are those of the row of
+configs/coco_shutterstock.py (`--semantics reference`). The command that continues the training is printed. obj2sen and
+sentence_ae have the same variables, so --stage must say which one it is. The encoder is read from the checkpoint if it
+contains InceptionV4, else from --inc_ckpt; --features names the sidecar of a feature bank that was made with it.
+Without any of them the run captions only image vectors.
 """
 
 import dataclasses
@@ -25,19 +26,19 @@ class Options:
 
     checkpoint: str = cli.field("", "prefix of the TF1 checkpoint: model.ckpt-N, or one of its files")
     word_counts: str = cli.field("data/word_counts.txt", "the dictionary it was trained with, `word count` a line")
-    job_dir: str = cli.field("", "run directory to make")
+    job_dir: str = cli.field("", "run directory to write")
     stage: str = cli.choice(
         "auto",
         ("auto", "full", "im_caption", "obj2sen", "sentence_ae", "sentence_gan"),
-        "which trainer the checkpoint is of; auto: by its variables",
+        "trainer that wrote the checkpoint; auto: recognised by its variables",
     )
     inc_ckpt: str | None = cli.field(None, "the encoder: a slim Inception-v4 checkpoint, or KIND:FILE")
-    features: str | None = cli.field(None, "features_SPLIT.json of a bank made by the encoder")
-    settings: tuple[str, ...] = cli.field((), "other settings of the run than the recipe's, e.g. batch_size=64")
-    fresh_optimizer: bool = cli.field(False, "start Adam afresh: for a checkpoint without its slots")
+    features: str | None = cli.field(None, "features_SPLIT.json of a bank made with the encoder")
+    settings: tuple[str, ...] = cli.field((), "settings that replace those of the recipe, e.g. batch_size=64")
+    fresh_optimizer: bool = cli.field(False, "start with a new Adam: for a checkpoint without its slots")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (), (self.job_dir,)
 
 
@@ -52,7 +53,7 @@ STAGES = {
 
 
 def check(options):
-    """What can be said before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
     for name in ("checkpoint", "job_dir"):
         if not getattr(options, name):
             raise cli.UserError(f"--{name} is missing; see --help")
@@ -61,7 +62,7 @@ def check(options):
     if options.features and options.inc_ckpt:
         raise cli.UserError("--features and --inc_ckpt both describe the encoder: give one of them")
     if os.path.exists(os.path.join(options.job_dir, "config.json")):
-        raise cli.UserError(f"{options.job_dir} is a run already; choose another --job_dir")
+        raise cli.UserError(f"{options.job_dir} is already a run; choose another --job_dir")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -69,7 +70,7 @@ def check(options):
 
 
 def read_all(path):
-    """dict name -> array of everything in a TF1 checkpoint but the encoder. Raises cli.UserError naming the file."""
+    """Returns dict name -> array of all variables of a TF1 checkpoint without the encoder. Raises cli.UserError."""
     from models import checkpoint_files
     from training import checkpoints
 
@@ -83,10 +84,12 @@ def read_all(path):
 
 
 def stage_of(arrays, options):
-    """The trainer that a checkpoint is of, by the parts that it has; a variable missing in a part is named later."""
+    """Returns the stage whose trainer wrote a checkpoint, by the scopes of its variables. Raises cli.UserError."""
     has = lambda *scopes: any(name.startswith(scopes) for name in arrays)  # noqa: E731
     if not has("Generator/"):
-        raise cli.UserError(f"{options.checkpoint}: not of the authors' trainers; it holds {some_of(arrays)}")
+        raise cli.UserError(
+            f"{options.checkpoint}: not a checkpoint of the authors' trainers; it holds {some_of(arrays)}"
+        )
     if options.stage != "auto":
         return options.stage
     if has("Generator/fully_connected/"):
@@ -99,12 +102,12 @@ def stage_of(arrays, options):
 
 
 def some_of(arrays):
-    """The first few names."""
+    """Returns the first eight names as a text."""
     return ", ".join(sorted(arrays)[:8]) + (", ..." if len(arrays) > 8 else "")
 
 
 def sizes_of(arrays, options):
-    """(vocabulary size, dimension of words and LSTM, dimension of image vectors or None)."""
+    """Returns (vocabulary size, dimension of words and LSTM, dimension of image vectors or None)."""
     path = options.checkpoint
     for name in ("Generator/embedding", "Generator/basic_lstm_cell/kernel", "global_step"):
         if name not in arrays:
@@ -118,11 +121,11 @@ def sizes_of(arrays, options):
 
 
 def trainer_options(stage, dim, options):
-    """The settings of the run: the paper's recipe with the sizes of the checkpoint and what --settings says."""
+    """Returns the settings of the run: the paper's recipe, the sizes of the checkpoint, and --settings."""
     base = experiments.row(STAGES[stage][0])
     changes = {"job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
     if stage == "full":
-        changes["max_steps"] = 1_000_000  # a checkpoint may lie beyond the recipe's last step
+        changes["max_steps"] = 1_000_000  # a checkpoint may be later than the recipe's last step
     if options.inc_ckpt:
         changes |= {"inc_ckpt": options.inc_ckpt, "images": "auto"}
     fields = {item.name for item in dataclasses.fields(base)}
@@ -144,7 +147,7 @@ def trainer_options(stage, dim, options):
 
 
 def build(stage, options, vocabulary_size, image_dim):
-    """The stage's objective, and dict name of an optimizer -> (its variables, scope of its beta powers)."""
+    """Returns (the stage's objective, dict name of an optimizer -> (its variables, scope of its beta powers))."""
     if stage in ("full", "sentence_gan"):
         from objectives.full import FullObjective
         from objectives.sentence_gan import SentenceGanObjective
@@ -171,7 +174,7 @@ def build(stage, options, vocabulary_size, image_dim):
 
 
 def hand_over(objective, optimizers, arrays, options):
-    """Assigns all weights, and Adam's slots and steps unless it starts afresh."""
+    """Assigns all weights and, unless --fresh_optimizer, Adam's slots and steps."""
     from models import layers
     from training import checkpoints
 
@@ -184,9 +187,9 @@ def hand_over(objective, optimizers, arrays, options):
 
 
 def assign_adam(optimizer, variables, scope, arrays, source):
-    """Keras' Adam from TF1's: m is NAME/Adam, v is NAME/Adam_1; the beta powers tell the number of updates.
+    """Assigns TF1's Adam to Keras' Adam: m is NAME/Adam, v is NAME/Adam_1; the beta powers give the number of updates.
 
-    Args: variables: in the order in which the optimizer was built. scope: of the beta powers' names.
+    Args: variables: in the order in which the optimizer was built. scope: scope of the beta powers' names.
     """
     slots = {"": optimizer.iterations}
     for kind, ending in (("momentum", "/Adam"), ("velocity", "/Adam_1")):
@@ -197,7 +200,7 @@ def assign_adam(optimizer, variables, scope, arrays, source):
     for name in [*slots, *powers]:
         if name and name not in arrays:
             raise cli.UserError(
-                f"{source}: has no {name}: Adam cannot go on where it was. Add --fresh_optimizer to start it afresh."
+                f"{source}: has no {name}, so Adam cannot continue. Add --fresh_optimizer to start with a new Adam."
             )
         if name in slots and name and tuple(slots[name].shape) != arrays[name].shape:
             raise cli.UserError(f"{source}: {name} has shape {arrays[name].shape}, expected {slots[name].shape}")
@@ -207,10 +210,10 @@ def assign_adam(optimizer, variables, scope, arrays, source):
 
 
 def updates_made(beta2_power, global_step, beta2=0.999):
-    """How many updates an optimizer has made: its power is beta2 ** (updates + 1), in float32.
+    """Returns the number of updates of an optimizer, from its power beta2 ** (updates + 1) in float32.
 
-    After many updates rounding has added up in the power, and at last it is zero; the global step, which it agrees with
-    in all of the authors' trainers, is then the better number.
+    After many updates the power has lost its accuracy and is zero in the end. Then the global step is returned, which
+    is the same number in all of the authors' trainers.
     """
     if beta2_power < 1e-37:
         return int(global_step)
@@ -223,7 +226,7 @@ def updates_made(beta2_power, global_step, beta2=0.999):
 
 
 def find_encoder(options, image_dim):
-    """What the run knows about its image vectors, as a setup.TrainingImages; None when nothing is known."""
+    """Returns a setup.TrainingImages with the encoder of the image vectors; None when it is not known."""
     from formats.sidecars import read_sidecar
     from models import checkpoint_files
     from training import checkpoints, setup
@@ -237,7 +240,9 @@ def find_encoder(options, image_dim):
         with checkpoint_files.reader(prefix) as reader:
             spec = prefix if reader.has_tensor(inside) else None
     if spec:
-        encoder = setup.encoder_of_checkpoint(spec, exif=False)  # the authors' programs know no EXIF orientation
+        encoder = setup.encoder_of_checkpoint(
+            spec, exif=False
+        )  # the authors' programs do not apply the EXIF orientation
         description = encoder.describe()
     elif options.features:
         encoder, description = None, read_sidecar(options.features).get("encoder")
@@ -270,8 +275,8 @@ def main(options):
     vocabulary = Vocabulary.load(options.word_counts)
     if vocabulary.size != vocabulary_size:
         raise cli.UserError(
-            f"{options.word_counts} makes a dictionary of {vocabulary.size} words, the unknown one counted; "
-            f"{options.checkpoint} was trained with {vocabulary_size}. Give its own file by --word_counts."
+            f"{options.word_counts} makes a dictionary of {vocabulary.size} words, with the unknown word; "
+            f"{options.checkpoint} was trained with {vocabulary_size}. Give the file of this training by --word_counts."
         )
     if stage in ("full", "im_caption") and image_dim is None:
         raise cli.UserError(f"{options.checkpoint}: has no variable Generator/fully_connected/weights")
@@ -293,7 +298,7 @@ def main(options):
 
 
 def flags_of(settings):
-    """The flags that give these settings to their trainer."""
+    """Returns the flags that give these settings to their trainer."""
     base = experiments.row(settings.recipe)
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
     changed = {name: value for name, value in values.items() if value != getattr(base, name) and name != "recipe"}

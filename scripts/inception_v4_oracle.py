@@ -1,13 +1,13 @@
-"""A second, independent oracle of Inception-v4: timm's network with random weights, written down for ours to repeat.
+"""Writes inputs and outputs of timm's Inception-v4 with random weights, to test this project's network against them.
 
-Run in an environment of its own (PyTorch has no place in ours):
+Run it in a separate environment, because it needs PyTorch:
 
     python3 -m venv oracle && oracle/bin/pip install torch==2.13.0 safetensors huggingface_hub pyyaml pillow
     oracle/bin/pip install --no-deps timm==1.0.31
     oracle/bin/python scripts/inception_v4_oracle.py oracle.npz
     UIC_INCEPTION_ORACLE=oracle.npz .venv/bin/python -m pytest -q tests/models/test_inception_v4_oracle.py
 
-The file (about 170 MB) holds the weights in timm's order of modules, an input, and what timm computes for it.
+The file (about 170 MB) holds the weights in timm's order of modules, an input, and timm's output.
 """
 
 import importlib.abc
@@ -17,7 +17,7 @@ from unittest import mock
 
 
 class _NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Answers imports of torchvision, which timm wants at import and this network never uses."""
+    """Answers imports of torchvision, which timm imports but this network never uses."""
 
     def find_spec(self, name, path, target=None):
         if name.split(".")[0] == "torchvision":

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Starts N worker processes of one trainer on this machine, to try a cluster out:
+# Starts N worker processes of one trainer on this machine, to try multi-worker training:
 #   scripts/launch_workers.sh N python train.py --recipe miniature/scratch --data_dir data/miniature --job_dir runs/x
-# The batch is the global one, dealt out to the workers. On a real cluster start the same command once on each machine
-# with TF_CONFIG set there; --job_dir and --data_dir must be folders that all of them see.
-# Worker 0 is the chief: it writes, and its messages come to the screen; those of the others go to JOB_DIR.worker-I.log
-# or worker-I.log here. A signal to this script goes to all; exit code: the first one that is not 0.
+# The batch is the global one, divided among the workers. On a real cluster start the same command once on each machine
+# with TF_CONFIG set there; --job_dir and --data_dir must be folders that all machines share.
+# Worker 0 is the chief: it writes the run and prints to the screen; the others write to JOB_DIR.worker-I.log or
+# worker-I.log here. A signal to this script is sent to all workers. The exit code is the first one that is not 0.
 set -euo pipefail
 if [ $# -lt 2 ] || ! [ "$1" -gt 0 ] 2>/dev/null; then
   sed -n 2,7p "$0"
@@ -45,7 +45,7 @@ done
 
 code=0
 for pid in "${pids[@]}"; do
-  while :; do  # `wait` also returns when a signal arrives: ask again until the process has gone
+  while :; do  # `wait` also returns when a signal arrives: repeat it until the process has ended
     ended=0
     wait "$pid" || ended=$?
     kill -0 "$pid" 2>/dev/null || break

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # R2M (Recurrent Relational Memory Network, IJCAI 2020) from downloaded data to test scores, stage by stage, with the
-# authors' settings (--semantics fixed: their quirks corrected). Interrupted at any point, the same command goes on.
+# authors' settings (--semantics fixed: their quirks corrected). The same command continues after an interruption.
 #
 #   scripts/reproduce_r2m.sh --setting coco_shutterstock|flickr30k_coco|coco_gcc
 #     --image_dir DIR --dataset KIND:PATH --detector D [--labels FILE] --encoder inception_v4:CKPT
 #     --descriptions FILES --class_names LABELMAP.pbtxt
 #     [--word_list GLOVE.txt]   only words of this file enter the dictionary
-#     [--plurals FILE.json]     the authors' table; default by rule
-#     [--coco_words FILE]       coco_gcc: keep sentences that hold one of these words
+#     [--plurals FILE.json]     the authors' table of plurals; default: by rule
+#     [--coco_words FILE]       coco_gcc: keep sentences that contain one of these words
 #     [--semantics reference|fixed] [--data_dir data/r2m_SETTING] [--runs runs/r2m_SETTING] [--seed 1]
 #   scripts/reproduce_r2m.sh --smoke [--data_dir D] [--runs R]   the same stages on a tiny drawn world, a few steps each
 #
@@ -33,7 +33,7 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 fail() { echo "ERROR: $*" >&2; exit 1; }
 
 # ------------------------------------------------------------------------------------------------------ settings
-# They stand in configs/r2m_SETTING.py and configs/r2m_smoke.py.
+# The settings are in configs/r2m_SETTING.py and configs/r2m_smoke.py.
 recipe=r2m_$setting metrics=(--metrics BLEU,METEOR,ROUGE-L,CIDEr)
 if [ $smoke = yes ]; then
   setting=${setting:-smoke} recipe=r2m_smoke metrics=(--metrics BLEU,CIDEr)

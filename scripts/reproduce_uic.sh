@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Unsupervised Image Captioning (CVPR 2019) from downloaded data to test scores, with the authors' settings, stage by
-# stage. Interrupted at any point, the same command goes on where it was. What it needs is said and checked at the start.
+# stage. The same command continues after an interruption. Disk and memory are checked at the start.
 #
 #   scripts/reproduce_uic.sh --image_dir DIR --dataset karpathy:FILE --encoder inception_v4:CKPT \
 #     --descriptions FILES --class_names LABELMAP.pbtxt --detector D [--labels FILE]
 #     [--word_list GLOVE.txt] [--plurals plural_words.json]  the authors' lists, when a new dictionary is made
 #     [--data_dir data/coco] [--runs runs/uic] [--seed 1]
-#     [--images bank|records]   bank (default): features of 5 crops are kept; records: the encoder in every step
-#     [--captions obj2sen|retrieved]  what im_caption learns (default obj2sen, the authors')
-#     [--ablations]             the rows adv, con, im as well, with and without initialization
-#     [--unchecked]             begin although disk or memory seem too small
+#     [--images bank|records]   bank (default): stored features of 5 crops; records: the encoder in every step
+#     [--captions obj2sen|retrieved]  captions that im_caption learns (default obj2sen, as the authors)
+#     [--ablations]             trains the rows adv, con, im as well, with and without initialization
+#     [--unchecked]             start although disk or memory seem too small
 #   scripts/reproduce_uic.sh --smoke [--data_dir D] [--runs R]   the same stages on a tiny drawn world, a few steps each
 #
 # Without --descriptions the authors' released sentence.tfrec and word_counts.txt are expected in --data_dir, without
 # --detector released image_{train,val,test}.tfrec. --dataset holds Karpathy's splits: dataset_coco.json, or the authors'
-# lists beside COCO's annotations (coco:DIR), or jsonl:DIR; train captions are never read. What can be downloaded:
+# lists with COCO's annotations (coco:DIR), or jsonl:DIR; training captions are never read. Downloads:
 # scripts/download.sh coco, uic, openimages, inception_v4.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,12 +37,12 @@ step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 fail() { echo "ERROR: $*" >&2; exit 1; }
 
 # ------------------------------------------------------------------------------------------------------ settings
-# They stand in configs/coco_shutterstock.py; coco_shutterstock_in_step.py: --images records; coco_shutterstock_smoke.py.
+# Settings: configs/coco_shutterstock.py, coco_shutterstock_in_step.py (--images records), coco_shutterstock_smoke.py.
 recipe=coco_shutterstock in_step=() metrics=() test_metrics=()
 check=(--data_dir "$data" --runs "$runs" --images "$images")
 [ "$images" = bank ] || recipe=coco_shutterstock_in_step in_step=(--inc_ckpt "$encoder")
 if [ $smoke = yes ]; then
-  [ "$images" = bank ] || fail "--smoke knows --images bank alone"
+  [ "$images" = bank ] || fail "--smoke works only with --images bank"
   [ "$data" = data/coco ] && data=data/smoke
   [ "$runs" = runs/uic ] && runs=runs/smoke
   check=(--data_dir "$data" --runs "$runs" --smoke)
@@ -76,8 +76,8 @@ prepare "photographs -> feature bank" preprocessing.extract_features --encoder "
 prepare "rows that need no training" evaluation.untrained --table "$runs/table.json" --seed "$seed" "${metrics[@]}"
 
 # ------------------------------------------------------------------------------------------------------ initialization
-# Every stage starts from the best checkpoint of the one before: by BLEU-3 + BLEU-4 on validation where it captions,
-# by the loss on held-out sentences where it only reads them.
+# Every stage starts from the best checkpoint of the one before: by BLEU-3 + BLEU-4 on validation if it captions images,
+# by the loss on held-out sentences if it only reads sentences.
 train() {  # train MODULE RUN ROW FLAGS...
   step "train $2" python $1 --recipe $recipe/$3 --data_dir "$data" --job_dir "$runs/$2" --seed "$seed" "${@:4}"
 }

@@ -1,5 +1,5 @@
-# Makes .venv and installs into it, when needed. Sourced by the other scripts; $1 is the requirements file.
-# The marker holds the checksum of the requirements, so that a change of them installs again.
+# Makes .venv and installs the requirements when needed. Sourced by the other scripts; $1 is the requirements file.
+# A marker file holds the checksum of the requirements, so that changed requirements are installed again.
 
 requirements=${1:-requirements.txt}
 want=$(cat requirements*.txt | sha256sum | cut -d' ' -f1)

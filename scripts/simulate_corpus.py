@@ -1,12 +1,12 @@
-"""A corpus of any size whose statistics resemble photo descriptions, to try out what a corpus of that size costs.
+"""Writes a corpus of any size with the statistics of photo descriptions, to measure what such a corpus costs.
 
     python -m scripts.simulate_corpus --data_dir data/simulated --sentences 2500000
     python -m preprocessing.extract_descriptions --data_dir data/simulated --input data/simulated/corpus.txt
 
-Words are drawn from Zipf's law (Mandelbrot's form), lengths from a log-normal law, some lines are repetitions, some
-hold names of object classes, also in the plural. The text means nothing. Its bytes depend on the settings alone, and a
-smaller corpus is the beginning of a larger one; memory does not depend on its size.
-Source of the defaults: unsupervised_captioning.md 2 and 4.2 (17.3 tokens a sentence, its most frequent words).
+Words are drawn from Zipf's law (Mandelbrot's form), lengths from a log-normal distribution. Some lines are repeated;
+some contain names of object classes, also in the plural. The text has no meaning. Its bytes depend only on the
+settings; a smaller corpus is the beginning of a larger one; the memory used does not depend on the size. The defaults
+(17.3 tokens a sentence, the most frequent words) are those of the authors' image descriptions.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ import numpy as np
 import cli
 from formats import writing
 
-BLOCK = 20_000  # sentences that are drawn together
+BLOCK = 20_000  # sentences drawn at once
 FREQUENT = ", . on in the a and with of background white at - : for woman".split()
 SYLLABLES = [c + v for c in "b d f g k l m n p r s t v z".split() for v in "a e i o u".split()]
-SHIFT = 2.7  # Mandelbrot's: flattens the head of the law, as in English text
+SHIFT = 2.7  # Mandelbrot's constant: reduces the frequency of the first words, as in English text
 SPREAD = 0.45  # standard deviation of the logarithm of a length
 SHORTEST, LONGEST = 3, 80
 
@@ -32,19 +32,21 @@ class Options:
 
     data_dir: str = cli.field("data/simulated", "folder; the text is written to corpus.txt or corpus.jsonl in it")
     sentences: int = cli.field(2_500_000, "lines, repetitions included")
-    seed: int = cli.field(1, "another one makes another text")
-    words: int = cli.field(200_000, "distinct words, those of object classes not counted")
-    mean_tokens: float = cli.field(17.3, "mean length of a sentence")
-    repeated: float = cli.field(0.07, "share of lines that were there before")
+    seed: int = cli.field(1, "seed of the text")
+    words: int = cli.field(200_000, "distinct words, without those of object classes")
+    mean_tokens: float = cli.field(17.3, "mean tokens of a sentence")
+    repeated: float = cli.field(0.07, "share of lines that repeat an earlier one")
     class_names: str | None = cli.field(
-        "data/coco_names.txt", "object classes whose last words are strewn in; empty for none"
+        "data/coco_names.txt", "object classes whose last words are inserted; empty for none"
     )
     concepts: float = cli.field(0.6, "object words in a sentence, on average; a third of them in the plural")
-    format: str = cli.choice("txt", ("txt", "jsonl"), "a text a line, or objects with a description")
+    format: str = cli.choice(
+        "txt", ("txt", "jsonl"), "txt: a sentence a line; jsonl: a JSON object with a description a line"
+    )
     overwrite: bool = cli.field(False, "make the text again although it is there")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (), (self.data_dir,)
 
 
@@ -53,9 +55,9 @@ class Options:
 
 
 def word(rank):
-    """The word of a rank: the most frequent ones of stock-photo descriptions, then syllables that spell the number.
+    """Returns the word of a rank: first frequent words of photo descriptions, then syllables that encode the rank.
 
-    One in a hundred is a possessive, so that a line in ten needs all of the tokenizer, as in real text.
+    One word in a hundred is a possessive, so that a line in ten needs the whole tokenizer, as in real text.
     """
     if rank < len(FREQUENT):
         return FREQUENT[rank]
@@ -67,13 +69,13 @@ def word(rank):
 
 
 def cumulative(words):
-    """P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words]."""
+    """Returns P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words]."""
     weights = 1.0 / (np.arange(words) + 1 + SHIFT)
     return np.cumsum(weights) / weights.sum()
 
 
 def object_words(path):
-    """Singulars and plurals of the classes' last words, as the text stages understand them."""
+    """Returns the classes' last words by the rules of the text stages, singulars twice, plurals once: list of str."""
     from formats import vocabulary
 
     singulars = list(vocabulary.concept_words(vocabulary.load_class_names(path)))
@@ -87,7 +89,7 @@ def object_words(path):
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """What all blocks are drawn from."""
+    """The distributions from which all blocks are drawn."""
 
     seed: int
     words: np.ndarray  # of str objects, by rank
@@ -99,14 +101,14 @@ class Law:
     @classmethod
     def of(cls, options):
         names = object_words(options.class_names) if options.class_names and options.concepts else []
-        # The mean of a log-normal law is its median times exp(SPREAD^2 / 2).
+        # The mean of a log-normal distribution is its median times exp(SPREAD^2 / 2).
         median = options.mean_tokens / np.exp(SPREAD**2 / 2)
         spelled = np.array([word(rank) for rank in range(options.words)], object)
         concepts = options.concepts if names else 0.0
         return cls(options.seed, spelled, cumulative(options.words), median, np.array(names or [""], object), concepts)
 
     def block(self, index, count):
-        """The sentences of block `index`, the first `count` of them: list of str."""
+        """Returns the first `count` sentences of block `index`: list of str."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         lengths = np.exp(rng.normal(np.log(self.median), SPREAD, BLOCK))
         lengths = np.clip(np.rint(lengths), SHORTEST, LONGEST).astype(np.int64)
@@ -118,7 +120,7 @@ class Law:
 
 
 def sentences(options):
-    """Yields the sentences of the corpus. Half of the repetitions are of the block before them, half of the first."""
+    """Yields the sentences of the corpus. Half of the repetitions repeat the block before, half the first block."""
     law, first, last = Law.of(options), [], []
     for index, start in enumerate(range(0, options.sentences, BLOCK)):
         lines = law.block(index, min(BLOCK, options.sentences - start))

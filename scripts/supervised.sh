@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The supervised neighbours as upper bounds: Show and Tell and Show, Attend and Tell, from image-caption pairs, cross
-# entropy and then self-critical training on CIDEr-D. Interrupted, the same command goes on.
+# Trains supervised systems as upper bounds: Show and Tell and Show, Attend and Tell, on image-caption pairs, with cross
+# entropy and then self-critical training on CIDEr-D. The same command continues after an interruption.
 #   scripts/supervised.sh miniature [--seed 1]    needs data/miniature (scripts/demo.sh makes it)
 #   scripts/supervised.sh flickr8k [--seed 1]     needs $UIC_REALDATA; reads the captions of the training photographs,
-#                                                 which no unsupervised run may
+#                                                 which no unsupervised run may read read
 # Results: runs/WORLD_supervised/{show_tell,show_attend_tell}, runs/WORLD_supervised/table.json.
-# All settings stand in configs/miniature.py and configs/flickr8k_coco.py.
+# All settings are in configs/miniature.py and configs/flickr8k_coco.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 world=${1:-} seed=1
@@ -41,7 +41,7 @@ case $world in
   *) sed -n 2,9p "$0"; exit 2 ;;
 esac
 
-# The grids of cells lie in a folder of their own beside the same records.
+# The grids of cells have a folder of their own, with links to the same records.
 mkdir -p "$cells"
 for file in "$pooled"/*; do
   case $(basename "$file") in features_*) ;; *) ln -sfn "$(realpath "$file")" "$cells/$(basename "$file")" ;; esac

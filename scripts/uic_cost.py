@@ -1,13 +1,13 @@
-"""What scripts/reproduce_uic.sh will need: disk, memory and hours by device, estimated, and whether it is there.
+"""Estimates disk, memory and hours of scripts/reproduce_uic.sh and checks that disk and memory suffice.
 
     python -m scripts.uic_cost --data_dir data/coco --runs runs/uic
 
-Hours are arithmetic, not measurements: floating-point operations of a step over what a device is assumed to sustain
-(40 % of its TF32 peak; 60 billion a second for two cores), at least 8 ms a step. Reading JPEGs, detecting objects and
+Hours are computed, not measured: floating-point operations of a step divided by an assumed sustained speed of the
+device (40 % of its TF32 peak; 60 GFLOP/s for two cores), at least 8 ms a step. Reading JPEGs, detecting objects and
 scoring are not counted.
 
-Source: specs/anchors.md E3 to E5: Inception-v4 24.58 GFLOP an image forward; with 18,669 words, 512 units and 20
-words a caption 4.13 GFLOP an example for the full model, 0.47 for a decoder forward (times three with gradients).
+Inception-v4 takes 24.58 GFLOP an image, forward. With 18,669 words, 512 units and 20 words a caption, the full model
+takes 4.13 GFLOP an example, and a decoder 0.47 forward, three times that with gradients (scripts/benchmark_flops.py).
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ import experiments
 DEVICES = {"H200": 198e12, "RTX 3090": 14e12, "2 CPU cores": 60e9}  # sustained FLOP a second
 TRUNK, FULL, DECODER = 24.58e9, 4.13e9, 3 * 0.47e9  # FLOP an example
 SECONDS_AT_LEAST = 0.008
-CROPS = 5 * 113_287 + 10_000  # of a feature bank
+CROPS = 5 * 113_287 + 10_000  # crops in the feature banks
 
-# stage, its row in configs/coco_shutterstock.py, FLOP an example on words, images through the encoder an example when
-# it runs inside the step, GB of a checkpoint with both Adam moments
+# stage, its row in configs/coco_shutterstock.py, FLOP an example without the encoder, images an example that pass the
+# encoder when it is inside the step, GB of a checkpoint with both Adam moments
 STAGES = (
     ("obj2sen", "con2sen", DECODER, 0, 0.28),
     ("im_caption", "feat2sen", DECODER, 1, 0.16),
@@ -38,24 +38,24 @@ STAGES = (
 class Options:
     """Flags of the estimate."""
 
-    data_dir: str = cli.field("data/coco", "where the stages will write")
-    runs: str = cli.field("runs/uic", "where the runs will be")
-    images: str = cli.choice("bank", ("bank", "records"), "features kept in a bank, or the encoder inside the step")
+    data_dir: str = cli.field("data/coco", "folder that the stages will write")
+    runs: str = cli.field("runs/uic", "folder of the runs")
+    images: str = cli.choice("bank", ("bank", "records"), "bank: stored features; records: the encoder inside the step")
     smoke: bool = cli.field(False, "the miniature world with a few steps")
 
 
 def settings(row):
-    """The settings of a row of the paper's experiment."""
+    """Returns the settings of a row of the paper's experiment."""
     return experiments.row(f"coco_shutterstock/{row}")
 
 
 def hours(flop, speed, steps=1):
-    """Hours of `steps` steps of `flop` operations each on a device of `speed` operations a second."""
+    """Returns the hours of `steps` steps of `flop` operations each on a device of `speed` operations a second."""
     return steps * max(flop / speed, SECONDS_AT_LEAST) / 3600
 
 
 def table(images):
-    """List of (stage, hours on each device)."""
+    """Returns a list of (stage, hours on each device)."""
     rows = []
     if images == "bank":
         rows.append(("feature bank, 4 crops", [hours(CROPS * TRUNK, speed) for speed in DEVICES.values()]))
@@ -67,7 +67,7 @@ def table(images):
 
 
 def needs(options):
-    """(GB of disk below data_dir, GB of disk below runs, GB of memory)."""
+    """Returns (GB of disk below data_dir, GB of disk below runs, GB of memory)."""
     if options.smoke:
         return 0.2, 0.1, 2
     bank = 1.8 if options.images == "bank" else 0
@@ -77,7 +77,7 @@ def needs(options):
 
 
 def free_disk(path):
-    """GB that are free where `path` is or will be."""
+    """Returns the free GB of the disk where `path` is or will be."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -85,12 +85,12 @@ def free_disk(path):
 
 
 def memory():
-    """GB of memory of this machine."""
+    """Returns the GB of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
 def main(options):
-    """Prints the estimate; raises cli.UserError where disk or memory do not suffice."""
+    """Prints the estimate. Raises cli.UserError if disk or memory do not suffice."""
     data_disk, runs_disk, least = needs(options)
     print("This run needs about (estimates):")
     print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {least} GB of memory")
@@ -108,7 +108,7 @@ def main(options):
         if free < needed:
             raise cli.UserError(
                 f"{path}: {free:.1f} GB of disk are free, about {needed:.1f} GB are needed. Make room, give another "
-                "--data_dir or --runs, or go on with --unchecked (a run that has begun needs less)."
+                "--data_dir or --runs, or continue with --unchecked (a run that has begun needs less)."
             )
     there = memory()
     if there < least:

@@ -1,4 +1,4 @@
-"""The order of the tests: files are dealt out whole to two processes, so those that take longest go first."""
+"""The order of the test files: two processes take whole files, so the slowest files run first."""
 
 LONGEST_FIRST = (
     "tests/commands/test_demo.py",
@@ -12,6 +12,6 @@ LONGEST_FIRST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Moves the longest files to the front; all others stay in their order."""
+    """Moves the slowest files to the front and keeps the order of all others."""
     rank = {path: i for i, path in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))

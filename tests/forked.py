@@ -1,6 +1,6 @@
-"""Commands as processes that are forked from one which has imported TensorFlow and started nothing in it.
+"""Runs commands in processes forked from one that has imported TensorFlow but has not used it.
 
-So a command begins within milliseconds, and many of them fit into a test. The process that forks must not have computed
+So a command starts within milliseconds, and a test can run many of them. The forking process must not have computed
 anything with TensorFlow.
 """
 
@@ -22,7 +22,7 @@ class Process:
     code: int | None = None
 
     def poll(self):
-        """The exit code, None while it runs."""
+        """Returns the exit code, None while the process runs."""
         if self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -30,7 +30,7 @@ class Process:
         return self.code
 
     def wait(self, seconds=300.0):
-        """The exit code; a process that takes longer is killed."""
+        """Waits for the process and returns its exit code; kills it after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.poll() is None:
             if time.monotonic() > deadline:
@@ -39,20 +39,20 @@ class Process:
         return self.code
 
     def kill(self):
-        """Kills it with all its children, as a machine that is switched off does."""
+        """Kills the process with all its children, as a power failure would."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
 
     @property
     def output(self):
-        """What it has printed so far."""
+        """Returns the output of the process so far."""
         with open(self.log) as file:
             return file.read()
 
 
 def call(function, log):
     """Starts a process that calls a function; its output is appended to the file `log`. Returns: Process."""
-    import tensorflow  # noqa: F401  (once, in the process that forks)
+    import tensorflow  # noqa: F401  (imported once, in the forking process)
 
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,7 +80,7 @@ def call(function, log):
 
 
 def _own_group(pid):
-    """Makes a process the leader of a group; called on both sides of the fork, whichever comes first."""
+    """Makes a process the leader of a group; called by parent and child, because either may run first."""
     try:
         os.setpgid(pid, pid)
     except OSError:
@@ -88,7 +88,7 @@ def _own_group(pid):
 
 
 def start(module, flags, log, prepare=None):
-    """Starts `python -m module flags`. Args: prepare: is called in the new process before. Returns: Process."""
+    """Starts `python -m module flags`. Args: prepare: called first in the new process. Returns: Process."""
 
     def run():
         if prepare:

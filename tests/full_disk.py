@@ -1,10 +1,10 @@
-"""Runs every stage, trainer and evaluation on a disk with too little room. Needs the right to mount (root).
+"""Runs every stage, trainer and evaluation on a disk with too little free space. Needs the right to mount (root).
 
     python -m tests.full_disk --cases 50 --seed 1 [--stages train,eval_val]
 
-Each must end with exit code 1 and one line that names a file on the disk, leave nothing half-written that looks
-complete, and finish once there is room, with what an undisturbed run leaves. Prints a table; exit code 1 when there was
-a fault, 77 where nothing can be mounted.
+Each command must end with exit code 1 and one line that names a file on the disk. It must not leave a partial file that
+looks complete. With enough space it must finish with the output of an undisturbed run. Prints a table; exit code 1
+after a fault, 77 where nothing can be mounted.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from tests import stage_cases, stage_outputs
 from tests.kills import written
 
 PAGE = 4096
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)  # room, as a share of what the command needs
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)  # free space, as a share of what the command needs
 CANNOT_MOUNT = 77
 
 
 @contextlib.contextmanager
 def disk(folder, size=256 << 20):
-    """A small disk in memory, mounted at a new folder. Raises: PermissionError where that is not allowed."""
+    """Mounts a small disk in memory at a new folder. Raises: PermissionError without the right to mount."""
     os.makedirs(folder)
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True
@@ -40,7 +40,7 @@ def disk(folder, size=256 << 20):
 
 
 def pages_of(stages, case):
-    """How many pages the files take that an undisturbed run writes."""
+    """Returns the number of memory pages of the files that an undisturbed run writes."""
     root = stages.begin(case, "measured")
     before = written(root)
     stages.run(case.variants[0], root)
@@ -50,7 +50,7 @@ def pages_of(stages, case):
 
 
 def starve(stages, case, share, pages):
-    """Runs a command with too little room, then with enough. Returns: the faults as a list of texts."""
+    """Runs a command with too little space, then with enough; returns the faults as a list of texts."""
     with disk(os.path.join(stages.folder, "disk")) as mounted:
         root, filler = os.path.join(mounted, "root"), os.path.join(mounted, "filler")
         shutil.copytree(stages.base(case), root)

@@ -1,4 +1,4 @@
-"""A data folder made by the stages' own commands from drawn photographs, and runs on it that caption photographs."""
+"""Makes a data folder from drawn photographs by the stages' own commands, and runs that caption photographs."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ TRAIN, VAL = 12, 9
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """photos: folder of the photographs. objects: known objects for `annotations:`. data: the stages' folder."""
+    """Paths. photos: folder of photographs. objects: known objects for `annotations:`. data: data folder."""
 
     folder: str
     photos: str
@@ -35,12 +35,12 @@ class World:
 
     @property
     def val_files(self):
-        """Paths of the validation photographs."""
+        """Returns the paths of the validation photographs."""
         return [os.path.join(self.photos, name) for name in sorted(os.listdir(self.photos)) if name.startswith("val")]
 
 
 def make(folder):
-    """Draws the photographs and runs detect_objects and process_images. Args: folder: an empty folder."""
+    """Draws photographs and runs detect_objects and process_images; returns a World. Args: folder: an empty folder."""
     world = World(*(os.path.join(str(folder), name) for name in ("", "photos", "objects.jsonl", "data")))
     os.makedirs(world.photos)
     tiny_world.make(world.data, images=TRAIN)
@@ -67,7 +67,7 @@ def make(folder):
 
 
 def photograph(noun, seed):
-    """A picture of the tiny world, half of it covered by another colour, so that no two are alike."""
+    """Returns a picture of the tiny world, half of it covered by another colour, so that all pictures differ."""
     rng = np.random.default_rng(seed)
     picture = photo_world.picture(noun, seed)
     picture.paste(tuple(map(int, rng.integers(0, 256, 3))), (0, 0, int(rng.integers(10, 60)), 48))
@@ -75,7 +75,7 @@ def photograph(noun, seed):
 
 
 def with_features(world, name, spec, crops=1):
-    """A data folder of its own with the feature bank of an encoder, made by extract_features."""
+    """Makes a separate data folder with the feature bank of an encoder by extract_features; returns its path."""
     data = os.path.join(world.folder, f"data_{name}")
     shutil.copytree(world.data, data)
     extract_features.main(extract_features.Options(data_dir=data, encoder=spec, crops=crops, processes=1))
@@ -83,14 +83,14 @@ def with_features(world, name, spec, crops=1):
 
 
 def with_expectations(data):
-    """The data folder that predict_caption_embeddings makes of another one."""
+    """Makes a data folder with predict_caption_embeddings from another one; returns its path."""
     options = predict_caption_embeddings.Options(data_dir=data, output_dir=f"{data}_neighbours", dim=4, ridge=0.1)
     predict_caption_embeddings.main(options)
     return options.output_dir
 
 
 def write_encoder(path):
-    """A compact network one of whose numbers is always .1, which float16 cannot hold."""
+    """Writes a compact network with a constant output 0.1, which float16 cannot represent exactly."""
     photo_world.write_encoder(path)
     with np.load(path) as found:
         arrays = dict(found)
@@ -101,9 +101,9 @@ def write_encoder(path):
 
 
 def untrained_run(data, job_dir):
-    """A run directory of the full model with random weights, large enough that every image gets its own caption.
+    """Makes a run of the full model with random weights, large enough that every image gets its own caption.
 
-    Written by the functions that trainers use; only the training is left out.
+    It is written by the functions that trainers use, without training.
     """
     options = tiny_runs.full(data, job_dir, max_caption_length=8, emb_dim=16, mem_dim=16, feature_scale=4.0)
     vocabulary = Vocabulary.load(os.path.join(data, "word_counts.txt"))
@@ -117,7 +117,7 @@ def untrained_run(data, job_dir):
     for i, variable in enumerate(generator.trainable_variables):
         variable.assign(tf.random.stateless_normal(variable.shape, [i, 7], stddev=1.0))
     end = tf.one_hot(1, vocabulary.size)[:, None]
-    generator.embedding.assign(generator.embedding * (1.0 - 0.9 * end))  # or captions end before they differ
+    generator.embedding.assign(generator.embedding * (1.0 - 0.9 * end))  # else captions end before they differ
     standardise = Standardise(bank.dim)
     standardise.assign(*bank.statistics)
     checkpoints.save(job_dir, 8, {"generator": generator, "standardise": standardise}, {"step": 8})
@@ -127,7 +127,7 @@ def untrained_run(data, job_dir):
 
 @dataclasses.dataclass(frozen=True)
 class _Images:
-    """What keep_for_inference reads of setup.TrainingImages."""
+    """The attributes of setup.TrainingImages that keep_for_inference reads."""
 
     image_set: ImageSet
     description: dict
@@ -144,7 +144,7 @@ def stage_run(module, options_class, data, job_dir, **changes):
 
 
 def write_pairs(world):
-    """True captions of the training photographs, for the stages that learn from pairs."""
+    """Writes true captions of the training photographs, for the stages that learn from pairs; returns the path."""
     path = os.path.join(world.folder, "pairs.jsonl")
     with open(path, "w") as file:
         for i in range(TRAIN):

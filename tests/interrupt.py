@@ -1,10 +1,10 @@
-"""Runs a trainer that gets a signal at a chosen point, for the tests of interruptions.
+"""Runs a trainer that receives a signal at a chosen point, for the tests of interruptions.
 
     python -m tests.interrupt MODULE SIGNAL POINT --flag=value ...
 
-POINT is `batch:N` (while the batch of step N is made, which is some steps ahead of the training), `save:N` (at the
-N-th time that a file of a checkpoint is moved or a folder of one is renamed), or `change:N` (before the N-th time that
-any file or folder is renamed or removed).
+POINT is `batch:N` (while the batch of step N is prepared, some steps before it is trained on), `save:N` (when the N-th
+file or folder of a checkpoint is renamed), or `change:N` (before the N-th time that any file or folder is renamed or
+removed).
 """
 
 import itertools
@@ -15,7 +15,7 @@ import sys
 
 
 def at_batch(step, strike):
-    """Strikes while the batch of a step is made."""
+    """Calls `strike` while the batch of a step is prepared."""
     import input_pipeline
 
     for kind in (input_pipeline.UnpairedBatches, input_pipeline.SentenceBatches, input_pipeline.PairedBatches):
@@ -29,11 +29,11 @@ def at_batch(step, strike):
 
 
 def at_save(count, strike):
-    """Strikes at the n-th renaming that checkpoints need."""
+    """Calls `strike` at the n-th renaming of a checkpoint's file or folder."""
     from training import checkpoints
 
     class Counting:
-        """The module `os` with renamings that are counted."""
+        """The module `os` with functions that count renamings."""
 
         left = count
 
@@ -54,7 +54,7 @@ def at_save(count, strike):
 
 
 def at_changes(call):
-    """Calls a function before every renaming or removal of a file or folder in this process."""
+    """Makes this process call a function before every renaming or removal of a file or folder."""
 
     def announced(change):
         def announcing(*arguments, **named):
@@ -68,7 +68,7 @@ def at_changes(call):
 
 
 def at_change(count, strike):
-    """Strikes before the n-th of these."""
+    """Calls `strike` before the n-th renaming or removal."""
     counter = itertools.count(1)
     at_changes(lambda: strike() if next(counter) == count else None)
 

@@ -2,9 +2,9 @@
 
     python -m tests.kills --kills 50 --seed 1 [--stages train,eval_val]
 
-A command is killed with SIGKILL and then run to its end: all it leaves must be, byte for byte, what
-an unbroken run leaves (sidecars but for the fields of the call; checkpoints tensor by tensor). A kill counts as amid
-the work when something was written and the command had not ended. Prints a table; exit code 1 when there was a fault.
+A command is killed with SIGKILL and then run to its end. Its output must equal that of an uninterrupted run, byte for
+byte (sidecars without the fields that differ between calls; checkpoints tensor by tensor). A kill counts as amid the
+work if files were written and the command had not ended. Prints a table; exit code 1 after a fault.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from tests import interrupt, stage_cases, stage_outputs
 
 
 def written(root):
-    """dict path -> (size, time of the last change) of all files, without those that only lock."""
+    """Returns dict path -> (size, time of the last change) of all files except lock files."""
     found = {}
     for folder, _, names in os.walk(root):
         for name in names:
@@ -35,14 +35,14 @@ def written(root):
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """What an unbroken run does: seconds from the first file that it writes to its end, renamings and removals."""
+    """Extent of an uninterrupted run: seconds from its first written file to its end; its renamings and removals."""
 
     seconds: float
     changes: int
 
 
 def span_of(stages, case):
-    """The Span of a case."""
+    """Measures the Span of a case."""
     root, tally = stages.begin(case, "timed"), os.path.join(stages.folder, f"changes of {case.name}")
     before, first = written(root), None
     process = stages.start(case.variants[0], root, prepare=lambda: count_changes(tally))
@@ -62,9 +62,9 @@ def count_changes(path):
 
 
 def kill(stages, case, root, rng, span):
-    """Kills one command at a random moment after it has begun to write; returns whether it was amid its work.
+    """Kills one command at a random moment after its first written file; returns whether it was amid the work.
 
-    The moment is one in time, or before a renaming or removal, where most can go wrong.
+    The moment is a time, or just before a renaming or removal, where faults are most likely.
     """
     before = written(root)
     if span.changes and rng.random() < 0.7:
@@ -83,7 +83,7 @@ def kill(stages, case, root, rng, span):
 
 
 def strike(stages, case, rng, name, span):
-    """Kills a command once and runs it to its end. Returns: (whether it was amid its work, faults as list of texts)."""
+    """Kills a command once and runs it to its end; returns (whether it was amid the work, faults as list of texts)."""
     root = stages.begin(case, name)
     amid = kill(stages, case, root, rng, span)
     process = stages.start(case.variants[0], root)

@@ -1,4 +1,4 @@
-"""Runs a script on a CPU that is split into several logical devices: what several GPUs are, for tests without any.
+"""Runs a script on a CPU split into several logical devices, to test the code for several GPUs without GPUs.
 
 python -m tests.logical_cpus 2 train --devices=CPU:0,CPU:1 --data_dir=...
 """

@@ -1,4 +1,4 @@
-"""The tiny world with real pictures and a real, if untrained, encoder: what captioning files needs."""
+"""The tiny world with real pictures and a real, untrained encoder, for tests that caption files."""
 
 import os
 
@@ -13,14 +13,14 @@ COLOURS = {3: (200, 40, 40), 4: (40, 200, 40), 5: (40, 40, 200)}  # one for each
 
 
 def picture(noun, seed):
-    """A photograph of a kind: noise around a colour."""
+    """Returns a picture of a noun: noise around its colour."""
     rng = np.random.default_rng(seed)
     pixels = np.array(COLOURS[noun]) + rng.normal(0, 30, (48, 64, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def write_encoder(path):
-    """An encoder of random convolutions."""
+    """Writes an encoder of random convolutions."""
     rng, kernels, biases, channels = np.random.default_rng(0), [], [], 3
     for side, _, width in compact.LAYERS:
         kernels.append(rng.normal(0, (2 / (side * side * channels)) ** 0.5, (side, side, channels, width)))
@@ -30,9 +30,9 @@ def write_encoder(path):
 
 
 def make(folder, images=12, spec=None):
-    """A data folder as tiny_world makes it, with photos/ in it and an encoder's feature bank.
+    """Makes a data folder as tiny_world does, with photographs in photos/ and an encoder's feature bank.
 
-    Args: spec: of the encoder; None for one of random convolutions in `folder`/encoder.npz.
+    Args: spec: name of the encoder; None for one of random convolutions in `folder`/encoder.npz.
     """
     tiny_world.make(folder, images=images)
     if spec is None:

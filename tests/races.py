@@ -1,10 +1,10 @@
-"""Starts two or three processes of one stage with different settings on one folder, and looks at what they leave.
+"""Starts two or three processes of one stage with different settings on one folder, and checks their output.
 
     python -m tests.races --races 50 --seed 1 [--stages process_images,extract_features]
 
-Afterwards the folder must hold what one of the settings makes alone, byte for byte, or, where the stage adds to files,
-what all of them add; a process may end well, or with one line that says why it could not work. Prints a table; the exit
-code is 1 when there was a fault.
+Afterwards the folder must equal, byte for byte, the output of one of the settings alone. Where the stage adds to files,
+it must hold what all of them add. A process must end with exit code 0, or with one line that says why it could not
+work. Prints a table; exit code 1 after a fault.
 """
 
 import random
@@ -42,7 +42,7 @@ def race(stages, case, rng, name):
 
 
 def faults_of(process):
-    """Waits for a process: it must end well, or with exit code 1 and an error for the user."""
+    """Waits for a process; returns its faults unless it ends with exit code 0, or with 1 and an error for the user."""
     code = process.wait()
     if code == 0 or (code == 1 and "ERROR: " in process.output and "Traceback" not in process.output):
         return []

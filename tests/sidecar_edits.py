@@ -1,4 +1,4 @@
-"""Sidecars as another call of their stage would have written them: changed fields under a right checksum."""
+"""Edits sidecars as another call of their stage would have written them: changed fields with a valid checksum."""
 
 from formats import sidecars
 
@@ -9,5 +9,5 @@ def edit(path, **fields):
 
 
 def rewrite(path, content):
-    """Writes a sidecar with a right checksum."""
+    """Writes a sidecar with a valid checksum."""
     sidecars.write_json(str(path), content | {"checksum": sidecars.checksum_of(content)})

@@ -1,4 +1,4 @@
-"""Tiny `.tflite` networks, converted on the spot, with the signatures of the real ones."""
+"""Converts tiny `.tflite` networks with the signatures of real ones."""
 
 import numpy as np
 import tensorflow as tf
@@ -20,19 +20,19 @@ def _convert(function, path, quantised=False):
 
 
 def detector(path):
-    """An SSD's outputs: box and score of class 1 follow the mean red of the picture, class 3 always scores 0.5."""
+    """Writes a detector with an SSD's outputs: class 1 depends on the mean red of the picture, class 3 scores 0.5."""
 
     def network(image):
         red = tf.reduce_mean(tf.cast(image, tf.float32)[..., 0]) / 255.0
         boxes = tf.stack([tf.stack([0.0, 0.0, red, 1.2]), tf.constant([0.25, 0.25, 0.75, 0.75]), tf.zeros(4)])
-        scores = tf.stack([red, 0.5, 0.9])  # the third one is beyond the count
+        scores = tf.stack([red, 0.5, 0.9])  # the third is beyond the number of detections
         return boxes[None], tf.constant([[0.0, 2.0, 7.0]]) + 0.0 * red, scores[None], tf.reshape(2.0 + 0.0 * red, [1])
 
     return _convert(network, path)
 
 
 def classifier(path):
-    """Probabilities of four classes: mean red, green and blue of the picture, the first (background) always 0.1."""
+    """Writes a classifier of four classes: 0.1 for the first (background), then mean red, green and blue."""
 
     def network(image):
         colours = tf.reduce_mean(tf.cast(image, tf.float32), axis=[1, 2]) / 255.0
@@ -42,7 +42,7 @@ def classifier(path):
 
 
 def encoder(path):
-    """Grid [1, 4, 4, 6] and its mean [1, 6]: averages of 2x2 pixels and their complements to 255."""
+    """Writes an encoder with a grid [1, 4, 4, 6] and its mean [1, 6]: averages of 2x2 pixels and 255 minus them."""
 
     def network(image):
         cells = tf.nn.avg_pool2d(tf.cast(image, tf.float32), 2, 2, "VALID")
@@ -52,7 +52,7 @@ def encoder(path):
 
 
 def class_logits(path):
-    """[1, 16, 7], as an SSD's class logits over its boxes: the cells of `encoder`, and a .1 that never changes."""
+    """Writes a network with an SSD's class logits over its boxes, [1, 16, 7]: the cells of `encoder` and a constant 0.1."""
 
     def network(image):
         cells = tf.nn.avg_pool2d(tf.cast(image, tf.float32), 2, 2, "VALID")
@@ -63,5 +63,5 @@ def class_logits(path):
 
 
 def quantised_encoder(path):
-    """The mean of 1 + the picture in 0 to 1, with quantised input, output and all that lies between."""
+    """Writes a fully quantised encoder: the mean of 1 + picture, for pixels from 0 to 1."""
     return _convert(lambda image: tf.reduce_mean(1.0 + image, axis=[1, 2]), path, quantised=True)

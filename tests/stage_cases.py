@@ -1,4 +1,4 @@
-"""Every stage as commands on tiny data, for tests of races, kills and full disks."""
+"""The commands of every stage on tiny data, for tests of races, kills and full disks."""
 
 import argparse
 import dataclasses
@@ -19,12 +19,14 @@ DATA, FULL, QUICK = "--data_dir={root}/data", "--job_dir={root}/runs/full", "--m
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A stage and the settings that are raced.
+    """A stage with several settings.
 
     Attributes:
-      name: of the stage. variants: commands (module, flags), each of another setting or for another entry of a file.
-      merges: they add to the same files, so all of them must be found there afterwards.
-      trains: a trainer; two of them in one run directory are what training/run_directory.py is tested for.
+      name: name of the stage. variants: commands (module, flags), each with other settings or for another entry of a
+        file.
+      merges: whether the variants add to the same files, so that afterwards these hold the entries of all.
+      trains: whether it is a trainer; two trainers in one run directory are tested in
+        training/test_run_directory.py.
     """
 
     name: str
@@ -51,7 +53,7 @@ IMPORT = _case(
 NEIGHBOURS = "{root}/data_neighbours"
 WORLD = ("--train_images=12", "--val_images=4", "--test_images=4", "--sentences=60", "--references=2")
 WORLD += ("--image_size=32", "--encoder_images=0", "--processes=1")
-# In the order in which they are run: each begins with what the first settings of all before it have made.
+# In the order in which they run: each starts from the outputs of the first variants of all stages before it.
 CASES = (
     _case(
         "preprocessing.extract_descriptions",
@@ -128,15 +130,15 @@ CASES = (
         merges=True,
     ),
 )
-# What the imported features must not leave to the stages after them, which take those of extract_features.
+# Imported features, removed before later stages, which use those of extract_features.
 BRANCHES = ("import_features", "extract+import")
 
 
 class Stages:
-    """The folders in which each case begins, and what each of its commands makes there."""
+    """The folders in which each case starts, and the outputs of its commands there."""
 
     def __init__(self, folder, wanted):
-        """Runs the stages one after the other. Args: folder: an empty one. wanted: Cases."""
+        """Runs the stages one after the other. Args: folder: an empty folder. wanted: Cases."""
         self.folder, self._logs = str(folder), 0
         self.inputs = os.path.join(self.folder, "inputs")
         process = forked.call(lambda: make_inputs(self.inputs), self._log("inputs"))
@@ -150,28 +152,28 @@ class Stages:
                 self.run(case.variants[0], state)
 
     def base(self, case):
-        """The folder in which a case begins; to be copied."""
+        """Returns the folder in which a case starts; it must be copied before use."""
         return os.path.join(self.folder, "bases", case.name)
 
     def begin(self, case, name):
-        """A fresh copy of the folder in which a case begins."""
+        """Returns a new copy of the folder in which a case starts."""
         return shutil.copytree(self.base(case), os.path.join(self.folder, name))
 
     def start(self, variant, root, *flags, prepare=None):
-        """Starts a command in a folder. Args: prepare: see `forked.start`. Returns: forked.Process."""
+        """Starts a command in a folder; returns a forked.Process. Args: prepare: see `forked.start`."""
         module, given = variant
         given = [flag.format(inputs=self.inputs, root=root) for flag in (*given, *flags)]
         return forked.start(module, given, self._log(module), prepare)
 
     def run(self, variant, root):
-        """Runs a command to its end. Raises: AssertionError unless it ends well."""
+        """Runs a command to its end. Raises: AssertionError unless the exit code is 0."""
         process = self.start(variant, root)
         assert process.wait() == 0, process.output
 
     def expected(self, case):
-        """What the case leaves undisturbed: list of results of `stage_outputs.contents`, one of which is right.
+        """Returns the valid outputs of undisturbed runs: list of results of `stage_outputs.contents`.
 
-        Of settings that exclude each other, what each one makes; of those that merge, what all of them make.
+        For variants that exclude each other, one result for each; for those that merge, the result of all together.
         """
         if case.name not in self._expected:
             groups = [case.variants] if case.merges else [[variant] for variant in case.variants]
@@ -179,7 +181,7 @@ class Stages:
         return self._expected[case.name]
 
     def unbroken(self, case):
-        """What the first settings of the case leave."""
+        """Returns the output of the first variant of the case."""
         return self._undisturbed(case, case.variants[:1]) if case.merges else self.expected(case)[0]
 
     def _undisturbed(self, case, variants):
@@ -200,7 +202,7 @@ class Stages:
 
 
 def parse(about, what, arguments):
-    """The flags --WHAT, --seed and --stages of a command. Args: about: its docstring."""
+    """Returns the parsed flags --WHAT, --seed and --stages of a command. Args: about: its docstring."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument(f"--{what}", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -209,7 +211,7 @@ def parse(about, what, arguments):
 
 
 def choose(options, rng, count, wanted=lambda case: True):
-    """`count` Cases in random order, each as often as any other. Args: wanted: function of a Case."""
+    """Returns `count` Cases in random order, all equally often. Args: wanted: predicate of a Case."""
     names = {name for name in options.stages.split(",") if name}
     known = {case.name: case for case in CASES if wanted(case)}
     if not names <= known.keys():
@@ -232,11 +234,11 @@ def report(results, what):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What all of them begin with
+# The inputs of all stages
 
 
 def make_inputs(folder):
-    """Photographs, lists, objects, text, an encoder and vectors."""
+    """Writes photographs, lists, objects, text, an encoder and vectors."""
     from tests import given_world, photo_world, tiny_world
 
     rng = np.random.default_rng(0)

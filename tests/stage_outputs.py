@@ -1,4 +1,4 @@
-"""What commands have written, in a form in which two runs of one command are equal."""
+"""Reads the outputs of commands in a form that is equal for two runs of the same command."""
 
 import glob
 import hashlib
@@ -15,16 +15,16 @@ OF_THE_CALL = (
     "image_dir",
     "minutes",
     "checksum",
-)  # fields that differ from call to call
-# A lock file that a killed process leaves locks nothing; the next process that takes the lock removes it.
+)  # fields that differ between calls
+# A lock file left by a killed process locks nothing; the next process that takes the lock removes it.
 NOT_COMPARED = re.compile(r"(\.photograph_hashes\.json|timing\.jsonl|lock|\..*\.lock|events\.out.*)")
 CHECKPOINT = re.compile(r"(ckpt-\d+)\.(index|data-.*)")
 
 
 def contents(root):
-    """dict path below `root` -> digest of the file; of checkpoints, of their tensors.
+    """Returns dict path below `root` -> digest of the file, for checkpoints of their tensors.
 
-    JSON files are read without the fields OF_THE_CALL, with the path of `root` left out, rows of a table in any order.
+    JSON files are read without the fields OF_THE_CALL and without the path of `root`; rows of a table are sorted.
     """
     found = {}
     for folder, _, names in os.walk(root):
@@ -62,7 +62,7 @@ def _stripped(value):
 
 
 def _tensors(prefix):
-    """Digest of all tensors of a checkpoint but the description of its objects."""
+    """Returns the digest of all tensors of a checkpoint, without the description of its objects."""
     import tensorflow as tf
 
     try:
@@ -77,14 +77,14 @@ def _tensors(prefix):
 
 
 def differences(found, expected):
-    """What differs between two results of `contents`, as lines; none when they are equal."""
+    """Returns the differences between two results of `contents` as lines; none when they are equal."""
     unequal = sorted(path for path in found.keys() | expected.keys() if found.get(path) != expected.get(path))
     kinds = {(True, True): "another content", (True, False): "not expected", (False, True): "missing"}
     return [f"{path}: {kinds[path in found, path in expected]}" for path in unequal]
 
 
 def damages(root):
-    """What is wrong with the outputs that have a sidecar: list of texts."""
+    """Returns the faults of the outputs that have a sidecar: list of texts."""
     paths = glob.glob(os.path.join(glob.escape(str(root)), "**", "*.json"), recursive=True)
     found = []
     for path in sorted(paths):

@@ -1,4 +1,4 @@
-"""The comparisons themselves: what is equal passes, also where every golden value is zero; what differs does not."""
+"""The comparisons of the parity tests pass for equal arrays, also if all are zero, and fail for different ones."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.parity.comparison import assert_close, assert_first_step, assert_late
 
 
 class Arrays(dict):
-    """Golden arrays by name, with the list of names that an .npz has."""
+    """Golden arrays by name, with the attribute `files` of an .npz."""
 
     @property
     def files(self):
@@ -36,7 +36,7 @@ def test_scale_is_for_sums_that_nearly_vanish():
 
 
 def test_variables_without_a_gradient():
-    """They stay where they were, whatever Adam's division by the gradient's size would say of zeros."""
+    """Variables without a gradient must not change, although Adam would divide zero by zero."""
     zeros = np.zeros([2, 3], np.float32)
     golden = Arrays({"grad/clip/w": zeros, "after/w": zeros, "slot/w/Adam": zeros, "slot/w/Adam_1": zeros})
     variable = tf.Variable(zeros)

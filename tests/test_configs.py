@@ -1,4 +1,4 @@
-"""configs/: every setting is one of its command, no value changed by the move from recipes.py and scripts/*.sh."""
+"""configs/: every setting belongs to its command; values are those of the former recipes.py and scripts/*.sh."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ from tests.scripts import dry_run
 from training.run_directory import RunDirectory
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# What recipes.py and the scripts gave to each command before configs/: settings that differ from their defaults.
+# The settings of each command before configs/, from recipes.py and the scripts: those that differ from the defaults.
 BEFORE = json.loads((ROOT / "tests" / "fixtures" / "settings_before_configs.json").read_text())
 STAGES = {  # of DATA -> the command
     stage: f"{folder}.{stage}"
@@ -39,7 +39,7 @@ TRAINERS = (
 
 @pytest.fixture(scope="module")
 def handed_over():
-    """Function module -> (options class, recipes) of what it hands to cli.run."""
+    """A function module -> (options class, recipes) that the module passes to cli.run."""
     found = {}
 
     def of(module):
@@ -51,7 +51,7 @@ def handed_over():
 
 
 def changed(options):
-    """The settings that differ from their defaults, as JSON has them."""
+    """Returns the settings that differ from their defaults, as JSON values."""
     base = type(options)()
     names = [item.name for item in dataclasses.fields(options) if item.name != "recipe"]
     return json.loads(
@@ -168,7 +168,7 @@ def test_names_in_texts(handed_over, monkeypatch):
     with pytest.raises(cli.UserError, match=r"below \$UIC_REALDATA, which is not set; .*export UIC_REALDATA=DIR"):
         cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
     given = cli.parse(options_class, ["--recipe=flickr8k_coco", "--input=${HOME}/x"], recipes)
-    assert given.input == "${HOME}/x" and given.min_tokens == 5, "what the shell left alone stays"
+    assert given.input == "${HOME}/x" and given.min_tokens == 5, "what the shell did not expand stays"
     monkeypatch.setenv("UIC_REALDATA", "/real")
     options = cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
     assert options.input == "/real/corpora/coco_val2017_sentences.txt"
@@ -202,7 +202,7 @@ def test_an_old_name_gives_what_it_gave(name, handed_over, capsys):
 
 @pytest.mark.parametrize("name", BEFORE["recipes"])
 def test_a_run_of_an_old_name_goes_on(name, handed_over, tmp_path, monkeypatch):
-    """Under its old name and under the present one; captions of the supervised rows are named as they were then."""
+    """It continues under its old and its present name; the supervised rows name their captions as before."""
     monkeypatch.setenv("UIC_REALDATA", "REAL")
     settings_class = next(c[0] for c in map(handed_over, TRAINERS) if c[0].__name__ == BEFORE["recipes"][name]["class"])
     folders = [f"--job_dir={tmp_path}", "--data_dir=D"]
@@ -221,7 +221,7 @@ def test_the_table_of_old_names_is_whole():
 
 @pytest.mark.parametrize("case", BEFORE["scripts"])
 def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over, monkeypatch):
-    """Each command passes its own parser and gets what the script once spelled; it still spells the seed."""
+    """Each command's parser accepts its flags, with the settings of the former script; only the seed is given there."""
     real = tmp_path / "real"
     for folder in ("corpora", "flickr8k", "models"):
         (real / folder).mkdir(parents=True)
@@ -233,7 +233,7 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
         options_class, recipes = handed_over(module)
         found = changed(cli.parse(options_class, arguments, recipes))
-        if "reproduce" in case:  # a setting that came later: the authors' programs apply no EXIF orientation
+        if "reproduce" in case:  # a later setting: the authors' programs do not apply the EXIF orientation
             assert found.pop("exif", None) is (False if module.endswith(READ_PHOTOGRAPHS) else None)
         assert found == aliases.current_settings(settings), module
         numbers = [flag for flag, text in itertools.pairwise(arguments) if re.fullmatch(r"[-+.e\d]+", text)]

@@ -33,7 +33,7 @@ def test_the_page_shows_every_example_and_only_commands_that_exist():
     named = set(re.findall(r"docs/examples/(\w+\.py)", text))
     assert named == {path.name for path in EXAMPLES.glob("*.py")}
     for name in named:
-        assert f"docs/examples/{name}" in (EXAMPLES / name).read_text(), "its own text has the command"
+        assert f"docs/examples/{name}" in (EXAMPLES / name).read_text(), "its docstring contains the command"
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def test_the_reward_of_repeated_words(tmp_path):
     world = tiny_world.make(str(tmp_path / "world"))
     options = config.FullModel(data_dir=world)
     reward = extensions.load(f"{EXAMPLES}/no_repeats.py", "make")("0.5", options)
-    tokens = tf.constant([[2, 3, 8, 3, 3, 1], [3, 4, 5, 2, 2, 1]])  # ids below 13 // 4 = 3 may be said again
+    tokens = tf.constant([[2, 3, 8, 3, 3, 1], [3, 4, 5, 2, 2, 1]])  # ids below 13 // 4 = 3 may be repeated
     found = tf.function(reward)(tokens, tf.ones([2, 6]), {})
     assert found.numpy().tolist() == [[0, 0, 0, -0.5, -0.5, 0], [0] * 6]
 
@@ -56,7 +56,7 @@ def test_the_reward_of_a_length():
 
 
 def test_a_run_with_encoder_and_rewards(tmp_path):
-    """Features, training, captions from the run; the reward is in the returns and among the curves."""
+    """Extracts features, trains, captions from the run; the reward is part of the returns and is logged."""
     spec = f"{EXAMPLES}/colour_grid.py:3"
     world = photo_world.make(str(tmp_path / "world"), spec=spec)
     changes = {"max_steps": 8, "eval_images": 0}
@@ -101,7 +101,7 @@ def test_the_encoders_vectors_are_mean_colours():
 
 @pytest.fixture
 def photos(tmp_path):
-    """Six pictures of a red box on grey, at x 30 to 60 and y 20 to 40 of 100 x 50."""
+    """Six pictures of 100 x 50 pixels: grey with a red box at x 30 to 60 and y 20 to 40."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(6):

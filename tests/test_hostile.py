@@ -1,4 +1,4 @@
-"""A few damaged files of every kind; `python -m tests.hostile` takes many (docs/reliability.md)."""
+"""A few damaged files of every kind; `python -m tests.hostile` tests many (docs/reliability.md)."""
 
 import subprocess
 import sys

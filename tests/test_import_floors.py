@@ -1,7 +1,7 @@
-"""import_floors: nobody imports from a floor above, nobody in a circle; files and folders stay small enough to read.
+"""No module imports from a floor above or in a circle; files and folders stay small enough to read.
 
-The floors, from the bottom. Imports inside functions count as well; parts that registry.py, experiments.py or config.py
-import by name do not.
+FLOORS lists the floors from the bottom. Imports inside functions count as well; modules that registry.py,
+experiments.py or config.py import by name do not.
 """
 
 import ast
@@ -29,7 +29,7 @@ FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floo
 
 
 def tracked(*patterns):
-    """Paths of the repository's files, also those that are not committed yet."""
+    """Returns the paths of the repository's files, also those that are not committed yet."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     return [path for path in listed if path and (ROOT / path).exists()]
@@ -40,7 +40,7 @@ def module_of(path):
 
 
 def read_imports():
-    """dict module -> set of the project's modules that it imports."""
+    """Returns dict module -> set of the project's modules that it imports."""
     paths = [path for path in tracked("*.py") if not path.startswith(("tests/", "docs/"))]
     modules, found = {module_of(path) for path in paths}, collections.defaultdict(set)
     for path in paths:

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' program become runs: captions token for token, Adam where it was, training goes on."""
+"""Checkpoints of the authors' program become runs with the same captions and Adam state, and training continues."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def found():
-    """[(stage, path of the index)] of all golden checkpoints there are."""
+    """Returns [(stage, path of the index)] of all golden checkpoints."""
     paths = {}
     for folder in reversed(golden_files.folders()):
         for path in folder.glob("checkpoints/*/model.ckpt-*.index"):
@@ -52,13 +52,13 @@ def arguments(path, job_dir, **changes):
 
 
 def contents(path):
-    """dict name -> array of a TF1 checkpoint."""
+    """Returns dict name -> array of a TF1 checkpoint."""
     reader = tf.train.load_checkpoint(str(path).removesuffix(".index"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def write(folder, arrays, step=6):
-    """A TF1 checkpoint with these variables; returns its prefix."""
+    """Writes a TF1 checkpoint with these variables; returns its prefix."""
     os.makedirs(folder, exist_ok=True)
     prefix = os.path.join(folder, f"model.ckpt-{step}")
     tensors = [tf.constant(value) for value in arrays.values()]
@@ -67,7 +67,7 @@ def write(folder, arrays, step=6):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What is taken over
+# What is imported
 
 
 @pytest.mark.parametrize("stage", CHECKPOINTS)
@@ -93,7 +93,7 @@ def test_weights_slots_and_step(stage, tmp_path):
 
 
 def test_each_slot_stands_beside_its_variable(tmp_path):
-    """The next update from the imported state is TF1's."""
+    """The next update from the imported state equals TF1's."""
     arrays = contents(CHECKPOINTS["full"])
     options = config.FullModel(semantics="reference", emb_dim=32, mem_dim=32, gen_lr=1e-3, dis_lr=1e-3)
     objective, optimizers = importer.build("full", options, 61, 1536)
@@ -118,7 +118,7 @@ def test_the_number_of_updates_from_the_beta_power(updates):
         power *= np.float32(0.999)
     assert importer.updates_made(float(power), updates) == updates
     if 0 < updates <= 400:
-        assert importer.updates_made(float(power), 3 * updates + 50) == updates, "an optimizer that began later"
+        assert importer.updates_made(float(power), 3 * updates + 50) == updates, "an optimizer that started later"
 
 
 def test_settings_of_the_run(tmp_path, capsys):
@@ -139,7 +139,7 @@ def test_settings_of_the_run(tmp_path, capsys):
 
 
 def write_bank(folder, split, names, vectors, encoder=tiny_world.ENCODER):
-    """A feature bank of centre crops in float32: the golden captions were made from these very numbers."""
+    """Writes a feature bank of centre crops in float32, because the golden captions were made from float32 vectors."""
     tiny_world.write_features(folder, split, names, vectors[:, None], encoder)
     path = os.path.join(folder, f"features_{split}")
     np.save(path + ".npy", vectors[:, None].astype(np.float32))
@@ -203,7 +203,7 @@ def test_training_goes_on(run, golden_world):
     ]
     assert len([name for name in counts if "optimizer" in name and after[name] == 12]) == 2
     facts = read_config(str(run))["facts"]
-    assert facts["encoder"]["kind"] == "tflite", "what the run did not know it has learned"
+    assert facts["encoder"]["kind"] == "tflite", "the run records an encoder that it did not know before"
 
 
 def test_the_run_asks_for_its_encoder_and_takes_one_that_fits(run):
@@ -220,13 +220,13 @@ def test_a_bank_says_which_encoder_it_was(golden_world, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What cannot be taken over
+# What cannot be imported
 
 
 def refused(options, message):
     with pytest.raises(cli.UserError, match=message):
         importer.main(options)
-    assert not os.path.exists(os.path.join(options.job_dir, "config.json")), "no run is left behind"
+    assert not os.path.exists(os.path.join(options.job_dir, "config.json")), "no partial run remains"
 
 
 @pytest.mark.parametrize(
@@ -275,14 +275,17 @@ def test_other_mistakes(tmp_path, run):
     refused(importer.Options(**{**vars(given), "settings": ("nonsense=1",)}), "has no setting 'nonsense'")
     refused(importer.Options(**{**vars(given), "settings": ("batch_size=x",)}), "expected a value of type int")
     prefix = write(tmp_path / "other", {"weights": np.zeros(3, np.float32)})
-    refused(importer.Options(**{**vars(given), "checkpoint": prefix}), "not of the authors' trainers; it holds weights")
-    with pytest.raises(cli.UserError, match="is a run already"):
+    refused(
+        importer.Options(**{**vars(given), "checkpoint": prefix}),
+        "not a checkpoint of the authors' trainers; it holds weights",
+    )
+    with pytest.raises(cli.UserError, match="is already a run"):
         importer.main(arguments(CHECKPOINTS["full"], run))
 
 
 @pytest.mark.slow
 def test_the_encoder_in_the_checkpoint_itself(tmp_path):
-    """As in the released files, which hold InceptionV4 beside the captioner."""
+    """As in the released files, which contain InceptionV4 as well as the captioner."""
     prefix = write(tmp_path / "full", contents(CHECKPOINTS["full"]) | inception_v4.rule_weights())
     importer.main(arguments(prefix, tmp_path / "run"))
     facts = read_config(str(tmp_path / "run"))["facts"]["encoder"]

@@ -1,4 +1,4 @@
-"""A limit of time for tests of what could hang."""
+"""A time limit for tests that could hang."""
 
 import contextlib
 import signal

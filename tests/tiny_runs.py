@@ -1,4 +1,4 @@
-"""Short runs on the tiny world: settings, the commands for them, and what a run directory holds."""
+"""Short runs on the tiny world: settings, commands, and the content of run directories."""
 
 import dataclasses
 import json
@@ -30,12 +30,12 @@ FULL = {"max_caption_length": 8, "eval_images": 6, "standardise": True, "gen_lr"
 
 
 def full(data_dir, job_dir, **changes):
-    """Settings of a short run of the full model."""
+    """Returns the settings of a short run of the full model."""
     return config.FullModel(data_dir=str(data_dir), job_dir=str(job_dir), **{**SHORT, **FULL, **changes})
 
 
 def flags(options):
-    """The flags that give these settings."""
+    """Returns the flags that give these settings."""
     defaults = type(options)()
     names = [item.name for item in dataclasses.fields(options)]
     changed = [name for name in names if getattr(options, name) != getattr(defaults, name)]
@@ -46,7 +46,7 @@ STARTED = []
 
 
 def start(arguments, environment=None, program=sys.executable):
-    """A process from the root of the repository with its messages in a pipe."""
+    """Starts a process in the root of the repository, with its standard error in a pipe; returns it."""
     process = subprocess.Popen(
         [program, *arguments],
         cwd=ROOT,
@@ -61,7 +61,7 @@ def start(arguments, environment=None, program=sys.executable):
 
 
 def stop_all():
-    """Kills what a test has started and not seen to its end, with all its children."""
+    """Kills all processes that a test started and that still run, with their children."""
     while STARTED:
         process = STARTED.pop()
         if process.poll() is None:
@@ -70,7 +70,7 @@ def stop_all():
 
 
 def finish(process, seconds=600):
-    """(exit code, standard error) of a process; killed when it takes longer."""
+    """Waits for a process; returns (exit code, standard error). Kills it after `seconds`."""
     try:
         _, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -81,24 +81,24 @@ def finish(process, seconds=600):
 
 
 def tensors(job_dir, step):
-    """dict name -> array of everything in a checkpoint: variables, optimizer slots, statistics."""
+    """Returns dict name -> array of everything in a checkpoint: variables, optimizer slots, statistics."""
     reader = tf.train.load_checkpoint(checkpoints.prefix_of(str(job_dir), step))
     names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     return {name: reader.get_tensor(name) for name in names}
 
 
 def metrics(job_dir):
-    """The text of metrics.jsonl."""
+    """Returns the text of metrics.jsonl."""
     return (pathlib.Path(job_dir) / "metrics.jsonl").read_text()
 
 
 def entries(job_dir):
-    """The entries of metrics.jsonl."""
+    """Returns the entries of metrics.jsonl."""
     return [json.loads(line) for line in metrics(job_dir).splitlines()]
 
 
 def assert_same_runs(first, second, step):
-    """Bitwise equal variables, slots and metrics."""
+    """Asserts that variables, slots and metrics of two runs are bitwise equal."""
     ours, theirs = tensors(first, step), tensors(second, step)
     assert ours.keys() == theirs.keys()
     for name in ours:

@@ -1,4 +1,4 @@
-"""A data folder of a few kilobytes with everything that training reads, written by the stages' own record functions."""
+"""Writes a data folder of a few kilobytes with all files that training reads, by the record functions of the stages."""
 
 import os
 
@@ -10,7 +10,7 @@ from formats.sidecars import write_json
 WORDS = ["<S>", "</S>", "a", "dog", "cat", "bird", "runs", "sleeps", "on", "the", "grass", "red", "small"]
 NOUNS = [3, 4, 5]
 DIM = 12
-ENCODER = {  # no such file is there: it is never run
+ENCODER = {  # this file does not exist: the encoder is never run
     "spec": "tflite:none.tflite",
     "dim": DIM,
     "cells": None,
@@ -41,7 +41,7 @@ def make(folder, images=40, sentences=60, seed=0, crops=2):
 
 
 def write(folder, stem, examples):
-    """A file of records and its sidecar."""
+    """Writes a file of records and its sidecar."""
     path = os.path.join(folder, stem)
     records.write_records(path + ".tfrec", examples)
     records.write_sidecar(path + ".json", files=[path + ".tfrec"], count=len(examples), settings={}, made_from={})
@@ -65,7 +65,7 @@ def _write_split(folder, split, count, rng, crops):
 
 
 def write_features(folder, split, names, features, encoder=ENCODER):
-    """A feature bank: features [N, crops, D]."""
+    """Writes a feature bank. Args: features: [N, crops, D]."""
     path, flat = os.path.join(folder, f"features_{split}"), features.reshape(-1, features.shape[-1])
     np.save(path + ".npy", features.astype(np.float16))
     encoder, crops = encoder | {"dim": features.shape[-1]}, features.shape[1] - 1

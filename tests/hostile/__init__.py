@@ -1,1 +1,1 @@
-"""Damaged files of every kind, read by the functions that the programs read them with (docs/reliability.md)."""
+"""Tests with damaged files of every kind, read by the functions of the programs (docs/reliability.md)."""

@@ -1,9 +1,10 @@
-"""Damages every kind of file that the programs read, and counts what comes of it.
+"""Damages every kind of file that the programs read, and counts the outcomes.
 
     python -m tests.hostile --cases 60 [--kinds "RUN config,HDF5"] [--seed 1] [--write docs/reliability.md]
 
-A clear error names the file; where there is no checksum, another result is possible. Anything else is a fault: another
-exception, a crash, 30 seconds, two GiB of memory, another result in silence under a checksum. Exit code 1 with any.
+A clear error names the file. Where there is no checksum, another result is accepted. All else is a fault: another
+exception, a crash, more than 30 seconds or 2 GiB of memory, or another result without an error although there is a
+checksum. Exit code 1 after a fault.
 """
 
 import dataclasses
@@ -25,12 +26,12 @@ class Options:
 
     cases: int = cli.field(60, "damaged inputs of each kind")
     kinds: tuple[str, ...] = cli.field((), "kinds of files, separated by commas; all if not given")
-    seed: int = cli.field(1, "of the damage")
-    write: str = cli.field("", "page whose table is replaced")
+    seed: int = cli.field(1, "seed of the damage")
+    write: str = cli.field("", "page of the manual whose table is replaced")
 
 
 def make_good_files(folder):
-    """Makes the good files in a process of its own: one that has computed with TensorFlow must not fork."""
+    """Makes the good files in another process: a process that has used TensorFlow must not fork."""
     sys.stdout.flush()
     child = os.fork()
     if not child:
@@ -53,7 +54,7 @@ def make_good_files(folder):
 
 
 def run(options, folder):
-    """dict kind -> dict outcome -> number of cases; faults are printed as they come."""
+    """Runs the cases and prints faults; returns dict kind -> dict outcome -> number of cases."""
     from tests.hostile import worker
 
     good, counts = os.path.join(folder, "good"), {}
@@ -74,7 +75,7 @@ def run(options, folder):
 
 
 def table(counts):
-    """The counts as a Markdown table."""
+    """Returns the counts as a Markdown table."""
     outcomes = list(next(iter(counts.values())))
     rows = [["kind", "cases", *outcomes]]
     rows += [[name, *map(str, [sum(found.values()), *found.values()])] for name, found in counts.items()]
@@ -87,7 +88,7 @@ def table(counts):
 
 
 def write(path, text, marks=(BEGIN, END)):
-    """Puts the table between the two comments of a page. Raises: cli.UserError when they are not there."""
+    """Writes the table between the two comments of a page. Raises: cli.UserError if a comment is missing."""
     from formats import texts
     from formats.sidecars import write_whole
 

@@ -1,6 +1,6 @@
-"""Ways to damage a file. Each is a function (path, data, rng) that writes a damaged file in the place of the good one.
+"""Ways to damage a file: functions (path, data, rng) that replace the good file by a damaged one.
 
-`data` are the good file's bytes, `rng` is a random.Random. Some fit any file, others know the format.
+`data` are the bytes of the good file, `rng` is a random.Random. Some functions fit any file, others one format.
 """
 
 import io
@@ -23,7 +23,7 @@ def write(path, data):
 
 
 def _piece(data, rng, longest=64):
-    """(start, end) of a random piece."""
+    """Returns (start, end) of a random piece of `data`."""
     start = rng.randrange(len(data))
     return start, min(len(data), start + rng.randint(1, longest))
 
@@ -179,7 +179,7 @@ VALUES += ("../../x", [], {}, [1], [None], [[]], {"a": 1}, DEEP)
 
 
 def _places(value, found=None):
-    """[(container, key)] of everything inside a JSON value."""
+    """Returns [(container, key)] of all values inside a JSON value."""
     found = [] if found is None else found
     for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
         found.append((value, key))
@@ -260,7 +260,7 @@ JSON = (
 
 
 def _frames(data):
-    """(start, length) of the records of a TFRecord file."""
+    """Returns [(start, length)] of the records of a TFRecord file."""
     found, position = [], 0
     while position < len(data):
         found.append((position, struct.unpack_from("<Q", data, position)[0]))
@@ -282,7 +282,7 @@ def record_of_huge_length(path, data, rng):
 
 
 def record_of_other_bytes(path, data, rng):
-    """Another message under a right checksum and of the same length, as no accident makes it."""
+    """Replaces a record by another message of the same length with a valid checksum; no accident does this."""
     start, length = rng.choice(_frames(data))
     payload = bytearray(data[start + 12 : start + 12 + length])
     for _ in range(rng.randint(1, 4)):
@@ -321,7 +321,7 @@ def zip_bomb(path, data, rng):
 
 
 def _rezipped(data, change, rng, compression=zipfile.ZIP_STORED):
-    """The archive with one of its members changed; None leaves it out."""
+    """Returns the archive with one member changed by `change`; a result None removes the member."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w", compression) as archive:
         names = source.namelist()
@@ -335,7 +335,7 @@ def _rezipped(data, change, rng, compression=zipfile.ZIP_STORED):
 
 
 def hdf5_with_other_dataset(path, data, rng):
-    """One dataset is replaced: of 10^12 zeros that are not stored, of another shape or type, or a link to nothing."""
+    """Replaces one dataset by 10^12 zeros that are not stored, by another shape or type, or by a broken link."""
     import h5py
 
     write(path, data)
@@ -361,9 +361,9 @@ RECORDS = (record_of_huge_length, record_of_other_bytes)
 NPY = (header_of_huge_shape, header_of_other_type)
 NPZ = (archive_with_huge_array, archive_without_array, archive_with_other_array, zip_bomb)
 HDF5 = (hdf5_with_other_dataset,) * 5
-FORGED = (record_of_other_bytes, archive_with_other_array)  # their checksums are right: another result is no fault
+FORGED = (record_of_other_bytes, archive_with_other_array)  # their checksums are valid, so another result is accepted
 
 
 def apply(method, path, data, seed):
-    """Puts the damaged file in the place of what is at `path`."""
+    """Replaces the file at `path` by a damaged one."""
     method(path, data, random.Random(seed))

@@ -1,7 +1,7 @@
-"""The kinds of files, and how each is read: by the function that the programs read it with.
+"""The kinds of files, each with the function that the programs read it with.
 
-A reader takes the folder of the good files, one of which may be damaged, and returns what it found as plain values and
-arrays; two results are compared by their digest. TensorFlow computes only in the process of one kind.
+A reader takes the folder of the good files, one of which may be damaged, and returns its content as plain values and
+arrays; two results are compared by their digest. TensorFlow is used only in the process of one kind.
 """
 
 import dataclasses
@@ -37,9 +37,10 @@ class Kind:
     """One kind of file.
 
     Attributes:
-      paths: files of this kind below the folder of the good files, of which one after the other is damaged.
+      paths: files of this kind below the folder of the good files; they are damaged one after the other.
       read: function of that folder.
-      special: ways to damage that know the format. checked: under a checksum; another result is then a fault.
+      special: ways of damage for this format. checked: whether a checksum covers the file; then another result is a
+        fault.
     """
 
     paths: tuple
@@ -49,7 +50,7 @@ class Kind:
 
 
 def digest(value):
-    """sha256 (hex) of a result: dicts, lists, numbers, texts, arrays, dataclasses of these."""
+    """Returns the sha256 (hex) of a result: dicts, lists, numbers, texts, arrays, dataclasses of these."""
     found = hashlib.sha256()
 
     def walk(part):
@@ -97,7 +98,7 @@ def _bank(data):
 
 
 def _verified_bank(data):
-    """As a trainer with --verify reads it."""
+    """Reads the feature bank as a trainer with --verify does."""
     sidecars.verify(data)
     return _bank(data)
 
@@ -107,7 +108,7 @@ def _dictionary(data):
 
 
 def _described(data):
-    """What a trainer and process_images read by the sidecars."""
+    """Reads the sidecars as a trainer and process_images do."""
     detections = _detections(data)
     return sidecars.verify(data), len(_images(data)), len(_sentences(data)["rows"]), sorted(detections)
 
@@ -134,7 +135,7 @@ def _captioner(job_dir):
 
 
 def _resumed(job_dir):
-    """As the training loop does: what it passes over is printed, so it belongs to the message."""
+    """Resumes a run as the training loop does; the warnings about skipped checkpoints are part of the message."""
     warnings, parts = [], world.network_of(job_dir)
     try:
         step, state = checkpoints.restore_newest(job_dir, parts, warnings.append)
@@ -166,7 +167,7 @@ def _results(job_dir):
 def _neighbours(folder):
     try:
         known = encoders.load_encoder(f"caption_embeddings:{folder}/expected/neighbours.npz")._known
-    except ValueError as error:  # what its callers make of it
+    except ValueError as error:  # as its callers do
         raise cli.UserError(str(error)) from error
     return known.units_MD, known.weights_MT, known.mean_D, known.std_D, known.sharpness, known.base
 
@@ -202,7 +203,7 @@ def _hdf5(folder):
 
 
 def _detected(detector):
-    """As detect_objects goes on without photographs that cannot be used, and ends where these are too many."""
+    """Detects as detect_objects does: skips photographs that cannot be read and fails if there are too many."""
     found, failures = [], []
     for name in world.NAMES:
         try:
@@ -215,7 +216,7 @@ def _detected(detector):
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """What a detector reads of detectors.Part."""
+    """The attributes of detectors.Part that a detector reads."""
 
     path: str
     labels: str = ""

@@ -1,4 +1,4 @@
-"""Runs the cases of one kind in a forked process of its own, so that a crash or a hang is one case's fault."""
+"""Runs the cases of one kind in a forked process, so that a crash or hang counts as the fault of one case."""
 
 import dataclasses
 import faulthandler
@@ -17,17 +17,17 @@ import cli
 from tests.hostile import damage
 from tests.hostile.kinds import KINDS, digest
 
-MEMORY = 2 << 30  # bytes beyond what a process has that has read the good file
-SECONDS = 30  # of one case
-STRIDE = 37  # between the ways of two cases: a prime, so that all of them come
-STARTING = 120  # seconds for reading the good file, with TensorFlow's start
+MEMORY = 2 << 30  # bytes in addition to the memory after reading the good file
+SECONDS = 30  # time limit of one case
+STRIDE = 37  # between the ways of damage of two cases: a prime, so that all ways are used
+STARTING = 120  # seconds for reading the good file, with the start of TensorFlow
 OUTCOMES = ("clear errors", "unchanged", "other result", "faults")
 CLEAR, UNCHANGED, OTHER, FAULT = OUTCOMES
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is done: the file, the way of damage, and the seed of its draws."""
+    """One case: the file, the way of damage, and the seed of its random draws."""
 
     number: int
     path: str
@@ -39,7 +39,7 @@ class Case:
 
 
 def cases_of(name, count, seed):
-    """`count` cases of a kind; every way of damage comes as often as another."""
+    """Returns `count` cases of a kind; all ways of damage occur equally often."""
     kind, made = KINDS[name], []
     methods = [*damage.ANY, *kind.special]
     for number in range(count):
@@ -54,7 +54,7 @@ def cases_of(name, count, seed):
 
 
 def outcome_of(kind, case, folder, wanted):
-    """(outcome, text) of one case. Args: wanted: digest of the good file's result."""
+    """Runs one case; returns (outcome, text). Args: wanted: digest of the good file's result."""
     path = os.path.join(folder, case.path)
     with open(path, "rb") as file:
         data = file.read()
@@ -78,7 +78,7 @@ def outcome_of(kind, case, folder, wanted):
 
 
 def _names(path, text):
-    """Whether a message names the file, or for one of a checkpoint's files its prefix."""
+    """Returns whether a message names the file, or the prefix if it is a file of a checkpoint."""
     name = os.path.basename(path)
     return name in text or "ckpt-" in name and os.path.splitext(name)[0] in text
 
@@ -91,7 +91,7 @@ def _remove(path):
 
 
 class _quiet:
-    """What the readers print goes nowhere."""
+    """Discards the output of the readers."""
 
     def __enter__(self):
         self._kept = sys.stdout, sys.stderr
@@ -103,7 +103,7 @@ class _quiet:
 
 
 def _work(name, cases, folder, pipe):
-    """Sends (number or None, outcome, text), the first for the good file, before and after each case."""
+    """Sends (index or None, outcome, text) before and after each case; the first is for the good file."""
     kind = KINDS[name]
     send = lambda *message: os.write(pipe, pickle.dumps(message).ljust(LENGTH, b"\0"))  # noqa: E731
     with _quiet():
@@ -122,7 +122,7 @@ LENGTH, TEXT = 1 << 14, 3000  # bytes of a message, characters of its text
 
 
 def _start(name, cases, folder):
-    """(process id, pipe to read from) of a process that runs cases."""
+    """Starts a process that runs cases; returns (process id, pipe to read from)."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     child = os.fork()
@@ -134,7 +134,7 @@ def _start(name, cases, folder):
         os.close(reading)
         log = os.open(os.path.join(folder, "messages.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
-        os.dup2(log, 2)  # TensorFlow writes there
+        os.dup2(log, 2)  # TensorFlow writes to this descriptor
         faulthandler.enable(log)
         _work(name, cases, folder, writing)
         status = 0
@@ -145,9 +145,9 @@ def _start(name, cases, folder):
 
 
 def run_kind(name, cases, folder):
-    """Yields (Case or None, outcome, text) of a kind; None stands for reading the good file.
+    """Yields (Case, outcome, text) for the cases of a kind, first (None, outcome, text) for the good file.
 
-    Args: folder: the good files, this kind's own copy.
+    Args: folder: a copy of the good files for this kind alone.
     """
     left, begun = list(cases), False
     while left or not begun:
@@ -174,7 +174,7 @@ def run_kind(name, cases, folder):
 
 
 def _restore(name, left, folder):
-    """Puts the good files of a kind back after a case that has not come to its end."""
+    """Restores the good files of a kind after a case that did not finish."""
     good = os.path.join(os.path.dirname(folder), "good")
     for path in KINDS[name].paths:
         _remove(os.path.join(folder, path))
@@ -182,7 +182,7 @@ def _restore(name, left, folder):
 
 
 def _receive(pipe, seconds):
-    """The next message; None when the process has ended or takes too long."""
+    """Returns the next message; None when the process has ended or takes too long."""
     data, end = b"", time.monotonic() + seconds
     while len(data) < LENGTH:
         if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -195,6 +195,6 @@ def _receive(pipe, seconds):
 
 
 def _tail(folder, characters=1500):
-    """The end of what the process has written."""
+    """Returns the end of the output of the process."""
     with open(os.path.join(folder, "messages.txt"), errors="replace") as file:
         return file.read()[-characters:]

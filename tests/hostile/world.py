@@ -1,4 +1,4 @@
-"""The good files: a data folder, a run, and files as others make them, each of a few kilobytes."""
+"""The good files, each of a few kilobytes: a data folder, a run, and files in the formats of other programs."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SPLITS = ["train", "train", "val", "val", "test", "test"]
 
 
 def make(folder):
-    """Writes all of them below a new folder."""
+    """Writes all good files below a new folder."""
     os.makedirs(folder)
     world = given_world.make(os.path.join(folder, "world"))
     encoder = given_world.write_encoder(os.path.join(folder, "encoder.npz"))
@@ -167,7 +167,7 @@ def _write_corpora(folder):
 
 
 def network_of(job_dir):
-    """The parts of the run's checkpoint, fresh: what a resume restores into."""
+    """Returns new objects for all parts of the run's checkpoint, into which a resume restores."""
     from captioning.captioner import build_network
     from models.standardise import Standardise
     from training.run_directory import read_config

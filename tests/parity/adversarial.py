@@ -1,4 +1,4 @@
-"""What the full model's step and the text GAN's step have in common when they are compared with the golden numbers."""
+"""Comparisons with the golden numbers that the steps of the full model and of sentence_gan share."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +13,9 @@ SEED = tf.constant([1, 2], tf.int32)
 
 
 class Given:
-    """Mixed into an objective: given samples and given noise in the place of drawn ones."""
+    """A mixin for an objective that replaces random samples and noise by given ones."""
 
-    samples = ()  # what `update` takes for its samples, one after the other
+    samples = ()  # the samples that `update` uses, one after the other
 
     def noised(self, batch, seed):
         return batch["noised"], batch["noised_length"]
@@ -27,7 +27,7 @@ class Given:
 
 
 def options_of(options_class, golden, *names):
-    """The settings of the golden run. Args: names: those that its options class has beside the common ones."""
+    """Returns the settings of the golden run. Args: names: settings of its options class that are not common to all."""
     floats = ("keep_prob", "gen_lr", "dis_lr", "beta1", *names)
     sizes = ("emb_dim", "mem_dim", "max_caption_length")
     settings = {name: float(golden[f"cfg/{name}"]) for name in floats}
@@ -41,7 +41,7 @@ def assign(variables, golden, prefix):
 
 
 def check_forward(golden, at, objective, batch):
-    """Everything before the update, for the golden sample; returns what the gradients need."""
+    """Compares all values before the update, for the golden sample; returns the inputs of the gradients."""
     options, generator = objective.options, objective.generator
     rollout = objective.rollout(batch, SEED, sample_BT=golden[f"{at}/sample_fed"])
     terms = objective.rewards_and_advantages(batch, rollout, SEED)
@@ -49,7 +49,7 @@ def check_forward(golden, at, objective, batch):
     np.testing.assert_array_equal(rollout.greedy_lengths_B, golden[f"{at}/len_greedy"])
     np.testing.assert_array_equal(rollout.mask_BT.numpy() > 0, golden[f"{at}/dis_gen/mask"])
 
-    # Greedy words, decoded past their end as the authors do, are identical.
+    # Greedy words are identical, also those after the end token, which the authors decode too.
     steps = options.max_caption_length
     state = generator.initial_state(rollout.feature_BE)
     everything = tf.fill(rollout.sample_lengths_B.shape, steps)
@@ -61,7 +61,7 @@ def check_forward(golden, at, objective, batch):
     real_logits, _ = discriminator(batch["sentence"][:, 1:], batch["length"] - 1, SEED)
     assert_close(real_logits, golden[f"{at}/dis_real/pred"], "discriminator's logits", "real")
     assert_close(terms["logits"], golden[f"{at}/dis_gen/pred"], "discriminator's logits", "sample")
-    # Past a row's end only the bias of fc is left, whatever words stand there.
+    # After the end of a row the reward is the bias of fc, whatever words follow.
     assert_close(terms["baseline/logits"], golden[f"{at}/dis_greedy/pred"], "discriminator's logits", "greedy")
     unmasked = rewards.adversarial_reward(golden[f"{at}/dis_gen/pred"])
     assert_close(terms["reward/adversarial"], unmasked * rollout.mask_BT, "adversarial reward")
@@ -75,7 +75,7 @@ def check_forward(golden, at, objective, batch):
 
 
 def check_log_probs(golden, at, generator, state, lengths):
-    """Logits and log p of every given word, also past the end, by teacher forcing."""
+    """Compares logits and log p of every given word by teacher forcing, also after the end token."""
     sample = tf.constant(golden[f"{at}/sample_fed"])
     hidden = generator.hidden_states(state, shift_right(sample), lengths)
     flat_hidden, flat = tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(sample, [-1])
@@ -93,24 +93,24 @@ def check_loss(golden, at, metrics, name, key, scale=0.0):
 
 
 def policy_scale(golden, at):
-    """Mean magnitude of the terms of the policy loss: they have both signs, and their sum may nearly vanish."""
+    """Returns the mean magnitude of the terms of the policy loss, whose sum may be near zero (both signs occur)."""
     terms = np.abs(golden[f"{at}/advantages"] * golden[f"{at}/log_probs"])
     return terms.sum() / golden[f"{at}/dis_gen/mask"].sum()
 
 
 def check_logged_loss(golden, objective, batch):
-    """The loss that the authors' third run of a step logs: the sum of all losses for a sample of its own."""
+    """Compares the loss that the third pass of the authors' step logs: the sum of all losses for another sample."""
     rollout = objective.rollout(batch, SEED, sample_BT=golden["log_step/sample_fed"])
     terms = objective.rewards_and_advantages(batch, rollout, SEED)
     metrics, _ = objective.generator_gradients(batch, rollout, terms, SEED)
     more, _, _ = objective.discriminator_gradients(batch, rollout, SEED)
     losses = [float(total / count) for total, count in (metrics["loss/generator"], more["loss/discriminator"])]
-    # The policy loss has either sign: the sum may nearly vanish.
+    # The policy loss has either sign, so the sum may be near zero.
     assert_close(sum(losses), golden["log_step/loss"], "losses", "logged", scale=max(map(abs, losses)))
 
 
 def generator_step(golden, at, objective, batch, check):
-    """(gradients, authors' norm) of the generator for a golden sample; `check` compares the forward pass."""
+    """Returns (gradients, authors' norm) of the generator for a golden sample; `check` compares the forward pass."""
     rollout, terms = check(golden, at, objective, batch)
     metrics, gradients = objective.generator_gradients(batch, rollout, terms, SEED)
     check_loss(golden, at, metrics, "loss/policy", "gen_objective", policy_scale(golden, at))
@@ -121,7 +121,7 @@ def generator_step(golden, at, objective, batch, check):
 
 
 def discriminator_step(golden, at, objective, batch, check):
-    """(gradients, authors' norm) of the discriminator for a golden sample."""
+    """Returns (gradients, authors' norm) of the discriminator for a golden sample."""
     rollout, _ = check(golden, at, objective, batch)
     metrics, gradients, _ = objective.discriminator_gradients(batch, rollout, SEED)
     check_loss(golden, at, metrics, "loss/adversarial", "dis_loss_gan")

@@ -1,8 +1,8 @@
-"""The norm by which the authors clip: that of gradients whose sparse rows have not been summed.
+"""Computes the norm by which the authors clip: that of gradients whose sparse rows are not summed (quirk Q25).
 
-TensorFlow 1.13 adds the parts of an embedding's gradient by putting their rows one after the other, also the rows of
-a dense part; `clip_by_global_norm` then sees more and smaller rows than there are words. We clip by the norm of the
-summed gradient. To follow the authors over several steps all the same, the tests clip by their norm.
+TensorFlow 1.13 adds the parts of an embedding's gradient by concatenating their rows, also the rows of a dense part. So
+`clip_by_global_norm` reads more and smaller rows than there are words. This project clips by the norm of the summed
+gradient. To follow the authors over several steps, the tests clip by the authors' norm.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from tensorflow.python.eager import backprop_util
 
 
 def _rows_behind_each_other(parts):
-    """How TensorFlow 1.13 adds gradients of which at least one is sparse."""
+    """Adds gradients, at least one of them sparse, as TensorFlow 1.13 does: concatenates their rows."""
     slices = [
         part
         if isinstance(part, tf.IndexedSlices)
@@ -27,7 +27,7 @@ def _rows_behind_each_other(parts):
 
 @contextlib.contextmanager
 def unsummed_rows():
-    """Within it the eager tape adds gradients as TensorFlow 1.13 does."""
+    """Makes the eager tape add gradients as TensorFlow 1.13 does, within the block."""
     ours = backprop_util.AggregateIndexedSlicesGradients
     backprop_util.AggregateIndexedSlicesGradients = _rows_behind_each_other
     try:
@@ -42,14 +42,14 @@ def square(gradient):
 
 
 def norm_of(gradients):
-    """Global norm of gradients taken under `unsummed_rows`."""
+    """Returns the global norm of gradients computed within `unsummed_rows`."""
     return sum(map(square, gradients)) ** 0.5
 
 
 def generator_norm(objective, batch, rollout, terms, seed):
-    """The authors' norm of the generator's gradients.
+    """Returns the authors' norm of the generator's gradients.
 
-    Our two losses share one product with the vocabulary, theirs have one each; so the losses are taken one by one.
+    Our two losses share one product with the vocabulary, theirs have one each. So each loss is differentiated alone.
     """
     options = objective.options
     if not options.w_sen:
@@ -71,12 +71,12 @@ def generator_norm(objective, batch, rollout, terms, seed):
 
 
 def discriminator_norm(objective, batch, rollout, seed):
-    """The authors' norm of the discriminator's gradients."""
+    """Returns the authors' norm of the discriminator's gradients."""
     with unsummed_rows():
         return norm_of(objective.discriminator_gradients(batch, rollout, seed)[1])
 
 
 def apply_clipped(optimizer, gradients, variables, norm, clip=10.0):
-    """One step with gradients clipped as if their norm were `norm`."""
+    """Makes one optimizer step with gradients clipped as if their global norm were `norm`."""
     factor = min(1.0, clip / norm)
     optimizer.apply([tf.convert_to_tensor(gradient) * factor for gradient in gradients], variables)

@@ -1,4 +1,4 @@
-"""Comparisons with golden arrays; every one of them notes the deviation it found (see conftest.py).
+"""Comparisons with golden arrays. Each records the largest deviation, which conftest.py reports.
 
 Deviations are relative to the largest magnitude of the golden array, except those of variables, which are absolute.
 """
@@ -13,7 +13,7 @@ TOLERANCE = 1e-5
 # Float32 rounding in both programs: each is within 8e-7 of the same gradient in float64.
 GRADIENT_NOISE = 2e-6
 BETA2 = 0.999
-CLIP = 10.0  # the authors' norm
+CLIP = 10.0  # norm at which the authors clip
 
 noted = {}  # quantity -> largest deviation in the running test
 
@@ -23,7 +23,7 @@ def note(quantity, deviation):
 
 
 def assert_close(ours, golden, quantity, name="", tolerance=TOLERANCE, scale=0.0):
-    """The largest deviation is at most `tolerance` times the largest magnitude of the golden array (or `scale`)."""
+    """Asserts deviations of at most `tolerance` times the largest magnitude of the golden array (or `scale`)."""
     ours, golden = np.asarray(ours, np.float64), np.asarray(golden, np.float64)
     assert ours.shape == golden.shape, f"{quantity} {name}: shape {ours.shape}, golden {golden.shape}"
     scale = max(np.abs(golden).max(initial=0.0), float(scale), 1e-30)
@@ -37,17 +37,17 @@ def names_of(*networks):
 
 
 class Recorder:
-    """An optimizer that keeps what it is given."""
+    """An optimizer that records the gradients it is given."""
 
     def apply(self, gradients, variables):
         self.gradients = gradients
 
 
 def assert_gradients(golden, prefix, variables, gradients, options):
-    """Raw gradients, our global norm, and the clipped gradients that reach the optimizer.
+    """Compares raw gradients, the global norm, and the clipped gradients that reach the optimizer.
 
     We clip by the norm of the dense gradients (`global_norm_dense`), the authors by that of un-summed rows
-    (`global_norm_used`): their clipped gradients are compared after a change of that one factor.
+    (`global_norm_used`). So their clipped gradients are compared after multiplying by the ratio of the norms.
     """
     names = [variable.name.split(":")[0] for variable in variables]
     for name, gradient in zip(names, gradients, strict=True):
@@ -64,12 +64,12 @@ def assert_gradients(golden, prefix, variables, gradients, options):
 
 
 def adam_step(gradient, learning_rate):
-    """Size of Adam's first step for a gradient: it moves every element by the learning rate, however small it is."""
+    """Returns the size of Adam's first step: the learning rate for every element, unless the gradient is near zero."""
     return learning_rate * gradient / (np.abs(gradient) + EPSILON / np.sqrt(1 - BETA2))
 
 
 def assert_adam(golden, prefix, names, before, after, learning_rate):
-    """Our Adam, fed the gradients that the authors applied, gives their variables: 2e-6 absolute, no exception."""
+    """Asserts that Adam with the authors' applied gradients gives their variables to 2e-6 absolute, everywhere."""
     ours = [tf.Variable(golden[f"{before}/{name}"]) for name in names]
     optimizer = keras.optimizers.Adam(learning_rate, float(golden["cfg/beta1"]), BETA2, EPSILON)
     optimizer.apply([tf.constant(golden[f"{prefix}/clip/{name}"]) for name in names], ours)
@@ -80,7 +80,7 @@ def assert_adam(golden, prefix, names, before, after, learning_rate):
 
 
 def assert_variable(variable, golden, bound, name, share):
-    """At most `bound` away from the golden variable everywhere, and at most 1e-5 but for a `share` of the elements."""
+    """Asserts deviations of at most `bound` everywhere, and of at most 1e-5 except for a `share` of the elements."""
     deviation = np.abs(variable.numpy() - golden)
     beyond = np.sum(deviation > TOLERANCE)
     note("variables, all", deviation.max())
@@ -91,11 +91,11 @@ def assert_variable(variable, golden, bound, name, share):
 
 
 def assert_first_step(golden, variables, prefix, after, learning_rate):
-    """Variables after our own gradient, clip and first Adam step: 1e-5 absolute.
+    """Compares the variables after our own gradient, clip and first Adam step to 1e-5 absolute.
 
-    The first step divides a gradient by its own size. Where a gradient is so small that float32 rounding can change
-    the result of that division, the bound grows by exactly what the rounding can do, `adam_step` at both ends of its
-    interval; but 99 % of an array stay within 1e-5 all the same, and all of it where there is no gradient.
+    The first step divides a gradient by its own size. Where a gradient is so small that float32 rounding changes the
+    result of that division, the bound grows by the largest effect of the rounding: the difference of `adam_step` at
+    both ends of the rounding interval. Still 99 % of an array must be within 1e-5, and all elements without a gradient.
     """
     for name, variable in variables.items():
         bound = np.full(variable.shape, TOLERANCE)
@@ -110,20 +110,21 @@ def assert_first_step(golden, variables, prefix, after, learning_rate):
 
 
 def assert_later_steps(golden, variables, optimizers, after, slots, learning_rate, steps):
-    """Variables and Adam's moments after several steps that were clipped by the authors' norm.
+    """Compares variables and Adam's moments after several steps that were clipped by the authors' norm.
 
-    The variables agree to 1e-5 absolute in 95 % of every array, and in all of it but where rounding can move a step by
-    more: where the root mean square of the gradients is below `learning_rate * steps * rounding / 1e-5`.
+    The variables must agree to 1e-5 absolute in 95 % of every array. They may differ more only where rounding can
+    change a step by more: where the root mean square of the gradients is below
+    `learning_rate * steps * rounding / 1e-5`.
 
     Args:
       variables: dict name -> tf.Variable. optimizers: list of (its variables' names, optimizer).
       after, slots: prefixes of the golden variables and moments. steps: steps of each optimizer.
     """
     for names, optimizer in optimizers:
-        moments = optimizer.variables[2:]  # after its step and learning rate: pairs (m, v)
+        moments = optimizer.variables[2:]  # the first two are step and learning rate, then pairs (m, v)
         for name, m, v in zip(names, moments[0::2], moments[1::2], strict=True):
             golden_v = golden[f"{slots}/{name}/Adam_1"]
-            # The deviations of several steps; Keras and TensorFlow 1 also round 1 - 0.999 differently: 1.3e-5.
+            # Deviations of several steps add up; Keras and TensorFlow 1 also round 1 - 0.999 differently: 1.3e-5.
             assert_close(m, golden[f"{slots}/{name}/Adam"], "first moments", name, 1e-4)
             assert_close(v, golden_v, "second moments", name, 1e-4)
             size = np.sqrt(golden_v / (1 - BETA2**steps))

@@ -1,4 +1,4 @@
-"""After the tests: the largest deviation from the authors' numbers, by test file and quantity."""
+"""Prints after the tests the largest deviation from the authors' numbers, by test file and quantity."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Where the golden numbers of the authors' program lie.
+"""Finds the files of golden numbers, which the authors' program computed.
 
-`UIC_GOLDEN` names the folder (default: ../shared/golden beside the repository). A kind of file that is not there, or
-every kind on a fresh machine, is taken from the small sets kept in tests/fixtures/golden.
+`UIC_GOLDEN` names the folder (default: ../shared/golden beside the repository). Kinds of files that are missing there
+are read from the small sets in tests/fixtures/golden.
 """
 
 import os
@@ -12,7 +12,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "golden"
 
 
 def folders():
-    """The folders that are searched, first to last. A folder that is named but absent is an error."""
+    """Returns the folders to search, in order. Raises if UIC_GOLDEN names a folder that does not exist."""
     named = os.environ.get("UIC_GOLDEN")
     if named and not pathlib.Path(named).is_dir():
         raise FileNotFoundError(f"UIC_GOLDEN={named} is no folder")
@@ -21,12 +21,12 @@ def folders():
 
 
 def folder():
-    """The first of the folders."""
+    """Returns the first of the folders."""
     return folders()[0]
 
 
 def sets(pattern):
-    """All files of a kind, whatever their number; none is an error, because a parity test must not pass by absence."""
+    """Returns all files of a kind. Raises if there is none, because a parity test must not pass without files."""
     for candidate in folders():
         found = sorted(candidate.glob(pattern))
         if found:

@@ -1,4 +1,4 @@
-"""Captions of the authors' checkpoints, token for token (golden/checkpoints)."""
+"""Captions from the authors' checkpoints equal the authors' captions token for token (golden/checkpoints)."""
 
 import json
 import re
@@ -22,7 +22,7 @@ CONCEPTS = 5  # the authors feed the last five
 
 
 def settings(place, file):
-    """[(name, beam_size, length_normalization, max_caption_length)] of the decodings in a file."""
+    """Returns [(name, beam_size, length_normalization, max_caption_length)] of the decodings in a file."""
     names = [name for name in json.loads((place / file).read_text()) if name.startswith("beam")]
     pattern = r"beam(\d+)_lnf([\d.]+)_max(\d+)"
     return [(name, int(m[1]), float(m[2]), int(m[3])) for name in names if (m := re.fullmatch(pattern, name))]
@@ -43,13 +43,13 @@ def restore(objective, folder):
 
 
 def sizes(folder):
-    """(vocabulary size, dimension) of a checkpoint."""
+    """Returns (vocabulary size, dimension) of a checkpoint."""
     return json.loads((folder / "variables.json").read_text())["variables"]["Generator/embedding"]
 
 
 @pytest.fixture(scope="module")
 def full():
-    """Function: folder -> (objective of the full model, arrays of infer_full.npz)."""
+    """A function folder -> (objective of the full model, arrays of infer_full.npz)."""
 
     def load(place):
         vocabulary_size, dim = sizes(place / "full")
@@ -62,7 +62,7 @@ def full():
 
 @pytest.fixture(scope="module")
 def obj2sen():
-    """Function: folder -> objective of obj2sen."""
+    """A function folder -> objective of obj2sen."""
 
     def load(place):
         vocabulary_size, dim = sizes(place / "obj2sen")
@@ -73,7 +73,7 @@ def obj2sen():
 
 
 def check_captions(beams, golden):
-    """Words, their number and order identical; log-probabilities and scores to 1e-5."""
+    """Asserts identical words in the same order, and log-probabilities and scores equal to 1e-5."""
     for row, captions in enumerate(golden):
         log_probs = beams.log_probs[row].numpy()
         assert np.sum(np.isfinite(log_probs)) == len(captions), row
@@ -99,7 +99,7 @@ def test_full(case, full):
 
 @pytest.mark.parametrize("case", cases("infer_full.json"), ids=lambda case: case[1])
 def test_texts(case, full):
-    """The texts of captioning.captioner, also where the authors cut a real word because no caption has ended."""
+    """Texts of captioning.captioner, also where the authors cut a real word because the caption did not end."""
     place, name, beam_size, length_normalization, max_length = case
     objective, arrays = full(place)
     vocabulary = Vocabulary.load(str(place / "word_counts.txt"))

@@ -1,4 +1,4 @@
-"""obj2sen, sentence_ae and im_caption against the numbers of the authors' program (golden/KIND_*.npz)."""
+"""obj2sen, sentence_ae and im_caption compared with the numbers of the authors' program (golden/KIND_*.npz)."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_variable_names(golden, objective):
 
 
 def test_forward(golden, objective, batch):
-    """Features, logits, predictions, loss and accuracy; the evaluation gives the same where nothing is dropped."""
+    """Features, logits, predictions, loss and accuracy; without dropout the evaluation gives the same values."""
     feature = objective.feature(batch, SEED)
     assert_close(feature, golden["step1/feat"], "features")
     if "step1/enc_h" in golden.files:
@@ -125,7 +125,7 @@ def test_later_steps(golden, objective, batch):
         with authors_norm.unsummed_rows():
             norm = authors_norm.norm_of(objective.gradients(batch, SEED)[1])
         authors_norm.apply_clipped(objective.optimizer, gradients, objective.trainable_variables, norm)
-        if step == 0:  # the update of which the golden variables are known
+        if step == 0:  # the golden variables are known after this update
             adversarial.assign(variables(objective), golden, "after1")
     assert_close(losses[1:], golden["more/losses_steps_2_to_5"], "losses", "later")
     pairs = [(names_of(*objective.networks.values()), objective.optimizer)]

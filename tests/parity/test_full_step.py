@@ -1,8 +1,8 @@
-"""The full model's step against the numbers of the authors' program (golden/uic_step_*.npz).
+"""The full model's step compared with the numbers of the authors' program (golden/uic_step_*.npz).
 
-Every part is compared at the golden variables of its own starting point, so deviations do not add up. Tolerances:
-comparison.py. Ours clips by the norm of the dense gradients; the steps after the first two, where the moments of Adam
-keep what a clip did, are clipped by the authors' norm (authors_norm.py).
+Every part is compared at the golden variables of its own starting point, so deviations do not add up. comparison.py has
+the tolerances. Our program clips by the norm of the dense gradients. In the steps after the first two, where Adam's
+moments depend on earlier clips, the tests clip by the authors' norm (authors_norm.py).
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def variables(objective):
 
 
 def check_forward(golden, at, objective, batch):
-    """What the full model has besides the adversarial part: features, concepts, the image reward."""
+    """Compares what the full model adds to the adversarial part: features, concepts, the image reward."""
     rollout, terms = adversarial.check_forward(golden, at, objective, batch)
     options, mask, discriminator = objective.options, rollout.mask_BT, objective.discriminator
     assert_close(rollout.feature_BE, golden[f"{at}/feat"], "features", "image")
@@ -90,7 +90,7 @@ def check_forward(golden, at, objective, batch):
 
 
 def check_reconstruction(golden, at, objective, batch):
-    """Logits of the sentence reconstruction."""
+    """Compares the logits of the sentence reconstruction."""
     sentence_feature = objective.discriminator(batch["noised"], batch["noised_length"], SEED)[1]
     sentence, lengths = batch["sentence"], batch["length"] - 1
     given = sentence_feature, sentence[:, :-1], sentence[:, 1:], lengths
@@ -140,7 +140,7 @@ def test_logged_loss(golden, objective, batch):
 
 
 def test_update(golden, objective, batch):
-    """`update` as the loop calls it: a generator's and a discriminator's step on two batches one behind the other."""
+    """`update` as the training loop calls it: a step of the generator, then of the discriminator on another batch."""
     objective.samples = [golden["gen_step/sample_fed"], golden["dis_step/sample_fed"]]
     objective.update({name: tf.concat([value, value], 0) for name, value in batch.items()}, SEED)
     names = {False: names_of(objective.generator), True: names_of(objective.discriminator)}
@@ -165,7 +165,7 @@ def test_later_steps(golden, objective, batch):
             _, gradients, _ = objective.discriminator_gradients(batch, rollout, SEED)
             norm = authors_norm.discriminator_norm(objective, batch, rollout, SEED)
             authors_norm.apply_clipped(optimizers[1], gradients, discriminator.trainable_variables, norm)
-        if index < 2:  # the two updates of which the golden variables are known
+        if index < 2:  # the golden variables are known after these two updates
             adversarial.assign(variables(objective), golden, ("after_gen", "after_dis")[index])
     pairs = list(zip((names_of(generator), names_of(discriminator)), optimizers, strict=True))
     assert_later_steps(

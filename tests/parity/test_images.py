@@ -1,4 +1,4 @@
-"""Decoding, resizing and cropping against the authors' program under TensorFlow 1 (golden/misc_golden.npz)."""
+"""Decoding, resizing and cropping compared with the authors' program in TensorFlow 1 (golden/misc_golden.npz)."""
 
 import numpy as np
 import pytest

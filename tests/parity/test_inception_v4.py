@@ -1,4 +1,4 @@
-"""Inception-v4 against the slim network: weights by rule, two inputs (golden/inception_v4_golden.npz)."""
+"""Inception-v4 compared with slim's network: weights by a rule, two inputs (golden/inception_v4_golden.npz)."""
 
 import json
 
@@ -41,9 +41,9 @@ def sine(golden):
 
 
 def assert_sample(endpoint, golden, name):
-    """Compares 16 values an image, those that the golden file keeps, relative to the whole endpoint's magnitude.
+    """Compares the 16 values an image that the golden file has, relative to the magnitude of the whole endpoint.
 
-    Behind a ReLU all 16 can be zero or nearly so; their own largest magnitude would then measure rounding.
+    After a ReLU all 16 can be near zero, so relative to their own largest magnitude the rounding would be large.
     """
     flat = endpoint.reshape(len(endpoint), -1)
     sample = flat[:, np.linspace(0, flat.shape[1] - 1, 16).astype(int)]
@@ -51,7 +51,7 @@ def assert_sample(endpoint, golden, name):
 
 
 def test_variables(weights):
-    """Same names, shapes, order and rule weights."""
+    """Names, shapes and order of the variables are equal, and so are the weights by the rule."""
     listed = json.loads((golden_files.sets("inception_v4_variables.json")[0]).read_text())["variables"]
     assert [variable["name"] for variable in listed] == list(weights)
     for variable in listed:
@@ -68,7 +68,7 @@ def test_endpoints_of_noise(golden, network, noise):
         assert list(value.shape) == list(golden[f"shape/{name}"]), name
         assert_sample(value, golden[f"sample/{name}"], name)
         if f"permean/{name}" in golden:
-            cells = tuple(range(1, value.ndim - 1))  # none in a vector
+            cells = tuple(range(1, value.ndim - 1))  # the axes of the cells; a vector has none
             means = value.mean(axis=cells, dtype=np.float64)
             assert_close(means, golden[f"permean/{name}"], "channel means", name)
     for name in ("PreLogitsFlatten", "Logits", "Predictions", "AuxLogits"):
@@ -84,7 +84,7 @@ def test_endpoints_of_sine(golden, network, sine):
 
 
 def test_pooled(golden, network, noise, sine):
-    """The compiled path that captioners use; also for another batch size than the one traced first."""
+    """The compiled function that captioners use, also for a batch size other than the one traced first."""
     assert_close(network.pooled(noise), golden["pooled"], "pooled", "noise")
     assert_close(network.pooled(sine), golden["structured/pooled"], "pooled", "sine")
     assert_close(network.pooled(noise[:1]), golden["pooled"][:1], "pooled", "one image")

@@ -1,4 +1,4 @@
-"""Noised sentences, lengths and the concept reward against the authors' program (golden/misc_golden.npz)."""
+"""Noised sentences, lengths and the concept reward compared with the authors' program (golden/misc_golden.npz)."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def golden(request):
 
 
 def sentences(golden):
-    """[[tokens, uniforms, shuffled, dropped]] of the file."""
+    """The sentences of the file: [[tokens, uniforms, shuffled, dropped]]."""
     count = sum(name.startswith("aug_tokens_") for name in golden.files)
     names = ("aug_tokens", "aug_uniform", "controlled_shuffle", "random_drop")
     return [[golden[f"{name}_{index}"] for name in names] for index in range(count)]

@@ -1,4 +1,4 @@
-"""The text stages against the authors' own programs: sentences, counts, dictionary and records (golden README, G5)."""
+"""The text stages compared with the authors' programs: sentences, counts, dictionary and records."""
 
 import collections
 import json
@@ -12,7 +12,7 @@ from tests.parity import golden_files
 
 
 def golden_folder():
-    """The folder of the golden preprocessing files: that of all golden numbers, else the copy in the tests."""
+    """Returns the folder of the golden preprocessing files: that of all golden numbers, else the copy in the tests."""
     folder = golden_files.folder() / "preprocessing"
     return folder if folder.is_dir() else golden_files.FIXTURES / "preprocessing"
 
@@ -22,7 +22,7 @@ def golden(name, folder=None):
 
 
 def authors_file(name):
-    """The path of a file of the authors' repository, which the copy in the tests has not."""
+    """Returns the path of a file of the authors' repository, which the copy in the tests does not contain."""
     path = golden_folder() / name
     if not path.exists():
         pytest.skip(f"{path} is not there; set UIC_GOLDEN to the folder of golden numbers")
@@ -30,7 +30,7 @@ def authors_file(name):
 
 
 def extract(folder, expected):
-    """Runs extract_descriptions on golden crawl files and lays the golden label map beside its output."""
+    """Runs extract_descriptions on golden crawl files and writes the golden label map beside its output."""
     (folder / "raw").mkdir()
     for name, pages in expected["input_files"].items():
         (folder / "raw" / name).write_text(json.dumps(pages))
@@ -73,7 +73,7 @@ def ids_of(flat, offsets, index):
 
 
 def as_words(words, found):
-    """The records with words in place of ids; the unknown word is <UNK>."""
+    """Returns the records with words in place of ids; the unknown word is <UNK>."""
     return collections.Counter(
         {
             (tuple(words.word(id) for id in sentence), frozenset(words.word(id) for id in key)): count
@@ -160,7 +160,7 @@ def write_word_list(folder, expected):
 def assert_new_dictionary_equal(expected, words, concepts, folder=None):
     lines = [f"{word} {count}" for word, count in zip(words.words, words.counts, strict=True)]
     assert sorted(lines) == sorted(expected["word_counts"])  # the order of equal counts is arbitrary there
-    assert words.words[:2] == ["<S>", "</S>"]  # there they stand where their count puts them
+    assert words.words[:2] == ["<S>", "</S>"]  # the authors sort them by count, as all words
     assert words.counts[2:] == sorted(words.counts[2:], reverse=True)
     assert words.size == expected["vocab_size_with_unk"]
     expected_words = [line.split(" ")[0] for line in expected["word_counts"]]
@@ -169,6 +169,6 @@ def assert_new_dictionary_equal(expected, words, concepts, folder=None):
 
 
 def class_words(concepts, folder=None):
-    """dict class number (as text) -> concept word, joined by the class names."""
+    """Returns dict class number (as text) -> concept word, joined by the class names."""
     ids = {name: str(id) for id, name in golden("extract.json", folder)["label_map_subset"]}
     return {ids[name]: word for word, names in concepts.items() for name in names}

@@ -1,4 +1,4 @@
-"""The text GAN's step against the numbers of the authors' program (golden/sentence_gan_*.npz)."""
+"""The step of sentence_gan compared with the numbers of the authors' program (golden/sentence_gan_*.npz)."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_logged_loss(golden, objective, batch):
 
 
 def test_update(golden, objective, batch):
-    """`update` as the loop calls it: the generator's and the discriminator's step."""
+    """`update` as the training loop calls it: a step of the generator, then of the discriminator."""
     objective.samples = [golden["gen_step/sample_fed"], golden["dis_step/sample_fed"]]
     objective.update(batch, SEED)
     updated = variables(objective)

@@ -1,4 +1,4 @@
-"""Runs of scripts/download.py on small manifests, for its tests."""
+"""Runs scripts/download.py on small manifests, for its tests."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ DATA = random.Random(3).randbytes(3_000_000)
 
 
 def entry(urls, data=DATA, file="a.bin", **more):
-    """A manifest's entry that knows everything of `data`."""
+    """Returns a manifest entry with size and checksum of `data`."""
     known = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "md5": hashlib.md5(data).hexdigest()}
     about = {
         "name": "a",

@@ -1,4 +1,4 @@
-"""Reads which commands a shell script would run, and which settings each of them gets, without running them."""
+"""Finds which commands a shell script would run, with which settings, without running them."""
 
 import os
 import pathlib
@@ -10,22 +10,22 @@ import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Stands in for the interpreter: writes its arguments, one a line, and an empty line after them.
+# Replaces the interpreter: writes its arguments, one a line, followed by an empty line.
 PYTHON = 'python() { printf "%s\\n" "$@" "" >> "$COMMANDS"; }; export -f python; exec bash "$@"'
 
 
 def commands(folder, script, *arguments, **environment):
-    """The commands that a script of scripts/ gives to `python`, in order: list of lists of arguments.
+    """Returns the arguments that a script of scripts/ passes to `python`, in order: list of lists of str.
 
     Args:
       folder: an empty pathlib.Path, in which a copy of the scripts is run.
-      script: its name, or the text of a script that is none of a file.
-      arguments: of the script.
+      script: its file name, or the text of a script.
+      arguments: arguments of the script.
       environment: variables of its environment.
     """
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     (folder / "scripts" / "setup.sh").write_text("")  # no installation
-    for world in ("data/miniature", "data/r2m_smoke", "data/flickr8k_supervised"):  # what scripts look for
+    for world in ("data/miniature", "data/r2m_smoke", "data/flickr8k_supervised"):  # folders that the scripts require
         (folder / world / "raw").mkdir(parents=True)
         (folder / world / "raw" / "classes.txt").write_text("Dog\n")
         (folder / world / "features_train.json").write_text("{}")
@@ -46,14 +46,14 @@ def commands(folder, script, *arguments, **environment):
 
 
 def split(command):
-    """(module, flags) of the arguments of `python`: ["-m", MODULE, ...] or ["FILE.py", ...]."""
+    """Returns (module, flags) of the arguments of `python`: ["-m", MODULE, ...] or ["FILE.py", ...]."""
     if command[0] == "-m":
         return command[1], command[2:]
     return command[0].removesuffix(".py"), command[1:]
 
 
 def handed_over(module):
-    """What a command hands to cli.run: (main, options class, ...)."""
+    """Returns the arguments that a command passes to cli.run: (main, options class, ...)."""
     path = ROOT / module.replace(".", "/")
     path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
     with unittest.mock.patch("cli.run") as run, unittest.mock.patch.object(sys, "argv", [module]):

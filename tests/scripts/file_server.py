@@ -1,4 +1,4 @@
-"""A server of files with byte ranges that breaks off, lies and forgets, for the tests of the downloads."""
+"""A file server with byte ranges that can break off, send wrong data or fail, for the tests of the downloads."""
 
 import contextlib
 import http.server
@@ -7,15 +7,15 @@ from tests.web import serving
 
 
 class Files:
-    """What the server has.
+    """The content and the faults of the server.
 
     Attributes:
       content: dict path -> bytes. kinds: dict path -> content type.
-      break_at: dict path -> list of byte counts: the next answers end after so many bytes.
-      answers: dict path -> list of statuses of the next answers. ranges: whether it knows byte ranges.
-      raw: dict path -> function that answers on the connection itself; its arguments: the connection's file, an event
-        that is set when the server stops.
-      etag: of all files, None for none. log: list of (path, Range header or None). sent: bytes of bodies.
+      break_at: dict path -> list of byte counts after which the next answers end.
+      answers: dict path -> list of statuses of the next answers. ranges: whether it supports byte ranges.
+      raw: dict path -> function that writes the answer itself; its arguments: the connection's file, an event that is
+        set when the server stops.
+      etag: ETag of all files, None for none. log: list of (path, Range header or None). sent: bytes of bodies sent.
     """
 
     def __init__(self, **content):
@@ -31,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         files.log.append((path, wanted))
         if path in files.raw:
             self.close_connection = True
-            with contextlib.suppress(OSError):  # the other side hangs up
+            with contextlib.suppress(OSError):  # the client closed the connection
                 files.raw[path](self.wfile, self.server.stopping)
             return None
         if files.answers.get(path):
@@ -67,5 +67,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def serve(files):
-    """Serves files; yields the address."""
+    """Serves files within the block; yields the address."""
     return serving.serve(Handler, files=files)

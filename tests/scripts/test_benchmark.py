@@ -1,4 +1,4 @@
-"""The benchmark: useful operations, tables, comparison; one line measured in its own process."""
+"""The benchmark: useful operations, tables, comparison, and one line measured in its own process."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ def result(**changes):
 
 
 def test_useful_operations_are_those_of_the_specification():
-    """anchors.md E4: 0.47 GFLOP a rollout, about 4.13 a step, three times more for a step of a decoder alone."""
+    """0.47 GFLOP for a caption, about 4.13 for a full step, 3 x 0.47 for a cross-entropy step (docs/performance.md)."""
     sizes = benchmark_flops.Sizes()
     assert abs(sizes.said(20) / 1e9 - 0.470) < 0.001
     assert abs(benchmark_flops.full(sizes, 20, "fixed", 18.1) / 1e9 - 4.13) < 0.25
@@ -47,7 +47,7 @@ def test_markdown():
 
 @pytest.mark.parametrize(("work", "slower"), [(2.2, False), (2.4, True), (1.0, False)])
 def test_compare(tmp_path, capsys, work, slower):
-    """15 % more GFLOP-equivalents than before are too many; a line that is new is not compared."""
+    """An increase of more than 15 % in GFLOP-equivalents fails; a new line is not compared."""
     new = result(gflop_eq_per_example=work)
     new["items"].append(copy.deepcopy(new["items"][0]) | {"item": "sampling"})
     assert benchmark.compare(new, result(), 0.15) == (["greedy, 64, all 20"] if slower else [])

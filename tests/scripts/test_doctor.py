@@ -1,4 +1,4 @@
-"""The doctor on an empty folder, on a whole small world, on damaged and unfitting outputs."""
+"""The doctor on an empty folder, on a complete small world, and on damaged and mismatched outputs."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ def world(tmp_path):
 
 
 def examine(folder, **changes):
-    """(exit code, report): the report as a dict first word -> line, and the whole text."""
+    """Runs the doctor; returns (exit code, report as dict first word -> line, with the whole text)."""
     options = doctor.Options(data_dir=str(folder), job_dir=str(folder / "run"), devices=False)
     return doctor.main(dataclasses.replace(options, **changes))
 

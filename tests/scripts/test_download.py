@@ -1,4 +1,4 @@
-"""Downloads from a local server: broken off and resumed, wrong checksums, dead mirrors, all gone, hostile archives."""
+"""Downloads from a local server: interruptions, wrong checksums, dead mirrors, missing files, hostile archives."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def dead():
-    """An address where nobody listens."""
+    """Returns an address where no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -55,7 +55,13 @@ def test_a_file(tmp_path, capsys):
 
 def test_broken_off_and_resumed(tmp_path):
     files = Files(a__bin=DATA)
-    files.break_at["/a.bin"] = [1_000_000, 500_000, 200_000, 100_000, 10]  # more breaks than tries, each with progress
+    files.break_at["/a.bin"] = [
+        1_000_000,
+        500_000,
+        200_000,
+        100_000,
+        10,
+    ]  # more breaks than attempts, each with progress
     with serve(files) as address:
         own = run(tmp_path, entry([f"{address}/a.bin"]))
     assert (own / "a.bin").read_bytes() == DATA and files.sent == len(DATA)
@@ -81,7 +87,7 @@ def test_resumed_by_a_later_run_and_by_another_mirror(tmp_path):
             finally:
                 downloads.time.sleep = real
         assert (tmp_path / "to/own/a.bin.part").stat().st_size == 700_000 and len(attempts) >= 2
-        own = run(tmp_path, entry(urls[1:]))  # the checksum will tell, so the part of the other mirror is of use
+        own = run(tmp_path, entry(urls[1:]))  # the checksum is known, so the part from the other mirror can be used
     assert (own / "a.bin").read_bytes() == DATA and second.log == [("/a.bin", "bytes=700000-")]
     assert os.listdir(own) == ["a.bin"]
 
@@ -100,7 +106,7 @@ def test_a_part_of_another_mirror_is_of_no_use_without_a_checksum(tmp_path):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_file_that_changed_meanwhile(tmp_path, known):
-    """Another ETag: the server sends it from the beginning."""
+    """With another ETag the server sends the file from the beginning."""
     own = tmp_path / "to/own"
     own.mkdir(parents=True)
     (own / "a.bin.part").write_bytes(b"x" * 1000)
@@ -150,7 +156,7 @@ def test_a_server_without_ranges(tmp_path):
 
 
 def test_mirrors_in_order(tmp_path, capsys):
-    wrong = Files(a__bin=DATA[:-1] + b"?")  # the right size, another content
+    wrong = Files(a__bin=DATA[:-1] + b"?")  # the right size, but other content
     short = Files(a__bin=DATA[:-5])
     page = Files(a__bin=b"<html>please log in</html>")
     page.kinds["/a.bin"] = "text/html; charset=utf-8"
@@ -177,7 +183,7 @@ def test_all_gone(tmp_path):
         with pytest.raises(cli.UserError) as caught:
             run(tmp_path, entry([f"{dead()}/a.bin", f"{address}/a.bin"]), second, names=("all",))
     text = str(caught.value)
-    assert "1 of the files could not be had" in text and "a (a.bin): no mirror has it" in text
+    assert "1 of the files could not be downloaded" in text and "a (a.bin): no mirror has it" in text
     assert "ConnectError" in text and "/a.bin: answer 404" in text and "What to do: Ask a colleague." in text
     assert (tmp_path / "to/own/b.bin").exists() and not (tmp_path / "to/own/a.bin").exists()  # the others are fetched
 
@@ -257,7 +263,7 @@ def test_images_that_a_page_links_to(tmp_path):
 
 
 def test_killed_and_resumed(tmp_path):
-    """Killed half-way, the same command goes on behind what is there."""
+    """After a kill half-way the same command downloads only the rest."""
     files = Files(a__bin=DATA)
     files.break_at["/a.bin"] = [1_200_000]
     with serve(files) as address:
@@ -302,7 +308,7 @@ def test_the_manifest(capsys, tmp_path):
         assert needed in entries
     for one in entries.values():
         assert one["if_gone"] and one["licence"] and not os.path.isabs(one["folder"])
-        assert one["verified"] is False  # nobody has downloaded one of them for this list
+        assert one["verified"] is False  # no file was downloaded to verify the list
         assert (one["checksum_source"] == "none known") == (not (one["bytes"] or one["md5"] or one["sha256"]))
         assert re.fullmatch("[0-9a-f]{64}", one["sha256"] or "0" * 64) and re.fullmatch(
             "[0-9a-f]{32}", one["md5"] or "0" * 32

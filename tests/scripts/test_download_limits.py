@@ -1,4 +1,4 @@
-"""Downloads from servers that send too much, too slowly or without end: bounded in bytes, seconds and tries."""
+"""Downloads from servers that send too much, too slowly or endlessly are limited in bytes, seconds and attempts."""
 
 import os
 
@@ -15,7 +15,7 @@ HEAD, MEGABYTE = b"HTTP/1.1 200 OK\r\n", bytes(1 << 20)
 
 
 def endless(begin, block, pause=0.0):
-    """An answer that goes on until the other side hangs up, or for 500 blocks."""
+    """Returns an answer that continues until the client closes the connection, or for 500 blocks."""
 
     def answer(file, stopping):
         file.write(begin)
@@ -92,7 +92,7 @@ def test_drips(tmp_path, monkeypatch, answer):
 
 
 def test_a_large_file_may_take_longer_than_a_drip(tmp_path, monkeypatch):
-    """The limit is for each MB."""
+    """The time limit is for each MB."""
     monkeypatch.setattr(downloads, "SLOWEST", 0.6)
     files = Files()
 

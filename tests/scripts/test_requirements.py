@@ -1,4 +1,4 @@
-"""What is imported stands in the requirements; they resolve for the Pythons that README names (needs a registry)."""
+"""All imported packages are in the requirements, which resolve for the Pythons that README names (needs a registry)."""
 
 import ast
 import importlib.metadata
@@ -11,24 +11,24 @@ import pytest
 
 from tests import tiny_runs
 
-# Who may import what beside requirements.txt: file of requirements -> beginnings of paths.
+# Files that may import more than requirements.txt: file of requirements -> first parts of paths.
 EXTRA = {
     "requirements-serve.txt": ("web/", "serve.py", "tests/"),
     "requirements-beam.txt": ("preprocessing/sharding/beam.py", "tests/"),
     "requirements-docs.txt": ("docs/", "tests/docs/"),
     "requirements-dev.txt": ("tests/",),
 }
-ELSEWHERE = ("scripts/inception_v4_oracle.py",)  # runs in an environment of its own, see there
+ELSEWHERE = ("scripts/inception_v4_oracle.py",)  # runs in a separate environment, see its docstring
 
 
 def required(name):
-    """The distributions that a file of requirements names."""
+    """Returns the distributions that a file of requirements names."""
     lines = (tiny_runs.ROOT / name).read_text().split("\n")
     return {re.split(r"[=><\[ ]", line)[0].lower().replace("_", "-") for line in lines if line and line[0] not in "#-"}
 
 
 def imported(path):
-    """The top-level modules of others that a file imports, those inside functions too."""
+    """Returns the top-level modules of other projects that a file imports, also inside functions."""
     for node in ast.walk(ast.parse((tiny_runs.ROOT / path).read_text())):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) else []
@@ -48,7 +48,7 @@ def test_what_is_imported_is_required():
         for module in imported(path):
             seen.add(module)
             names = {name.lower().replace("_", "-") for name in distributions.get(module, ())}
-            if names and not names & known:  # not installed here: nothing can be said
+            if names and not names & known:  # not installed: cannot be checked
                 missing.add((path, module))
     assert missing == set()
     assert {"tensorflow", "jinja2", "PIL", "lxml"} <= seen

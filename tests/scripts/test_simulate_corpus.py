@@ -55,7 +55,7 @@ def test_spelled_words_are_distinct():
 
 def test_repetitions(corpus, tmp_path):
     lines = corpus.splitlines()
-    # The first block of 20,000 holds none.
+    # The first block of 20,000 has no repetitions.
     assert len(lines) - len(set(lines)) == pytest.approx(0.07 * 30_000, rel=0.1)
     alone = make(tmp_path, repeated=0.0).splitlines()
     assert len(set(alone)) == len(alone)

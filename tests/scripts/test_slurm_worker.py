@@ -1,4 +1,4 @@
-"""scripts/slurm_worker.sh: SLURM's variables become TF_CONFIG (with a made-up scontrol)."""
+"""scripts/slurm_worker.sh makes TF_CONFIG from SLURM's variables (with a simulated scontrol)."""
 
 import json
 import os
@@ -33,4 +33,4 @@ def test_tf_config_of_the_second_of_three_nodes(tmp_path):
 
 def test_outside_of_slurm_it_says_how_it_is_meant():
     done = run({}, "true")
-    assert done.returncode == 2 and "start this by srun" in done.stderr and "#SBATCH" in done.stderr
+    assert done.returncode == 2 and "start this with srun" in done.stderr and "#SBATCH" in done.stderr
