@@ -3,7 +3,7 @@
 # entropy and then self-critical training on CIDEr-D. The same command continues after an interruption.
 #   scripts/supervised.sh miniature [--seed 1]    needs data/miniature (scripts/demo.sh makes it)
 #   scripts/supervised.sh flickr8k [--seed 1]     needs $UIC_REALDATA; reads the captions of the training photographs,
-#                                                 which no unsupervised run may read read
+#                                                 which no unsupervised run may read
 # Results: runs/WORLD_supervised/{show_tell,show_attend_tell}, runs/WORLD_supervised/table.json.
 # All settings are in configs/miniature.py and configs/flickr8k_coco.py.
 set -euo pipefail

@@ -199,7 +199,7 @@ def test_verify_compares_the_checksums(copy):
     assert sidecars.verify(copy) == 5
     path = os.path.join(copy, "features_train.npy")
     damage(path, os.path.getsize(path) - 1)
-    FeatureBank(copy, "train")  # without error, because the size is right
+    FeatureBank(copy, "train")  # the size is right
     with pytest.raises(cli.UserError, match="features_train.npy is not the file that .*sha256"):
         sidecars.verify(copy)
 
