@@ -177,7 +177,7 @@ class Download:
         validator = None if (validator or "").startswith("W/") else validator  # a weak one is no promise
         sidecars.write_json(self.note, {"url": mirror, "validator": validator})
         count = None if total is None else (total - start) // CHUNK
-        progress = cli.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count)
+        progress = iter(cli.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count))
         size = shown = start
         with open(self.part, "r+b" if os.path.exists(self.part) else "wb") as file:
             file.truncate(start)
