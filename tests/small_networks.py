@@ -52,7 +52,7 @@ def encoder(path):
 
 
 def class_logits(path):
-    """Writes a network with an SSD's class logits over its boxes, [1, 16, 7]: the cells of `encoder` and a constant 0.1."""
+    """Writes a network with an SSD's class logits over its boxes, [1, 16, 7]: the cells of `encoder`, and 0.1."""
 
     def network(image):
         cells = tf.nn.avg_pool2d(tf.cast(image, tf.float32), 2, 2, "VALID")

@@ -152,7 +152,7 @@ def test_anything_in_the_place_of_any_file(folder, capsys, kind):
         shutil.copytree(folder, copy)
         replace(copy / name, kind, rng)
         code, text = examine(copy, capsys)
-        assert "cannot be looked at" not in text and "cannot be told" not in text, (name, text)
+        assert "cannot be checked" not in text and "cannot check whether" not in text, (name, text)
         assert code == 1 or not there, (name, text)
         assert "DAMAGED" in text or "DOES NOT FIT" in text, (name, text)
         shutil.rmtree(copy)
@@ -191,7 +191,7 @@ def test_sidecars_with_any_values(folder, capsys):
                 changed["checksum"] = sidecars.checksum_of(changed)
             path.write_text(json.dumps(changed))
             _, text = examine(folder, capsys)
-            assert "cannot be looked at" not in text and "cannot be told" not in text, (path.name, changed, text)
+            assert "cannot be checked" not in text and "cannot check whether" not in text, (path.name, changed, text)
             try:
                 inventory.require_fit(str(folder), tuple(inventory.OUTPUTS), verify=True)
             except cli.UserError:
@@ -213,7 +213,7 @@ def test_fields_that_older_sidecars_have_not(folder, capsys):
         content = {key: part for key, part in json.loads(good).items() if key != "checksum"} | {field: value}
         path.write_text(json.dumps(content | {"checksum": sidecars.checksum_of(content)}))
         _, text = examine(folder, capsys)
-        assert "cannot be looked at" not in text and "cannot be told" not in text, (name, value, text)
+        assert "cannot be checked" not in text and "cannot check whether" not in text, (name, value, text)
         path.write_text(good)
 
 
@@ -221,8 +221,8 @@ def test_a_fault_of_the_doctor_itself_is_damage_too(folder, capsys, monkeypatch)
     monkeypatch.setattr(inventory, "check", lambda *_: 1 / 0)
     monkeypatch.setattr(inventory, "misfits", lambda *_: {}["x"])
     code, text = examine(folder, capsys)
-    assert code == 1 and "DAMAGED       dictionary cannot be looked at (ZeroDivisionError" in text
-    assert "whether the outputs fit together cannot be told (KeyError" in text
+    assert code == 1 and "DAMAGED       dictionary cannot be checked (ZeroDivisionError" in text
+    assert "cannot check whether the outputs fit together (KeyError" in text
 
 
 @pytest.mark.parametrize("kind", ["file", "link to nowhere", "pipe", "empty folder"])
