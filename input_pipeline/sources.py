@@ -107,8 +107,8 @@ class FeatureBank:
         numbers = len(self.sidecar["mean"])
         if self.features.ndim not in (3, 4) or len(self.names) != len(self.features) or numbers != self.dim:
             raise cli.UserError(
-                f"{path}.npy has shape {self.features.shape}, {path}.json {len(self.names)} names and statistics of "
-                f"{numbers} numbers; expected [names, crops, dimension]; {again}"
+                f"{path}.npy has shape {self.features.shape}, {path}.json has {len(self.names)} names and statistics "
+                f"of {numbers} dimensions; expected [names, crops, dimensions]; {again}"
             )
         self.row_of = {name: row for row, name in enumerate(self.names)}
 

@@ -1,4 +1,4 @@
-"""The files of TensorFlow's checkpoints, ours and the authors': which are there, and how they are read.
+"""Finds and opens TensorFlow's checkpoints, ours and the authors'.
 
 A checkpoint is named by its prefix: `PREFIX.index` with `PREFIX.data-…`, or one file PREFIX (TensorFlow 1).
 """
@@ -11,18 +11,18 @@ import tempfile
 
 import tensorflow as tf
 
-PATTERN = re.compile(r"[*?[\\]")  # what TensorFlow takes for a pattern when it reads a prefix
+PATTERN = re.compile(r"[*?[\\]")  # characters that TensorFlow reads as a glob pattern in a prefix
 
 
 def newest(folder):
-    """The prefix of the newest TF1 checkpoint in a folder; None where there is none.
+    """Returns the prefix of the newest TF1 checkpoint in a folder, None if there is none.
 
-    It is the one that the file `checkpoint` names; of the path there only the name counts, which holds on another
-    machine as well. Without such a file, or where it names one that is not there, the largest number counts.
+    It is the one named in the file `checkpoint`, whose folder is ignored because it may be that of another machine.
+    Without such a file, or if its checkpoint is missing, it is the one with the largest step.
     """
     state = None
     if os.path.isfile(os.path.join(folder, "checkpoint")):
-        with contextlib.suppress(ValueError, tf.errors.OpError):  # a damaged file names nothing
+        with contextlib.suppress(ValueError, tf.errors.OpError):  # a damaged file is ignored
             state = tf.train.get_checkpoint_state(folder)
     if state is not None:
         named = os.path.join(folder, os.path.basename(state.model_checkpoint_path))
@@ -43,12 +43,12 @@ def _number(prefix):
 
 
 def is_there(prefix):
-    """Whether a prefix names a checkpoint."""
+    """Returns whether a prefix names an existing checkpoint."""
     return os.path.isfile(prefix + ".index") or os.path.isfile(prefix)
 
 
 def files(path):
-    """The files of a checkpoint given as a prefix, a single file, or a folder with TF1 checkpoints."""
+    """Returns the paths of a checkpoint's files. Args: path: a prefix, one file, or a folder of TF1 checkpoints."""
     prefix = newest(path) if os.path.isdir(path) else path
     if prefix is None:
         return (path,)
@@ -58,9 +58,9 @@ def files(path):
 
 @contextlib.contextmanager
 def readable(path):
-    """Gives a path of the same checkpoint, or folder, that TensorFlow reads: no pattern, and UTF-8.
+    """Yields a path of the same checkpoint, or folder, that TensorFlow can read: UTF-8 without pattern characters.
 
-    It is `path` itself where nothing stands against it, else the path of links to its files, which go with the block.
+    It is `path` itself if possible, else the path of temporary links to its files, which are removed after the block.
     """
     if not PATTERN.search(path) and path.isprintable():
         yield path
@@ -74,7 +74,7 @@ def readable(path):
 
 @contextlib.contextmanager
 def reader(path):
-    """Gives TensorFlow's reader of a checkpoint. Args: path: as `files` takes it."""
+    """Yields TensorFlow's reader of a checkpoint. Args: path: as for `files`."""
     prefix = newest(path) or path if os.path.isdir(path) else path
     with readable(prefix) as plain:
         yield tf.train.load_checkpoint(plain)

@@ -64,7 +64,7 @@ def write_rankings(job_dir, values_of):
 
 
 def scoring_command(folder):
-    """The command that writes the rankings of a folder: the run, or the folder in it for another --decode."""
+    """Returns the command that writes the rankings of a folder: a run, or the folder in it for another --decode."""
     folder = os.fspath(folder)
     run, decode = os.path.split(os.path.normpath(folder))
     is_run, is_inside = (os.path.exists(os.path.join(place, "config.json")) for place in (folder, run))

@@ -120,9 +120,9 @@ class RunDirectory:
             )
 
     def _same_file(self, name, old, new):
-        """Whether a setting names what the run began with at another path: runs and checkpoints can be moved."""
+        """Returns whether a setting names the run's initial checkpoint at a new path, because it was moved."""
         if name == "inc_ckpt":
-            return bool(old and new)  # the fact `encoder` tells them apart
+            return bool(old and new)  # the fact `encoder` is compared instead
         if name not in BEGINNINGS or old == new or not (old and new):
             return False
         from training import checkpoints
@@ -164,7 +164,7 @@ def read_config(job_dir, missing_ok=False):
 
 
 def _what_instead(job_dir):
-    """What somebody may have meant who named a folder, or file, that is no run."""
+    """Returns advice for a path that is not a run: the run above it, the runs in it, or how to train one."""
     above = os.path.dirname(os.path.normpath(job_dir))
     if os.path.exists(os.path.join(above, "config.json")):
         return f"the run is --job_dir {above}"
@@ -177,17 +177,17 @@ def _what_instead(job_dir):
 
 
 def data_dir_of(job_dir, missing_ok=False):
-    """The stages' folder that a run was trained on, also from another working folder or after both were moved together.
+    """Returns the data folder of a run, also from another working folder or after both were moved together.
 
-    Args: missing_ok: return what the run names, although it is not there.
-    Raises: cli.UserError when it is not there.
+    Args: missing_ok: whether to return the path in the run's settings if the folder does not exist.
+    Raises: cli.UserError if it does not exist.
     """
     settings, path = read_config(job_dir)["settings"], os.path.join(job_dir, "config.json")
     readers.check_fields(settings, dict.fromkeys(("data_dir", "job_dir"), readers.optional(readers.is_text)), path)
     named, run = settings.get("data_dir") or "", settings.get("job_dir") or ""
     if os.path.isdir(named):
         return named
-    if named and run and os.path.isabs(named) == os.path.isabs(run):  # both were written in the same working folder
+    if named and run and os.path.isabs(named) == os.path.isabs(run):  # both are relative to the same working folder
         beside = os.path.normpath(os.path.join(os.path.realpath(job_dir), os.path.relpath(named, run)))
         if os.path.isdir(beside):
             return beside

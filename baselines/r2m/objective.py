@@ -98,7 +98,7 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- losses
 
     def gradients(self, batch, seed):
-        """(metrics, gradients of this replica's share of the loss with respect to the trainable variables).
+        """Returns (metrics, gradients of this replica's share of the loss for `trainable_variables`).
 
         Args:
           batch: dict of tensors. For text: `sentence`, `length`, `key`, `key_length` of input_pipeline.SentenceBatches.
@@ -175,7 +175,7 @@ class R2MObjective(OneOptimizerObjective):
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 
     def _cross_entropy(self, batch, seed, weight):
-        """(what `word_losses` returns, v, outputs [B, T, O]).
+        """Returns (the result of `word_losses`, v, outputs [B, T, O]).
 
         Without a seed there is no dropout, and the order of the concepts is fixed.
         """

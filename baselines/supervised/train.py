@@ -99,8 +99,8 @@ def check_bank(bank, grid, data_dir):
     shape = bank.features.shape
     if grid and len(shape) != 4:
         raise cli.UserError(
-            f"{data_dir}: the feature bank holds pooled vectors {shape}, attention needs the encoder's grid of cells "
-            "[N, crops, cells, D]. Make it in a data folder of its own: python -m preprocessing.extract_features "
+            f"{data_dir}: the feature bank has pooled vectors {shape}, expected the encoder's grid of cells "
+            "[N, crops, cells, D]. Make it in another data folder: python -m preprocessing.extract_features "
             "--data_dir OTHER --encoder compact:FILE#grid (or keras:NAME#grid, tflite:FILE#TENSOR)"
         )
     if not grid and len(shape) != 3:

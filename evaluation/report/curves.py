@@ -67,19 +67,19 @@ def alarms(series, captions=None):
     ]
     if twice:
         found.append(
-            f"Collapse: fewer than {COLLAPSE:.0%} of the watched captions were distinct twice in a row, first at step "
+            f"Collapse: less than {COLLAPSE:.0%} of validation captions were distinct twice in a row, first at step "
             f"{twice[0]}, last at step {twice[-1]}."
         )
     both = [series[name][1] for name in ("length/sample", "length/greedy") if series.get(name)]
     if len(both) == 2 and all(values[-1] < SHRUNK * max(values) for values in both):
         ends = ", ".join(f"from {max(values):.1f} to {values[-1]:.1f}" for values in both)
-        found.append(f"Captions shrink: words of sampled and greedy captions fell {ends}.")
+        found.append(f"Captions shrink: the mean length of sampled and greedy captions fell {ends}.")
     runs = series.get("eval/longest_run")
     if runs and runs[1][-1] >= REPEATED:
-        found.append(f"Stammering: a watched caption says the same word {runs[1][-1]:.0f} times in a row.")
+        found.append(f"Repetition: a validation caption repeats a word {runs[1][-1]:.0f} times in a row.")
     broken = sorted(name for name, (_, values) in series.items() if not all(map(math.isfinite, values)))
     if broken:
-        found.append(f"Numbers that are not finite in: {', '.join(broken)}.")
+        found.append(f"Values that are not finite in: {', '.join(broken)}.")
     return found + (_of_captions(list(captions.values())) if captions else [])
 
 
@@ -90,7 +90,7 @@ def _of_captions(captions):
     commonest = max(set(captions), key=lambda text: (captions.count(text), text))
     if len(captions) > 1 / ONE_FOR_ALL and captions.count(commonest) > ONE_FOR_ALL * len(captions):
         share = captions.count(commonest) / len(captions)
-        found.append(f"One caption for many: {share:.0%} of the scored images are called “{commonest}”.")
+        found.append(f"One caption for many: {share:.0%} of the scored images have the caption “{commonest}”.")
     empty = captions.count("")
     if empty:
         found.append(f"{empty} of the {len(captions)} scored captions are empty.")

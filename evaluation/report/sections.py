@@ -214,13 +214,13 @@ def provenance(runs):
                 f"{run.content['stage']}, recipe {settings.get('recipe')}, semantics {settings.get('semantics')}",
             ],
             ["seed", settings.get("seed")],
-            ["steps", f"{steps} logged, {settings.get('max_steps')} asked for"],
+            ["steps", f"{steps} logged, max_steps {settings.get('max_steps')}"],
             ["data", run.data_dir],
             ["encoder", json.dumps(facts.get("encoder")) if facts.get("encoder") else "-"],
             ["captions", f"{len(run.captions)} of {run.split}" if run.captions else "none"],
             ["checkpoint", run.checkpoint or "-"],
             ["scored by", run.row.get("command") or "-"],
-            ["chosen", run.row.get("selection") or "-"],
+            ["selection", run.row.get("selection") or "-"],
         ]
         data = run_facts.data_facts(run.data_dir)
         head = ["data file", "records", "sha256", "made by"]

@@ -31,7 +31,7 @@ LARGEST = np.iinfo(np.int64).max  # last key: the search for an unknown n-gram n
 
 @dataclasses.dataclass(frozen=True)
 class NgramProjection:
-    """Projection of n-grams on the principal directions; holds the n-grams that occur in more than one sentence.
+    """Projection of n-grams on the principal directions, for n-grams that occur in more than one sentence.
 
     Attributes, lists over n: keys: int64 [G], ascending. idf: float32 [G]. directions: float16 [G, T].
     rarest: idf of an n-gram that occurs in one sentence or none. general_T: float32, mean caption embedding of the

@@ -83,7 +83,7 @@ def load(path):
         if kernel.ndim != 4 or kernel.shape[:3] != (side, side, channels) or bias.shape != kernel.shape[3:]:
             raise ValueError(f"{path}: its layers do not fit together")
         if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in (kernel, bias)):
-            raise ValueError(f"{path}: holds numbers that are not finite")
+            raise ValueError(f"{path}: has values that are not finite")
         channels = kernel.shape[3]
     return CompactEncoder(kernels, biases, meta["image_size"], meta["mean"], meta["scale"])
 

@@ -52,7 +52,7 @@ def test_a_healthy_run_has_no_alarm():
     [
         ({"eval/unique": ([1, 2, 3], [0.5, 0.04, 0.01])}, "twice in a row, first at step 3, last at step 3"),
         ({"length/sample": ([1, 2], [10.0, 4.9])}, "from 10.0 to 4.9, from 10.0 to 4.0"),
-        ({"eval/longest_run": ([1, 2], [1, 4])}, "the same word 4 times"),
+        ({"eval/longest_run": ([1, 2], [1, 4])}, "repeats a word 4 times"),
         ({"loss/sentence": ([1, 2], [1.0, float("nan")])}, "not finite in: loss/sentence"),
     ],
 )
