@@ -45,7 +45,7 @@ def triplet_loss(images_GE, sentences_GE, margin, masked=True):
 
 
 def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
-    """Returns the sum over B of the squared distance / `rows`; also / E if `reduction` is "mean" (equation R5)."""
+    """Returns the squared distance summed over B, divided by `rows`, and by E with reduction "mean" (equation R5)."""
     summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
 

@@ -19,7 +19,7 @@ WINDOW = (0.85, 1.0)  # range of a random window's side, as a share of the image
 
 
 def as_banked(vectors):
-    """Rounds vectors to float16, as in a feature bank: float32; values beyond float16's range become infinite."""
+    """Rounds vectors to float16 as a feature bank does and returns float32; values out of range become infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
 

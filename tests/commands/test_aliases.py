@@ -1,4 +1,4 @@
-"""aliases: old flags, settings of older runs, recipes and metrics are read under their present names."""
+"""aliases: old flags, settings of older runs, recipes and metrics are accepted and get their present names."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ OWN = str(tiny_runs.ROOT / "docs" / "examples" / "no_repeats.py")
 
 
 def parsed(*arguments):
-    """The settings that train.py makes of these flags."""
+    """Returns the settings that train.py makes of the given flags."""
     return cli.parse(config.FullModel, arguments, experiments.Rows())
 
 
@@ -48,7 +48,7 @@ def test_old_flags_of_the_consensus_reward(arguments, reward, capsys):
     lines = capsys.readouterr().err.splitlines()
     old = [name for name in ("--w_fit", "--w_consensus", "--fit_contrast", "--consensus_contrast") if name in given]
     assert [line.partition(" is an old name; now written ")[0] for line in lines] == [f"NOTE: {name}" for name in old]
-    for line in lines:  # what is printed is what was meant
+    for line in lines:  # the printed flags have the same meaning
         assert parsed(*shlex.split(line.partition("now written ")[2])).reward == reward
 
 
@@ -86,18 +86,18 @@ def test_a_later_reward_stands_behind_those_of_the_recipe(capsys):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Runs that were made before
+# Older runs
 
 
 def old_settings(**changes):
-    """The settings of a run as they were kept when the consensus reward had flags of its own."""
+    """Returns the settings of an older run, when the consensus reward had separate flags."""
     settings = json.loads(json.dumps(dataclasses.asdict(config.FullModel(eval_images=3))))
     del settings["reward"]
     return settings | {"w_fit": 0.0, "fit_contrast": 0.65, "reward": None} | changes
 
 
 def old_run(folder, **changes):
-    """A run directory with the config.json of such a run."""
+    """Makes a run directory with the config.json of an older run."""
     folder.mkdir()
     facts = {"vocabulary": "abc", "image_dim": 4, "encoder": None, "names": None}
     content = {"stage": "FullModel", "settings": old_settings(**changes), "facts": facts}
@@ -122,7 +122,7 @@ def test_runs_that_kept_the_rewards_in_settings_of_their_own(tmp_path, kept, rew
     options = read_options(job_dir, config.FullModel)
     assert options == config.FullModel(eval_images=3, reward=reward)
     options = dataclasses.replace(options, job_dir=job_dir)
-    for _ in range(2):  # as it was, then as it is written now
+    for _ in range(2):  # first in the old form, then in the present one
         RunDirectory(options, facts | {"rewards": {"phrases.npz": "1"}}).close()
     with pytest.raises(cli.UserError, match="rewards phrases.npz: 1 in the run, 2 now"):
         RunDirectory(options, facts | {"rewards": {"phrases.npz": "2"}})
@@ -173,7 +173,7 @@ def test_what_a_checkpoint_of_an_older_run_had_gathered_is_counted_on(tmp_path, 
 
 
 def test_every_row_names_what_is_there():
-    """A present name that nobody reads, or an old one that is a present one as well, would hide a mistake."""
+    """Every present name exists, and no old name is a present name as well."""
     fields = {item.name for item in dataclasses.fields(config.FullModel)}
     for old in aliases.SETTINGS:
         assert old.new in fields and (old.name not in fields or old.kind is None)

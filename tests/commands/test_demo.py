@@ -1,4 +1,4 @@
-"""The demo script on a tiny world: every stage by its own command, from nothing to the printed table."""
+"""The demo script on a tiny world: all commands, up to the printed table."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def run_demo(data, runs):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """(data folder, runs folder, finished process) of one smoke run."""
+    """Runs the smoke demo once; returns (data folder, runs folder, finished process)."""
     if not (ROOT / ".venv").exists():
         pytest.skip("the demo script would make a .venv of its own; run the tests by scripts/test.sh")
     folder = tmp_path_factory.mktemp("demo")

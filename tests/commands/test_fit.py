@@ -1,4 +1,4 @@
-"""Files that were not made for each other are never read together, whoever reads them."""
+"""Every command refuses files that were not made for each other."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.commands.test_scored_is_given import spec_of
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """(world, a data folder with features of it, a run on that folder)."""
+    """Returns (world, its data folder with a feature bank, a run on that folder)."""
     folder = tmp_path_factory.mktemp("fit")
     world = given_world.make(folder / "world")
     data = given_world.with_features(world, "whole", spec_of("tflite", folder))
@@ -35,17 +35,17 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copy(made, tmp_path):
-    """(copy of the data folder, the run)."""
+    """Returns (copy of the data folder, the run)."""
     return shutil.copytree(made[1], tmp_path / "data"), made[2]
 
 
 def edit(folder, name, **fields):
-    """Changes fields of a sidecar as its own stage would have written them."""
+    """Changes fields of a sidecar and its checksum, as if its stage had written them."""
     sidecar_edits.edit(os.path.join(folder, name), **fields)
 
 
 def readers(data, run, tmp_path):
-    """name -> function that starts a reader of the data folder."""
+    """Returns dict name -> function that starts a command that reads the data folder."""
     data = str(data)
     return {
         "train": lambda: train.main(tiny_runs.full(data, tmp_path / "new", max_steps=4)),
@@ -121,7 +121,7 @@ def test_whole_data_fit(copy):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Photographs that are replaced
+# Replaced photographs
 
 
 def test_a_photograph_of_the_same_size_is_seen(tmp_path):

@@ -1,6 +1,6 @@
-"""old_run: runs that commit 35f5fb9 trained caption what it captioned, and its commands continue them.
+"""Old runs, trained by commit 35f5fb9, give the same captions as then, and their commands continue them.
 
-tests/fixtures/old_runs/README.md says how they were made. runs.json holds each run's command and the captions that the
+tests/fixtures/old_runs/README.md says how they were made. runs.json has each run's command and the captions that the
 programs of that commit gave.
 """
 
@@ -24,15 +24,15 @@ FIXTURE = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "old_runs"
 RUNS = json.loads((FIXTURE / "runs.json").read_text())
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
 DETECTOR = ("--detector=classifier:old_runs/classifier.tflite", "--labels=old_runs/labels.txt")
-MORE_FLAGS = {"obj2sen": DETECTOR}  # its runs kept no detector then
+MORE_FLAGS = {"obj2sen": DETECTOR}  # its runs had no saved detector then
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder that the commands of that day were run in: old_runs/ and photos/."""
+    """Makes the working folder of the old commands: old_runs/ and photos/."""
     place = tmp_path_factory.mktemp("old")
     shutil.copytree(FIXTURE, place / "old_runs")
-    for data in ("grid", "neighbours"):  # what they share with data/ is stored once
+    for data in ("grid", "neighbours"):  # files that they share with data/ are stored once
         shared = shutil.copytree(FIXTURE / "data", place / "shared")
         shutil.copytree(FIXTURE / data, shared, dirs_exist_ok=True)
         shutil.rmtree(place / "old_runs" / data)
@@ -45,14 +45,14 @@ def folder(tmp_path_factory):
 
 
 def picture(colour, i):
-    """A plain picture with a box in it, by the rule of the training pictures."""
+    """Draws a plain image with a box, as the training images were drawn."""
     image = Image.new("RGB", (64, 48), tuple((part + 7 * i) % 256 if part > 100 else part for part in colour))
     image.paste((90, 90 + 5 * i, 90), (8, 8, 20 + 2 * i, 30))
     return image
 
 
 def run(command):
-    """Runs a command of that day, in this process, through its own parser."""
+    """Runs an old command in this process, through its own parser."""
     module, arguments = dry_run.split(shlex.split(command))
     main, options_class, *recipes = dry_run.handed_over(module)
     return main(cli.parse(options_class, arguments, *recipes))
@@ -85,7 +85,7 @@ def test_its_command_continues_it(folder, name, monkeypatch, capsys):
 
 
 def test_variables_have_their_present_names():
-    """Standardise/deviation is Standardise/std now, in what is read by name and in what is restored."""
+    """Standardise/deviation has become Standardise/std, both when variables are read by name and when restored."""
     job_dir = str(FIXTURE / "full")
     arrays = checkpoints.read_variables(job_dir)
     assert "Standardise/deviation" not in arrays and len(set(arrays["Standardise/std"].tolist())) > 1

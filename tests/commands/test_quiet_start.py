@@ -1,4 +1,4 @@
-"""TensorFlow's start-up messages do not reach the user; everything else does, also from a process that is aborted."""
+"""TensorFlow's start-up messages are hidden; all other messages are shown, also those of an aborted process."""
 
 import subprocess
 import sys

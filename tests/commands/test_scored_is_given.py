@@ -1,7 +1,7 @@
-"""scored_is_given: what eval_val writes for a photograph is what caption.py, the page and the HTTP interface say.
+"""caption.py, the page and the HTTP interface give the captions that eval_val.py scored.
 
-For every kind of encoder and every system that captions photographs; the run directory is a copy elsewhere, the
-original is gone, and the working folder is another one.
+Tested for every kind of encoder and every system that captions photographs, with a copy of the run directory, after
+the original was removed, and from another working folder.
 """
 
 import json
@@ -39,12 +39,12 @@ def world(tmp_path_factory):
 
 
 def tensor(path, shape):
-    """Number of the first tensor of a network that has a shape."""
+    """Returns the number of the first tensor of a network with the given shape."""
     return next(n for n, d in TFLiteModel(path).tensors().items() if list(map(int, d["shape"])) == shape)
 
 
 def spec_of(kind, folder):
-    """The specification of an encoder of a kind, its files made in `folder`."""
+    """Makes the files of an encoder of the given kind in `folder`; returns its name."""
     if kind == "tflite":
         return "tflite:" + small_networks.encoder(folder / "small.tflite")
     if kind == "max":
@@ -59,7 +59,7 @@ def spec_of(kind, folder):
         network = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)
         rng = np.random.default_rng(0)
         for weight in network.weights:
-            if len(weight.shape) == 4:  # kernels; with Keras' own nothing is left at the end
+            if len(weight.shape) == 4:  # kernels; with Keras' initial ones the features vanish
                 inputs = np.prod(weight.shape[: 2 if weight.shape[3] == 1 else 3])
                 weight.assign(rng.normal(0, (2 / inputs) ** 0.5, weight.shape))
         network.save_weights(path)
@@ -117,7 +117,7 @@ def test_every_system(world, system, tmp_path, monkeypatch, capsys):
 
 
 def evaluated(job_dir, capsys, program=eval_val):
-    """dict name -> caption that the evaluation wrote; it must say that the files give the same ones."""
+    """Returns dict name -> caption of the evaluation; asserts its message that the files give the same captions."""
     capsys.readouterr()
     program.main(program.Options(job_dir=job_dir, metrics=METRICS, table=os.path.join(job_dir, "table.json")))
     count = given_world.VAL
@@ -127,7 +127,7 @@ def evaluated(job_dir, capsys, program=eval_val):
 
 
 def stored_log_probs(opener, job_dir, data):
-    """dict name -> log-probability of the caption of the stored vectors or words."""
+    """Returns dict name -> log-probability of the caption from the stored vectors or words."""
     options = eval_obj2sen.Options(job_dir=job_dir) if opener is object_captioner else eval_val.Options(job_dir=job_dir)
     names = sorted(splits.references_of(data, "val"))
     captioner, rows = opener(options, scoring.data_dir_of(options))("best", "val", names)
@@ -135,7 +135,7 @@ def stored_log_probs(opener, job_dir, data):
 
 
 def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
-    """Captions, from a copy of the run in another working folder, are those written, by all three ways."""
+    """Asserts that all three ways give the scored captions, from a copy of the run in another working folder."""
     folder.mkdir()
     shutil.copytree(job_dir, folder / "copy")
     shutil.rmtree(job_dir)
@@ -169,11 +169,11 @@ def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The guard
+# The comparison at the end of an evaluation
 
 
 def test_the_guard_speaks_when_files_give_other_vectors(world, tmp_path, monkeypatch, capsys):
-    """With the division by almost nothing that once made caption.py say other things than were scored."""
+    """The vectors differ because they are divided by a std near 0, as in a former fault of caption.py."""
 
     def divide_by_almost_nothing(vectors, mean, deviation):
         return (np.asarray(vectors, np.float32) - mean) / np.maximum(deviation, 1e-6)

@@ -1,4 +1,4 @@
-"""Races, kills and full disks, a twentieth of the cases of each command (see there)."""
+"""Races, kills and full disks: a twentieth of the cases of tests.races, tests.kills and tests.full_disk."""
 
 import pathlib
 import subprocess
@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["races", "kills", "full_disk"])
 def test_few_of_its_cases(command):
-    """In a process of its own, which has started nothing in TensorFlow and can fork."""
+    """The cases run in a separate process, which has not used TensorFlow and can fork."""
     count = {"races": "--races", "kills": "--kills", "full_disk": "--cases"}[command]
     done = subprocess.run(
         [sys.executable, "-m", f"tests.{command}", count, "3"], cwd=ROOT, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""toy_system: a copy of docs/examples/toy_system outside of the tree trains, resumes, captions, is scored and shown."""
+"""A copy of docs/examples/toy_system outside of the repository trains, resumes, captions, is scored and served."""
 
 import importlib
 import json
@@ -26,7 +26,7 @@ PICTURES = [*SMALL, "--max_steps=100", "--save_checkpoint_steps=50", "--eval_ima
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory):
-    """A folder with a copy of the package; the processes of this module and this one find it by PYTHONPATH alone."""
+    """Makes a folder with a copy of the package, which all processes of this test find by PYTHONPATH only."""
     folder = tmp_path_factory.mktemp("outside")
     shutil.copytree(EXAMPLE, folder / "toy_system", ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as patch:
@@ -40,20 +40,20 @@ def outside(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(outside):
-    """given_world.World with photographs, and its data folder with a feature bank."""
+    """Returns given_world.World with photographs, and its data folder with a feature bank."""
     made = given_world.make(outside / "world")
     spec = f"compact:{given_world.write_encoder(str(outside / 'encoder.npz'))}"
     return made, given_world.with_features(made, "bank", spec)
 
 
 def command(*words):
-    """Runs `python WORDS` from the root; returns (exit code, what it printed)."""
+    """Runs `python WORDS` from the root; returns (exit code, output)."""
     done = subprocess.run([sys.executable, *words], cwd=tiny_runs.ROOT, capture_output=True, text=True, timeout=600)
     return done.returncode, done.stdout + done.stderr
 
 
 def train(name, *flags):
-    """Runs a stage of the toy in this process, through its own settings."""
+    """Trains a stage of the toy system in this process, with its own settings."""
     module, settings = (importlib.import_module(f"toy_system.{part}") for part in (name, "settings"))
     options_class = {"words": settings.ToyWords, "pictures": settings.ToyPictures}[name]
     module.main(cli.parse(options_class, flags))
@@ -61,7 +61,7 @@ def train(name, *flags):
 
 @pytest.fixture(scope="module")
 def runs(outside, world):
-    """The run of each stage: the first by its command, the second by its function."""
+    """Trains the run of each stage: the first by its command, the second by its function."""
     data = f"--data_dir={world[1]}"
     code, text = command("-m", "toy_system.words", data, f"--job_dir={outside}/words", *WORDS)
     assert code == 0, text
@@ -70,7 +70,7 @@ def runs(outside, world):
 
 
 def test_it_learns(runs):
-    """The first stage reads its concept words; the second one starts from it and comes nearer to it."""
+    """The loss of each stage falls; the second stage is initialised from the first."""
     first, *_, last = [entry for entry in tiny_runs.entries(runs[0]) if "loss" in entry]
     assert last["loss"] < 0.8 * first["loss"]
     first, *_, last = [entry for entry in tiny_runs.entries(runs[1]) if "loss" in entry]

@@ -1,4 +1,4 @@
-"""Nothing stored runs a program: each text in each stored file is replaced by names of programs, one by one."""
+"""Stored files never run programs: each text in each stored file is replaced by names of programs, one by one."""
 
 import copy
 import http.server
@@ -37,7 +37,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(world, tmp_path_factory):
-    """Data folders: with the vectors of two joined encoders, and what predict_caption_embeddings makes of them."""
+    """Returns data folders: one with vectors of two joined encoders, one with predicted caption embeddings."""
     folder = tmp_path_factory.mktemp("encoders")
     compact, tflite = spec_of("compact", folder), spec_of("tflite", folder)
     plain = given_world.with_features(world, "joined", f"{compact}+{tflite}")
@@ -46,7 +46,7 @@ def data(world, tmp_path_factory):
 
 @pytest.fixture
 def traps(tmp_path):
-    """(specifications that name programs, function that says which of them ran or was fetched)."""
+    """Returns (specs that name programs, function that returns those that were run or downloaded)."""
     sentinel = tmp_path / "ran"
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(sentinel=str(sentinel)))
@@ -74,7 +74,7 @@ def traps(tmp_path):
 
 
 def texts_in(value, path=()):
-    """The places of all texts inside a JSON value: tuples of keys and indices."""
+    """Returns the positions of all texts inside a JSON value: tuples of keys and indices."""
     if isinstance(value, str):
         yield path
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -83,7 +83,7 @@ def texts_in(value, path=()):
 
 
 def changed(value, path, text):
-    """A copy of a JSON value with another text at a place."""
+    """Returns a copy of a JSON value with another text at a position."""
     value = copy.deepcopy(value)
     inner = value
     for key in path[:-1]:
@@ -93,7 +93,7 @@ def changed(value, path, text):
 
 
 def expect_no_program(action, ran):
-    """Runs something; it may fail as it likes with a user's error, but no program may have run."""
+    """Runs a function, which may raise a user's error; asserts that no program was run."""
     try:
         action()
     except (cli.UserError, ValueError, KeyError):
@@ -147,7 +147,7 @@ def test_no_field_of_a_saved_detector_runs_anything(world, tmp_path, traps):
 
 
 def test_no_field_of_a_feature_sidecar_or_config_runs_anything(data, world, tmp_path, traps):
-    """Trainers copy what the sidecar of the features says; the evaluation reads it and the run's config."""
+    """Trainers copy the description in the sidecar of the features; the evaluation reads it and the run's config."""
     specs, ran = traps
     run = given_world.untrained_run(data[1], str(tmp_path / "run"))
     for name, action in (
@@ -171,20 +171,20 @@ def test_no_field_of_a_feature_sidecar_or_config_runs_anything(data, world, tmp_
 
 
 def kept(folder, job_dir):
-    """What a trainer keeps of the encoder that a feature sidecar describes."""
+    """Saves the encoder of a feature sidecar with a run, as a trainer does."""
     shutil.rmtree(job_dir, ignore_errors=True)
     given_world.untrained_run(folder, str(job_dir))
 
 
 def runs_of(run, folder):
-    """What an evaluation reads."""
+    """Reads the files of a run, as an evaluation does."""
     from captioning import splits
 
     splits.split_vectors(run, folder, "val", ["val_000.jpg"])
 
 
 def told_run(world, tmp_path):
-    """A run of obj2sen that keeps known objects for its detector; its weights are fresh."""
+    """Makes a run of obj2sen with new weights, whose saved detector is a file of known objects."""
     options = {"max_steps": 4, "save_checkpoint_steps": 4, "steps_per_loop": 4, "save_summary_steps": 4}
     given_world.stage_run(
         obj2sen,
@@ -198,11 +198,11 @@ def told_run(world, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What is told to do instead
+# The advice in the error
 
 
 def test_a_program_is_run_when_the_command_line_names_it(world, tmp_path, capsys):
-    """An encoder in a Python file: alone, beside another one, and below neighbours."""
+    """Tested with an encoder in a Python file: alone, joined with another one, and as base of caption embeddings."""
     own = str(tiny_runs.ROOT / "docs" / "examples" / "colour_grid.py") + ":2"
     photo = world.val_files[0]
     joined = spec_of("compact", tmp_path) + "+" + own
@@ -246,7 +246,7 @@ def test_a_detector_outside_of_the_run_must_be_the_one_it_learned_with(world, tm
     content["detector"] = f"annotations:{world.objects}"
     with open(path, "w") as file:
         json.dump(content, file)
-    photographs.open_run(run, 4)  # the very file
+    photographs.open_run(run, 4)  # the same file
     other = tmp_path / "other.jsonl"
     other.write_text('{"image": "val_000.jpg", "objects": []}\n')
     for made_from in (content["made_from"], []):
