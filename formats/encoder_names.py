@@ -79,7 +79,9 @@ def split(name):
 
 def _is_there(name):
     found = parse(name)
-    return os.path.isfile(found.file) and not (found.is_code and "+" in found.argument)
+    if found.is_code:
+        return os.path.isfile(found.file) and "+" not in found.argument
+    return os.path.isfile(found.file) and (not found.part or _is_part(found.part))
 
 
 def is_name(text):

@@ -23,8 +23,9 @@ sys.exit(99 if "tensorflow" in sys.modules or "keras" in sys.modules else code)
 
 
 def scripts():
-    """Returns the module names of all scripts that have flags."""
-    paths = [path for path in ROOT.glob("**/*.py") if not {".venv", "tests"} & set(path.relative_to(ROOT).parts)]
+    """Returns the modules of all scripts that have flags, without those of docs/examples/."""
+    left_out = {".venv", "tests", "examples"}
+    paths = [path for path in ROOT.glob("**/*.py") if not left_out & set(path.relative_to(ROOT).parts)]
     paths = [path for path in paths if path.name != "config.py" and "cli.run(main" in path.read_text()]
     return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
 

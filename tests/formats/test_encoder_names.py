@@ -55,3 +55,11 @@ def test_what_is_no_name(name):
 
 def test_every_kind_is_there():
     assert kinds.KINDS.keys() == encoder_names.KINDS.keys()
+
+
+def test_joined_names_of_files_that_are_there(tmp_path):
+    for name in ("a.tflite", "b.npz", "a+b.npz"):
+        (tmp_path / name).write_bytes(b"")
+    for names in (["tflite:a.tflite#9@max", "compact:b.npz"], ["tflite:a.tflite#3", "compact:a+b.npz#grid"]):
+        parts = [name.replace(":", f":{tmp_path}/") for name in names]
+        assert encoder_names.split("+".join(parts)) == parts
