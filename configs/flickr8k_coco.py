@@ -163,7 +163,7 @@ FIT = dataclasses.replace(
 
 # Cross entropy alone: self-critical steps made captions alike here (docs/results/flickr8k.md).
 PAIRS = "pairs:${data_dir}/train_captions.jsonl"
-SUPERVISED = {
+BASELINES = {
     "captions": PAIRS,
     "max_steps": 4000,
     "lr": 1e-3,
@@ -191,8 +191,8 @@ ROWS = {
     "supervised_ceiling": dataclasses.replace(
         miniature.SUPERVISED_CEILING, captions=PAIRS, max_steps=2600, lr_decay_steps=2600
     ),
-    "show_tell": dataclasses.replace(miniature.ROWS["show_tell"], **SUPERVISED, emb_dim=512, mem_dim=512),
-    "show_attend_tell": dataclasses.replace(miniature.ROWS["show_attend_tell"], **SUPERVISED, cell_dim=256),
+    "show_tell": dataclasses.replace(miniature.ROWS["show_tell"], **BASELINES, emb_dim=512, mem_dim=512),
+    "show_attend_tell": dataclasses.replace(miniature.ROWS["show_attend_tell"], **BASELINES, cell_dim=256),
 }
 
 

@@ -133,7 +133,7 @@ SMALL_R2M = R2M(
 )
 
 # Supervised: cross entropy, then self-critical training on CIDEr-D.
-SMALL_SUPERVISED = {
+SMALL_BASELINES = {
     "emb_dim": 128,
     "mem_dim": 256,
     "keep_prob": 0.7,
@@ -144,7 +144,7 @@ SMALL_SUPERVISED = {
     "save_summary_steps": 50,
     "save_checkpoint_steps": 200,
 }
-SUPERVISED_STEPS = {"max_steps": 2000, "lr_decay_steps": 1600, "scst_from": 1600, "scst_lr": 2e-4}
+BASELINE_STEPS = {"max_steps": 2000, "lr_decay_steps": 1600, "scst_from": 1600, "scst_lr": 2e-4}
 
 ROWS = {
     "con2sen": config.ObjectToSentence(
@@ -164,10 +164,10 @@ ROWS = {
     **ablations(SCRATCH, "scratch_"),
     "r2m": SMALL_R2M,
     "supervised_ceiling": SUPERVISED_CEILING,
-    "show_tell": ShowTell(**SMALL_SUPERVISED, **SUPERVISED_STEPS, captions=PAIRS),
+    "show_tell": ShowTell(**SMALL_BASELINES, **BASELINE_STEPS, captions=PAIRS),
     "show_attend_tell": ShowAttendTell(
-        **SMALL_SUPERVISED,
-        **SUPERVISED_STEPS,
+        **SMALL_BASELINES,
+        **BASELINE_STEPS,
         captions=PAIRS,
         cell_dim=128,
         attention_units=128,

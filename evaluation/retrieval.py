@@ -51,7 +51,7 @@ def best_fitting_sets(sets, detections, bonus=BONUS):
     return [tuple(np.flatnonzero(fit_S >= fit_S.max() - EQUAL).tolist()) for fit_S in fits(sets, detections, bonus)]
 
 
-def draw_fitting(keys, detections, seeds, k, bonus=BONUS):
+def draw_best_sentences(keys, detections, seeds, k, bonus=BONUS):
     """Returns the k best-fitting sentences of each image, chosen at random among equal fits.
 
     Args:

@@ -152,14 +152,14 @@ class CandidateSentences:
 
 def random_choice(options, corpus):
     """Returns the function records.Images -> list of (image name, word ids) that draws among equally good fits."""
-    from evaluation.retrieval import draw_fitting
+    from evaluation.retrieval import draw_best_sentences
     from preprocessing.sharding import shards
 
     def captions_of(images):
         detections = detections_of(images, options.threshold)
         rows = [row for row, found in enumerate(detections) if found]
         seeds = [shards.digest_of(images.names[row]) for row in rows]
-        chosen = draw_fitting(corpus.keys, [detections[row] for row in rows], seeds, options.k, options.bonus)
+        chosen = draw_best_sentences(corpus.keys, [detections[row] for row in rows], seeds, options.k, options.bonus)
         return _pairs(images, rows, chosen, corpus)
 
     return captions_of

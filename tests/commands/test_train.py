@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import cli
+import config
+import registry
 import train
 from tests import tiny_runs, tiny_world
 from training import checkpoints
@@ -46,7 +48,7 @@ def interrupted(options, name, point):
 def test_what_a_run_leaves_behind(unbroken, world):
     assert checkpoints.steps_in(str(unbroken)) == [8, 16, 24]
     content = json.loads((unbroken / "config.json").read_text())
-    assert content["stage"] == "FullModel" and content["settings"]["data_dir"] == world
+    assert registry.is_stage(content, config.FullModel) and content["settings"]["data_dir"] == world
     assert content["facts"]["image_dim"] == tiny_world.DIM and content["facts"]["vocabulary"]
     assert (unbroken / "vocabulary.txt").read_text().split()[::2] == tiny_world.WORDS
     lines = tiny_runs.entries(unbroken)

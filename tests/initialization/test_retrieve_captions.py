@@ -9,7 +9,7 @@ import pytest
 
 import cli
 import config
-from evaluation.retrieval import draw_fitting
+from evaluation.retrieval import draw_best_sentences
 from formats import records
 from formats.vocabulary import Vocabulary
 from initialization import retrieve_captions
@@ -22,20 +22,20 @@ DOG, CAT, BIRD = 3, 4, 5
 def test_the_best_fitting_sentences_come_first():
     """A sure dog, an unsure cat, bonus 0.7: dog and cat fit 1.6 + 1.0, dog 1.6, cat 1.0, nothing 0, bird -0.7."""
     keys = [(), (DOG,), (BIRD,), (DOG, CAT), (CAT,), (CAT, BIRD)]
-    [order] = draw_fitting(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=6, bonus=0.7)
+    [order] = draw_best_sentences(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=6, bonus=0.7)
     assert order[:4] == [3, 1, 4, 5] and order[4:] == [0, 2]  # cat and bird: 1.0 - 0.7
-    assert draw_fitting(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=2, bonus=0.7) == [[3, 1]]
-    assert len(draw_fitting(keys, [{DOG: 0.9}], [0], k=50)[0]) == len(keys)
+    assert draw_best_sentences(keys, [{DOG: 0.9, CAT: 0.3}], [0], k=2, bonus=0.7) == [[3, 1]]
+    assert len(draw_best_sentences(keys, [{DOG: 0.9}], [0], k=50)[0]) == len(keys)
 
 
 def test_equal_fits_are_drawn_at_random_by_the_seed_alone():
     keys = [(DOG,)] * 30 + [(CAT,)] * 30
-    several = draw_fitting(keys, [{DOG: 0.9}, {CAT: 0.9}, {DOG: 0.9}], [1, 2, 3], k=5)
-    alone = draw_fitting(keys, [{DOG: 0.9}], [3], k=5)
+    several = draw_best_sentences(keys, [{DOG: 0.9}, {CAT: 0.9}, {DOG: 0.9}], [1, 2, 3], k=5)
+    alone = draw_best_sentences(keys, [{DOG: 0.9}], [3], k=5)
     assert several[2] == alone[0] and several[0] != several[2]
     assert all(index < 30 for index in several[0]) and all(index >= 30 for index in several[1])
     assert all(len(set(chosen)) == 5 for chosen in several)
-    counts = np.bincount(np.concatenate(draw_fitting(keys, [{DOG: 0.9}] * 2000, range(2000), k=3)), minlength=60)
+    counts = np.bincount(np.concatenate(draw_best_sentences(keys, [{DOG: 0.9}] * 2000, range(2000), k=3)), minlength=60)
     assert counts[30:].sum() == 0 and counts[:30].min() > 120  # 200 expected
 
 
