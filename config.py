@@ -100,11 +100,7 @@ class FullModel(AdversarialTrainer):
     w_obj: float = field(10.0, "weight of the concept reward (equation 6); 0 = off")
     w_mse: float = field(100.0, "weight of the image reconstruction (equation 8), a mean over dimensions; 0 = off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction (equation 10); 0 = off")
-    reward: tuple[str, ...] = repeated(
-        "a further reward; may be repeated. consensus:weight=100,contrast=0.85: similarity of a caption to the "
-        "predicted caption embedding of the image, for vectors of initialization.predict_caption_embeddings; weight=0 "
-        "removes that of a recipe. FILE.py:ARGUMENT: a reward of your own, per word or per sentence (docs/extending.md)"
-    )
+    reward: tuple[str, ...] = repeated(reward_list.help_text())
     dis_warmup_steps: int = field(
         0, "number of first steps in which only the discriminator is trained, at dis_warmup_lr"
     )

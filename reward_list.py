@@ -27,6 +27,7 @@ class Kind:
     Attributes:
       make: `module:function`, a function (options, image_dim, **settings) -> function of models.rewards.Captions.
       flag: the setting that is its weight; "" if it is named by `--reward`.
+      help: what it rewards, for `--help`.
       settings: its settings in `--reward`, with defaults, including `weight`.
       needs: outputs of the data folder (formats/inventory.py) that it reads, besides those that every run reads.
       reads_vectors: whether it reads the image vectors of the data folder.
@@ -34,6 +35,7 @@ class Kind:
 
     make: str
     flag: str = ""
+    help: str = ""
     settings: dict = dataclasses.field(default_factory=dict)
     needs: tuple = ()
     reads_vectors: bool = False
@@ -45,6 +47,8 @@ KINDS = {
     "image": Kind("models.rewards:make_image", "w_mse"),
     "consensus": Kind(
         "models.consensus.consensus_reward:make",
+        help="CIDEr-D of a caption against the predicted caption embedding of the image, for vectors of "
+        "initialization.predict_caption_embeddings",
         settings={"weight": 100.0, "contrast": 0.85},
         needs=("neighbours",),
         reads_vectors=True,
@@ -83,6 +87,15 @@ class Reward:
 
 # --------------------------------------------------------------------------------------------------------------
 # Values of --reward
+
+
+def help_text():
+    """Returns what `--help` says of `--reward`."""
+    named = [f"{name}:{_written(kind.settings)}: {kind.help}. " for name, kind in KINDS.items() if not kind.flag]
+    return (
+        f"a further reward; may be repeated. {''.join(named)}weight=0 removes that of a recipe. FILE.py:ARGUMENT: a "
+        "reward of your own, per word or per sentence (docs/extending.md)"
+    )
 
 
 def parse(spec):
