@@ -170,6 +170,12 @@ def read_examples(path, skip_damaged=False):
     yield from salvaged(path, count, position)
 
 
+def begins_with_record(head):
+    """Whether bytes are those with which a file of records begins: a length and its checksum."""
+    head = head[:HEADER]
+    return len(head) == HEADER and int.from_bytes(head[8:], "little") == _masked(crc32c(head[:8]))
+
+
 def count_records(path):
     """The number of records of a file, from their lengths alone, and no TensorFlow needed.
 
@@ -180,7 +186,7 @@ def count_records(path):
     count, position, size = 0, 0, os.path.getsize(path)
     with open(path, "rb", buffering=1 << 16) as file:
         head = file.read(HEADER)
-        if head and (len(head) < HEADER or int.from_bytes(head[8:], "little") != _masked(crc32c(head[:8]))):
+        if head and not begins_with_record(head):
             raise cli.UserError(f"{path}: no file of records, or damaged: the first record's length is wrong")
         while position < size:
             file.seek(position)

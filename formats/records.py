@@ -267,6 +267,52 @@ def _detections(example):
     return [Detection(*values) for values in columns]
 
 
+SENTENCE, IMAGE = "sentences with their concept words", "photographs with their objects"
+DETECTIONS, CAPTION = "what detectors found", "generated captions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A record of any kind.
+
+    Attributes:
+      kind: SENTENCE, IMAGE, DETECTIONS or CAPTION. name: of the photograph, None where it has none.
+      ids: of the words, or of the objects' words. keys: ids of a sentence's concept words. scores: of the objects.
+      detections: list of Detection. bytes: of the JPEG file.
+    """
+
+    kind: str
+    name: str | None
+    ids: tuple = ()
+    keys: tuple = ()
+    scores: tuple = ()
+    detections: tuple = ()
+    bytes: int = 0
+
+
+def each_record(path):
+    """Yields the records of a file as `Record`. Raises: cli.UserError for a damaged file, or one of another kind."""
+    for index, _, example in _parsed(path, []):
+        with _reading(path, index):
+            lists, context = example.feature_lists.feature_list, example.context.feature
+            name = _name(example) if "image/name" in context else None
+            ids = tuple(_steps(example, "sentence", "int64_list"))
+            if "class_names" in lists:
+                yield Record(DETECTIONS, name, detections=tuple(_detections(example)))
+            elif "key" in lists:
+                yield Record(SENTENCE, None, ids, tuple(_steps(example, "key", "int64_list")))
+            elif "sentence" in lists:
+                yield Record(CAPTION, name, ids)
+            elif name is not None:
+                size = len(context["image/data"].bytes_list.value[0]) if "image/data" in context else 0
+                values = [
+                    tuple(_steps(example, *field)) for field in (("classes", "int64_list"), ("scores", "float_list"))
+                ]
+                yield Record(IMAGE, name, values[0], scores=values[1], bytes=size)
+            else:
+                raise ValueError(f"its fields are {', '.join([*context, *lists]) or 'none'}")
+
+
 def read_captions(paths):
     """Generated captions: (file names or None, flat ids int32, offsets int64 [N + 1]).
 
