@@ -16,7 +16,7 @@ import os
 import numpy as np
 
 import cli
-from formats import writing
+from formats import sidecars, writing
 
 BLOCK = 20_000  # sentences drawn at once
 FREQUENT = ", . on in the a and with of background white at - : for woman".split()
@@ -156,13 +156,16 @@ def main(options):
 
 def _make(options):
     path = os.path.join(options.data_dir, f"corpus.{options.format}")
-    if os.path.exists(path) and not options.overwrite:
-        raise cli.UserError(f"{path} is there: add --overwrite to make it again, or give another --data_dir")
+    settings = dataclasses.asdict(options)
+    del settings["data_dir"], settings["overwrite"]
+    if sidecars.already_made(f"{path}.json", settings, {}, options.overwrite):
+        return
     as_line = (lambda text: json.dumps({"description": text})) if options.format == "jsonl" else str
     form = {"encoding": "ascii", "newline": "\n", "buffering": 1 << 20}
     with writing.replacing(path) as part, open(part, "w", **form) as file:
         for text in cli.progress(sentences(options), "sentences", options.sentences):
             file.write(as_line(text) + "\n")
+    sidecars.write_sidecar(f"{path}.json", files=[path], count=options.sentences, settings=settings, made_from={})
     print(f"{path}: {options.sentences} sentences, {os.path.getsize(path) / 1e6:.1f} MB")
 
 

@@ -82,5 +82,5 @@ def test_wrong_settings(tmp_path, changes):
 
 def test_what_is_there_is_kept(tmp_path):
     make(tmp_path, sentences=10)
-    with pytest.raises(cli.UserError, match="is there: add --overwrite"):
+    with pytest.raises(cli.UserError, match="Add --overwrite to replace it"):
         make(tmp_path, sentences=20)
