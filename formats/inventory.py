@@ -10,7 +10,7 @@ import shlex
 
 import cli
 from formats import made_by, readers, record_files, sidecars, vocabulary, writing
-from formats.made_by import OUTPUTS, SPLITS
+from formats.made_by import OUTPUTS
 
 TEXT_AND_TRAINING_IMAGES = ("dictionary", "sentence", "image_train", "features_train")
 READ_BY_TRAINERS = tuple(
@@ -156,14 +156,22 @@ def _unended(path):
 # All together
 
 
-def misfits(data_dir):
+def misfits(data_dir, names=tuple(OUTPUTS)):
     """Outputs that are whole but were not made for each other.
 
+    Args: names: the outputs that are asked about; only their sidecars, and those that they are compared with, are read
+      (that of a large feature bank takes 60 ms).
     Returns: list of (name of the output, what does not fit, the command that mends it).
     """
-    about = {name: _about(data_dir, output) for name, output in OUTPUTS.items()}
-    found = [*_of_another_dictionary(data_dir, about), *_made_from_others(about), *_other_references(data_dir, about)]
-    of_source = [*_of_changed_source(data_dir, about)]
+    about, words = _Sidecars(data_dir), functools.cache(lambda: _fingerprint_of_dictionary(data_dir))
+    of_source = [found for found in _of_changed_source(data_dir, about) if found[0] in names]
+    found = [(name, text) for name in names for text in _made_from_others(name, about)]
+    for name in names:
+        own = about[name].get("vocabulary") or _part(about[name], "made_from", "vocabulary")
+        if own and words() and own != words():
+            found.append((name, "its ids are those of another dictionary than word_counts.txt"))
+        if name.startswith("refs_") and _is_other_file(data_dir, name, about):
+            found.append((name, f"it is not the file that image_{name.partition('_')[2]}.json describes"))
     return of_source + [(name, text, made_by.command(data_dir, name, again=True)) for name, text in found]
 
 
@@ -175,9 +183,8 @@ def require_fit(data_dir, names, verify=False):
       verify: compare the checksums of all files as well.
     Raises: cli.UserError naming the first output that does not fit, and the command that makes it again.
     """
-    for name, text, command in misfits(data_dir):
-        if name in names:
-            raise cli.UserError(f"{data_dir}: {name} does not fit the other files: {text}. Make it again: {command}")
+    for name, text, command in misfits(data_dir, names):
+        raise cli.UserError(f"{data_dir}: {name} does not fit the other files: {text}. Make it again: {command}")
     if verify:
         sidecars.verify(data_dir)
 
@@ -215,6 +222,18 @@ def _about(data_dir, output):
         return {}
 
 
+class _Sidecars(dict):
+    """Name of an output -> its sidecar, {} without one; read when it is first asked for."""
+
+    def __init__(self, data_dir):
+        super().__init__()
+        self.data_dir = data_dir
+
+    def __missing__(self, name):
+        self[name] = _about(self.data_dir, OUTPUTS[name])
+        return self[name]
+
+
 def _part(content, *names):
     """A part of a sidecar below its fields; None where there is none, or something else than objects on the way."""
     for name in names:
@@ -226,47 +245,46 @@ def _digests(content):
     return [entry["sha256"] for entry in content.get("files") or []]
 
 
-def _of_another_dictionary(data_dir, about):
+def _fingerprint_of_dictionary(data_dir):
+    """That of word_counts.txt; None where there is none that can be read."""
     path = os.path.join(data_dir, "word_counts.txt")
     try:
-        words = vocabulary.Vocabulary.load(path).fingerprint() if os.path.isfile(path) else None
+        return vocabulary.Vocabulary.load(path).fingerprint() if os.path.isfile(path) else None
     except cli.UserError:
-        return
-    for name, content in about.items():
-        own = content.get("vocabulary") or _part(content, "made_from", "vocabulary")
-        if words and own and own != words:
-            yield name, "its ids are those of another dictionary than word_counts.txt"
+        return None
 
 
-def _made_from_others(about):
-    digests = {name: _digests(content) for name, content in about.items()}
-    sentences = _part(about["sentence"], "made_from", "sentences")
-    if sentences and digests["sentences"] and sentences not in digests["sentences"]:
-        yield "sentence", "it was made from another sentences.txt"
-    for split in SPLITS:
-        image, features = about[f"image_{split}"], about[f"features_{split}"]
-        detections = _part(image, "made_from", "detections")
-        if detections and digests["detections"] and detections != digests["detections"]:
-            yield f"image_{split}", "it was made from other detections"
+def _made_from_others(name, about):
+    """Yields what an output was made from that is not what is there. Args: about: _Sidecars."""
+    kind, _, split = name.partition("_")
+    made_from = about[name].get("made_from") or {}
+    if name == "sentence":
+        sentences, there = made_from.get("sentences"), _digests(about["sentences"])
+        if sentences and there and sentences not in there:
+            yield "it was made from another sentences.txt"
+    elif kind == "image":
+        detections, there = made_from.get("detections"), _digests(about["detections"])
+        if detections and there and detections != there:
+            yield "it was made from other detections"
+    elif kind == "features":
+        image, features = about[f"image_{split}"], about[name]
         counts = [content.get("count") for content in (features, image)]
         if None not in counts and counts[0] != counts[1]:
-            yield f"features_{split}", f"{counts[0]:,} images, the records hold {counts[1]:,}"
+            yield f"{counts[0]:,} images, the records hold {counts[1]:,}"
         shown = _part(features, "made_from", "images", "photographs")
         if shown and image.get("photographs", shown) != shown:
-            yield f"features_{split}", "they are of other photographs than the records"
-    for name in ("retrieved_captions", "obj2sen_captions", "neighbours", "fit_captions"):
-        made_from = about[name].get("made_from") or {}
+            yield "they are of other photographs than the records"
+    elif name in ("retrieved_captions", "obj2sen_captions", "neighbours", "fit_captions"):
         for source in ("sentence", "image_train", "neighbours"):
-            if source in made_from and digests[source] and made_from[source] != digests[source]:
-                yield name, f"it was made from other {source} files"
+            there = _digests(about[source]) if source in made_from else []
+            if there and made_from[source] != there:
+                yield f"it was made from other {source} files"
 
 
-def _other_references(data_dir, about):
-    """References that are not those that the sidecar of the image records describes."""
-    for split in ("val", "test"):
-        path, entry = os.path.join(data_dir, f"refs_{split}.json"), about[f"image_{split}"].get("references")
-        if entry and os.path.isfile(path) and sidecars.fingerprint(path) != entry:
-            yield f"refs_{split}", f"it is not the file that image_{split}.json describes"
+def _is_other_file(data_dir, name, about):
+    """Whether references are not those that the sidecar of the image records describes."""
+    path, entry = os.path.join(data_dir, f"{name}.json"), about[f"image_{name.partition('_')[2]}"].get("references")
+    return bool(entry) and os.path.isfile(path) and sidecars.fingerprint(path) != entry
 
 
 def _of_changed_source(data_dir, about):
@@ -274,7 +292,7 @@ def _of_changed_source(data_dir, about):
     origin = made_by.source_of(data_dir)
     if not origin or not os.path.isdir(origin):
         return
-    theirs = {name: _about(origin, output) for name, output in OUTPUTS.items()}
+    theirs = _Sidecars(origin)
     changed = []
     for name in OUTPUTS:
         paths = [os.path.join(folder, f"{name}.json") for folder in (data_dir, origin)]

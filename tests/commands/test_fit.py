@@ -13,7 +13,7 @@ import eval_test
 import eval_val
 import train
 from evaluation import untrained
-from formats import inventory, photograph_hashes
+from formats import inventory, photograph_hashes, sidecars
 from formats.vocabulary import Vocabulary
 from initialization import gen_obj2sen_caption, im_caption, predict_caption_embeddings, retrieve_captions
 from preprocessing import detect_objects, extract_features, process_images
@@ -118,6 +118,14 @@ def test_verify_compares_contents(copy, tmp_path, reader):
 def test_whole_data_fit(copy):
     assert inventory.misfits(str(copy[0])) == []
     inventory.require_fit(str(copy[0]), tuple(inventory.OUTPUTS), verify=True)
+
+
+def test_only_what_is_asked_about_is_read(copy, monkeypatch):
+    """The sidecar of a large feature bank takes longer to read than the rest together."""
+    read, read_sidecar = set(), sidecars.read_sidecar
+    monkeypatch.setattr(sidecars, "read_sidecar", lambda path: read.add(os.path.basename(path)) or read_sidecar(path))
+    inventory.require_fit(str(copy[0]), ("dictionary", "image_train"))
+    assert "image_train.json" in read and not {name for name in read if name.startswith(("features", "sentence"))}
 
 
 # --------------------------------------------------------------------------------------------------------------
