@@ -36,6 +36,8 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
     Args:
       units_ND: float32, unit length. known_ID: float32, unit length. k: number of neighbours.
       left_out_N: int, index of the known image to leave out for each row; needed if the queried images are known ones.
+
+    scikit-learn's NearestNeighbors takes as long, and its euclidean distances decide near-ties otherwise.
     """
     k = min(k, len(known_ID) - (left_out_N is not None))
     columns, values = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
