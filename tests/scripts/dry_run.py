@@ -52,10 +52,14 @@ def split(command):
     return command[0].removesuffix(".py"), command[1:]
 
 
-def handed_over(module):
-    """Returns the arguments that a command passes to cli.run: (main, options class, ...)."""
-    path = ROOT / module.replace(".", "/")
-    path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+def handed_over(module, root=ROOT):
+    """Returns the arguments that a command passes to cli.run: (main, options class, ...); `root` is its folder."""
     with unittest.mock.patch("cli.run") as run, unittest.mock.patch.object(sys, "argv", [module]):
-        runpy.run_path(str(path), run_name="__main__")
+        runpy.run_path(str(path_of(module, root)), run_name="__main__")
     return run.call_args.args
+
+
+def path_of(module, root=ROOT):
+    """The file that `python -m MODULE` runs; of a package its __main__.py."""
+    path = root / module.replace(".", "/")
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
