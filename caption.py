@@ -23,6 +23,8 @@ from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
 
+LONGEST = 200  # bytes of an image id that the name of its picture keeps
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -175,7 +177,7 @@ def draw_attention(captioner, rows, files, found, folder, exif):
     for (path, image_id), weights, row in zip(files, captioner.attention(rows, ids), ids, strict=True):
         said = [t for t, word in enumerate(row) if word > 1]  # markers have no panel
         words = [captioner.vocabulary.word(row[t]) for t in said]
-        name = image_id.strip("/").replace("/", "_") + ".png"
+        name = file_names.from_bytes(file_names.to_bytes(image_id.strip("/").replace("/", "_"))[-LONGEST:]) + ".png"
         attention_pictures.save(os.path.join(folder, name), read_image(path, exif), words, weights[said])
 
 

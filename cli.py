@@ -208,6 +208,8 @@ def file_fault(error):
 
     Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
     """
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return f"{error.object!r}: holds the name of a file or folder that is not UTF-8; rename it"
     if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return MEMORY
     if isinstance(error, OSError) and error.errno in FILE_FAULTS:

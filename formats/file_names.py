@@ -19,3 +19,12 @@ def from_bytes(data):
 def written(text):
     """UTF-8 bytes of a text that may hold names: lone surrogates become `\\udcXX`, which JSON turns back."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def is_utf8(name):
+    """Whether a name has no byte that is not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

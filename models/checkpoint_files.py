@@ -11,6 +11,8 @@ import tempfile
 
 import tensorflow as tf
 
+from formats import file_names
+
 PATTERN = re.compile(r"[*?[\\]")  # characters that TensorFlow reads as a glob pattern in a prefix
 
 
@@ -62,7 +64,7 @@ def readable(path):
 
     It is `path` itself if possible, else the path of temporary links to its files, which are removed after the block.
     """
-    if not PATTERN.search(path) and path.isprintable():
+    if not PATTERN.search(path) and file_names.is_utf8(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="links-") as folder:

@@ -11,7 +11,7 @@ import sys
 
 import aliases
 import cli
-from formats import readers, writing
+from formats import file_names, readers, writing
 from formats.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run, because the updates do not depend on them.
@@ -64,6 +64,8 @@ class RunDirectory:
         self.content = {"stage": type(options).__name__, "settings": settings, "facts": facts}
         if not writes:
             return
+        if not file_names.is_utf8(self.path):
+            raise cli.UserError(f"--job_dir {self.path}: not UTF-8, TensorFlow writes no checkpoint there; rename it")
         os.makedirs(self.path, exist_ok=True)
         self._lock()
         writing.remove_abandoned(self.path)

@@ -1,5 +1,6 @@
 """Training curves from metrics.jsonl: their expected shapes, plots, and alarms."""
 
+import collections
 import io
 import math
 
@@ -84,15 +85,15 @@ def alarms(series, captions=None):
 
 
 def _of_captions(captions):
-    found, distinct = [], len(set(captions))
+    found, counts = [], collections.Counter(captions)
+    distinct = len(counts)
     if distinct < COLLAPSE * len(captions):
         found.append(f"Collapse: only {distinct} of the {len(captions)} scored captions are distinct.")
-    commonest = max(set(captions), key=lambda text: (captions.count(text), text))
-    if len(captions) > 1 / ONE_FOR_ALL and captions.count(commonest) > ONE_FOR_ALL * len(captions):
-        share = captions.count(commonest) / len(captions)
+    commonest = max(counts, key=lambda text: (counts[text], text))
+    if len(captions) > 1 / ONE_FOR_ALL and counts[commonest] > ONE_FOR_ALL * len(captions):
+        share = counts[commonest] / len(captions)
         found.append(f"One caption for many: {share:.0%} of the scored images have the caption “{commonest}”.")
-    empty = captions.count("")
-    if empty:
+    if empty := counts[""]:
         found.append(f"{empty} of the {len(captions)} scored captions are empty.")
     return found
 

@@ -14,6 +14,7 @@ import cli
 import eval_test
 import eval_val
 import train
+from captioning import photographs
 from captioning.captioner import Captioner
 from evaluation import report
 from formats import encoder_names, paths
@@ -27,6 +28,7 @@ from scripts import import_tf1_checkpoint
 from tests import given_world, tiny_runs
 from tests.parity import golden_files
 from training import checkpoints
+from training.run_directory import RunDirectory
 
 STRANGE = "we[i]rd *?#1+x@max \\ {RUN} ümläut 😀 c++"
 METRICS = ("BLEU", "CIDEr")
@@ -206,6 +208,37 @@ def test_names_of_detectors(strange):
     assert detectors.programs_in(f"annotations:{known}+classifier:{network}#labels={labels}") == []
     with pytest.raises(cli.UserError, match=r"'annotations:no\+ne.jsonl': no\+ne.jsonl is no file"):
         detectors.parse("annotations:no+ne.jsonl")
+
+
+@pytest.mark.parametrize("name", ["c++/r2m", "exp#2", STRANGE])
+def test_a_run_finds_the_detector_that_it_keeps(tmp_path, name):
+    """R2M's detector is named by a text with {RUN} in it."""
+    run = tmp_path / name
+    (run / "detector").mkdir(parents=True)
+    (run / "detector" / "objects+1.jsonl").write_text('{"image": "1.jpg", "objects": []}\n')
+    (run / "detector" / "more.jsonl").write_text('{"image": "1.jpg", "objects": []}\n')
+    content = {"detector": "annotations:{RUN}/objects+1.jsonl+annotations:{RUN}/more.jsonl", "settings": {}}
+    (run / "detector" / "detector.json").write_text(json.dumps(content | {"made_from": []}))
+    kept = photographs.read_detector(str(run))
+    parts = photographs._stored_parts(str(run), kept)
+    assert [part.path for part in parts] == [f"{run}/detector/objects+1.jsonl", f"{run}/detector/more.jsonl"]
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    """TensorFlow writes nothing there: a run is refused before its first step; whatever else fails is one line."""
+    name = os.fsdecode(bytes(tmp_path) + b"/caf\xe9")
+    with pytest.raises(cli.UserError, match="not UTF-8, TensorFlow writes no checkpoint there; rename it"):
+        RunDirectory(tiny_runs.full("data", name), {})
+    assert not os.path.exists(name)
+    os.mkdir(name)
+    prefix = tf.train.Checkpoint(v=tf.Variable(1.0)).write(str(tmp_path / "x"))
+    for path in (prefix + ".index", prefix + ".data-00000-of-00001"):
+        shutil.move(path, name)
+    with checkpoint_files.reader(name + "/x") as reader:
+        assert reader.get_tensor("v/.ATTRIBUTES/VARIABLE_VALUE") == 1
+    with pytest.raises(UnicodeEncodeError) as caught:
+        name.encode()
+    assert cli.file_fault(caught.value).endswith("holds the name of a file or folder that is not UTF-8; rename it")
 
 
 def test_names_of_data_sets_and_lists(strange):

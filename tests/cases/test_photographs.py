@@ -1,5 +1,6 @@
 """Photographs as phones write them: every place where they come in shows the network what a viewer shows a person."""
 
+import io
 import json
 import os
 import pathlib
@@ -11,10 +12,12 @@ from PIL import Image
 
 import caption
 import cli
+from captioning import photographs
+from evaluation.report import run_facts
 from formats import images, records
 from models import encoders
 from models.encoders import base
-from preprocessing import detect_objects, extract_features, process_images
+from preprocessing import detect_objects, extract_features, import_features, process_images
 from preprocessing.sharding import shards
 from tests import given_world, tiny_runs
 from tests.cases import turned
@@ -201,6 +204,54 @@ def test_a_photograph_is_captioned_as_it_was_scored(world, runs, data):
                 kept = image.format == "JPEG"
             found = encoder.encode(encoder.crops(images.read_image(path, encoder.exif), 0, 0))[0]
             assert np.array_equal(found, row) or not kept
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Runs that are told concepts, vectors from elsewhere, the report
+
+
+@pytest.mark.parametrize(("detected", "processed"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_run_keeps_how_its_detector_saw_the_photographs(world, tmp_path, detected, processed):
+    data = shutil.copytree(world.data if processed else os.path.join(world.folder, "old"), tmp_path / "data")
+    shared = {"data_dir": str(data), "image_dir": world.photos, "processes": 1, "overwrite": True}
+    detect_objects.main(detect_objects.Options(detector=f"annotations:{world.objects}", exif=detected, **shared))
+    photographs.keep_detector(_Run(tmp_path), str(data))
+    assert photographs.read_detector(str(tmp_path))["settings"]["exif"] is detected
+
+
+class _Run:
+    """What keep_detector reads of a RunDirectory."""
+
+    writes = True
+
+    def __init__(self, folder):
+        self.file = lambda name: str(folder / name)
+
+
+def test_vectors_from_elsewhere_say_what_they_saw(world, data, spec, tmp_path):
+    with open(f"{data[True]}/features_val.json") as file:
+        names = json.load(file)["names"]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    shutil.copy(f"{data[True]}/features_val.npy", tmp_path / "vectors.npy")
+    for exif in (True, False):
+        folder = str(tmp_path / f"data{exif}")
+        shutil.copytree(world.data, folder)
+        files = {"features": f"{tmp_path}/vectors.npy", "names": f"{tmp_path}/names.txt"}
+        options = import_features.Options(data_dir=folder, splits=("val",), encoder=spec, exif=exif, **files)
+        import_features.main(options)
+        with open(f"{folder}/features_val.json") as file:
+            assert json.load(file)["encoder"]["preprocessing"]["decode"] == base.EXIF[exif]
+
+
+def test_the_report_shows_what_the_network_saw(world, data):
+    names = [name for name in sorted(os.listdir(world.photos)) if name.startswith("val")]
+    for exif, folder in data.items():
+        small = run_facts.thumbnails(folder, "val", names)
+        for name in names:
+            kept = images.read_image(images.jpeg_bytes(os.path.join(world.photos, name), exif), exif)
+            with Image.open(io.BytesIO(small[name])) as picture:
+                assert picture.size == kept.shape[1::-1] and picture.size[0] <= 220
+                assert np.abs(np.asarray(picture).astype(int) - kept).mean() < 12
 
 
 # --------------------------------------------------------------------------------------------------------------
