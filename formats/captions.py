@@ -15,8 +15,6 @@ def sanitise(text):
 
     A carriage return, U+0085 or U+2028 inside a caption is a line end for the tokenizer, which would hand every
     later caption to the wrong image. `str.split` knows all of them.
-
-    Source: specs/stack.md 2.
     """
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 

@@ -65,7 +65,7 @@ def sentence_example(key_ids, sentence_ids):
       key_ids: ids of the concept words in the sentence, each once.
       sentence_ids: ids of the sentence [T], with the start and the end marker.
     Returns: a serialized SequenceExample with the feature lists "key" and "sentence".
-    Source: unsupervised_captioning.md 4.5.
+    Source: docs/stages.md.
     """
     return _serialized({"key": _id_list(key_ids), "sentence": _id_list(sentence_ids)})
 
@@ -78,7 +78,7 @@ def image_example(name, data, classes, scores):
       data: bytes of the JPEG file, unchanged.
       classes: vocabulary ids of the objects' concept words.
       scores: float in 0..1, one per class.
-    Source: unsupervised_captioning.md 5.2.
+    Source: docs/stages.md.
     """
     context = {"image/name": _bytes_feature(name), "image/data": _bytes_feature(data)}
     return _serialized({"classes": _id_list(classes), "scores": _float_list(scores)}, context)

@@ -15,7 +15,7 @@ START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 class Vocabulary:
     """The dictionary: a word's id is its line number in the file; the unknown word has the last id and no line.
 
-    Source: unsupervised_captioning.md 3 and 4.4.
+    Source: docs/stages.md.
     """
 
     start_id, end_id = 0, 1
@@ -230,7 +230,7 @@ def plurals(source, words):
       words: the concept words.
     Returns: dict. Where two words have the same plural, the alphabetically later one wins, so that a class named in
       the plural ("glasses") keeps its name.
-    Source: unsupervised_captioning.md 4.3.
+    Source: docs/stages.md.
     """
     if source == "none":
         return {}

@@ -8,7 +8,7 @@ Writes `descriptions/NAME.jsonl`, lines {"category", "page", "description"}, and
 point, the same command goes on; pages that failed are asked for again. The terms of the agency apply to what is
 fetched: read them first. For most purposes the corpora of `scripts/download.py --list` are the better choice.
 Tested on a local server and on one real record of each source; not run on the agency's servers.
-Source: unsupervised_captioning.md 4.1.
+Source: docs/stages.md.
 """
 
 import asyncio

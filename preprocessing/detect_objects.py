@@ -4,7 +4,7 @@
 
 Writes `detections-*.tfrec` and `detections.json` (the detectors, their class names, counts, and every image that could
 not be read, with the reason). Scores are kept as they are; `process_images` applies the threshold.
-Source: unsupervised_captioning.md 5.1.
+Source: docs/stages.md.
 """
 
 import collections

@@ -6,7 +6,7 @@ sources/ascii_text.py), splits it at line ends, drops lines that occur twice, to
     python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/,coco:captions.json
 
 Writes `sentences.txt` (lower-cased tokens joined by a space, no markers) and `sentences.json`.
-Source: unsupervised_captioning.md 4.2.
+Source: docs/stages.md.
 """
 
 import collections

@@ -5,7 +5,7 @@
 Reads the JPEG bytes in `image_SPLIT*.tfrec`, or files of `--image_dir` when the records hold none. Writes for each
 split `features_SPLIT.npy`, float16 [N, 1 + k, D] (or [N, 1 + k, cells, D]) in the order of the records, index 0 the
 centre crop; and `features_SPLIT.json` with the names in order, the encoder, mean and std.
-Source: unsupervised_captioning.md 5.3, 5.4, 16 (12).
+Source: docs/stages.md.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@
 Takes `.npy` files [N, D], [N, crops, D] or [N, crops, cells, D] with their file names in order, and HDF5 files with one
 dataset for each file name, such as those of the authors' fork ([1, D]). The images in `image_SPLIT*.tfrec` say which
 vectors are taken, by name; names that differ only in their extension are the same.
-Source: unsupervised_captioning.md 13 (process_store_image).
+Source: docs/stages.md.
 """
 
 import collections

@@ -7,7 +7,7 @@ singulars, drops sentences with too many unknown words, and writes the rest as i
 
 Reads `sentences.txt`. Writes `word_counts.txt`, `concepts.json` (concept word -> class names) and `word_counts.json`;
 `sentence-*.tfrec` and `sentence.json`. The records are in pseudo-random order, so any range of them is a random sample.
-Source: unsupervised_captioning.md 4.3 to 4.5.
+Source: docs/stages.md.
 """
 
 import collections
@@ -73,8 +73,8 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
       min_count: least occurrences of other words.
       word_list: set of allowed words, or None.
     Returns: vocabulary.Vocabulary; markers first, then by count, equal counts in alphabetical order.
-    Source: unsupervised_captioning.md 4.4. As there, a concept word that occurs fewer than four times, or is not in the
-      word list, is listed with count 0.
+    As in the authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, is
+      listed with count 0.
     """
     kept = {
         word: count
@@ -133,7 +133,7 @@ def encode_sentence(tokens, words, rules):
       rules: Rules.
     Returns: (key ids, sentence ids, ""), or (None, None, reason) for a sentence that is dropped; the reason is "length"
       or "unknown".
-    Source: unsupervised_captioning.md 4.5. The key ids are a set; here they are in ascending order.
+    Source: docs/stages.md. The key ids are a set; here they are in ascending order.
     """
     longest = records.LONGEST_SENTENCE - 2  # without the markers
     if not max(1, rules.min_length) <= len(tokens) <= min(rules.max_length or longest, longest):

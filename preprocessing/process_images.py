@@ -5,7 +5,7 @@
 Reads `detections*.tfrec` and `word_counts.txt`. Writes for each split `image_SPLIT*.tfrec` and `image_SPLIT.json`, and
 for val and test `refs_SPLIT.json` (COCO captions format; for scoring only, no caption enters a record).
 Training images are in a pseudo-random order that depends on their names alone, the others in the order of their list.
-Source: unsupervised_captioning.md 5.2.
+Source: docs/stages.md.
 """
 
 import collections

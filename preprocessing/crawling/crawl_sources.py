@@ -2,7 +2,7 @@
 
     api    the official search API of the stock-photo agency, with a token
     html   its search pages: the JSON-LD records in them, parsed as JSON and never evaluated
-Source: unsupervised_captioning.md 4.1.
+Source: docs/stages.md.
 """
 
 import dataclasses

@@ -45,7 +45,7 @@ def objects_of(detections, ids, threshold, word_threshold=None):
       (vocabulary ids, scores): one entry per class of a detector, ascending by its class number, with its best score;
       two classes with the same word stay two entries. Then one entry per word of a classifier, ascending by its first
       class number, with the sum of its labels' probabilities.
-    Source: unsupervised_captioning.md 5.2; the authors had no classifier.
+    Source: docs/stages.md; the authors had no classifier.
     """
     best, classified = {}, {}
     for detection in detections:

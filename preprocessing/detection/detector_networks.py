@@ -136,7 +136,7 @@ class _ZooDetector:
 class FrozenGraphDetector(_ZooDetector):
     """A frozen graph of TensorFlow 1's object-detection zoo, like the authors' detector: `frozen_inference_graph.pb`.
 
-    Takes uint8 [1, H, W, 3] at `image_tensor:0`. Source: unsupervised_captioning.md 5.1.
+    Takes uint8 [1, H, W, 3] at `image_tensor:0`. Source: docs/detectors_encoders.md.
     """
 
     def __init__(self, part, settings):

@@ -95,7 +95,7 @@ def _annotated(item, with_boxes):
 
 
 class DetectionFile:
-    """The authors' HDF5 file of detections. Source: unsupervised_captioning.md 5.1.
+    """The authors' HDF5 file of detections. Source: docs/detectors_encoders.md.
 
     A photograph without a group is an error: the authors' file has one, if an empty one, for each photograph.
     """

@@ -4,10 +4,7 @@ from preprocessing.crawling import html_reader
 
 
 def captions(text):
-    """dict path of an image, as in the page -> list of the sentences beside it.
-
-    Source: other_systems.md 2.4.
-    """
+    """dict path of an image, as in the page -> list of the sentences beside it."""
     reader = _Reader()
     html_reader.read(text, reader)
     return reader.captions

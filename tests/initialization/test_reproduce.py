@@ -48,7 +48,7 @@ def test_the_smoke_run_goes_through_every_stage(tmp_path):
 
 
 def test_hours_are_the_arithmetic_of_the_specification():
-    """512 images at 24.58 GFLOP: 12.6 TFLOP, 64 ms at 40 % of an H200's TF32 (specs/anchors.md E3, E5)."""
+    """512 images at 24.58 GFLOP: 12.6 TFLOP, 64 ms at 40 % of an H200's TF32."""
     assert uic_cost.hours(512 * uic_cost.TRUNK, uic_cost.DEVICES["H200"]) * 3600 == pytest.approx(0.064, abs=0.001)
     assert uic_cost.hours(1.0, 1e12, steps=450) == pytest.approx(450 * 0.008 / 3600)
     for images in ("bank", "records"):

@@ -132,7 +132,7 @@ FULL = {
 
 
 def test_which_variables_are_handed_over(trained):
-    """UIC spec 8.5, 9.1, 9.3, 9.5: the projection, and the heads where they are new, stay fresh."""
+    """The projection, and the heads where they are new, stay fresh."""
     assert started_from(trained.im_caption) == {trained.obj2sen: GENERATOR_TEXT}
     assert started_from(trained.sentence_gan) == {trained.sentence_ae: sorted(READER + GENERATOR_TEXT)}
 

@@ -14,7 +14,7 @@ from preprocessing.process_descriptions import Options, Rules, build_dictionary,
 from preprocessing.sharding import shards
 
 # --------------------------------------------------------------------------------------------------------------
-# The dictionary (spec 4.4)
+# The dictionary
 
 
 def test_dictionary_rule():
@@ -49,7 +49,7 @@ def test_word_list_takes_the_first_word_of_each_line(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# One sentence (spec 4.5)
+# One sentence
 
 WORDS = Vocabulary(["<S>", "</S>", "a", "dog", "cat", "and", "dogs", "play"])
 

