@@ -51,8 +51,8 @@ class SentenceBatches:
             self.corpus = SentenceSet(corpus.sentences, corpus.rows[named])
         if not len(self.corpus):
             raise cli.UserError(
-                f"none of {len(corpus)} sentences has a concept word; run python -m preprocessing.process_descriptions "
-                "with the class names of the detector (--class_names)"
+                f"none of {len(corpus)} sentences has a concept word. Make them again with: "
+                "python -m preprocessing.process_descriptions --data_dir D --new_dict --class_names CLASSES --overwrite"
             )
         self.stream = Stream(len(self.corpus), seed, "sentences")
 

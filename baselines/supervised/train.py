@@ -106,6 +106,6 @@ def check_bank(bank, grid, data_dir):
     if not grid and len(shape) != 3:
         raise cli.UserError(
             f"{data_dir}: the feature bank has grids of cells {shape}, expected pooled vectors [N, crops, D]. Make "
-            "it with: python -m preprocessing.extract_features --encoder KIND:FILE, in another data folder"
+            "it in another data folder: python -m preprocessing.extract_features --data_dir OTHER --encoder KIND:FILE"
         )
     return shape[2] if grid else None

@@ -280,7 +280,7 @@ BODIES = {
     "open('/dev/full', 'w').write('x' * 99999)": "No space left on device; free disk space",
     "open('/proc/self/none/x')": "/proc/self/none/x: No such file or directory; check the name",
     "open('/tmp')": "/tmp: Is a directory; found a folder",
-    "open('/etc/passwd/x')": "/etc/passwd/x: Not a directory; a file is there",
+    "open('/etc/passwd/x')": "/etc/passwd/x: Not a directory; found a file",
     "open('a' * 300)": "File name too long; use a shorter name",
     "files = [open('/dev/null') for _ in range(9999)]": "/dev/null: Too many open files; allow more",
     "raise MemoryError": "there is not enough memory",

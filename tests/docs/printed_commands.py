@@ -79,8 +79,8 @@ def inline(text, short_names=None):
 # From shell lines to calls
 
 STAND_IN = r"""#!/bin/bash
-printf "%s\x1f" "${WHERE:-the page}" "${PYTHONPATH:-}" "$(basename "$0")" "$@" >> "$CALLS"
-printf "\x1e" >> "$CALLS"
+row=$(printf "%s\x1f" "${WHERE:-the page}" "${PYTHONPATH:-}" "$(basename "$0")" "$@"; printf "\x1e")
+printf "%s" "$row" >> "$CALLS"  # in one write: workers run side by side
 """
 FOUND_THERE = (  # what scripts look for
     "data/miniature/features_train.json",

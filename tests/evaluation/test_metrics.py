@@ -149,7 +149,7 @@ def test_one_image_has_no_cider_but_a_reason_and_a_caveat(capsys):
     scores = metrics.score({"x": "a dog"}, {"x": ["a dog"]}, LIGHT)
     assert scores.values["CIDEr"] is None and "log 1" in scores.reasons["CIDEr"]
     assert scores.values["BLEU-1"] == pytest.approx(100.0)
-    assert "1 images" in capsys.readouterr().err
+    assert "1 scored images" in capsys.readouterr().err
 
 
 def test_few_images_have_the_caveat_and_many_do_not(capsys):
@@ -166,7 +166,7 @@ def test_few_images_have_the_caveat_and_many_do_not(capsys):
         (CAPTIONS | {"9.jpg": "a"}, REFERENCES, r"images without references: 9\.jpg"),
         (CAPTIONS, REFERENCES | {"1.jpg": []}, r"no reference caption: 1\.jpg"),
         (CAPTIONS, REFERENCES | {"1.jpg": [" "]}, r"no reference caption: 1\.jpg"),
-        (CAPTIONS, REFERENCES | {"1.jpg": ["..."]}, r"references of 1\.jpg hold no word"),
+        (CAPTIONS, REFERENCES | {"1.jpg": ["..."]}, r"references of 1\.jpg have no word"),
         ({}, {}, "no references"),
     ],
 )

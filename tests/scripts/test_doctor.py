@@ -68,7 +68,7 @@ def test_what_recipes_need(world, capsys):
     assert "python -m initialization.retrieve_captions" in capsys.readouterr().out
     assert examine(world, recipe="miniature/sentence_gan") == 1
     assert "--sae_ckpt runs/sentence_ae: not there" in capsys.readouterr().out
-    with pytest.raises(cli.UserError, match="--recipe none: no such experiment .* there are: .*coco_shutterstock"):
+    with pytest.raises(cli.UserError, match="--recipe none: no such experiment .*expected one of .*coco_shutterstock"):
         examine(world, recipe="none")
 
 
