@@ -10,7 +10,6 @@ file is, its content says. Word ids are spelled by the dictionary beside the fil
 """
 
 import dataclasses
-import glob
 import json
 import os
 import re
@@ -312,8 +311,8 @@ def _sidecar_of(path):
 
 def _names_in(folder):
     found = sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
-    checkpoints = sorted(glob.glob(os.path.join(glob.escape(folder), "ckpt-*.index")))
-    found = [os.path.basename(path).removesuffix(".index") for path in checkpoints[-1:]] + found
+    steps = [int(match[1]) for name in found if (match := re.fullmatch(r"ckpt-(\d+)\.index", name))]
+    found = [f"ckpt-{step}" for step in sorted(steps)[-1:]] + found
     return f": {', '.join(found[:10])}{', …' if len(found) > 10 else ''}" if found else ""
 
 

@@ -177,9 +177,13 @@ def test_what_cannot_be_shown_is_a_clear_error(tmp_path, name, content, message)
     assert name in str(caught.value)
 
 
-def test_a_folder_names_its_files(made):
+def test_a_folder_names_its_files(made, tmp_path):
     with pytest.raises(cli.UserError, match="a folder; name a file in it: b34.json, captions.json"):
         lines(made)
+    for step in (8, 16):
+        (tmp_path / f"ckpt-{step}.index").touch()
+    with pytest.raises(cli.UserError, match="a folder; name a file in it: ckpt-16, "):  # the newest, not the last name
+        lines(tmp_path)
 
 
 def test_damaged_files_of_every_kind_are_errors_that_name_them(made, tmp_path):
