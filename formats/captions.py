@@ -1,6 +1,6 @@
-"""Caption and reference files: the only place that reads and writes COCO's two caption formats.
+"""Reads and writes caption and reference files in COCO's two caption formats.
 
-Image ids are file names with extension here; integers, as in COCO's own files, are read as their decimal text.
+Image ids are file names with extension; integers, as in COCO's own files, become their decimal text.
 """
 
 import json
@@ -11,16 +11,16 @@ from formats import made_by, readers, sidecars
 
 
 def sanitise(text):
-    """One line of valid Unicode: every run of white space becomes one space, lone surrogates become `?`.
+    """Returns one line of valid Unicode: every run of white space becomes one space, lone surrogates become `?`.
 
-    A carriage return, U+0085 or U+2028 inside a caption is a line end for the tokenizer, which would hand every
-    later caption to the wrong image. `str.split` knows all of them.
+    A carriage return, U+0085 or U+2028 inside a caption is a line end for the tokenizer of the metrics, which would
+    assign every later caption to the wrong image. `str.split` removes all of them.
     """
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
 def name_some(names, limit=5):
-    """The first few of `names` and how many more there are, for error messages."""
+    """Returns the first few of `names` and the number of the others, as a text for error messages."""
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
@@ -73,7 +73,7 @@ def write_captions(path, captions):
       captions: iterable of (image id, caption).
 
     Raises:
-      UserError: an image comes twice.
+      UserError: an image has two captions.
     """
     entries = [{"image_id": str(name), "caption": sanitise(caption)} for name, caption in captions]
     seen, twice = set(), set()
@@ -102,10 +102,10 @@ def read_references(path):
     expected = "references in COCO captions format" + (f"; make it again: {mend}" if mend else "")
     content = readers.read_json(path, expected)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
-        raise UserError(f'{path}: there is no list "annotations"; expected {expected}')
+        raise UserError(f'{path}: it has no list "annotations"; expected {expected}')
     images = content.get("images", [])
     if not isinstance(images, list) or not all(isinstance(image, dict) and "id" in image for image in images):
-        raise UserError(f'{path}: "images" is no list of {{"id": NAME}}; expected {expected}')
+        raise UserError(f'{path}: "images" is not a list of {{"id": NAME}}; expected {expected}')
     references = {str(image["id"]): [] for image in images}
     for number, entry in enumerate(content["annotations"]):
         _check_entry(path, "annotation", number, entry)

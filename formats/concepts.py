@@ -1,4 +1,4 @@
-"""What is known to be in the photographs of a split: concept words with scores, from the image records."""
+"""Reads the objects detected in the photographs of a split: concept words with scores, from the image records."""
 
 import dataclasses
 import os
@@ -14,8 +14,8 @@ class Concepts:
     Attributes:
       scores: dict image name -> dict concept word -> score in 0..1, the best of its detections.
       words: set of all concept words.
-      singular: dict word -> the concept word that it names: plurals by rule, and names.json. The corpus may have been
-        made with another table of plurals; measuring always with the same one keeps runs comparable.
+      singular: dict word -> the concept word that it names: plurals by rule, and names.json. Metrics always use this
+        table, whatever table of plurals the corpus was made with, so that runs remain comparable.
     """
 
     scores: dict
@@ -23,21 +23,21 @@ class Concepts:
     singular: dict
 
     def image_words(self, threshold=0.5):
-        """dict image name -> set of the concept words that were detected with at least this score."""
+        """Returns dict image name -> set of the concept words detected with at least this score."""
         return {
             name: {word for word, score in found.items() if score >= threshold} for name, found in self.scores.items()
         }
 
 
 def load_concepts(data_dir, split):
-    """The objects of a split, from `image_SPLIT*.tfrec`, `word_counts.txt` and, where it is there, `concepts.json`.
+    """Reads the objects of a split from `image_SPLIT*.tfrec`, `word_counts.txt` and, if it exists, `concepts.json`.
 
     Args:
       data_dir: the stages' folder.
       split: "train", "val" or "test".
 
     Returns:
-      `Concepts`. Without `concepts.json` (files released by others) the concept words are those seen in the images.
+      `Concepts`. Without `concepts.json` (released files) the concept words are those that occur in the images.
     """
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
     images = records.read_images(records.find_files(data_dir, f"image_{split}"))
@@ -59,7 +59,7 @@ def load_concepts(data_dir, split):
 
 
 def load_names(data_dir):
-    """dict word -> concept word that it names (`names.json`: synonyms, kept plurals); empty where there is none."""
+    """Returns dict word -> concept word that it names (`names.json`: synonyms, kept plurals); {} without this file."""
     path = os.path.join(data_dir, "names.json")
     expected = f"other names of the concept words; make it again: {made_by.command(data_dir, 'dictionary', again=True)}"
     names = read_json(path, expected, dict) if os.path.exists(path) else {}

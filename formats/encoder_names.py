@@ -1,6 +1,6 @@
-"""Names of encoders: `KIND:FILE[#PART]`, several of them joined by `+`. models/encoders/registry.py tells what each is.
+"""Parses names of encoders: `KIND:FILE[#PART]`, several joined by `+`. models/encoders/registry.py describes the kinds.
 
-Nothing here needs TensorFlow.
+This module does not need TensorFlow.
 """
 
 import os
@@ -11,7 +11,7 @@ import aliases
 import extensions
 from formats import paths
 
-KINDS = {  # whose files are data -> how they are named
+KINDS = {  # kinds whose files are data (not code) -> form of their names
     "inception_v4": "inception_v4:CHECKPOINT",
     "tflite": "tflite:FILE[#TENSOR[@max]]",
     "compact": "compact:FILE.npz[#grid]",
@@ -22,7 +22,9 @@ KINDS = {  # whose files are data -> how they are named
 }
 NETWORKS = {"inception_v3": "InceptionV3", "vgg16": "VGG16", "resnet152": "ResNet152"}  # of keras.applications
 CAPTION_EMBEDDINGS = "caption_embeddings"
-BEGINS = re.compile(rf"(?:{'|'.join((*KINDS, CAPTION_EMBEDDINGS, *aliases.ENCODERS))}|[^+:]+\.py):")  # of a name
+BEGINS = re.compile(
+    rf"(?:{'|'.join((*KINDS, CAPTION_EMBEDDINGS, *aliases.ENCODERS))}|[^+:]+\.py):"
+)  # the beginning of a name
 USAGE = f"{', '.join(KINDS.values())} or FILE.py:ARGUMENT; several pooled ones joined by +"
 
 
@@ -31,8 +33,8 @@ class EncoderName(typing.NamedTuple):
 
     Attributes:
       kind: one of KINDS, CAPTION_EMBEDDINGS, or a Python file. argument: all that follows the colon.
-      file: path of its file, "" where it has none. network: its name in keras.applications, "" for other kinds.
-      part: which part of the network: number of a tensor (with @max), "grid", or "" for its pooled vector.
+      file: path of its file, "" without one. network: its name in keras.applications, "" for other kinds.
+      part: output of the network: number of a tensor (with @max), "grid", or "" for its pooled vector.
     """
 
     kind: str
@@ -43,17 +45,17 @@ class EncoderName(typing.NamedTuple):
 
     @property
     def is_code(self):
-        """Whether it is a Python file, which only the command line may name (extensions.py)."""
+        """Returns whether it is a Python file, which only the command line may name (extensions.py)."""
         return extensions.is_file(self.kind)
 
     def at(self, path):
-        """The same encoder with its file at another path: its name as text."""
+        """Returns the name of the same encoder with its file at another path."""
         before = f"{self.network}#" if self.kind == "keras" else ""
         return f"{self.kind}:{before}{path}" + (f"#{self.part}" if self.part else "")
 
 
 def parse(name):
-    """The EncoderName of one encoder's name; a name without a colon is a kind without argument."""
+    """Returns the EncoderName of the name of one encoder; a name without a colon is a kind without argument."""
     kind, _, argument = name.partition(":")
     kind = aliases.ENCODERS.get(kind, kind)
     if extensions.is_file(kind):
@@ -73,7 +75,7 @@ def _is_part(text):
 
 
 def split(name):
-    """The names of the encoders that are joined by `+`, in order; a path may hold a + as well."""
+    """Returns the names of the encoders that are joined by `+`, in order; a path may contain a + as well."""
     return paths.split(name, "+", _is_there, BEGINS.match) or [name]
 
 
@@ -85,6 +87,6 @@ def _is_there(name):
 
 
 def is_name(text):
-    """Whether a text names encoders that may be run on photographs, each by a kind that is there and an argument."""
+    """Returns whether a text names encoders that can be run on photographs, each by a known kind and an argument."""
     parts = [parse(part) for part in split(text)]
     return all((part.kind in KINDS or part.is_code) and part.argument for part in parts)

@@ -1,4 +1,4 @@
-"""The sidecar of a feature bank: `features_SPLIT.json` beside `features_SPLIT.npy`.
+"""Reads and writes the sidecar of a feature bank: `features_SPLIT.json` beside `features_SPLIT.npy`.
 
 Three stages make feature banks: preprocessing.extract_features, preprocessing.import_features and
 initialization.predict_caption_embeddings. input_pipeline.FeatureBank reads them.
@@ -19,10 +19,10 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
     """Writes the sidecar of a finished feature bank.
 
     Args:
-      json_path, npy_path: the two files. names: of the images, in the order of the rows.
-      encoder: its description (`Encoder.describe`). crops: random crops of each image beside the centre one.
+      json_path, npy_path: the two files. names: names of the images, in the order of the rows.
+      encoder: its description (`Encoder.describe`). crops: random crops of each image, in addition to the centre crop.
       statistics: (mean, std), each float64 [D], over images, crops and cells.
-      settings, made_from: as sidecars.write_sidecar takes them.
+      settings, made_from: see sidecars.write_sidecar.
     """
     mean_D, std_D = statistics
     sidecars.write_sidecar(
@@ -43,9 +43,10 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
 
 
 def read_sidecar(json_path, mend):
-    """The sidecar of a feature bank as a dict. Args: mend: what the user is told to do where it is damaged.
+    """Returns the sidecar of a feature bank as a dict.
 
-    Raises: cli.UserError.
+    Args: mend: advice for the user, part of the error.
+    Raises: cli.UserError when it is missing or damaged.
     """
     content = sidecars.read_sidecar(json_path)
     if "std" not in content and "deviation" in content:  # written before the field was called std

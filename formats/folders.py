@@ -1,4 +1,4 @@
-"""What lies in a folder: the files that a stage takes, and what it leaves out and why, so that it can be said."""
+"""Lists the files of a folder that a stage reads, and those that it leaves out, with the reasons."""
 
 import dataclasses
 import os
@@ -8,12 +8,12 @@ SHOWN = 8  # names that a note lists
 
 @dataclasses.dataclass
 class Found:
-    """What a walk through a folder has found.
+    """The result of a walk through a folder.
 
     Attributes:
       files: list of paths, sorted.
-      left_out: dict path -> why it is not taken.
-      broken: dict path -> why it cannot be read, though it would be taken: links that lead nowhere.
+      left_out: dict path -> why it is left out.
+      broken: dict path -> why it cannot be read, although it would be taken: broken links.
     """
 
     files: list
@@ -22,12 +22,12 @@ class Found:
 
 
 def walk(folder, why_not, recursive=True):
-    """The files of a folder: `Found`.
+    """Lists the files of a folder; returns `Found`.
 
     Args:
-      folder: the folder. Links in it are followed, each folder is entered once.
-      why_not: function of a file's name that says why it is not taken, "" if it is.
-      recursive: also those in the folders inside.
+      folder: the folder. Links in it are followed; each folder is entered once.
+      why_not: function of a file's name that returns why it is left out, "" if it is taken.
+      recursive: whether to list the files of subfolders too.
     """
     found, entered = Found([], {}, {}), set()
 
@@ -58,7 +58,7 @@ def walk(folder, why_not, recursive=True):
 
 
 def note(folder, left_out):
-    """One line that names what was left out and why; "" for nothing."""
+    """Returns a line that names what was left out and why; "" if nothing was left out."""
     if not left_out:
         return ""
     names = [f"{os.path.relpath(path, folder)} ({reason})" for path, reason in sorted(left_out.items())]

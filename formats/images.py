@@ -1,4 +1,4 @@
-"""Reading one image file, whatever it is: a picture, or the reason why it is none."""
+"""Reads one image file: returns its pixels, or raises an error with the reason why it is not a picture."""
 
 import contextlib
 import functools
@@ -11,43 +11,43 @@ import unicodedata
 import cli
 from formats import file_names, folders, sidecars
 
-MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that claims more is an attack or an accident
-UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is shown
+MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that declares more is an attack or damaged
+UPRIGHT = 1  # the EXIF orientation of a picture that is stored as viewers show it
 BAND = 256  # rows of a transparent picture that are converted at once
 
 
 class ImageError(Exception):
-    """A file that cannot be used as a picture.
+    """Raised for a file that cannot be used as a picture.
 
     Attributes:
-      path: the file, or "" for bytes. reason: why, in a few words.
+      path: the file, or "" for bytes. reason: the reason in a few words.
     """
 
     def __init__(self, path, reason):
         super().__init__(f"{path}: {reason}" if path else reason)
         self.path, self.reason = path, reason
 
-    def __reduce__(self):  # so that it crosses process borders
+    def __reduce__(self):  # makes it picklable, for other processes
         return type(self), (self.path, self.reason)
 
 
 def read_image(source, exif=True):
-    """The pixels of an image file.
+    """Returns the pixels of an image file.
 
-    RGB and greyscale JPEG files are decoded by TensorFlow's default (the fast integer transform), as the reference
-    does; all others by Pillow. An animation gives its first frame, transparent parts become white, 16-bit greyscale is
-    scaled to 8 bits.
+    RGB and greyscale JPEG files are decoded by TensorFlow's default (the fast integer transform), as in the authors'
+    program; all others by Pillow. An animation gives its first frame, transparent parts become white, 16-bit greyscale
+    is scaled to 8 bits.
 
     Args:
       source: path, the bytes of the file, or `Decoded`.
-      exif: turn the picture as its EXIF orientation says, as viewers do; False leaves it as it is stored, as the
-        reference does (TIFF files, which the reference does not read, are turned in any case).
+      exif: turn the picture by its EXIF orientation, as viewers do; False leaves it as it is stored, as the authors'
+        program does (TIFF files, which that program does not read, are always turned).
 
     Returns:
       uint8 [H, W, 3].
 
     Raises:
-      ImageError: the file is absent, empty, cut short, too large, or no picture.
+      ImageError: the file is missing, empty, cut short, too large, or not a picture.
     """
     if not isinstance(source, Decoded):
         path, data = _read(source)
@@ -57,9 +57,9 @@ def read_image(source, exif=True):
 
 
 def is_turned(source):
-    """Whether viewers show an image file otherwise than it is stored. Its header alone is read; False for no picture.
+    """Returns whether viewers turn an image file by its EXIF orientation. Reads the header only; False on errors.
 
-    Args: source: as `read_image` takes it.
+    Args: source: see `read_image`.
     """
     from PIL import Image
 
@@ -68,43 +68,43 @@ def is_turned(source):
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return image.format != "TIFF" and _orientation(image) != UPRIGHT
-    except Exception:  # whatever Pillow raises for a broken file, which `read_image` will name
+    except Exception:  # Pillow raises many types for a damaged file; `read_image` reports it
         return False
 
 
 EXIF_HELP = (
-    "turn photographs as their EXIF orientation says, as viewers do; --noexif: as they are stored, as the authors"
+    "turn photographs by their EXIF orientation, as viewers do; --noexif: leave them as stored, as the authors do"
 )
 
 
 def exif_note(exif):
-    """The note in a sidecar's settings: {"exif": True}, or {} for photographs as they are stored (see `exif_noted`)."""
+    """Returns the entry for a sidecar's settings: {"exif": True}, or {} for photographs as stored, see `exif_noted`."""
     return {"exif": True} if exif else {}
 
 
 def exif_noted(json_path):
-    """Whether the photographs of an output were turned by their EXIF orientation: what its sidecar's settings say.
+    """Returns whether the photographs of an output were turned by their EXIF orientation, by its sidecar's settings.
 
-    Outputs without such a note, made by an earlier version or by others, were made of the pictures as they are stored.
+    Outputs without this entry, of an earlier version or of other programs, were made from pictures as stored.
     """
     return os.path.exists(json_path) and sidecars.read_sidecar(json_path).get("settings", {}).get("exif") is True
 
 
 class Decoded(str):
-    """The path of an image file with its pixels, for what takes a path: `read_image` gives them again.
+    """The path of an image file together with its pixels, which `read_image` returns without decoding again.
 
-    Attributes: pixels_HWC: uint8, as they are stored. turned_HWC: the same as viewers show it.
+    Attributes: pixels_HWC: uint8, as stored. turned_HWC: uint8, as viewers show them.
     """
 
     @classmethod
     def read(cls, path, seconds):
-        """Decodes a file. Args: seconds: of computing, after which it is given up. Raises ImageError."""
+        """Decodes a file; returns Decoded. Args: seconds: limit of processor time. Raises ImageError."""
         from PIL import Image
 
         _, data = _read(path)
         with _errors_of(path), Image.open(_LimitedFile(data, seconds)) as image:
             _check_pixels(path, image)
-            if _is_plain_jpeg(image):  # TensorFlow cannot be stopped: Pillow first reads all, and makes little of it
+            if _is_plain_jpeg(image):  # TensorFlow has no time limit, so Pillow first decodes a reduced copy
                 image.draft(None, (1, 1))
                 image.load()
                 pixels_HWC = _decode_jpeg(path, data)
@@ -117,7 +117,7 @@ class Decoded(str):
 
 
 class _LimitedFile(io.BytesIO):
-    """Bytes that can be read for some seconds of computing of this thread; Pillow reads while it decodes."""
+    """A file in memory whose `read` raises after some processor time of this thread; Pillow reads while it decodes."""
 
     def __init__(self, data, seconds):
         super().__init__(data)
@@ -130,10 +130,10 @@ class _LimitedFile(io.BytesIO):
 
 
 def jpeg_bytes(source, exif=True):
-    """The bytes to keep in a record: RGB and greyscale JPEG files unchanged, others as JPEG of quality 95.
+    """Returns the bytes to store in a record: RGB and greyscale JPEG files unchanged, others as JPEG of quality 95.
 
-    `read_image` of these bytes with the same `exif` gives the picture. Decodes the file in any case, so what is in a
-    record can be read. Arguments and exceptions as for `read_image`.
+    `read_image` of these bytes with the same `exif` returns the picture. The file is always decoded, to be sure that
+    records can be read. Arguments and exceptions are those of `read_image`.
     """
     from PIL import Image
 
@@ -147,27 +147,27 @@ def jpeg_bytes(source, exif=True):
 
 
 def image_names(folder):
-    """The names of all files in a folder, sorted; hidden ones and folders are left out.
+    """Returns the names of all files in a folder, sorted, without hidden files and folders.
 
-    Links that lead nowhere are among them, so that they are named like other files that cannot be read.
+    Broken links are included, so that they are reported like other files that cannot be read.
     """
     return look_into(folder)[0]
 
 
 def look_into(folder):
-    """(the names of all files in a folder, sorted; a note that names what is left out, "" for nothing)."""
+    """Returns (sorted names of all files in a folder, a note that names what is left out or "")."""
     found = folders.walk(folder, lambda name: "", recursive=False)
     names = sorted(os.path.basename(path) for path in (*found.files, *found.broken))
     return names, folders.note(folder, found.left_out)
 
 
 def locate(folder, name):
-    """The path of a photograph in a folder, or in one of the folders inside it: COCO unpacks into train2014, val2014.
+    """Returns the path of a photograph in a folder or its direct subfolders: COCO unpacks into train2014, val2014.
 
-    A name that is written with its accents as letters of their own, as macOS does, is found as well.
+    A name with decomposed accents, as macOS writes them, is found as well.
 
-    Returns: the path; that in the folder itself where it is nowhere.
-    Raises: cli.UserError: it is in two of the folders.
+    Returns: the path; if the photograph does not exist, its path in the folder itself.
+    Raises: cli.UserError: two of the folders contain it.
     """
     path = os.path.join(folder, name)
     if os.path.lexists(path):
@@ -189,14 +189,14 @@ def _time_of(folder):
 
 @functools.lru_cache(maxsize=4)
 def _folders_in(folder, time):
-    """The folders inside of a folder. Args: time: when it was changed, so that it is looked into again."""
+    """Returns the subfolders of a folder (cached). Args: time: when the folder was changed, part of the cache key."""
     if time is None:
         return []
     return sorted(e.path for e in os.scandir(folder) if os.path.isdir(e.path) and not e.name.startswith("."))
 
 
 def digest_of_sizes(names, sizes):
-    """sha256 (hex) over names and byte counts in order."""
+    """Returns the sha256 (hex) over names and byte counts in order."""
     digest = hashlib.sha256()
     for name, size in zip(names, sizes, strict=True):
         digest.update(file_names.to_bytes(f"{name}\t{size}\n"))
@@ -219,7 +219,7 @@ def _read(source):
 
 
 def _decode(path, data):
-    """(uint8 [H, W, 3] as it is stored, EXIF orientation, whether the data is a plain JPEG file)."""
+    """Returns (uint8 [H, W, 3] as stored, EXIF orientation, whether the data is a plain JPEG file)."""
     from PIL import Image
 
     with _errors_of(path), Image.open(io.BytesIO(data)) as image:
@@ -230,21 +230,21 @@ def _decode(path, data):
 
 
 def _orientation(image):
-    """The EXIF orientation of an open picture, 1 to 8; UPRIGHT where there is none, or none that can be read.
+    """Returns the EXIF orientation of an open picture, 1 to 8; UPRIGHT when it is missing or cannot be read.
 
-    Of a TIFF file Pillow turns the pixels when it loads them, and then says that they are upright.
+    Pillow turns the pixels of a TIFF file when it loads them, and then reports that they are upright.
     """
     from PIL import ExifTags
 
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    except Exception:  # a damaged block raises whatever its bytes lead to; the picture is good all the same
+    except Exception:  # a damaged EXIF block raises many types; the picture is still good
         return UPRIGHT
     return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
 
 
 def _turned(pixels_HWC, orientation):
-    """A picture as viewers show it; the very array where it is stored upright."""
+    """Returns a picture as viewers show it; the same array if it is stored upright."""
     import numpy as np
     from PIL import ExifTags, Image, ImageOps
 
@@ -256,7 +256,7 @@ def _turned(pixels_HWC, orientation):
 
 
 def _is_plain_jpeg(image):
-    """Whether TensorFlow decodes it. MPO is what phones write for JPEG files with a second picture behind the first."""
+    """Returns whether TensorFlow decodes it. MPO, which phones write, is a JPEG file followed by a second picture."""
     return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
 
 
@@ -267,7 +267,7 @@ def _check_pixels(path, image):
 
 @contextlib.contextmanager
 def _errors_of(path):
-    """Makes an ImageError of what Pillow raises for broken files, depending on the format."""
+    """Converts the exceptions that Pillow raises for damaged files to ImageError."""
     from PIL import Image
 
     try:
@@ -304,7 +304,7 @@ def _to_rgb(path, image):
 
 
 def _on_white(image):
-    """A transparent picture on white: uint8 [H, W, 3]. By bands of rows, which takes a third of the memory."""
+    """Returns a transparent picture on white: uint8 [H, W, 3]. Bands of rows take a third of the memory."""
     import numpy as np
     from PIL import Image
 

@@ -1,6 +1,6 @@
-"""What a data folder holds: every stage's output, whether it is whole, whether the outputs fit together.
+"""Checks the outputs in a data folder: whether each is complete, and whether they fit together.
 
-Nothing here needs TensorFlow.
+This module does not need TensorFlow.
 """
 
 import dataclasses
@@ -23,25 +23,25 @@ READ_BY_TRAINERS = tuple(
 
 
 def paths_of(data_dir, output):
-    """The files of an output that are there. Args: output: formats.made_by.Output."""
+    """Returns the existing files of an output. Args: output: formats.made_by.Output."""
     if not output.files:
         return record_files.files_of(data_dir, output.name)
     return [path for path in (os.path.join(data_dir, name) for name in output.files) if os.path.lexists(path)]
 
 
 def work_folder(data_dir, output):
-    """The folder of the unfinished work of an output's stage."""
+    """Returns the folder with the unfinished work of an output's stage."""
     suffix = f"_{output.name.partition('_')[2]}" if output.name.startswith("features_") else ""
     return os.path.join(data_dir, f".{output.stage.rpartition('.')[2]}{suffix}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What is known about one output.
+    """The state of one output.
 
     Attributes:
       status: "there", "unchecked" (there, without a sidecar), "missing", "unfinished" or "damaged".
-      details: in a few words. count: records, lines or rows.
+      details: a few words. count: number of records, lines or rows.
     """
 
     status: str
@@ -50,11 +50,11 @@ class Finding:
 
 
 def check(data_dir, output, checksums=True):
-    """The state of one output.
+    """Returns the state of one output as `Finding`.
 
     Args:
-      output: formats.made_by.Output.
-      checksums: compare the sha256 of its files as well; without them, sizes and counts.
+      data_dir: the data folder. output: formats.made_by.Output.
+      checksums: compare the sha256 of its files as well; else only sizes and counts.
     """
     paths = paths_of(data_dir, output)
     json_path = os.path.join(data_dir, output.sidecar) if output.sidecar else ""
@@ -62,7 +62,7 @@ def check(data_dir, output, checksums=True):
         if json_path and os.path.lexists(json_path):
             return Finding("damaged", f"{output.sidecar} is there, its files are not")
         if os.path.isdir(work_folder(data_dir, output)):
-            return Finding("unfinished", "the same command goes on where it was")
+            return Finding("unfinished", "the same command continues it")
         return Finding("missing", "")
     try:
         described_by = os.path.join(data_dir, output.described_by)
@@ -78,7 +78,7 @@ def check(data_dir, output, checksums=True):
 
 
 def _records(data_dir, output, paths, json_path, checksums):
-    """Records, lines or rows, counted and compared with the sidecar. Raises: cli.UserError."""
+    """Counts records, lines or rows and compares them with the sidecar; returns a Finding. Raises: cli.UserError."""
     if output.name == "dictionary":
         vocabulary.Vocabulary.load(paths[0])
     count = sum(_count(path) for path in paths)
@@ -107,7 +107,7 @@ def _records(data_dir, output, paths, json_path, checksums):
 
 
 def _arrays(output, paths, json_path, checksums):
-    """Archives of arrays: what their sidecar says of them. Raises: cli.UserError."""
+    """Checks archives of arrays against their sidecar; returns a Finding. Raises: cli.UserError."""
     missing = {*output.files} - {os.path.basename(path) for path in paths}
     if missing or not os.path.exists(json_path):
         return Finding("damaged", f"{min(missing or {output.sidecar})} is missing")
@@ -120,9 +120,9 @@ def _arrays(output, paths, json_path, checksums):
 
 
 def _references(data_dir, output, path, checksums):
-    """Captions for scoring: their checksum stands in the sidecar of the image records."""
+    """Checks captions for scoring against their checksum in the sidecar of the image records; returns a Finding."""
     content = readers.read_json(path, "captions in COCO's format")
-    readers.check_fields(content, {"annotations": readers.is_list}, path, "no captions in COCO's format")
+    readers.check_fields(content, {"annotations": readers.is_list}, path, "not captions in COCO's format")
     count = len(content["annotations"])
     json_path = os.path.join(data_dir, f"image_{output.name.partition('_')[2]}.json")
     entry = sidecars.read_sidecar(json_path).get("references") if os.path.exists(json_path) else None
@@ -134,7 +134,7 @@ def _references(data_dir, output, path, checksums):
 
 
 def _count(path):
-    """Records, lines or rows of a file, from its structure. Raises: cli.UserError when it is cut short."""
+    """Returns the number of records, lines or rows of a file, by its structure. Raises: cli.UserError if cut short."""
     if path.endswith(".tfrec"):
         return record_files.count_records(path)
     if path.endswith(".npy"):
@@ -144,7 +144,7 @@ def _count(path):
 
 
 def _unended(path):
-    """1 when the last line of a text has no line end, as in the authors' dictionary."""
+    """Returns 1 if the last line of a text has no line end, as in the authors' dictionary, else 0."""
     if not os.path.getsize(path):
         return 0
     with open(path, "rb") as file:
@@ -153,14 +153,14 @@ def _unended(path):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# All together
+# Outputs that do not fit together
 
 
 def misfits(data_dir, names=tuple(OUTPUTS)):
-    """Outputs that are whole but were not made for each other.
+    """Finds complete outputs that were not made for each other.
 
-    Args: names: the outputs that are asked about; only their sidecars, and those that they are compared with, are read
-      (that of a large feature bank takes 60 ms).
+    Args: names: the outputs to check. Only their sidecars, and those that they are compared with, are read (the sidecar
+      of a large feature bank takes 60 ms).
     Returns: list of (name of the output, what does not fit, the command that mends it).
     """
     about, words = _Sidecars(data_dir), functools.cache(lambda: _fingerprint_of_dictionary(data_dir))
@@ -176,10 +176,10 @@ def misfits(data_dir, names=tuple(OUTPUTS)):
 
 
 def require_fit(data_dir, names, verify=False):
-    """What every reader does first: outputs that were not made for each other are never read together.
+    """Checks that outputs were made for each other; every reader calls this first.
 
     Args:
-      data_dir: the stages' folder. names: outputs (of OUTPUTS) that will be read, there or not.
+      data_dir: the data folder. names: outputs (of OUTPUTS) that will be read; they may be missing.
       verify: compare the checksums of all files as well.
     Raises: cli.UserError naming the first output that does not fit, and the command that makes it again.
     """
@@ -190,12 +190,12 @@ def require_fit(data_dir, names, verify=False):
 
 
 def reading(data_dir, names=READ_BY_TRAINERS):
-    """Keeps other processes from replacing outputs (names of OUTPUTS) while the block reads them."""
+    """Locks outputs (names of OUTPUTS), so that no other process replaces them within the block."""
     return writing.working(data_dir, [], {OUTPUTS[name].lock for name in names})
 
 
 def read_by_trainer(train):
-    """Decorator of a trainer, a function of its options: what it reads is not replaced while it trains."""
+    """Decorates a trainer, a function of its options, so that its inputs are not replaced while it trains."""
 
     @functools.wraps(train)
     def locked(options, *arguments, **named):
@@ -206,7 +206,7 @@ def read_by_trainer(train):
 
 
 def require(data_dir, names):
-    """Raises cli.UserError where one of these outputs is missing or damaged, with the command that makes it."""
+    """Raises cli.UserError if one of these outputs is missing or damaged, with the command that makes it."""
     for name in names:
         finding = check(data_dir, OUTPUTS[name], checksums=False)
         if finding.status not in ("there", "unchecked"):
@@ -235,7 +235,7 @@ class _Sidecars(dict):
 
 
 def _part(content, *names):
-    """A part of a sidecar below its fields; None where there is none, or something else than objects on the way."""
+    """Returns the value at a path of keys in a sidecar; None if a key is missing or a value on the way is no object."""
     for name in names:
         content = content.get(name) if isinstance(content, dict) else None
     return content
@@ -288,7 +288,7 @@ def _is_other_file(data_dir, name, about):
 
 
 def _of_changed_source(data_dir, about):
-    """What a folder of predict_caption_embeddings links, or has computed, and its source folder now has otherwise."""
+    """Yields outputs in a folder of predict_caption_embeddings whose source folder has changed since."""
     origin = made_by.source_of(data_dir)
     if not origin or not os.path.isdir(origin):
         return

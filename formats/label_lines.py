@@ -1,18 +1,20 @@
-"""Class names from lines: one name a line, with a number before or behind it, or in a table."""
+"""Reads class names from lines: one name a line, with a number before or after it, or in a table."""
 
 import re
 
 from formats import tables
 from formats.label_names import PLACEHOLDER, Labels, by_number, by_order, is_placeholder
 
-SHARE = 0.5  # of the lines that a rule fits; then the others are wrong
+SHARE = 0.5  # share of the lines that a rule must fit to be chosen; then the other lines are errors
 # `12: stop sign`, `12=stop sign`, `12  stop sign`, `12. stop sign`, `[12] stop sign`, `"12": "stop sign",`, `12`
 _BEFORE = re.compile(r"""[\[({#"']*\s*(-?\d{1,6})\s*[\])}"']*(?:\s*(?:->|=>|[:=,;|.)>\u2013\u2014-])\s*|\s+|$)(.*)""")
-_BEHIND = re.compile(r"""(.*?\S)(?:\s*(?:->|=>|[:=,;|])\s*|\s+)[\[("']*(\d{1,6})[\])"']*""")  # `/a/airfield 0`
+_BEHIND = re.compile(
+    r"""(.*?\S)(?:\s*(?:->|=>|[:=,;|])\s*|\s+)[\[("']*(\d{1,6})[\])"']*"""
+)  # number after the name: `/a/airfield 0`
 _SYNSET = re.compile(r"n\d{8}[\s,;:|]+(.*)")  # ImageNet's, before the name
 _OPEN_IMAGES = re.compile(r"/[mgt]/\w+\s*[,;|\t ]\s*(.*)")
 _PLACES = re.compile(r"/[a-z]/([a-z].*)")  # names of Places
-# What no name in a line holds: brackets and quotes of other formats, `key: value`, comments, control characters.
+# What a name cannot contain: brackets and quotes of other formats, `key: value`, comments, control characters.
 _STRANGE = re.compile(r"""[{}<>="`\\\x00-\x1f\x7f]|:(?:\s|$|//)|^\[|(?:^|\s)(?://|#|%)""")
 _BULLET = re.compile(r"[-*\u2022]\s+(.*)")
 
@@ -22,7 +24,7 @@ NAME += ("category", "classes", "names", "labels", "object")
 
 
 def of_lines(text, is_table=False):
-    """The `Labels` of a text. Args: is_table: what its file's name says. Raises: ValueError naming the line."""
+    """Returns the `Labels` of a text. Args: is_table: by the file name. Raises: ValueError naming the line."""
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     while lines and not lines[-1][1]:
         lines.pop()
@@ -31,7 +33,7 @@ def of_lines(text, is_table=False):
     full = [line for _, line in lines if line]
     if not full:
         return Labels()
-    if len(full) > 1 and full[0][-1] in ",;" and all(line[-1] == full[0][-1] for line in full[:-1]):  # behind each name
+    if len(full) > 1 and full[0][-1] in ",;" and all(line[-1] == full[0][-1] for line in full[:-1]):  # after each name
         lines = [(number, line.rstrip(full[0][-1]).rstrip()) for number, line in lines]
         full, text = [line for _, line in lines if line], "\n".join(line for _, line in lines)
     if _fits(_OPEN_IMAGES, full) and not any(map(_BEFORE.fullmatch, full)):
@@ -40,19 +42,19 @@ def of_lines(text, is_table=False):
         return _of_table(text, delimiter)
     for rule in (_SYNSET, _PLACES, _BULLET):
         if _fits(rule, full):
-            lines = _stripped(rule, lines, f"the like of {full[-1][:40]!r}")
+            lines = _stripped(rule, lines, f"a line like {full[-1][:40]!r}")
             full = [line for _, line in lines if line]
     if _fits(_BEFORE, full):
         return _numbered(lines, _BEFORE, 1, 2)
     if len(full) > 1 and all(map(_BEHIND.fullmatch, full)):
         if not _counts_up(full):
-            raise ValueError(f"line {lines[0][0]} is {full[0][:80]!r}; the numbers behind the names do not count up")
+            raise ValueError(f"line {lines[0][0]} is {full[0][:80]!r}; the numbers after the names do not count up")
         return _numbered(lines, _BEHIND, 2, 1)
     return _plain(lines, full, is_table)
 
 
 def _fits(rule, lines):
-    """Whether a rule fits most of the lines; then it is meant for all of them."""
+    """Returns whether a rule fits most of the lines, so that it is used for all of them."""
     return sum(bool(rule.fullmatch(line)) for line in lines) >= SHARE * len(lines)
 
 
@@ -61,7 +63,7 @@ def _place(number):
 
 
 def _stripped(rule, lines, expected, header=False):
-    """The lines without what the rule takes away. Raises: ValueError for a line that it does not fit."""
+    """Returns the lines without what the rule removes. Raises: ValueError for a line that it does not fit."""
     found = []
     for number, line in lines:
         match = rule.fullmatch(line)
@@ -74,14 +76,16 @@ def _stripped(rule, lines, expected, header=False):
 
 
 def _name(text, place):
-    """A name without the comma behind it and the quotes around it. Raises: ValueError for what is no name."""
+    """Returns a name without the comma after it and the quotes around it. Raises: ValueError if it is not a name."""
     name = text.removesuffix(",").strip()
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
         name = name[1:-1].strip()
-    if any(map(str.isalpha, name)) and is_placeholder(name):  # <none>, #N/A; signs alone may belong to other formats
+    if any(map(str.isalpha, name)) and is_placeholder(
+        name
+    ):  # <none>, #N/A; signs without letters may belong to other formats
         return PLACEHOLDER
     if _STRANGE.search(name):
-        raise ValueError(f"{place} is {text[:80]!r}, which is no class name")
+        raise ValueError(f"{place} is {text[:80]!r}, which is not a class name")
     return name or PLACEHOLDER
 
 
@@ -90,7 +94,7 @@ def _numbered(lines, rule, number_group, name_group):
     for number, line in lines:
         match = rule.fullmatch(line)
         if line and not match:
-            raise ValueError(f"line {number} is {line[:80]!r}, which has no number as the other lines have")
+            raise ValueError(f"line {number} is {line[:80]!r}, which has no number, unlike the other lines")
         if match:
             place = _place(number)
             pairs.append((int(match[number_group]), _name(match[name_group], place), place))
@@ -98,7 +102,7 @@ def _numbered(lines, rule, number_group, name_group):
 
 
 def _counts_up(lines):
-    """Whether the numbers behind the names number them, and are no part of them (Boeing 707, Boeing 747)."""
+    """Returns whether the numbers after the names count the names and are not part of them (Boeing 707, Boeing 747)."""
     numbers = [int(_BEHIND.fullmatch(line)[2]) for line in lines]
     ordered = sorted(set(numbers))
     if len(ordered) < len(numbers) or ordered[0] > 1:
@@ -122,7 +126,7 @@ _NUMBER_CELL = re.compile(r"""[\[(#"']*(-?\d{1,6})[\])"']*""")
 
 
 def _delimiter(lines, is_table):
-    """The delimiter of a table, or None: by its header, else where all lines have the same number of cells."""
+    """Returns the delimiter of a table, by its header or an equal number of cells in all lines; None for no table."""
     if delimiter := tables.delimiter_of(lines, NAME):
         header = lines[0].split(delimiter)
         known = sum(tables.word_of(cell) in NAME + NUMBER for cell in header)
@@ -158,13 +162,13 @@ def _of_table(text, delimiter):
 
 
 def _is_header(cells):
-    """Whether the first row says what is in the columns: it has words for it, and no numbers."""
+    """Returns whether the first row is a header: it names the columns and has no numbers."""
     words = [tables.word_of(cell) for cell in cells]
     return any(word in NAME for word in words) and not any(word.isdigit() for word in words)
 
 
 def _kind(cells):
-    """What all cells of a column are: "number", "open images", "synset", or "text"."""
+    """Returns the kind of all cells of a column: "number", "open images", "synset" or "text"."""
     if all(map(_NUMBER_CELL.fullmatch, cells)):
         return "number"
     if all(re.fullmatch(r"/[mgt]/\w+", cell) for cell in cells):
@@ -173,7 +177,7 @@ def _kind(cells):
 
 
 def _number_column(header, kinds):
-    """The index of the column of the class numbers; None without one: a header may call the numbers counts."""
+    """Returns the index of the column of class numbers; None without one, e.g. if the header says they are counts."""
     numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
     if not header:
         return numbers[0] if numbers else None
@@ -182,7 +186,7 @@ def _number_column(header, kinds):
 
 
 def _name_column(header, kinds):
-    """The index of the column of the names: by its word among those of texts, else the only one, or the first."""
+    """Returns the index of the column of names: the text column named so, else the only or the first text column."""
     texts = [i for i, kind in enumerate(kinds) if kind == "text"]
     if not header:
         return texts[0] if len(texts) == 1 or (texts and texts[0] != 0) else None

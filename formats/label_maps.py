@@ -1,12 +1,12 @@
-"""Class names by number, from the files that detectors come with, whatever these are called.
+"""Reads class names by number from the label files of detectors; the format is recognised by the content.
 
 label maps   item { id: 1 name: "/m/01g317" display_name: "Person" }, of the object-detection API (.pbtxt)
 JSON, YAML   a list of names; an object number -> name or name -> number; the same under `names`, `classes`, `labels`,
              `id2label`; COCO's {"categories": [{"id": 1, "name": "person"}]}
 tables       OpenImages' `/m/011k07,Tortoise`; columns with a header such as id, name; ImageNet's `n01440764 tench`
-lines        one name a line, an empty line between others counts; or with the number before or behind: `12: stop sign`
+lines        one name a line, empty lines between others count; or with the number before or after: `12: stop sign`
 
-Numbers without a class, and those whose name says that there is none (`???`, `n/a`, `background`, a dash), are `???`.
+Numbers without a class, and those whose name says that there is none (`???`, `n/a`, `background`, a dash), get `???`.
 """
 
 import collections
@@ -17,15 +17,15 @@ from formats.label_names import PLACEHOLDER, Labels, is_placeholder
 
 EXPECTED = "class names, one a line, a label map (.pbtxt), JSON, YAML or a table"
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # numbers from 1 to 90 without a class
-SHOWN = 2  # names that are printed before the last one
+SHOWN = 2  # names printed before the last one
 
 
 def read_labels(path):
-    """The class names of a file by number: `Labels`; numbers without a class have the placeholder `???`.
+    """Returns the class names of a file by number: `Labels`; numbers without a class have the placeholder `???`.
 
     Label maps and OpenImages' tables number their classes from 1, so their first entry is the placeholder.
 
-    Raises: cli.UserError naming the file, and the line or item that is none.
+    Raises: cli.UserError naming the file, and the line or item that is not a class name.
     """
     text = texts.read(path, EXPECTED)
     try:
@@ -46,12 +46,12 @@ def _labels(text, name):
 
 
 def names_of(labels):
-    """The class names without placeholders."""
+    """Returns the class names without placeholders."""
     return [name for name in labels if not is_placeholder(name)]
 
 
 def describe(labels):
-    """What was read, for people: "80 classes: person, bicycle, … toothbrush"; of synonyms the first one."""
+    """Returns a summary such as "80 classes: person, bicycle, … toothbrush"; of synonyms only the first."""
     names = [name.partition(",")[0].strip()[:40] for name in names_of(labels)]
     shown = ", ".join(names) if len(names) <= SHOWN + 1 else f"{', '.join(names[:SHOWN])}, … {names[-1]}"
     empty = len(labels) - len(names) - (labels[0] == PLACEHOLDER)
@@ -66,18 +66,18 @@ def describe(labels):
 
 
 def from_one(labels):
-    """The same list for a network that numbers its classes from 1: line 1 of a plain list becomes class 1."""
+    """Returns the labels for a network that numbers its classes from 1: line 1 of a plain list becomes class 1."""
     return labels if is_placeholder(labels[0]) else labels.shifted()
 
 
 def for_detector(labels, counts, path):
-    """The labels of a detector of which it is known how many classes it tells apart.
+    """Adapts labels to the number of classes of a detector.
 
     Args:
       labels: `Labels`. path: their file, for messages.
-      counts: the numbers of classes that are possible, such as (90,); empty where the network does not tell.
+      counts: possible numbers of classes, such as (90,); empty if the network does not tell.
 
-    Returns: (Labels, what was done to them or "").
+    Returns: (Labels, a note about what was changed or "").
     Raises: cli.UserError: names and numbers do not fit.
     """
     first = 1 if is_placeholder(labels[0]) else 0
@@ -107,13 +107,13 @@ def for_detector(labels, counts, path):
 
 
 def _are_coco(names):
-    """Whether these are COCO's 80 names in their order; its spellings differ (aeroplane, sofa, tvmonitor)."""
+    """Returns whether these are COCO's 80 names in order; some spellings differ (aeroplane, sofa, tvmonitor)."""
     known = {0: "person", 2: "car", 14: "bird", 15: "cat", 16: "dog", 17: "horse", 39: "bottle", 79: "toothbrush"}
     return len(names) == 80 and all(names[number].casefold() == name for number, name in known.items())
 
 
 def for_classifier(labels, columns, path):
-    """The labels of a classifier with a score in each of `columns`. As `for_detector`."""
+    """Adapts labels to a classifier with `columns` scores; arguments, result and errors as in `for_detector`."""
     if len(labels) == columns:
         return labels, ""
     if len(labels) == columns + 1 and is_placeholder(labels[0]):

@@ -1,4 +1,4 @@
-"""Class names from label maps of the object-detection API, and from JSON and YAML."""
+"""Reads class names from label maps of the object-detection API, and from JSON and YAML."""
 
 import functools
 import re
@@ -8,7 +8,7 @@ from formats.label_names import PLACEHOLDER, by_number, by_order
 
 NAMES = ("names", "classes", "labels", "class_names", "classnames", "label_names", "categories", "id2label", "label2id")
 NAMES += ("label_map", "labelmap", "class_to_idx", "idx_to_class", "id_to_name", "thing_classes", "objects")
-COUNTS = ("nc", "num_classes", "number_of_classes")  # what else may say how many names there are
+COUNTS = ("nc", "num_classes", "number_of_classes")  # keys for the number of names
 NUMBER = ("id", "index", "class_id", "label_id", "category_id", "number", "idx", "trainid")
 NAME = ("display_name", "name", "class_name", "category_name", "label_name", "label", "class", "title", "category")
 
@@ -17,13 +17,13 @@ NAME = ("display_name", "name", "class_name", "category_name", "label_name", "la
 
 
 def is_label_map(text):
-    """Whether a text begins as a label map does, whatever its file is called."""
+    """Returns whether a text begins like a label map, whatever its file name."""
     return bool(re.match(r"(?:\s|#.*\n)*item\s*:?\s*[{<]", text))
 
 
 @functools.cache
 def _message():
-    """The class of the message, described here because the object-detection API is not installed."""
+    """Returns the class of the protobuf message, defined here because the object-detection API is not installed."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = {"text": 9, "int": 5, "message": 11, "enum": 14}
@@ -60,7 +60,7 @@ def _message():
 
 
 def of_label_map(text):
-    """The `Labels` of a label map. Raises: ValueError naming the line or the item."""
+    """Returns the `Labels` of a label map. Raises: ValueError naming the line or the item."""
     from google.protobuf import text_format
 
     try:
@@ -84,7 +84,7 @@ def of_label_map(text):
 
 
 def is_tree(text):
-    """Whether a text is JSON or YAML by its beginning, or by a line `names:` (or another word of NAMES)."""
+    """Returns whether a text is JSON or YAML, by its beginning or a line `names:` (or another word of NAMES)."""
     begins = re.match(r"\s*(?:\{|\[(?!\s*\d+\s*\]))", text)  # `[0] person` is a line with a number
     key = rf"^['\"]?(?:{'|'.join(NAMES)})['\"]?\s*:(?:\s|$)"
     return bool(
@@ -93,12 +93,12 @@ def is_tree(text):
 
 
 def of_tree(text):
-    """The `Labels` of a JSON or YAML text. Raises: ValueError naming the entry, or the line."""
+    """Returns the `Labels` of a JSON or YAML text. Raises: ValueError naming the entry or the line."""
     return _of_value(_parsed(text))
 
 
 class _Text(str):
-    """A text of a YAML file and the number of its line."""
+    """A text of a YAML file with its line number."""
 
     line = None
 
@@ -107,7 +107,7 @@ def _parsed(text):
     try:
         return readers.parse_json(text, unique=True)
     except ValueError as error:
-        fault = f"no JSON: {error}"
+        fault = f"not JSON: {error}"
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) > 1 and all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for line in lines):
         return [readers.parse_json(line, unique=True) for line in lines]
@@ -121,15 +121,15 @@ def _parsed_yaml(text, fault):
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         return None if node is None else _value_of(node, {})
     except RecursionError as error:
-        raise ValueError(f"{fault}; no YAML: nested too deeply") from error
+        raise ValueError(f"{fault}; not YAML: nested too deeply") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{fault}; no YAML: {place}{getattr(error, 'problem', None) or error}"[:300]) from error
+        raise ValueError(f"{fault}; not YAML: {place}{getattr(error, 'problem', None) or error}"[:300]) from error
 
 
 def _value_of(node, known):
-    """A node of YAML as dict, list or `_Text`; a node that an alias repeats is the same object."""
+    """Returns a node of YAML as dict, list or `_Text`; a node repeated by an alias is the same object."""
     import yaml
 
     if id(node) in known:
@@ -145,7 +145,7 @@ def _value_of(node, known):
         for key, item in node.value:
             key = _value_of(key, known)
             if not isinstance(key, str) or key in value:
-                raise ValueError(f"line {node.start_mark.line + 1}: {str(key)[:80]!r} is no key, or stands twice")
+                raise ValueError(f"line {node.start_mark.line + 1}: {str(key)[:80]!r} is not a key, or occurs twice")
             value[key] = _value_of(item, known)
     return value
 
@@ -155,14 +155,14 @@ def _place(value, default):
 
 
 def _number(value):
-    """An integer, also one that is written as a text; None for all else."""
+    """Returns an integer, also if it is written as a text; None for all else."""
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,9}\s*", value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _name(value, place):
-    """The name that an entry of a list or of an object stands for."""
+    """Returns the class name of an entry of a list or an object."""
     if value is None:
         return PLACEHOLDER
     if isinstance(value, str):
@@ -172,11 +172,11 @@ def _name(value, place):
     found = _field(value, NAME) if isinstance(value, dict) else None
     if isinstance(found, str):
         return str(found)
-    raise ValueError(f"{place} is {str(value)[:80]!r}, which is no class name")
+    raise ValueError(f"{place} is {str(value)[:80]!r}, which is not a class name")
 
 
 def _field(entry, keys):
-    """The value of an object under the first of some keys, in any case."""
+    """Returns the value of an object for the first of some keys, ignoring case; None without one."""
     lower = {str(key).casefold().replace("-", "_").replace(" ", "_"): value for key, value in entry.items()}
     return next((lower[key] for key in keys if key in lower), None)
 
@@ -195,7 +195,7 @@ def _of_value(value):
 
 
 def _of_records(entries):
-    """Objects such as COCO's categories, each with a name and perhaps a number."""
+    """Returns the Labels of objects such as COCO's categories, each with a name and an optional number."""
     places = [f"entry {i}" for i in range(1, len(entries) + 1)]
     names = [_name(entry, place) for entry, place in zip(entries, places, strict=True)]
     numbers = [_number(_field(entry, NUMBER)) for entry in entries]
@@ -203,7 +203,7 @@ def _of_records(entries):
         return by_order(list(zip(names, places, strict=True)))
     if None in numbers:
         place = numbers.index(None)
-        raise ValueError(f"{places[place]} is {str(entries[place])[:80]!r}, it has no number as the others have")
+        raise ValueError(f"{places[place]} is {str(entries[place])[:80]!r}, it has no number, unlike the others")
     return by_number(list(zip(numbers, names, places, strict=True)))
 
 
@@ -214,7 +214,7 @@ def _of_object(value):
         labels = _of_value(next(iter(inner.values())))
         count = _number(_field(value, COUNTS))
         if count is not None and count != len(labels):
-            raise ValueError(f"it says that there are {count} classes, and {len(labels)} names stand there")
+            raise ValueError(f"it states {count} classes but has {len(labels)} names")
         return labels
     if value and all(_number(key) is not None for key in value):
         places = {key: _place(key, f"entry {key}") for key in value}

@@ -1,7 +1,7 @@
-"""Which command makes which output of a data folder: what errors and the doctor advise.
+"""Finds the command that makes an output of a data folder, for the advice in errors and of the doctor.
 
-An output that is there says in its sidecar how it was made, so the advice is that very command. Else words in upper
-case stand for what only the user knows.
+If the output exists, its sidecar records the command, and the advice is this command. Else words in upper case stand
+for values that only the user knows.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ class Output:
     """One output of a stage.
 
     Attributes:
-      name: of the output. files: file names, or () for record files named after it.
-      sidecar: file name of its sidecar, "" for references, which that of their image records describes.
-      stage: module that makes it. flags: what the command needs beside --data_dir. needs: outputs that it is made from.
-      also: other modules that make it.
+      name: name of the output. files: file names, or () for record files named after it.
+      sidecar: file name of its sidecar, "" for references, which the sidecar of their image records describes.
+      stage: module that makes it. flags: flags needed besides --data_dir. needs: outputs that it is made from.
+      also: other modules that can make it.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Output:
 
     @property
     def lock(self):
-        """The name under which its stage holds the lock of `writing.working`; a stage locks what it makes together."""
+        """Returns the name of its lock in `writing.working`; a stage has one lock for the outputs it makes together."""
         kind = self.name.partition("_")[0]
         return {"refs": "image", "image": "image", "dictionary": "word_counts"}.get(kind, self.name)
 
     @property
     def described_by(self):
-        """The file name of the sidecar that says how it was made."""
+        """Returns the file name of the sidecar that records how it was made."""
         return self.sidecar or f"image_{self.name.partition('_')[2]}.json"
 
 
@@ -83,20 +83,20 @@ def _outputs():
 
 
 OUTPUTS = _outputs()
-# What the folder of predict_caption_embeddings has from the one that it is made from; all else was made in it.
+# Outputs that a folder of predict_caption_embeddings links from its source folder; all others are made in it.
 LINKED = tuple(name for name in OUTPUTS if name.startswith(("image_", "refs_")))
 LINKED += ("sentences", "dictionary", "sentence", "detections")
 
 
 def command(data_dir, name, again=False, **changes):
-    """The command that makes an output of a data folder, with every flag that it needs.
+    """Returns the command that makes an output of a data folder, with all flags that it needs.
 
     Args:
-      data_dir: the folder. name: of OUTPUTS.
-      again: it is there, and shall be replaced.
-      **changes: flags that it shall have otherwise; True or False for a switch.
-    Returns: a line for a shell. Where a folder of predict_caption_embeddings only links the output: the command for the
-      folder that it comes from, and behind && the one that links it.
+      data_dir: the folder. name: one of OUTPUTS.
+      again: whether the output exists and is to be replaced.
+      **changes: flags to change; True or False for a switch.
+    Returns: a line for a shell. If a folder of predict_caption_embeddings only links the output: the command for the
+      source folder, then && and the command that links it.
     """
     data_dir = os.fspath(data_dir)
     output, origin = OUTPUTS[name], source_of(data_dir)
@@ -108,7 +108,7 @@ def command(data_dir, name, again=False, **changes):
             return linking
         return f"{command(origin, name, again, **changes)} && {command(data_dir, NEIGHBOURS.name, again=True)}"
     stage, words = _recorded(data_dir, output) or (output.stage, output.flags.split())
-    if name == "fit_captions" and not origin:  # its stage works on the folder that predict_caption_embeddings makes
+    if name == "fit_captions" and not origin:  # its stage needs the folder that predict_caption_embeddings makes
         data_dir = derived(data_dir)
     folders = {"data_dir": data_dir}
     if output is NEIGHBOURS:
@@ -120,12 +120,12 @@ def command(data_dir, name, again=False, **changes):
 
 
 def derived(data_dir):
-    """The folder that predict_caption_embeddings makes of a data folder when no other is given."""
+    """Returns the folder that predict_caption_embeddings makes from a data folder by default."""
     return os.fspath(data_dir).rstrip("/") + "_neighbours"
 
 
 def source_of(data_dir):
-    """The data folder that a folder of predict_caption_embeddings was made from, "" for one that is none."""
+    """Returns the data folder that a folder of predict_caption_embeddings was made from, "" for any other folder."""
     path = os.path.join(data_dir, NEIGHBOURS.sidecar)
     if not os.path.isfile(path):
         return ""
@@ -135,7 +135,7 @@ def source_of(data_dir):
         shorter = os.path.normpath(os.path.join(data_dir, content["source"]))  # wrong where data_dir is a link
         same = os.path.exists(shorter) and os.path.exists(place) and os.path.samefile(shorter, place)
         return shorter if same else os.path.normpath(place)
-    _, words = _recorded(data_dir, NEIGHBOURS) or ("", [])  # older ones say it in their command alone
+    _, words = _recorded(data_dir, NEIGHBOURS) or ("", [])  # older sidecars have it only in the command
     return _given(words, "data_dir") or "OTHER"
 
 
@@ -152,7 +152,7 @@ def _content(path):
 
 
 def _recorded(data_dir, output):
-    """(stage, arguments) of the command that made an output, as its sidecar says; None where it names no such stage."""
+    """Returns (stage, arguments) of the command in an output's sidecar; None if it does not name a stage of it."""
     command = _content(os.path.join(data_dir, output.described_by)).get("command")
     try:
         words = shlex.split(command) if readers.is_text(command) else []
@@ -165,7 +165,7 @@ def _recorded(data_dir, output):
 
 
 def _given(words, flag):
-    """The value of a flag among arguments, "" for none."""
+    """Returns the value of a flag among arguments, "" without it."""
     for place, word in enumerate(words):
         if word.startswith(f"--{flag}="):
             return word.partition("=")[2]
@@ -175,7 +175,7 @@ def _given(words, flag):
 
 
 def _with(words, **values):
-    """Arguments with flags set to other values, which come first. A value is a text, or whether a switch is on."""
+    """Returns arguments with changed flags, which come first. A value is a text, or a bool for a switch."""
     rest, skipped = [], False
     for word in words:
         flag = word.removeprefix("--").partition("=")[0]

@@ -1,17 +1,17 @@
-"""Paths inside longer texts, KIND:PATH#PART or several joined by a mark: a path may hold these marks as well.
+"""Finds paths inside longer texts, KIND:PATH#PART or several joined by a mark; a path may contain these marks too.
 
-What is there decides: the longest text that names a file is taken for its path.
+The files on the disk decide: the longest text that names an existing file is its path.
 """
 
 import os
 
 
 def cut(text, mark, is_part):
-    """(path, part) of a text PATH, or PATH and a part behind a mark.
+    """Returns (path, part) of a text PATH, or of PATH, a mark and a part; part is "" without one.
 
-    The longest path that is there counts. Where none is, the last mark counts if a part stands behind it.
+    The longest existing path is taken. If none exists, the text is cut at the last mark if a part follows it.
 
-    Args: is_part: function of a text that says whether it looks like a part.
+    Args: is_part: function of a text that returns whether it looks like a part.
     """
     places = [place for place in range(len(text)) if text.startswith(mark, place)]
     for place in [len(text), *reversed(places)]:
@@ -22,11 +22,11 @@ def cut(text, mark, is_part):
 
 
 def split(text, mark, is_there=os.path.exists, begins=lambda rest: True):
-    """The parts of a text that are joined by a mark, in order; empty ones are left out.
+    """Returns the parts of a text that are joined by a mark, in order, without empty parts.
 
     Args:
-      is_there: function of a part that says whether the files that it names are there; the longest such part counts.
-      begins: function of the text behind a mark that says whether a part begins there that may not be there.
+      is_there: function of a part that returns whether its files exist; the longest such part is taken.
+      begins: function of the text after a mark that returns whether a part begins there, even if it does not exist.
     """
     found, pieces = [], text.split(mark)
 

@@ -1,7 +1,7 @@
-"""Which photographs a folder holds: sha256 of their contents, without reading again what has not changed.
+"""Computes the sha256 of photographs without reading unchanged files again.
 
-A hash is kept with the size and the time of the file, in a hidden file of the data folder. A photograph that is
-replaced by another one of the same size has another time and is read again; `--verify` reads all of them.
+A hash is stored with the size and the time of the file, in a hidden file of the data folder. A photograph that is
+replaced by another one of the same size has another time and is read again; `--verify` reads all photographs.
 """
 
 import concurrent.futures
@@ -17,11 +17,11 @@ THREADS = 4  # hashing waits for the disk, and releases Python's lock
 
 
 def hashes_of(folder, names, data_dir, verify=False):
-    """sha256 (hex) of each photograph, "" for one that is not there: dict name -> hash.
+    """Returns dict name -> sha256 (hex) of each photograph, "" for one that does not exist.
 
     Args:
-      folder: of the photographs. names: file names in it. data_dir: the stages' folder, which keeps the hashes.
-      verify: read every file, whatever was kept.
+      folder: folder of the photographs. names: file names in it. data_dir: the data folder, which stores the hashes.
+      verify: read every file, whatever is stored.
     """
     folder = os.path.abspath(folder)
     known = {} if verify else _kept(data_dir, folder)
@@ -40,16 +40,16 @@ def hashes_of(folder, names, data_dir, verify=False):
 
 
 def digest(hashes, names):
-    """sha256 (hex) over names and contents: tells one set of photographs from another.
+    """Returns the sha256 (hex) over names and contents of a set of photographs.
 
-    Args: hashes: as `hashes_of` returns them. names: of the photographs that count, in any order.
+    Args: hashes: as `hashes_of` returns them. names: names of the photographs in the set, in any order.
     """
     lines = "".join(f"{name}\t{hashes[name]}\n" for name in sorted(names))
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _kept(data_dir, folder):
-    """dict name -> [size, time in ns, hash] of an earlier call; empty where it cannot be used."""
+    """Returns dict name -> [size, time in ns, hash] of an earlier call; empty if it cannot be used."""
     try:
         with open(os.path.join(data_dir, CACHE)) as file:
             content = json.load(file)
@@ -59,7 +59,7 @@ def _kept(data_dir, folder):
 
 
 def _state(path):
-    """[size, time of the last change in ns] of a file; None where there is none."""
+    """Returns [size, time of the last change in ns] of a file; None if it does not exist."""
     try:
         status = os.stat(path)
     except OSError:
@@ -68,7 +68,7 @@ def _state(path):
 
 
 def _hash(path):
-    """sha256 (hex) of a file, "" if it cannot be read."""
+    """Returns the sha256 (hex) of a file, "" if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Reading files that may be damaged: text, JSON and arrays. What is wrong is a cli.UserError that names the file.
+"""Reads files that may be damaged: text, JSON and arrays. Damage raises cli.UserError, which names the file.
 
-The libraries below raise a dozen different exceptions for damaged files, allocate what a header claims before they look
-whether the file holds it, and nest as deeply as a file asks for. So files of these kinds are read by these functions.
+The libraries below raise a dozen different exceptions for damaged files, allocate what a header declares before they
+check the size of the file, and recurse as deeply as a file is nested. So all files of these kinds are read here.
 """
 
 import io
@@ -17,7 +17,7 @@ import cli
 from formats import texts
 from formats.texts import unreadable
 
-DEFLATE = 1032  # no deflated data unpack to more than so many times their bytes
+DEFLATE = 1032  # largest compression ratio of deflate
 LARGEST_NUMBER = float(np.finfo(np.float64).max)
 LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photograph
 
@@ -27,7 +27,7 @@ LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photo
 
 
 def check_regular(path):
-    """Raises cli.UserError unless a path is a file: no folder, no pipe (it would be waited for), no link to nowhere."""
+    """Raises cli.UserError unless a path is a regular file: not a folder, broken link or pipe (reading would block)."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -46,13 +46,13 @@ def text_lines(path, errors="strict"):
 
 
 def parse_json(text, unique=False, encoding=None):
-    """The value of a JSON text, or of its bytes.
+    """Returns the value of a JSON text, or of its bytes.
 
     Args:
-      encoding: of bytes that do not tell theirs.
-      unique: a key that stands twice in an object is an error; else the last one counts, as is usual.
+      encoding: encoding of bytes without a byte order mark.
+      unique: whether a key that occurs twice in an object is an error; else its last value is used.
 
-    Raises: ValueError, also where it is nested too deeply.
+    Raises: ValueError, also if it is nested too deeply.
     """
     pairs = {"object_pairs_hook": _unique} if unique else {}
     try:
@@ -65,16 +65,16 @@ def _unique(pairs):
     found = {}
     for key, value in pairs:
         if found.setdefault(key, value) != value:
-            raise ValueError(f"the key {key[:80]!r} stands twice")
+            raise ValueError(f"the key {key[:80]!r} occurs twice")
     return found
 
 
 def read_json(path, expected="", kind=None, encoding=None):
-    """The value in a JSON file.
+    """Returns the value in a JSON file.
 
     Args:
-      expected: what the file should hold, for messages. kind: type of the value, such as dict; None takes any.
-      encoding: of a file that does not tell its own.
+      expected: what the file should contain, for messages. kind: type of the value, such as dict; None: any.
+      encoding: encoding of a file without a byte order mark.
 
     Raises: cli.UserError.
     """
@@ -103,7 +103,7 @@ def json_values(path, expected=""):
         try:
             yield f"line {number}", parse_json(line)
         except ValueError as error:
-            raise unreadable(path, f"line {number} is {line[:80]!r}, no JSON ({error})", expected) from error
+            raise unreadable(path, f"line {number} is {line[:80]!r}, not JSON ({error})", expected) from error
 
 
 def check_fields(value, fields, path, mend=""):
@@ -111,8 +111,8 @@ def check_fields(value, fields, path, mend=""):
 
     Args:
       value: from a JSON file.
-      fields: dict name -> function that says whether the field's value is right; it gets None where there is none.
-      path: the file, or a place in it. mend: what the user can do.
+      fields: dict name -> function that returns whether the field's value is valid; a missing field gives None.
+      path: the file, or a place in it. mend: advice for the user.
     """
     mend = f"; {mend}" if mend else ""
     if not isinstance(value, dict):
@@ -120,48 +120,48 @@ def check_fields(value, fields, path, mend=""):
     for name, fits in fields.items():
         if not fits(value.get(name)):
             found = repr(value[name])[:80] if name in value else "missing"
-            raise cli.UserError(f"{path}: {name} is {found}, another kind of value than expected{mend}")
+            raise cli.UserError(f"{path}: {name} is {found}, not the expected kind of value{mend}")
 
 
 def is_object(value):
-    """Whether a JSON value is an object."""
+    """Returns whether a JSON value is an object."""
     return isinstance(value, dict)
 
 
 def is_list(value):
-    """Whether a JSON value is a list."""
+    """Returns whether a JSON value is a list."""
     return isinstance(value, list)
 
 
 def is_text(value):
-    """Whether a JSON value is a string."""
+    """Returns whether a JSON value is a string."""
     return isinstance(value, str)
 
 
 def is_count(value):
-    """Whether a JSON value is an integer that is not negative."""
+    """Returns whether a JSON value is an integer that is not negative."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_number(value):
-    """Whether a JSON value is a finite number."""
+    """Returns whether a JSON value is a finite number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) <= LARGEST_NUMBER  # integers may be larger than any float
 
 
 def are_texts(value):
-    """Whether a JSON value is a list of strings."""
+    """Returns whether a JSON value is a list of strings."""
     return isinstance(value, list) and all(map(is_text, value))
 
 
 def are_numbers(value):
-    """Whether a JSON value is a list of finite numbers."""
+    """Returns whether a JSON value is a list of finite numbers."""
     return isinstance(value, list) and all(map(is_number, value))
 
 
 def optional(fits):
-    """The same check for a field that may be absent or null."""
+    """Returns the check `fits` for a field that may also be missing or null."""
     return lambda value: value is None or fits(value)
 
 
@@ -170,26 +170,27 @@ def optional(fits):
 
 
 def _npy_header(file, size):
-    """(shape, Fortran order, dtype) of a .npy file. Raises: ValueError unless it has just the `size` bytes it claims.
+    """Reads the header of a .npy file; returns (shape, Fortran order, dtype).
 
-    Args: file: open at its beginning, then stands at the data. size: bytes from there to the end.
+    Args: file: open at its beginning; afterwards at the data. size: bytes from the beginning to the end.
+    Raises: ValueError unless the file has exactly the size that the header declares.
     """
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except Exception as error:  # numpy evaluates the header as Python: any of six exceptions, by the kind of damage
+    except Exception as error:  # numpy evaluates the header as Python and can raise six exceptions
         raise ValueError(f"its header is damaged: {type(error).__name__} {error}") from error
     if dtype.hasobject or min(shape, default=0) < 0:
         raise ValueError(f"an array {list(shape)} of {dtype}, expected numbers or text")
     claimed, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if claimed != there:
-        raise ValueError(f"its header claims {claimed} bytes ({dtype} {list(shape)}), {there} are there")
+        raise ValueError(f"its header declares {claimed} bytes ({dtype} {list(shape)}), the file has {there}")
     return shape, fortran, dtype
 
 
 def map_npy(path):
-    """The array of a .npy file, memory-mapped: only what is looked at is read. Raises: cli.UserError."""
+    """Returns the array of a .npy file, memory-mapped. Raises: cli.UserError."""
     expected = "a .npy file of numbers"
     try:
         with open(path, "rb") as file:
@@ -202,16 +203,16 @@ def map_npy(path):
 
 
 def read_npz(path, expected=""):
-    """dict name -> array of an .npz file as np.savez writes it (not compressed), read-only; checksums are compared.
+    """Returns dict name -> array of an .npz file as np.savez writes it (not compressed), read-only.
 
-    Raises: cli.UserError, also where its arrays claim more bytes than the file has.
+    Raises: cli.UserError if a checksum is wrong or the arrays declare more bytes than the file has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             claimed, size = sum(member.file_size for member in members), os.path.getsize(path)
             if claimed > size:
-                raise ValueError(f"its arrays claim {claimed} bytes, the file has {size}")
+                raise ValueError(f"its arrays declare {claimed} bytes, the file has {size}")
             return {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
     except FileNotFoundError as error:
         raise unreadable(path, "no such file", expected) from error
@@ -226,11 +227,11 @@ def _array(data):
 
 
 def check_arrays(arrays, wanted, path, mend):
-    """Raises cli.UserError unless arrays are there, of these kinds and dimensions, with finite numbers.
+    """Raises cli.UserError unless all arrays exist with the wanted kinds and dimensions and finite numbers.
 
     Args:
       arrays: dict name -> array. wanted: dict name -> (kinds of numpy's dtypes, such as "f" or "iu", dimensions).
-      path: the file. mend: what the user can do.
+      path: the file. mend: advice for the user.
     """
     for name, (kinds, dimensions) in wanted.items():
         if name not in arrays:
@@ -239,7 +240,7 @@ def check_arrays(arrays, wanted, path, mend):
         if array.dtype.kind not in kinds or array.ndim != dimensions:
             raise cli.UserError(f"{path}: {name} is {array.dtype} {list(array.shape)}; {mend}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise cli.UserError(f"{path}: {name} holds numbers that are not finite; {mend}")
+            raise cli.UserError(f"{path}: {name} has numbers that are not finite; {mend}")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -247,20 +248,20 @@ def check_arrays(arrays, wanted, path, mend):
 
 
 def open_hdf5(path):
-    """(open h5py.File, names of what it holds). Raises: cli.UserError."""
+    """Opens an HDF5 file; returns (h5py.File, names of its members). Raises: cli.UserError."""
     import h5py
 
     try:
         file = h5py.File(path, "r", locking=False)
         return file, list(file)
-    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError or ValueError, by the kind of damage
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError or ValueError
         raise unreadable(path, f"not a readable HDF5 file ({error})") from error
 
 
 def read_dataset(node, name, path, expected):
-    """A dataset of numbers below a node of an HDF5 file, as an array.
+    """Returns a dataset of numbers below a node of an HDF5 file, as an array.
 
-    Raises: cli.UserError, also where it claims more than the file can hold, before anything is read.
+    Raises: cli.UserError; before reading if the dataset declares more than the file can contain.
     """
     try:
         dataset = node[name]
@@ -268,7 +269,7 @@ def read_dataset(node, name, path, expected):
         if dataset.dtype.kind not in "fiu":
             raise ValueError(f"it holds {dataset.dtype}")
         if claimed > min(LARGEST_DATASET, DEFLATE * min(stored, os.path.getsize(path))):
-            raise ValueError(f"it claims {claimed} bytes, {stored} are stored")
+            raise ValueError(f"it declares {claimed} bytes, {stored} are stored")
         return dataset[()]
     except Exception as error:  # as above
         raise unreadable(path, f"{name} cannot be read ({error})", expected) from error

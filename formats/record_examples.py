@@ -1,6 +1,7 @@
-"""The records that the stages write: `tf.train.SequenceExample` with the field names of the authors' files.
+"""Makes the records that the stages write: `tf.train.SequenceExample` with the field names of the authors' files.
 
-Stages find these functions in formats/records.py, which reads them. TensorFlow is imported inside the functions.
+Stages import these functions from formats/records.py, which reads the records. TensorFlow is imported inside the
+functions.
 """
 
 import functools
@@ -18,20 +19,20 @@ def _tensorflow():
 
 @functools.cache
 def _encoded_id(value):
-    """The bytes of a FeatureList that holds one integer."""
+    """Returns the bytes of a FeatureList with one integer."""
     tf = _tensorflow()
     feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
     return tf.train.FeatureList(feature=[feature]).SerializeToString()
 
 
 def _id_list(values):
-    # Joined messages are the message with the joined lists (protocol buffers define it so); this is three times as
-    # fast as building one feature object per token, which is most of the cost of writing a corpus.
+    # Concatenated messages are the message with concatenated lists (by the definition of protocol buffers). This is
+    # three times as fast as one feature object for each token, which is most of the cost of writing a corpus.
     return _tensorflow().train.FeatureList.FromString(b"".join([_encoded_id(int(value)) for value in values]))
 
 
 def _float_list(rows):
-    """A feature list with one step per row; a row is a number or a sequence of numbers."""
+    """Returns a feature list with one step for each row; a row is a number or a sequence of numbers."""
     tf = _tensorflow()
     values = [np.asarray(row, np.float32).reshape(-1) for row in rows]
     return tf.train.FeatureList(
@@ -55,37 +56,35 @@ def _serialized(feature_lists, context=None):
         context=tf.train.Features(feature=context) if context else None,
         feature_lists=tf.train.FeatureLists(feature_list=feature_lists),
     )
-    return example.SerializeToString(deterministic=True)  # else the order of the fields may vary between processes
+    return example.SerializeToString(deterministic=True)  # else the order of the fields can differ between processes
 
 
 def sentence_example(key_ids, sentence_ids):
-    """One corpus sentence.
+    """Returns the record of one corpus sentence (docs/stages.md).
 
     Args:
       key_ids: ids of the concept words in the sentence, each once.
       sentence_ids: ids of the sentence [T], with the start and the end marker.
     Returns: a serialized SequenceExample with the feature lists "key" and "sentence".
-    Source: docs/stages.md.
     """
     return _serialized({"key": _id_list(key_ids), "sentence": _id_list(sentence_ids)})
 
 
 def image_example(name, data, classes, scores):
-    """One photograph with its objects.
+    """Returns the record of one photograph with its objects (docs/stages.md), a serialized SequenceExample.
 
     Args:
       name: file name with extension.
       data: bytes of the JPEG file, unchanged.
       classes: vocabulary ids of the objects' concept words.
-      scores: float in 0..1, one per class.
-    Source: docs/stages.md.
+      scores: float in 0..1, one for each class.
     """
     context = {"image/name": _bytes_feature(name), "image/data": _bytes_feature(data)}
     return _serialized({"classes": _id_list(classes), "scores": _float_list(scores)}, context)
 
 
 def detection_example(name, class_ids, class_names, scores, boxes, sources):
-    """What the detectors found in one photograph; all lists have one entry per detection.
+    """Returns the record of the detections in one photograph; all lists have one entry for each detection.
 
     Args:
       name: file name with extension.
@@ -93,7 +92,7 @@ def detection_example(name, class_ids, class_names, scores, boxes, sources):
       class_names: display names.
       scores: float in 0..1.
       boxes: float [n, 4] or flat [4n]: ymin, xmin, ymax, xmax in 0..1; a classifier's detection has 0, 0, 1, 1.
-      sources: which detector found it.
+      sources: names of the detectors that found them.
     Raises: ValueError when the lists differ in length or a number is not finite.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -113,5 +112,5 @@ def detection_example(name, class_ids, class_names, scores, boxes, sources):
 
 
 def caption_example(ids, name=None):
-    """One generated caption: ids without markers, and the file name of its photograph where it is known."""
+    """Returns the record of one caption: ids without markers, and the file name of its photograph if it is known."""
     return _serialized({"sentence": _id_list(ids)}, {"image/name": _bytes_feature(name)} if name is not None else None)

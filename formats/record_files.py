@@ -1,9 +1,9 @@
-"""TFRecord files: written whole, found, read record by record; what is damaged is named, or left out and counted.
+"""Writes, finds and reads TFRecord files; damaged records are reported, or left out and counted.
 
-A record is framed: its length (8 bytes), the length's checksum (4), the data, the data's checksum (4). TensorFlow's
-reader ends a file at the first wrong checksum. To leave out damaged records and no others, a file in which that happens
-is read a second time here: after damaged data the next record is where the length says, after a damaged length it is
-the next place where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
+A record consists of its length (8 bytes), the checksum of the length (4), the data, the checksum of the data (4).
+TensorFlow's reader ends at the first wrong checksum. To leave out only the damaged records, such a file is read a
+second time here: after damaged data the next record is where the length says; after a damaged length it is at the next
+position where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from formats import made_by, writing
 from formats.sidecars import damaged_file
 
 HEADER, FOOTER = 12, 4  # bytes before and after the data of a record
-CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader takes this for the end of the file
+CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader accepts this as the end of the file
 
 
 def files_of(data_dir, stem):
-    """The record files of one kind that are there, of whatever division into shards."""
+    """Returns the existing record files of one kind, whatever their number of shards."""
     pattern = re.compile(re.escape(stem) + r"(-\d{5}-of-\d{5})?\.tfrec$")
     found = glob.glob(os.path.join(glob.escape(data_dir), f"{stem}*.tfrec"))
     return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
@@ -42,7 +42,7 @@ def _warn(message):
 
 
 def write_records(path, serialized):
-    """Writes an iterable of serialized examples to a TFRecord file, whole or not at all; returns their number."""
+    """Writes an iterable of serialized examples to a TFRecord file atomically; returns their number."""
     tf = _tensorflow()
     count = 0
     with writing.replacing(path) as part, tf.io.TFRecordWriter(part) as writer:
@@ -59,13 +59,13 @@ def _mend(data_dir, stem, beginning, again):
 
 
 def find_files(data_dir, stem, skip_damaged=False):
-    """The files of one kind of record: `stem.tfrec`, or the complete set `stem-00000-of-0000N.tfrec` in order.
+    """Returns the files of one kind of record: `stem.tfrec`, or all of `stem-00000-of-0000N.tfrec` in order.
 
     Args:
-      skip_damaged: a file that has not the size that the sidecar beside it states is a warning.
+      skip_damaged: a file whose size differs from that in the sidecar is a warning, not an error.
 
-    Raises: cli.UserError when there is none, when a shard is missing, when there is more than one set, or when a
-      file has another size.
+    Raises: cli.UserError when there is no file, when a shard is missing, when there is more than one set, or when the
+      size of a file differs.
     """
     whole = os.path.join(data_dir, f"{stem}.tfrec")
     sets = [[whole]] if os.path.exists(whole) else []
@@ -88,7 +88,7 @@ def find_files(data_dir, stem, skip_damaged=False):
     if len(sets) > 1:
         found = " and ".join(os.path.basename(files[0]) for files in sets)
         raise cli.UserError(f"{data_dir}: several sets of {stem} records ({found}). Keep one, remove the others.")
-    sidecar = os.path.join(data_dir, f"{stem}.json")  # files released by others have none
+    sidecar = os.path.join(data_dir, f"{stem}.json")  # released files have no sidecar
     damage = damaged_file(sidecar) if os.path.exists(sidecar) else ""
     if damage and not skip_damaged:
         raise cli.UserError(f"{damage}. {_mend(data_dir, stem, 'Make it again', True)}")
@@ -102,7 +102,7 @@ def find_files(data_dir, stem, skip_damaged=False):
 
 
 class ImpossibleLength(Exception):
-    """A record claims more bytes than the file has. Attributes: index of the record."""
+    """Raised when a record declares more bytes than the file has. Attributes: index: index of the record."""
 
     def __init__(self, index, length, size):
         super().__init__(f"its length is {length} bytes, the file has {size}")
@@ -110,11 +110,12 @@ class ImpossibleLength(Exception):
 
 
 def dataset(path):
-    """tf.data.TFRecordDataset of a file; the one place where TensorFlow is given a file of records.
+    """Returns a tf.data.TFRecordDataset of a file; only this function opens record files with TensorFlow.
 
-    TensorFlow makes room for what a length claims if its checksum is right, and is killed where that is a terabyte.
+    It checks the lengths first: TensorFlow allocates any length whose checksum is valid, and is killed if that is a
+    terabyte.
 
-    Raises: ImpossibleLength; cli.UserError when there is no such file.
+    Raises: ImpossibleLength; cli.UserError when the file does not exist.
     """
     count, position = 0, 0
     try:
@@ -126,7 +127,7 @@ def dataset(path):
                     header = content[position : position + HEADER]
                     if int.from_bytes(header[8:], "little") == _masked(crc32c(header[:8])):
                         raise ImpossibleLength(count, length, size)
-                    break  # TensorFlow stops here, or before
+                    break  # TensorFlow stops here or earlier
                 count, position = count + 1, position + HEADER + length + FOOTER
     except OSError as error:
         raise cli.UserError(f"{path}: {'no such file' if error.errno == errno.ENOENT else error.strerror}") from error
@@ -134,7 +135,7 @@ def dataset(path):
 
 
 def _mapped(file, size):
-    """The bytes of an open file, read when they are looked at."""
+    """Returns the bytes of an open file, memory-mapped."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else contextlib.nullcontext(b"")
 
 
@@ -142,10 +143,10 @@ def read_examples(path, skip_damaged=False):
     """Yields (index, byte offset of the data, data) of the records of a TFRecord file.
 
     Args:
-      skip_damaged: leave damaged records out, with a warning that counts them; they count in the indices.
+      skip_damaged: leave damaged records out, with a warning that counts them; the indices include them.
 
-    Raises: cli.UserError naming the file and the index of the first damaged record (where its length is impossible,
-      before any other is read).
+    Raises: cli.UserError naming the file and the index of the first damaged record (if a length is impossible, before
+      any record is read).
     """
     count = position = 0
     try:
@@ -177,30 +178,30 @@ def begins_with_record(head):
 
 
 def count_records(path):
-    """The number of records of a file, from their lengths alone, and no TensorFlow needed.
+    """Returns the number of records of a file, from their lengths alone and without TensorFlow.
 
-    The first length's checksum is compared: it tells files of other kinds.
+    The checksum of the first length is compared, to recognise files of other kinds.
 
-    Raises: cli.UserError for a file of another kind, and when a length leads beyond the end of the file.
+    Raises: cli.UserError for a file of another kind, and when a record extends beyond the end of the file.
     """
     count, position, size = 0, 0, os.path.getsize(path)
     with open(path, "rb", buffering=1 << 16) as file:
         head = file.read(HEADER)
         if head and not begins_with_record(head):
-            raise cli.UserError(f"{path}: no file of records, or damaged: the first record's length is wrong")
+            raise cli.UserError(f"{path}: not a file of records, or damaged: the length of the first record is wrong")
         while position < size:
             file.seek(position)
             position += HEADER + int.from_bytes(file.read(8), "little") + FOOTER
             count += 1
     if position != size:
-        raise cli.UserError(f"{path}: cut short or damaged: record {count - 1} goes beyond the end of the file")
+        raise cli.UserError(f"{path}: cut short or damaged: record {count - 1} extends beyond the end of the file")
     return count
 
 
 def salvaged(path, index, position):
-    """Yields what `read_examples` does from a record on that is damaged, and says what was left out.
+    """Yields what `read_examples` yields, starting at a damaged record, and warns about the records left out.
 
-    Args: index, position: number and byte offset of that record.
+    Args: index, position: index and byte offset of that record.
     """
     lost = []
     with open(path, "rb") as file, _mapped(file, os.path.getsize(path)) as content:
@@ -223,7 +224,7 @@ def salvaged(path, index, position):
 
 
 def _length_at(content, position):
-    """The length of the record at a position; None when its checksum is wrong or it goes beyond the file's end."""
+    """Returns the length of the record at a position; None if its checksum is wrong or the file ends before."""
     header = content[position : position + HEADER]
     length, checksum = int.from_bytes(header[:8], "little"), int.from_bytes(header[8:], "little")
     fits = len(header) == HEADER and position + HEADER + length + FOOTER <= len(content)
@@ -231,7 +232,7 @@ def _length_at(content, position):
 
 
 def _next_record(content, position, window=1 << 20):
-    """The first position from here on with a record's length; the end of the file when there is none."""
+    """Returns the first position from here on with a valid length of a record; the end of the file without one."""
     for start in range(position, len(content), window):
         found = np.frombuffer(content[start : start + window + HEADER - 1], np.uint8)
         places = len(found) - HEADER + 1
@@ -248,7 +249,7 @@ def _next_record(content, position, window=1 << 20):
 
 
 def _crc_table():
-    """Remainders of the 256 bytes under the Castagnoli polynomial: uint32 [256]."""
+    """Returns the remainders of the 256 bytes for the Castagnoli polynomial: uint32 [256]."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
@@ -260,7 +261,7 @@ _CRC_LIST = CRC_TABLE.tolist()
 
 
 def crc32c(data):
-    """CRC-32C of bytes."""
+    """Returns the CRC-32C of bytes."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _CRC_LIST[(crc ^ byte) & 255] ^ (crc >> 8)
@@ -268,14 +269,14 @@ def crc32c(data):
 
 
 def _masked(crc):
-    """A checksum as it is stored: rotated right by 15 bits, plus a constant. Takes an int or a uint32 array."""
+    """Returns a checksum as it is stored: rotated right by 15 bits, plus a constant. Takes an int or a uint32 array."""
     crc = np.asarray(crc, np.uint64)
     rotated = ((crc >> np.uint64(15)) | (crc << np.uint64(17))) & np.uint64(0xFFFFFFFF)
     return (rotated + np.uint64(0xA282EAD8)) & np.uint64(0xFFFFFFFF)
 
 
 def read_at(location):
-    """The bytes at a location (path, offset, length)."""
+    """Returns the bytes at a location (path, offset, length)."""
     path, offset, length = location
     with open(path, "rb") as file:
         file.seek(offset)

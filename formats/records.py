@@ -1,13 +1,13 @@
-"""The record schemas and the sidecars: the one place where stages and input pipelines agree on what a file holds.
+"""Reads the record files of the stages, and gathers the functions for schemas, files and sidecars of records.
 
-Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so files that the
-authors released are read by the same functions. Beside each output lies a JSON sidecar that says what it is.
-TensorFlow is imported inside the functions: a stage answers `--help` without it.
+Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so the released
+files are read by the same functions. Each output has a JSON sidecar that describes it. TensorFlow is imported inside
+the functions, so that `--help` does not need it.
 
     python -m preprocessing.records --index data/coco/image_train.tfrec
 
-writes the sidecar of a file that has none, such as those that the authors released: every checksum in it is compared,
-and from then on a run notices when the file has changed.
+writes the sidecar of a file without one, such as the released files: every checksum in it is compared, and from then on
+a run notices when the file has changed.
 
 Sizes in comments: N records, T tokens of one sentence.
 """
@@ -22,7 +22,7 @@ import numpy as np
 import cli
 from formats import file_names, made_by
 
-# Stages find the schema, the files and the sidecars under one name:
+# Stages import the schema, the files and the sidecars from this module:
 from formats.record_examples import (  # noqa: F401
     caption_example,
     detection_example,
@@ -42,9 +42,11 @@ from formats.record_files import (  # noqa: F401
 )
 from formats.sidecars import SCHEMA_VERSION, already_made, damaged_file, sidecar_status, write_sidecar  # noqa: F401
 
-LONGEST_SENTENCE = 1000  # tokens with markers: batches are as wide as the longest one, so one long line fills a memory
+LONGEST_SENTENCE = (
+    1000  # tokens with markers: batches are as wide as the longest sentence, so one long line fills the memory
+)
 LARGEST_ID = np.iinfo(np.int32).max
-MOST_OBJECTS = 10_000  # of a photograph, for the same reason
+MOST_OBJECTS = 10_000  # objects of a photograph, for the same reason
 
 
 def _tensorflow():
@@ -59,15 +61,15 @@ def _tensorflow():
 
 @contextlib.contextmanager
 def _reading(path, index):
-    """What is not as its schema says, in a record whose checksum is right, becomes a cli.UserError."""
+    """Raises cli.UserError within the block if a record with a valid checksum does not fit its schema."""
     try:
         yield
-    except (ValueError, IndexError, OverflowError) as error:  # lists of other lengths, no text, too large numbers
+    except (ValueError, IndexError, OverflowError) as error:  # wrong lengths of lists, not a text, too large numbers
         raise cli.UserError(f"{path}: record {index} is not as expected ({error}): a file of another kind?") from error
 
 
 def _parsed(path, required, skip_damaged=False):
-    """Yields (index, (byte offset, bytes), SequenceExample); each must have the fields named in `required`."""
+    """Yields (index, (byte offset, bytes), SequenceExample) of records with the fields named in `required`."""
     tf = _tensorflow()
     for index, offset, serialized in read_examples(path, skip_damaged):
         try:
@@ -81,7 +83,7 @@ def _parsed(path, required, skip_damaged=False):
 
 
 def _steps(example, name, kind):
-    """All values of a feature list as one list; `kind` is int64_list, float_list or bytes_list."""
+    """Returns all values of a feature list as one list; `kind` is int64_list, float_list or bytes_list."""
     if name not in example.feature_lists.feature_list:
         return []
     steps = example.feature_lists.feature_list[name].feature
@@ -98,7 +100,7 @@ def _offsets(lengths):
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """A corpus in memory: sentence i is `flat[offsets[i]:offsets[i + 1]]`, its concept words likewise in `key_*`."""
+    """A corpus in memory: sentence i is `flat[offsets[i]:offsets[i + 1]]`; `key_*` has its concept words likewise."""
 
     key_flat: np.ndarray  # int32
     key_offsets: np.ndarray  # int64 [N + 1]
@@ -112,7 +114,7 @@ class Sentences:
 def _ragged_batches(path, names, skip_damaged, batch=4096):
     """Yields {name: (ids of all rows [n], lengths [B])} of a file of integer feature lists, parsed in batches.
 
-    Nothing is padded: one record of very many ids takes no more memory than its own.
+    Nothing is padded, so a record with very many ids does not enlarge the others.
     """
     tf = _tensorflow()
     features = {name: tf.io.RaggedFeature(tf.int64) for name in names}
@@ -120,7 +122,9 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
     def parse(serialized):
         _, found, _ = tf.io.parse_sequence_example(serialized, sequence_features=features)
         size = tf.reduce_sum(tf.strings.length(serialized)) + tf.size(serialized) * (HEADER + FOOTER)
-        rows = {name: found[name].merge_dims(1, 2) for name in names}  # one dimension of steps, one of a step's values
+        rows = {
+            name: found[name].merge_dims(1, 2) for name in names
+        }  # merges the dimensions of steps and of the values of a step
         return {name: (row.flat_values, row.row_lengths()) for name, row in rows.items()}, size
 
     done, position, reason = 0, 0, CUT_IN_LENGTH
@@ -135,12 +139,12 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
         reason = str(error)
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
-    # Slow, but it says which record it is, or leaves it out.
+    # Slow, but it names the damaged record or leaves it out.
     examples = (found[1] for index, found, _ in _parsed(path, names, skip_damaged) if index >= done)
     while group := list(itertools.islice(examples, batch)):
         try:
             found = parse(tf.constant(group))[0]
-        except tf.errors.OpError as error:  # a message of another kind, under a right checksum
+        except tf.errors.OpError as error:  # another kind of message with a valid checksum
             raise cli.UserError(f"{path}: cannot be read ({error.message.splitlines()[0]})") from error
         yield {name: (ids.numpy(), lengths.numpy()) for name, (ids, lengths) in found.items()}
     if not skip_damaged:
@@ -148,7 +152,7 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
 
 
 def read_sentences(paths, skip_damaged=False):
-    """The sentences of `sentence*.tfrec` files, in order, as one `Sentences`.
+    """Reads the sentences of `sentence*.tfrec` files, in order; returns `Sentences`.
 
     Args: skip_damaged: leave damaged records out, with a warning that counts them.
     Raises: cli.UserError naming the file (and record) that is damaged, empty or of another kind.
@@ -181,7 +185,7 @@ def read_sentences(paths, skip_damaged=False):
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """The photographs of one split: the objects of image i are `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
+    """The images of one split; the objects of image i are `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
 
     names: list  # file names
     class_flat: np.ndarray  # int32, vocabulary ids
@@ -194,10 +198,10 @@ class Images:
 
 
 def read_images(paths, with_data=False, skip_damaged=False):
-    """The photographs of `image_*.tfrec` files.
+    """Reads the photographs of `image_*.tfrec` files; returns `Images`.
 
     Args:
-      with_data: also where the JPEG bytes lie.
+      with_data: also return the locations of the JPEG bytes.
       skip_damaged: leave damaged records out, with a warning that counts them.
     """
     names, classes, lengths, scores, data = [], [], [], [], []
@@ -206,7 +210,7 @@ def read_images(paths, with_data=False, skip_damaged=False):
             ids, values = _steps(example, "classes", "int64_list"), _steps(example, "scores", "float_list")
             if len(ids) != len(values) or len(ids) > MOST_OBJECTS:
                 raise cli.UserError(
-                    f"{path}: record {index} has {len(ids)} classes and {len(values)} scores, expected as many, "
+                    f"{path}: record {index} has {len(ids)} classes and {len(values)} scores, expected equal numbers, "
                     f"at most {MOST_OBJECTS}"
                 )
             with _reading(path, index):
@@ -228,7 +232,7 @@ def read_images(paths, with_data=False, skip_damaged=False):
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """One object: the detector's class number and name, score in 0..1, box ymin, xmin, ymax, xmax, the detector."""
+    """One detected object: class number and name, score in 0..1, box ymin, xmin, ymax, xmax, name of the detector."""
 
     class_id: int
     class_name: str
@@ -238,9 +242,9 @@ class Detection:
 
 
 def each_detections(paths):
-    """Yields (file name, list of `Detection`) of one photograph after the other, in the order of the files.
+    """Yields (file name, list of `Detection`) for each photograph, in the order of the files.
 
-    Raises: cli.UserError when two records are about the same photograph.
+    Raises: cli.UserError when two records have the same photograph.
     """
     found = set()
     for path in paths:
@@ -248,13 +252,13 @@ def each_detections(paths):
             with _reading(path, index):
                 name, detections = _name(example), _detections(example)
             if name in found:
-                raise cli.UserError(f"{path}: record {index} is a second one about {name}")
+                raise cli.UserError(f"{path}: record {index} is a second record of {name}")
             found.add(name)
             yield name, detections
 
 
 def _detections(example):
-    """The list of `Detection` of a record."""
+    """Returns the list of `Detection` of a record."""
     boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
     columns = zip(
         _steps(example, "class_ids", "int64_list"),
@@ -314,9 +318,9 @@ def each_record(path):
 
 
 def read_captions(paths):
-    """Generated captions: (file names or None, flat ids int32, offsets int64 [N + 1]).
+    """Reads generated captions; returns (file names or None, flat ids int32, offsets int64 [N + 1]).
 
-    The names are None for files without names (the authors'), which are joined with photographs by position.
+    The names are None for files without names, as the authors', which are joined with photographs by position.
     """
     names, flat, lengths = [], [], []
     for path in paths:

@@ -1,6 +1,6 @@
-"""Sidecars: the JSON file beside an output that says what it is, what it was made from and whether it is complete.
+"""Reads and writes sidecars: JSON files that describe an output, its settings and its inputs, and mark it as complete.
 
-Nothing in a sidecar but the fields "command" and "image_dir" depends on when, where or how often a stage was run.
+Only the fields "command" and "image_dir" of a sidecar depend on when, where or how often a stage was run.
 """
 
 import glob
@@ -14,7 +14,7 @@ import cli
 from formats import file_names, readers, writing
 
 SCHEMA_VERSION = 1
-# What every sidecar's fields are; other JSON files that are read as one have none of them.
+# The fields of every sidecar, by which it differs from other JSON files.
 FIELDS = {
     "count": readers.optional(readers.is_count),
     "counts": readers.optional(readers.is_list),
@@ -35,14 +35,14 @@ ENTRY = {
 
 
 def fingerprint(path):
-    """{"name", "bytes", "sha256"} of a file: the bare file name, so that a folder can be moved."""
+    """Returns {"name", "bytes", "sha256"} of a file; the name without its folder, so that the folder can be moved."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
 
 
 def folder_digest(path):
-    """sha256 (hex) over the names and contents of all files below a folder."""
+    """Returns the sha256 (hex) over the names and contents of all files below a folder."""
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(path):
         folders.sort()
@@ -53,15 +53,15 @@ def folder_digest(path):
 
 
 def write_whole(path, content):
-    """Writes bytes, or text as `file_names.written` says, to a file, whole or not at all."""
+    """Writes bytes, or text encoded by `file_names.written`, to a file atomically."""
     with writing.replacing(path) as part, open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else file_names.written(content))
 
 
 def write_results(path, content):
-    """Writes results that took long to make, as `write_whole`; makes the folder.
+    """Writes results that took long to compute, as `write_whole`, and makes the folder.
 
-    Raises: cli.UserError where this fails after all; it says why, and where the results are instead.
+    Raises: cli.UserError if this fails; the error says why, and where the results are instead.
     """
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -71,10 +71,10 @@ def write_results(path, content):
 
 
 def print_results(text):
-    """Prints results on the screen. Raises: cli.UserError where standard output takes them not, as `write_results`."""
+    """Prints results. Raises: cli.UserError, as `write_results`, if standard output fails."""
     try:
         print(text, end="", flush=True)
-    except BrokenPipeError:  # who read it has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         raise
     except OSError as error:
         raise cli.UserError(f"{cli.file_fault(error) or error}. {keep_elsewhere('results.txt', text)}") from error
@@ -83,7 +83,7 @@ def print_results(text):
 def keep_elsewhere(path, content):
     """Writes results to a new file of a similar name, in the folder for temporary files or the working folder.
 
-    Where neither takes them they go to the screen. Returns: a sentence that says where they are.
+    If both fail, prints them. Returns: a sentence that says where they are.
     """
     stem, ending = os.path.splitext(os.path.basename(path))
     for folder in (None, os.curdir):
@@ -99,25 +99,25 @@ def keep_elsewhere(path, content):
 
 
 def write_json(path, value):
-    """Writes a value as JSON (sorted keys, one level of indentation a line), whole or not at all."""
+    """Writes a value as JSON (sorted keys, indented) atomically."""
     write_whole(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def checksum_of(content):
-    """sha256 (hex) of a sidecar's content, its own field "checksum" left out."""
+    """Returns the sha256 (hex) of a sidecar's content without its field "checksum"."""
     rest = {name: value for name, value in content.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, **extra):
-    """Writes the sidecar of a finished output; its presence means that the output is complete.
+    """Writes the sidecar of a finished output. An output with a sidecar is complete.
 
     Args:
       json_path: path of the sidecar, in the folder of the files.
       files: paths of the output's files, in order.
       count: number of records (lines, rows) in all files together.
-      settings: dict of the settings that shaped the output; another value of one of them makes another output.
-      made_from: dict of what it was made from (fingerprints, upstream counts).
+      settings: dict of the settings that determine the output.
+      made_from: dict that identifies the inputs (fingerprints, counts).
       counts: number of records in each file, where known.
       **extra: further fields.
     """
@@ -133,12 +133,12 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
         "command": cli.command_line(),
         **extra,
     }
-    sidecar = json.loads(json.dumps(sidecar))  # as it will be read: tuples are lists, keys are texts
+    sidecar = json.loads(json.dumps(sidecar))  # as JSON: tuples become lists, keys become texts
     write_json(json_path, sidecar | {"checksum": checksum_of(sidecar)})
 
 
 def read_sidecar(json_path):
-    """The sidecar as a dict; cli.UserError when it is missing, damaged, or was changed since it was written."""
+    """Returns a sidecar as a dict. Raises cli.UserError when it is missing, damaged or changed since it was written."""
     content = readers.read_json(json_path)
     mend = "not a sidecar; remove it and make it again"
     readers.check_fields(content, FIELDS, json_path, mend)
@@ -146,17 +146,17 @@ def read_sidecar(json_path):
         readers.check_fields(entry, ENTRY, f"{json_path}: files", mend)
     if content.get("checksum", checksum := checksum_of(content)) != checksum:
         raise cli.UserError(
-            f"{json_path} was changed since it was written: its checksum is another one. Remove it and make it again: "
+            f"{json_path} was changed since it was written: its checksum differs. Remove it and make it again: "
             f"{content.get('command', 'the stage that made it')}"
         )
     return content
 
 
 def damaged_file(json_path, checksums=False):
-    """What is wrong with the files that a sidecar lists: "" when all are there with the right sizes (and sha256)."""
+    """Returns what is wrong with the files of a sidecar; "" if all exist with the right sizes (and sha256)."""
     folder, content = os.path.dirname(json_path), _fields(json_path)
     if not content.get("files"):
-        return f"{json_path} lists no files: it is no sidecar"
+        return f"{json_path} lists no files: it is not a sidecar"
     for entry in content["files"]:
         path = os.path.join(folder, entry["name"])
         if not os.path.exists(path):
@@ -164,12 +164,12 @@ def damaged_file(json_path, checksums=False):
         if os.path.getsize(path) != entry["bytes"]:
             return f"{path} has {os.path.getsize(path)} bytes, not the {entry['bytes']} that {json_path} states"
         if checksums and fingerprint(path)["sha256"] != entry["sha256"]:
-            return f"{path} is not the file that {json_path} describes: its sha256 is another one"
+            return f"{path} is not the file that {json_path} describes: its sha256 differs"
     return ""
 
 
 def verify(folder):
-    """Compares every file of a folder that a sidecar lists with its sha256; returns how many sidecars there are.
+    """Compares the sha256 of all files that a folder's sidecars list; returns the number of sidecars.
 
     Raises: cli.UserError naming the first file that is missing or has changed.
     """
@@ -192,14 +192,14 @@ def _fields(path):
 
 
 def sidecar_status(json_path, settings, made_from=None):
-    """Whether an output is there and is the wanted one.
+    """Returns whether an output exists and has the wanted settings and inputs.
 
     Args:
       json_path: path of the sidecar.
       settings: the wanted settings.
-      made_from: the wanted inputs; None does not compare them.
+      made_from: the wanted inputs; None: do not compare.
     Returns: (status, details): status is "missing" (no sidecar), "different" (made with other settings or from other
-      inputs), "damaged" (a file is missing or has another size) or "complete"; details say what differs.
+      inputs), "damaged" (a file is missing or its size differs) or "complete"; details say what differs.
     """
     if not os.path.exists(json_path):
         return "missing", f"{json_path} is not there"
@@ -223,18 +223,18 @@ def sidecar_status(json_path, settings, made_from=None):
 
 
 def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
-    """Whether a stage has nothing to do; says so, and says what it is about to make again.
+    """Returns whether the output of a stage is complete, and prints so or what will be made again.
 
-    Where there is something to do, the folder is tried before the work begins.
+    If there is work to do, it first checks that the folder can be written.
 
     Args:
       json_path: path of the sidecar.
       settings: the wanted settings.
-      made_from: the wanted inputs; None does not compare them.
-      overwrite: the user wants the output made again in any case.
+      made_from: the wanted inputs; None: do not compare.
+      overwrite: whether to make the output again in any case.
       others: sidecars of the stage's other outputs, whose files must be undamaged as well.
-    Raises: cli.UserError when a complete output of other settings or inputs is there and `overwrite` is False; OSError
-      when nothing can be written there.
+    Raises: cli.UserError when a complete output has other settings or inputs and `overwrite` is False; OSError when
+      the folder cannot be written.
     """
     if overwrite:
         return _to_be_made(json_path)
@@ -244,7 +244,7 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
         status, details = "damaged", next(filter(None, damages))
     if status == "different":
         raise cli.UserError(
-            f"{json_path}: the output there was made otherwise ({details}). "
+            f"{json_path}: the existing output was made with other settings or inputs ({details}). "
             "Add --overwrite to replace it, or give another --data_dir."
         )
     if status == "damaged":
@@ -256,15 +256,15 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
 
 
 def _to_be_made(json_path):
-    """False. Raises OSError where the output could not be written."""
+    """Returns False. Raises OSError if the output cannot be written."""
     with cli.tried(files=(json_path,)):
         return False
 
 
 def refuse_unknown(paths, json_path, overwrite):
-    """Raises cli.UserError when one of the files to be written is there without the sidecar that explains it."""
+    """Raises cli.UserError if one of the files to be written exists without its sidecar."""
     found = [path for path in paths if os.path.exists(path)]
     if found and not overwrite and not os.path.exists(json_path):
         raise cli.UserError(
-            f"{found[0]} is there, but not {json_path}: this stage did not make it. Move it away, or add --overwrite."
+            f"{found[0]} exists without {json_path}, so this stage did not make it. Move it away, or add --overwrite."
         )

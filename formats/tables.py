@@ -1,4 +1,4 @@
-"""Tables as people have them: columns between commas, semicolons, tabs or pipes, known by the words of their header."""
+"""Reads tables with commas, semicolons, tabs or pipes as delimiters; the header words identify the columns."""
 
 import csv
 import io
@@ -6,9 +6,9 @@ import re
 
 DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"sep=.\s*")  # Excel's first line
-LARGEST_CELL = 1 << 20  # characters; a longer one is a quote that was never closed
+LARGEST_CELL = 1 << 20  # characters; a longer cell comes from a quote that was never closed
 
-# What the header calls a column; the earlier word wins where several columns have one of them.
+# Header words of a column; if several columns have one of them, the earlier word is taken.
 CAPTION = ("caption", "captions", "rawcaption", "imagecaption", "captiontext", "description", "sentence", "sentences")
 CAPTION += ("text", "comment", "comments", "raw", "alttext", "alt", "title")
 IMAGE = ("image", "imagename", "imagefile", "imagefilename", "filename", "file", "img", "imgname", "photo", "picture")
@@ -16,14 +16,14 @@ IMAGE += ("imagepath", "filepath", "path", "imageid", "imgid", "name", "id")
 
 
 def word_of(cell):
-    """A cell of a header without case, blanks and punctuation: "Image_Name" -> "imagename"."""
+    """Returns a header cell without case, blanks and punctuation: "Image_Name" -> "imagename"."""
     return re.sub(r"[\W_]", "", cell.casefold())
 
 
 def columns(header, words):
-    """The indices of the columns that a header calls by one of `words`, the earliest word first, or by it and a number.
+    """Returns the indices of the columns named by one of `words`, earliest word first, also with a number after it.
 
-    image, caption_1, caption_2 has two columns of captions.
+    The header image, caption_1, caption_2 has two columns of captions.
     """
     found = [re.sub(r"\d+$", "", word_of(cell)) for cell in header]
     chosen = next((word for word in words if word in found), None)
@@ -31,14 +31,14 @@ def columns(header, words):
 
 
 def column(header, words):
-    """The index of the first of these columns; None without one."""
+    """Returns the index of the first such column (see `columns`); None without one."""
     return next(iter(columns(header, words)), None)
 
 
 def delimiter_of(lines, words):
-    """The delimiter of a table whose first line is a header with one of `words`; None if it is none.
+    """Returns the delimiter of a table whose first line is a header with one of `words`; None if it is not a table.
 
-    Args: lines: the first lines. words: tuple of words as `word_of` writes them.
+    Args: lines: the first lines. words: tuple of words as `word_of` returns them.
     """
     first = next((line for line in lines if line.strip() and not _SEPARATOR.fullmatch(line)), "")
     for delimiter in DELIMITERS:
@@ -49,7 +49,7 @@ def delimiter_of(lines, words):
 
 
 def is_table(lines, delimiter):
-    """Whether most lines have at least as many cells as the header; where they have fewer it is a sentence as well."""
+    """Returns whether most lines have at least as many cells as the header; else the header is a sentence too."""
     try:
         found = [cells for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells]
     except csv.Error:
@@ -58,7 +58,7 @@ def is_table(lines, delimiter):
 
 
 def common_delimiter(lines):
-    """The delimiter that splits all lines into the same number of cells, at least two; None if there is none."""
+    """Returns the delimiter that splits all lines into the same number of cells, at least two; None without one."""
     for delimiter in DELIMITERS:
         try:
             widths = {len(cells) for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells}
@@ -70,11 +70,11 @@ def common_delimiter(lines):
 
 
 def rows(text, delimiter):
-    """The rows of a table, its header among them: list of (number of the first line, cells without blanks around).
+    """Returns the rows of a table with its header: list of (number of the first line, stripped cells).
 
-    A cell between double quotes may hold delimiters and line ends, and double quotes that stand twice. Where tabs or
-    pipes stand between the cells, quotes are letters like others if they do not fit that rule. Empty lines are left
-    out, and empty cells behind the last column of the header.
+    A cell in double quotes may contain delimiters, line ends, and doubled double quotes. With tabs or pipes as
+    delimiters, quotes that do not fit this rule are ordinary characters. Empty lines are left out, and so are empty
+    cells after the last column of the header.
 
     Raises: ValueError naming the line.
     """
@@ -103,16 +103,16 @@ def _rows(text, delimiter, quoting):
                 found.append((begin, cells))
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"line {begin}: no row of a table ({error})") from error
+        raise ValueError(f"line {begin}: not a row of a table ({error})") from error
     return found
 
 
 def width_fault(cells, header, delimiter):
-    """What is wrong with a row that has not as many cells as the header; "" if it has."""
+    """Returns what is wrong if a row has not as many cells as the header; "" if it has."""
     if len(cells) == len(header):
         return ""
     name = {"\t": "a tab", "|": "a pipe"}.get(delimiter, f"{delimiter!r}")
     return (
         f"{len(cells)} cells, expected {len(header)} ({', '.join(header)})"[:200]
-        + f"; a text with {name} in it stands between double quotes"
+        + f"; a text that contains {name} must be in double quotes"
     )

@@ -1,9 +1,9 @@
-"""Text files as people have them: in any encoding that they name, with any line ends, packed or not.
+"""Reads text files in several encodings, with any line ends, compressed or not.
 
-A byte order mark (UTF-8, UTF-16, UTF-32) names the encoding; without one the caller's `encoding` does; without that it
-is UTF-8, or UTF-16 whose zero bytes show it. Line ends are those of Unix, Windows or old Macintoshes. Files that gzip,
-bzip2 or xz packed are read as they are, whatever they are called. Everything else is an error that names the file, the
-line and the first byte that cannot be read.
+The encoding is that of the byte order mark (UTF-8, UTF-16, UTF-32), else the caller's `encoding`, else UTF-8, or UTF-16
+if its zero bytes show it. Line ends are those of Unix, Windows or old Macintoshes. Files compressed by gzip, bzip2 or
+xz are recognised by their content. All else raises an error that names the file, the line and the first byte that
+cannot be read.
 """
 
 import bz2
@@ -19,17 +19,17 @@ import zlib
 
 import cli
 
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # how the files begin
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # first bytes of the files
 PACKED_NAMES = (".gz", ".bz2", ".xz")
-LARGEST_TEXT = 1 << 32  # bytes of a text that is read as a whole; a small packed file may claim any size
-HEAD = 4096  # bytes that tell the encoding
-MARK = "\ufeff"  # also at the beginning of later lines, where files with marks were put together
+LARGEST_TEXT = 1 << 32  # bytes of a text that is read as a whole; a small compressed file may declare any size
+HEAD = 4096  # bytes from which the encoding is found
+MARK = "\ufeff"  # also at the beginning of later lines, where files with marks were concatenated
 ADVICE = "convert it, e.g. iconv -f CP1252 -t UTF-8 OLD > NEW"
 _UNPACK_FAULTS = (EOFError, zlib.error, lzma.LZMAError)
 
 
 def unreadable(path, reason, expected=""):
-    """The error for a file that cannot be read: names it, why, and what was expected."""
+    """Returns the cli.UserError for a file that cannot be read, with the reason and what was expected."""
     return cli.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
 
 
@@ -38,7 +38,7 @@ def unreadable(path, reason, expected=""):
 
 
 def open_bytes(path):
-    """The open binary file, unpacked while it is read. Raises: OSError, also for a pipe, as it is opened twice."""
+    """Opens a binary file, decompressed while it is read. Raises: OSError, also for a pipe, which is opened twice."""
     if stat.S_ISFIFO(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "a pipe, which can be read only once; write its content to a file", path)
     with open(path, "rb") as file:
@@ -47,19 +47,19 @@ def open_bytes(path):
 
 
 def is_packed(path):
-    """Whether a file is packed by gzip, bzip2 or xz. Raises: OSError."""
+    """Returns whether a file is compressed by gzip, bzip2 or xz. Raises: OSError."""
     with open(path, "rb") as file:
         return file.read(8).startswith(tuple(PACKED))
 
 
 def unpacked_name(name):
-    """The name of a file without the ending of its packing: a.txt of a.txt.gz."""
+    """Returns a file name without the extension of its compression: a.txt for a.txt.gz."""
     ending = next((ending for ending in PACKED_NAMES if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
 
 def read_bytes(path, expected="", limit=LARGEST_TEXT):
-    """The bytes of a file, unpacked. Raises: cli.UserError, also where there are more than `limit` of them."""
+    """Returns the decompressed bytes of a file. Raises: cli.UserError, also if there are more than `limit`."""
     try:
         with open_bytes(path) as file:
             data = file.read() if isinstance(file, io.BufferedReader) else _unpacked(file, limit)
@@ -75,7 +75,7 @@ def read_bytes(path, expected="", limit=LARGEST_TEXT):
 
 
 def _unpacked(file, limit):
-    """The bytes of a packed file, or a few more than `limit`; in pieces: a read makes room for all that it asks."""
+    """Returns the decompressed bytes of a file, at most a few more than `limit`, read in pieces to limit the memory."""
     data = bytearray()
     while len(data) <= limit and (piece := file.read(1 << 20)):
         data += piece
@@ -83,7 +83,7 @@ def _unpacked(file, limit):
 
 
 def head_of(path, size=HEAD):
-    """The first bytes of a file, unpacked. Raises: cli.UserError."""
+    """Returns the first decompressed bytes of a file. Raises: cli.UserError."""
     try:
         with open_bytes(path) as file:
             return file.read(size)
@@ -100,14 +100,14 @@ def head_of(path, size=HEAD):
 
 
 def encoding_of(head, declared=None):
-    """The encoding of a text by its first bytes: that of its mark, else the declared one, else UTF-8 or UTF-16.
+    """Returns the encoding of a text: that of its byte order mark, else the declared one, else UTF-8 or UTF-16.
 
-    Args: head: bytes. declared: an encoding, or None.
-    Raises: cli.UserError: there is no encoding of the declared name.
+    Args: head: first bytes. declared: an encoding, or None.
+    Raises: cli.UserError: the declared encoding does not exist.
     """
     if declared:
         check_encoding(declared)
-    found = json.detect_encoding(head[:HEAD])  # by the mark, or by where the zero bytes stand
+    found = json.detect_encoding(head[:HEAD])  # by the mark, or by the positions of zero bytes
     marked = found in ("utf-8-sig", "utf-16", "utf-32")
     if marked or (found != "utf-8" and not declared and _is_wide(head, found)):
         return found
@@ -122,12 +122,12 @@ def check_encoding(name):
         known = False
     if not known:
         raise cli.UserError(
-            f"there is no encoding {name!r}; expected the like of utf-8, utf-16, latin-1, cp1252, gb18030, shift_jis"
+            f"there is no encoding {name!r}; expected e.g. utf-8, utf-16, latin-1, cp1252, gb18030, shift_jis"
         )
 
 
 def _is_wide(head, encoding):
-    """Whether bytes with zeros in between are a text in that encoding, and not data."""
+    """Returns whether bytes with zeros in between are a text in that encoding, not binary data."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[:HEAD])
     except UnicodeDecodeError:
@@ -136,7 +136,7 @@ def _is_wide(head, encoding):
 
 
 def decode(data, encoding=None, errors="strict"):
-    """The text of bytes, without a mark, with line ends `\\n`; arguments as `read`.
+    """Returns the text of bytes without a byte order mark and with line ends `\\n`; arguments as in `read`.
 
     Raises: ValueError naming the first byte that cannot be read, and its line.
     """
@@ -146,18 +146,18 @@ def decode(data, encoding=None, errors="strict"):
         raise ValueError(fault_of(error)) from error
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix(MARK).replace("\n" + MARK, "\n")
     if "\0" in text:
-        raise ValueError(f"line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero byte, so it is no text")
+        raise ValueError(f"line {text.count(chr(10), 0, text.index(chr(0))) + 1} has a zero byte, so it is not a text")
     return text
 
 
 def bad_byte(error):
-    """The first byte that could not be decoded and its place. Args: error: UnicodeDecodeError."""
+    """Returns the first byte that could not be decoded and its position, as text. Args: error: UnicodeDecodeError."""
     bad = error.object[error.start : error.start + 1]
     return f"byte 0x{bad.hex()} at position {error.start}" if bad else "the end"
 
 
 def fault_of(error):
-    """What is wrong with bytes that are no text: the first bad one, where it is, how to mend it.
+    """Returns a message about bytes that are not text: the first bad byte, its line, how to mend it.
 
     Args: error: UnicodeDecodeError.
     """
@@ -171,11 +171,11 @@ def fault_of(error):
 
 
 def read(path, expected="", encoding=None, errors="strict"):
-    """The text of a file with line ends `\\n`.
+    """Returns the text of a file with line ends `\\n`.
 
     Args:
-      path: the file. expected: what it should hold, for messages.
-      encoding: where no mark tells it; None: UTF-8.
+      path: the file. expected: what it should contain, for messages.
+      encoding: encoding of a file without a byte order mark; None: UTF-8.
       errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
 
     Raises: cli.UserError.
@@ -187,7 +187,7 @@ def read(path, expected="", encoding=None, errors="strict"):
 
 
 def lines(path, encoding=None, errors="strict"):
-    """Yields (line number, line) of all lines of a file, without their ends; arguments as `read`.
+    """Yields (line number, line) of all lines of a file, without line ends; arguments as in `read`.
 
     Raises: cli.UserError.
     """
@@ -196,9 +196,9 @@ def lines(path, encoding=None, errors="strict"):
         with open_bytes(path) as packed, io.TextIOWrapper(packed, found, errors) as file:
             for number, line in enumerate(file, 1):
                 if "\0" in line:
-                    raise unreadable(path, f"line {number} holds a zero byte, so it is no text")
+                    raise unreadable(path, f"line {number} has a zero byte, so it is not a text")
                 yield number, line.removesuffix("\n").removeprefix(MARK)
-    except UnicodeDecodeError:  # its position is that in a part of the file
+    except UnicodeDecodeError:  # its position counts from the current part of the file
         read(path, encoding=encoding, errors=errors)
         raise
     except (*_UNPACK_FAULTS, gzip.BadGzipFile) as error:
@@ -208,7 +208,7 @@ def lines(path, encoding=None, errors="strict"):
 
 
 def head_text(path, size, encoding=None):
-    """(the text in the first bytes of a file, whether that is all of it); what cannot be decoded is U+FFFD.
+    """Returns (the text in the first bytes of a file, whether this is the whole file); undecodable bytes are U+FFFD.
 
     Raises: cli.UserError: the file cannot be read.
     """
@@ -219,11 +219,11 @@ def head_text(path, size, encoding=None):
 
 
 def lies_as_utf8(path, encoding=None):
-    """Whether the bytes of a file are UTF-8 as they lie there, with or without a mark, so that it can be cut."""
+    """Returns whether a file is uncompressed UTF-8, with or without a mark, so that it can be cut into parts."""
     return not is_packed(path) and encoding_of(head_of(path), encoding).lower() in ("utf-8", "utf8", "utf-8-sig")
 
 
 def copy_as_utf8(path, target, encoding=None):
-    """Writes the text of a file to another one, in UTF-8 with line ends `\\n`, line by line. Raises: cli.UserError."""
+    """Copies a text to another file, in UTF-8 with line ends `\\n`, line by line. Raises: cli.UserError."""
     with open(target, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(line + "\n" for _, line in lines(path, encoding))

@@ -1,4 +1,4 @@
-"""Words and their numbers: the dictionary, the tokenizers, concept words and plurals."""
+"""Words and their ids: the dictionary, the tokenizers, concept words and plurals."""
 
 import collections
 import functools
@@ -15,16 +15,17 @@ START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 class Vocabulary:
     """The dictionary: a word's id is its line number in the file; the unknown word has the last id and no line.
 
-    Source: docs/stages.md.
+    This is the authors' format (docs/stages.md).
     """
 
     start_id, end_id = 0, 1
 
     def __init__(self, words, counts=None):
-        """
+        """Makes a dictionary.
+
         Args:
           words: list of words; the first two are the start and the end marker.
-          counts: how often each word occurs in the corpus (default: zeros); kept for the file only.
+          counts: how often each word occurs in the corpus (default: zeros); used only to write the file.
         """
         if list(words[:2]) != [START, END]:
             raise cli.UserError(f"a dictionary begins with {START} and {END}, this one with {list(words[:2])}")
@@ -66,7 +67,7 @@ class Vocabulary:
 
     @property
     def size(self):
-        """Number of ids, the unknown word's included."""
+        """Returns the number of ids, with that of the unknown word."""
         return len(self.words) + 1
 
     def __contains__(self, word):
@@ -79,11 +80,11 @@ class Vocabulary:
         return self.words[id] if id < len(self.words) else UNKNOWN
 
     def encode(self, tokens):
-        """Ids of the tokens; no markers are added."""
+        """Returns the ids of the tokens; no markers are added."""
         return [self._ids.get(token, self.unknown_id) for token in tokens]
 
     def decode(self, ids):
-        """The text of ids: ends before the first end marker, leaves out start markers."""
+        """Returns the text of ids up to the first end marker, without start markers."""
         words = []
         for id in ids:
             if id == self.end_id:
@@ -93,7 +94,7 @@ class Vocabulary:
         return " ".join(words)
 
     def fingerprint(self):
-        """sha256 (hex) of the words in order; two dictionaries with the same one give the same ids."""
+        """Returns the sha256 (hex) of the words in order; dictionaries with the same fingerprint give the same ids."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
 
 
@@ -103,8 +104,9 @@ class Vocabulary:
 TOKENIZERS = ("nltk_word", "nltk_punkt")
 
 
-# Most descriptions are words, commas, colons, lone marks and a full stop at the end. NLTK's forty substitutions do
-# nothing to them but split those off, which one expression does ten times faster; all others go through NLTK.
+# Most descriptions consist of words, commas, colons, single punctuation marks and a full stop at the end. For these,
+# NLTK's forty substitutions only split off the punctuation, which one regular expression does ten times faster. All
+# other texts are tokenised by NLTK.
 _WORD = "[a-z0-9]+(?:-[a-z0-9]+)*"
 _PLAIN = re.compile(rf"(?:(?:{_WORD}[,:]?|[-.,:])(?: +|\Z))+|(?:(?:{_WORD}[,:]?|[-.,:]) +)*{_WORD}\.")
 _PIECE = re.compile(rf"{_WORD}|[-.,:]")
@@ -112,7 +114,7 @@ _CONTRACTED = re.compile(r"\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
 
 
 def tokenizer(name):
-    """The function text -> list of lower-cased tokens with the given name.
+    """Returns the tokenizer with the given name: a function text -> list of lower-cased tokens.
 
     Args:
       name: "nltk_word": NLTK's word tokenizer on the whole text, needs no data. "nltk_punkt": NLTK's `word_tokenize`,
@@ -147,14 +149,14 @@ def tokenizer(name):
 # Concept words
 
 _BRACKETS = str.maketrans("[]{}\uff08\uff09", "()()()")
-_AROUND = "()\"'.;:!?"  # marks around a word that are no part of it
+_AROUND = "()\"'.;:!?"  # punctuation around a word that is not part of it
 
 
 def concept_word(class_name):
-    """The word that stands for an object class: the last word of its display name, lower-cased.
+    """Returns the concept word of an object class: the last word of its display name, lower-cased.
 
-    What stands in brackets is left out ("Squash (Plant)"), of several names the first one counts ("tench, Tinca
-    tinca"), and underscores are blanks ("alarm_clock", LVIS' "bat_(animal)").
+    Text in brackets is removed ("Squash (Plant)"), of several names the first one is used ("tench, Tinca tinca"), and
+    underscores are blanks ("alarm_clock", LVIS' "bat_(animal)").
 
     Source: Feng et al. 2019, section 4.1, for the last word.
     """
@@ -168,12 +170,12 @@ def concept_word(class_name):
 
 
 def load_class_names(path):
-    """Display names of the object classes, from any file that `label_maps.read_labels` reads, without placeholders."""
+    """Returns the display names of object classes in a file (see `label_maps.read_labels`), without placeholders."""
     return label_maps.names_of(label_maps.read_labels(path))
 
 
 def concept_words(class_names):
-    """dict concept word -> the class names that it stands for; words in alphabetical order."""
+    """Returns dict concept word -> list of its class names; words in alphabetical order."""
     found = collections.defaultdict(list)
     for name in class_names:
         found[concept_word(name)].append(name)
@@ -181,13 +183,13 @@ def concept_words(class_names):
 
 
 def load_synonyms(path, concepts):
-    """Other names of concept words, from lines `word: name name ...`; `#` starts a comment.
+    """Reads synonyms of concept words from lines `word: name name ...`; `#` starts a comment.
 
     Args:
       path: the file.
-      concepts: the concept words; lines about other words, and names that are concept words themselves, are left out.
+      concepts: the concept words; lines for other words, and names that are concept words themselves, are left out.
     Returns: dict name -> concept word.
-    Raises: cli.UserError for a line of another form.
+    Raises: cli.UserError for a line in another format.
     """
     lines = texts.read(path, "lines `word: name name ...`").splitlines()
     names = {}
@@ -214,23 +216,22 @@ def _inflect():
 
 
 def _inflected(word):
-    """The plural of a noun by rule; a word that is a plural already (scissors) stays."""
+    """Returns the plural of a noun by rule; a word that is already a plural (scissors) stays."""
     engine = _inflect()
-    if engine.singular_noun(word) and not word.endswith(("ss", "us")):  # it takes "bus" for the plural of "bu"
+    if engine.singular_noun(word) and not word.endswith(("ss", "us")):  # inflect takes "bus" for the plural of "bu"
         return word
     return engine.plural_noun(word)
 
 
 def plurals(source, words):
-    """The replacement table plural -> singular for concept words.
+    """Returns the replacement table plural -> singular for concept words.
 
     Args:
       source: "inflect" (by the rules of that library), "none", or the path of a JSON table word -> plural. A word that
         is not in the table has no plural.
       words: the concept words.
-    Returns: dict. Where two words have the same plural, the alphabetically later one wins, so that a class named in
-      the plural ("glasses") keeps its name.
-    Source: docs/stages.md.
+    Returns: dict. If two words have the same plural, the alphabetically later one is used, so that a class with a
+      plural name ("glasses") keeps it (quirk Q5, docs/implementation_details.md).
     """
     if source == "none":
         return {}

@@ -1,7 +1,7 @@
-"""Writing where others may write at the same time: whole files, one process for each output, merged JSON files.
+"""Atomic writes and locks, for several processes that write to one folder.
 
-A lock is `flock` on a hidden file beside what it protects. The system releases it when the process that holds it, and
-the workers that this process has started, have ended or were killed; a lock file that is left over locks nothing.
+A lock is `flock` on a hidden file beside what it protects. The system releases it when the process that holds it and
+its workers have ended or were killed; a remaining lock file locks nothing.
 """
 
 import contextlib
@@ -18,23 +18,26 @@ import time
 
 import cli
 
-PART = ".part"  # the ending of files that are being written
-_OWN_PART = re.compile(r".+\.[0-9a-f]{8}\.part")  # names that `replacing` gives
-GRACE = 3.0  # seconds before a process is refused: the workers of one that was killed end a moment after it
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # what file systems without locks answer
+PART = ".part"  # the extension of files that are being written
+_OWN_PART = re.compile(r".+\.[0-9a-f]{8}\.part")  # names made by `replacing`
+GRACE = 3.0  # seconds before a process is refused: the workers of a killed process end a moment after it
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # errors of file systems without locks
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 _held = []  # the open lock files of this process
 
 
 def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
-    """The opened and locked file at `path`; None where another process holds it. Args: operation: of `fcntl.flock`."""
+    """Opens and locks the file at `path`; returns it, or None if another process holds the lock.
+
+    Args: operation: operation of `fcntl.flock`. flags: flags of `os.open`.
+    """
     while True:
         try:
             file = open(os.open(path, flags, 0o666), "r+")
         except PermissionError:
             if operation != fcntl.LOCK_SH or not os.path.exists(path):
                 raise
-            file = open(path)  # of another user, who reads or writes there too: to read the right to read suffices
+            file = open(path)  # a lock file of another user: permission to read it suffices for a lock
         try:
             fcntl.flock(file, operation | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
@@ -49,7 +52,7 @@ def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
                 return file
             file.close()
             raise
-        file.close()  # its holder removed it between our opening and locking
+        file.close()  # its holder removed it between opening and locking
         if not flags & os.O_CREAT:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
@@ -60,11 +63,11 @@ def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a new name beside `path`; the file that is written there takes the place of `path` at the end of the block.
+    """Yields a temporary name beside `path`; the file written there replaces `path` at the end of the block.
 
-    No other process gets the same name. When the block fails the file is removed, and the error names `path`; what a
-    killed process leaves is removed by the next one that locks something in the folder. A name that this function gave
-    is given back as it is, so that functions which write whole files can be nested; so is that of a device or pipe.
+    The name is unique. If the block fails, the file is removed and the error names `path`. The file of a killed process
+    is removed by the next process that takes a lock in the folder. A name made by this function is yielded unchanged,
+    so that functions which write atomically can be nested; so is the name of a device or pipe.
     """
     path = os.fspath(path)
     if path.endswith(PART) or cli.is_device(path):
@@ -72,7 +75,7 @@ def replacing(path):
         return
     part = f"{path}.{secrets.token_hex(4)}{PART}"
     try:
-        with _open_locked(part, fcntl.LOCK_SH):  # locked: it is being written
+        with _open_locked(part, fcntl.LOCK_SH):  # the lock marks the file as being written
             yield part
             os.replace(part, path)
     except OSError as error:
@@ -85,13 +88,13 @@ def replacing(path):
 
 
 def copy_file(source, target):
-    """Copies a file, whole or not at all."""
+    """Copies a file atomically."""
     with replacing(target) as part:
         shutil.copyfile(source, part)
 
 
 def remove_abandoned(folder):
-    """Removes the files that processes which were killed were writing."""
+    """Removes the partial files of killed processes."""
     for entry in os.scandir(folder) if os.path.isdir(folder) else ():
         if _OWN_PART.fullmatch(entry.name):
             with contextlib.suppress(OSError):
@@ -103,11 +106,11 @@ def remove_abandoned(folder):
 class ArrayFile:
     """An .npy file that is written block by block.
 
-    A memory map would be ended by a bus error where the disk is full; writing raises OSError.
+    On a full disk writing raises OSError, whereas a memory map would end the process with a bus error.
     """
 
     def __init__(self, file, dtype, shape):
-        """Writes the header. Args: file: opened for writing bytes. dtype, shape: of the whole array."""
+        """Writes the header. Args: file: open for writing bytes. dtype, shape: dtype and shape of the whole array."""
         import numpy as np
 
         self._file, self._dtype, self._left = file, np.dtype(dtype), math.prod(shape)
@@ -130,7 +133,7 @@ class ArrayFile:
 
 @contextlib.contextmanager
 def array_file(path, dtype, shape):
-    """Gives an `ArrayFile` of which `path` is made when the block ends, whole or not at all."""
+    """Yields an `ArrayFile`; `path` is written atomically when the block ends."""
     with replacing(path) as part, open(part, "wb") as file:
         array = ArrayFile(file, dtype, shape)
         yield array
@@ -143,14 +146,14 @@ def array_file(path, dtype, shape):
 
 @contextlib.contextmanager
 def working(folder, writes, reads=()):
-    """Keeps other processes from the outputs that the block makes, and from replacing those that it reads.
+    """Locks the outputs that the block writes, and those that it reads against replacement.
 
     Args:
-      folder: the data folder; where it is not there, the block will say so.
-      writes: names of outputs, such as "detections"; no other process may make or read them meanwhile.
-      reads: names of outputs that the block reads; others may read them as well.
+      folder: the data folder; if it does not exist, nothing is locked.
+      writes: names of outputs, such as "detections"; no other process may write or read them meanwhile.
+      reads: names of outputs that the block reads; other processes may read them as well.
 
-    Raises: cli.UserError at once, naming the process that is in the way.
+    Raises: cli.UserError at once, naming the process that holds the lock.
     """
     wanted = dict.fromkeys(reads, fcntl.LOCK_SH) | dict.fromkeys(writes, fcntl.LOCK_EX)
     with contextlib.ExitStack() as locks:
@@ -163,13 +166,13 @@ def working(folder, writes, reads=()):
 
 @contextlib.contextmanager
 def merging(path, seconds=120.0):
-    """Keeps other processes from a file while the block reads it, changes its content and writes it; waits for them.
+    """Locks a file while the block reads, changes and writes it; waits for other processes.
 
     Args:
-      path: the file; its folder is made if it is not there.
-      seconds: how long it waits.
+      path: the file; its folder is made if it does not exist.
+      seconds: how long to wait.
 
-    Raises: cli.UserError after that time, naming the process that is in the way.
+    Raises: cli.UserError after that time, naming the process that holds the lock.
     """
     folder, name = os.path.split(os.path.realpath(path))  # one lock for all names of the file
     os.makedirs(folder, exist_ok=True)
@@ -183,7 +186,7 @@ def merging(path, seconds=120.0):
 def _lock(path, operation, seconds, mend):
     """Holds a lock file during the block and removes it afterwards, unless others share it.
 
-    Where nothing can be written no lock is needed: that the output cannot be written is said when it is tried.
+    A folder that cannot be written needs no lock: writing the output will raise the error.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -198,7 +201,7 @@ def _lock(path, operation, seconds, mend):
         return
     _held.append(file)
     try:
-        with contextlib.suppress(OSError):  # only for the message to others; on a full disk they do without
+        with contextlib.suppress(OSError):  # only for the message to other processes; missing on a full disk
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} ({cli.command_line()})\n")
             file.flush()
@@ -206,10 +209,10 @@ def _lock(path, operation, seconds, mend):
     finally:
         _held.remove(file)
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where others share it; they remove it
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if others share it; they will remove it
             os.remove(path)
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)  # also for workers that have it from us
+            fcntl.flock(file, fcntl.LOCK_UN)  # also for workers that inherited it
             file.close()
 
 
@@ -222,9 +225,9 @@ def _holder(path):
 
 
 class Locks:
-    """The locks of this process, to be handed to a worker process that is being started.
+    """The locks of this process, passed to a worker process at its start.
 
-    The worker holds them too: they are free only when it has ended, even if this process is killed before it.
+    The worker holds them too, so they are released only after the worker has ended, even if this process is killed.
     """
 
     def __reduce__(self):
@@ -232,5 +235,5 @@ class Locks:
 
 
 def _keep(descriptors):
-    """Leaves the locks open in this process."""
+    """Keeps the locks open in this process."""
     return [descriptor.detach() for descriptor in descriptors]

@@ -178,11 +178,11 @@ def test_the_stages_see_a_replaced_photograph(made, tmp_path):
     content = (photos / "train_000.jpg").read_bytes()
     (photos / "train_000.jpg").write_bytes((photos / "train_001.jpg").read_bytes()[: len(content)].ljust(len(content)))
     for name, stage in stages.items():
-        with pytest.raises(cli.UserError, match=f"{name}.json: the output there was made otherwise"):
+        with pytest.raises(cli.UserError, match=f"{name}.json: the existing output was made with other settings"):
             stage()
     spec = spec_of("tflite", tmp_path)
     edit(data, "image_train.json", photographs="1" * 64)
-    with pytest.raises(cli.UserError, match="features_train.json: the output there was made otherwise"):
+    with pytest.raises(cli.UserError, match="features_train.json: the existing output was made with other settings"):
         extract_features.main(
             extract_features.Options(data_dir=str(data), encoder=spec, crops=1, processes=1, splits=("train",))
         )

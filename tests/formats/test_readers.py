@@ -79,7 +79,7 @@ def test_arrays_come_back(tmp_path):
 
 def test_a_zip_bomb_is_refused_by_its_table_of_contents(tmp_path):
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(4 << 20))
-    with pytest.raises(cli.UserError, match=r"bomb\.npz.*its arrays claim 33554\d+ bytes, the file has"):
+    with pytest.raises(cli.UserError, match=r"bomb\.npz.*its arrays declare 33554\d+ bytes, the file has"):
         readers.read_npz(str(tmp_path / "bomb.npz"))
 
 

@@ -63,7 +63,7 @@ def test_detections_are_read_back(tmp_path):
         ],
         "b.jpg": [],
     }
-    with pytest.raises(cli.UserError, match="record 0 is a second one about a.jpg"):
+    with pytest.raises(cli.UserError, match="record 0 is a second record of a.jpg"):
         dict(records.each_detections([path, path]))
 
 

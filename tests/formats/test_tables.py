@@ -39,14 +39,14 @@ def test_rows_and_the_numbers_of_their_lines():
 def test_quotes_between_tabs_are_letters_where_they_do_not_fit():
     text = 'image\tcaption\na.jpg\ta "big" dog\nb.jpg\t"open\nc.jpg\tthree\n'
     assert [cells[1] for _, cells in tables.rows(text, "\t")] == ["caption", 'a "big" dog', '"open', "three"]
-    with pytest.raises(ValueError, match="line 2: no row of a table"):
+    with pytest.raises(ValueError, match="line 2: not a row of a table"):
         tables.rows('image,caption\nb.jpg,"open\nc.jpg,three\n', ",")
 
 
 def test_what_is_wrong_with_a_row():
     assert tables.width_fault(["a", "b"], ["image", "caption"], ",") == ""
     fault = tables.width_fault(["a", "b", "c"], ["image", "caption"], "\t")
-    assert fault == "3 cells, expected 2 (image, caption); a text with a tab in it stands between double quotes"
+    assert fault == "3 cells, expected 2 (image, caption); a text that contains a tab must be in double quotes"
 
 
 def test_a_sentence_that_looks_like_a_header_is_none():

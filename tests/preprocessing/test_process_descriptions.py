@@ -350,7 +350,7 @@ def test_missing_or_damaged_sentences(folder):
 def test_files_that_the_stage_did_not_make_are_not_replaced(folder, name):
     (folder / name).write_text("released by the authors")
     for _ in range(2):  # asking again does not help
-        with pytest.raises(cli.UserError, match=f"{name} is there, but not .*this stage did not make it"):
+        with pytest.raises(cli.UserError, match=f"{name} exists without .*this stage did not make it"):
             run(folder)
     assert (folder / name).read_text() == "released by the authors"
     assert len(run(folder, overwrite=True)[1]) == 640

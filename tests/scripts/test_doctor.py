@@ -197,7 +197,7 @@ def test_released_files_without_sidecars(world, capsys):
     assert f"no sidecar (python -m preprocessing.records --index {world}/sentence.tfrec" in capsys.readouterr().out
     cut(world / "sentence.tfrec")
     assert examine(world) == 1
-    assert "record 19 goes beyond the end of the file" in capsys.readouterr().out
+    assert "record 19 extends beyond the end of the file" in capsys.readouterr().out
 
 
 def test_a_broken_sidecar(world, capsys):
@@ -209,7 +209,7 @@ def test_a_broken_sidecar(world, capsys):
 def test_references(world, capsys):
     (world / "refs_val.json").write_text('{"annotations": 3}')
     assert examine(world) == 1
-    assert "no captions in COCO's format" in capsys.readouterr().out
+    assert "not captions in COCO's format" in capsys.readouterr().out
 
 
 def test_outputs_that_do_not_fit(world, capsys):
@@ -224,7 +224,7 @@ def test_outputs_that_do_not_fit(world, capsys):
 def test_unfinished_work(tmp_path, capsys):
     (tmp_path / ".detect_objects").mkdir()
     assert examine(tmp_path) == 1
-    assert report(capsys)[0]["detections"] == "unfinished the same command goes on where it was"
+    assert report(capsys)[0]["detections"] == "unfinished the same command continues it"
 
 
 def test_exit_codes_of_the_command(world, tmp_path):
