@@ -223,7 +223,7 @@ def _about(data_dir, output):
 
 
 class _Sidecars(dict):
-    """Name of an output -> its sidecar, {} without one; read when it is first asked for."""
+    """A dict name of an output -> its sidecar, {} without one, read at the first access."""
 
     def __init__(self, data_dir):
         super().__init__()
@@ -246,7 +246,7 @@ def _digests(content):
 
 
 def _fingerprint_of_dictionary(data_dir):
-    """That of word_counts.txt; None where there is none that can be read."""
+    """Returns the fingerprint of word_counts.txt; None if it is missing or cannot be read."""
     path = os.path.join(data_dir, "word_counts.txt")
     try:
         return vocabulary.Vocabulary.load(path).fingerprint() if os.path.isfile(path) else None
@@ -255,7 +255,7 @@ def _fingerprint_of_dictionary(data_dir):
 
 
 def _made_from_others(name, about):
-    """Yields what an output was made from that is not what is there. Args: about: _Sidecars."""
+    """Yields the differences between the inputs of an output and the present files. Args: about: _Sidecars."""
     kind, _, split = name.partition("_")
     made_from = about[name].get("made_from") or {}
     if name == "sentence":
@@ -282,7 +282,7 @@ def _made_from_others(name, about):
 
 
 def _is_other_file(data_dir, name, about):
-    """Whether references are not those that the sidecar of the image records describes."""
+    """Returns whether references differ from those described by the sidecar of the image records."""
     path, entry = os.path.join(data_dir, f"{name}.json"), about[f"image_{name.partition('_')[2]}"].get("references")
     return bool(entry) and os.path.isfile(path) and sidecars.fingerprint(path) != entry
 
