@@ -76,7 +76,7 @@ def test_marks_between_files_that_were_put_together(tmp_path):
         (b"one\rcaf\xe9", "byte 0xe9 at position 7, line 2"),
         (b"cut \xe7\x8a", "byte 0xe7 at position 4, line 1"),
         (codecs.BOM_UTF16_LE + b"a\0b", "not UTF-8 text, nor UTF-16-LE: "),
-        (b"one\ntw\0o\n", "line 2 holds a zero byte, so it is no text"),
+        (b"one\ntw\0o\n", "line 2 has a zero byte, so it is not a text"),
         (gzip.compress(b"one\ntwo", mtime=0)[:-9], "a damaged packed file"),
         (b"\x1f\x8b nothing", "a damaged packed file"),
         (b"\xfd7zXZ\0 nothing", "a damaged packed file"),
