@@ -1,1 +1,1 @@
-"""From raw photographs and raw text to records: one script per stage, and the modules they share."""
+"""The stages from raw photographs and raw text to records, one script each, and the modules they share."""

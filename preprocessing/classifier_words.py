@@ -1,11 +1,11 @@
-"""A classifier's labels as concepts: which word of the corpus each of them is.
+"""Finds a concept word for each label of a classifier.
 
     python -m preprocessing.classifier_words --data_dir data/default --class_names coco_labels.txt --labels imagenet.txt
 
-A classifier knows more than a detector, but its labels are species and trade names ("golden retriever", "sports car,
-sport car"). The word of a label is the last word of the first of its names, separated by commas, that occurs at least
---min_word_count times in `sentences.txt`; where that word is another name of a detector's class (--synonyms), it is the
-class. Labels without such a word are left out.
+A classifier has more classes than a detector, but its labels are species and product names ("golden retriever", "sports
+car, sport car"). Each label has one or more names, separated by commas. Its concept word is the last word of the first
+name whose last word occurs at least --min_word_count times in `sentences.txt`. If this word is a synonym of a
+detector's class (--synonyms), the class is used. Labels without such a word are left out.
 
 Reads `sentences.txt`. Writes `class_names.txt`, the detector's classes and the new words, for `process_descriptions
 --class_names`; `class_map.json`, label -> word or null, for `process_images --class_map`; and `classifier_words.json`.
@@ -27,24 +27,24 @@ class Options:
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
     class_names: str = cli.field("data/coco_names.txt", "names of the detector's classes, as process_descriptions")
-    labels: str = cli.field("", "labels of the classifier, one a line, names of one label separated by commas")
+    labels: str = cli.field("", "labels of the classifier, one a line; names of one label separated by commas")
     synonyms: str | None = cli.field(None, "other names of the detector's classes, e.g. data/synonyms.txt")
-    min_word_count: int = cli.field(40, "rarer words name nothing; the value of process_descriptions")
+    min_word_count: int = cli.field(40, "minimum count of a word in the corpus; as for process_descriptions")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
 def words_of_labels(labels, counts, min_count, classes, synonyms):
-    """The word of each label.
+    """Returns the concept word of each label.
 
     Args:
       labels: list of labels, names separated by commas.
       counts: dict word -> occurrences in the corpus.
-      min_count: least occurrences of a word that names something.
-      classes: concept words of the detector; they name something however rare they are.
+      min_count: minimum count of a concept word.
+      classes: concept words of the detector, accepted whatever their count.
       synonyms: dict word -> concept word of the detector that it names.
 
     Returns:
-      dict first name of the label -> word, or None where no name of the label has one.
+      dict first name of the label -> word, or None if no name of the label has one.
     """
     found = {}
     for label in labels:
@@ -58,7 +58,7 @@ def words_of_labels(labels, counts, min_count, classes, synonyms):
 def main(options):
     """Writes the three files."""
     if options.min_word_count < 0:
-        raise cli.UserError(f"--min_word_count {options.min_word_count}: no negative number")
+        raise cli.UserError(f"--min_word_count {options.min_word_count}: expected no negative number")
     with writing.working(options.data_dir, ["classifier_words"], ["sentences"]):
         _make(options)
 

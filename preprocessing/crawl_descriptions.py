@@ -1,13 +1,13 @@
-"""Search results of a stock-photo agency -> descriptions, one file of JSON lines for each category.
+"""Crawls descriptions from the search results of a stock-photo agency, one file of JSON lines for each category.
 
     export SHUTTERSTOCK_API_TOKEN=…
     python -m preprocessing.crawl_descriptions --data_dir data/default --source api
     python -m preprocessing.crawl_descriptions --data_dir data/default --source html --categories dog,cat --num_pages 5
 
-Writes `descriptions/NAME.jsonl`, lines {"category", "page", "description"}, and the sidecar `NAME.json`. Killed at any
-point, the same command goes on; pages that failed are asked for again. The terms of the agency apply to what is
-fetched: read them first. For most purposes the corpora of `scripts/download.py --list` are the better choice.
-Tested on a local server and on one real record of each source; not run on the agency's servers.
+Writes `descriptions/NAME.jsonl`, lines {"category", "page", "description"}, and the sidecar `NAME.json`. After an
+interruption the same command continues, and requests failed pages again. The terms of the agency apply to the
+descriptions: read them first. For most purposes the corpora of `scripts/download.py --list` are the better choice.
+Tested with a local server and with one real record of each source; not run with the agency's servers.
 Source: docs/stages.md.
 """
 
@@ -24,7 +24,7 @@ import experiments
 from formats import readers
 from preprocessing.crawling import crawl_sources, crawl_store, fetching
 
-SHOWN = 20  # failures that are printed; the sidecars have all
+SHOWN = 20  # failures that are printed; the sidecars list all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Options:
         tuple(crawl_sources.SOURCES),
         f"api: the official search API, its token in ${crawl_sources.TOKEN_VARIABLE}; html: the search pages",
     )
-    names: str = cli.field("data/coco_names.txt", "file of the categories that are searched for, one a line")
+    names: str = cli.field("data/coco_names.txt", "file of the categories to search for, one a line")
     categories: tuple[str, ...] = cli.field((), "categories, separated by commas; instead of --names")
-    num_pages: int = cli.field(1000, "most pages of a category")
+    num_pages: int = cli.field(1000, "largest number of pages of a category")
     per_page: int = cli.field(100, "results on a page of the API")
-    base_url: str | None = cli.field(None, "another server than the agency's, e.g. http://127.0.0.1:8000")
+    base_url: str | None = cli.field(None, "a server to use instead of the agency's, e.g. http://127.0.0.1:8000")
     concurrency: int = cli.field(4, "requests at a time")
     rate: float = cli.field(2.0, "requests a second")
-    attempts: int = cli.field(5, "tries of a page")
-    backoff: float = cli.field(2.0, "seconds before the second try, doubled from try to try")
+    attempts: int = cli.field(5, "attempts for a page")
+    backoff: float = cli.field(2.0, "seconds before the second attempt, doubled for each further one")
     max_wait: float = cli.field(300.0, "longest wait in seconds; a server that asks for more ends the crawl")
-    timeout: float = cli.field(30.0, "seconds for one answer with its whole body")
-    max_bytes: int = cli.field(8 << 20, "largest body that is read")
+    timeout: float = cli.field(30.0, "time limit in seconds for one answer with its whole body")
+    max_bytes: int = cli.field(8 << 20, "largest body that is read, in bytes")
     max_redirects: int = cli.field(5, "redirects in a row that are followed, on the same host only")
     max_failed: int = cli.field(20, "pages that fail one after another before the crawl ends")
-    max_failures: float = cli.field(0.01, "largest share of failed pages that is no error")
-    overwrite: bool = cli.field(False, "forget what is there and crawl again")
+    max_failures: float = cli.field(0.01, "largest share of failed pages that is accepted")
+    overwrite: bool = cli.field(False, "ignore earlier results and crawl again")
 
 
 def _check(options):
@@ -88,7 +88,7 @@ def _categories(options):
         if other is not name:
             raise cli.UserError(f"the categories {other!r} and {name!r} would be written to the same file")
     if not names:
-        raise cli.UserError(f"--names {options.names}: no category in there")
+        raise cli.UserError(f"--names {options.names}: it contains no category")
     return list(names)
 
 
@@ -97,10 +97,10 @@ def _categories(options):
 
 
 async def crawl_category(fetcher, source, store, num_pages, description):
-    """Fetches the pages of a category that are not there yet, and publishes them.
+    """Fetches the missing pages of a category and publishes them.
 
-    Returns: dict page number -> why it could not be had.
-    Raises: fetching.CrawlStopped; the pages that came are published.
+    Returns: dict page number -> why it failed.
+    Raises: fetching.CrawlStopped; the pages that were fetched are published.
     """
     failed = {}
 
@@ -108,7 +108,7 @@ async def crawl_category(fetcher, source, store, num_pages, description):
         def parse(body):
             found = source.parse(body)
             if page == 1 and found.available is None:
-                raise fetching.PageError("the page does not say how many pages there are: has its markup changed?")
+                raise fetching.PageError("the page does not state the number of pages; has its markup changed?")
             return found
 
         try:
@@ -126,20 +126,20 @@ async def crawl_category(fetcher, source, store, num_pages, description):
         try:
             for task in cli.progress(asyncio.as_completed(tasks), description, len(tasks)):
                 await task
-        except fetching.CrawlStopped:  # the answers that are under way are not thrown away; no page is asked for
+        except fetching.CrawlStopped:  # answers under way are kept; no new page is requested
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    finally:  # also when the crawl ends here: what came is there to be used
+    finally:  # also when the crawl ends here, so that the fetched pages can be used
         store.publish(failed)
     return failed
 
 
 async def crawl(options, source, categories, folder):
-    """Crawls all categories one after another; returns (failures by category, stores, the fetcher with its counts)."""
+    """Crawls all categories one after another; returns (failures by category, stores, the Fetcher)."""
     limits = fetching.Limits(**{item.name: getattr(options, item.name) for item in dataclasses.fields(fetching.Limits)})
     failures, stores = {}, []
     headers = source.headers()
@@ -150,7 +150,7 @@ async def crawl(options, source, categories, folder):
             store = crawl_store.CategoryStore(folder, category, plan, options.overwrite)
             stores.append(store)
             if store.available is not None and not store.missing(options.num_pages):
-                store.publish({})  # when only that was left to do
+                store.publish({})  # when only the publication was left to do
                 print(f"{store.path}: complete, nothing to do")
                 continue
             label = f"{category} ({number} of {len(categories)})"
@@ -159,7 +159,7 @@ async def crawl(options, source, categories, folder):
             except fetching.CrawlStopped as error:
                 report(failures, stores, fetcher)
                 raise cli.UserError(
-                    f"the crawl ended at {category!r}: {error}. What came is kept; the same command goes on"
+                    f"the crawl ended at {category!r}: {error}. Fetched pages are kept; the same command continues"
                 ) from error
             if failed:
                 failures[category] = failed
@@ -168,7 +168,7 @@ async def crawl(options, source, categories, folder):
 
 
 def report(failures, stores, fetcher):
-    """Prints what came, what was tried again and what failed."""
+    """Prints the numbers of pages, descriptions, repeated requests and failures."""
     pages = sum(len(store.pages) for store in stores)
     count = sum(sum(store.pages.values()) for store in stores)
     print(f"{len(stores)} categories, {pages} pages, {count} descriptions; {fetcher.requests} requests")
@@ -190,7 +190,7 @@ def main(options):
         source = dataclasses.replace(source, base_url=options.base_url.rstrip("/"))
     if source.per_page:
         source = dataclasses.replace(source, per_page=options.per_page)
-    source.headers()  # says now whether the token is there
+    source.headers()  # raises now if the token is missing
     folder = os.path.join(options.data_dir, "descriptions")
     os.makedirs(os.path.join(folder, crawl_store.WORK), exist_ok=True)
     with open(os.path.join(folder, crawl_store.WORK, "lock"), "w") as lock:
@@ -206,9 +206,9 @@ def main(options):
     nothing = [store.category for store in stores if not store.pages]
     share = lost / (lost + sum(len(store.pages) for store in stores)) if lost else 0.0
     if nothing or share > options.max_failures:
-        of = f", nothing at all of {', '.join(nothing[:SHOWN])}" if nothing else ""
+        of = f"; there is no page of {', '.join(nothing[:SHOWN])}" if nothing else ""
         raise cli.UserError(
-            f"{lost} pages could not be had{of}. What came is in {folder}; the same command asks for the rest again"
+            f"{lost} pages could not be fetched{of}. The others are in {folder}; the same command requests them again"
         )
 
 

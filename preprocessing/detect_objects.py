@@ -1,9 +1,9 @@
-"""Photographs -> the objects that a detector finds in them.
+"""Detects objects in photographs and writes them as records.
 
     python -m preprocessing.detect_objects --image_dir photographs --detector ssd.tflite --labels coco_labels.txt
 
 Writes `detections-*.tfrec` and `detections.json` (the detectors, their class names, counts, and every image that could
-not be read, with the reason). Scores are kept as they are; `process_images` applies the threshold.
+not be read, with the reason). All scores are stored; `process_images` applies the threshold.
 Source: docs/stages.md.
 """
 
@@ -33,22 +33,22 @@ class Options:
     detector: str = cli.field(
         "",
         "FILE.tflite, classifier:FILE.tflite, frozen:FILE.pb (TensorFlow 1's zoo), saved_model:FOLDER, hub:HANDLE, "
-        "annotations:FILE.jsonl, hdf5:object.hdf5 (the authors'); several are joined by +",
+        "annotations:FILE.jsonl, hdf5:object.hdf5 (the authors'); join several by +",
     )
     labels: str | None = cli.field(
         None,
-        "class names of networks that name none: one a line, a label map, JSON, YAML or a table, see "
-        "docs/data_formats.md (or #labels=FILE behind the file)",
+        "class names of networks without class names: one a line, a label map, JSON, YAML or a table, see "
+        "docs/data_formats.md (or #labels=FILE after the file)",
     )
-    score_threshold: float = cli.field(0.0, "detections below this score are not even stored")
-    classifier_threshold: float = cli.field(0.1, "classifier: least probability of a class")
-    classifier_top: int = cli.field(3, "classifier: at most this many classes an image")
+    score_threshold: float = cli.field(0.0, "detections below this score are not stored")
+    classifier_threshold: float = cli.field(0.1, "classifier: minimum probability of a class")
+    classifier_top: int = cli.field(3, "classifier: largest number of classes of an image")
     exif: bool = cli.field(True, images.EXIF_HELP)
     max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
     shards: int = cli.field(0, "record files, 0 = one for every 500 images; 1 writes detections.tfrec")
     processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
-    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    verify: bool = cli.field(False, "read every photograph again, even if its size and time are unchanged")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
@@ -92,7 +92,7 @@ def _write_shard(task, path):
     return {"count": count, "failures": failures, "classes": classes, "sure": sure, "names": names}
 
 
-SURE = 0.3  # score from which a detection counts for the commonest classes that are printed
+SURE = 0.3  # minimum score for the list of the most frequent classes that is printed
 COMMONEST = 8
 COLUMNS = ("class_id", "class_name", "score", "box", "source")
 
@@ -103,7 +103,9 @@ COLUMNS = ("class_id", "class_name", "score", "box", "source")
 
 def _check(options):
     if not os.path.isdir(options.image_dir):
-        raise cli.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+        raise cli.UserError(
+            f"--image_dir {options.image_dir!r} is not a folder; expected the folder of the photographs"
+        )
     for name in ("score_threshold", "classifier_threshold", "max_failures"):
         if not 0 <= getattr(options, name) <= 1:
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
@@ -112,7 +114,7 @@ def _check(options):
 
 
 def _names(options):
-    """The images to look at, sorted."""
+    """Returns the names of the images to process, sorted."""
     if not options.dataset:
         names, note = images.look_into(options.image_dir)
         if note:
@@ -214,7 +216,7 @@ def _make(options):
     sure = sum((collections.Counter(result.get("sure")) for result in results), collections.Counter())
     common = sorted(sure.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
     common = ", ".join(f"{name} {number}" for name, number in common) or "nothing"
-    print(f"commonest at score {SURE} and above: {common}; do the photographs show that?")
+    print(f"most frequent at score {SURE} and above: {common}; do the photographs show these?")
 
 
 if __name__ == "__main__":

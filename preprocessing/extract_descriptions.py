@@ -1,7 +1,7 @@
-"""Raw descriptions -> one tokenised sentence a line.
+"""Converts raw descriptions to one tokenised sentence a line.
 
-Reads what a crawl or a corpus gives (the formats are in sources/corpora.py), turns it into ASCII (the rules are in
-sources/ascii_text.py), splits it at line ends, drops lines that occur twice, tokenises, and keeps what is long enough.
+Reads a crawl or a corpus (formats: sources/corpora.py), converts it to ASCII (rules: sources/ascii_text.py), splits it
+at line ends, drops repeated lines, tokenises, and keeps sentences of at least --min_tokens tokens.
 
     python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/,coco:captions.json
 
@@ -32,18 +32,18 @@ class Options:
         "files or folders, separated by commas; FORMAT:PATH names the format, else it is recognised by the content: "
         + ", ".join(corpora.FORMATS),
     )
-    min_tokens: int = cli.field(8, "shortest sentence that is kept, in tokens without markers")
+    min_tokens: int = cli.field(8, "shorter sentences are dropped, in tokens without markers")
     tokenizer: str = cli.choice(
         "nltk_word",
         vocabulary.TOKENIZERS,
         "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
     )
     encoding: str | None = cli.field(
-        None, "encoding of files that no byte order mark tells, such as latin-1, cp1252, gb18030 (default: utf-8)"
+        None, "encoding of files without a byte order mark, such as latin-1, cp1252, gb18030 (default: utf-8)"
     )
     max_failures: float = cli.field(0.0, "largest share of unreadable lines or objects that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
-    shards: int = cli.field(0, "parts that the text is worked on in, 0 = one for every 8 MB")
+    shards: int = cli.field(0, "parts in which the text is processed, 0 = one for every 8 MB")
     processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
@@ -52,15 +52,15 @@ class Options:
 # The two passes
 
 
-READ = ("texts", "without_description", "unreadable")  # what the first pass counts
+READ = ("texts", "without_description", "unreadable")  # counts of the first pass
 NOTED = ("texts", "characters", "lost", "with_html", "without_description")
 NAMED = 5  # files that a warning names
-WARN, REFUSE = 0.05, 0.5  # share of characters that are lost
+WARN, REFUSE = 0.05, 0.5  # shares of lost characters
 
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: the lines of one piece, dealt out into buckets."""
+    """First pass: distributes the lines of one piece to buckets."""
 
     piece: shards.Piece
     format: str
@@ -86,7 +86,7 @@ def deal(task):
 
 @dataclasses.dataclass(frozen=True)
 class TokeniseTask:
-    """Second pass: one bucket of all pieces, without repetitions, tokenised and sorted."""
+    """Second pass: tokenises and sorts one bucket of all pieces, without repetitions."""
 
     dealt: tuple
     shard: int
@@ -115,7 +115,7 @@ def tokenise(task):
 
 
 def _settings(options, files):
-    """(settings, made_from) of the sidecar, and the number of shards."""
+    """Returns (settings, made_from) of the sidecar, and the number of shards."""
     import nltk
 
     paths = [file.path for file in files]
@@ -128,7 +128,7 @@ def _settings(options, files):
     }
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     made_from = {os.path.relpath(path, root): sidecars.fingerprint(path)["sha256"] for path in paths}
-    # A recognised format follows from the content; one that was given is a setting of its own.
+    # A recognised format follows from the content; a given format is a setting.
     if given := {os.path.relpath(file.path, root): file.format for file in files if file.given}:
         settings["formats"] = given
     if options.encoding:
@@ -137,7 +137,7 @@ def _settings(options, files):
 
 
 def _report_unreadable(options, dealt, counts):
-    """Names the lines and objects that could not be read, and ends the stage when they are too many."""
+    """Prints the lines and objects that cannot be read. Raises cli.UserError if they are too many."""
     if not counts["unreadable"]:
         return []
     named = [line for result in dealt for line in result["named"]][: corpora.BAD_KEPT]
@@ -148,15 +148,15 @@ def _report_unreadable(options, dealt, counts):
     if share > options.max_failures:
         enough = math.ceil(share * 1000) / 1000
         raise cli.UserError(
-            f"{message}\nMend or remove them; name the format (FORMAT:PATH) if another one was meant; or leave them "
-            f"out with --max_failures {enough}"
+            f"{message}\nRepair or remove them; name the format (FORMAT:PATH) if it was not recognised correctly; or "
+            f"leave them out with --max_failures {enough}"
         )
     print(f"NOTE: {message}\nThey are left out")
     return named
 
 
 def _report_lost(files, dealing, dealt, counts):
-    """Says how many characters have no ASCII spelling, and ends the stage when they are most of the text."""
+    """Prints how many characters have no ASCII spelling. Raises cli.UserError if they are most of the text."""
     share = counts["lost"] / max(1, counts["characters"])
     by_file = {file.path: [0, 0] for file in files}
     for task, result in zip(dealing, dealt, strict=True):
@@ -167,21 +167,23 @@ def _report_lost(files, dealing, dealt, counts):
     where = f" (most in {', '.join(f'{path}: {shares[path]:.0%}' for path in most)})" if most else ""
     if share > REFUSE:
         raise cli.UserError(
-            f"{share:.0%} of the characters are no ASCII and would be dropped{where}; expected sentences in English, "
-            "or in another language that is written in ASCII but for accents"
+            f"{share:.0%} of the characters are not ASCII and would be dropped{where}; expected sentences in English, "
+            "or in another language that is written in ASCII with accents"
         )
     if counts["lost"]:
         warning = "WARNING" if share > WARN or most else "NOTE"
-        print(f"{warning}: {counts['lost']} characters ({share:.2%}) are no ASCII and were dropped{where}")
+        print(f"{warning}: {counts['lost']} characters ({share:.2%}) are not ASCII and were dropped{where}")
     if counts["with_html"]:
         warning = "WARNING" if counts["with_html"] > WARN * counts["texts"] else "NOTE"
-        print(f"{warning}: {counts['with_html']} texts hold HTML or markers (<b>, &amp;, <s>), which are kept as words")
+        print(
+            f"{warning}: {counts['with_html']} texts contain HTML or markers (<b>, &amp;, <s>), which are kept as words"
+        )
     if counts["without_description"]:
         print(f"NOTE: {counts['without_description']} objects or rows have no text")
 
 
 def _pieces(files, work, count, encoding):
-    """What the first pass works on: list of shards.Piece, in UTF-8; other files are copied into the work folder."""
+    """Returns the input of the first pass, list of shards.Piece in UTF-8; other files are copied to the work folder."""
     originals, whole = {}, set()
     for number, file in enumerate(files):
         path = file.path
@@ -192,7 +194,7 @@ def _pieces(files, work, count, encoding):
                     texts.copy_as_utf8(file.path, part, encoding)
         originals[path] = file.path
         whole |= {path} if corpora.is_whole(file.format) else set()
-    # At least as many pieces as shards, so that small inputs are shared among the processes as well.
+    # At least as many pieces as shards, so that small inputs use all processes too.
     total_bytes = sum(os.path.getsize(path) for path in originals)
     pieces = shards.cut(originals, max(1, -(-total_bytes // count)), is_whole=whole.__contains__)
     return [dataclasses.replace(piece, name=originals[piece.path]) for piece in pieces]
@@ -220,7 +222,7 @@ def main(options):
 def _make(options):
     how = shards.where(options)
     files, notes = corpus_files.corpora_of(options.input, options.encoding)
-    vocabulary.tokenizer(options.tokenizer)  # says now whether its data is there
+    vocabulary.tokenizer(options.tokenizer)  # raises now if its data is missing
     settings, made_from, count = _settings(options, files)
     output, json_path = (os.path.join(options.data_dir, name) for name in ("sentences.txt", "sentences.json"))
     work = os.path.join(options.data_dir, ".extract_descriptions")
@@ -230,7 +232,7 @@ def _make(options):
     for note in notes:
         print(note)
     if shards.is_unfinished(work, plan):
-        print(f"{work}: unfinished work of the same command, going on")
+        print(f"{work}: continuing the unfinished work of the same command")
     else:
         sidecars.refuse_unknown([output], json_path, options.overwrite)
         shards.begin(work, plan)

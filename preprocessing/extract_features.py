@@ -1,8 +1,8 @@
-"""Photographs -> the feature bank: what a frozen encoder makes of the centre crop and of k random crops.
+"""Computes the feature bank: vectors of a frozen encoder for the centre crop and k random crops of each photograph.
 
     python -m preprocessing.extract_features --encoder inception_v4:inception_v4.ckpt --crops 9
 
-Reads the JPEG bytes in `image_SPLIT*.tfrec`, or files of `--image_dir` when the records hold none. Writes for each
+Reads the JPEG bytes in `image_SPLIT*.tfrec`, or files of `--image_dir` if the records have none. Writes for each
 split `features_SPLIT.npy`, float16 [N, 1 + k, D] (or [N, 1 + k, cells, D]) in the order of the records, index 0 the
 centre crop; and `features_SPLIT.json` with the names in order, the encoder, mean and std.
 Source: docs/stages.md.
@@ -31,7 +31,7 @@ from formats import (
 )
 from preprocessing.sharding import outputs, shards
 
-CROPS_PER_PART = 128  # size of one task; a constant, so that batches are the same for any number of processes
+CROPS_PER_PART = 128  # crops of one task; a constant, so that batches do not depend on the number of processes
 LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -41,23 +41,23 @@ class Options:
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
     encoder: str = cli.field("", encoder_names.USAGE)
-    crops: int = cli.field(0, "random crops of each image beside the centre one")
-    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    crops: int = cli.field(0, "random crops of each image, in addition to the centre crop")
+    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to process; missing ones are left out")
     resize: str = cli.choice(
         "own",
         ("own", "legacy", "modern"),
-        "legacy: bilinear of TensorFlow 1; modern: smooths when shrinking; own: legacy for inception_v4, else modern",
+        "legacy: bilinear of TensorFlow 1; modern: with antialiasing; own: legacy for inception_v4, else modern",
     )
-    image_dir: str | None = cli.field(None, "folder of the photographs, for records that hold no image bytes")
+    image_dir: str | None = cli.field(None, "folder of the photographs, for records without image bytes")
     batch_size: int = cli.field(32, "crops in one pass of the encoder")
     runner: str | None = cli.field(None, shards.RUNNER)
     exif: bool | None = cli.field(
         None,
-        "photographs are turned by their EXIF orientation, or not; default, and the only way: as the records were made "
-        "(process_images --exif or --noexif)",
+        "turn photographs by their EXIF orientation, or not; must be as in the records (process_images --exif or "
+        "--noexif), which is the default",
     )
     processes: int = cli.field(0, "processes of one thread each, 0 = all cores; the output is the same for any number")
-    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    verify: bool = cli.field(False, "read every photograph again, even if its size and time are unchanged")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
@@ -81,7 +81,7 @@ class Task:
 
 @functools.cache
 def cached_encoder(spec, resize, exif):
-    """The encoder, loaded once in a process that computes with one thread."""
+    """Returns the encoder, loaded once in a process that computes with one thread."""
     shards.compute_with_one_thread()
     from models import encoders
 
@@ -92,8 +92,8 @@ def cached_encoder(spec, resize, exif):
     if encoder.exif != exif:
         did, do = ("turned", "left as they are stored")[:: 1 if encoder.exif else -1]
         raise cli.UserError(
-            f"--encoder {spec}: was made of photographs that were {did} by their EXIF orientation, those of the "
-            f"records are {do}. Make one of both again, process_images with {'--exif' if encoder.exif else '--noexif'}"
+            f"--encoder {spec}: it was made from photographs that were {did} by their EXIF orientation, those of the "
+            f"records are {do}. Make one of them again, process_images with {'--exif' if encoder.exif else '--noexif'}"
         )
     return encoder
 
@@ -130,7 +130,7 @@ def _pixels(name, source, exif):
     try:
         return images.read_image(source if isinstance(source, str) else records.read_at(source), exif)
     except images.ImageError as error:
-        mend = "Mend it, or take it out of the lists"
+        mend = "Repair it, or remove it from the lists"
         if not isinstance(source, str):
             folder, file = os.path.split(source[0])
             stem = file.partition("-")[0].removesuffix(".tfrec")
@@ -139,16 +139,16 @@ def _pixels(name, source, exif):
 
 
 def check_finite(features, names):
-    """Raises cli.UserError naming the first image whose features float16 cannot hold.
+    """Raises cli.UserError naming the first image whose features are too large for float16 or not finite.
 
     Args:
-      features: float32 [n, ...], one row per image.
+      features: float32 [n, ...], one row for each image.
       names: n file names.
     """
     rows = np.abs(features.reshape(len(names), -1)).max(axis=1)
     for name, largest in zip(names, rows, strict=True):
         if not largest <= LARGEST:  # also true for NaN
-            kind = "larger than float16 holds" if np.isfinite(largest) else "not finite"
+            kind = "too large for float16" if np.isfinite(largest) else "not finite"
             raise cli.UserError(
                 f"{name}: a feature is {kind} ({largest}; at most {LARGEST:.0f}). Is it the right encoder, with "
                 "undamaged weights?"
@@ -160,7 +160,7 @@ def check_finite(features, names):
 
 
 def check_encoder(name):
-    """Raises cli.UserError unless --encoder names encoders by kinds that are there."""
+    """Raises cli.UserError unless --encoder names encoders of known kinds."""
     if not encoder_names.is_name(name):
         raise cli.UserError(f"--encoder {name!r}: expected {encoder_names.USAGE}")
 
@@ -177,7 +177,7 @@ def _check(options):
 
 
 def present_splits(options):
-    """The asked splits whose records are there; the error of the first when none are."""
+    """Returns the splits of --splits whose records exist. Raises the error of the first if there are none."""
     present = [split for split in options.splits if record_files.files_of(options.data_dir, f"image_{split}")]
     if not present:
         records.find_files(options.data_dir, f"image_{options.splits[0]}")
@@ -188,12 +188,12 @@ def present_splits(options):
 
 
 def exif_of_records(options, splits):
-    """Whether the photographs of the records were turned by their EXIF orientation. Raises cli.UserError."""
+    """Returns whether the photographs of the records were turned by their EXIF orientation. Raises cli.UserError."""
     noted = {split: images.exif_noted(os.path.join(options.data_dir, f"image_{split}.json")) for split in splits}
     found = set(noted.values())
     if len(found) > 1 or options.exif not in (None, *found):
         stated = ", ".join(f"image_{split} with {'--exif' if exif else '--noexif'}" for split, exif in noted.items())
-        wanted = "all alike" if options.exif is None else "--exif" if options.exif else "--noexif"
+        wanted = "the same for all" if options.exif is None else "--exif" if options.exif else "--noexif"
         raise cli.UserError(
             f"{options.data_dir}: process_images made {stated}; expected {wanted}. Make the records again: "
             + made_by.command(options.data_dir, f"image_{splits[0]}", again=True, exif=options.exif is not False)
@@ -202,19 +202,19 @@ def exif_of_records(options, splits):
 
 
 def _sources(options, split):
-    """(names, where each image is, what tells them from others) of a split."""
+    """Returns (names, location of each image, digest that identifies the images) of a split."""
     found = records.read_images(records.find_files(options.data_dir, f"image_{split}"), with_data=True)
     sizes = [size for _, _, size in found.data]
     json_path = os.path.join(options.data_dir, f"image_{split}.json")
     about = sidecars.read_sidecar(json_path) if os.path.exists(json_path) else {}
     if all(sizes) and "photographs" in about:
         return found.names, found.data, {"photographs": about["photographs"]}
-    if all(sizes):  # records that this program did not make
+    if all(sizes):  # records of other programs
         return found.names, found.data, {"names_and_sizes": images.digest_of_sizes(found.names, sizes)}
     if options.image_dir is None:
         raise cli.UserError(
-            f"{options.data_dir}: the image_{split} records hold no image bytes; give the folder of the photographs "
-            "by --image_dir, or keep them: "
+            f"{options.data_dir}: the image_{split} records have no image bytes; give the folder of the photographs "
+            "by --image_dir, or store the bytes: "
             + made_by.command(options.data_dir, f"image_{split}", again=True, store_images=True)
         )
     paths = [images.locate(options.image_dir, name) for name in found.names]
@@ -223,7 +223,7 @@ def _sources(options, split):
 
 
 def assemble(paths, count, target):
-    """Joins the parts to one .npy file of `count` images; returns mean and std [D] over images, crops, cells."""
+    """Joins the parts into one .npy file of `count` images; returns mean and std [D] over images, crops, cells."""
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     total = np.zeros(shape[-1])
     with writing.array_file(target, np.float16, shape) as file:
@@ -240,7 +240,7 @@ def assemble(paths, count, target):
 
 @dataclasses.dataclass(frozen=True)
 class SplitWork:
-    """What has to be done for one split."""
+    """The work to do for one split."""
 
     names: list
     tasks: list
@@ -252,7 +252,7 @@ class SplitWork:
 
 
 def _plan_split(options, split, encoder):
-    """The work on one split, None when its features are there."""
+    """Returns the work for one split, None if its features are complete."""
     from models import encoders
 
     names, sources, digest = _sources(options, split)
@@ -291,7 +291,7 @@ def _finish_split(options, split_work, encoder):
     )
     shutil.rmtree(split_work.work)
     print(
-        f"{split_work.target}: {len(split_work.names)} images x {1 + options.crops} crops x {encoder.dim} numbers, "
+        f"{split_work.target}: {len(split_work.names)} images x {1 + options.crops} crops x {encoder.dim} dimensions, "
         f"mean {mean.mean():.4f}, std {std.mean():.4f}"
     )
 
@@ -307,14 +307,14 @@ def main(options):
 
 
 def working(options):
-    """The lock of the stages that make a feature bank from image records: no other process works on these splits."""
+    """Locks the splits against other processes; for stages that make a feature bank from image records."""
     return writing.working(options.data_dir, [f"features_{split}" for split in options.splits], ["image"])
 
 
 def _make(options):
     how = shards.where(options)
     splits = present_splits(options)
-    cached_encoder.cache_clear()  # its file may have changed since an earlier call in this process
+    cached_encoder.cache_clear()  # its file may have changed since the last call in this process
     encoder = cached_encoder(options.encoder, _resize(options), exif_of_records(options, splits))
     planned = [_plan_split(options, split, encoder) for split in splits]
     planned = [split_work for split_work in planned if split_work]

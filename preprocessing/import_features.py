@@ -1,12 +1,12 @@
-"""Image vectors that were computed elsewhere -> the feature bank, as `extract_features` writes it.
+"""Converts image vectors computed by other programs to a feature bank as `extract_features` writes it.
 
     python -m preprocessing.import_features --features vectors.npy --names vectors.txt
     python -m preprocessing.import_features --features img_inceptionv4_train.hdf5,img_inceptionv4_val.hdf5 \\
         --encoder inception_v4:inception_v4.ckpt
 
-Takes `.npy` files [N, D], [N, crops, D] or [N, crops, cells, D] with their file names in order, and HDF5 files with one
-dataset for each file name, such as those of the authors' fork ([1, D]). The images in `image_SPLIT*.tfrec` say which
-vectors are taken, by name; names that differ only in their extension are the same.
+Reads `.npy` files [N, D], [N, crops, D] or [N, crops, cells, D] with the file names in order, and HDF5 files with one
+dataset for each file name, such as those of the authors' fork ([1, D]). The vectors of the images in
+`image_SPLIT*.tfrec` are selected by name; the extension of a name does not matter.
 Source: docs/stages.md.
 """
 
@@ -43,16 +43,14 @@ class Options:
     )
     encoder: str | None = cli.field(
         None,
-        "the encoder that computed them, as for extract_features: a run keeps it and can then caption new photographs; "
-        "without it a run is trained and scored, and captions no others",
+        "the encoder that computed them, as for extract_features: a run stores it and can caption new photographs; "
+        "without it a run can be trained and scored, but cannot caption other photographs",
     )
-    exif: bool = cli.field(
-        False, "with --encoder: the photographs were turned by their EXIF orientation before it saw them"
-    )
+    exif: bool = cli.field(False, "with --encoder: whether the photographs were turned by their EXIF orientation")
     layout: str = cli.choice(
-        "crops", ("crops", "cells"), "what the second axis of three (the first of an HDF5 dataset's two) counts"
+        "crops", ("crops", "cells"), "meaning of the second of three axes (of the first of two in an HDF5 dataset)"
     )
-    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to work on; absent ones are left out")
+    splits: tuple[str, ...] = cli.field(("train", "val", "test"), "splits to process; missing ones are left out")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
@@ -61,7 +59,7 @@ class Options:
 
 
 class ArrayFile:
-    """A `.npy` file and the names of its rows; only the rows that are asked for are read."""
+    """A `.npy` file and the names of its rows; rows are read when they are needed."""
 
     def __init__(self, path, names_path):
         self.path, self.listed_in = path, f"{path} (named in {names_path})"
@@ -89,7 +87,7 @@ class DatasetFile:
 
 
 def read_names(path):
-    """The file names in a list: one a line, a JSON list, or a JSON object with the list "names"."""
+    """Reads a list of file names: one a line, a JSON list, or a JSON object with the list "names"."""
     expected = 'for --names one file name a line, or JSON, a list or {"names": [...]}'
     if not path.endswith(".json"):
         lines = texts.read(path, expected, errors="surrogateescape").splitlines()
@@ -97,14 +95,14 @@ def read_names(path):
     names = readers.read_json(path, expected)
     names = names.get("names") if isinstance(names, dict) else names
     if not readers.are_texts(names):
-        raise cli.UserError(f"{path}: no list of names; expected {expected}")
+        raise cli.UserError(f"{path}: not a list of names; expected {expected}")
     return [os.path.basename(name) for name in names]
 
 
 class Vectors:
-    """All files as one: the vectors of an image by its name.
+    """The vectors of all files, found by the name of the image.
 
-    Raises: cli.UserError for a name that stands twice.
+    Raises: cli.UserError for a name that occurs twice.
     """
 
     def __init__(self, files, layout):
@@ -114,7 +112,7 @@ class Vectors:
             for index, name in enumerate(file.names):
                 if name in self._places:
                     other = files[self._places[name][0]].path
-                    raise cli.UserError(f"{name} stands twice, in {other} and in {file.path}")
+                    raise cli.UserError(f"{name} occurs twice, in {other} and in {file.path}")
                 self._places[name] = (number, index)
         stems = collections.Counter(os.path.splitext(name)[0] for name in self._places)
         self._stems = {
@@ -123,20 +121,20 @@ class Vectors:
         self.shape = None
 
     def find(self, names):
-        """The places of the images' vectors. Raises: cli.UserError naming those that are in no file."""
+        """Returns the places of the images' vectors. Raises: cli.UserError naming images that are in no file."""
         places = [self._places.get(name) or self._stems.get(os.path.splitext(name)[0]) for name in names]
         missing = [name for name, place in zip(names, places, strict=True) if place is None]
         if missing:
             shown = ", ".join(missing[: outputs.SHOWN]) + (", …" if len(missing) > outputs.SHOWN else "")
             raise cli.UserError(
                 f"{len(missing)} of {len(names)} images have no vectors in "
-                f"{', '.join(file.listed_in for file in self._files)}: {shown}. The files there are named like "
+                f"{', '.join(file.listed_in for file in self._files)}: {shown}. The files contain names like "
                 f"{next(iter(self._places), '(none)')}"
             )
         return places
 
     def read(self, name, place):
-        """The vectors at a place: float [crops, D] or [crops, cells, D], of one shape for all images."""
+        """Returns the vectors at a place: float [crops, D] or [crops, cells, D], the same shape for all images."""
         file = self._files[place[0]]
         found = np.asarray(file.row(place[1]))
         if not np.issubdtype(found.dtype, np.floating) or not 1 <= found.ndim <= 3 or not found.size:
@@ -152,7 +150,7 @@ class Vectors:
 
 
 def open_files(options):
-    """The files that --features and --names give."""
+    """Opens the files of --features and --names; returns a list of ArrayFile and DatasetFile."""
     paths, names = file_lists.split(options.features, ","), file_lists.split(options.names or "", ",")
     arrays = [path for path in paths if path.endswith(".npy")]
     for path in paths:
@@ -200,14 +198,14 @@ def write_bank(path, names, vectors):
 
 
 def describe_encoder(options, files, shape):
-    """What is said about the encoder: its own description, or that nothing but the files is known."""
+    """Returns the description of the encoder; without --encoder one that only names the files."""
     cells = shape[1] if len(shape) == 3 else None
     if options.encoder:
         description = extract_features.cached_encoder(options.encoder, None, options.exif).describe()
         if (description["dim"], description["cells"]) != (shape[-1], cells):
             raise cli.UserError(
-                f"--encoder {options.encoder}: makes vectors of {description['dim']} numbers and "
-                f"{description['cells'] or 'no'} cells, the files hold {shape[-1]} and {cells or 'no'} cells"
+                f"--encoder {options.encoder}: makes vectors of {description['dim']} dimensions and "
+                f"{description['cells'] or 'no'} cells, the files have {shape[-1]} and {cells or 'no'} cells"
             )
         return description
     return {
@@ -241,7 +239,7 @@ def _make(options):
     images = {
         split: records.read_images(records.find_files(options.data_dir, f"image_{split}")).names for split in splits
     }
-    for split in splits:  # says what is missing before anything is written
+    for split in splits:  # reports what is missing before anything is written
         places = vectors.find(images[split])
         vectors.read(images[split][0], places[0])
     entries = [sidecars.fingerprint(path) for path in paths]
@@ -256,7 +254,9 @@ def _make(options):
             "images": {"count": len(names), "names": listing},
         }
         target, json_path = (os.path.join(options.data_dir, f"features_{split}.{kind}") for kind in ("npy", "json"))
-        work = os.path.join(options.data_dir, f".import_features_{split}")  # says that the files come from here
+        work = os.path.join(
+            options.data_dir, f".import_features_{split}"
+        )  # recorded in the sidecar as the maker of the files
         plan = {"settings": settings, "made_from": made_from}
         if sidecars.already_made(json_path, settings, made_from, options.overwrite):
             shards.discard(work, plan)
@@ -270,7 +270,7 @@ def _make(options):
         feature_banks.write_sidecar(json_path, target, names, encoder, crops, (mean, std), settings, made_from)
         shutil.rmtree(work)
         print(
-            f"{target}: {len(names)} images x {vectors.shape[0]} crops x {encoder['dim']} numbers, "
+            f"{target}: {len(names)} images x {vectors.shape[0]} crops x {encoder['dim']} dimensions, "
             f"mean {mean.mean():.4f}, std {std.mean():.4f}"
         )
 

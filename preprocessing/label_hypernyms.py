@@ -1,11 +1,11 @@
-"""The labels of a classifier of ImageNet with the names of what they are a kind of, from WordNet.
+"""Writes the labels of an ImageNet classifier with their hypernyms from WordNet.
 
     python -m nltk.downloader wordnet
     python -m preprocessing.label_hypernyms --synsets imagenet_synsets.txt --output data/imagenet_labels.txt
 
-A corpus speaks of dogs and mountains, a classifier of borzois and alps. The first names of a line are those of the
-label itself, behind them stand those of its hypernyms, nearest first: `classifier_words --labels` takes the first one
-that the corpus knows. Hypernyms of too many labels ("animal", "device") say too little and are left out.
+A corpus mentions dogs and mountains, a classifier has labels such as borzoi and alp. A line has first the names of the
+label itself, then those of its hypernyms, nearest first: `classifier_words --labels` takes the first name that occurs
+in the corpus. Hypernyms of too many labels ("animal", "device") are too general and are left out.
 
 --synsets has a line for each label, its WordNet 3.0 synset as ImageNet writes it: n02090622.
 """
@@ -25,21 +25,21 @@ class Options:
     """Settings of label_hypernyms."""
 
     synsets: str = cli.field("", "file with the synset of each label, one a line: n02090622")
-    output: str = cli.field("data/imagenet_labels.txt", "the file that is written")
+    output: str = cli.field("data/imagenet_labels.txt", "the file to write")
     widest: float = cli.field(0.125, "hypernyms of more than this share of the labels are left out")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (self.output,), ()
 
 
 def hypernyms(synset):
-    """All hypernyms of a synset, nearest first."""
+    """Returns all hypernyms of a synset, nearest first."""
     return list(synset.closure(lambda s: s.hypernyms() + s.instance_hypernyms()))
 
 
 def lines(synsets, widest):
-    """The names of each label, those of its hypernyms behind its own, separated by commas.
+    """Returns for each label its names and then those of its hypernyms, separated by commas.
 
     Args:
       synsets: list of nltk synsets. widest: largest share of the labels that may have a hypernym in common.
@@ -55,14 +55,14 @@ def lines(synsets, widest):
 
 
 def read_synsets(path):
-    """The synsets that a file names. Raises: cli.UserError, which says how WordNet is to be had."""
+    """Returns the synsets named in a file. Raises: cli.UserError, which says how to install WordNet."""
     from nltk.corpus import wordnet
 
     numbers = texts.read(path).split()
     found = []
     for number in numbers:
         if not re.fullmatch(r"n\d{8}", number):
-            raise cli.UserError(f"--synsets {path}: {number!r} is no noun synset; expected the like of n02090622")
+            raise cli.UserError(f"--synsets {path}: {number!r} is not a noun synset; expected e.g. n02090622")
         try:
             found.append(wordnet.synset_from_pos_and_offset("n", int(number[1:])))
         except LookupError as error:
@@ -74,7 +74,7 @@ def read_synsets(path):
 
 
 def main(options):
-    """Writes the file."""
+    """Writes the labels with their hypernyms."""
     if not os.path.isfile(options.synsets):
         raise cli.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
     if not 0 < options.widest <= 1:

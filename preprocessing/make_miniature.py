@@ -302,7 +302,7 @@ def _begin_or_continue(raw, work, sidecar, settings, overwrite):
     """Goes on with the work of an earlier run of the same settings, or clears the folder for new work."""
     images = os.path.join(raw, "images")
     if shards.is_unfinished(work, settings):
-        print(f"{work}: unfinished work of the same settings, going on")
+        print(f"{work}: continuing the unfinished work of the same settings")
     else:
         sidecars.refuse_unknown([images], sidecar, overwrite)
         for folder in (images, os.path.join(raw, "descriptions")):

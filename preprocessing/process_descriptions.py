@@ -346,7 +346,7 @@ def _make(options):
     if sidecars.already_made(json_path, settings, made_from, options.overwrite, [dictionary_json]):
         return shards.discard(work, plan)
     if shards.is_unfinished(work, plan):
-        print(f"{work}: unfinished work of the same command, going on")
+        print(f"{work}: continuing the unfinished work of the same command")
     else:
         _refuse_unknown(options, given)
         shards.begin(work, plan)

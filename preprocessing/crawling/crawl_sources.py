@@ -1,4 +1,4 @@
-"""Where descriptions are crawled from: how a page of search results is asked for, and what is in it.
+"""The sources of crawled descriptions: how a page of search results is requested and parsed.
 
     api    the official search API of the stock-photo agency, with a token
     html   its search pages: the JSON-LD records in them, parsed as JSON and never evaluated
@@ -16,7 +16,7 @@ from preprocessing.crawling import html_reader
 from preprocessing.crawling.fetching import PageError
 
 TOKEN_VARIABLE = "SHUTTERSTOCK_API_TOKEN"
-SHOWN = 80  # characters of something unexpected that a message quotes
+SHOWN = 80  # characters of an unexpected value that a message quotes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Page:
 
     Attributes:
       descriptions: list of texts, in the order of the page.
-      available: number of pages that there are, None when the page does not say.
+      available: total number of pages, None if the page does not state it.
     """
 
     descriptions: list
@@ -38,10 +38,10 @@ class ApiSource:
 
     base_url: str = "https://api.shutterstock.com"
     per_page: int = 100
-    obeys_robots = False  # those rules are for pages; the token is the permission
+    obeys_robots = False  # robots.txt concerns pages; for the API the token is the permission
 
     def headers(self):
-        """Raises cli.UserError when the token is not in the environment."""
+        """Returns the headers of a request. Raises cli.UserError when the token is not in the environment."""
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:
             raise cli.UserError(
@@ -55,7 +55,7 @@ class ApiSource:
         return f"{self.base_url}/v2/images/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Page of an answer (bytes); PageError says what is wrong with it."""
+        """Returns the Page of an answer (bytes). Raises PageError."""
         value = _json(body, "the answer")
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
             raise PageError(f'the answer has no list "data": {str(value)[:SHOWN]!r}')
@@ -80,10 +80,10 @@ class HtmlSource:
         return f"{self.base_url}/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Page of a search page (bytes); PageError says what is wrong with it."""
+        """Returns the Page of a search page (bytes). Raises PageError."""
         scripts, available = _scripts_and_count(body.decode("utf-8", "replace"))
         lists, faults = [], []
-        for script in scripts:  # one that cannot be read may be about something else
+        for script in scripts:  # a script that cannot be read may concern something else
             try:
                 lists.append(_records(script))
             except PageError as error:
@@ -133,7 +133,7 @@ def _scripts_and_count(text):
 
 
 def _records(script):
-    """The records of a JSON-LD script when it is a list of images; None when it is about something else."""
+    """Returns the records of a JSON-LD script if it is a list of images, else None."""
     value = _json(script, "the JSON-LD script")
     if isinstance(value, dict):
         value = value.get("@graph")

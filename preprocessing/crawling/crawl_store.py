@@ -1,9 +1,9 @@
-"""The pages of one category on disk: a crawl can be killed at any point and goes on with nothing lost or doubled.
+"""Stores the pages of one category on disk, so that a killed crawl continues without losing or doubling pages.
 
-While a category is crawled, `.crawl/NAME.part` holds the lines of the pages in the order in which they came, and
-`.crawl/NAME.journal` says after each page how long the other file is then. What lies behind the last complete line of
-the journal was not finished and is cut off. When all pages were asked for, the lines are sorted by page into
-`NAME.jsonl`, with the sidecar `NAME.json`; a later run that wants more pages, or those that failed, begins from these.
+While a category is crawled, `.crawl/NAME.part` holds the lines of the pages in the order of their arrival, and
+`.crawl/NAME.journal` records after each page the length of that file. All after the last complete line of the journal
+is unfinished and is cut off. When all pages were requested, the lines are sorted by page into `NAME.jsonl`, with the
+sidecar `NAME.json`; a later run for more pages, or for those that failed, starts from these files.
 """
 
 import json
@@ -18,27 +18,27 @@ WORK = ".crawl"
 
 
 def file_name(category):
-    """The name of a category's files: `traffic light` -> `traffic_light`."""
+    """Returns the name of a category's files: `traffic light` -> `traffic_light`."""
     return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_") or "unnamed"
 
 
 class CategoryStore:
-    """Pages of one category.
+    """The stored pages of one category.
 
     Attributes:
-      pages: dict page number -> number of descriptions, of the pages that are there.
-      available: number of pages that the source has, None while it is unknown.
+      pages: dict page number -> number of descriptions, of the stored pages.
+      available: number of pages of the source, None while it is unknown.
     """
 
     def __init__(self, folder, category, plan, overwrite=False):
-        """Opens what is there.
+        """Opens the stored pages.
 
         Args:
-          folder: the folder of the output. category: its name.
-          plan: dict of what makes a page of this crawl different from the same page of another.
-          overwrite: forget what another plan has left.
+          folder: the folder of the output. category: name of the category.
+          plan: dict of the settings that determine the content of a page.
+          overwrite: whether to remove pages of another plan.
 
-        Raises: cli.UserError when pages of another plan, or a file of unknown origin, are there.
+        Raises: cli.UserError if there are pages of another plan, or a file of unknown origin.
         """
         name = file_name(category)
         self.category, self.plan, self.pages, self.available = category, plan, {}, None
@@ -52,12 +52,12 @@ class CategoryStore:
         sidecars.refuse_unknown([self.path], self.json_path, overwrite or os.path.exists(self._journal))
 
     def missing(self, wanted):
-        """Numbers of the pages 1 .. `wanted` that are not there; only page 1 while it is unknown how many there are."""
+        """Returns the missing pages among 1 .. `wanted`; only page 1 while the number of pages is unknown."""
         count = 1 if self.available is None else min(wanted, self.available)
         return [page for page in range(1, count + 1) if page not in self.pages]
 
     def add(self, page, descriptions, available=None):
-        """Keeps one page: its lines first, then the journal's line that makes them count."""
+        """Stores one page: first its lines, then the line of the journal that makes them valid."""
         if page in self.pages:
             raise AssertionError(f"page {page} of {self.category} a second time")
         part, journal = self._open()
@@ -74,7 +74,7 @@ class CategoryStore:
     def publish(self, failed):
         """Writes the category's lines sorted by page, and the sidecar.
 
-        Args: failed: dict page number -> why it could not be had.
+        Args: failed: dict page number -> why it failed.
         """
         if not self.pages or self._files is None and not os.path.exists(self._journal):
             return  # nothing new
@@ -82,7 +82,7 @@ class CategoryStore:
         lines = []
         if os.path.exists(self._part):
             with open(self._part, encoding="utf-8") as file:
-                lines = sorted(file, key=lambda line: json.loads(line)["page"])  # stable: the order inside a page stays
+                lines = sorted(file, key=lambda line: json.loads(line)["page"])  # stable: keeps the order within a page
         sidecars.write_whole(self.path, "".join(lines))
         sidecars.write_sidecar(
             self.json_path,
@@ -97,7 +97,7 @@ class CategoryStore:
         self._remove_work()
 
     def close(self):
-        """Closes the files of the work that goes on."""
+        """Closes the open files."""
         for file in self._files or ():
             file.close()
         self._files = None
@@ -107,7 +107,7 @@ class CategoryStore:
     def _open(self):
         if self._files is None:
             new = not os.path.exists(self._journal)
-            if new and self.pages:  # begin from what was published before
+            if new and self.pages:  # start from the published pages
                 shutil.copyfile(self.path, self._part)
             part, journal = open(self._part, "ab"), open(self._journal, "ab")
             if new:
@@ -118,13 +118,13 @@ class CategoryStore:
         return self._files
 
     def _continue(self):
-        """Takes up unfinished work and cuts off what was being written when it ended; False when there is none."""
+        """Opens unfinished work and cuts off incomplete pages; returns False if there is none."""
         if not os.path.exists(self._journal):
             return False
         with open(self._journal, "rb") as file:
             whole = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
         entries = [json.loads(line) for line in whole]
-        if len(entries) < 2:  # ended before the first page
+        if len(entries) < 2:  # the crawl ended before the first page
             self._remove_work()
             return False
         self._check(entries[0]["plan"], self._journal)
@@ -151,19 +151,19 @@ class CategoryStore:
     def _check(self, plan, path):
         if plan != self.plan:
             raise cli.UserError(
-                f"{path}: the pages there were crawled otherwise ({plan} there, {self.plan} wanted). Add --overwrite "
-                "to crawl them again, or give another --data_dir"
+                f"{path}: its pages were crawled with other settings ({plan} there, {self.plan} wanted). Add "
+                "--overwrite to crawl them again, or give another --data_dir"
             )
 
     def _remove_work(self):
         self.close()
-        for path in (self._journal, self._part):  # the part without its journal is worth nothing
+        for path in (self._journal, self._part):  # the part is useless without its journal
             if os.path.exists(path):
                 os.remove(path)
 
 
 def _write(file, text):
-    """Writes text and does not return before it is on the disk."""
+    """Writes text and waits until it is on the disk."""
     file.write(text.encode())
     file.flush()
     os.fsync(file.fileno())

@@ -1,9 +1,9 @@
-"""Fetching pages politely: bounded concurrency and rate, robots.txt, time-outs, limits of size and redirects, retries.
+"""Fetches pages politely: limited concurrency and rate, robots.txt, time-outs, limits of size and redirects, retries.
 
-What may pass (429, 5xx, time-outs, broken connections, cut bodies, pages that cannot be read) is tried again after an
-exponentially growing, random wait, or after the wait that the server asks for. What will not pass (404, a body without
-end, endless redirects) is a failure of that page at once. What concerns every page (a refused token, a server that
-says "come back tomorrow", many failures in a row) ends the crawl.
+After a transient fault (429, 5xx, time-outs, broken connections, truncated bodies, unreadable pages) a request is
+repeated after an exponentially growing, random wait, or after the wait that the server asks for. After a permanent
+fault (404, an endless body, endless redirects) the page fails at once. A fault that concerns every page (a refused
+token, a server that asks for a long wait, many failures in a row) ends the crawl.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from preprocessing.crawling import robots
 
 AGENT = "unsupervised-captioning"
 USER_AGENT = f"{AGENT}/0.1 (research crawler; image descriptions)"
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may change
-MAX_URL = 2000  # characters of a URL that a server redirects to: the rules of robots.txt are compared with all of them
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # transient statuses, after which a request is repeated
+MAX_URL = 2000  # characters of a URL that a server redirects to; limits the time to compare it with robots.txt
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How hard a server is asked.
+    """Limits on the requests to a server.
 
     Attributes:
-      concurrency: requests at a time. rate: requests a second. attempts: tries of a page.
-      backoff: seconds before the second try, doubled from try to try. max_wait: the longest wait in seconds.
-      timeout: seconds for one request with its whole body. max_bytes: of a body, after decompression.
-      max_redirects: in a row. max_failed: pages that fail one after another before the crawl ends.
+      concurrency: requests at a time. rate: requests a second. attempts: attempts for a page.
+      backoff: seconds before the second attempt, doubled for each further one. max_wait: longest wait in seconds.
+      timeout: seconds for one request with its whole body. max_bytes: size of a body after decompression.
+      max_redirects: redirects in a row. max_failed: pages that fail one after another before the crawl ends.
     """
 
     concurrency: int
@@ -49,11 +49,11 @@ class Limits:
 
 
 class PageError(Exception):
-    """A page that came, and is not what was expected; another try may bring a better one."""
+    """Raised for a page with unexpected content; another attempt may succeed."""
 
 
 class TransientError(Exception):
-    """A try that failed, and another may not. `kind` names the fault, `wait` is what the server asks for, seconds."""
+    """Raised when an attempt fails but another may succeed. `kind`: the fault. `wait`: seconds the server asks for."""
 
     def __init__(self, kind, reason, wait=None):
         super().__init__(reason)
@@ -61,7 +61,7 @@ class TransientError(Exception):
 
 
 class FailedPage(Exception):
-    """A page that could not be had. `kind` names the fault."""
+    """Raised for a page that cannot be fetched. `kind`: the fault."""
 
     def __init__(self, kind, reason):
         super().__init__(reason)
@@ -69,14 +69,14 @@ class FailedPage(Exception):
 
 
 class CrawlStopped(Exception):
-    """Something that concerns all pages: going on would be useless or impolite."""
+    """Raised for a fault that concerns all pages, so that the crawl must end."""
 
 
 class Fetcher:
-    """Fetches pages of one host. To be used as `async with Fetcher(...) as fetcher`.
+    """Fetches pages of one host. Use it as `async with Fetcher(...) as fetcher`.
 
     Attributes:
-      retried: Counter of the faults that were tried again. failed: Counter of the faults that pages failed for.
+      retried: Counter of the faults after which a request was repeated. failed: Counter of the faults of failed pages.
       requests: number of requests.
     """
 
@@ -87,8 +87,8 @@ class Fetcher:
         self._robots_lock, self._slots = asyncio.Lock(), asyncio.Semaphore(limits.concurrency)
         self._next_turn = self._pause_until = 0.0
         self._interval = 1 / limits.rate
-        self._begun, self._failed_in_a_row = 0, []  # numbers of the pages, in the order in which they were begun
-        self._stopped, self._end = "", asyncio.Event()  # why no page is asked for any more, and that it is so
+        self._begun, self._failed_in_a_row = 0, []  # numbers of the pages, in the order of their start
+        self._stopped, self._end = "", asyncio.Event()  # why the crawl has ended, and the event that says so
         self._client = httpx.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers},
             timeout=limits.timeout,
@@ -105,14 +105,14 @@ class Fetcher:
         """Fetches one page.
 
         Args:
-          url: where it is.
-          parse: function of the body (bytes) that returns what is in it, or raises PageError.
+          url: address of the page.
+          parse: function of the body (bytes) that returns its content or raises PageError.
 
-        Returns: what `parse` returns.
+        Returns: the result of `parse`.
         Raises: FailedPage, CrawlStopped.
         """
         async with self._slots:
-            self._go_on()  # it may have waited for its turn while the crawl ended
+            self._go_on()  # the crawl may have ended while this page waited
             try:
                 return await self._page(url, parse)
             except CrawlStopped as error:
@@ -121,7 +121,7 @@ class Fetcher:
                 raise
 
     async def _page(self, url, parse):
-        """What `page` does once it is its turn."""
+        """Does the work of `page` once it is its turn."""
         self._begun += 1
         number = self._begun
         await self._read_robots()
@@ -134,17 +134,17 @@ class Fetcher:
             if row >= self.limits.max_failed:
                 raise CrawlStopped(f"{row} pages in a row failed, the last: {error}") from error
             raise
-        # A page that comes late says nothing about those that were begun after it.
+        # The success of a late page does not excuse failures of pages that started after it.
         self._failed_in_a_row = [failed for failed in self._failed_in_a_row if failed > number]
         return found
 
     def _go_on(self):
-        """Raises CrawlStopped once the crawl has ended: an answer that is under way may come, none is asked for."""
+        """Raises CrawlStopped once the crawl has ended, before a new request; answers under way are still accepted."""
         if self._end.is_set():
             raise CrawlStopped(self._stopped)
 
     async def _sleep(self, seconds):
-        """Sleeps no longer than the crawl lasts. Raises: CrawlStopped."""
+        """Sleeps until the time has passed or the crawl ends. Raises: CrawlStopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._end.wait()
@@ -166,7 +166,7 @@ class Fetcher:
                 if attempt == attempts:
                     raise FailedPage(error.kind, f"{error} ({attempts} tries)") from error
                 self.retried[error.kind] += 1
-            if wait is None:  # between half of the step and the whole step, so that requests do not come back together
+            if wait is None:  # a random share of the step, at least half, so that requests are not repeated together
                 step = min(self.limits.backoff * 2 ** (attempt - 1), self.limits.max_wait)
                 await self._sleep(step * random.uniform(0.5, 1.0))
             else:
@@ -174,7 +174,7 @@ class Fetcher:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _turn(self):
-        """Waits until the next request may be made: one every 1/rate seconds, none while the server wants a pause."""
+        """Waits until the next request is allowed: one every 1/rate seconds, none during a pause of the server."""
         clock = asyncio.get_running_loop().time
         while True:
             turn = max(self._next_turn, self._pause_until, clock())
@@ -184,7 +184,7 @@ class Fetcher:
                 return
 
     async def _once(self, url, parse):
-        """One try: the request, its redirects, its body."""
+        """Makes one attempt: the request, its redirects, its body."""
         url = httpx.URL(url)
         for _ in range(self.limits.max_redirects + 1):
             if self._robots is not None and not self._robots.allows(url):
@@ -200,7 +200,7 @@ class Fetcher:
                             break
                         url = self._redirected(response)
             except (TimeoutError, httpx.TimeoutException) as error:
-                raise TransientError("time-out", f"no whole answer within {self.limits.timeout:g} s") from error
+                raise TransientError("time-out", f"no complete answer within {self.limits.timeout:g} s") from error
             except httpx.RemoteProtocolError as error:
                 raise TransientError("cut answer", f"the answer was cut: {error}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
@@ -216,7 +216,7 @@ class Fetcher:
         try:
             url = response.url.join(response.headers["location"])
         except httpx.InvalidURL as error:
-            raise FailedPage("redirects", f"redirected to something that is no URL: {error}") from error
+            raise FailedPage("redirects", f"redirected to something that is not a URL: {error}") from error
         if len(str(url)) > MAX_URL:
             raise FailedPage("redirects", f"redirected to a URL of {len(str(url))} characters, more than {MAX_URL}")
         if (url.scheme, url.host, url.port) != (self.base_url.scheme, self.base_url.host, self.base_url.port):
@@ -233,15 +233,15 @@ class Fetcher:
             raise FailedPage(str(status), f"answer {status}")
 
     async def _body(self, response):
-        """The body, read and unpacked no further than `max_bytes`."""
+        """Returns the decompressed body. Raises FailedPage if it has more than `max_bytes`."""
         most, size, received, chunks = self.limits.max_bytes, 0, 0, []
         announced = count_of(response.headers.get("content-length"))
         if announced is not None and announced > most:
             raise FailedPage("too large", f"a body of {announced} bytes, more than {most}")
-        # Unpacked here and not by the library, because 64 KB on the line can be 64 MB unpacked.
+        # Decompressed here and not by the library, because 64 KB can decompress to 64 MB.
         packed = response.headers.get("content-encoding", "identity").lower()
         if packed not in ("identity", "gzip", "deflate"):
-            raise FailedPage("encoding", f"a body in the encoding {packed!r}, which was not asked for")
+            raise FailedPage("encoding", f"a body in the encoding {packed!r}, which was not requested")
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed != "identity" else None
         async for chunk in response.aiter_raw():
             try:
@@ -249,7 +249,7 @@ class Fetcher:
             except zlib.error as error:
                 raise TransientError("unreadable page", f"the body is not {packed}: {error}") from error
             size += len(chunks[-1])
-            received += len(chunk)  # compressed data can go on without end and unpack to nothing
+            received += len(chunk)  # endless compressed data can decompress to nothing
             if max(size, received) > most:
                 raise FailedPage("too large", f"a body of more than {most} bytes")
         if unpacker and not unpacker.eof:
@@ -268,7 +268,7 @@ class Fetcher:
             except FailedPage as error:
                 if not error.kind.startswith("4") or error.kind == "429":  # RFC 9309, 2.3.1: unreachable forbids all
                     raise CrawlStopped(f"{url} cannot be read ({error}), so nothing may be fetched") from error
-                found = robots.Robots()  # there is none: all is allowed
+                found = robots.Robots()  # no robots.txt: all is allowed
             if found.crawl_delay > self.limits.max_wait:
                 raise CrawlStopped(
                     f"{url} asks for a Crawl-delay of {found.crawl_delay:g} s, more than --max_wait "
@@ -279,7 +279,7 @@ class Fetcher:
 
 
 def parse_robots(body):
-    """The rules for this crawler in the bytes of a robots.txt. Raises: PageError."""
+    """Returns the rules for this crawler in the bytes of a robots.txt. Raises: PageError."""
     try:
         return robots.parse(body.decode("utf-8-sig", "replace"), AGENT)
     except ValueError as error:
@@ -287,7 +287,7 @@ def parse_robots(body):
 
 
 def checked_url(url):
-    """The httpx.URL. Raises: httpx.InvalidURL, also for a port or host of which only the connection would say it."""
+    """Returns the httpx.URL of a text. Raises: httpx.InvalidURL, also for a host or port that is not valid."""
     url = httpx.URL(url)
     try:
         url.host.encode("idna")
@@ -299,12 +299,12 @@ def checked_url(url):
 
 
 def count_of(text):
-    """The number that a header states, None when there is none or it is not a number of at most 18 digits."""
+    """Returns the number in a header; None if it is missing or not a number of at most 18 digits."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text or "") else None
 
 
 def _retry_after(text):
-    """Seconds that a Retry-After header asks for (a number or a date), None when there is none that can be read."""
+    """Returns the seconds of a Retry-After header (a number or a date); None if it is missing or cannot be read."""
     text = (text or "").strip()
     if re.fullmatch("[0-9]+", text):
         return float(text)
@@ -312,5 +312,5 @@ def _retry_after(text):
         date = email.utils.parsedate_to_datetime(text)
         date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
         return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
-    except (ValueError, TypeError, LookupError, OverflowError):  # the last three from dates that are nearly right
+    except (ValueError, TypeError, LookupError, OverflowError):  # the last three come from malformed dates
         return None

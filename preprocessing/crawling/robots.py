@@ -1,11 +1,11 @@
-"""robots.txt: what a site allows a crawler to fetch, and how fast (RFC 9309), read by the library protego."""
+"""Reads robots.txt (RFC 9309) with the library protego: what a crawler may fetch, and how fast."""
 
 import dataclasses
 
 import protego
 
-MAX_BYTES = 500 << 10  # RFC 9309, 2.5: at least so much is read
-MAX_RULES = 1_000_000  # user agents times lines: the library keeps every rule of a group once for each of its agents
+MAX_BYTES = 500 << 10  # RFC 9309, 2.5: the minimum size that must be read
+MAX_RULES = 1_000_000  # user agents times lines: the library stores every rule of a group for each of its agents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,23 +16,23 @@ class Robots:
     agent: str = "*"
 
     def allows(self, url):
-        """Whether the URL may be fetched: the longest pattern that fits decides, "allow" among equally long ones."""
+        """Returns whether a URL may be fetched: the longest matching pattern decides; if equally long, "allow"."""
         return self.rules.can_fetch(str(url), self.agent)
 
     @property
     def crawl_delay(self):
-        """Seconds between two requests that the site asks for, 0 when it asks for none or for no finite number."""
+        """Returns the seconds between two requests that the site asks for; 0 without a finite number."""
         return self.rules.crawl_delay(self.agent) or 0.0
 
 
 def parse(text, agent):
-    """The rules of a robots.txt for a crawler.
+    """Returns the rules of a robots.txt for a crawler.
 
     Args:
       text: content of the file.
-      agent: product name of the crawler; the groups that name it count, else those of `*`.
+      agent: product name of the crawler; the groups that name it are used, else those of `*`.
 
-    Raises: ValueError when reading it would take unreasonably long.
+    Raises: ValueError when parsing would take too long.
     """
     lines = text[:MAX_BYTES].splitlines()
     agents = sum(line.lstrip()[:4].lower() == "user" for line in lines)

@@ -1,4 +1,4 @@
-"""From a detector's classes to the objects of a record: words of the dictionary with scores."""
+"""Converts a detector's classes to the objects of a record: words of the dictionary with scores."""
 
 import collections
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from formats import vocabulary
 
-CLASSIFIER = "classifier:"  # how the sources of a classifier's detections begin
+CLASSIFIER = "classifier:"  # first part of the source of a classifier's detections
 
 
 def class_words(class_names, words, class_map):
-    """The vocabulary id of each class.
+    """Returns the vocabulary id of each class.
 
     Args:
       class_names: iterable of display names.
@@ -18,7 +18,7 @@ def class_words(class_names, words, class_map):
       class_map: dict class name -> word, or None for a class to be dropped; overrides the last word of the name.
 
     Returns:
-      (dict class name -> vocabulary id, dict class name -> word that is not in the vocabulary).
+      (dict class name -> vocabulary id, dict class name -> its word if that is not in the vocabulary).
     """
     ids, absent = {}, {}
     for name in sorted(set(class_names)):
@@ -33,13 +33,13 @@ def class_words(class_names, words, class_map):
 
 
 def objects_of(detections, ids, threshold, word_threshold=None):
-    """The objects of one image as a record holds them.
+    """Returns the objects of one image as they are stored in a record.
 
     Args:
       detections: list of records.Detection.
       ids: dict class name -> vocabulary id; other classes are left out.
-      threshold: least score.
-      word_threshold: least score of a classifier's word; None: `threshold`.
+      threshold: minimum score.
+      word_threshold: minimum score of a classifier's word; None: `threshold`.
 
     Returns:
       (vocabulary ids, scores): one entry per class of a detector, ascending by its class number, with its best score;
@@ -69,20 +69,20 @@ def objects_of(detections, ids, threshold, word_threshold=None):
 
 
 def prior_factors(objects, key_flat, sentences, strength):
-    """How much the odds of each concept's detections are worth.
+    """Returns the factor by which the odds of each concept's detections are multiplied.
 
     Args:
       objects: list over the training images of vocabulary ids.
-      key_flat: int [n], the concept ids of all sentences, one sentence behind the other.
+      key_flat: int [n], the concept ids of all sentences, one sentence after the other.
       sentences: number of sentences.
       strength: exponent, 0 to 1.
 
     Returns:
       dict vocabulary id -> factor between 0 and 1.
 
-    A detector that was trained on other photographs finds what these do not show. The corpus describes other images,
-    but if hardly any of them is about a thing that is found all the time, the findings are mostly false: Bayes' rule
-    with the corpus for the prior, softened by `strength` because the corpus is not about these photographs.
+    A detector trained on other photographs has false detections. If a concept is detected often but the corpus hardly
+    mentions it, most of its detections are false. This is Bayes' rule with the corpus as prior, weakened by `strength`
+    because the corpus describes other photographs.
     """
     found = collections.Counter(word_id for ids in objects for word_id in set(ids))
     named = np.bincount(key_flat, minlength=max(found, default=0) + 1).tolist()
@@ -91,11 +91,11 @@ def prior_factors(objects, key_flat, sentences, strength):
 
 
 def with_prior(ids, scores, factors, threshold, below=1.0):
-    """The objects of one image with their scores under the prior, without those below the threshold.
+    """Applies the prior to the objects of one image and leaves out those below the threshold.
 
     Args:
-      ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 where it has none.
-      below: higher scores stay what they are.
+      ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 if it is missing.
+      threshold: minimum score after the prior. below: scores from this value on are unchanged.
 
     Returns: (ids, scores).
     """

@@ -1,6 +1,6 @@
-"""Detectors that look at a photograph: networks in the formats that object detectors are handed out in.
+"""Detectors that are networks, in the formats in which object detectors are published.
 
-TensorFlow is imported when a network is loaded, tensorflow-hub only for networks that come by it.
+TensorFlow is imported when a network is loaded, tensorflow-hub only for networks of TensorFlow Hub.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class TFLiteDetector:
 
 
 class TFLiteClassifier:
-    """A classifier as a detector without boxes: its likeliest classes, at least `classifier_threshold` sure.
+    """A classifier as a detector without boxes: its most probable classes, from `classifier_threshold` on.
 
     Of a label with synonyms ("tench, Tinca tinca") the first one is the name.
     """
@@ -68,7 +68,7 @@ class TFLiteClassifier:
         self.classes = [label.partition(",")[0].strip() for label in labels]
 
     def detect(self, name, image_HWC):
-        """Classes of one photograph, uint8 [H, W, 3], by falling score; the box is the whole image."""
+        """Returns the classes of one photograph, uint8 [H, W, 3], by descending score; the box is the whole image."""
         self._model.run(_resized(image_HWC, self._model.image_size))
         scores = self._model.read(self._model.outputs[0]).reshape(-1)
         if not np.isfinite(scores).all():
@@ -98,7 +98,7 @@ def _resized(image_HWC, size):
 
 
 def _probabilities(scores):
-    """Scores as they are when they are probabilities; their softmax when one lies outside 0 to 1."""
+    """Returns scores unchanged if they are probabilities; their softmax if one is outside 0 to 1."""
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     powers = np.exp(scores - scores.max())
@@ -106,21 +106,21 @@ def _probabilities(scores):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# The object-detection zoo, and the Open Images detectors of TensorFlow Hub. They take a photograph at its own size.
+# The object-detection zoo and the Open Images detectors of TensorFlow Hub. They read a photograph at its own size.
 
 ZOO = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 OPEN_IMAGES = ("detection_boxes", "detection_class_entities", "detection_class_labels", "detection_scores")
 COLUMNS = ("detection_multiclass_scores", "raw_detection_scores")  # outputs with a column for each class
-CLASS_NUMBERS = 1000  # of an Open Images detector, which names its classes (601 of them) only as it finds them
+CLASS_NUMBERS = 1000  # class numbers reserved for an Open Images detector, which names its 601 classes in its output
 
 
 class _ZooDetector:
-    """What frozen graphs and SavedModels of the zoo share: classes are numbered from 1, the output has N rows."""
+    """Base of frozen graphs and SavedModels of the zoo: classes are numbered from 1, the output has N rows."""
 
     needs_pixels = True
 
     def _take_labels(self, path, shapes):
-        """Reads the class names. Args: shapes: dict output -> shape, a tuple with None for what is not known."""
+        """Reads the class names. Args: shapes: dict output -> shape, a tuple with None for unknown sizes."""
         columns = next((shapes[name][-1] for name in COLUMNS if shapes.get(name) and shapes[name][-1]), None)
         counts = (columns - 1, columns) if columns else ()  # most have a column for the background
         labels = label_maps.from_one(label_maps.read_labels(path))
@@ -171,7 +171,7 @@ class FrozenGraphDetector(_ZooDetector):
 
 
 def _static_shapes(graph):
-    """dict name -> shape of the tensors of COLUMNS that a graph holds and whose number of sides is known."""
+    """Returns dict name -> shape of the tensors of COLUMNS in a graph whose rank is known."""
     there = {operation.name: operation.outputs[0].shape for operation in graph.get_operations() if operation.outputs}
     return {name: there[name].as_list() for name in COLUMNS if name in there and there[name].rank}
 
@@ -186,7 +186,7 @@ class SavedModelDetector(_ZooDetector):
     def __init__(self, part, settings):
         shards.compute_with_one_thread()
         self.source = part.source
-        self._model = load_hub(part.path)  # its functions die with it
+        self._model = load_hub(part.path)  # its functions need this reference
         signatures = getattr(self._model, "signatures", {})
         name = next((name for name in ("default", "serving_default") if name in signatures), None)
         if name is None:
@@ -239,9 +239,9 @@ class SavedModelDetector(_ZooDetector):
 
 
 def load_hub(path):
-    """A SavedModel, from a folder or from a handle of TensorFlow Hub (kept in TFHUB_CACHE_DIR).
+    """Loads a SavedModel from a folder or a handle of TensorFlow Hub (cached in TFHUB_CACHE_DIR).
 
-    Raises: cli.UserError when tensorflow-hub or the model cannot be had.
+    Raises: cli.UserError when tensorflow-hub or the model cannot be loaded.
     """
     from models import checkpoint_files
 
@@ -255,8 +255,8 @@ def load_hub(path):
     try:
         with checkpoint_files.readable(path) if os.path.isdir(path) else contextlib.nullcontext(path) as plain:
             return tensorflow_hub.load(plain)
-    except Exception as error:  # of the network, the archive, the file system, or TensorFlow
-        where = "folder with a SavedModel" if os.path.isdir(path) else "handle that can be reached from here"
+    except Exception as error:  # from the network, the archive, the file system or TensorFlow
+        where = "folder with a SavedModel" if os.path.isdir(path) else "handle that can be reached"
         message = (str(error).splitlines() or [type(error).__name__])[0]
         raise cli.UserError(
             f"{path}: not a {where} ({message}). A model downloaded elsewhere is given as saved_model:FOLDER"

@@ -1,19 +1,20 @@
-"""Object detectors behind one function: photographs -> classes, scores, boxes.
+"""Object detectors with one interface: photographs -> classes, scores, boxes.
 
     FILE.tflite or tflite:FILE      an SSD network with the detection post-processing inside
-    classifier:FILE                 a .tflite classifier: its likeliest classes, as objects without boxes
+    classifier:FILE                 a .tflite classifier: its most probable classes, as objects without boxes
     frozen:FILE.pb                  a frozen graph of TensorFlow 1's object-detection zoo (the authors' detector)
     saved_model:FOLDER              a SavedModel of the object-detection zoo, or one with the Open Images signature
     hub:HANDLE                      the same from TensorFlow Hub; `hub:google/faster_rcnn/openimages_v4/
-                                    inception_resnet_v2/1`, or a whole address
-    annotations:FILE                objects that are known already, JSON lines with the fields
+                                    inception_resnet_v2/1`, or a complete address
+    annotations:FILE                known objects, JSON lines with the fields
                                     image, objects: [{name, score, box: [ymin, xmin, ymax, xmax]}, ...]
-    hdf5:FILE                       objects that the authors' program found (their `object.hdf5`)
-    FILE.py:ARGUMENT                one of your own, see extensions.py
+    hdf5:FILE                       objects detected by the authors' program (their `object.hdf5`)
+    FILE.py:ARGUMENT                your own detector, see extensions.py
 
 Class names are read from `--labels FILE`, or from FILE in `KIND:PATH#labels=FILE` (see label_maps.py); annotations and
-the Open Images signature bring their own. Several detectors are joined by `+`. Each detection keeps its source; class
-numbers of later detectors follow on those of the earlier ones, so a number means one class of one detector.
+networks with the Open Images signature have their own. Several detectors are joined by `+`. Each detection records its
+source. The class numbers of a detector follow those of the detectors before it, so a number is one class of one
+detector.
 """
 
 import dataclasses
@@ -36,9 +37,11 @@ KINDS = {
     "annotations": known_objects.Annotations,
     "hdf5": known_objects.DetectionFile,
 }
-BEGINS = re.compile(rf"(?:{'|'.join(KINDS)}):|[^+:]+\.py:|[^+]+\.tflite(?:$|[+#])")  # how a detector's name begins
-DATA_ONLY = ("tflite", "classifier", "annotations", "hdf5")  # the others are programs, see extensions.py
-NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # class names need not be given
+BEGINS = re.compile(
+    rf"(?:{'|'.join(KINDS)}):|[^+:]+\.py:|[^+]+\.tflite(?:$|[+#])"
+)  # the beginning of a detector's name
+DATA_ONLY = ("tflite", "classifier", "annotations", "hdf5")  # all other kinds are programs, see extensions.py
+NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # kinds for which no class names need to be given
 ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
 
 
@@ -48,7 +51,7 @@ class Part:
 
     Attributes:
       kind: one of KINDS. path: its file, folder or address. labels: path of its class names, or None.
-      sha256, labels_sha256: of the two; None for an address, which with its version names one network.
+      sha256, labels_sha256: sha256 of the two; None for an address, which identifies a network by its version.
     """
 
     kind: str
@@ -65,12 +68,12 @@ class Part:
         return f"{self.kind}:{name}"
 
     def identity(self):
-        """What decides about its detections (JSON-able)."""
+        """Returns what determines its detections, as a JSON-able dict."""
         return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
 def _kind_of(text):
-    """(kind, argument) of one part of a specification."""
+    """Returns (kind, argument) of one part of a specification."""
     kind, _, argument = text.partition(":")
     if kind not in KINDS and _path_and_labels(text)[0].endswith(".tflite"):
         return "tflite", text
@@ -83,7 +86,7 @@ def _path_and_labels(argument):
 
 
 def _split(spec):
-    """The parts of a specification; a path may hold a + as well."""
+    """Returns the parts of a specification as texts; a path may contain a + as well."""
     return paths.split(spec, "+", _is_there, BEGINS.match)
 
 
@@ -95,19 +98,19 @@ def _is_there(text):
 
 
 def programs_in(spec):
-    """The parts of a specification that are programs, or no known kind of data: nothing stored may name them."""
+    """Returns the parts of a specification that are programs or of unknown kind; stored files must not name them."""
     return [text for text in _split(spec) if _kind_of(text)[0] not in DATA_ONLY]
 
 
 def parse(spec, labels=None):
-    """The parts of a specification; needs no TensorFlow.
+    """Returns the list of Parts of a specification; does not need TensorFlow.
 
     Args:
-      spec: see the top of this file.
-      labels: class names for networks whose part names none.
+      spec: see the docstring of the module.
+      labels: file of class names for parts that do not name one.
 
     Raises:
-      cli.UserError: unknown kind or absent file.
+      cli.UserError: unknown kind or missing file.
     """
     parts = []
     for text in _split(spec):
@@ -141,15 +144,15 @@ def _address(handle):
 
 
 def _digest(text, kind, path):
-    """sha256 (hex) of the file or folder `path` of the part `text`; None where there is none to have."""
+    """Returns the sha256 (hex) of the file or folder `path` of the part `text`; None for an address."""
     if path is None or kind == "hub":
         return None
     if kind != "saved_model":
         if not os.path.isfile(path):
-            raise cli.UserError(f"--detector {text!r}: {path} is no file")
+            raise cli.UserError(f"--detector {text!r}: {path} is not a file")
         return sidecars.fingerprint(path)["sha256"]
     if not any(os.path.isfile(os.path.join(path, name)) for name in ("saved_model.pb", "saved_model.pbtxt")):
-        raise cli.UserError(f"--detector {text!r}: {path} is no folder with a saved_model.pb")
+        raise cli.UserError(f"--detector {text!r}: {path} is not a folder with a saved_model.pb")
     return sidecars.folder_digest(path)
 
 
@@ -172,11 +175,11 @@ class Detectors:
         self.first_ids = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def detect(self, name, image_HWC=None):
-        """Detections of one photograph, detector by detector.
+        """Returns the detections of one photograph, detector by detector.
 
         Args:
           name: file name, for messages and for annotations.
-          image_HWC: uint8 [H, W, 3]; may be None when no member needs pixels.
+          image_HWC: uint8 [H, W, 3]; may be None if no detector needs pixels.
 
         Returns:
           list of `records.Detection`.
@@ -188,7 +191,7 @@ class Detectors:
         ]
 
     def describe(self):
-        """Per detector: its source, its first class number, its class names or None if the network keeps them."""
+        """Returns for each detector its source, first class number, and class names (None: they are in its output)."""
         return [
             {"source": member.source, "first_class_id": first, "class_names": member.classes}
             for member, first in zip(self.members, self.first_ids, strict=True)
@@ -196,7 +199,7 @@ class Detectors:
 
 
 def _class_of(kind):
-    """The class of a kind of detector, or of a Python file, see extensions.py."""
+    """Returns the class for a kind of detector, or that of a Python file, see extensions.py."""
     if not extensions.is_file(kind):
         return KINDS[kind]
     try:
@@ -207,5 +210,5 @@ def _class_of(kind):
 
 @functools.cache
 def load(parts, classifier_threshold, classifier_top):
-    """The detector of a specification, loaded once in a process."""
+    """Returns the detector of a specification, loaded once in each process."""
     return Detectors(parts, {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top})

@@ -1,8 +1,8 @@
-"""Detectors that need no pixels: objects that somebody found before.
+"""Detectors without a network: they read objects from a file.
 
 annotations:FILE.jsonl          lines {"image": NAME, "objects": [{"name", "score", "box"}]}
-hdf5:FILE.hdf5                  what the authors' detect_objects wrote and released (`object.hdf5`): a group for each
-                                photograph, named like it without `.jpg`, with detection_boxes [n, 4],
+hdf5:FILE.hdf5                  the released output of the authors' detect_objects (`object.hdf5`): a group for each
+                                photograph, with its name without `.jpg`, with detection_boxes [n, 4],
                                 detection_classes [n] (from 1) and detection_scores [n]
 """
 
@@ -17,13 +17,20 @@ from preprocessing.detection.raw_detections import WHOLE_IMAGE
 
 EXPECTED = '{"image": ..., "objects": [{"name": ..., "score": 0 to 1, "box": [ymin, xmin, ymax, xmax]}]}'
 LISTS = ("objects", "detections")
-OTHER_BOXES = ("bbox", "bndbox", "bounding_box", "boundingbox", "boxes", "segmentation")  # in an order we do not know
+OTHER_BOXES = (
+    "bbox",
+    "bndbox",
+    "bounding_box",
+    "boundingbox",
+    "boxes",
+    "segmentation",
+)  # fields whose order of coordinates is unknown
 
 
 class Annotations:
-    """Objects that are known already; a photograph without a line is an error, one without objects has `[]`.
+    """Known objects. A photograph without a line is an error; a photograph without objects has the list [].
 
-    A photograph may have several lines, with lists of objects or with one object each; all of them count.
+    A photograph may have several lines, each with a list of objects or one object; all are used.
     """
 
     needs_pixels = False
@@ -35,7 +42,7 @@ class Annotations:
         self._path = part.path
 
     def detect(self, name, image_HWC=None):
-        """The known objects of one photograph, by falling score."""
+        """Returns the known objects of one photograph, by descending score."""
         if name not in self._objects:
             raise ImageError(name, f"has no line in {self._path}")
         objects = sorted(self._objects[name], key=lambda item: -item[1])
@@ -43,9 +50,9 @@ class Annotations:
 
 
 def read_objects(path, with_boxes=False):
-    """dict image name -> list of (name, score, box) of a file of known objects.
+    """Reads a file of known objects; returns dict image name -> list of (name, score, box).
 
-    Args: with_boxes: every object must have one; without it a box that is missing is the whole image.
+    Args: with_boxes: whether every object must have a box; else the box of an object without one is the whole image.
     Raises: cli.UserError naming the line.
     """
     found = {}
@@ -61,23 +68,23 @@ def read_objects(path, with_boxes=False):
 
 
 def _annotations(value, with_boxes):
-    """(file name, list of (name, score, box)) of a JSON value. Raises: ValueError or TypeError."""
+    """Returns (file name, list of (name, score, box)) of a JSON value. Raises: ValueError or TypeError."""
     image = value.get("image", value.get("file_name", value.get("filename"))) if isinstance(value, dict) else None
     if not isinstance(image, str):
         raise ValueError("no file name under `image`")
     objects = next((value[key] for key in LISTS if key in value), None)
     if objects is None:
-        objects = value  # one object a line
+        objects = value  # a line with one object
     objects = objects if isinstance(objects, list) else [objects]
     return image, [_annotated(item, with_boxes) for item in objects]
 
 
 def _annotated(item, with_boxes):
-    """(name, score, box) of one annotated object. Raises: ValueError, TypeError: a part is missing or out of range."""
+    """Returns (name, score, box) of one object. Raises: ValueError, TypeError: a part is missing or out of range."""
     if not isinstance(item, dict):
         raise ValueError(f"an object is {str(item)[:40]!r}")
     if strange := [key for key in OTHER_BOXES if key in item]:
-        raise ValueError(f"{strange[0]!r}: boxes stand under `box`, in shares of the height and width")
+        raise ValueError(f"{strange[0]!r}: expected boxes in the field `box`, in shares of the height and width")
     if with_boxes and "box" not in item:
         raise ValueError("an object has no box")
     name = next((item[key] for key in ("name", "label", "class", "class_name", "category") if key in item), None)
@@ -95,9 +102,9 @@ def _annotated(item, with_boxes):
 
 
 class DetectionFile:
-    """The authors' HDF5 file of detections. Source: docs/detectors_encoders.md.
+    """The authors' HDF5 file of detections (docs/detectors_encoders.md).
 
-    A photograph without a group is an error: the authors' file has one, if an empty one, for each photograph.
+    A photograph without a group is an error: the authors' file has a group, which may be empty, for each photograph.
     """
 
     needs_pixels = False
@@ -112,7 +119,7 @@ class DetectionFile:
             raise cli.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
 
     def detect(self, name, image_HWC=None):
-        """The stored detections of one photograph, by falling score."""
+        """Returns the stored detections of one photograph, by descending score."""
         stem = os.path.splitext(name)[0]
         if stem not in self._groups:
             raise ImageError(name, f"has no group {stem} in {self._path}")

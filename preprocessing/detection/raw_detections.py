@@ -1,4 +1,4 @@
-"""What a network or a file says about one photograph, checked and named."""
+"""Checks the raw detections of one photograph and adds class names."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import cli
 from formats.label_names import is_placeholder
 from formats.records import Detection
 
-ROUNDING = 1e-3  # how far a score may lie outside of 0 to 1, and a class number from a whole one
+ROUNDING = 1e-3  # tolerance of scores outside 0 to 1 and of class numbers that are not integers
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -17,30 +17,30 @@ def check_finite(source, name, *arrays):
 
 
 def check_scores(source, name, scores):
-    """Raises cli.UserError when a score of image `name` is no probability: then it is another output of the network."""
+    """Raises cli.UserError when a score of image `name` is not a probability, e.g. if the wrong output was read."""
     if len(scores) and not -ROUNDING <= min(scores) <= max(scores) <= 1 + ROUNDING:
         raise cli.UserError(
-            f"{source}: the scores of {name} go from {min(scores):g} to {max(scores):g}, expected 0 to 1; is another "
-            "output of the network taken for the scores?"
+            f"{source}: the scores of {name} are from {min(scores):g} to {max(scores):g}, expected 0 to 1; are they "
+            "another output of the network?"
         )
 
 
 def inside(box):
-    """A box cut at the image's border: (ymin, xmin, ymax, xmax) in 0 to 1."""
+    """Returns a box clipped to the image: (ymin, xmin, ymax, xmax) in 0 to 1."""
     return tuple(np.clip(np.asarray(box, np.float32), 0.0, 1.0).tolist())
 
 
 def named(source, labels, name, boxes, numbers, scores, first=0):
-    """Arrays of one photograph as a list of `Detection`, in their order; placeholder classes are left out.
+    """Returns the arrays of one photograph as a list of `Detection`, in order, without placeholder classes.
 
     Args:
-      source: which detector found them.
+      source: name of the detector.
       labels: class names by number.
       name: file name, for messages.
       boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1. numbers, scores: float [n].
-      first: is added to the class numbers.
+      first: offset added to the class numbers.
 
-    Raises: cli.UserError when a number is not finite, a score lies outside of 0 to 1, a class number is not whole or
+    Raises: cli.UserError when a number is not finite, a score is outside 0 to 1, or a class number is not an integer or
       has no name.
     """
     check_finite(source, name, boxes, numbers, scores)
@@ -49,7 +49,7 @@ def named(source, labels, name, boxes, numbers, scores, first=0):
     for box, number, score in zip(boxes, numbers, scores, strict=True):
         class_id = int(round(float(number))) + first
         if abs(float(number) - round(float(number))) > ROUNDING:
-            raise cli.UserError(f"{source}: class {number:g} was found in {name}, expected a whole number")
+            raise cli.UserError(f"{source}: class {number:g} was found in {name}, expected an integer")
         if not 0 <= class_id < len(labels):
             raise cli.UserError(
                 f"{source}: class {class_id - first} was found in {name}, but there are only {len(labels)} labels; "

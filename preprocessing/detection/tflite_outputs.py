@@ -1,4 +1,4 @@
-"""Which output of a TensorFlow Lite detector is which: boxes, classes, scores and their count stand in any order."""
+"""Identifies the outputs of a TensorFlow Lite detector: boxes, classes, scores and count may be in any order."""
 
 import re
 
@@ -9,25 +9,25 @@ import cli
 ROLES = ("boxes", "classes", "scores", "count")  # the order of the operation TFLite_Detection_PostProcess
 POSTPROCESS = b"TFLite_Detection_PostProcess"
 EXPECTED = "boxes [1, N, 4], classes [1, N], scores [1, N], count [1]"
-# What a name says; the first rule that fits counts: "detection_scores", "num_detections", "location", "category".
+# Rules for names, the first match is used: "detection_scores", "num_detections", "location", "category".
 NAMES = (
     ("count", r"\bnum|_num|number|count"),
     ("scores", r"score|confidence|prob"),
     ("classes", r"class|categor|label"),
     ("boxes", r"box|location"),
 )
-PROBES = 3  # pictures of noise that are shown to a network whose outputs have no names
-WHOLE = 1e-4  # how far a class number may lie from a whole one
+PROBES = 3  # pictures of noise that are given to a network whose outputs have no names
+WHOLE = 1e-4  # tolerance of class numbers that are not integers
 
 
 def outputs_of(model):
-    """(dict role -> details of the output, number of classes or None), of a models.encoders.tflite.TFLiteModel.
+    """Returns (dict role -> details of the output, number of classes or None) of a models.encoders.tflite.TFLiteModel.
 
-    The operation at the end of the network tells both. Without it the outputs are told by their names, in the signature
-    or in the graph; without names by their shapes, and classes from scores by their values: scores lie in 0 to 1, class
-    numbers are whole.
+    The post-processing operation at the end of the network gives both. Without it the outputs are identified by their
+    names in the signature or the graph. Without names they are identified by their shapes, and classes and scores by
+    their values: scores are in 0 to 1, class numbers are integers.
 
-    Raises: cli.UserError: the outputs are not those of a detector, or classes and scores cannot be told apart.
+    Raises: cli.UserError: the outputs are not those of a detector, or classes and scores cannot be distinguished.
     """
     found, count = _by_operation(model)
     found = found or _by_name(model) or _by_shape(model)
@@ -50,7 +50,7 @@ def _shape(details):
 
 
 def _by_operation(model):
-    """What the operation that sorts out the boxes says: (dict or None, number of classes or None)."""
+    """Returns (outputs or None, number of classes or None) by the post-processing operation of the network."""
     from flatbuffers import flexbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -68,7 +68,7 @@ def _by_operation(model):
 
 
 def _by_name(model):
-    """The outputs by their names in the signature or in the graph; None where these do not tell all four."""
+    """Returns the outputs by their names in the signature or the graph; None unless all four are identified."""
     for names in (model.signature_outputs(), {details["name"]: details for details in model.outputs}):
         found = {}
         for name, details in names.items():
@@ -101,7 +101,7 @@ def _by_shape(model):
 
 
 def _by_values(model, first, second, count):
-    """(classes, scores) by what two outputs say to pictures of noise; (None, None) where either could be the scores."""
+    """Returns (classes, scores) by two outputs for pictures of noise; (None, None) if either could be the scores."""
     random = np.random.default_rng(0)
     fits = [True, True]  # first are the classes; second are the classes
     for _ in range(PROBES):
@@ -126,8 +126,8 @@ def _are_scores(values):
 
 
 def count_of(values, most, path):
-    """The number of detections that a network reports. Raises: cli.UserError for what is none."""
+    """Returns the number of detections that a network reports. Raises: cli.UserError if it is not a valid number."""
     count = float(np.reshape(values, -1)[0])
     if not (0 <= count <= most and abs(count - round(count)) <= WHOLE):
-        raise cli.UserError(f"{path}: it reports {count:g} detections, expected a whole number from 0 to {most}")
+        raise cli.UserError(f"{path}: it reports {count:g} detections, expected an integer from 0 to {most}")
     return round(count)

@@ -26,7 +26,7 @@ def begin_or_continue(work, plan, replaced, overwrite):
       overwrite: files without a sidecar may be replaced.
     """
     if shards.is_unfinished(work, plan):
-        print(f"{work}: unfinished work of the same command, going on")
+        print(f"{work}: continuing the unfinished work of the same command")
         return
     for paths, json_path in replaced:
         sidecars.refuse_unknown(paths, json_path, overwrite)

@@ -66,7 +66,7 @@ OTHERS = FIXTURES / "corpus_that_is_not_ascii"
 
 
 def test_a_text_that_is_mostly_lost_is_an_error(tmp_path):
-    with pytest.raises(cli.UserError, match=r"93% of the characters are no ASCII .*chinese\.txt"):
+    with pytest.raises(cli.UserError, match=r"93% of the characters are not ASCII .*chinese\.txt"):
         extract(tmp_path, OTHERS / "chinese.txt")
 
 
@@ -83,10 +83,10 @@ def test_what_is_dropped_is_said(tmp_path, capsys):
     (tmp_path / "a.txt").write_text(f"{line}\n", encoding="utf-8")
     assert extract(tmp_path / "note", tmp_path / "a.txt") == ["a groerer dog runs over the green grass in the sun"]
     share = 1 / len(line.replace(" ", ""))
-    assert f"NOTE: 1 characters ({share:.2%}) are no ASCII and were dropped\n" in capsys.readouterr().out
+    assert f"NOTE: 1 characters ({share:.2%}) are not ASCII and were dropped\n" in capsys.readouterr().out
     (tmp_path / "b.txt").write_text(f"{line} \u72d7\u5728\u8349\n", encoding="utf-8")
     extract(tmp_path / "warning", f"{tmp_path / 'a.txt'},{tmp_path / 'b.txt'}")
-    assert f"WARNING: 5 characters (5.88%) are no ASCII and were dropped (most in {tmp_path / 'b.txt'}: 9%)" in (
+    assert f"WARNING: 5 characters (5.88%) are not ASCII and were dropped (most in {tmp_path / 'b.txt'}: 9%)" in (
         capsys.readouterr().out
     )
 
@@ -96,7 +96,7 @@ def test_html_is_said(tmp_path, capsys):
         "a <b>dog</b> &amp; a cat run over the green grass\nthe dog runs (3 < 4) & sleeps\n"
     )
     extract(tmp_path / "data", tmp_path / "a.txt")
-    assert "WARNING: 1 texts hold HTML" in capsys.readouterr().out
+    assert "WARNING: 1 texts contain HTML" in capsys.readouterr().out
 
 
 # --------------------------------------------------------------------------------------------------------------

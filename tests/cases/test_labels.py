@@ -79,7 +79,7 @@ def test_every_label_file_names_what_coco_labels_names(drawn, tmp_path, path, ca
     assert detections(tmp_path / "data", detector, path, photographs) == right
     said = capsys.readouterr().out
     assert f"{path}: 80 classes: person, bicycle, … toothbrush" in said
-    assert "commonest at score 0.3 and above: bench 2, dog 2, toothbrush 2" in said
+    assert "most frequent at score 0.3 and above: bench 2, dog 2, toothbrush 2" in said
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="UIC_REALDATA names no folder")
@@ -93,7 +93,7 @@ def test_eleven_people_six_dogs_and_a_bench(tmp_path, path, capsys):
     found = detections(tmp_path / "data", detector, path, tmp_path / "photographs", score_threshold=0.4)
     assert found == {"person": 11, "dog": 6, "bench": 1}
     said = capsys.readouterr().out
-    assert "commonest at score 0.3 and above: person 11, dog 6, bench 1" in said
+    assert "most frequent at score 0.3 and above: person 11, dog 6, bench 1" in said
     assert ("COCO's 80 names without gaps" in said) == (path.name == "coco_names.txt")
 
 

@@ -72,7 +72,7 @@ def test_an_object_a_line_without_a_list(tmp_path):
     [
         ({"name": "dog", "box": [0.5, 0, 0.2, 1]}, "ends before it begins"),
         ({"name": "dog", "box": [0, 0.9, 1, 0.2]}, "ends before it begins"),
-        ({"name": "dog", "bbox": [10, 20, 30, 40]}, "'bbox': boxes stand under `box`"),
+        ({"name": "dog", "bbox": [10, 20, 30, 40]}, "'bbox': expected boxes in the field `box`"),
         ({"name": "dog", "box": [10, 20, 30, 40]}, r"the box \[10.0"),
         ({"name": "dog", "score": 97}, "the score 97"),
         ({"score": 0.5}, "an object has no name"),

@@ -206,7 +206,7 @@ def test_names_of_detectors(strange):
     assert parts[1].labels == str(labels)
     assert detectors.programs_in(f"annotations:{known}+{program}:dog") == [f"{program}:dog"]
     assert detectors.programs_in(f"annotations:{known}+classifier:{network}#labels={labels}") == []
-    with pytest.raises(cli.UserError, match=r"'annotations:no\+ne.jsonl': no\+ne.jsonl is no file"):
+    with pytest.raises(cli.UserError, match=r"'annotations:no\+ne.jsonl': no\+ne.jsonl is not a file"):
         detectors.parse("annotations:no+ne.jsonl")
 
 

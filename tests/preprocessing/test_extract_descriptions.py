@@ -127,7 +127,7 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
         extract_descriptions.vocabulary, "tokenizer", lambda name: splits.append(name) or original(name)
     )
     assert sorted(run(tmp_path, shards=5)[0]) == corpus
-    assert "going on" in capsys.readouterr().out
+    assert "continuing" in capsys.readouterr().out
     assert len(splits) == 1 + 2  # the check at the start, then the two shards that were missing
 
 
@@ -178,7 +178,7 @@ def test_bad_lines_are_named_counted_and_left_out_when_that_is_accepted(raw, tmp
     assert "--max_failures 0.131" in message and not (tmp_path / "out" / "sentences.txt").exists()
     sentences, sidecar = run(tmp_path, shards=1, max_failures=0.131)
     printed = capsys.readouterr().out
-    assert "going on" in printed and "NOTE: 30 of 230 texts cannot be read" in printed
+    assert "continuing" in printed and "NOTE: 30 of 230 texts cannot be read" in printed
     assert len(sentences) == 200 and sidecar["counts_read"]["unreadable"] == 30 and len(sidecar["unreadable"]) == 20
 
 

@@ -118,7 +118,7 @@ def test_records_without_bytes_read_the_folder(options, tmp_path):
     with_bytes = bank_of(options, "train")[0]
     names = images.image_names(tmp_path / "photographs")
     write_records(tmp_path / "data", "train", names[:10], tmp_path / "photographs", 2, with_data=False)
-    with pytest.raises(cli.UserError, match="hold no image bytes.*--image_dir"):
+    with pytest.raises(cli.UserError, match="have no image bytes.*--image_dir"):
         run(options)
     run(options, image_dir=str(tmp_path / "photographs"), overwrite=True)
     np.testing.assert_array_equal(bank_of(options, "train")[0], with_bytes)

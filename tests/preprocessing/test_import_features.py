@@ -122,7 +122,7 @@ def test_images_without_vectors_are_named(world):
     assert not list(world.glob("features_*"))
 
 
-@pytest.mark.parametrize(("number", "message"), [(np.nan, "not finite"), (1e6, "larger than float16 holds")])
+@pytest.mark.parametrize(("number", "message"), [(np.nan, "not finite"), (1e6, "too large for float16")])
 def test_numbers_that_cannot_be_kept(world, number, message):
     values = vectors()
     values["train_011.jpg"][2] = number
@@ -135,7 +135,7 @@ def test_broken_input(world):
     values = vectors()
     with pytest.raises(cli.UserError, match=r"has shape \[31, 7\], but .* has 30 names"):
         import_features.main(write_npy(world, values, list(values)[:-1]))
-    with pytest.raises(cli.UserError, match=r"train_000\.jpg stands twice"):
+    with pytest.raises(cli.UserError, match=r"train_000\.jpg occurs twice"):
         import_features.main(write_npy(world, values, ["train_000.jpg"] * len(values)))
     good = write_npy(world, values)
     (world / "text.npy").write_text("no")
@@ -177,7 +177,7 @@ def test_with_its_encoder(world):
     import_features.main(dataclasses.replace(write_npy(world, vectors((dim,))), encoder=spec))
     description = sidecars.read_sidecar(str(world / "features_val.json"))["encoder"]
     assert registry.load_encoder_from(description).dim == dim
-    with pytest.raises(cli.UserError, match=f"makes vectors of {dim} numbers and no cells, the files hold 7"):
+    with pytest.raises(cli.UserError, match=f"makes vectors of {dim} dimensions and no cells, the files have 7"):
         import_features.main(dataclasses.replace(write_npy(world, vectors()), encoder=spec, overwrite=True))
 
 

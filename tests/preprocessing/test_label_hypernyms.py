@@ -60,7 +60,7 @@ def test_errors(tmp_path, monkeypatch):
     wordnet = types.SimpleNamespace(synset_from_pos_and_offset=lambda pos, offset: Synset([pos]))
     wordnet.get_version = lambda: "3.1"
     monkeypatch.setattr(nltk.corpus, "wordnet", wordnet)
-    with pytest.raises(cli.UserError, match="'golden' is no noun synset"):
+    with pytest.raises(cli.UserError, match="'golden' is not a noun synset"):
         label_hypernyms.read_synsets(str(path))
     path.write_text("n02090622\n")
     assert label_hypernyms.read_synsets(str(path))[0].names == ["n"]

@@ -288,7 +288,7 @@ def test_finished_shards_are_used_again(folder, monkeypatch, capsys):
         lambda path, data, write=records.write_records: written.append(path) or write(path, data),
     )
     run(folder, shards=4)
-    assert "going on" in capsys.readouterr().out and len(written) == 2 and digests(folder) == before
+    assert "continuing" in capsys.readouterr().out and len(written) == 2 and digests(folder) == before
 
 
 @pytest.mark.parametrize("last", ["word_counts.json", "sentence.json"])

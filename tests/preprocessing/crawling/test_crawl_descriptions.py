@@ -44,7 +44,7 @@ def test_faults(fault, tmp_path):
         assert counted[1] == RESULTS and counted[2] == 0 and always.failed == {}
     else:
         assert counted == {1: RESULTS, 3: RESULTS} and list(always.failed) == ["2"]
-        assert "1 pages could not be had" in always.error and "the same command" in always.error
+        assert "1 pages could not be fetched" in always.error and "the same command" in always.error
     passes = fault.tries == 3 or fault.name == "redirects"
     if passes:  # another try brings the page
         assert once.error == "" and once.pages == sorted([1, 2, 3] * RESULTS) and once.failed == {}
@@ -62,7 +62,7 @@ def test_a_category_without_its_first_page(fault, tmp_path):
     site = Site(faults={1: [fault, "always"]})
     with serve(site) as address:
         outcome = crawl(tmp_path, site, address, attempts=2)
-    assert "nothing at all of dog" in outcome.error and outcome.pages == []
+    assert "there is no page of dog" in outcome.error and outcome.pages == []
     assert [page for *_, page in site.log] == [1] * (1 if fault == "404" else 2)
     assert os.listdir(tmp_path / "descriptions") == [crawl_store.WORK]
 
@@ -129,9 +129,9 @@ def test_more_pages_later_and_another_server(tmp_path):
         assert set(crawl(tmp_path, site, address, num_pages=2).pages) == {1, 2}
         assert set(crawl(tmp_path, site, address, num_pages=4).pages) == {1, 2, 3, 4}
         assert sorted(page for *_, page in site.log) == [1, 2, 3, 4]
-        assert "crawled otherwise" in crawl(tmp_path, site, address, source="api").error
+        assert "crawled with other settings" in crawl(tmp_path, site, address, source="api").error
         assert set(crawl(tmp_path, site, address, source="api", overwrite=True, num_pages=1).pages) == {1}
-    assert "crawled otherwise" in crawl(tmp_path, site, "http://127.0.0.1:9").error
+    assert "crawled with other settings" in crawl(tmp_path, site, "http://127.0.0.1:9").error
 
 
 def test_a_damaged_output_is_crawled_again(tmp_path, capsys):
@@ -250,7 +250,7 @@ def test_robots(tmp_path):
         assert set(outcome.pages) == {1, 3} and "robots.txt does not allow" in outcome.failed["2"]
         assert outcome.requests == 0
         site.robots = (200, "User-agent: *\nDisallow: /\n")
-        assert "nothing at all of dog" in crawl(tmp_path / "none", site, address).error
+        assert "there is no page of dog" in crawl(tmp_path / "none", site, address).error
         site.robots = (503, "")
         outcome = crawl(tmp_path / "unreachable", site, address)
         assert "robots.txt cannot be read" in outcome.error and outcome.pages == []

@@ -92,7 +92,7 @@ def test_saved_models_of_another_kind(folder, tmp_path):
     (tmp_path / "cut/saved_model.pb").write_bytes(graph[: len(graph) // 2])
     with pytest.raises(cli.UserError, match="cut: not a folder with a SavedModel"):
         load(f"saved_model:{tmp_path}/cut", folder / "names.txt")
-    with pytest.raises(cli.UserError, match=r"no folder with a saved_model\.pb"):
+    with pytest.raises(cli.UserError, match=r"not a folder with a saved_model\.pb"):
         detectors.parse(f"saved_model:{tmp_path}")
 
 

@@ -150,9 +150,9 @@ def test_wrong_specifications(folder, tmp_path):
         "hub:thing": "expected hub:PUBLISHER/NAME/VERSION",
         f"hub:{folder}": "folders: saved_model:FOLDER",
         f"{folder}/ssd.tflite": "--labels",
-        f"{folder}/absent.tflite#labels={folder}/labels.txt": "absent.tflite is no file",
-        f"tflite:{folder}/ssd.tflite#labels={folder}/absent.txt": "absent.txt is no file",
-        f"annotations:{folder}/absent.jsonl": "absent.jsonl is no file",
+        f"{folder}/absent.tflite#labels={folder}/labels.txt": "absent.tflite is not a file",
+        f"tflite:{folder}/ssd.tflite#labels={folder}/absent.txt": "absent.txt is not a file",
+        f"annotations:{folder}/absent.jsonl": "absent.jsonl is not a file",
     }
     for spec, message in cases.items():
         with pytest.raises(cli.UserError, match=message):

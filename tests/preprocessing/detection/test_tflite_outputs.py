@@ -50,7 +50,7 @@ def test_names_decide_where_values_do_not(tmp_path, labels):
     "changes, message",
     [
         ({"scores": (16.0, 0.5, 0.0), "classes": (3.5, 1, 1)}, "neither of its outputs"),
-        ({"count": 7.0}, "reports 7 detections, expected a whole number from 0 to 3"),
+        ({"count": 7.0}, "reports 7 detections, expected an integer from 0 to 3"),
         ({"count": -1.0}, "reports -1 detections"),
         ({"shapes": {"boxes": [1, 12]}}, "its outputs have the shapes"),
         ({"shapes": {"count": [1, 1, 1]}}, "its outputs have the shapes"),
@@ -65,10 +65,10 @@ def test_other_outputs_are_refused(tmp_path, labels, changes, message):
 def test_scores_outside_of_0_to_1_are_refused_whatever_the_names_say(tmp_path, labels):
     order = ("boxes", "classes", "scores", "count")
     path = detection_networks.tflite(tmp_path / "a.tflite", order, named=True, scores=(16.0, 0.0, 0.0))
-    with pytest.raises(cli.UserError, match=r"the scores of a\.jpg go from 0 to 16, expected 0 to 1"):
+    with pytest.raises(cli.UserError, match=r"the scores of a\.jpg are from 0 to 16, expected 0 to 1"):
         detect(path, labels)
     path = detection_networks.tflite(tmp_path / "b.tflite", order, named=True, classes=(16.5, 0, 0))
-    with pytest.raises(cli.UserError, match=r"class 16\.5 was found in a\.jpg, expected a whole number"):
+    with pytest.raises(cli.UserError, match=r"class 16\.5 was found in a\.jpg, expected an integer"):
         detect(path, labels)
 
 
