@@ -165,7 +165,7 @@ def test_files_that_cannot_be_used(tmp_path):
     ]:
         with pytest.raises(cli.UserError, match=message):
             datasets.load_dataset(spec)
-    with pytest.raises(cli.UserError, match="no file"):
+    with pytest.raises(cli.UserError, match="none.py is not a file"):
         detectors.parse(f"{tmp_path}/none.py:x")
     with pytest.raises(cli.UserError, match="does not define Detector"):
         detectors.load(detectors.parse(f"{tmp_path}/empty.py:x"), 0.1, 3)

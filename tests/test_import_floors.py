@@ -7,9 +7,10 @@ experiments.py or config.py import by name do not.
 import ast
 import collections
 import pathlib
-import subprocess
 
 import pytest
+
+from tests import project_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = (
@@ -28,20 +29,13 @@ FLOORS = (
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
 
-def tracked(*patterns):
-    """Returns the paths of the repository's files, also those that are not committed yet."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    return [path for path in listed if path and (ROOT / path).exists()]
-
-
 def module_of(path):
     return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 
 def read_imports():
     """Returns dict module -> set of the project's modules that it imports."""
-    paths = [path for path in tracked("*.py") if not path.startswith(("tests/", "docs/"))]
+    paths = [path for path in project_files.listed("*.py") if not path.startswith(("tests/", "docs/"))]
     modules, found = {module_of(path) for path in paths}, collections.defaultdict(set)
     for path in paths:
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
@@ -89,11 +83,15 @@ def test_no_circle(imports):
 
 
 def test_files_can_be_read_in_one_go():
-    long = {path: text.count("\n") for path in tracked("*.py") if (text := (ROOT / path).read_text()).count("\n") > 400}
+    long = {
+        path: text.count("\n")
+        for path in project_files.listed("*.py")
+        if (text := (ROOT / path).read_text()).count("\n") > 400
+    }
     assert long == {}
 
 
 def test_folders_have_rooms():
-    folders = collections.Counter(str(pathlib.PurePath(path).parent) for path in tracked("*.py"))
+    folders = collections.Counter(str(pathlib.PurePath(path).parent) for path in project_files.listed("*.py"))
     assert {folder: count for folder, count in folders.items() if count > 25} == {}
-    assert len(tracked("scripts/*")) <= 25
+    assert len(project_files.listed("scripts/*")) <= 25

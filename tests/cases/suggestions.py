@@ -2,12 +2,12 @@
 
 import ast
 import functools
-import pathlib
 import re
 
+from tests import project_files
 from tests.scripts import dry_run
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = project_files.ROOT
 VALUE = "VALUE"  # in the place of what an f-string fills in
 PROGRAM = re.compile(r"python (-m [\w.]+|[\w/]+\.py)")
 END = re.compile(r"[.,;:)`]+$")
@@ -16,9 +16,8 @@ END = re.compile(r"[.,;:)`]+$")
 @functools.cache
 def sources():
     """The modules of the programs: list of (path below the root, syntax tree)."""
-    paths = [*ROOT.glob("*.py"), *ROOT.glob("[!.]*/**/*.py")]
-    names = sorted(str(path.relative_to(ROOT)) for path in paths)
-    return [(name, ast.parse((ROOT / name).read_text())) for name in names if not name.startswith(("tests/", "docs/"))]
+    names = [name for name in project_files.listed("*.py") if not name.startswith(("tests/", "docs/"))]
+    return [(name, ast.parse((ROOT / name).read_text())) for name in names]
 
 
 def texts(tree):

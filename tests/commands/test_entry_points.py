@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests import project_files
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 5.0
 # Runs a script with the given arguments; exit code 99 when TensorFlow was loaded.
@@ -24,10 +26,9 @@ sys.exit(99 if "tensorflow" in sys.modules or "keras" in sys.modules else code)
 
 def scripts():
     """Returns the modules of all scripts that have flags, without those of docs/examples/."""
-    left_out = {".venv", "tests", "examples"}
-    paths = [path for path in ROOT.glob("**/*.py") if not left_out & set(path.relative_to(ROOT).parts)]
-    paths = [path for path in paths if path.name != "config.py" and "cli.run(main" in path.read_text()]
-    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    paths = [path for path in project_files.listed("*.py") if not path.startswith(("tests/", "docs/examples/"))]
+    paths = [path for path in paths if path != "config.py" and "cli.run(main" in (ROOT / path).read_text()]
+    return sorted(path.removesuffix(".py").replace("/", ".") for path in paths)
 
 
 def answer(module, *arguments):

@@ -4,9 +4,10 @@ import ast
 import functools
 import pathlib
 import re
-import subprocess
 
 import pytest
+
+from tests import project_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The changelog tells of files that are gone.
@@ -14,12 +15,7 @@ PAGES = sorted({*ROOT.glob("docs/**/*.md"), ROOT / "README.md"} - {ROOT / "docs/
 NAMED = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|sh|yml|md|toml))?(?:(::?)([\w.]+))?`")
 
 
-def listed(*patterns):
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n"))
-
-
-FILES = {path for path in listed() if path and (ROOT / path).exists()}
+FILES = set(project_files.listed())
 FOLDERS = {path.partition("/")[0] for path in FILES if "/" in path} - {"data"}
 
 

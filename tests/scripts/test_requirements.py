@@ -2,14 +2,13 @@
 
 import ast
 import importlib.metadata
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
 
-from tests import tiny_runs
+from tests import project_files, tiny_runs
 
 # Files that may import more than requirements.txt: file of requirements -> first parts of paths.
 EXTRA = {
@@ -39,10 +38,9 @@ def imported(path):
 
 
 def test_what_is_imported_is_required():
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=tiny_runs.ROOT, capture_output=True, text=True, check=True)
     distributions, missing, seen = importlib.metadata.packages_distributions(), set(), set()
-    for path in listed.stdout.split():
-        if path in ELSEWHERE or not pathlib.Path(tiny_runs.ROOT, path).exists():
+    for path in project_files.listed("*.py"):
+        if path in ELSEWHERE:
             continue
         known = required("requirements.txt").union(*(required(f) for f, who in EXTRA.items() if path.startswith(who)))
         for module in imported(path):
