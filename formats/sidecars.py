@@ -14,6 +14,7 @@ import cli
 from formats import file_names, readers, writing
 
 SCHEMA_VERSION = 1
+LONGEST_SHOWN = 100  # characters of a value in an error
 # The fields of every sidecar, by which it differs from other JSON files.
 FIELDS = {
     "count": readers.optional(readers.is_count),
@@ -191,6 +192,25 @@ def _fields(path):
     return read_sidecar(path) if isinstance(content, dict) and "files" in content else {}
 
 
+def differing(name, there, here):
+    """Returns where two JSON values differ: list of (name, value there, value here), of the innermost fields alone."""
+    if there == here:
+        return []
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = [(f"{name} {key}".strip(), there.get(key), here.get(key)) for key in sorted(there.keys() | here.keys())]
+        return [found for key in keys for found in differing(*key)]
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        pairs = enumerate(zip(there, here, strict=True), 1)
+        return [found for number, pair in pairs for found in differing(f"{name} {number}".strip(), *pair)]
+    return [(name, there, here)]
+
+
+def shown(value):
+    """Returns a JSON value as it stands in an error: short, a list as its items."""
+    text = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value) or "''"
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
 def sidecar_status(json_path, settings, made_from=None):
     """Returns whether an output exists and has the wanted settings and inputs.
 
@@ -211,13 +231,10 @@ def sidecar_status(json_path, settings, made_from=None):
         differences.append(f"schema: {sidecar.get('schema')} there, {wanted['schema']} wanted")
     for part in ["settings"] if made_from is None else ["settings", "made_from"]:
         there, asked = sidecar.get(part, {}), wanted[part]
-        differences += [
-            f"{name}: {there.get(name)!r} there, {asked.get(name)!r} wanted"
-            for name in sorted(there.keys() | asked.keys())
-            if there.get(name) != asked.get(name)
-        ]
+        found = differing("", there, asked)
+        differences += [f"{name}: {shown(theirs)} there, {shown(ours)} wanted" for name, theirs, ours in found]
     if differences:
-        return "different", "; ".join(differences)
+        return "different", "\n  ".join(differences)
     damage = damaged_file(json_path)
     return ("damaged", damage) if damage else ("complete", f"{sidecar['count']} records")
 
@@ -244,7 +261,7 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
         status, details = "damaged", next(filter(None, damages))
     if status == "different":
         raise cli.UserError(
-            f"{json_path}: the existing output was made with other settings or inputs ({details}). "
+            f"{json_path}: the existing output was made with other settings or inputs.\n  {details}\n"
             "Add --overwrite to replace it, or give another --data_dir."
         )
     if status == "damaged":

@@ -11,7 +11,7 @@ import sys
 
 import aliases
 import cli
-from formats import file_names, readers, writing
+from formats import file_names, readers, sidecars, writing
 from formats.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run, because the updates do not depend on them.
@@ -22,6 +22,8 @@ FREE = {
     "max_steps",
     "keep_checkpoints",
     "keep_every_steps",
+    "save_summary_steps",
+    "save_checkpoint_steps",
     "multi_gpu",
     "devices",
     "worker_timeout",
@@ -141,11 +143,10 @@ class RunDirectory:
 
 
 def _differences(name, old, new):
-    """Returns the differences between two values of a setting or fact as lines; of dicts, those of their entries."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in sorted(old | new) for line in _differences(f"{name} {key}", old.get(key), new.get(key))]
-    shown = [(", ".join(map(str, value)) or "none") if isinstance(value, list) else value for value in (old, new)]
-    return [f"{name}: {shown[0]} in the run, {shown[1]} now"] if old != new else []
+    """Returns the differences between two values of a setting or fact as lines, of their innermost fields."""
+    shown = sidecars.shown
+    found = sidecars.differing(name, old, new)
+    return [f"{field}: {shown(there)} in the run, {shown(here)} now" for field, there, here in found]
 
 
 def read_config(job_dir, missing_ok=False):

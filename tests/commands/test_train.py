@@ -106,6 +106,14 @@ def test_a_changed_setting_is_refused(world, unbroken):
         train.main(tiny_runs.full(world, unbroken, gen_lr=0.01))
 
 
+def test_other_intervals_of_logging_and_saving_leave_the_update_as_it_is(world, unbroken, tmp_path):
+    train.main(tiny_runs.full(world, tmp_path / "run", max_steps=8, save_checkpoint_steps=4, save_summary_steps=2))
+    train.main(tiny_runs.full(world, tmp_path / "run", save_checkpoint_steps=12, save_summary_steps=8))
+    assert checkpoints.steps_in(str(tmp_path / "run"))[-2:] == [12, LAST]
+    ours, theirs = (tiny_runs.tensors(run, LAST) for run in (tmp_path / "run", unbroken))
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs) and ours.keys() == theirs.keys()
+
+
 def test_another_vocabulary_is_refused(world, unbroken, tmp_path):
     other = tiny_world.make(str(tmp_path / "world"))
     with open(os.path.join(other, "word_counts.txt"), "a") as file:

@@ -201,6 +201,15 @@ def test_sidecar_fields(output):
     }
 
 
+def test_the_innermost_differences_are_told():
+    there = {"a": {"b": [1, {"c": 2, "d": 3}], "e": "same"}, "f": [1, 2], "g": None}
+    here = {"a": {"b": [1, {"c": 2, "d": 4}], "e": "same"}, "f": [1], "h": "x" * 500}
+    found = sidecars.differing("", there, here)
+    assert found == [("a b 2 d", 3, 4), ("f", [1, 2], [1]), ("h", None, "x" * 500)]
+    assert len(sidecars.shown("x" * 500)) == 100 and sidecars.shown([1, 2]) == "1, 2" and sidecars.shown([]) == "none"
+    assert sidecars.differing("x", 1, 1) == []
+
+
 def test_sidecar_status(output, tmp_path, capsys):
     json_path, path = output
     settings = {"size": 3, "names": ("x", "y")}
@@ -209,13 +218,16 @@ def test_sidecar_status(output, tmp_path, capsys):
     assert sidecars.sidecar_status(json_path, settings, {"input": "1234"})[0] == "complete"
     assert sidecars.sidecar_status(json_path, settings, {"input": "9"}) == (
         "different",
-        "input: '1234' there, '9' wanted",
+        "input: 1234 there, 9 wanted",
     )
     assert sidecars.sidecar_status(json_path, {**settings, "size": 4}) == ("different", "size: 3 there, 4 wanted")
+    status, details = sidecars.sidecar_status(json_path, {**settings, "size": 4, "names": ("x", "z")}, {"input": "9"})
+    lines = ["names 2: y there, z wanted", "size: 3 there, 4 wanted", "input: 1234 there, 9 wanted"]
+    assert (status, details.split("\n  ")) == ("different", lines)
     assert sidecars.already_made(json_path, settings)
     assert "nothing to do" in capsys.readouterr().out
     assert not sidecars.already_made(json_path, settings, overwrite=True)
-    with pytest.raises(cli.UserError, match="size: 3 there, 4 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="(?s)size: 3 there, 4 wanted.*--overwrite"):
         sidecars.already_made(json_path, {**settings, "size": 4})
     assert not sidecars.already_made(json_path, settings, others=[str(tmp_path / "b.json")])
     path.write_text("longer than before\n")

@@ -98,7 +98,7 @@ def test_complete_output_is_kept_and_other_settings_are_refused(corpus, raw, tmp
     run(tmp_path)
     assert "nothing to do" in capsys.readouterr().out
     assert (tmp_path / "out" / "sentences.txt").stat().st_mtime_ns == before
-    with pytest.raises(cli.UserError, match="min_tokens: 8 there, 5 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="(?s)min_tokens: 8 there, 5 wanted.*--overwrite"):
         run(tmp_path, min_tokens=5)
     (raw / "c.txt").write_text(LONG)
     with pytest.raises(cli.UserError, match="c.txt: None there"):

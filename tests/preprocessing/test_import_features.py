@@ -110,7 +110,7 @@ def test_nothing_to_do_and_other_vectors(world, capsys):
     import_features.main(options)
     import_features.main(options)
     assert capsys.readouterr().out.count("complete (") == 2
-    with pytest.raises(cli.UserError, match="made with other settings.*--overwrite"):
+    with pytest.raises(cli.UserError, match="(?s)made with other settings.*--overwrite"):
         import_features.main(write_npy(world, vectors(seed=1)))
 
 

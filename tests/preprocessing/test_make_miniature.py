@@ -285,7 +285,7 @@ def test_complete_other_settings_and_missing_picture(world, tmp_path, capsys):
     capsys.readouterr()
     make(tmp_path)
     assert "nothing to do" in capsys.readouterr().out
-    with pytest.raises(cli.UserError, match="seed: 1 there, 2 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="(?s)seed: 1 there, 2 wanted.*--overwrite"):
         make(tmp_path, seed=2)
     os.remove(raw / "images" / "test_00001.jpg")
     make(tmp_path)

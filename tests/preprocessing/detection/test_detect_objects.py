@@ -125,7 +125,7 @@ def test_complete_output_is_left_alone(options, tmp_path, capsys):
     before = path.stat().st_mtime_ns
     run(options)
     assert "nothing to do" in capsys.readouterr().out and path.stat().st_mtime_ns == before
-    with pytest.raises(cli.UserError, match="score_threshold: 0.0 there, 0.4 wanted.*--overwrite"):
+    with pytest.raises(cli.UserError, match="(?s)score_threshold: 0.0 there, 0.4 wanted.*--overwrite"):
         run(options, score_threshold=0.4)
     run(options, score_threshold=0.4, overwrite=True)
     assert sidecar(options)["settings"]["score_threshold"] == 0.4
