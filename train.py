@@ -69,7 +69,7 @@ def main(options):
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     setup.keep_for_inference(run, vocabulary, images)
-    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)

@@ -7,7 +7,7 @@ import numpy as np
 import cli
 import registry
 from captioning.captioner import encoder_of_run
-from formats import made_by
+from formats import made_by, record_files, records, sidecars
 from formats.captions import read_references
 from formats.readers import is_number
 from input_pipeline import FeatureBank
@@ -17,14 +17,31 @@ from training.run_directory import read_config, read_log
 
 
 def references_of(data_dir, split):
-    """Returns dict image name -> reference captions, from refs_SPLIT.json."""
+    """Returns dict image name -> reference captions, from refs_SPLIT.json; {} if no image of the split has any.
+
+    Raises: cli.UserError if the file is missing although the image records have references.
+    """
     path = os.path.join(data_dir, f"refs_{split}.json")
     if not os.path.exists(path):
+        described = os.path.join(data_dir, f"image_{split}.json")
+        if os.path.exists(described) and not sidecars.read_sidecar(described).get("references"):
+            return {}
+        trains = record_files.files_of(data_dir, "image_train")
+        if trains and not os.path.exists(described) and not record_files.files_of(data_dir, f"image_{split}"):
+            return {}  # no such split was listed
         raise cli.UserError(
             f"{path} is missing, so captions cannot be scored. It is made from a data set with captions by: "
             f"{made_by.command(data_dir, f'refs_{split}', again=True)}"
         )
     return read_references(path)
+
+
+def names_of(data_dir, split):
+    """Returns the names of all images of a split, sorted, from the feature bank or else from the image records."""
+    path = os.path.join(data_dir, f"features_{split}.json")
+    if os.path.exists(path):
+        return sorted(FeatureBank(data_dir, split).names)
+    return sorted(records.read_images(records.find_files(data_dir, f"image_{split}")).names)
 
 
 def image_captioner(options, data_dir):
@@ -69,7 +86,7 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
 
 def _encoded(network, data_dir, split, names, batch=16):
     """Encodes the JPEGs in the records: float32 [N, D]."""
-    from formats import images, records
+    from formats import images
 
     found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
     location = dict(zip(found.names, found.data, strict=True))

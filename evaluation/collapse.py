@@ -4,6 +4,7 @@ import numpy as np
 
 from captioning.captioner import Captioner
 from evaluation import statistics
+from formats import record_files
 from input_pipeline import ImageSet
 from training.run_directory import last_metric
 
@@ -20,6 +21,16 @@ class CollapseWatch:
         length = getattr(options, "max_caption_length", 20)
         self.captioner = Captioner(objective.generator, objective.standardise, vocabulary, "fixed", length)
         self.log, self.job_dir = log, options.job_dir
+
+    @classmethod
+    def of_run(cls, objective, vocabulary, options, log):
+        """Returns the watch of a run; None if --eval_images is 0, or if the data folder has no validation images."""
+        if not options.eval_images:
+            return None
+        if not record_files.files_of(options.data_dir, "image_val"):
+            log(f"NOTE: {options.data_dir} has no validation images: no captions are looked at during training")
+            return None
+        return cls(objective, vocabulary, options, log)
 
     def __call__(self, step):
         """Returns {"unique", "length", ...} of greedy captions; logs a warning if "unique" is low twice in a row."""

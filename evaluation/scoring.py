@@ -14,7 +14,7 @@ import os
 import cli
 import registry
 from captioning.decode import parse_decode
-from formats import inventory, readers
+from formats import inventory, readers, sidecars
 
 READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for split in ("val", "test"))
 
@@ -105,10 +105,19 @@ def score_checkpoints(options, open_run, how=None):
     from formats import captions, writing
     from training import checkpoints, rankings
 
-    names_of_steps = _steps(options)
     folder, data_dir = folder_of(options), data_dir_of(options)
-    os.makedirs(folder, exist_ok=True)
     references = splits.references_of(data_dir, "val")
+    if not references:
+        print(
+            f"{data_dir}: no image of val has a caption, so nothing is scored and no checkpoint is chosen; caption.py "
+            "takes the newest one"
+        )
+        return
+    names_of_steps = _steps(options)
+    os.makedirs(folder, exist_ok=True)
+    _say_how_many(data_dir, "val", references)
+    if len(references) < captions.FEW:
+        print(f"WARNING: {len(references)} validation images: {captions.CHOICE_OF_FEW}")
     how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
     with metrics.Scorer(references, options.metrics) as scorer:
         alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
@@ -122,6 +131,19 @@ def score_checkpoints(options, open_run, how=None):
             _publish(options, row | {"scored": table.digest_of_scored(scored, references)})
     print(f"best by BLEU-3 + BLEU-4: step {best.step}")
     file_check.compare(options, data_dir, "val", best.prefix, scored, open_run)
+
+
+def _count(data_dir, split):
+    """Returns the number of images of a split, None if no sidecar says it."""
+    path = os.path.join(data_dir, f"image_{split}.json")
+    return sidecars.read_sidecar(path).get("count") if os.path.exists(path) else None
+
+
+def _say_how_many(data_dir, split, references):
+    """Says how many images of a split are scored, where some have no caption."""
+    total = _count(data_dir, split)
+    if total and total > len(references):
+        print(f"{split}: {len(references)} of {total} images have captions and are scored")
 
 
 def _steps(options):
@@ -212,23 +234,30 @@ def score_checkpoint(options, split, open_run):
     from formats import captions, writing
     from training import checkpoints, rankings
 
-    checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, folder_of(options))
     data_dir = data_dir_of(options)
-    references = splits.references_of(data_dir, split)
-    names = sorted(references)
+    references, ranked = splits.references_of(data_dir, split), folder_of(options)
+    if not os.path.exists(os.path.join(ranked, rankings.SELECTION)) and not splits.references_of(data_dir, "val"):
+        ranked = None  # no checkpoint can be chosen by scores: the newest one, or the one with the least loss
+    checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, ranked)
+    names = splits.names_of(data_dir, split) if len(references) != _count(data_dir, split) else sorted(references)
     captioner, rows = open_run(checkpoint.prefix, split, names)
     found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
     stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
     captions.write_captions(captions_path, found.items())  # before scoring, which may fail
+    if not references:
+        return print(f"{captions_path}: {len(found)} captions; no image of {split} has one to score them against")
+    _say_how_many(data_dir, split, references)
+    captioned, found = found, {name: found[name] for name in references}
     scores = metrics.score(found, references, options.metrics)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
+    selection = selection if ranked or options.checkpoint != "best" else f"{checkpoint.why}, nothing to choose by"
     row = _row(options, scores, split, checkpoint, selection)
     row["scored"] = table.digest_of_scored(found, references)
     content = row | scores.to_json() | {"data_dir": data_dir}
     scores_path = os.path.join(options.job_dir, f"{stem}_scores.json")
     with writing.merging(scores_path):  # so that captions, scores and row are those of one process
-        captions.write_captions(captions_path, found.items())
+        captions.write_captions(captions_path, captioned.items())
         captions.write_json(scores_path, table.with_earlier_scores(content, _earlier(scores_path)))
         _publish(options, row)
     file_check.compare(options, data_dir, split, checkpoint.prefix, found, open_run)

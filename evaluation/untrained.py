@@ -248,6 +248,7 @@ def main(options):
 
 
 def _make(options, read):
+    from captioning import splits
     from evaluation import metrics, table
     from formats import captions, writing
     from formats.concepts import load_concepts
@@ -255,7 +256,9 @@ def _make(options, read):
     inventory.require_fit(options.data_dir, read, options.verify)
 
     corpus_name = options.corpus or os.path.basename(os.path.normpath(options.data_dir))
-    references = captions.read_references(os.path.join(options.data_dir, f"refs_{options.split}.json"))
+    references = splits.references_of(options.data_dir, options.split)
+    if not references:
+        raise UserError(f"{options.data_dir}: no image of {options.split} has a caption, so no row can be scored")
     names, made_from = sorted(references), _made_from(options)
     todo = []
     for row in options.rows:

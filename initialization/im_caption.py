@@ -77,7 +77,7 @@ def main(options):
     setup.keep_for_inference(run, vocabulary, images)
     for note in pseudo.notes:
         run.log(note)
-    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)

@@ -18,6 +18,7 @@ import shutil
 import cli
 import experiments
 from formats import images, made_by, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
+from formats.captions import CHOICE_OF_FEW, FEW
 from preprocessing.detection import concept_objects
 from preprocessing.sharding import outputs, shards
 from preprocessing.sources import datasets
@@ -141,6 +142,7 @@ def _objects(options, names, words, train):
     if os.path.exists(json_path):
         unreadable = {entry["name"] for entry in sidecars.read_sidecar(json_path).get("unreadable", [])}
     lost = [name for name in names if name not in seen and name not in unreadable]
+    lost = [name for name in lost if os.path.lexists(images.locate(options.image_dir, name))]  # others are absent
     if lost:
         where = {"image_dir": options.image_dir, "dataset": options.dataset}
         raise cli.UserError(
@@ -183,24 +185,32 @@ def _tasks(options, splits, objects, train_shards, work):
 
 
 def references(names, captions):
-    """The captions of images in COCO's format, image by image; None when there are none at all.
-
-    Raises:
-      cli.UserError: some images have captions and others have none.
-    """
-    without = [name for name in names if not captions.get(name)]
-    if len(without) == len(names):
+    """The captions of those images that have any, in COCO's format, image by image; None when there are none at all."""
+    pairs = [(name, text) for name in names for text in captions.get(name, ()) if text.strip()]
+    if not pairs:
         return None
-    if without:
-        raise cli.UserError(
-            f"{len(without)} of {len(names)} images have no caption, the first is {without[0]}: they cannot be scored. "
-            "Give each image of a split at least one caption, or none of them any"
-        )
-    pairs = [(name, text) for name in names for text in captions[name]]
     return {
-        "images": [{"id": name, "file_name": name} for name in names],
+        "images": [{"id": name, "file_name": name} for name in dict.fromkeys(name for name, _ in pairs)],
         "annotations": [{"image_id": name, "id": i, "caption": text} for i, (name, text) in enumerate(pairs)],
     }
+
+
+def _say_what_later_stages_lack(splits, captions):
+    """Says beforehand which images will not be scored, and what the absence of a split or of its captions means."""
+    if not splits.get("train"):
+        print("NOTE: no training images are listed: nothing can be trained on this folder")
+    for split, program in (("val", "eval_val.py"), ("test", "eval_test.py")):
+        names = splits.get(split, ())
+        scored = sum(any(text.strip() for text in captions.get(name, ())) for name in names)
+        if names and 0 < scored < len(names):
+            print(f"NOTE: {split}: {scored} of {len(names)} images have captions; {program} scores these alone")
+        if not scored and split == "val":
+            why = "no image of val has a caption" if names else "no val images are listed"
+            print(f"NOTE: {why}: no checkpoint will be scored or chosen, caption.py takes the newest one")
+        elif not scored and names:
+            print(f"NOTE: no image of test has a caption: {program} captions them and scores nothing")
+        if 0 < scored < FEW and split == "val":
+            print(f"NOTE: {scored} images of val have captions: {CHOICE_OF_FEW}")
 
 
 def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
@@ -299,6 +309,7 @@ def _make(options):
     outputs.begin_or_continue(work, plan, replaced, options.overwrite)
 
     _say_other_exif(options)
+    _say_what_later_stages_lack(splits, dataset.captions)
     objects, classes, prior = _objects(options, names, words, splits.get("train", []))
     if absent := classes["not_in_dictionary"]:
         shown = [f"{entry['word']} ({entry['detections']})" for entry in absent.values()][: outputs.SHOWN]

@@ -87,7 +87,7 @@ def train(options, make_objective, grid):
     )
 
     # ---------------------------------------------------------------------------------------------- training
-    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
     Loop(options, objective, batches, strategy, run, watch).train()
 
 

@@ -62,7 +62,8 @@ def read_run(job_dir, data_dir="", split="auto"):
     if found:
         try:
             references = splits.references_of(data_dir, split)
-            scores = metrics.score(found, references, ("BLEU", "CIDEr"))
+            scored = {image: found[image] for image in references if image in found}
+            scores = metrics.score(scored, references, ("BLEU", "CIDEr"))
         except cli.UserError as error:
             note = f"captions could not be scored by image: {error}"
     name = os.path.basename(os.path.normpath(job_dir))

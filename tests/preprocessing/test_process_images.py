@@ -86,8 +86,8 @@ def test_references():
     triples = [(item["image_id"], item["id"], item["caption"]) for item in refs["annotations"]]
     assert triples == [("b.jpg", 0, "B one"), ("b.jpg", 1, "B two"), ("a.jpg", 2, "A")]
     assert process_images.references(["c.jpg"], captions) is None
-    with pytest.raises(cli.UserError, match="1 of 2 images have no caption, the first is c.jpg"):
-        process_images.references(["a.jpg", "c.jpg"], captions)
+    refs = process_images.references(["c.jpg", "a.jpg", "d.jpg"], captions | {"d.jpg": [" "]})
+    assert [item["id"] for item in refs["images"]] == ["a.jpg"] and len(refs["annotations"]) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def main(options):
     facts = {"vocabulary": vocabulary.fingerprint(), "image_dim": images.dim, "encoder": images.identity}
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     setup.keep_for_inference(run, vocabulary, images)
-    watch = CollapseWatch(objective, vocabulary, options, run.log) if options.eval_images else None
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
 
     # ---------------------------------------------------------------------------------------------- training
     loop = Loop(options, objective, batches, strategy, run, watch)
