@@ -1,19 +1,19 @@
-"""Makes the miniature world: drawn photographs, sentences, an object detector's findings and an image encoder.
+"""Makes the miniature world: drawn photographs, sentences, the output of a noisy detector, and an image encoder.
 
-The world that the demo, the smoke runs and the tests train on. It has the shape of the real task:
+The demo, the smoke runs and the tests train on it. It has the structure of the real task:
 
     raw/images/*.jpg                    scenes of one to three objects in eight places
     raw/{train,val,test}.jsonl          {"image", "captions"}; five references for val and test, none for train
-    raw/train_pairs.jsonl               five true captions for each train image, for the supervised ceiling alone
-    raw/descriptions/*.jsonl            the corpus: about scenes that were never drawn, and about nothing drawn
-    raw/detections.jsonl                what a noisy detector finds (preprocessing/miniature/noisy_detector.py)
-    raw/objects.jsonl                   what truly is in each picture, with boxes: to judge attention and detections by
+    raw/train_pairs.jsonl               five true captions for each train image, only for the supervised ceiling
+    raw/descriptions/*.jsonl            the corpus: sentences about other scenes, and about other subjects
+    raw/detections.jsonl                output of a noisy detector (preprocessing/miniature/noisy_detector.py)
+    raw/objects.jsonl                   the true objects of each picture with boxes, to score attention and detections
     raw/classes.txt                     the detector's classes
-    raw/miniature.json                  settings, counts and the measured shares of all promises below
+    raw/miniature.json                  settings, counts and the measured values of all properties below
     encoder/compact.npz                 a small encoder trained on pictures of single things, as Inception on ImageNet
 
-What the world promises (preprocessing.miniature.promises) is measured and checked before the sidecar is written.
-Everything depends on --seed and the sizes alone, not on --processes; a run that was killed goes on where it was.
+The properties of the world (preprocessing.miniature.promises) are measured and checked before the sidecar is written.
+All files depend only on --seed and the sizes, not on --processes. After an interruption the same command continues.
 """
 
 import collections
@@ -36,8 +36,8 @@ from preprocessing.sharding import shards
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    data_dir: str = cli.field("data/miniature", "folder to make the world in")
-    seed: int = cli.field(1, "the whole world is a function of this number and the sizes")
+    data_dir: str = cli.field("data/miniature", "folder of the world")
+    seed: int = cli.field(1, "seed of the world, which depends on nothing but the seed and the sizes")
     train_images: int = cli.field(2400, "pictures without captions")
     val_images: int = cli.field(500, "pictures with references for validation")
     test_images: int = cli.field(500, "pictures with references for the test")
@@ -45,20 +45,20 @@ class Options:
     references: int = cli.field(5, "true captions of a picture")
     image_size: int = cli.field(128, "side of the pictures in pixels")
     encoder_images: int = cli.field(9000, "pictures of single things that the encoder is trained on; 0: no encoder")
-    encoder_epochs: int = cli.field(5, "passes over them")
-    overwrite: bool = cli.field(False, "make it again although it is there")
-    processes: int = cli.field(0, "processes that draw and write; 0: one for every core")
+    encoder_epochs: int = cli.field(5, "passes over these pictures")
+    overwrite: bool = cli.field(False, "make the world again although it is there")
+    processes: int = cli.field(0, "processes; 0: one for every core")
 
 
-REFERENCE_AGENCY, CORPUS_AGENCY = 0.08, 0.35  # shares of descriptions in the manner of picture agencies
-ISOLATED, IDLE, SHORT = 0.08, 0.20, 0.03  # shares of the corpus: on white paper, about nothing drawn, below 8 words
+REFERENCE_AGENCY, CORPUS_AGENCY = 0.08, 0.35  # shares of descriptions in the style of picture agencies
+ISOLATED, IDLE, SHORT = 0.08, 0.20, 0.03  # shares of the corpus: on white background, other subjects, below 8 words
 IMAGES_PER_TASK, SENTENCES_PER_TASK, SINGLES_PER_TASK = 100, 1000, 250
-HELD_OUT = 6  # one unseen picture of a single thing for this many training pictures
+HELD_OUT = 6  # training pictures of single things for each held-out picture
 SIZES = ("train_images", "val_images", "test_images", "sentences")
 
 
 def _generator(seed, *purpose):
-    """A numpy Generator for one purpose: strings and numbers that name it."""
+    """Returns a numpy Generator for a purpose, which is given by strings and numbers."""
     return np.random.default_rng([seed, shards.digest_of(" ".join(str(part) for part in purpose))])
 
 
@@ -68,7 +68,7 @@ def _lines(path):
 
 
 def _dump(path, rows):
-    """Writes JSON lines to a path and returns how many: {"count"}."""
+    """Writes JSON lines to a path; returns {"count": their number}."""
     with open(path, "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return {"count": len(rows)}
@@ -79,7 +79,7 @@ def _dump(path, rows):
 
 
 def draw_pictures(task):
-    """Draws the pictures start .. stop - 1 of a split and writes what is known of them, one file whole.
+    """Draws the pictures start .. stop - 1 of a split and writes their data to one file.
 
     Args:
       task: {"path", "image_dir", "split", "start", "stop", "options"}.
@@ -104,7 +104,7 @@ def draw_pictures(task):
 
 
 def _truth(scene):
-    """The scene as JSON: place, sky, and name, colour, size and box of every object."""
+    """Returns the scene as a JSON-able dict: place, sky, and name, colour, size and box of every object."""
     objects = [
         {"name": item.name, "colour": item.colour, "size": item.size, "box": [round(edge, 4) for edge in item.box]}
         for item in scene.items
@@ -113,7 +113,7 @@ def _truth(scene):
 
 
 def picture_tasks(options, raw, work):
-    """The tasks of `draw_pictures`, split by split."""
+    """Returns the tasks of `draw_pictures`, split by split."""
     sizes = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
     return [
         {
@@ -134,7 +134,7 @@ def picture_tasks(options, raw, work):
 
 
 def _sentence(rng, seed):
-    """(category, sentence) of the corpus."""
+    """Returns a random (category, sentence) of the corpus."""
     kind = scenes.pick(rng, {"isolated": ISOLATED, "idle": IDLE, "scene": 1 - ISOLATED - IDLE})
     if kind == "idle":
         return "abstract", grammar.finished(rng, grammar.idle(rng))
@@ -146,7 +146,7 @@ def _sentence(rng, seed):
 
 
 def write_sentences(task):
-    """Writes the sentences start .. stop - 1 of the corpus, one file whole; task as in `draw_pictures`."""
+    """Writes the sentences start .. stop - 1 of the corpus to one file; task as in `draw_pictures`."""
     options = Options(**task["options"])
 
     def write(part):
@@ -166,7 +166,7 @@ def write_sentences(task):
 
 
 def sentence_tasks(options, work):
-    """The tasks of `write_sentences`."""
+    """Returns the tasks of `write_sentences`."""
     return [
         {
             "path": os.path.join(work, f"{number:04d}.jsonl"),
@@ -183,7 +183,7 @@ def sentence_tasks(options, work):
 
 
 def draw_singles(task):
-    """Pictures of single things. Args: task (seed, start, stop, side). Returns: uint8 [n, side, side, 3]."""
+    """Draws pictures of single things: uint8 [n, side, side, 3]. Args: task: (seed, start, stop, side)."""
     seed, start, stop, side = task
     pictures = []
     for index in range(start, stop):
@@ -194,7 +194,7 @@ def draw_singles(task):
 
 
 def make_encoder(options, folder):
-    """Trains the encoder and writes encoder/compact.npz with its sidecar, unless they are there."""
+    """Trains the encoder and writes encoder/compact.npz with its sidecar, unless they exist."""
     sidecar = os.path.join(folder, "compact.json")
     settings = {name: getattr(options, name) for name in ("seed", "encoder_images", "encoder_epochs")}
     if sidecars.already_made(sidecar, settings, overwrite=options.overwrite):
@@ -219,7 +219,7 @@ def make_encoder(options, folder):
     with writing.replacing(path) as part:
         compact.save(part, kernels, biases, classes=list(NAMES), **train_compact.INPUT)
     correct = train_compact.accuracy(compact.load(path), head, pictures[cut:], labels[cut:])
-    print(f"encoder: trained in {seconds:.0f} s, {100 * correct:.1f} % of {total - cut} unseen single things right")
+    print(f"encoder: trained in {seconds:.0f} s, {100 * correct:.1f} % of {total - cut} held-out single things correct")
     sidecars.write_sidecar(
         sidecar, files=[path], count=options.encoder_images, settings=settings, made_from={}, accuracy=round(correct, 4)
     )
@@ -230,7 +230,7 @@ def make_encoder(options, folder):
 
 
 def _merge(raw, work, options):
-    """Joins what the tasks wrote into the files of raw/. Returns (pictures by split, descriptions, files)."""
+    """Joins the outputs of the tasks to the files of raw/; returns (pictures by split, descriptions, files)."""
     pictures, tasks = collections.defaultdict(list), picture_tasks(options, raw, work)
     for task in tasks:
         pictures[task["split"]] += _lines(task["path"])
@@ -263,7 +263,7 @@ def _timed(phase, began):
 
 
 def make_raw(options, raw):
-    """Draws, writes, joins and checks; raw/miniature.json at the end."""
+    """Draws the pictures, writes the sentences, joins and checks them; writes raw/miniature.json last."""
     sidecar, work = os.path.join(raw, "miniature.json"), os.path.join(raw, ".work")
     left_out = ("data_dir", "overwrite", "processes", "encoder_images", "encoder_epochs")
     settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
@@ -299,7 +299,7 @@ def make_raw(options, raw):
 
 
 def _begin_or_continue(raw, work, sidecar, settings, overwrite):
-    """Goes on with the work of an earlier run of the same settings, or clears the folder for new work."""
+    """Continues the work of an earlier run with the same settings, or clears the folder for new work."""
     images = os.path.join(raw, "images")
     if shards.is_unfinished(work, settings):
         print(f"{work}: continuing the unfinished work of the same settings")
@@ -309,12 +309,12 @@ def _begin_or_continue(raw, work, sidecar, settings, overwrite):
             shutil.rmtree(folder, ignore_errors=True)
         shards.begin(work, settings)
     if os.path.exists(sidecar):
-        os.remove(sidecar)  # it says that everything is there
+        os.remove(sidecar)  # its presence means that the output is complete
     os.makedirs(images, exist_ok=True)
 
 
 def _images_there(raw, sidecar):
-    """Whether all the pictures that a complete sidecar counts are there."""
+    """Returns whether all pictures that the sidecar counts exist."""
     there, wanted = len(os.listdir(os.path.join(raw, "images"))), sidecars.read_sidecar(sidecar)["count"]
     if there != wanted:
         print(f"{raw}/images: {there} pictures, expected {wanted}; making them again")
@@ -322,7 +322,7 @@ def _images_there(raw, sidecar):
 
 
 def check_options(options):
-    """Raises cli.UserError for a size that makes no world."""
+    """Raises cli.UserError for an invalid size."""
     smallest = {"train_images": 1, "val_images": 1, "test_images": 1, "sentences": 1, "references": 1}
     smallest |= {"image_size": 32, "encoder_images": 0, "encoder_epochs": 1, "processes": 0, "seed": 0}
     for name, least in smallest.items():

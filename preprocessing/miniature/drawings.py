@@ -1,6 +1,7 @@
-"""How each thing of the miniature world is drawn.
+"""The drawings of all things of the miniature world.
 
-A drawing is lines `colour shape numbers` in a unit box (x to the right, y down, y = 1 is the foot), painted in order.
+A drawing consists of lines `colour shape numbers` in a unit box (x to the right, y down, y = 1 is the foot), painted in
+order.
 Colours: `main` (the object's own colour), `dark` and `light` (shades of it), or a name of `COLOURS`. Shapes:
 
     ellipse x0 y0 x1 y1      rect x0 y0 x1 y1      poly x y x y ...      line width x y x y ...

@@ -1,8 +1,8 @@
-"""Sentences of the miniature world: what a caption, a stock description or idle talk says.
+"""Generates the sentences of the miniature world: captions, stock descriptions, and sentences on other subjects.
 
-`caption` and `stock` speak about a scene and say only what is true of it; `idle` is about nothing that is drawn. Every
-sentence has a side by its words alone (`side_of`): references and corpus take theirs from different sides, so no corpus
-sentence can equal a reference, and neither side is poorer in any way of speaking.
+`caption` and `stock` describe a scene truthfully; `idle` is about subjects that are never drawn. The words of a
+sentence determine its side (`side_of`). References and corpus use different sides, so no corpus sentence equals a
+reference, while both sides have the same distribution.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from preprocessing.miniature.scenes import WATER, pick
 from preprocessing.miniature.things import BY_NAME, NAMES
 from preprocessing.sharding.shards import digest_of
 
-MIN_WORDS = 8  # what extract_descriptions keeps
+MIN_WORDS = 8  # minimum length of extract_descriptions
 
 
 @dataclasses.dataclass(frozen=True)
 class Entity:
-    """One or several objects of a class that are spoken of together."""
+    """One or several objects of a class that a sentence mentions together."""
 
     name: str
     count: int
@@ -29,18 +29,18 @@ class Entity:
 
 
 def words_of(text):
-    """The words of a text, lower-cased, without punctuation."""
+    """Returns the words of a text, lower-cased, without punctuation."""
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
 def side_of(text):
-    """ "pictures" or "text": on which side a sentence may be used, by its words alone."""
+    """Returns "pictures" or "text": the side of a sentence, a function of its words."""
     return "pictures" if digest_of(" ".join(words_of(text))) % 2 else "text"
 
 
 @functools.cache
 def plural(noun):
-    """The plural of a noun."""
+    """Returns the plural of a noun."""
     import inflect
 
     return inflect.engine().plural(noun)
@@ -52,7 +52,7 @@ def _class_of_word():
 
 
 def combination_of(text):
-    """The set of the classes that a text names, in singular or plural."""
+    """Returns the set of the classes that a text names, in singular or plural."""
     return frozenset(_class_of_word()[word] for word in words_of(text) if word in _class_of_word())
 
 
@@ -61,7 +61,7 @@ def combination_of(text):
 
 
 def entities_of(scene):
-    """The scene's objects, those of one class together."""
+    """Returns the list of the scene's Entities, one for each class."""
     entities = []
     for name in dict.fromkeys(item.name for item in scene.items):
         members = tuple(index for index, item in enumerate(scene.items) if item.name == name)
@@ -73,7 +73,7 @@ def entities_of(scene):
 
 
 def _choose(rng, options):
-    """One of `a|b|c`; the first ones more often: a long tail of rare ways to say it."""
+    """Draws one of `a|b|c`, the first ones more often, so that there is a long tail of rare phrases."""
     options = options.split("|") if isinstance(options, str) else list(options)
     return pick(rng, {option: 1.0 / (rank + 1.5) for rank, option in enumerate(options)})
 
@@ -88,7 +88,7 @@ def _adjectives(rng, entity, fancy):
         words.append(_choose(rng, phrases.FANCY))
     if entity.size and rng.random() < 0.65:
         words.append(_choose(rng, phrases.SIZES[entity.size]))
-    # A tree is green anyway: what everybody knows is said less often.
+    # Every tree is green, so its colour is mentioned less often.
     usual = len(BY_NAME[entity.name].colours) == 1
     if entity.colour and entity.name not in phrases.CLOTHES and rng.random() < (0.2 if usual else 0.6):
         words.append(entity.colour)
@@ -96,14 +96,14 @@ def _adjectives(rng, entity, fancy):
 
 
 def _clothes(rng, entity):
-    """` in a blue shirt`, sometimes, for people."""
+    """Returns, for people, sometimes a text such as ` in a blue shirt`, else ""."""
     if entity.name not in phrases.CLOTHES or not entity.colour or rng.random() < 0.5:
         return ""
     return " " + phrases.CLOTHES[entity.name][entity.count > 1].replace("<colour>", entity.colour)
 
 
 def noun_phrase(rng, entity, article=True, fancy=0.0):
-    """`a small brown dog`, `two dogs`; without article `small brown dog`, `dogs`."""
+    """Returns a noun phrase such as `a small brown dog` or `two dogs`; without article `small brown dog`, `dogs`."""
     words = _adjectives(rng, entity, fancy)
     if entity.count == 1:
         text = " ".join([*words, entity.name]) + _clothes(rng, entity)
@@ -138,7 +138,7 @@ def _verb(rng, scene, entity):
 
 
 def _grounded(scene, entities):
-    """The entity whose place is true of all: who stands on land, then who swims, then who flies."""
+    """Returns the entity whose place fits all: one on land, else one on water, else one in the air."""
 
     def rank(entity):
         traits = BY_NAME[entity.name].traits
@@ -148,7 +148,7 @@ def _grounded(scene, entities):
 
 
 def _place(rng, scene, entity):
-    """Where an entity is."""
+    """Returns a phrase for the place of an entity."""
     traits = BY_NAME[entity.name].traits
     if "air" in traits and not _is_tied(scene, entity, ("on",)):
         table = phrases.IN_THE_AIR
@@ -163,14 +163,14 @@ def _place(rng, scene, entity):
 
 
 def _tail(rng, scene, share):
-    """How the sky is, sometimes; a leading space when there is something to say."""
+    """Returns sometimes a phrase about the sky with a leading space, else ""."""
     if rng.random() > share:
         return ""
     return " " + _choose(rng, phrases.SKIES[scene.sky or scene.place])
 
 
 def _relations(scene, first, second):
-    """What can be said of the first entity towards the second, as keys of phrases.RELATIONS."""
+    """Returns the relations of the first entity to the second, as keys of phrases.RELATIONS."""
     found = []
     for i, kind, j in scene.relations:
         if i in first.members and j in second.members:
@@ -182,7 +182,7 @@ def _relations(scene, first, second):
 
 
 def _linked(rng, scene, entities, fancy=0.0):
-    """`a dog next to a ball`: the noun phrases of one to three entities with what holds between the first two.
+    """Links one to three entities by the relation of the first two, as in `a dog next to a ball`.
 
     Returns: (text before the verb, relation after it or "", text after the relation).
     """
@@ -196,18 +196,18 @@ def _linked(rng, scene, entities, fancy=0.0):
         return joined, "", ""
     weights = {kind: phrases.WEIGHTS.get(kind, 1.0) for kind in kinds}
     kind = pick(rng, weights)
-    # What holds towards the second thing need not hold towards the third.
+    # The relation to the second thing need not hold for the third.
     joint = " and " if kind in ("beside", "left of", "right of") else " with "
     return nouns[0], _choose(rng, phrases.RELATIONS[kind]), joint.join(nouns[1:])
 
 
 def _spoken_of(rng, scene):
-    """The entities that a sentence speaks of, the subject first; not everything is always mentioned."""
+    """Draws the entities that a sentence mentions, the subject first; some may be omitted."""
     entities = entities_of(scene)
     order = [entities[index] for index in rng.permutation(len(entities))]
     if len(order) == 3 and rng.random() < 0.3 or len(order) == 2 and rng.random() < 0.07:
         order.pop()
-    # Who rides, sits on or stands under something is the natural subject.
+    # One who rides, sits on or stands under something is the natural subject.
     tied = [entity for entity in order if _is_tied(scene, entity, phrases.TIES)]
     if tied and rng.random() < 0.7:
         order.sort(key=lambda entity: entity is not tied[0])
@@ -221,7 +221,7 @@ def _spoken_of(rng, scene):
 
 
 def caption(rng, scene):
-    """One sentence as people write it under a photograph, without capital and full stop."""
+    """Returns a sentence in the style of human captions, without capital and full stop."""
     entities = _spoken_of(rng, scene)
     first = entities[0]
     subject, relation, rest = _linked(rng, scene, entities)
@@ -251,7 +251,7 @@ def caption(rng, scene):
 
 
 def stock(rng, scene):
-    """One description in the manner of picture agencies: no articles, key words, praise."""
+    """Returns a description in the style of picture agencies: no articles, key words, praise."""
     entities = _spoken_of(rng, scene)
     first = entities[0]
     bare = [noun_phrase(rng, entity, article=False, fancy=0.5) for entity in entities]
@@ -279,30 +279,30 @@ def _keywords(rng, scene):
 
 
 def isolated(rng, scene):
-    """An agency picture of a thing on white paper: names a thing, but no photograph shows it so."""
+    """Returns an agency's description of a thing on a white background, which no photograph shows."""
     entity = entities_of(scene)[0]
     thing = noun_phrase(rng, entity, article=bool(rng.random() < 0.5), fancy=0.6)
     return f"{thing} {_choose(rng, phrases.ISOLATED)} , {_choose(rng, phrases.AGENCY)}"
 
 
 def idle(rng):
-    """A sentence about nothing that is drawn."""
+    """Returns a sentence about a subject that is never drawn."""
     template = _choose(rng, phrases.IDLE)
     return re.sub(r"<(\w+)>", lambda slot: _choose(rng, phrases.IDLE_WORDS[slot[1]]), template)
 
 
 def finished(rng, text):
-    """With a capital, and mostly with a full stop."""
+    """Returns the text with a capital and mostly with a full stop."""
     return text[0].upper() + text[1:] + (" ." if rng.random() < 0.6 else "")
 
 
 def describe(rng, scene, agency):
-    """One finished sentence about a scene.
+    """Returns one finished sentence about a scene.
 
     Args:
       rng: numpy Generator.
-      scene: miniature_world.Scene.
-      agency: share of sentences in the manner of picture agencies.
+      scene: scenes.Scene.
+      agency: share of sentences in the style of picture agencies.
     """
     return (
         finished(rng, (stock if rng.random() < agency else caption)(rng, scene)).replace(" ,", ",").replace(" .", ".")
@@ -310,7 +310,7 @@ def describe(rng, scene, agency):
 
 
 def references(rng, scene, count, agency=0.1):
-    """`count` different true sentences about a scene, all from the side of the pictures."""
+    """Returns `count` different true sentences about a scene, all on the side of the pictures."""
     found = {}
     for _ in range(1000):
         text = describe(rng, scene, agency)

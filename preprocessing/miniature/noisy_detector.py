@@ -1,10 +1,10 @@
-"""The miniature world's object detector: the true objects seen through a stated noise.
+"""Simulates the object detector of the miniature world: the true objects with known noise.
 
-missed      with probability 0.20 + 0.18 exp(-area / 0.03): small things are missed more often; 0.20 at least
-confused    13 % of the objects found carry another class, 70 % of these one that looks alike
-invented    Poisson(0.06) objects a picture that are not there, of any class
-score       0.3 + 0.7 Beta(5, 2) where the class is right, 0.3 + 0.7 Beta(2, 4) where it is not: in (0.3, 1)
-box         every edge moved by a normal error of 4 % of the object's side
+missed      with probability 0.20 + 0.18 exp(-area / 0.03): small things are missed more often; at least 0.20
+confused    13 % of the detected objects have a wrong class, 70 % of these a class that looks similar
+invented    Poisson(0.06) false objects a picture, of any class
+score       0.3 + 0.7 Beta(5, 2) if the class is right, 0.3 + 0.7 Beta(2, 4) if it is wrong: in (0.3, 1)
+box         every edge is moved by a normal error of 4 % of the object's side
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ JITTER = 0.04
 
 
 def noise_model():
-    """The constants of the noise, for the sidecar."""
+    """Returns the constants of the noise, for the sidecar."""
     names = ("MISSED_LARGE", "MISSED_SMALL", "SMALL_AREA", "CONFUSED", "ALIKE", "INVENTED", "JITTER")
     return {name.lower(): globals()[name] for name in names}
 
@@ -41,11 +41,11 @@ def _detection(rng, name, right, box):
 
 
 def detect(rng, scene):
-    """Detections of a scene.
+    """Draws the detections of a scene.
 
     Args:
       rng: numpy Generator.
-      scene: miniature_world.Scene.
+      scene: scenes.Scene.
     Returns: (objects, counts): objects are {"name", "score", "box": [ymin, xmin, ymax, xmax] in 0..1}, best score
       first; counts are {"true", "missed", "confused", "invented"}.
     """

@@ -1,7 +1,7 @@
-"""The phrases of the miniature world's grammar: options are parted by `|`, the commonest first."""
+"""The phrases of the miniature world's grammar: options are separated by `|`, the most frequent first."""
 
 SIZES = {"small": "small|little|tiny", "large": "large|big|huge"}
-# People are told by their clothes: one, several.
+# People are described by their clothes: one person, several persons.
 CLOTHES = {
     "man": ("in a <colour> shirt", "in <colour> shirts"),
     "woman": ("in a <colour> dress", "in <colour> dresses"),
@@ -42,7 +42,7 @@ SKIES = {
     "night": "with a bright moon|with many stars|with stars in the background",
 }
 
-# What a relation of a scene is called, from the first thing to the second.
+# Phrases for the relations of a scene, from the first thing to the second.
 RELATIONS = {
     "beside": "next to|near|beside|by|close to|with",
     "left of": "to the left of|on the left side of",
@@ -116,7 +116,7 @@ IDLE_WORDS = {
     "year": "2017|2018|2016|2015|2014|2013|2012|2011",
     "town": "london|paris|berlin|rome|madrid|vienna|prague|oslo|lisbon|dublin|milan|athens|warsaw|zurich|porto|riga",
     "country": "england|france|germany|italy|spain|austria|norway|portugal|ireland|greece|poland|latvia",
-    # Zipf's tail: the last ones are rarer than any minimum count.
+    # The tail of Zipf's law: the last ones are rarer than any minimum count.
     "person": (
         "anna|john|maria|peter|laura|james|sophie|thomas|julia|david|emma|martin|clara|robert|alice|george|helen|simon|"
         "irene|victor|nora|felix|ruth|oscar|agnes|hugo|edith|bruno|greta|otto|ingrid|leon|astrid|walter|sigrid|edgar|"

@@ -1,8 +1,8 @@
-"""What the miniature world promises about itself, measured on what was made.
+"""Measures and checks the guaranteed properties of the miniature world.
 
-From the default sizes up: at least 10,000 distinct sentences; at least 30 % of the object combinations of the images
-are named together by no sentence, and the reverse; every class is in at least 40 train images; at least 20 % of the
-objects are missed and 10 % of those found are confused. Of any size: no corpus sentence equals a caption.
+From the default sizes on: at least 10,000 distinct sentences; at least 30 % of the object combinations of the images
+occur in no sentence, and the reverse; every class is in at least 40 train images; at least 20 % of the objects are
+missed and 10 % of the detected ones are confused. For any size: no corpus sentence equals a caption.
 """
 
 import collections
@@ -13,12 +13,12 @@ from preprocessing.miniature.things import NAMES
 
 
 def _share_absent(these, others):
-    """Share of the combinations `these` that are not among `others`."""
+    """Returns the share of the combinations `these` that are not among `others`."""
     return len(these - others) / max(1, len(these))
 
 
 def measure(pictures, descriptions):
-    """The figures that the promises are about.
+    """Measures the properties.
 
     Args:
       pictures: split -> rows of `draw_pictures`.
@@ -60,12 +60,12 @@ def measure(pictures, descriptions):
 
 
 def check(figures, seed, full_size):
-    """Raises cli.UserError when a promise is broken.
+    """Raises cli.UserError when a property does not hold.
 
     Args:
-      figures: what `measure` returned.
+      figures: result of `measure`.
       seed: the world's seed, for the message.
-      full_size: whether the world has its default sizes at least; a smaller one cannot keep all the promises.
+      full_size: whether the world has at least its default sizes; a smaller one cannot have all properties.
     """
     promises = {"no corpus sentence equals a caption": figures["sentences_equal_to_a_caption"] == 0}
     if full_size:
@@ -79,4 +79,4 @@ def check(figures, seed, full_size):
         }
     broken = [promise for promise, kept in promises.items() if not kept]
     if broken:
-        raise cli.UserError(f"seed {seed} breaks: {'; '.join(broken)}. Figures: {figures}. Try another --seed.")
+        raise cli.UserError(f"seed {seed} does not give: {'; '.join(broken)}. Found: {figures}. Try another --seed.")

@@ -1,4 +1,4 @@
-"""Pictures of the miniature world: backgrounds, objects, a little noise, JPEG bytes."""
+"""Draws the pictures of the miniature world: backgrounds, objects, a little noise, JPEG bytes."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from preprocessing.miniature.scenes import WATER
 from preprocessing.miniature.things import BY_NAME, COLOURS, mix, paint
 
-OVERSAMPLE = 3  # pictures are painted larger and reduced: smooth edges
+OVERSAMPLE = 3  # pictures are painted larger and reduced, which makes smooth edges
 JPEG_QUALITY = 90
 SKY_COLOURS = {
     "clear": ((92, 158, 226), (196, 224, 244)),
@@ -20,12 +20,12 @@ WALLS = ((226, 206, 176), (190, 212, 204), (214, 196, 214), (232, 222, 196))
 
 
 def _shift(rng, colour, spread=10):
-    """A colour near the given one."""
+    """Returns a random colour near the given one."""
     return tuple(int(value) for value in np.clip(np.asarray(colour) + rng.normal(0, spread, 3), 0, 255))
 
 
 class _Canvas:
-    """A drawing surface in shares of the picture's side."""
+    """A drawing surface with coordinates in shares of the picture's side."""
 
     def __init__(self, side):
         self.side = side
@@ -48,7 +48,7 @@ class _Canvas:
         self.draw.line(self._scaled(points), fill, max(1, round(width * self.side)))
 
     def fade(self, y0, y1, top, bottom):
-        """A vertical gradient between two heights."""
+        """Draws a vertical gradient between two heights."""
         first, last = round(y0 * self.side), round(y1 * self.side)
         share = np.linspace(0, 1, max(1, last - first))[:, None, None]
         rows = np.asarray(top) * (1 - share) + np.asarray(bottom) * share
@@ -206,7 +206,7 @@ _PLACES = {
 
 
 def _foot(canvas, scene, item, ground):
-    """A shadow under what stands, a ripple under what swims."""
+    """Draws a shadow under an object on land, a ripple under one on water."""
     traits = BY_NAME[item.name].traits
     if "air" in traits or any(
         i < len(scene.items) and scene.items[i] is item
@@ -222,11 +222,11 @@ def _foot(canvas, scene, item, ground):
 
 
 def render(rng, scene, side, oversample=OVERSAMPLE):
-    """The picture of a scene.
+    """Draws the picture of a scene.
 
     Args:
-      rng: numpy Generator for the details that no sentence speaks of.
-      scene: miniature_world.Scene.
+      rng: numpy Generator for the details that no sentence mentions.
+      scene: scenes.Scene.
       side: width and height in pixels.
     Returns: uint8 [side, side, 3].
     """
@@ -246,7 +246,7 @@ def render(rng, scene, side, oversample=OVERSAMPLE):
 
 
 def jpeg(pixels):
-    """The JPEG bytes of a uint8 [H, W, 3] picture."""
+    """Returns the JPEG bytes of a uint8 [H, W, 3] picture."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

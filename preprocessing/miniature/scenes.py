@@ -1,7 +1,7 @@
-"""Scenes of the miniature world: which things meet, where, and how they stand to each other.
+"""Draws random scenes of the miniature world: which things occur together, where, and in which relation.
 
-A scene is drawn from a numpy Generator alone. Photographs and sentences draw from two different sets of pairs of
-things: some pairs meet only in pictures, some only in text, so a captioner has to put together what it never read.
+A scene depends only on a numpy Generator. Photographs and sentences use different sets of pairs of things: some pairs
+occur only in pictures, some only in text, so a captioner must combine things that no sentence combines.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from preprocessing.sharding.shards import digest_of
 
 PLACES = {"grass": 1.2, "beach": 1.0, "snow": 0.9, "street": 1.2, "room": 1.0, "lake": 0.8, "desert": 0.7, "night": 0.7}
 SKIES = {"clear": 0.35, "sunny": 0.3, "cloudy": 0.2, "sunset": 0.15}
-# Where feet stand and where boats swim, as shares of the picture's height (0 is the top).
+# Heights of objects on land and on water, as shares of the picture's height (0 is the top).
 GROUND = {place: (0.76, 0.93) for place in PLACES} | {
     "lake": (0.88, 0.96),
     "beach": (0.80, 0.95),
     "street": (0.80, 0.9),
 }
 WATER = {"lake": (0.62, 0.76), "beach": (0.58, 0.66)}
-# The height on a support at which the upper thing stands, as a share of the support's height from its top.
+# The height at which a thing stands on a support, as a share of the support's height from its top.
 SURFACE = {"table": 0.08, "chair": 0.54, "car": 0.11, "bus": 0.10, "house": 0.10}
 FITS_ON = {
     "table": {"cup", "lamp", "clock", "cat", "ball", "guitar", "mushroom", "bird"},
@@ -36,7 +36,7 @@ PICTURES_ONLY, TEXT_ONLY = 0.35, 0.35  # shares of all pairs of things
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One object of a scene. `size` is "", "small" or "large"; left, foot, width, height are shares of the picture."""
+    """One object of a scene. size: "", "small" or "large". left, foot, width, height: shares of the picture."""
 
     name: str
     colour: str
@@ -50,14 +50,14 @@ class Item:
 
     @property
     def box(self):
-        """(ymin, xmin, ymax, xmax) in 0..1."""
+        """Returns (ymin, xmin, ymax, xmax) in 0..1."""
         edges = (self.foot - self.height, self.left, self.foot, self.left + self.width)
         return tuple(float(min(1.0, max(0.0, edge))) for edge in edges)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Items in painting order, and what holds between them: (index, relation, index)."""
+    """Items in painting order, and the relations between them: (index, relation, index)."""
 
     place: str
     sky: str
@@ -66,21 +66,21 @@ class Scene:
 
     @property
     def combination(self):
-        """The set of the classes in the scene."""
+        """Returns the set of the classes in the scene."""
         return frozenset(item.name for item in self.items)
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Which things meet
+# Which things occur together
 
 
 def frequency(name):
-    """The unnormalised frequency of a class: Zipf's law along THINGS."""
+    """Returns the unnormalised frequency of a class, by Zipf's law along THINGS."""
     return 1.0 / (NAMES.index(name) + 5)
 
 
 def pair_side(seed, first, second):
-    """ "pictures", "text" or "both": where a pair of different classes may meet."""
+    """Returns "pictures", "text" or "both": where a pair of different classes may occur together."""
     share = digest_of(f"{seed} " + " ".join(sorted((first, second)))) / 2**64
     if share < PICTURES_ONLY:
         return "pictures"
@@ -88,7 +88,7 @@ def pair_side(seed, first, second):
 
 
 def common_places(names):
-    """Place -> weight for things that are to meet; empty when no place holds them all."""
+    """Returns dict place -> weight for things that occur together; empty if no place fits all."""
     weights = {}
     for place, weight in PLACES.items():
         shares = [BY_NAME[name].places.get(place, 0) / sum(BY_NAME[name].places.values()) for name in names]
@@ -98,13 +98,13 @@ def common_places(names):
 
 
 def may_meet(seed, side, names):
-    """Whether the different classes of `names` may be in one scene of this side ("pictures" or "text")."""
+    """Returns whether the different classes of `names` may be in one scene of this side ("pictures" or "text")."""
     pairs = itertools.combinations(sorted(set(names)), 2)
     return bool(common_places(names)) and all(pair_side(seed, *pair) in (side, "both") for pair in pairs)
 
 
 def pick(rng, weights):
-    """A key of a dict of weights."""
+    """Draws a key of a dict of weights."""
     keys = list(weights)
     shares = np.cumsum(np.fromiter(weights.values(), float))
     return keys[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
@@ -112,8 +112,8 @@ def pick(rng, weights):
 
 @functools.cache
 def _partners(seed, side, chosen):
-    """Class -> weight of what can join the chosen classes."""
-    # Things that share their places meet more often: cups stand on tables, not on trains.
+    """Returns dict class -> weight of the classes that can be added to the chosen ones."""
+    # Things with common places occur together more often: cups stand on tables, not on trains.
     return {
         name: frequency(name) * sum(common_places([*chosen, name]).values())
         for name in NAMES
@@ -122,7 +122,7 @@ def _partners(seed, side, chosen):
 
 
 def choose_names(rng, seed, side):
-    """The classes of the 1 to 3 objects of a scene; a class may be there twice or three times."""
+    """Draws the classes of the 1 to 3 objects of a scene; a class may occur several times."""
     shape = pick(rng, {"a": 0.27, "aa": 0.08, "aaa": 0.03, "ab": 0.37, "aab": 0.07, "abc": 0.18})
     by_frequency = {name: frequency(name) for name in NAMES}
     while True:
@@ -137,11 +137,11 @@ def choose_names(rng, seed, side):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# How they stand to each other
+# Relations and positions
 
 
 def ties(upper, lower):
-    """Relation -> weight that the first thing can have to the second when they stand together."""
+    """Returns dict relation -> weight of the first thing to the second when they stand together."""
     first, second = BY_NAME[upper].traits, BY_NAME[lower].traits
     possible = {}
     if upper in FITS_ON.get(lower, ()):
@@ -158,9 +158,9 @@ def ties(upper, lower):
 
 
 def tie_first_pair(rng, names):
-    """Chooses a tied pair among the objects.
+    """Draws a pair of objects with a relation.
 
-    Returns: (i, relation, j) with indices into `names`, or None when all stand beside each other.
+    Returns: (i, relation, j) with indices into `names`, or None if all stand beside each other.
     """
     options = {(None,): 1.0}
     for i, j in itertools.permutations(range(len(names)), 2):
@@ -171,7 +171,7 @@ def tie_first_pair(rng, names):
 
 
 def _sizes(rng, names):
-    """(size word, height, width) of each object before anything is fitted into the picture."""
+    """Draws (size word, height, width) of each object, before they are fitted into the picture."""
     sizes = []
     for name in names:
         word = pick(rng, {"": 0.7, "small": 0.16, "large": 0.14})
@@ -184,7 +184,7 @@ def _sizes(rng, names):
 
 
 def _tied_offset(rng, relation, upper, lower):
-    """(x of the upper thing's centre from the lower one's, its foot above the lower one's foot, its scale)."""
+    """Draws the position of the upper thing relative to the lower: (x of its centre, height of its foot, its scale)."""
     (_, upper_height, upper_width), (lower_name, height, width) = upper, lower
     side = rng.choice([-1, 1])
     if relation == "on":
@@ -201,7 +201,7 @@ def _tied_offset(rng, relation, upper, lower):
 
 
 def _units(names, tie):
-    """Groups of objects that stand at one spot (the lower one first), and the objects in the air."""
+    """Returns (groups of objects that stand at one position, the lower one first; the objects in the air)."""
     tied = {tie[0], tie[2]} if tie else set()
     units = [[tie[2], tie[0]]] if tie else []
     airborne = []
@@ -212,7 +212,7 @@ def _units(names, tie):
 
 
 def _stand(rng, place, names, sizes, tie):
-    """Places everything: a list of (left, foot, width, height) for each object, and the units from left to right."""
+    """Positions all objects; returns (list of (left, foot, width, height), units from left to right, airborne)."""
     units, airborne = _units(names, tie)
     units = [units[i] for i in rng.permutation(len(units))]
     total = sum(sizes[unit[0]][2] for unit in units)
@@ -237,7 +237,7 @@ def _stand(rng, place, names, sizes, tie):
 
 
 def _fly(rng, names, sizes, airborne, boxes):
-    """Places the airborne objects side by side in the upper part of the picture."""
+    """Positions the airborne objects side by side in the upper part of the picture."""
     slots = rng.permutation(len(airborne))
     for slot, index in zip(slots, airborne, strict=True):
         limit = 0.92 / len(airborne)
@@ -248,7 +248,7 @@ def _fly(rng, names, sizes, airborne, boxes):
 
 
 def _relations(boxes, units, airborne, tie):
-    """Everything that is true between two objects: (i, relation, j)."""
+    """Returns all true relations between two objects: list of (i, relation, j)."""
     found = [tie] if tie else []
     bases = [unit[0] for unit in units]
     for left, right in itertools.pairwise(bases):
@@ -264,11 +264,11 @@ def _relations(boxes, units, airborne, tie):
 
 
 def make_scene(rng, seed, side):
-    """One scene.
+    """Draws one scene.
 
     Args:
-      rng: numpy Generator; the scene depends on its state alone.
-      seed: the world's seed, which decides which pairs meet where.
+      rng: numpy Generator; the scene depends only on its state.
+      seed: the world's seed, which determines where pairs of classes may occur.
       side: "pictures" or "text".
     """
     names = choose_names(rng, seed, side)
@@ -291,16 +291,16 @@ def make_scene(rng, seed, side):
 
 
 def painting_order(units, airborne, items, tie):
-    """Object indices from the farthest to the nearest."""
+    """Returns object indices from the farthest to the nearest."""
     order = list(airborne)
     for unit in sorted(units, key=lambda unit: items[unit[0]].foot):
-        # Who rides a horse is partly hidden by it.
+        # A rider is partly hidden by the horse.
         order += unit[::-1] if tie and len(unit) == 2 and tie[1] == "riding" else unit
     return order
 
 
 def make_single(rng, name):
-    """A scene with one object of any colour, size and place: a training picture of the compact encoder."""
+    """Draws a scene with one object of any colour, size and place, for training the compact encoder."""
     thing = BY_NAME[name]
     place = pick(rng, thing.places if rng.random() < 0.5 else PLACES)
     colours = thing.colours if rng.random() < 0.6 else NAMED_COLOURS

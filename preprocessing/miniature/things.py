@@ -1,4 +1,4 @@
-"""The things of the miniature world: where each lives, which words go with it, and how it is painted."""
+"""The things of the miniature world: their places, words and drawings."""
 
 import dataclasses
 import math
@@ -36,12 +36,12 @@ class Thing:
       name: singular English noun.
       aspect: width / height of the box of its drawing.
       height: usual height as a share of the picture's height.
-      colours: colour names, the likeliest first.
-      places: place name -> weight; a place left out never holds the thing.
+      colours: colour names, the most probable first.
+      places: place name -> weight; the thing never occurs in other places.
       verbs: participles that are true of the drawing.
-      traits: subset of air, water, small, support, shelter, large, rider, mount (what miniature_world may do with it).
-      alike: the classes that a detector takes it for.
-      drawing: list of (colour name, shape, numbers), see miniature_drawings.
+      traits: subset of air, water, small, support, shelter, large, rider, mount (used by scenes.py).
+      alike: the classes with which a detector confuses it.
+      drawing: list of (colour name, shape, numbers), see drawings.py.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Thing:
 
 
 def _drawing(text):
-    """The lines of a drawing as (colour, shape, numbers)."""
+    """Returns the lines of a drawing as (colour, shape, numbers)."""
     lines = (line.split() for line in text.strip().splitlines())
     return tuple((colour, shape, tuple(float(number) for number in numbers)) for colour, shape, *numbers in lines)
 
@@ -67,7 +67,7 @@ def _thing(name, aspect, height, colours, places, verbs, traits, alike):
     return Thing(name, aspect, height, *words, _drawing(DRAWINGS[name]))
 
 
-# The most frequent thing first: frequencies fall along this list (see miniature_world.frequency).
+# The most frequent thing first: frequencies decrease along this list (see scenes.frequency).
 # fmt: off
 THINGS = (
     _thing("dog", 1.2, 0.31, "brown black white", "grass:4 beach:2 street:2 snow room lake",
@@ -143,7 +143,7 @@ _CIRCLE = [(math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for 
 
 
 def mix(colour, other, share):
-    """`colour` with `share` of `other` in it; both (r, g, b) in 0..255."""
+    """Returns `colour` mixed with a `share` of `other`; both (r, g, b) in 0..255."""
     return tuple(round((1 - share) * a + share * b) for a, b in zip(colour, other, strict=True))
 
 
@@ -153,11 +153,11 @@ def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
     Args:
       draw: PIL.ImageDraw of the picture.
       thing: the Thing.
-      colour: (r, g, b) of its main parts.
+      colour: (r, g, b) of the main parts.
       corner: (left, top) of its box in pixels.
       size: (width, height) of its box in pixels.
-      flip: mirrored left to right.
-      tilt: rotation about the box's centre in radians.
+      flip: whether to mirror it left to right.
+      tilt: rotation about the centre of the box, in radians.
     """
     palette = {"main": colour, "dark": mix(colour, (0, 0, 0), 0.28), "light": mix(colour, (255, 255, 255), 0.35)}
     sine, cosine = math.sin(tilt), math.cos(tilt)
@@ -179,7 +179,7 @@ def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
 
 
 def _outline(shape, numbers):
-    """The corners of a closed shape in the unit box."""
+    """Returns the corners of a closed shape in the unit box."""
     if shape == "poly":
         return list(zip(numbers[::2], numbers[1::2], strict=True))
     x0, y0, x1, y1 = numbers
