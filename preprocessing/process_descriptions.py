@@ -1,7 +1,7 @@
-"""Tokenised sentences -> the dictionary and the sentence records.
+"""Converts tokenised sentences to the dictionary and the sentence records.
 
-Counts the words and makes the dictionary (or takes one that is there), replaces the plurals of concept words by their
-singulars, drops sentences with too many unknown words, and writes the rest as ids with the concept words they hold.
+Counts the words and makes the dictionary (or uses an existing one), replaces the plurals of concept words by their
+singulars, drops sentences with too many unknown words, and writes the others as ids with the concept words in them.
 
     python -m preprocessing.process_descriptions --data_dir data/default --new_dict
 
@@ -32,20 +32,20 @@ class Options:
     word_counts: str | None = cli.field(
         None, "existing dictionary, `word count` a line (default: word_counts.txt in the data folder)"
     )
-    min_word_count: int = cli.field(40, "new dictionary: rarer words are unknown, unless they are concept words")
+    min_word_count: int = cli.field(40, "new dictionary: rarer words become unknown, unless they are concept words")
     word_list: str | None = cli.field(
         None, "new dictionary: only words of this file (the first word of each line, e.g. a GloVe file)"
     )
     only_with: str | None = cli.field(
-        None, "only sentences that hold one of the words of this file, one a line (R2M's GCC corpus: words of COCO)"
+        None, "only sentences that contain a word of this file, one a line (R2M's GCC corpus: words of COCO)"
     )
     class_names: str = cli.field(
         "data/coco_names.txt", "names of the detector's classes, in any form that docs/data_formats.md lists"
     )
     plurals: str = cli.field(
         "inflect",
-        "plurals of concept words, replaced by the singular: inflect, none, or a JSON table word -> plural; keep: they "
-        "stay and name the concept as well",
+        "plurals of concept words, replaced by the singular: inflect, none, or a JSON table word -> plural; keep: "
+        "plurals stay in the text and name the concept",
     )
     synonyms: str | None = cli.field(
         None, "other names of concept words, lines `word: name name ...`, e.g. data/synonyms.txt; they stay in the text"
@@ -64,13 +64,13 @@ class Options:
 
 
 def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
-    """The dictionary of a corpus.
+    """Returns the dictionary of a corpus.
 
     Args:
       counts: dict word -> occurrences, before plurals are replaced.
-      sentences: number of sentences, the count of both markers.
-      concepts: the concept words; all of them get into the dictionary.
-      min_count: least occurrences of other words.
+      sentences: number of sentences, which is the count of both markers.
+      concepts: the concept words; all of them are in the dictionary.
+      min_count: minimum count of other words.
       word_list: set of allowed words, or None.
     Returns: vocabulary.Vocabulary; markers first, then by count, equal counts in alphabetical order.
     As in the authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, is
@@ -88,16 +88,16 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
 
 
 def read_word_list(path, flag="--word_list"):
-    """The set of the first words of a file's lines."""
+    """Returns the set of the first words of a file's lines."""
     if not os.path.isfile(path):
         raise cli.UserError(f"{path}: no such file; expected one word a line for {flag}")
     return {line.split(maxsplit=1)[0] for _, line in readers.text_lines(path)}
 
 
 def naming(options, concepts):
-    """How the corpus names the concepts beside their own words.
+    """Reads the plurals and synonyms of the concept words.
 
-    Returns: (dict plural -> singular that is replaced in the text, dict word -> concept word that it names).
+    Returns: (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
     """
     names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
     plurals = vocabulary.plurals("inflect", names)
@@ -114,7 +114,7 @@ def naming(options, concepts):
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """How a sentence becomes a record: the words, the plurals and what is dropped."""
+    """The rules by which a sentence becomes a record: words, plurals and limits."""
 
     singulars: dict  # plural -> singular
     names: dict  # word -> the concept word that it names
@@ -125,14 +125,14 @@ class Rules:
 
 
 def encode_sentence(tokens, words, rules):
-    """The ids of one sentence.
+    """Encodes one sentence.
 
     Args:
       tokens: list of tokens without markers.
       words: vocabulary.Vocabulary.
       rules: Rules.
-    Returns: (key ids, sentence ids, ""), or (None, None, reason) for a sentence that is dropped; the reason is "length"
-      or "unknown".
+    Returns: (key ids, sentence ids, ""), or (None, None, reason) for a dropped sentence; the reason is "length" or
+      "unknown".
     Source: docs/stages.md. The key ids are a set; here they are in ascending order.
     """
     longest = records.LONGEST_SENTENCE - 2  # without the markers
@@ -151,12 +151,12 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: the sentences of one piece, dealt out into shards, and their words counted."""
+    """First pass: distributes the sentences of one piece to shards and counts their words."""
 
     piece: shards.Piece
     path: str
     shards: int
-    wanted: frozenset  # sentences without any of these words are left out; empty keeps all
+    wanted: frozenset  # sentences without any of these words are left out; empty: all are kept
 
 
 def deal(task):
@@ -174,12 +174,12 @@ def _is_wanted(tokens, wanted):
     return not wanted or not wanted.isdisjoint(tokens)
 
 
-TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # what the second pass counts
+TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # counts of the second pass
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodeTask:
-    """Second pass: one shard of all pieces, as records."""
+    """Second pass: writes one shard of all pieces as records."""
 
     dealt: tuple
     shard: int
@@ -219,11 +219,13 @@ def _check(options):
     if not 0 <= options.max_unknown <= 1:
         raise cli.UserError(f"--max_unknown {options.max_unknown}: expected a share between 0 and 1")
     if min(options.min_word_count, options.min_length, options.max_length, options.shards, options.processes) < 0:
-        raise cli.UserError("--min_word_count, --min_length, --max_length, --shards, --processes: no negative numbers")
+        raise cli.UserError(
+            "--min_word_count, --min_length, --max_length, --shards, --processes: expected no negative numbers"
+        )
     if options.new_dict and options.word_counts:
-        raise cli.UserError("--new_dict makes a dictionary, --word_counts names one that is there: give one of the two")
+        raise cli.UserError("--new_dict makes a dictionary, --word_counts names an existing one: give only one of them")
     if options.word_list and not options.new_dict:
-        raise cli.UserError("--word_list shapes a new dictionary: give --new_dict with it")
+        raise cli.UserError("--word_list is only for a new dictionary: add --new_dict")
 
 
 def _sha256(path):
@@ -233,7 +235,7 @@ def _sha256(path):
 
 
 def _describe(options, path, given, singulars):
-    """(settings, made_from) of the sidecar; `given` is the existing dictionary or None."""
+    """Returns (settings, made_from) of the sidecar; `given` is the existing dictionary or None."""
     names = ("new_dict", "min_word_count", "max_unknown", "min_length", "max_length")
     settings = {name: getattr(options, name) for name in names}
     settings["plurals"] = os.path.basename(options.plurals)
@@ -253,7 +255,7 @@ def _describe(options, path, given, singulars):
 
 
 def _deal_all(how, path, work, count, wanted):
-    """Runs the first pass; returns the paths of the dealt files."""
+    """Runs the first pass; returns the paths of its files."""
     pieces = shards.cut([path], -(-os.path.getsize(path) // count))
     tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
     results = shards.map_shards(deal, tasks, **how, description="counting words")
@@ -262,7 +264,7 @@ def _deal_all(how, path, work, count, wanted):
 
 
 def _new_dictionary(options, dealt, concepts):
-    """The dictionary made of the counts of all dealt files."""
+    """Returns the dictionary made from the counts of the first pass."""
     counts, total = collections.Counter(), 0
     for path in dealt:
         result = shards.result_of(path)
@@ -273,11 +275,11 @@ def _new_dictionary(options, dealt, concepts):
 
 
 def _note_unnamed(concepts, results):
-    """Names the concept words that no sentence has: no caption can be learned for them."""
+    """Prints the concept words that no sentence contains, because captions with them cannot be learned."""
     named = {word for result in results for word in result["named"]}
     if absent := [word for word in concepts if word not in named]:
         shown = ", ".join(absent[: outputs.SHOWN]) + (", …" if len(absent) > outputs.SHOWN else "")
-        print(f"NOTE: {len(absent)} of {len(concepts)} concept words stand in no sentence: {shown}")
+        print(f"NOTE: {len(absent)} of {len(concepts)} concept words occur in no sentence: {shown}")
 
 
 def _check_some_left(total, path):
@@ -309,7 +311,7 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
 
 
 def _refuse_unknown(options, given):
-    """Raises when files that this stage did not make would be replaced."""
+    """Raises cli.UserError if files that this stage did not make would be replaced."""
     target = os.path.join(options.data_dir, "word_counts.txt")
     sidecars.refuse_unknown(
         record_files.files_of(options.data_dir, "sentence"),
@@ -387,7 +389,7 @@ def _make(options):
     print(
         f"{options.data_dir}: {total['count']} sentences ({total['with_concept']} with a concept word; "
         f"{total['dropped_unknown']} dropped for unknown words, {total['dropped_length']} for their length), "
-        f"{words.size} words with the unknown one"
+        f"{words.size} words with the unknown word"
     )
     _note_unnamed(concepts, results)
 

@@ -1,10 +1,10 @@
-"""Photographs, their objects and their split -> image records, and the references that captions are scored against.
+"""Makes image records from photographs, their objects and splits, and writes the references for scoring.
 
     python -m preprocessing.process_images --image_dir photographs --dataset flickr8k:Flickr8k_text
 
 Reads `detections*.tfrec` and `word_counts.txt`. Writes for each split `image_SPLIT*.tfrec` and `image_SPLIT.json`, and
 for val and test `refs_SPLIT.json` (COCO captions format; for scoring only, no caption enters a record).
-Training images are in a pseudo-random order that depends on their names alone, the others in the order of their list.
+Training images are in a pseudo-random order that depends only on their names, the others in the order of their list.
 Source: docs/stages.md.
 """
 
@@ -34,28 +34,28 @@ class Options:
     score_threshold: float = cli.field(0.3, "detections below this score are left out (the authors' detector: 0.3)")
     word_threshold: float | None = cli.field(
         None,
-        "the same for the words of a classifier (classifier:FILE): its labels exclude each other, so the probabilities "
-        "of labels with one word add up (default: --score_threshold)",
+        "the same for the words of a classifier (classifier:FILE); the probabilities of labels with the same word are "
+        "added (default: --score_threshold)",
     )
     prior_strength: float = cli.field(
         0.0,
-        "0 to 1: how far detections of what the corpus hardly speaks of are doubted; a score's odds are multiplied by "
-        "(share of sentences that name the concept / share of training images where it is found)^this, if below 1",
+        "0 to 1: reduces the scores of concepts that are detected more often than the corpus mentions them; the odds "
+        "are multiplied by (share of sentences / share of training images with the concept)^this, if below 1",
     )
-    prior_below: float = cli.field(1.0, "with --prior_strength: higher scores are not doubted")
-    prior_threshold: float = cli.field(0.3, "with --prior_strength: scores that fall below this are left out")
+    prior_below: float = cli.field(1.0, "with --prior_strength: scores from this value on are not reduced")
+    prior_threshold: float = cli.field(0.3, "with --prior_strength: minimum score after the reduction")
     class_map: str | None = cli.field(
-        None, "JSON object class name -> word for classes whose last word is not their name; null drops a class"
+        None, "JSON object class name -> concept word, for classes whose last word is wrong; null drops a class"
     )
     exif: bool = cli.field(True, images.EXIF_HELP)
-    store_images: bool = cli.field(True, "keep the JPEG bytes in the records; not needed with a feature bank")
+    store_images: bool = cli.field(True, "store the JPEG bytes in the records; not needed with a feature bank")
     max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
     shards: int = cli.field(
         0, "record files of the training images, 0 = one for every 500; 1 writes image_train.tfrec as the authors did"
     )
     processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
-    verify: bool = cli.field(False, "read every photograph again, also those whose size and time are known")
+    verify: bool = cli.field(False, "read every photograph again, even if its size and time are unchanged")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
 
@@ -103,7 +103,9 @@ def _write_shard(task, path):
 
 def _check(options):
     if not os.path.isdir(options.image_dir):
-        raise cli.UserError(f"--image_dir {options.image_dir!r} is not a folder; expected that of the photographs")
+        raise cli.UserError(
+            f"--image_dir {options.image_dir!r} is not a folder; expected the folder of the photographs"
+        )
     shares = "score_threshold", "word_threshold", "prior_strength", "prior_below", "prior_threshold", "max_failures"
     for name in shares:
         if not 0 <= (getattr(options, name) or 0.0) <= 1:
@@ -113,11 +115,11 @@ def _check(options):
 
 
 def _say_other_exif(options):
-    """Says where the detector saw the photographs otherwise than the records will show them."""
+    """Prints a note if the detector read the photographs with another EXIF setting than the records."""
     json_path = os.path.join(options.data_dir, "detections.json")
     if os.path.exists(json_path) and images.exif_noted(json_path) != options.exif:
         there, here = ("--noexif", "--exif") if options.exif else ("--exif", "--noexif")
-        print(f"NOTE: the objects were found with {there}, the records are made with {here}; give both stages the same")
+        print(f"NOTE: objects were detected with {there}, records are made with {here}; use one flag for both stages")
 
 
 def _class_map(path):
@@ -130,7 +132,7 @@ def _class_map(path):
 
 
 def _objects(options, names, words, train):
-    """The objects of every image: (dict name -> (ids, scores), summary of the classes, dict word -> prior's factor)."""
+    """Returns the objects: (dict image -> (ids, scores), summary of the classes, dict word -> factor of the prior)."""
     paths, wanted = records.find_files(options.data_dir, "detections"), set(names)
     seen, found = set(), collections.Counter()
     for name, items in records.each_detections(paths):
@@ -155,7 +157,9 @@ def _objects(options, names, words, train):
         "not_in_dictionary": {name: {"word": absent[name], "detections": found[name]} for name in absent},
     }
     objects = {name: ([], []) for name in names}
-    for name, items in records.each_detections(paths):  # again: all boxes of a large data set are gigabytes
+    for name, items in records.each_detections(
+        paths
+    ):  # a second time, because all boxes of a large data set take gigabytes
         if name in wanted:
             objects[name] = concept_objects.objects_of(items, ids, options.score_threshold, options.word_threshold)
     if not options.prior_strength:
@@ -185,7 +189,7 @@ def _tasks(options, splits, objects, train_shards, work):
 
 
 def references(names, captions):
-    """The captions of those images that have any, in COCO's format, image by image; None when there are none at all."""
+    """Returns the captions of the images that have any, in COCO's format, image by image; None if there are none."""
     pairs = [(name, text) for name in names for text in captions.get(name, ()) if text.strip()]
     if not pairs:
         return None
@@ -196,14 +200,14 @@ def references(names, captions):
 
 
 def _say_what_later_stages_lack(splits, captions):
-    """Says beforehand which images will not be scored, and what the absence of a split or of its captions means."""
+    """Prints which images will not be scored, and the consequences of a missing split or of missing captions."""
     if not splits.get("train"):
         print("NOTE: no training images are listed: nothing can be trained on this folder")
     for split, program in (("val", "eval_val.py"), ("test", "eval_test.py")):
         names = splits.get(split, ())
         scored = sum(any(text.strip() for text in captions.get(name, ())) for name in names)
         if names and 0 < scored < len(names):
-            print(f"NOTE: {split}: {scored} of {len(names)} images have captions; {program} scores these alone")
+            print(f"NOTE: {split}: {scored} of {len(names)} images have captions; {program} scores only these")
         if not scored and split == "val":
             why = "no image of val has a caption" if names else "no val images are listed"
             print(f"NOTE: {why}: no checkpoint will be scored or chosen, caption.py takes the newest one")
@@ -214,7 +218,7 @@ def _say_what_later_stages_lack(splits, captions):
 
 
 def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
-    """Moves one split's shards to their place, writes its references and its sidecar."""
+    """Moves the shards of one split to their place, writes its references and its sidecar."""
     stem, data_dir = f"image_{split}", options.data_dir
     json_path = os.path.join(data_dir, f"{stem}.json")
     if os.path.exists(json_path):
@@ -247,7 +251,7 @@ def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
 
 
 def _complete(options, splits, settings, made_from):
-    """Whether the output of every split is there; replaces nothing that was made otherwise."""
+    """Returns whether the output of every split is complete. Raises cli.UserError for other settings or inputs."""
     done = []
     for split in splits:
         json_path = os.path.join(options.data_dir, f"image_{split}.json")
@@ -321,7 +325,7 @@ def _make(options):
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")
     sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}
     sidecar |= {"prior": prior} if prior else {}
-    sidecar["image_dir"] = os.path.abspath(options.image_dir)  # for those who caption the files again
+    sidecar["image_dir"] = os.path.abspath(options.image_dir)  # for commands that read the photographs again
     for split in splits:
         mine = [i for i, task in enumerate(tasks) if task.split == split]
         chosen = [tasks[i] for i in mine], [results[i] for i in mine]

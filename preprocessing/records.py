@@ -1,8 +1,8 @@
-"""Writes the sidecar of a record file that was made elsewhere: count, record offsets, sha256.
+"""Writes the sidecar of a record file of another program: count, record offsets, sha256.
 
 python -m preprocessing.records --index FILE.tfrec
 
-Of a set of shards any one may be named: the sidecar is that of the whole set.
+For a set of shards, name any of them: the sidecar describes the whole set.
 """
 
 import dataclasses
@@ -19,16 +19,16 @@ from formats.sidecars import write_sidecar
 class Options:
     """Flags of `python -m preprocessing.records`."""
 
-    index: str = cli.field("", "a .tfrec file that was made elsewhere; its sidecar is written beside it")
-    overwrite: bool = cli.field(False, "replace a sidecar that is there")
+    index: str = cli.field("", "a .tfrec file of another program; its sidecar is written beside it")
+    overwrite: bool = cli.field(False, "replace an existing sidecar")
 
     def outputs(self):
-        """The files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, see cli.run."""
         return (os.path.splitext(self.index)[0] + ".json" if self.index else "",), ()
 
 
 def main(options):
-    """Reads a file, or a set of shards, whole and writes its sidecar."""
+    """Reads a whole file or set of shards and writes its sidecar."""
     if not options.index.endswith(".tfrec") or not os.path.isfile(options.index):
         raise cli.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
     folder, name = os.path.split(options.index)

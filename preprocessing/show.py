@@ -1,12 +1,12 @@
-"""Prints what is in a file that the stages write, as text.
+"""Prints the content of a file that the stages write, as text.
 
     python -m preprocessing.show data/mine/detections-00000-of-00004.tfrec --rows 3
     python -m preprocessing.show data/mine/image_val.json --name photo.jpg
     python -m preprocessing.show runs/full/ckpt-800
 
-Knows records (sentences, photographs, detections, captions), feature banks and other arrays, sidecars, references,
-captions, rankings, tables and other JSON, JSON lines, dictionaries and texts, and the variables of a checkpoint. What a
-file is, its content says. Word ids are spelled by the dictionary beside the file.
+Shows records (sentences, photographs, detections, captions), feature banks and other arrays, sidecars, references,
+captions, rankings, tables and other JSON, JSON lines, dictionaries and texts, and the variables of a checkpoint. The
+kind of a file is recognised by its content. Word ids become words by the dictionary beside the file.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import cli
 from formats import made_by, readers, record_files, records, sidecars, vocabulary
 
 WIDTH = 200  # characters of a line
-NUMBERS = 8  # of a vector
+NUMBERS = 8  # numbers of a vector that are printed
 RANKING = ("step", "CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2")
 NAMED_BY = ("image", "image_id", "name", "file_name")  # the fields of JSON that name a photograph
 
@@ -30,15 +30,15 @@ class Options:
     """Flags of preprocessing.show."""
 
     paths: tuple[str, ...] = cli.field((), "files; they may also be given as arguments")
-    rows: int = cli.field(5, "how many records, rows or lines; 0: all")
-    name: str = cli.field("", "only what is about this photograph, a file name as the lists have it")
+    rows: int = cli.field(5, "number of records, rows or lines to print; 0: all")
+    name: str = cli.field("", "print only rows of this photograph, a file name as in the lists")
 
 
 @dataclasses.dataclass
 class Shown:
-    """What is printed of a file: a heading, then rows (photograph or "", text), one after the other.
+    """The text for a file: a heading, then rows (photograph or "", text).
 
-    Attributes: named: whether the rows are about photographs, so that `--name` can choose among them.
+    Attributes: named: whether the rows belong to photographs, so that `--name` can select them.
     """
 
     heading: str
@@ -51,11 +51,11 @@ class Shown:
 
 
 def of_records(paths, sidecar):
-    """Records of files of one kind. Args: sidecar: content of their sidecar, {} without one."""
+    """Returns `Shown` for record files of one kind. Args: sidecar: content of their sidecar, {} without one."""
     spell = Spelling(os.path.dirname(paths[0]), sidecar)
     first = next((record for record in records.each_record(paths[0])), None)
     if first is None:
-        raise cli.UserError(f"{paths[0]}: no records in it")
+        raise cli.UserError(f"{paths[0]}: it contains no records")
     count = sum(map(record_files.count_records, paths))
     files = f"in {len(paths)} files" if len(paths) > 1 else "in one file"
     heading = f"{count:,} records {files}: {first.kind}{spell.note}"
@@ -77,23 +77,23 @@ def _record_text(record, spell):
         f"{item.class_name} {item.score:.2f} [{', '.join(f'{side:.2f}' for side in item.box)}]"
         for item in record.detections
     ]
-    return "; ".join(found) or "nothing was found"
+    return "; ".join(found) or "no detections"
 
 
 class Spelling:
-    """Words of ids, by the dictionary in a folder, when it is the one that the records were made with."""
+    """Converts ids to words by the dictionary in a folder, if the records were made with this dictionary."""
 
     def __init__(self, folder, sidecar):
         self.words, self.note = None, ""
         path = os.path.join(folder, "word_counts.txt")
         if not os.path.isfile(path):
-            self.note = f"; numbers of words, as {path} is not there"
+            self.note = f"; word ids, because {path} does not exist"
             return
         words = vocabulary.Vocabulary.load(path)
         made_from = sidecar.get("made_from") or {}
         theirs = sidecar.get("vocabulary") or made_from.get("vocabulary")
         if theirs not in (None, words.fingerprint()):
-            self.note = f"; numbers of words, as they were made with another dictionary than {path}"
+            self.note = f"; word ids, because they were made with another dictionary than {path}"
         else:
             self.words = words
 
@@ -106,7 +106,7 @@ class Spelling:
 
 
 def of_array(path, sidecar):
-    """A feature bank, or another array."""
+    """Returns `Shown` for a feature bank or another array."""
     array = readers.map_npy(path)
     encoder = (sidecar.get("encoder") or {}).get("spec")
     heading = f"{array.dtype} {list(array.shape)}" + (
@@ -123,7 +123,7 @@ def of_array(path, sidecar):
 
 
 def _numbers(row):
-    """The first numbers of a row, and what the others are like."""
+    """Returns the first numbers of a row and statistics of all, as text."""
     if row.dtype.kind not in "fiub":
         return str(row)
     flat = np.asarray(row, np.float64).reshape(-1)
@@ -134,7 +134,7 @@ def _numbers(row):
 
 
 def of_archive(path, sidecar):
-    """Arrays of an .npz file; the captions of assign_captions as text."""
+    """Returns `Shown` for an .npz file; the captions of assign_captions as text."""
     arrays = readers.read_npz(path)
     heading = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in arrays.items())
     if {"vectors", "words", "offsets"} <= arrays.keys():
@@ -153,7 +153,7 @@ def of_archive(path, sidecar):
 
 
 def of_json(path):
-    """A sidecar with what it describes, references, captions, rankings, a table, or other JSON."""
+    """Returns `Shown` for a sidecar with its files, references, captions, rankings, a table, or other JSON."""
     value = readers.read_json(path)
     if isinstance(value, dict) and "files" in value and "settings" in value:
         return _of_sidecar(path)
@@ -173,7 +173,7 @@ def of_json(path):
 
 
 def _of_sidecar(path):
-    """A sidecar: how its files were made, and what is in them."""
+    """Returns `Shown` for a sidecar: how its files were made, and their content."""
     about, folder = sidecars.read_sidecar(path), os.path.dirname(path)
     paths = [os.path.join(folder, entry["name"]) for entry in about.get("files") or ()]
     said = ("count", "settings", "made_from", "command")
@@ -204,7 +204,7 @@ def _ranked(entry):
 
 
 def _named(value):
-    """(the photograph that a JSON value is about or "", the rest of it as text)."""
+    """Returns (the photograph of a JSON value or "", its other fields as text)."""
     if not isinstance(value, dict):
         return "", _short(value)
     field = next((field for field in NAMED_BY if isinstance(value.get(field), str | int)), None)
@@ -227,12 +227,12 @@ def _short(value):
 
 
 def of_text(path):
-    """A dictionary, JSON lines, or other text."""
+    """Returns `Shown` for a dictionary, JSON lines, or other text."""
     if os.path.basename(path) in ("word_counts.txt", "vocabulary.txt"):
         words = vocabulary.Vocabulary.load(path)
         pairs = enumerate(zip(words.words, words.counts, strict=True))
         rows = ((f"{number}", f"{word} {count}") for number, (word, count) in pairs)
-        return Shown(f"a dictionary of {words.size:,} words, the unknown one counted: id, word, count", rows, False)
+        return Shown(f"a dictionary of {words.size:,} words, with the unknown word: id, word, count", rows, False)
     if path.endswith((".jsonl", ".jsonl.gz")) or _is_json(next((line for _, line in readers.text_lines(path)), "")):
         values = (value for _, value in readers.json_values(path, "JSON"))
         return Shown("JSON lines", map(_named, values))
@@ -247,14 +247,14 @@ def _is_json(line):
 
 
 def of_checkpoint(prefix):
-    """The variables of a checkpoint of ours or of TensorFlow 1."""
+    """Returns `Shown` for the variables of a checkpoint of this project or of TensorFlow 1."""
     import tensorflow as tf
 
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise cli.UserError(f"{prefix}: no checkpoint that can be read ({str(error).splitlines()[0]})") from error
+        raise cli.UserError(f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
     numbers = sum(int(np.prod(shape)) for shape in shapes.values())
     rows = ((name, f"{dtypes[name].name} {shapes[name]}") for name in sorted(shapes))
     return Shown(f"a checkpoint: {len(shapes)} variables, {numbers:,} numbers", rows, False)
@@ -265,7 +265,7 @@ def of_checkpoint(prefix):
 
 
 def shown_of(path):
-    """What is printed of a file. Raises: cli.UserError."""
+    """Returns `Shown` for a file. Raises: cli.UserError."""
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if os.path.exists(prefix + ".index"):
         return of_checkpoint(prefix)
@@ -286,7 +286,7 @@ def shown_of(path):
     if path.endswith(".json") or head.lstrip().startswith(b"["):
         return of_json(path)
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise cli.UserError(f"{path}: of a kind that is not known here; expected {_known()}")
+        raise cli.UserError(f"{path}: an unknown kind of file; expected {_known()}")
     return of_text(path)
 
 
@@ -295,7 +295,7 @@ def _known():
 
 
 def _sidecar_of(path):
-    """The content of the sidecar that describes a file; {} without one."""
+    """Returns the content of the sidecar that describes a file; {} without one."""
     stem = re.sub(r"(-\d{5}-of-\d{5})?\.(tfrec|npy|npz|txt|jsonl)$", "", path)
     names = [f"{stem}.json", *(os.path.join(os.path.dirname(path), o.sidecar) for o in made_by.OUTPUTS.values())]
     for name in names:
@@ -321,11 +321,11 @@ def _names_in(folder):
 
 
 def lines_of(path, rows, name):
-    """Yields the lines that are printed of a file."""
+    """Yields the lines to print for a file."""
     shown = shown_of(path)
     yield f"{path}: {shown.heading}"
     if name and not shown.named:
-        raise cli.UserError(f"{path}: its rows are not about photographs; leave out --name")
+        raise cli.UserError(f"{path}: its rows do not belong to photographs; leave out --name")
     count, others, cut = 0, [], False
     for row_name, text in shown.rows:
         if name and row_name != name:
@@ -340,7 +340,7 @@ def lines_of(path, rows, name):
         yield line if len(line) <= WIDTH or rows == 0 or name else line[: WIDTH - 1] + "…"
     if name and not count:
         seen = f"; it has {', '.join(others)}, …" if others else ""
-        raise cli.UserError(f"{path}: nothing about {name}{seen}. Names are those of the lists, with their ending")
+        raise cli.UserError(f"{path}: no row of {name}{seen}. Names are those of the lists, with their extension")
     if cut:
         yield "  … (--rows 0 prints all)"
 

@@ -1,10 +1,10 @@
-"""What people said about the training photographs, for the supervised baselines alone.
+"""Writes the captions of the training photographs, only for the supervised baselines.
 
     python -m preprocessing.train_captions --dataset flickr8k:DIR --data_dir data/flickr8k_supervised
 
-Writes `train_captions.jsonl`, lines {"image", "captions"} as `--captions pairs:FILE` reads them, and
-`train_captions.txt`, one caption a line, of which extract_descriptions and process_descriptions make the dictionary of
-a supervised run. No unsupervised stage reads either file.
+Writes `train_captions.jsonl`, lines {"image", "captions"} for `--captions pairs:FILE`, and `train_captions.txt`, one
+caption a line, from which extract_descriptions and process_descriptions make the dictionary of a supervised run. No
+unsupervised stage reads these files.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ def main(options):
     dataset = datasets.load_dataset(options.dataset, with_train_captions=True)
     names = [name for name in dataset.splits.get("train", []) if dataset.captions.get(name)]
     if not names:
-        raise cli.UserError(f"--dataset {options.dataset}: no training image has a caption there")
+        raise cli.UserError(f"--dataset {options.dataset}: no training image has a caption")
     pairs = [{"image": name, "captions": dataset.captions[name]} for name in names]
     texts = [" ".join(text.split()) for pair in pairs for text in pair["captions"]]
     content = {

@@ -16,14 +16,14 @@ INPUT = {"mean": MEAN, "scale": SCALE}
 
 
 def _batches(seed, count, epochs):
-    """Index arrays [BATCH] of every step; a pure function of the arguments."""
+    """Yields the index array [BATCH] of every step, a pure function of the arguments."""
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(count)
         yield from order[: count // BATCH * BATCH].reshape(-1, BATCH)
 
 
 def _augment(images_BHW3, seed, step):
-    """Half of the pictures mirrored, brightness and contrast changed a little; float32 in -1..1."""
+    """Mirrors half of the pictures and changes brightness and contrast a little; returns float32 in -1..1."""
     rng = np.random.default_rng([seed, 1, step])
     mirrored = rng.random(len(images_BHW3)) < 0.5
     images = np.where(mirrored[:, None, None, None], images_BHW3[:, :, ::-1], images_BHW3).astype(np.float32) / 255
@@ -32,15 +32,15 @@ def _augment(images_BHW3, seed, step):
 
 
 def train(images, labels, classes, *, epochs, seed):
-    """Trains by cross entropy over the object classes.
+    """Trains the encoder by cross entropy over the object classes.
 
     Args:
       images: uint8 [N, s, s, 3].
       labels: int [N].
       classes: number of classes.
       epochs: passes over the images.
-      seed: everything random depends on it alone.
-    Returns: (kernels, biases, head): plain convolutions (batch normalisation folded in), and the classifier's weight
+      seed: seed of all random draws.
+    Returns: (kernels, biases, head): convolutions with batch normalisation folded in, and the classifier's weight
       [D, classes] and bias [classes].
     """
     network = compact.TrainableCompact(classes, seed)
@@ -64,7 +64,7 @@ def train(images, labels, classes, *, epochs, seed):
         warm = min(1.0, (step + 1) / 50)
         rate = LEARNING_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
         loss, moments = update(_augment(images[rows], seed, step), labels[rows], np.float32(rate))
-        if step >= int(0.8 * steps):  # the moments of the last fifth, when the weights hardly move
+        if step >= int(0.8 * steps):  # moments over the last fifth of the steps, when the weights hardly change
             moments = [[value.numpy().astype(np.float64) for value in pair] for pair in moments]
             averages = _add(averages, moments)
     fixed = [[value / averages[0] for value in pair] for pair in averages[1]]
@@ -73,14 +73,14 @@ def train(images, labels, classes, *, epochs, seed):
 
 
 def _add(total, moments):
-    """(count, sums) of the layers' (mean, variance)."""
+    """Returns (count, sums) of the layers' (mean, variance)."""
     if total is None:
         return 1, moments
     return total[0] + 1, [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(total[1], moments, strict=True)]
 
 
 def accuracy(encoder, head, images, labels):
-    """Share of the pictures whose class the classifier names."""
+    """Returns the share of the pictures that are classified correctly."""
     right = 0
     for start in range(0, len(images), 256):
         features = encoder(images[start : start + 256].astype(np.float32) / 255).numpy()

@@ -1,4 +1,4 @@
-"""`--runner`: the tasks of a stage as an Apache Beam pipeline instead of local processes.
+"""Runs the tasks of a stage as an Apache Beam pipeline instead of local processes (`--runner`).
 
     --runner local                                                     Beam on this machine, one worker
     --runner "local --direct_running_mode=multi_processing --direct_num_workers=2"
@@ -6,10 +6,10 @@
     --runner "SparkRunner --spark_master_url=spark://HOST:7077"
     --runner "DataflowRunner --project=P --region=R --temp_location=gs://B/tmp --sdk_container_image=IMAGE"
 
-All words but the first are Beam's own pipeline options. The pipeline only says which machine works on which shard:
-every task writes its file whole to `--data_dir`, so the bytes are those of local processes, and what is finished is
-kept when a pipeline fails. The workers need this program (the same folder, or a container with it) and a file system
-that they share with the machine that gives the command: input, photographs and `--data_dir` under the same paths.
+All words after the first are Beam's own pipeline options. The pipeline only distributes the shards to machines. Every
+task writes one complete file to `--data_dir`, so the bytes are those of local processes, and finished files are kept
+when a pipeline fails. The workers need this program (the same folder, or a container with it) and share a file system
+with the machine that runs the command: input, photographs and `--data_dir` under the same paths.
 """
 
 import io
@@ -22,19 +22,19 @@ import traceback
 
 import cli
 
-# Not DirectRunner: that one first tries to download a program (Prism) and to run it.
+# Not DirectRunner, which first tries to download a program (Prism) and to run it.
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 EVERY = 30.0  # seconds between two lines of progress
 
 
 def parse(runner):
-    """(name of the runner, Beam's options as a list) of the text behind `--runner`.
+    """Parses the value of `--runner`; returns (name of the runner, list of Beam's options).
 
     Raises: cli.UserError when Beam is not installed or the text begins with an option.
     """
     try:
         name, *flags = shlex.split(runner) or [""]
-    except ValueError:  # a quotation mark without its partner
+    except ValueError:  # an unclosed quotation mark
         name, flags = "", []
     if not name or name.startswith("-") or not all(flag.startswith("-") for flag in flags):
         raise cli.UserError(
@@ -51,11 +51,11 @@ def parse(runner):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Handing tasks over
+# Passing tasks to workers
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds what the command's own module defines, which on this side is not `__main__`."""
+    """Resolves names of the command's module, which is `__main__` there but not on the worker."""
 
     def __init__(self, file, main):
         super().__init__(file)
@@ -66,13 +66,13 @@ class _Unpickler(pickle.Unpickler):
 
 
 def payload(function, task):
-    """(module of the command, pickled function and task): what a worker needs."""
+    """Returns (module of the command, pickled function and task) for a worker."""
     spec = sys.modules["__main__"].__spec__
     return spec.name if spec is not None else "__main__", pickle.dumps((function, task))
 
 
 def work(item):
-    """Runs one task on a worker. A UserError is left to the command, which meets it again and ends with it."""
+    """Runs one task on a worker. Ignores a UserError, because the command raises it again."""
     main, content = item
     function, task = _Unpickler(io.BytesIO(content), main).load()
     try:
@@ -88,7 +88,7 @@ def work(item):
 def map_tasks(function, tasks, runner, description):
     """Runs `function(task)` for every task in a pipeline; arguments and result as for `shards.map_shards`.
 
-    A task has a `path`, the file that it writes; tasks whose file is there are not handed out.
+    A task has a `path`, the file that it writes; tasks whose file exists are skipped.
     Raises: cli.UserError when the pipeline fails or its workers' files do not arrive here.
     """
     missing = [task for task in tasks if not os.path.exists(task.path)]
@@ -96,12 +96,12 @@ def map_tasks(function, tasks, runner, description):
         _run(function, missing, runner, description)
         lost = [task for task in missing if not os.path.exists(task.path)]
         for task in lost[:1]:
-            function(task)  # meets the worker's UserError
+            function(task)  # raises the worker's UserError again
             raise cli.UserError(
                 f"--runner {runner}: the pipeline ended, but {len(lost)} of {len(missing)} files are not here, the "
                 f"first is {task.path}. Its workers must share this file system"
             )
-    return [function(task) for task in tasks]  # reads the results: all is there
+    return [function(task) for task in tasks]  # all files exist, so this only reads the results
 
 
 def _run(function, tasks, runner, description):
@@ -115,12 +115,12 @@ def _run(function, tasks, runner, description):
     try:
         with beam.Pipeline(runner=name, options=PipelineOptions(flags)) as pipeline:
             items = pipeline | beam.Create([payload(function, task) for task in tasks])
-            _ = items | beam.Reshuffle() | beam.Map(work)  # without it, one worker would get them all
-    except Exception as error:  # of any runner: its connection, its options, its workers
+            _ = items | beam.Reshuffle() | beam.Map(work)  # else one worker would get all of them
+    except Exception as error:  # each runner raises its own types
         traceback.print_exc()
         raise cli.UserError(
             f"--runner {runner}: the pipeline failed ({(str(error).splitlines() or [type(error).__name__])[0][:300]}). "
-            "What is finished is kept: mend it, or go on without --runner"
+            "Finished files are kept: repair it, or continue without --runner"
         ) from error
     finally:
         done.set()

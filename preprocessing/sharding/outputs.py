@@ -1,4 +1,4 @@
-"""Around the work of an image stage: going on or beginning, moving what is finished to its place, naming failures."""
+"""What image stages share: starting or continuing the work, publishing finished files, reporting failures."""
 
 import math
 import os
@@ -7,23 +7,23 @@ import cli
 from formats import record_files, sidecars
 from preprocessing.sharding import shards
 
-SHOWN = 20  # lines of a report that are printed; the sidecar has all
+SHOWN = 20  # lines of a report that are printed; the sidecar lists all
 IMAGES_PER_SHARD = 500  # the size of a shard when --shards is 0: a few seconds to a few minutes of work
 
 
 def shard_count(asked, image_count):
-    """The number of shards: as asked for, or chosen from the number of images when 0 was given."""
+    """Returns the number of shards: `asked`, or if this is 0 one chosen by the number of images."""
     return asked or max(1, -(-image_count // IMAGES_PER_SHARD))
 
 
 def begin_or_continue(work, plan, replaced, overwrite):
-    """Makes the work folder, or says that the work of an earlier run of the same command goes on.
+    """Makes the work folder, or prints that the work of an earlier run of the same command is continued.
 
     Args:
       work: the folder.
-      plan: JSON-able description of what shapes the work.
-      replaced: list of (files that will be written, the sidecar that explains them).
-      overwrite: files without a sidecar may be replaced.
+      plan: JSON-able description of the settings and inputs of the work.
+      replaced: list of (files that will be written, their sidecar).
+      overwrite: whether files without a sidecar may be replaced.
     """
     if shards.is_unfinished(work, plan):
         print(f"{work}: continuing the unfinished work of the same command")
@@ -34,9 +34,9 @@ def begin_or_continue(work, plan, replaced, overwrite):
 
 
 def publish_records(data_dir, stem, finished):
-    """Moves finished shards to their place and removes those of an earlier division; returns their new paths.
+    """Moves finished shards to their place and removes those of an earlier output; returns their new paths.
 
-    The sidecar must be removed before and written after: it says that the set is complete.
+    The sidecar must be removed before and written after this, because it marks the set as complete.
     """
     paths = [shards.shard_path(data_dir, stem, i, len(finished)) for i in range(len(finished))]
     for old in set(record_files.files_of(data_dir, stem)).difference(paths):
@@ -47,13 +47,13 @@ def publish_records(data_dir, stem, finished):
 
 
 def report_failures(failures, total, max_failures, stage):
-    """Names the images that could not be used, and ends the stage when they are too many.
+    """Prints the images that could not be used.
 
     Args:
       failures: list of (name, reason).
       total: number of images.
       max_failures: largest share that is accepted.
-      stage: what the message says was being done.
+      stage: name of the stage, for the message.
 
     Raises:
       cli.UserError: the share is larger than `max_failures`.
@@ -69,6 +69,6 @@ def report_failures(failures, total, max_failures, stage):
         enough = math.ceil(share * 1000) / 1000
         raise cli.UserError(
             f"{stage}: {len(failures)} of {total} images ({share:.1%}) cannot be used, the first is {failures[0][0]} "
-            f"({failures[0][1]}). Mend or remove them, or accept more with --max_failures {enough}"
+            f"({failures[0][1]}). Repair or remove them, or accept more with --max_failures {enough}"
         )
     print(f"{stage}: {len(failures)} of {total} images cannot be used and are left out")

@@ -1,9 +1,9 @@
-"""Splitting heavy stages: a stage is a function of one task that writes one output file whole.
+"""Splits heavy stages into tasks, each of which writes one complete output file.
 
 Text goes through two passes. The first reads the input piece by piece (a piece is a whole file or a range of its
-bytes) and deals the lines out into buckets by a stable hash; the second takes one bucket from all pieces. Each pass is
-a list of independent tasks, so the bytes of the outputs depend on the input alone and not on the number of processes,
-and a stage that was killed goes on with the tasks that are not finished.
+bytes) and distributes the lines to buckets by a stable hash; the second reads one bucket of all pieces. Each pass is a
+list of independent tasks. So the bytes of the outputs depend on the input alone and not on the number of processes, and
+a killed stage continues with the unfinished tasks.
 """
 
 import codecs
@@ -21,28 +21,28 @@ import cli
 from formats import file_names, readers, sidecars, texts, writing
 
 BYTES_PER_SHARD = 8 << 20  # the size of a shard when --shards is 0: a few seconds of work
-BYTES_PER_PIECE = 64 << 20  # the most that one task of the first pass holds in memory
+BYTES_PER_PIECE = 64 << 20  # the most bytes that one task of the first pass holds in memory
 
 
 def digest_of(text):
-    """A number below 2^64 that depends on the text alone (Python's own hash differs from process to process)."""
+    """Returns a hash of a text below 2^64 that is the same in all processes (unlike Python's own hash)."""
     data = text if isinstance(text, bytes) else file_names.to_bytes(text)
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def shard_of(text, shards):
-    """The shard, 0 .. shards - 1, that a text (or name) belongs to."""
+    """Returns the shard, 0 .. shards - 1, of a text (or name)."""
     return digest_of(text) * shards >> 64
 
 
 def shard_path(data_dir, stem, index, shards, extension=".tfrec"):
-    """`stem-00000-of-00016.tfrec` in `data_dir`; a single shard is `stem.tfrec`."""
+    """Returns the path `stem-00000-of-00016.tfrec` in `data_dir`, or `stem.tfrec` for a single shard."""
     name = stem if shards == 1 else f"{stem}-{index:05d}-of-{shards:05d}"
     return os.path.join(data_dir, name + extension)
 
 
 def shard_count(asked, total_bytes):
-    """The number of shards: as asked for, or chosen from the size of the input when 0 was given."""
+    """Returns the number of shards: `asked`, or if this is 0 one chosen by the size of the input."""
     return asked or max(1, -(-total_bytes // BYTES_PER_SHARD))
 
 
@@ -51,29 +51,29 @@ def shard_count(asked, total_bytes):
 
 
 def process_count(asked):
-    """The number of processes: as asked for, or every core this process may use when 0 was given."""
+    """Returns the number of processes: `asked`, or if this is 0 the number of cores that this process may use."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())  # Linux only
     return asked or len(allowed)
 
 
 def compute_with_one_thread():
-    """TensorFlow computes with one thread in this process; must come before its first operation.
+    """Makes TensorFlow compute with one thread in this process; call it before its first operation.
 
-    With more threads the last bits of a sum may depend on their number; processes share the work instead.
+    With more threads the last bits of a sum can depend on their number. Several processes share the work instead.
     """
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError as error:  # only where TensorFlow was at work before, as in a notebook
-        print(f"NOTE: {error}; the last bits of the results may differ from those of a fresh process")
+    except RuntimeError as error:  # only if TensorFlow was used before, as in a notebook
+        print(f"NOTE: {error}; the last bits of the results may differ from those of a new process")
 
 
 def processes_on_devices(asked):
-    """The number of processes for a network: 1 where there is a graphics card, which brings its own parallelism.
+    """Returns the number of processes for a network: 1 with a graphics card, which computes in parallel itself.
 
-    (Not run on one.)
+    (Not run on a graphics card.)
     """
     import tensorflow as tf
 
@@ -81,7 +81,7 @@ def processes_on_devices(asked):
 
 
 def _end_with_parent(locks):
-    """Ends a worker when the process that started it is gone, also when that was killed. Args: locks: writing.Locks."""
+    """Ends a worker when its parent process has ended or was killed. Args: locks: writing.Locks."""
 
     def wait():
         multiprocessing.parent_process().join()
@@ -94,7 +94,7 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """The arguments of `map_shards` that an entry point's settings `processes` and `runner` give.
+    """Returns the arguments of `map_shards` for an entry point's settings `processes` and `runner`.
 
     Raises: cli.UserError when the runner cannot be used.
     """
@@ -109,13 +109,13 @@ def map_shards(function, tasks, *, processes, description, runner=None):
     """Runs `function(task)` for every task in a pool of processes, or on a Beam runner, and shows the progress.
 
     Args:
-      function: a module-level function of one task; it writes one file whole and skips it when it is there.
+      function: a module-level function of one task; it writes one complete file, unless it exists.
       tasks: list of picklable tasks.
       processes: number of processes, 0 for all cores; 1 runs in this process.
-      description: what the progress bar says.
-      runner: what was given as --runner (see beam.py), which makes `processes` meaningless; None for local processes.
+      description: text of the progress bar.
+      runner: value of --runner (see beam.py), with which `processes` is ignored; None for local processes.
     Returns: the list of results in the order of the tasks.
-    Raises: the first failure, after the tasks that had not begun were cancelled; cli.UserError when a worker died.
+    Raises: the first failure, after cancelling the tasks that have not started; cli.UserError when a worker was killed.
     """
     if runner:
         from preprocessing.sharding import beam
@@ -133,7 +133,7 @@ def map_shards(function, tasks, *, processes, description, runner=None):
         except concurrent.futures.process.BrokenProcessPool as error:
             raise cli.UserError(
                 f"{description}: a worker process was killed (out of memory?). Run the same command again with "
-                "a smaller --processes; what is finished is kept."
+                "a smaller --processes; finished files are kept."
             ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -142,12 +142,12 @@ def map_shards(function, tasks, *, processes, description, runner=None):
 
 
 def write_once(path, write):
-    """Writes one output file whole unless it is there already.
+    """Writes one output file atomically unless it exists.
 
     Args:
       path: the file.
       write: function of a temporary path that writes the file there and returns a JSON-able result.
-    Returns: the result, kept beside the file so that a later run has it too.
+    Returns: the result, which is stored beside the file for later runs.
     """
     if not os.path.exists(path):
         with writing.replacing(path) as part:
@@ -157,18 +157,18 @@ def write_once(path, write):
 
 
 def result_of(path):
-    """The result that `write_once` kept beside a finished file."""
+    """Returns the result that `write_once` stored beside a finished file."""
     return readers.read_json(path + ".json", f"what was counted for {path}; remove both to make them again", dict)
 
 
 def is_unfinished(path, plan):
-    """Whether the work folder `path` holds work of the same plan (what shapes the work, JSON-able).
+    """Returns whether the work folder `path` has work of the same plan (settings and inputs, JSON-able).
 
     Raises: cli.UserError when it is a link.
     """
     if os.path.islink(path):
         raise cli.UserError(
-            f"{path}: a link, expected a folder of this stage's own (what it points to would be emptied); remove it"
+            f"{path}: a link, expected a folder of this stage (the target of the link would be emptied); remove it"
         )
     plan_path = os.path.join(path, "plan.json")
     if not os.path.exists(plan_path):
@@ -177,14 +177,14 @@ def is_unfinished(path, plan):
 
 
 def begin(path, plan):
-    """Makes an empty work folder for a plan; what another plan has left there is removed."""
+    """Makes an empty work folder for a plan; removes the files of other plans."""
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
     sidecars.write_whole(os.path.join(path, "plan.json"), json.dumps(plan, sort_keys=True))
 
 
 def discard(path, plan):
-    """Removes what is left of a work folder whose output is complete; unfinished work of another plan stays."""
+    """Removes the work folder of a complete output; keeps unfinished work of another plan."""
     if is_unfinished(path, plan) or not os.path.exists(os.path.join(path, "plan.json")):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -195,9 +195,9 @@ def discard(path, plan):
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """The lines of a file that begin at the bytes start .. end - 1.
+    """The lines of a file that start at the bytes start .. end - 1.
 
-    Attributes: name: of the file that this one was made from, for messages; None if it is the original.
+    Attributes: name: name of the file that this one was made from, for messages; None if it is the original.
     """
 
     path: str
@@ -211,7 +211,7 @@ class Piece:
 
 
 def cut(paths, piece_bytes, is_whole=lambda path: False):
-    """Cuts files into pieces of at most about `piece_bytes`; a file for which `is_whole` holds stays in one piece."""
+    """Cuts files into pieces of at most about `piece_bytes`; files for which `is_whole` is true are not cut."""
     pieces = []
     for path in paths:
         size = os.path.getsize(path)
@@ -221,11 +221,11 @@ def cut(paths, piece_bytes, is_whole=lambda path: False):
 
 
 def lines_of(piece):
-    """Yields the lines of a piece as bytes, without a mark before and the end behind them (`\\n`, `\\r\\n`, `\\r`)."""
+    """Yields the lines of a piece as bytes, without byte order mark and line end (`\\n`, `\\r\\n`, `\\r`)."""
     with open(piece.path, "rb") as file:
         if piece.start:
             file.seek(piece.start - 1)
-            file.readline()  # the rest of the line that began in an earlier piece
+            file.readline()  # the rest of a line that started in an earlier piece
         position = file.tell()
         while position < piece.end:
             line = file.readline()
@@ -234,13 +234,13 @@ def lines_of(piece):
 
 
 def _lines_in(line):
-    """The lines in what ends with `\\n`: more than one where `\\r` ends them."""
+    """Returns the lines in a line that ends with `\\n`: more than one if `\\r` ends lines."""
     lines = line.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
     return [line.removeprefix(codecs.BOM_UTF8) for line in lines]
 
 
 def line_number(piece, index):
-    """The number in its file, counted from 1, of line `index` of a piece; reads the file, so only for messages."""
+    """Returns the number in its file, from 1, of line `index` of a piece; reads the file, so only for messages."""
     with open(piece.path, "rb") as file:
         before, position = 0, 0
         for line in file:
@@ -250,11 +250,11 @@ def line_number(piece, index):
     return before + index + 1
 
 
-OFFSET = 8  # bytes of an offset at the head of a file of buckets
+OFFSET = 8  # bytes of an offset at the beginning of a file of buckets
 
 
 def write_buckets(path, lines, shards):
-    """Deals lines out into one file of `shards` buckets, one behind the other, after a table of where they begin.
+    """Writes lines to one file of `shards` buckets, after a table of their offsets.
 
     Args:
       path: the file to write.
@@ -273,7 +273,7 @@ def write_buckets(path, lines, shards):
 
 
 def read_bucket(path, shard):
-    """The lines of one bucket of a file that `write_buckets` wrote; reads no other part of it."""
+    """Returns the lines of one bucket of a file of `write_buckets`; reads no other part of it."""
     with open(path, "rb") as file:
         file.seek(OFFSET * shard)
         start, end = (int.from_bytes(file.read(OFFSET), "little") for _ in range(2))

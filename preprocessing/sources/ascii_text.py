@@ -1,11 +1,11 @@
-"""Texts as ASCII, as the authors had theirs, and how much of them is lost on the way."""
+"""Converts texts to ASCII, as the authors did, and counts the characters that are lost."""
 
 import re
 import unicodedata
 
-APART = "\x01"  # in the place of what is dropped, until it is known whether words stood before and behind it
+APART = "\x01"  # marks a dropped character until it is known whether there are words before and after it
 QUOTES = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u02bc\u00ab\u00bb\u2039\u203a")
-# Signs that keep words or numbers apart, or together, and have a spelling in ASCII.
+# Signs that separate or join words or numbers and have a spelling in ASCII.
 SPELLED = {
     **dict.fromkeys("\u2010\u2011\u2212", "-"),
     **dict.fromkeys("\x0b\x0c\x1c\x1d\x1e\u0085\u2028\u2029", "\n"),
@@ -16,7 +16,7 @@ HTML = re.compile(r"&(?:[a-z]{2,8}|#\d{2,5}|#x[0-9a-f]{2,5});|</?[a-z][a-z0-9]*(
 
 
 def _spelled(char):
-    """(ASCII in the place of a character, whether the character is lost)."""
+    """Returns (ASCII text for a character, whether the character is lost)."""
     if char in SPELLED:
         return SPELLED[char], False
     if char.isascii():
@@ -27,17 +27,17 @@ def _spelled(char):
         before = " " if "\u2044" in parts else ""  # 1\u00bd is 1 1/2
         return before + "".join(text for text, _ in found), all(lost for _, lost in found)
     kind = unicodedata.category(char)
-    if kind in ("Mn", "Me", "Cf"):  # accents, which the letter before them loses; marks without width
+    if kind in ("Mn", "Me", "Cf"):  # accents, which are dropped; marks without width
         return "", False
-    if char in QUOTES:  # dropped, as by the authors: they stand inside of words as well
+    if char in QUOTES:  # dropped, as by the authors, because they also occur inside words
         return "", True
-    if kind[0] in "PZ":  # dashes, bullets, blanks: what stood apart stays apart
+    if kind[0] in "PZ":  # dashes, bullets, blanks: the words around them stay separate
         return APART, False
     return (APART if kind[0] in "SC" else ""), True
 
 
 class _Table(dict):
-    """For str.translate: character number -> ASCII, worked out when it is first met."""
+    """A table for str.translate: code point -> ASCII, computed at the first access."""
 
     def __init__(self):
         super().__init__()
@@ -55,11 +55,11 @@ _BETWEEN = re.compile(rf"(?<=[^\s{APART}]){APART}+(?=[^\s{APART}])")
 
 
 def to_ascii(text):
-    """(the text in ASCII, the number of its characters that are lost).
+    """Returns (the text in ASCII, the number of lost characters).
 
-    Accents are split off and dropped, and so are letters without an ASCII spelling and curly quotes, as the authors
-    did (Unicode's NFKD, then what is ASCII). Unlike there, a dash, bullet or other sign between two words becomes a
-    blank, so that they stay apart.
+    Accents, letters without an ASCII spelling and curly quotes are dropped, as in the authors' program (Unicode's NFKD,
+    then only ASCII characters). Unlike there, a dash, bullet or other sign between two words becomes a blank, so that
+    the words stay separate.
     """
     if text.isascii() and text.isprintable():
         return text, 0
@@ -68,11 +68,11 @@ def to_ascii(text):
 
 
 def ascii_lines(text):
-    """(the lines of a text as ASCII bytes, the number of characters that are lost)."""
+    """Returns (the lines of a text as ASCII bytes, the number of lost characters)."""
     found, lost = to_ascii(text.replace("\r\n", "\n").replace("\r", "\n"))
     return found.encode("ascii").split(b"\n"), lost
 
 
 def holds_html(text):
-    """Whether a text holds tags or entities (`<b>`, `&amp;`), which become words."""
+    """Returns whether a text contains tags or entities (`<b>`, `&amp;`), which become words."""
     return ("&" in text or "<" in text) and HTML.search(text) is not None

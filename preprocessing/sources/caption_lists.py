@@ -1,4 +1,4 @@
-"""Files that say which captions an image has: JSON, one object a line, Flickr's lines, and tables."""
+"""Reads files of images with captions: JSON, one object a line, Flickr's lines, and tables."""
 
 import os
 import re
@@ -13,7 +13,7 @@ EXPECTED = '{"image": file name, "captions": [text, ...]}'
 
 
 def with_extension(name):
-    """The file name of a list's entry: without an extension it is that of a .jpg."""
+    """Returns the file name of a list's entry; `.jpg` is added to a name without extension."""
     return name if os.path.splitext(name)[1] else name + ".jpg"
 
 
@@ -24,7 +24,7 @@ def with_extension(name):
 def jsonl_entries(path):
     """Yields (file name, list of texts) of a file {"image": NAME, "captions": [text, ...]}, one object a line.
 
-    One text stands for a list of one; images with one text a line may stand in several of them, and come once here.
+    A single text is a list of one. An image with one text a line may have several lines; it is yielded once.
     """
     merged = {}
     for place, value in readers.json_values(path, EXPECTED):
@@ -40,7 +40,7 @@ def jsonl_entries(path):
 
 
 def _entry(value):
-    """(file name, text or list of texts) of a JSON object. Raises: ValueError with what is wrong, or ""."""
+    """Returns (file name, text or list of texts) of a JSON object. Raises: ValueError with the fault, or ""."""
     if not isinstance(value, dict):
         raise ValueError
     image, place = (tables.column(value, words) for words in (IMAGE, CAPTIONS))
@@ -48,15 +48,15 @@ def _entry(value):
     found = list(value.values())[place] if place is not None else []
     if not isinstance(name, str):
         raise ValueError
-    if isinstance(found, list):  # Karpathy's {"raw": text} among them
+    if isinstance(found, list):  # also of Karpathy's {"raw": text}
         found = [text.get("raw", text.get("caption")) if isinstance(text, dict) else text for text in found]
     if not isinstance(found, str) and not readers.are_texts(found):
-        raise ValueError("its captions are no texts; ")
+        raise ValueError("its captions are not texts; ")
     return name, found
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Flickr's lines, and tables as its sets are handed out on Kaggle
+# Flickr's lines, and tables, as on Kaggle
 
 
 def caption_rows(path):

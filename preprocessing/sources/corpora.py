@@ -1,4 +1,4 @@
-"""Sentence corpora as people have them, behind one door: files and their format -> texts.
+"""Reads sentence corpora in several formats.
 
     text     one text a line
     jsonl    one JSON object a line with "description", "caption", "text" or "sentence" (a text), or "captions" (a list)
@@ -9,8 +9,8 @@
     coco     COCO's official captions: {"annotations": [{"caption": text, ...}, ...]}
     karpathy Karpathy's lists: {"images": [{"sentences": [{"raw": text, ...}, ...], ...}, ...]}
 
-A file is given as PATH, and its format is recognised by what is in it (corpus_files.py), or as FORMAT:PATH.
-Source: Feng et al. 2019, section 4.1, for the descriptions; Conceptual Captions, COCO and Flickr as handed out.
+A file is given as PATH, and its format is recognised by its content (corpus_files.py), or as FORMAT:PATH.
+Source: Feng et al. 2019, section 4.1, for the descriptions; Conceptual Captions, COCO and Flickr as published.
 """
 
 import functools
@@ -21,15 +21,15 @@ from formats import readers, tables, texts
 from preprocessing.sharding import shards
 
 TEXT_KEYS = ("description", "caption", "text", "sentence")
-BAD_KEPT = 20  # bad entries of a piece that are named; all are counted
+BAD_KEPT = 20  # bad entries of a piece that are reported; all are counted
 
 
 class BadEntry(Exception):
-    """One line or object of a corpus that is not what its format says."""
+    """Raised for a line or object of a corpus that does not fit its format."""
 
 
 class BadEntries:
-    """The entries of a piece that could not be read: how many, and where the first ones are.
+    """The entries of a piece that could not be read: their number, and the places of the first ones.
 
     Attributes: count: int. named: list of "FILE: PLACE: FAULT", at most BAD_KEPT.
     """
@@ -38,7 +38,7 @@ class BadEntries:
         self.count, self.named = 0, []
 
     def add(self, place, fault):
-        """Counts one more; `place` is a function, because finding a line's number reads the file."""
+        """Counts a bad entry; `place` is a function, because finding a line's number reads the file."""
         self.count += 1
         if len(self.named) < BAD_KEPT:
             self.named.append(f"{place()}: {fault}")
@@ -68,7 +68,7 @@ def _jsonl_line(line):
 
 
 def _object_texts(value, keys):
-    """The text of a JSON object under the first of the keys that it has; [None] when it has none."""
+    """Returns [text of a JSON object for the first of `keys` that it has]; [None] if it has none."""
     if not isinstance(value, dict):
         raise BadEntry(f'expected an object with "{keys[0]}", found {str(value)[:80]!r}')
     return _checked([next((value[key] for key in keys if key in value), None)], value)
@@ -82,7 +82,7 @@ def _checked(found, value):
 
 
 def gcc_line(line):
-    """[caption] of a line caption<TAB>URL; BadEntry when it is none."""
+    """Returns [caption] of a line caption<TAB>URL. Raises BadEntry for another line."""
     caption, tab, url = line.partition("\t")
     if not tab or "\t" in url or "://" not in url:
         raise BadEntry(f"expected caption<TAB>URL, found {line[:80]!r}")
@@ -90,7 +90,7 @@ def gcc_line(line):
 
 
 def flickr_line(line):
-    """(file name, caption) of a line NAME#k<TAB>caption; BadEntry when it is none."""
+    """Returns (file name, caption) of a line NAME#k<TAB>caption. Raises BadEntry for another line."""
     key, tab, text = line.partition("\t")
     name, mark, index = key.rpartition("#")
     if not tab or not mark or not name or not index.strip().isdigit():
@@ -99,7 +99,7 @@ def flickr_line(line):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# One JSON file -> its objects, each with the place where it stands
+# One JSON file -> its objects, each with its place in the file
 
 
 def _crawl_objects(value):
@@ -117,14 +117,14 @@ def _karpathy_objects(value):
     for number, image in enumerate(value["images"], 1):
         sentences = image.get("sentences") if isinstance(image, dict) else None
         if not isinstance(sentences, list):
-            yield f"image {number}", image, ("sentences",)  # named as a bad entry by the reader
+            yield f"image {number}", image, ("sentences",)  # reported as a bad entry by the reader
             continue
         for k, sentence in enumerate(sentences, 1):
             yield f"image {number}, sentence {k}", sentence, ("raw",)
 
 
 def _has_objects(value, key, inner):
-    """Whether a value is an object with a list under a key whose first entry is an object with `inner`."""
+    """Returns whether a value is an object whose `key` has a list that starts with an object with the key `inner`."""
     entries = value.get(key) if isinstance(value, dict) else None
     return isinstance(entries, list) and bool(entries) and isinstance(entries[0], dict) and inner in entries[0]
 
@@ -149,7 +149,7 @@ FORMATS = (*LINE_FORMATS, "table", *JSON_FORMATS)
 
 
 def is_whole(format):
-    """Whether files of a format can only be read as a whole, not in pieces."""
+    """Returns whether files of a format can only be read as a whole, not in pieces."""
     return format not in LINE_FORMATS
 
 
@@ -161,11 +161,11 @@ def read(piece, format, bad):
     """Yields the texts in a piece of a corpus; None for an object without one.
 
     Args:
-      piece: shards.Piece, in UTF-8; of a format that `is_whole` the whole file.
+      piece: shards.Piece, in UTF-8; the whole file for a format with `is_whole`.
       format: one of FORMATS.
-      bad: BadEntries that entries which cannot be read are added to.
+      bad: BadEntries, to which unreadable entries are added.
 
-    Raises: cli.UserError when a file as a whole cannot be read.
+    Raises: cli.UserError when the whole file cannot be read.
     """
     if format == "table":
         yield from _table_texts(piece, bad)
@@ -230,7 +230,7 @@ def _table_texts(piece, bad):
 
 
 def _cell_texts(cell):
-    """The texts in a cell: one, or those of a JSON list (Flickr30k's `raw`)."""
+    """Returns the texts in a cell: one, or those of a JSON list (Flickr30k's `raw`)."""
     if cell.startswith("[") and cell.endswith("]"):
         try:
             found = json.loads(cell)

@@ -1,4 +1,4 @@
-"""Which files `--input` names, and of which format each of them is."""
+"""Finds the files of `--input` and recognises their formats."""
 
 import dataclasses
 import os
@@ -9,23 +9,32 @@ from formats import folders, paths, readers, tables, texts
 from preprocessing.sources import corpora
 from preprocessing.sources.corpora import FORMATS, JSON_FORMATS, LINE_FORMATS
 
-# What is taken from a folder, in any case, packed or not.
+# Extensions of files that are read from a folder, in any case, compressed or not.
 EXTENSIONS = (".txt", ".jsonl", ".ndjson", ".json", ".tsv", ".csv", ".psv", ".token")
-ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)  # files about the others
-SAMPLE_BYTES = 1 << 16  # of a file, to recognise its format
-SAMPLE_SHARE = 0.9  # of the lines in the sample must be as the format says; the others are bad lines
-# What sentences do not begin with: the name of a picture, or a number that counts the lines.
+ABOUT = re.compile(
+    r"(?:readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE
+)  # files that describe the other files
+SAMPLE_BYTES = 1 << 16  # bytes of a file from which its format is recognised
+SAMPLE_SHARE = 0.9  # share of the lines in the sample that must fit the format; the others are bad lines
+# Beginnings of lines that are not sentences: the name of a picture, or a number that counts the lines.
 _PICTURE = re.compile(r"\W*\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\W{0,2}(\d+)\s*(?:[.):,;|\t-]|\s)")
-# Nor with what other formats begin with: lists of JSON or Python, quotes around each line, bullets.
+# Also not the beginnings of other formats: lists of JSON or Python, quotes around each line, bullets.
 _LIST = re.compile(r"""\s*[\[{]\s*["'{\[]""")
 _QUOTED, _BULLET = re.compile(r'\s*".*"[,;]?\s*$'), re.compile(r"\s*[-*\u2022]\s")
-OTHER_KINDS = ("<?xml", "<!doctype", "<html", "%pdf-", "{\\rtf", "pk\x03\x04")  # how files begin that hold no lines
+OTHER_KINDS = (
+    "<?xml",
+    "<!doctype",
+    "<html",
+    "%pdf-",
+    "{\\rtf",
+    "pk\x03\x04",
+)  # first characters of files that are not made of lines
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class CorpusFile:
-    """A file with texts; `given` says that the format was named and not recognised."""
+    """A file with texts; `given`: whether the format was named instead of recognised."""
 
     path: str
     format: str
@@ -33,10 +42,10 @@ class CorpusFile:
 
 
 def corpora_of(text, encoding=None):
-    """The files that `--input` names: files or folders, separated by commas, each with a format before it or not.
+    """Finds the files of `--input`: files or folders, separated by commas, each with an optional FORMAT: before it.
 
-    Args: encoding: of files that do not tell theirs.
-    Returns: (sorted list of CorpusFile, notes that say what was left out of folders).
+    Args: encoding: encoding of files without a byte order mark.
+    Returns: (sorted list of CorpusFile, notes about what was left out of folders).
     Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found, notes = {}, []
@@ -65,17 +74,17 @@ def _format_and_path(part):
 
 
 def _files(path, part):
-    """(the files that a part of --input names, a note of what was left out)."""
+    """Returns (the files of a part of --input, a note about what was left out)."""
     if os.path.isfile(path):
         return [path], ""
     if not os.path.isdir(path):
         raise cli.UserError(f"--input {part}: no such file or folder")
     found = folders.walk(path, _why_not)
     for file, reason in found.broken.items():
-        raise cli.UserError(f"--input {part}: {file} is no file that can be read ({reason}); take it out of the folder")
+        raise cli.UserError(f"--input {part}: {file} is not a readable file ({reason}); remove it from the folder")
     for file in [file for file in found.files if _is_sidecar(file)]:
         found.files.remove(file)
-        found.left_out[file] = "what a stage writes beside its output"
+        found.left_out[file] = "a stage's sidecar"
     if not found.files:
         raise cli.UserError(f"--input {part}: expected files that end in {', '.join(EXTENSIONS)}")
     return found.files, folders.note(path, found.left_out)
@@ -84,11 +93,11 @@ def _files(path, part):
 def _why_not(name):
     if not texts.unpacked_name(name).lower().endswith(EXTENSIONS):
         return f"not among {', '.join(EXTENSIONS)}"
-    return "about the others" if ABOUT.match(name) else ""
+    return "describes the other files" if ABOUT.match(name) else ""
 
 
 def _is_sidecar(path):
-    """Whether a file is the JSON that a stage wrote beside its output, NAME.json beside NAME.jsonl or NAME.txt."""
+    """Returns whether a file is the sidecar of a stage, NAME.json beside NAME.jsonl or NAME.txt."""
     stem, extension = os.path.splitext(path)
     if extension != ".json" or not any(os.path.exists(stem + other) for other in (".jsonl", ".txt")):
         return False
@@ -101,9 +110,9 @@ def _is_sidecar(path):
 
 
 def recognise(path, encoding=None):
-    """The format of a file by its content, or by its name where any content would do.
+    """Returns the format of a file by its content, or by its name if any content is possible.
 
-    Raises: cli.UserError saying what is known when it is none of them.
+    Raises: cli.UserError, which lists the known formats, if it is none of them.
     """
     name = texts.unpacked_name(path).lower()
     if name.endswith((".jsonl", ".ndjson")):
@@ -112,7 +121,7 @@ def recognise(path, encoding=None):
         return _recognise_json(path, encoding)
     sample, whole = texts.head_text(path, SAMPLE_BYTES, encoding)
     lines = [line for line in sample.split("\n") if line.strip()]
-    lines = lines[:-1] if not whole and len(lines) > 1 else lines  # the last one may be cut
+    lines = lines[:-1] if not whole and len(lines) > 1 else lines  # the last line may be incomplete
     delimiter = tables.delimiter_of(lines, tables.CAPTION)
     if (delimiter and tables.is_table(lines, delimiter)) or _is_single_column(lines):
         return "table"
@@ -130,18 +139,18 @@ def recognise(path, encoding=None):
 
 
 def _is_single_column(lines):
-    """Whether these are the lines of a table with one column, under a header."""
+    """Returns whether these are the lines of a table with a header and one column."""
     return len(lines) > 1 and tables.word_of(lines[0]) in tables.CAPTION
 
 
 def _why_no_text(lines, name):
-    """Why lines are no sentences, as the end of a message; "" if nothing speaks against it."""
+    """Returns why lines are not sentences, as the end of a message; "" if they may be sentences."""
     if not lines:
         return ""
     if lines[0].lstrip().lower().startswith(OTHER_KINDS) or _LIST.match(lines[0]):
         return "; it is another kind of file"
     for rule, name_of_rule in (
-        (_QUOTED, "stand between quotes: put a line `caption` above"),
+        (_QUOTED, "are in quotes: put a line `caption` above"),
         (_BULLET, "have bullets"),
     ):
         if len(lines) > 1 and sum(bool(rule.match(line)) for line in lines) >= SAMPLE_SHARE * len(lines):
@@ -156,7 +165,7 @@ def _why_no_text(lines, name):
     numbers = [int(match[1]) for match in map(_NUMBER.match, lines) if match]
     steps = sum(after - before == 1 for before, after in zip(numbers, numbers[1:], strict=False))
     if len(numbers) > max(2, SAMPLE_SHARE * len(lines)) and steps >= SAMPLE_SHARE * (len(numbers) - 1):
-        return "; its lines are numbered: take the numbers away, or put a line above such as id,caption"
+        return "; its lines are numbered: remove the numbers, or put a line above such as id,caption"
     return ""
 
 
@@ -171,7 +180,7 @@ def _fits(format, line):
 
 def _recognise_json(path, encoding):
     if re.match(r'\s*\{\s*"\d+"\s*:\s*\[', texts.head_text(path, SAMPLE_BYTES, encoding)[0]):
-        return "crawl"  # pages by number: such files are large, so they are not read twice
+        return "crawl"  # pages by number; such files are large, so they are not read twice
     value = _load(path, encoding)
     for format, (fits, _, _) in JSON_FORMATS.items():
         if fits(value):

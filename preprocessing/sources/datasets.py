@@ -1,19 +1,19 @@
-"""Lists of photographs and their captions: which image belongs to which split, and what people said about it.
+"""Reads lists of photographs: the split and the captions of each image.
 
-    jsonl:DIR      train.jsonl, val.jsonl, test.jsonl with lines {"image": file name, "captions": [text, ...]}; a text
-                   stands for a list of one, and an image with one text a line may have several lines
+    jsonl:DIR      train.jsonl, val.jsonl, test.jsonl with lines {"image": file name, "captions": [text, ...]}; a single
+                   text is a list of one, and an image with one text a line may have several lines
     karpathy:FILE  Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json; restval is train
     coco:DIR       COCO's captions_train*.json, captions_val*.json, image_info_test*.json (coco:DIR#2014 chooses the
-                   year), or with the UIC authors' lists beside them (coco_train.txt, …) the splits of those
+                   year), with the splits of the UIC authors' lists if they are there too (coco_train.txt, …)
     flickr8k:DIR, flickr30k:DIR   lists of file names (train.txt, dev.txt, … or the original names) and the token file,
                    or the table of captions of Kaggle (captions.txt, results.csv)
-    pascal:DIR     the HTML page of the PASCAL sentences; train.txt, … beside it, else 80, 10 and 10 % by hash
-    gcc:DIR        Conceptual Captions: *train*.tsv, *validation*.tsv; line n is train/NNNNN/NNNNNnnnn.jpg, as
-                   img2dataset names what it downloads; train.txt, val.txt beside them list what could be had
+    pascal:DIR     the HTML page of the PASCAL sentences; splits by train.txt, … beside it, else 80, 10 and 10 % by hash
+    gcc:DIR        Conceptual Captions: *train*.tsv, *validation*.tsv; line n is train/NNNNN/NNNNNnnnn.jpg, as named by
+                   img2dataset; train.txt, val.txt beside them list the downloaded images
 
-A file of a split may be absent, and each may be packed (train.jsonl.gz). The captions of training images are not even
-read into memory unless they are asked for: only the supervised baselines may see them. Photographs may lie in one
-folder or in folders inside it, as COCO unpacks into train2014 and val2014.
+The file of a split may be missing, and each file may be compressed (train.jsonl.gz). The captions of training images
+are read only on request, because only the supervised baselines may use them. Photographs may be in one folder or in its
+subfolders, as COCO unpacks into train2014 and val2014.
 """
 
 import collections
@@ -28,7 +28,9 @@ from preprocessing.sharding import shards
 from preprocessing.sources import caption_lists, corpora, pascal_page
 
 SPLITS = ("train", "val", "test")
-COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")  # 2014 and 2017 name the same photographs
+COCO_NAME = re.compile(
+    r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg"
+)  # names of 2014 and 2017 for the same photographs
 SHOWN = 5  # names that an error lists
 IMAGES_PER_FOLDER = 10_000  # img2dataset's default
 
@@ -40,8 +42,8 @@ class Dataset:
     Attributes:
       splits: dict split -> list of file names, in the order of the list.
       captions: dict file name -> list of texts; images without captions are absent.
-      ids: dict file name -> integer that the original knows the image by; empty where it has none.
-      files: dict split -> the file that lists its images, where each split has one; for messages.
+      ids: dict file name -> integer id of the image in the original data set; empty without ids.
+      files: dict split -> the file that lists its images, if each split has one; for messages.
     """
 
     splits: dict
@@ -51,14 +53,14 @@ class Dataset:
 
 
 def load_dataset(spec, with_train_captions=False):
-    """The dataset that `spec` names.
+    """Returns the Dataset that `spec` names.
 
     Args:
-      spec: KIND:PATH, see the top of this file.
-      with_train_captions: also load what people said about the training images.
+      spec: KIND:PATH, see the docstring of the module.
+      with_train_captions: whether to read the captions of the training images too.
 
     Raises:
-      cli.UserError: no such kind, a file is missing or malformed, or an image stands twice or in two splits.
+      cli.UserError: unknown kind, a file is missing or malformed, or an image occurs twice or in two splits.
     """
     kind, _, path = spec.partition(":")
     if extensions.is_file(kind):
@@ -71,7 +73,7 @@ def load_dataset(spec, with_train_captions=False):
         raise cli.UserError(f"--dataset {spec!r}: {path} is not a folder")
     dataset = LOADERS[kind](path, with_train_captions)
     if not dataset.splits:
-        raise cli.UserError(f"--dataset {spec!r}: {path} holds no list of any split")
+        raise cli.UserError(f"--dataset {spec!r}: {path} has no list of any split")
     _check_names(dataset, path)
     _check_disjoint(dataset, path)
     return dataset
@@ -82,7 +84,7 @@ def _without_year(path):
 
 
 def _of_own_file(file, argument, with_train_captions):
-    """The dataset that a Python file makes, see extensions.py."""
+    """Returns the dataset that a Python file makes, see extensions.py."""
     try:
         dataset = extensions.load(file, "load")(argument, with_train_captions)
     except ValueError as error:
@@ -93,7 +95,7 @@ def _of_own_file(file, argument, with_train_captions):
 
 
 def _check_names(dataset, path):
-    """Raises cli.UserError for what cannot be the name of a file."""
+    """Raises cli.UserError for a name that cannot be a file name."""
     for split, names in dataset.splits.items():
         for name in names:
             try:
@@ -102,7 +104,7 @@ def _check_names(dataset, path):
                 fits = False
             if not fits:
                 where = dataset.files.get(split, path)
-                raise cli.UserError(f"{where}: {split} lists {ascii(name)[:80]}, which is no name of a file")
+                raise cli.UserError(f"{where}: {split} lists {ascii(name)[:80]}, which is not a file name")
 
 
 def _check_disjoint(dataset, path):
@@ -132,19 +134,19 @@ def _check_disjoint(dataset, path):
 
 
 def _present(folder, names):
-    """The path of the file that is there under one of several names, packed or not; None when there is none."""
+    """Returns the path of the file with one of several names, compressed or not; None if there is none."""
     endings = ("", *texts.PACKED_NAMES)
     paths = dict.fromkeys(os.path.join(folder, name + ending) for name in names for ending in endings)
     found = [path for path in paths if os.path.lexists(path)]
     if len(found) > 1:
-        raise cli.UserError(f"{found[0]} and {found[1]} are two files for the same thing; keep one of them")
+        raise cli.UserError(f"{found[0]} and {found[1]} have the same content; keep one of them")
     return found[0] if found else None
 
 
 def _name_lists(folder, names_of):
-    """(dict split -> file names, dict split -> the list), of the lists that are there.
+    """Reads the existing lists; returns (dict split -> file names, dict split -> path of the list).
 
-    A name without an extension is that of a .jpg.
+    `.jpg` is added to a name without extension.
     """
     splits, files = {}, {}
     for split, names in names_of.items():
@@ -156,7 +158,7 @@ def _name_lists(folder, names_of):
 
 
 def _wanted(splits, with_train_captions):
-    """The images whose captions are read."""
+    """Returns the images whose captions are read."""
     return {name for split, names in splits.items() if split != "train" or with_train_captions for name in names}
 
 
@@ -189,7 +191,7 @@ def _karpathy(path, with_train_captions):
     images = content.get("images") if isinstance(content, dict) else None
     splits, captions, ids, number = collections.defaultdict(list), {}, {}, 0
     try:
-        for number, image in enumerate(images, 1):  # noqa: B007 (read by the error's message)
+        for number, image in enumerate(images, 1):  # noqa: B007 (used by the message of the error)
             split = {"restval": "train"}.get(image["split"], image["split"])
             if split not in SPLITS or not isinstance(image["filename"], str):
                 raise ValueError(f"the split {split!r}, the file name {image['filename']!r}")
@@ -218,7 +220,7 @@ def _coco(path, with_train_captions):
         try:
             names = {image["id"]: image["file_name"] for image in content["images"]}
             if not readers.are_texts([*names.values()]):
-                raise TypeError("a file name that is no text")
+                raise TypeError("a file name that is not a text")
             splits[split] = [image["file_name"] for image in content["images"]]
             ids.update((name, number) for number, name in names.items())
             for entry in content.get("annotations", ()):
@@ -242,7 +244,7 @@ def _coco(path, with_train_captions):
 
 
 def _coco_files(folder, year):
-    """dict split -> COCO's file of one year."""
+    """Returns dict split -> COCO's file of one year."""
     found = collections.defaultdict(dict)
     for name in sorted(os.listdir(folder)):
         if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", texts.unpacked_name(name)):
@@ -302,16 +304,16 @@ PASCAL_PAGES = ("pascal-sentences.html", "index.html")
 def _pascal(path, with_train_captions):
     page = path if os.path.isfile(path) else _present(path, PASCAL_PAGES)
     if page is None:
-        raise cli.UserError(f"{path}: the page of the PASCAL sentences is not there: {' or '.join(PASCAL_PAGES)}")
+        raise cli.UserError(f"{path}: the page of the PASCAL sentences is missing: {' or '.join(PASCAL_PAGES)}")
     text = texts.read(page, "the page of the PASCAL sentences", errors="replace")
     described = {image: texts for image, texts in pascal_page.captions(text).items() if texts}
     if not described:
-        raise cli.UserError(f"{page}: no image with sentences in there; expected the table of the PASCAL sentences")
+        raise cli.UserError(f"{page}: no image with sentences; expected the table of the PASCAL sentences")
     captions = {os.path.basename(image): texts for image, texts in described.items()}
     if len(captions) < len(described):
         raise cli.UserError(f"{page}: two images in different folders have the same file name")
     splits, files = _name_lists(os.path.dirname(page), {split: (f"{split}.txt",) for split in SPLITS})
-    if not splits:  # there is no official division
+    if not splits:  # there are no official splits
         names = sorted(captions, key=lambda name: (shards.digest_of(name), name))
         tenth = len(names) // 10
         splits = {"train": names[2 * tenth :], "val": names[:tenth], "test": names[tenth : 2 * tenth]}
@@ -347,7 +349,7 @@ def _gcc(folder, with_train_captions):
             there = {line.strip() for _, line in readers.text_lines(path, "surrogateescape")}
             if unknown := there.difference(splits[split]):
                 raise cli.UserError(
-                    f"{path}: {len(unknown)} names are no line of the captions, e.g. {min(unknown)}; expected names "
+                    f"{path}: {len(unknown)} names are not lines of the captions, e.g. {min(unknown)}; expected names "
                     f"like {splits[split][0]}"
                 )
             splits[split] = [name for name in splits[split] if name in there]

@@ -1,6 +1,6 @@
-"""Fetching one large file: from one mirror after another, continued where it broke off, its size and checksum compared.
+"""Downloads one large file: tries several mirrors, resumes interrupted downloads, compares size and checksum.
 
-`FILE.part` holds what has come, `FILE.part.json` from where; both go when the file is whole.
+`FILE.part` holds the bytes so far, `FILE.part.json` their origin; both are removed when the file is complete.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from preprocessing.crawling import fetching
 
 USER_AGENT = "unsupervised-captioning/0.1 (data sets)"
 CHUNK = 1 << 20
-RESERVE = 100 << 20  # bytes of the disk that stay free
+RESERVE = 100 << 20  # bytes of the disk that must stay free
 SLOWEST = 600.0  # seconds for the head of an answer with its redirects, and for each MB (CHUNK) of its body
-MAX_REDIRECTS = 10  # in a row; archives are often two or three away
-MAX_TRIES = 1000  # of a mirror, with progress or without: 13 GB on a line that breaks every 13 MB
-MAX_UNKNOWN = 20 * 10**9  # bytes of a file whose size the manifest does not know; the largest known one has 19.3 GB
+MAX_REDIRECTS = 10  # redirects in a row; archives often need two or three
+MAX_TRIES = 1000  # attempts at a mirror, with or without progress: 13 GB if the connection breaks every 13 MB
+MAX_UNKNOWN = 20 * 10**9  # bytes of a file whose size is not in the manifest; the largest known file has 19.3 GB
 
 
 class MirrorFailed(Exception):
-    """A mirror does not have the file, or not the right one."""
+    """Raised when a mirror does not have the right file."""
 
 
 def digests(path):
-    """{"sha256", "md5"} of a file."""
+    """Returns {"sha256", "md5"} of a file."""
     found = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "md5")}
     with open(path, "rb") as file:
         while block := file.read(CHUNK):
@@ -42,7 +42,7 @@ def digests(path):
 
 
 def fault_of(path, entry, found):
-    """What is wrong with a file by what the manifest says of it; "" when nothing is."""
+    """Returns how a file differs from its entry in the manifest; "" if it does not."""
     size = os.path.getsize(path)
     if entry.get("bytes") is not None and size != entry["bytes"]:
         return f"it has {size} bytes, not {entry['bytes']}"
@@ -53,7 +53,7 @@ def fault_of(path, entry, found):
 
 
 def need_space(folder, size, what):
-    """Raises cli.UserError when the disk has not `size` bytes left."""
+    """Raises cli.UserError if the disk has less than `size` bytes free."""
     free = shutil.disk_usage(folder).free - RESERVE
     if size > free:
         raise cli.UserError(
@@ -62,13 +62,13 @@ def need_space(folder, size, what):
 
 
 class Download:
-    """One file of the manifest on its way to a folder.
+    """The download of one file of the manifest.
 
     Args:
-      entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" where they are known; "most": the
-        most bytes where "bytes" is not known.
-      folder: where it goes. attempts: tries of a mirror without any progress. timeout: seconds without a byte.
-      backoff: seconds before the second try. unchecked: differences from the manifest are only said.
+      entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" if they are known; "most": largest
+        number of bytes if "bytes" is not known.
+      folder: folder of the file. attempts: attempts at a mirror without any progress. timeout: seconds without data.
+      backoff: seconds before the second attempt. unchecked: whether differences from the manifest are only printed.
     """
 
     def __init__(self, entry, folder, *, attempts=5, timeout=60.0, backoff=2.0, unchecked=False):
@@ -76,14 +76,14 @@ class Download:
         self.part, self.note = self.path + ".part", self.path + ".part.json"
         self.attempts, self.timeout, self.backoff, self.unchecked = attempts, timeout, backoff, unchecked
         self._resumed = False
-        self.most = entry.get("bytes") if not unchecked else None  # the most bytes that are taken
+        self.most = entry.get("bytes") if not unchecked else None  # the most bytes that are accepted
         self.most = self.most or entry.get("most") or MAX_UNKNOWN
 
     def fetch(self):
-        """Fetches the file from the first mirror that has it.
+        """Downloads the file from the first mirror that has it.
 
         Returns: (url, digests).
-        Raises: cli.UserError with every mirror's failure, and what the manifest says to do then.
+        Raises: cli.UserError with the failure of every mirror and the manifest's advice.
         """
         failures = []
         if self.entry.get("bytes"):
@@ -101,20 +101,20 @@ class Download:
         raise cli.UserError(gone(self.entry, failures))
 
     def _from_mirror(self, url):
-        """Fetches from one mirror and compares; what another run or mirror left may be to blame, so once more anew."""
+        """Downloads from one mirror and compares; repeats once from the beginning, as an old part may be wrong."""
         self._keep_only_from(url)
         self._resumed = False
         self._tries(url)
         found = digests(self.part)
         fault = fault_of(self.part, self.entry, found)
         if fault and self._resumed:
-            print(f"{self.part}: {fault}; fetching it anew")
+            print(f"{self.part}: {fault}; downloading it again")
             self._forget()
             self._tries(url)
             found = digests(self.part)
             fault = fault_of(self.part, self.entry, found)
         if fault and self.unchecked:
-            print(f"NOTE: {self.path}: {fault}; kept because of --unchecked")
+            print(f"NOTE: {self.path}: {fault}; accepted because of --unchecked")
         elif fault:
             self._forget()
             raise MirrorFailed(f"not the file of the manifest: {fault}")
@@ -128,18 +128,18 @@ class Download:
                 asyncio.run(self._once(url))
                 return
             except httpx.InvalidURL as error:
-                raise MirrorFailed(f"no URL: {error}") from error
+                raise MirrorFailed(f"not a URL: {error}") from error
             except (httpx.TransportError, _Again, _TooSlow) as error:
                 progress = self._have() > before and not isinstance(error, _TooSlow)
                 left = self.attempts if progress else left - 1
                 if left <= 0 or tried >= MAX_TRIES:
                     raise MirrorFailed(f"{type(error).__name__.lstrip('_')}: {error} ({tried} tries)") from error
                 wait = self.backoff * 2 ** (self.attempts - left) * random.uniform(0.5, 1.0)
-                print(f"{url}: {error}; at {self._have()} bytes, going on in {wait:.1f} s")
+                print(f"{url}: {error}; at {self._have()} bytes, continuing in {wait:.1f} s")
                 time.sleep(wait)
 
     async def _once(self, mirror):
-        """One request from where the part ends; returns when the file is whole."""
+        """Makes one request from the end of the part; returns when the file is complete."""
         if self._have() > self.most:
             self._forget()
         have, url = self._have(), fetching.checked_url(mirror)
@@ -147,10 +147,10 @@ class Download:
         if have:
             headers["Range"] = f"bytes={have}-"
             if validator := self._note().get("validator"):
-                headers["If-Range"] = validator  # a file that has changed meanwhile comes from its beginning
+                headers["If-Range"] = validator  # a changed file is sent from its beginning
         try:
-            # The client's own time-outs are for single reads. Each redirect is followed here, because the client would
-            # read the whole body of the redirecting answer, however long.
+            # The client's own time-outs are for single reads. Redirects are followed here, because the client would
+            # read the whole body of a redirecting answer, however long.
             async with asyncio.timeout(SLOWEST) as limit, httpx.AsyncClient(timeout=self.timeout) as client:
                 for _ in range(MAX_REDIRECTS + 1):
                     async with client.stream("GET", url, headers=headers) as response:
@@ -162,11 +162,11 @@ class Download:
         raise MirrorFailed(f"more than {MAX_REDIRECTS} redirects")
 
     async def _take(self, response, mirror, have, limit):
-        """Appends the body of an answer to the part, or begins the part again with it.
+        """Appends the body of an answer to the part, or starts the part again with it.
 
         Args:
-          response: the answer. mirror: the URL that was asked first. have: bytes of the part.
-          limit: the time-out that ends this, put off with every MB.
+          response: the answer. mirror: the URL that was requested first. have: bytes of the part.
+          limit: the time-out, which is extended with every MB.
         """
         start, total = self._begins_at(response, have)
         self._resumed |= start > 0
@@ -174,7 +174,9 @@ class Download:
             return
         self._check_total(total)
         validator = response.headers.get("etag") or response.headers.get("last-modified")
-        validator = None if (validator or "").startswith("W/") else validator  # a weak one is no promise
+        validator = (
+            None if (validator or "").startswith("W/") else validator
+        )  # a weak validator does not guarantee equal bytes
         sidecars.write_json(self.note, {"url": mirror, "validator": validator})
         count = None if total is None else (total - start) // CHUNK
         progress = iter(cli.progress(itertools.repeat(None), f"{self.entry['file']} (MB)", count))
@@ -182,7 +184,7 @@ class Download:
         with open(self.part, "r+b" if os.path.exists(self.part) else "wb") as file:
             file.truncate(start)
             file.seek(start)
-            async for block in response.aiter_raw():  # as it comes: larger blocks would lose their beginning at a break
+            async for block in response.aiter_raw():  # unbuffered: a break would lose the beginning of a larger block
                 size += len(block)
                 if size > self.most:
                     self._forget()
@@ -197,12 +199,12 @@ class Download:
             raise _Again(f"the answer ended at {size} of {total} bytes")
 
     def _begins_at(self, response, have):
-        """(first byte, bytes of the whole file or None) of an answer."""
+        """Returns (first byte, bytes of the whole file or None) of an answer."""
         status = response.status_code
         if status in fetching.PASSING:
             raise _Again(f"answer {status}")
         content_range = response.headers.get("content-range", "")
-        if status == 416:  # nothing behind what is there
+        if status == 416:  # the file has no more bytes
             total = content_range.rpartition("/")[2]
             if fetching.count_of(total) == have:
                 return have, have
@@ -212,13 +214,13 @@ class Download:
             raise MirrorFailed(f"answer {status}")
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/html" and not self.entry["file"].endswith((".html", ".htm")):
-            raise MirrorFailed("a web page comes instead of the file")
+            raise MirrorFailed("it sends a web page instead of the file")
         if status == 200:
             return 0, fetching.count_of(response.headers.get("content-length"))
         span, _, total = content_range.removeprefix("bytes ").partition("/")
         if span.partition("-")[0] != str(have):
             self._forget()
-            raise _Again(f"asked for bytes from {have}, and {content_range!r} came")
+            raise _Again(f"requested bytes from {have}, received {content_range!r}")
         return have, fetching.count_of(total)
 
     def _check_total(self, total):
@@ -232,7 +234,7 @@ class Download:
     def _too_large(self, what):
         if self.most == self.entry.get("bytes"):
             return f"not the file of the manifest: {what}"
-        return f"{what}; at most {self.most} are taken of a file whose size is not known"
+        return f"{what}; at most {self.most} are accepted for a file of unknown size"
 
     # ------------------------------------------------------------------------------------------------ the part
 
@@ -247,7 +249,7 @@ class Download:
             return {}
 
     def _keep_only_from(self, url):
-        """A part from another mirror is only of use when a checksum will tell whether the two are the same."""
+        """Removes a part from another mirror, unless a checksum can verify that both have the same file."""
         known = self.entry.get("sha256") or self.entry.get("md5")
         if self._note().get("url") != url:
             if not known:
@@ -262,20 +264,20 @@ class Download:
 
 
 class _Again(Exception):
-    """A try that failed, and another may not."""
+    """Raised when an attempt fails but another may succeed."""
 
 
 class _TooSlow(Exception):
-    """A try that brought too little in its time."""
+    """Raised when an attempt is too slow."""
 
 
 def gone(entry, failures):
-    """The text when no mirror has a file: what was tried, and what to do."""
+    """Returns the error text when no mirror has a file: the failures, and what to do."""
     tried = "no mirror has it:\n" + "\n".join(failures) if failures else "it cannot be fetched by a program."
     unverified = ""
     if any("not the file of the manifest" in line for line in failures) and not entry.get("verified"):
         unverified = (
             "\nThe size and checksum in data/MANIFEST.json were not verified by a download; if you trust the source, "
-            "--unchecked keeps what comes."
+            "--unchecked accepts the file."
         )
     return f"{entry['name']} ({entry['file']}): {tried}\nWhat to do: {entry['if_gone']}{unverified}"

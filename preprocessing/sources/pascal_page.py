@@ -1,4 +1,4 @@
-"""The web page of the PASCAL sentences: which images it shows and what people said about each."""
+"""Reads the web page of the PASCAL sentences: its images and their sentences."""
 
 from preprocessing.crawling import html_reader
 
@@ -11,7 +11,7 @@ def captions(text):
 
 
 class _Reader:
-    """The page's table: an image, then cells with its sentences."""
+    """Reads the page's table: an image, then cells with its sentences."""
 
     def __init__(self):
         self.captions, self._image, self._cell = {}, None, None

@@ -1,4 +1,4 @@
-"""`sentences.txt`, that of extract_descriptions or one's own: one sentence a line, tokens with blanks between them."""
+"""Reads `sentences.txt` of extract_descriptions or of the user: one sentence a line, tokens separated by blanks."""
 
 import os
 
@@ -7,14 +7,14 @@ from formats import made_by, sidecars, texts
 from formats.vocabulary import END, START, UNKNOWN
 from preprocessing.sharding import shards
 
-# Words of other programs' sentences that are no words: the stages put the markers in themselves.
+# Markers in sentences of other programs, which must not be there: the stages add the markers themselves.
 MARKERS = frozenset({START, END, UNKNOWN, "<s>", "<unk>", "<pad>", "<sos>", "<eos>", "<bos>", "<start>", "<end>"})
 
 
 def sentences_file(data_dir):
-    """The path of sentences.txt, checked against its sidecar (which one's own sentences need not have).
+    """Returns the path of sentences.txt, checked against its sidecar (which the user's own file need not have).
 
-    Raises: cli.UserError: it is missing, damaged, or not UTF-8 as it lies there.
+    Raises: cli.UserError: it is missing, damaged, compressed or not UTF-8.
     """
     path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
     make = made_by.command(data_dir, "sentences")
@@ -22,15 +22,17 @@ def sentences_file(data_dir):
     if damage or not os.path.exists(path):
         raise cli.UserError(f"{damage or path + ': no such file'}. Make it with: {make}")
     if not texts.lies_as_utf8(path):
-        raise cli.UserError(f"{path}: packed, or UTF-16; expected UTF-8. Unpack or convert it, or make it with: {make}")
+        raise cli.UserError(
+            f"{path}: compressed or UTF-16; expected plain UTF-8. Decompress or convert it, or make it with: {make}"
+        )
     return path
 
 
 def token_lines(piece):
-    """Yields the tokens of each sentence in a piece of the file; lines without any are left out.
+    """Yields the tokens of each sentence in a piece of the file, without empty lines.
 
     Args: piece: shards.Piece.
-    Raises: cli.UserError naming a line that is not UTF-8, or holds a marker (`<S>`, `</S>`, `<UNK>`, …).
+    Raises: cli.UserError naming a line that is not UTF-8 or contains a marker (`<S>`, `</S>`, `<UNK>`, …).
     """
     for index, line in enumerate(shards.lines_of(piece)):
         try:
@@ -39,7 +41,7 @@ def token_lines(piece):
             raise _fault(piece, index, f"{texts.bad_byte(error)} is not UTF-8; {texts.ADVICE}") from error
         if marker := next((token for token in tokens if token in MARKERS or "\0" in token), None):
             raise _fault(
-                piece, index, f"holds {marker!r}, expected words alone: no markers and no word for unknown ones"
+                piece, index, f"contains {marker!r}, expected only words: no markers and no word for unknown words"
             )
         if tokens:
             yield tokens
@@ -50,13 +52,13 @@ def _fault(piece, index, reason):
 
 
 def note_capitals(path, results):
-    """Prints how many sentences hold capital letters, which extract_descriptions never leaves.
+    """Prints how many sentences contain capital letters, which extract_descriptions lower-cases.
 
-    Args: results: what the first pass counted, dicts with "sentences" and "capitals".
+    Args: results: counts of the first pass, dicts with "sentences" and "capitals".
     """
     capitals, total = (sum(result.get(name, 0) for result in results) for name in ("capitals", "sentences"))
     if capitals:
         print(
-            f"NOTE: {path}: {capitals} of {total} sentences hold capital letters, so that Dog and dog are two words; "
-            "preprocessing.extract_descriptions makes lower-cased tokens of any text"
+            f"NOTE: {path}: {capitals} of {total} sentences contain capital letters, so Dog and dog are two words; "
+            "preprocessing.extract_descriptions makes lower-cased tokens from any text"
         )

@@ -1,6 +1,6 @@
-"""Unpacking archives that come from elsewhere: nothing is written outside the folder, and nothing but plain files.
+"""Unpacks untrusted archives: writes only plain files, and only inside the folder.
 
-All members are looked at before the first file is written, so that an archive that is refused leaves nothing.
+All members are checked before the first file is written, so that a refused archive leaves no files.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ import zlib
 import cli
 from preprocessing.sources import downloads
 
-IGNORED = ("__MACOSX", ".DS_Store")  # what some computers add
+IGNORED = ("__MACOSX", ".DS_Store")  # members that macOS adds
 PART = ".unpacking.part"  # the file that is being written, in the folder; no member may have its name
-# The largest archive of data/MANIFEST.json has 118,287 members and 19 GB; photographs hardly shrink, JSON to a tenth.
+# The largest archive of data/MANIFEST.json has 118,287 members and 19 GB; compression reduces JSON to a tenth.
 MAX_MEMBERS = 500_000
-MAX_BYTES = 100 * 10**9  # of all files
-MAX_RATIO = 100  # bytes of all files for one of the archive ...
-ALWAYS = 100 << 20  # ... but so many bytes are no bomb, whatever the ratio
+MAX_BYTES = 100 * 10**9  # bytes of all files
+MAX_RATIO = 100  # bytes of all files for one byte of the archive ...
+ALWAYS = 100 << 20  # ... but up to this size any ratio is accepted
 MAX_NAME = 255  # bytes of a file name, on all common file systems
-# One read of a tar file. A header with a long name or attributes is read at once, and Python before 3.11.10 and 3.12.6
-# needs quadratic time for one.
+# Largest read of a tar file. A header with a long name or attributes is read at once, and Python before 3.11.10 and
+# 3.12.6 needs quadratic time for it.
 BLOCK = 1 << 14
-MAX_READS = 64  # for the headers of one member: a long name, attributes, the map of a sparse file
+MAX_READS = 64  # reads for the headers of one member: a long name, attributes, the map of a sparse file
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA can ask for 4 GB of memory
-DAMAGE = (  # what zipfile and tarfile raise for damaged archives
+DAMAGE = (  # exceptions of zipfile and tarfile for damaged archives
     zipfile.BadZipFile,
     tarfile.TarError,
     gzip.BadGzipFile,
@@ -50,11 +50,11 @@ DAMAGE = (  # what zipfile and tarfile raise for damaged archives
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """What an archive says of one of its members.
+    """One member of an archive.
 
     Attributes:
       name: path in the archive. size: bytes of its content. folder: whether it is a folder.
-      fault: why it is not unpacked, "" for no reason. open: function that returns its content as a binary file.
+      fault: why it must not be unpacked, or "". open: function that returns its content as a binary file.
     """
 
     name: str
@@ -67,16 +67,16 @@ class Member:
 def unpack(path, folder, flatten=False):
     """Unpacks a .zip, .tar, .tar.gz or .tgz file.
 
-    Each file is written under a temporary name and renamed; one that is there with the right size is kept, so that an
-    unpacking that was interrupted goes on.
+    Each file is written atomically; an existing file of the right size is kept, so that an interrupted unpacking
+    continues.
 
     Args:
-      path: the archive. folder: where its files go.
-      flatten: all files into that one folder, whatever folders the archive has.
+      path: the archive. folder: target folder.
+      flatten: whether to write all files into that folder, without the folders of the archive.
 
     Returns: (number of files, bytes of all files).
-    Raises: cli.UserError: damaged, an unsafe name, anything but plain files and folders, names that clash, a bomb,
-      encrypted, or no room.
+    Raises: cli.UserError: damaged, an unsafe name, members other than plain files and folders, names that clash, a
+      decompression bomb, encrypted, or too little disk space.
     """
     os.makedirs(folder, exist_ok=True)
     members = _zip_members if path.endswith(".zip") else _tar_members
@@ -98,7 +98,7 @@ def unpack(path, folder, flatten=False):
 
 @contextlib.contextmanager
 def _damage_explained(path, member=""):
-    """Makes a cli.UserError of what a damaged archive raises. Args: member: the one that is read."""
+    """Converts exceptions for damaged archives to cli.UserError. Args: member: name of the member that is read."""
     try:
         yield
     except DAMAGE as error:
@@ -110,11 +110,11 @@ def _damage_explained(path, member=""):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# What is written where
+# Where members are written
 
 
 def _plan(path, members, flatten):
-    """(dict name of a member -> parts of its path below the folder, bytes of all files); refuses unsafe archives."""
+    """Returns (dict member name -> parts of its path in the folder, bytes of all files). Raises for unsafe archives."""
     targets, total = {}, 0
     packed_size = os.path.getsize(path)
     taken = {_key((PART,)): ("the temporary file", True)}  # key -> (name, whether it is a file)
@@ -140,12 +140,12 @@ def _plan(path, members, flatten):
 
 
 def _most_bytes(packed_size):
-    """How many bytes an archive of so many bytes may unpack to."""
+    """Returns the largest number of bytes that an archive of `packed_size` bytes may unpack to."""
     return min(MAX_BYTES, max(ALWAYS, MAX_RATIO * packed_size))
 
 
 def _take(path, taken, parts, member):
-    """Notes in `taken` where a member goes; cli.UserError when another one goes there or needs it as a folder."""
+    """Records the path of a member in `taken`. Raises cli.UserError if another member has it, also as a folder."""
     for length in range(1, len(parts) + 1):
         is_file = length == len(parts) and not member.folder
         other, other_is_file = taken.get(_key(parts[:length]), ("", False))
@@ -163,12 +163,12 @@ def _take(path, taken, parts, member):
 
 
 def _key(parts):
-    """The same for paths that are one on file systems that ignore case or Unicode's normal form."""
+    """Returns a key that is equal for paths which some file systems identify (by case or Unicode normal form)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", "/".join(parts)).casefold())
 
 
 def _safe_parts(path, name):
-    """The parts of a member's name; cli.UserError when it leads out of the folder."""
+    """Returns the parts of a member's name. Raises cli.UserError if it leads out of the folder."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
         raise cli.UserError(
@@ -225,7 +225,7 @@ def _zip_members(path, folder):
 
 
 def _tar_members(path, folder):
-    """The members; behind the last one the rest is read, because a checksum stands at the end of compressed files."""
+    """Yields the members, then reads the rest of the file, because compressed files have a checksum at the end."""
     with open(path, "rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -236,7 +236,7 @@ def _tar_members(path, folder):
                 fault = _tar_fault(info, folder)
                 yield Member(info.name, info.size, info.isdir(), fault, lambda info=info: archive.extractfile(info))
                 source.reads_left = MAX_READS
-            if len(source.last) != tarfile.BLOCKSIZE or any(source.last):  # tarfile takes a damaged header for the end
+            if len(source.last) != tarfile.BLOCKSIZE or any(source.last):  # tarfile treats a damaged header as the end
                 raise tarfile.ReadError("its end is missing, or a header in it is damaged")
             source.reads_left = math.inf
             while source.read(BLOCK):
@@ -256,13 +256,13 @@ def _tar_fault(info, folder):
 
 
 class _ForwardOnly:
-    """A tar file as a stream that only goes forward, in small steps and not without end.
+    """A tar file as a stream that is only read forward, in limited steps and up to a limited size.
 
     Args:
-      file: the unpacked stream. most: bytes of it that are read or skipped.
+      file: the decompressed stream. most: largest number of bytes that are read or skipped.
 
     Attributes:
-      last: what the last `read` returned. reads_left: how often `read` may be called.
+      last: result of the last `read`. reads_left: how often `read` may still be called.
     """
 
     def __init__(self, file, most):
@@ -277,8 +277,8 @@ class _ForwardOnly:
         return self.last
 
     def seek(self, position):
-        # tarfile steps back by one byte to see whether the byte before a header is there, never more. A member of
-        # negative size would lead it back to an earlier header, again and again (CVE-2025-8194).
+        # tarfile seeks back only by one byte, to check that the byte before a header exists. A member of negative size
+        # would lead it back to an earlier header in an endless loop (CVE-2025-8194).
         if position < self.tell() - 1:
             raise tarfile.ReadError("a member of negative size")
         self._check(position)

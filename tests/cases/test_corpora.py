@@ -56,7 +56,7 @@ def test_all_of_a_folder_is_read_or_named(tmp_path, capsys):
         (with_others / name).write_text("not read")
     assert len(extract(tmp_path / "data", with_others)) == 1
     said = capsys.readouterr().out
-    assert "left out: .hidden.txt (hidden), README.txt (about the others), notes.md (not among .txt" in said
+    assert "left out: .hidden.txt (hidden), README.txt (describes the other files), notes.md (not among .txt" in said
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ def test_empty_tokens_are_skipped(tmp_path, name):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("marked.txt", "line 1: holds '<S>', expected words alone"),
-        ("unk.txt", "line 1: holds '<UNK>', expected words alone"),
+        ("marked.txt", "line 1: contains '<S>', expected only words"),
+        ("unk.txt", "line 1: contains '<UNK>', expected only words"),
         ("latin1.txt", "line 1: byte 0xe9 at position 15 is not UTF-8; convert it"),
     ],
 )

@@ -139,14 +139,14 @@ def test_what_stands_in_brackets_is_no_concept_word(tmp_path, capsys):
     assert sorted(concepts) == ["bat", "face", "squash", "tench"]
     said = capsys.readouterr().out
     assert "4 classes: Squash (Plant), Bat (Animal), … Human face; 1 number without a name" in said
-    assert "NOTE: 1 of 4 concept words stand in no sentence: tench" in said
+    assert "NOTE: 1 of 4 concept words occur in no sentence: tench" in said
 
 
 def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path, capsys):
     path = FIXTURES / "byte_order_mark/classes.txt"
     assert vocabulary.load_class_names(str(path)) == ["dog", "cat"]
     assert sorted(process(tmp_path, path, ["a dog sleeps", "a cat runs"])) == ["cat", "dog"]
-    assert "stand in no sentence" not in capsys.readouterr().out
+    assert "occur in no sentence" not in capsys.readouterr().out
 
 
 # --------------------------------------------------------------------------------------------------------------

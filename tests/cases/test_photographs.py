@@ -146,9 +146,9 @@ def test_the_detector_sees_what_is_shown(world, tmp_path):
 def test_stages_that_see_the_photographs_differently_say_so(world, tmp_path, capsys):
     shutil.copytree(world.data, tmp_path / "data")  # detect_objects ran with --exif
     process_images.main(_process_options(world, str(tmp_path / "data"), False))
-    assert "NOTE: the objects were found with --exif, the records are made with --noexif" in capsys.readouterr().out
+    assert "NOTE: objects were detected with --exif, records are made with --noexif" in capsys.readouterr().out
     process_images.main(_process_options(world, str(tmp_path / "data"), True))
-    assert "NOTE: the objects" not in capsys.readouterr().out
+    assert "NOTE: objects" not in capsys.readouterr().out
 
 
 def test_an_encoder_in_the_step_sees_what_is_shown(world):

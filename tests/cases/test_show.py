@@ -59,7 +59,7 @@ WANTED = [  # file, heading, a row
     ("sentence.tfrec", "9 records in one file: sentences with their concept words", r" on the grass </S> ["),
     ("image_train.tfrec", "6 records in one file: photographs with their objects", "train_001.jpg: "),
     ("detections.tfrec", "2 records in one file", "a.jpg: Dog 0.90 [0.25, 0.50, 0.75, 1.00]; Cat 0.50"),
-    ("detections.tfrec", "what detectors found", "caf\udce9.jpg: nothing was found"),
+    ("detections.tfrec", "what detectors found", "caf\udce9.jpg: no detections"),
     ("retrieved_captions.tfrec", "2 records in one file: generated captions", "a.jpg: a dog runs"),
     ("obj2sen_captions.tfrec", "1 records in one file: generated captions", "  a dog"),
     ("features_train.npy", "float16 [6, 3, 12], images x crops x numbers, by tflite:none.tflite", "train_000.jpg: "),
@@ -97,7 +97,7 @@ def test_rows_are_counted(made):
 def test_one_photograph(made, name):
     found = lines(made / name, 5, "train_004.jpg")
     assert len(found) == 2 and "train_004.jpg: " in found[1]
-    with pytest.raises(cli.UserError, match=r"nothing about train_4; it has train_00.\.jpg"):
+    with pytest.raises(cli.UserError, match=r"no row of train_4; it has train_00.\.jpg"):
         lines(made / name, 5, "train_4")
 
 
@@ -105,7 +105,7 @@ def test_one_photograph(made, name):
     "name", ["sentence.tfrec", "word_counts.txt", "fit_captions.npz", "b34.json", "obj2sen_captions.tfrec"]
 )
 def test_what_is_not_about_photographs(made, name):
-    with pytest.raises(cli.UserError, match="its rows are not about photographs"):
+    with pytest.raises(cli.UserError, match="its rows do not belong to photographs"):
         lines(made / name, 5, "a.jpg")
 
 
@@ -119,7 +119,7 @@ def test_shards_are_shown_together_by_their_sidecar(made, tmp_path):
     sidecars.write_sidecar(str(folder / "detections.json"), files=paths, **about)
     found = lines(folder / "detections.json")
     assert "3 records in 2 files" in found[0] and 'settings: {"score_threshold": 0.1}' in found[0]
-    assert "z.jpg: nothing was found" in found[-1] and "z.jpg" in lines(paths[1])[1]
+    assert "z.jpg: no detections" in found[-1] and "z.jpg" in lines(paths[1])[1]
     (folder / "detections-00001-of-00002.tfrec").unlink()
     assert "DAMAGED" in lines(folder / "detections.json")[0]
 
@@ -134,7 +134,7 @@ def test_words_of_another_dictionary_stay_numbers(made, tmp_path):
     head, first, *_ = lines(folder / "sentence.tfrec")
     assert about and "another dictionary" in head and first.split()[0] == "0"
     (folder / "word_counts.txt").unlink()
-    assert "word_counts.txt is not there" in lines(folder / "image_train.tfrec")[0]
+    assert "word_counts.txt does not exist" in lines(folder / "image_train.tfrec")[0]
 
 
 def test_the_variables_of_a_checkpoint(tmp_path):
@@ -145,7 +145,7 @@ def test_the_variables_of_a_checkpoint(tmp_path):
         head, *rows = lines(path)
         assert "a checkpoint: 2 variables, 7 numbers" in head and any("float32 [2, 3]" in row for row in rows)
     (tmp_path / "ckpt-8.index").write_bytes(b"no table")
-    with pytest.raises(cli.UserError, match="ckpt-8: no checkpoint that can be read"):
+    with pytest.raises(cli.UserError, match="ckpt-8: not a readable checkpoint"):
         lines(prefix)
 
 
@@ -158,13 +158,13 @@ def test_long_lines_are_cut_unless_all_is_asked_for(tmp_path):
     "name, content, message",
     [
         ("none.json", None, "none.json: No such file"),
-        ("empty.tfrec", b"", "no records in it"),
+        ("empty.tfrec", b"", "it contains no records"),
         ("empty.txt", b"", "an empty file"),
         ("a.tfrec", b"no records at all, but text", "a.tfrec"),
         ("a.json", b'{"a": ', "a.json: not a JSON file"),
         ("a.npy", b"\x93NUMPY\x01\x00", "a.npy: not a readable .npy file"),
         ("a.npz", b"PK\x03\x04", "a.npz: not a readable .npz file"),
-        ("a.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "of a kind that is not known here"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "an unknown kind of file"),
         ("a.jsonl", b'{"a": 1}\n{', "line 2"),
         ("word_counts.txt", b"a dog", "line 1 is"),
     ],

@@ -319,8 +319,8 @@ def test_an_end_among_the_last_steps_is_mended(folder, monkeypatch, last):
     [
         ({"max_unknown": 1.5}, "--max_unknown 1.5"),
         ({"min_length": -1}, "no negative numbers"),
-        ({"word_counts": "x.txt"}, "give one of the two"),
-        ({"new_dict": False, "word_list": "x.txt"}, "give --new_dict with it"),
+        ({"word_counts": "x.txt"}, "give only one of them"),
+        ({"new_dict": False, "word_list": "x.txt"}, "add --new_dict"),
         ({"new_dict": False}, "word_counts.txt: no such file.*--new_dict"),
         ({"class_names": "none.txt"}, "none.txt: no such file"),
         ({"plurals": "none.json"}, "none.json: no such file; expected a JSON table for --plurals"),

@@ -125,7 +125,7 @@ def test_a_damaged_part_is_fetched_anew(tmp_path, capsys):
     with serve(files) as address:
         run(tmp_path, entry([f"{address}/a.bin"]))
     assert files.log == [("/a.bin", "bytes=1000-"), ("/a.bin", None)] and (own / "a.bin").read_bytes() == DATA
-    assert "fetching it anew" in capsys.readouterr().out
+    assert "downloading it again" in capsys.readouterr().out
 
 
 def test_a_complete_part_and_one_that_is_too_long(tmp_path):
@@ -171,7 +171,7 @@ def test_mirrors_in_order(tmp_path, capsys):
         "answer 404",
         "its sha256 is",
         "it has 2999995 bytes, not 3000000",
-        "a web page comes",
+        "a web page instead",
     ):
         assert reason in printed
 
@@ -202,12 +202,12 @@ def test_by_hand(tmp_path):
 def test_wrong_checksum_and_unchecked(tmp_path, capsys):
     files = Files(a__bin=b"other content")
     with serve(files) as address:
-        with pytest.raises(cli.UserError, match="not the file of the manifest.*\n.*\n.*--unchecked keeps what comes"):
+        with pytest.raises(cli.UserError, match="not the file of the manifest.*\n.*\n.*--unchecked accepts the file"):
             run(tmp_path, entry([f"{address}/a.bin"], bytes=None))
         assert not list((tmp_path / "to/own").iterdir())
         own = run(tmp_path, entry([f"{address}/a.bin"]), unchecked=True)
     assert (own / "a.bin").read_bytes() == b"other content" and note(tmp_path)["compared"] is None
-    assert "kept because of --unchecked" in capsys.readouterr().out
+    assert "accepted because of --unchecked" in capsys.readouterr().out
 
 
 def test_no_room(tmp_path, monkeypatch):

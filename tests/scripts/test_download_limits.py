@@ -52,7 +52,7 @@ def test_a_file_of_unknown_size_has_a_limit(tmp_path, monkeypatch, known, settin
     files.raw["/a.bin"] = BODY
     with serve(files) as address, time_limit(20):
         for name, what in (("a", f"more than {most} bytes come"), ("b", "it has 4000001 bytes")):
-            message = f"{what}; at most {most} are taken of a file whose size is not known"
+            message = f"{what}; at most {most} are accepted for a file of unknown size"
             with pytest.raises(cli.UserError, match=message):
                 run(tmp_path, entry([f"{address}/{name}.bin"], **known), **settings)
     assert os.listdir(tmp_path / "to/own") == []
@@ -123,7 +123,7 @@ def test_redirects(tmp_path):
     files.raw["/host"] = endless(moved % b"http://.127.0.0.1/", b"")
     files.raw["/moved"] = endless(moved % b"/a.bin", MEGABYTE, pause=0.05)  # its body is not read
     with serve(files) as address, time_limit(20):
-        with pytest.raises(cli.UserError, match="more than 10 redirects\n.*port: no URL.*\n.*host: no URL"):
+        with pytest.raises(cli.UserError, match="more than 10 redirects\n.*port: not a URL.*\n.*host: not a URL"):
             run(tmp_path, entry([f"{address}/{name}" for name in ("loop", "port", "host")]))
         assert len(files.log) == 11 + 2
         own = run(tmp_path, entry([f"{address}/moved"]))

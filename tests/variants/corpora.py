@@ -157,7 +157,7 @@ WRONG = {
     "cells.csv": (f"image,caption\na.jpg,{GOOD}\nb.jpg,{GOOD}, too\n".encode(), "line 3"),
     "quote.csv": (f'image,caption\na.jpg,"{GOOD}\nb.jpg,{GOOD}\n'.encode(), "line 2"),
     "columns.tsv": (f"alpha\tbeta\nx\t{GOOD}\n".encode(), "begins with"),
-    "quoted.txt": ("".join(f'"{GOOD} {i}"\n' for i in "abc").encode(), "between quotes"),
+    "quoted.txt": ("".join(f'"{GOOD} {i}"\n' for i in "abc").encode(), "in quotes"),
     "bullets.txt": ("".join(f"- {GOOD} {i}\n" for i in "abc").encode(), "bullets"),
     "python.txt": (str([f"{GOOD} {i}" for i in "abc"]).encode(), "another kind"),
     "reversed.tsv": ("".join(f"http://h/{i}.jpg\t{GOOD}\n" for i in range(5)).encode(), "names of pictures"),

@@ -263,7 +263,7 @@ def test_gcc(tmp_path):
     assert dataset.splits == {"train": ["train/00001/000010001.jpg"], "val": ["val/00000/000000001.jpg"]}
     assert dataset.captions["train/00001/000010001.jpg"] == ["caption 10001"] and len(dataset.captions) == 2
     (tmp_path / "val.txt").write_text("train/00000/000000001.jpg\n")
-    with pytest.raises(cli.UserError, match="1 names are no line of the captions"):
+    with pytest.raises(cli.UserError, match="1 names are not lines of the captions"):
         datasets.load_dataset(f"gcc:{tmp_path}")
     (tmp_path / "Validation_GCC-1.1.0-Validation.tsv").write_text("no tab\n")
     with pytest.raises(cli.UserError, match="Validation.tsv: line 1: expected caption<TAB>URL"):
@@ -295,7 +295,7 @@ def test_broken_coco_files(tmp_path):
 def test_two_lists_of_one_split(tmp_path):
     flickr30k(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
     (tmp_path / "dev.txt").write_text("x.jpg")
-    with pytest.raises(cli.UserError, match="two files for the same thing"):
+    with pytest.raises(cli.UserError, match="have the same content"):
         datasets.load_dataset(f"flickr30k:{tmp_path}")
 
 
