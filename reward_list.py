@@ -61,10 +61,13 @@ class Reward:
     """A reward of a run.
 
     Attributes:
-      name: of its metric, `reward/NAME`. flag: the flag that requested it, for messages. weight: factor on the reward.
+      name: NAME of its metric, `reward/NAME`.
+      flag: the flag that requested it, for messages.
+      weight: factor on the reward.
       make: function (options, image_dim) -> function of models.rewards.Captions.
       file: path of its Python file; None for a reward of this program.
-      needs, reads_vectors: see Kind.
+      needs: see Kind.
+      reads_vectors: see Kind.
     """
 
     name: str

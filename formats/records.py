@@ -280,9 +280,13 @@ class Record:
     """A record of any kind.
 
     Attributes:
-      kind: SENTENCE, IMAGE, DETECTIONS or CAPTION. name: of the photograph, None where it has none.
-      ids: of the words, or of the objects' words. keys: ids of a sentence's concept words. scores: of the objects.
-      detections: list of Detection. bytes: of the JPEG file.
+      kind: SENTENCE, IMAGE, DETECTIONS or CAPTION.
+      name: file name of the photograph, or None.
+      ids: ids of the words, or of the objects' words.
+      keys: ids of a sentence's concept words.
+      scores: scores of the objects.
+      detections: list of Detection.
+      bytes: number of bytes of the JPEG file.
     """
 
     kind: str

@@ -29,9 +29,15 @@ class Masks:
 class WordDecoder(tf.Module):
     """Base class of decoders: networks that generate a caption word by word.
 
-    Attributes: embedding float32 [V, E] of the inputs; output_matrix float32 [V, H] and softmax_b float32 [V], from
-    which logits are computed; keep_prob of dropout; vocabulary_size V. A state is a tuple of tensors [B, ...].
-    forced_lengths_B: int32 [B], the length at which each decoded caption ends; for measurements only.
+    A state is a tuple of tensors [B, ...].
+
+    Attributes:
+      embedding: float32 [V, E], embedding of the input words.
+      output_matrix: float32 [V, H], from which logits are computed.
+      softmax_b: float32 [V], bias of the logits.
+      keep_prob: keep probability of dropout.
+      vocabulary_size: V.
+      forced_lengths_B: int32 [B], the length at which each decoded caption ends; for measurements only.
     """
 
     forced_lengths_B = None

@@ -18,7 +18,9 @@ class Captions:
     """Captions of a batch, sampled or greedy, and the networks' outputs for them: the input of every reward.
 
     Attributes:
-      tokens_BT: int32. mask_BT: float32, 1 on the words that are rewarded. batch: dict of the step's tensors.
+      tokens_BT: int32, the words.
+      mask_BT: float32, 1 on the words that are rewarded.
+      batch: dict of the step's tensors.
       concepts_BT: int32, the words with synonyms replaced by the concept word that they name.
       logits_BT: float32, the discriminator's logit that each word belongs to a real sentence.
       sentence_feature_BE: float32, x' of the caption; None if the discriminator has no head for it.

@@ -41,8 +41,12 @@ class Encoder:
     from its file has exactly the vector that the captioner was trained and scored on.
 
     Attributes:
-      spec: the encoder's name as given. dim: D. cells: number of grid cells or None. image_size: S.
-      preprocessing: dict, how a photograph is prepared. files: paths of the encoder's files.
+      spec: the encoder's name as given.
+      dim: D.
+      cells: number of grid cells, None for a pooled vector.
+      image_size: S.
+      preprocessing: JSON-serialisable dict that describes how a photograph is prepared.
+      files: paths of all files that determine the vectors.
       exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
     """
 
@@ -61,7 +65,7 @@ class Encoder:
         Args:
           image_HWC: uint8 [H, W, 3].
           k: number of random crops, in addition to the centre.
-          seed: int made from the image's name, so that the result depends on the input alone.
+          seed: int made from the image's name, so that the result depends only on the input.
         """
         raise NotImplementedError
 
@@ -117,10 +121,15 @@ def identity(description):
 
 
 class WholeImageEncoder(Encoder):
-    """Takes the whole image, resized; random crops are windows of 85 to 100 % of each side, resized."""
+    """Base class of encoders that resize the whole image; random crops are windows of 85 to 100 % of each side."""
 
     def prepare_for(self, size, resize):
-        """Sets how photographs are prepared; call it in `__init__`. Args: size: S. resize: as for `load_encoder`."""
+        """Sets how photographs are prepared; call it in `__init__`.
+
+        Args:
+          size: S.
+          resize: "legacy" or "modern", None for "modern".
+        """
         self.image_size = int(size)
         self._mode = resize or "modern"
         self.preprocessing = {

@@ -50,8 +50,11 @@ class Part:
     """One detector of a specification.
 
     Attributes:
-      kind: one of KINDS. path: its file, folder or address. labels: path of its class names, or None.
-      sha256, labels_sha256: sha256 of the two; None for an address, which identifies a network by its version.
+      kind: one of KINDS.
+      path: its file, folder or address.
+      labels: path of its class names, or None.
+      sha256: sha256 of `path`; None for an address, which identifies a network by its version.
+      labels_sha256: sha256 of `labels`, or None.
     """
 
     kind: str
