@@ -91,7 +91,7 @@ def test_the_encoders_vectors_are_mean_colours():
     assert vector.shape == (encoder.dim,) == (12,)
     assert vector.reshape(2, 2, 3)[:, 0] == pytest.approx(0, abs=0.03)
     assert vector.reshape(2, 2, 3)[:, 1] == pytest.approx(np.array([[1, 0, 0.2]] * 2), abs=0.03)
-    with pytest.raises(ValueError, match="number of cells a side"):
+    with pytest.raises(ValueError, match="number of cells along each side"):
         encoders.load_encoder(f"{EXAMPLES}/colour_grid.py:many")
 
 

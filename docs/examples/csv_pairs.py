@@ -1,4 +1,4 @@
-"""A data set of one's own: a CSV file with the columns image, split, caption, one caption a line.
+"""Example of a data set: a CSV file with the columns image, split, caption, one caption a line.
 
 python -m preprocessing.process_images --image_dir photos --dataset docs/examples/csv_pairs.py:pairs.csv
 """
@@ -11,9 +11,12 @@ SPLITS = ("train", "val", "test")
 
 
 def load(path, with_train_captions=False):
-    """Args: path: what is behind the colon. with_train_captions: only the supervised systems may see them.
+    """Reads the data set.
 
-    Returns: Dataset: file names by split, and captions by file name. Images in two splits are found by the caller.
+    Args:
+      path: text after the colon.
+      with_train_captions: whether to read captions of training images; True only for supervised systems.
+    Returns: Dataset: file names by split, and captions by file name. The caller checks for images in two splits.
     """
     splits, captions = {}, {}
     with open(path, newline="", encoding="utf-8-sig") as file:

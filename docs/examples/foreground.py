@@ -1,4 +1,4 @@
-"""A detector of one's own: the largest thing that differs from the picture's border is what the argument says.
+"""Example of a detector: one box around all pixels that differ from the border; the argument is its class name.
 
 python -m preprocessing.detect_objects --data_dir D --image_dir photos --detector docs/examples/foreground.py:duck
 """
@@ -11,21 +11,21 @@ DIFFERENCE = 60  # summed over the three colours, of 765
 
 
 class Detector:
-    """What preprocessing/detection/detectors.py asks of a detector.
+    """The interface that preprocessing/detection/detectors.py expects.
 
     Attributes:
-      source: its name beside each detection. classes: names by class number, or None if only the network knows them.
-      needs_pixels: False for one that goes by the file name alone.
+      source: its name, stored with each detection. classes: class names by number, or None if not known before.
+      needs_pixels: False for a detector that needs only the file name.
     """
 
     needs_pixels = True
 
     def __init__(self, part, settings):
-        """Args: part: detectors.Part with `path` (what is behind the colon) and `labels` (--labels). settings: dict."""
+        """Args: part: detectors.Part with `path` (text after the colon) and `labels` (--labels). settings: dict."""
         self.source, self.classes = part.source, [part.path or "thing"]
 
     def detect(self, name, image_HWC):
-        """Objects of one photograph, uint8 [H, W, 3]: list of Detection, boxes ymin, xmin, ymax, xmax in 0 to 1."""
+        """Returns the objects in uint8 [H, W, 3]: list of Detection, boxes (ymin, xmin, ymax, xmax) in 0 to 1."""
         pixels = image_HWC.astype(np.int32)
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
         differs = np.abs(pixels - np.median(border, axis=0)).sum(2) > DIFFERENCE

@@ -1,4 +1,4 @@
-"""The miniature experiment with captions learned for longer and a larger reward for named objects.
+"""The miniature experiment with more steps of feat2sen and a larger concept reward.
 
 Task, data: as configs/miniature.py.
 Cost:       as configs/miniature.py.

@@ -1,8 +1,8 @@
-"""A reward of one's own: a caption that says a content word again loses points where it does.
+"""Example of a reward per word: a penalty for each repeated content word of a caption.
 
     python train.py --recipe miniature/full --reward docs/examples/no_repeats.py:0.5
 
-The argument is the weight. The most frequent words of the dictionary ("a", "the", "on", …) may be said again.
+The argument is the weight. The most frequent words of the dictionary ("a", "the", "on", …) may be repeated.
 """
 
 import os
@@ -15,20 +15,20 @@ FREE = 30  # the dictionary is sorted by frequency, so its first words are artic
 
 
 def make(argument, options):
-    """Called once, before training. Args: argument: text behind the colon. options: the settings of the run."""
+    """Returns the reward; called once. Args: argument: text after the colon. options: the settings of the run."""
     weight = float(argument or 1.0)
     size = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt")).size
     free = min(FREE, size // 4)
 
     def reward(tokens_BT, mask_BT, batch):
-        """Called in every step, inside the compiled update: TensorFlow operations only.
+        """Returns the penalty; runs in the compiled update, so only TensorFlow operations are allowed.
 
         Args:
-          tokens_BT: int32, a sampled or greedy caption in each row.
-          mask_BT: float32, 1 on its words; what is earned elsewhere is cut off.
+          tokens_BT: int32, [B, T], a sampled or greedy caption in each row.
+          mask_BT: float32 [B, T], 1 on its words; rewards elsewhere are ignored.
           batch: dict of the step's tensors: "image", "classes", "scores", "num" (objects), "sentence", "length".
 
-        Returns: float32 [B, T], added to the other rewards of each word ([B] would be a number for each sentence).
+        Returns: float32 [B, T], added to the other rewards of each word ([B] would be a reward of each sentence).
         """
         same_BTT = tokens_BT[:, :, None] == tokens_BT[:, None, :]
         steps = tf.range(tf.shape(tokens_BT)[1])

@@ -1,7 +1,7 @@
 """A system of your own in six small files: a captioner from photographs and unrelated sentences, in two stages.
 
-    words       sentences alone: a sentence is predicted from the sum of the vectors of its concept words
-    pictures    photographs and what a detector saw in them: an image vector is mapped to that sum
+    words       on sentences only: predicts a sentence from the sum of the vectors of its concept words
+    pictures    on photographs and their detections: maps an image vector to this sum
 
 A photograph is then captioned from its image vector. Importing this package adds the two stages to the registry.
 docs/extending.md has the commands.

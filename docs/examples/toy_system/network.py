@@ -1,4 +1,4 @@
-"""The network: a plain recurrent network says the caption word by word; the feature is added at every word.
+"""The network: a plain recurrent network generates the caption; the feature is added to its input at every word.
 
 Shapes: B batch, T time, K concept words, D image vector, E word vector, V vocabulary. Time-major inside.
 
@@ -17,7 +17,7 @@ from training.run_directory import options_of
 
 
 class ToyNetwork(WordDecoder):
-    """Concept words or an image vector in, words out. The state is (s, x). WordDecoder samples and decodes."""
+    """Generates words from concept words or an image vector. The state is (s, x). WordDecoder samples and decodes."""
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
         """Args: image_dim D, None for a network that sees no images. options: emb_dim, keep_prob. seed: int32 [2]."""
@@ -35,7 +35,7 @@ class ToyNetwork(WordDecoder):
         return self.embedding
 
     def concept_feature(self, concepts_BK, lengths_B):
-        """x of concept words: float32 [B, E]. Args: concepts_BK: int32, zero padded. lengths_B: int32."""
+        """Returns x of concept words: float32 [B, E]. Args: concepts_BK: int32, zero padded. lengths_B: int32."""
         mask_BK = layers.mask_of(lengths_B, tf.shape(concepts_BK)[1])
         return layers.unit(tf.reduce_sum(tf.gather(self.embedding, concepts_BK) * mask_BK[:, :, None], 1))
 
@@ -64,6 +64,6 @@ class ToyNetwork(WordDecoder):
 
 
 def of_run(content, vocabulary_size):
-    """The network of a run of the second stage, without its weights. Args: content: of its config.json."""
+    """Returns the network of a run of the second stage, with new weights. Args: content: of its config.json."""
     options = options_of(content, settings.ToyPictures)
     return ToyNetwork(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

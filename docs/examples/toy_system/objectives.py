@@ -1,4 +1,4 @@
-"""What each stage minimises. training/loop.py says what it asks of an objective.
+"""The objectives of both stages. training/loop.py describes the interface.
 
 Shapes: B batch (of one replica), D image vector, E word vector.
 """
@@ -24,9 +24,9 @@ class WordsObjective(CrossEntropyObjective):
 
 
 class PicturesObjective:
-    """Mean squared distance between the feature of a photograph and that of what was detected in it.
+    """Mean squared distance between the feature of a photograph and the feature of its detections.
 
-    Only the projection of image vectors learns; all else stays what the first stage made it.
+    Only the projection of image vectors is trained; the other weights are those of the first stage.
     """
 
     def __init__(self, options, vocabulary_size, image_dim):
@@ -37,19 +37,19 @@ class PicturesObjective:
         self.optimizer = make_optimizer(options, options.lr, options.beta1, self.generator.projection)
 
     def checkpointed(self):
-        """Everything that a checkpoint holds, by name; captions are made from `generator` and `standardise`."""
+        """Returns the contents of a checkpoint, by name; captioning needs `generator` and `standardise`."""
         return {"generator": self.generator, "standardise": self.standardise, "optimizer": self.optimizer}
 
     def phase(self, step):
-        """(name, step at which it ends): one phase without end."""
+        """Returns (name, last step) of the phase: one phase without end."""
         return "train", None
 
     def update(self, batch, seed, phase="train"):
-        """One training step on the share of one replica.
+        """Does one training step in one replica.
 
         Args:
           batch: `image` float32 [B, D], `concepts` int32 [B, K], `concepts_length` int32 [B].
-          seed: int32 [2], distinct for every step and replica; nothing is drawn here.
+          seed: int32 [2], distinct for every step and replica; not used here.
 
         Returns: dict name -> (sum, count), to be summed over replicas and divided.
         """

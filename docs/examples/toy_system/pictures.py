@@ -1,4 +1,4 @@
-"""Trains the second stage, on photographs and what was detected in them.
+"""Trains the second stage, on photographs and their detections.
 
     python -m toy_system.pictures --data_dir data/miniature --job_dir runs/toy/pictures \
         --start_ckpt runs/toy/words --max_steps 1000

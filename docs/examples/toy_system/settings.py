@@ -8,7 +8,7 @@ import config
 
 @dataclasses.dataclass(frozen=True)
 class Toy(config.Trainer):
-    """What both stages are told."""
+    """Settings of both stages."""
 
     emb_dim: int = cli.field(64, "word vectors, and states of the network")
     lr: float = cli.field(1e-2, "learning rate")
@@ -18,18 +18,20 @@ class Toy(config.Trainer):
 
 @dataclasses.dataclass(frozen=True)
 class ToyWords(Toy):
-    """Concept words -> sentence."""
+    """Settings of the first stage: concept words -> sentence."""
 
     job_dir: str = cli.field("runs/toy/words", "run directory; the same command continues an interrupted run")
 
 
 @dataclasses.dataclass(frozen=True)
 class ToyPictures(Toy):
-    """Image vector -> what the concept words of its photograph are to the first stage."""
+    """Settings of the second stage: image vector -> feature of the detected concept words."""
 
     job_dir: str = cli.field("runs/toy/pictures", "run directory; the same command continues an interrupted run")
     start_ckpt: str | None = cli.field(None, "run or checkpoint of the first stage")
-    standardise: bool = cli.field(True, "image vectors minus their mean, over their deviation, before the projection")
+    standardise: bool = cli.field(
+        True, "standardise image vectors (zero mean, unit standard deviation) before the projection"
+    )
     max_caption_length: int = cli.field(20, "maximum number of words of a caption")
     eval_images: int = cli.field(200, "validation images captioned greedily to detect collapse; 0 = none")
-    images, inc_ckpt = "bank", None  # image vectors come from the feature bank: these are no flags
+    images, inc_ckpt = "bank", None  # image vectors come from the feature bank: these are not flags

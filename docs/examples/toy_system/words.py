@@ -1,4 +1,4 @@
-"""Trains the first stage, on sentences alone.
+"""Trains the first stage, only on sentences.
 
     python -m toy_system.words --data_dir data/miniature --job_dir runs/toy/words --max_steps 2000
 
