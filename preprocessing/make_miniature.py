@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 
 import numpy as np
@@ -110,6 +111,20 @@ def _truth(scene):
         for item in scene.items
     ]
     return {"place": scene.place, "sky": scene.sky, "objects": objects}
+
+
+def references(options, split):
+    """Returns the references of a split, dict image name -> captions, by drawing its pictures into a temporary folder.
+
+    Args: options: Options; --processes of them draw. split: "val" or "test".
+    """
+    with tempfile.TemporaryDirectory() as raw:
+        work = os.path.join(raw, "work")
+        os.makedirs(os.path.join(raw, "images"))
+        tasks = [task for task in picture_tasks(options, raw, work) if task["split"] == split]
+        shards.begin(work, {})
+        shards.map_shards(draw_pictures, tasks, processes=options.processes, description=f"drawing {split} pictures")
+        return {row["image"]: row["captions"] for task in tasks for row in _lines(task["path"])}
 
 
 def picture_tasks(options, raw, work):
@@ -335,10 +350,13 @@ def main(options):
     began = time.monotonic()
     raw = os.path.join(options.data_dir, "raw")
     os.makedirs(raw, exist_ok=True)
+    encoder = os.path.join(options.data_dir, "encoder")
     with writing.working(raw, ["miniature"]):
+        for folder in (os.path.join(raw, "images"), os.path.join(raw, "descriptions"), encoder):
+            writing.remove_abandoned(folder)
         make_raw(options, raw)
         if options.encoder_images:
-            make_encoder(options, os.path.join(options.data_dir, "encoder"))
+            make_encoder(options, encoder)
     _timed("all", began)
 
 

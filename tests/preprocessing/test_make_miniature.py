@@ -275,6 +275,7 @@ def test_killed_half_way_and_continued(world, tmp_path):
     process.wait()
     assert first.exists() and not (tmp_path / "raw" / "miniature.json").exists()
     before = os.stat(tmp_path / "raw" / "images" / "train_00000.jpg").st_mtime_ns
+    (tmp_path / "raw" / "images" / "train_00001.jpg.0123abcd.part").write_bytes(b"half a picture")
     assert contents(make(tmp_path)) == contents(world)
     assert os.stat(tmp_path / "raw" / "images" / "train_00000.jpg").st_mtime_ns == before
 
