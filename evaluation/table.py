@@ -206,7 +206,7 @@ def _cell(row, name):
     if name == "run":
         return os.path.relpath(value)
     if name == "row" and row.get("published"):
-        return f"{value} ({'unverified' if row['unverified'] else 'published'})"
+        return f"{value} ({'unverified' if row['unverified'] else row['published'].partition(' ')[0]})"
     if isinstance(value, tuple | list) and len(value) == 2:
         return f"{value[0]:.{digits}f}±{value[1]:.{digits}f}"
     if name == "CIDEr" and row.get("CIDEr_95"):

@@ -16,7 +16,8 @@ def test_the_marks_are_printed(tmp_path, capsys):
     table.merge_row(path, {"row": "full", "corpus": "mine", "split": "test", "CIDEr": 12.5})
     table.main(table.Options(paths=(path,), published=True))
     printed = capsys.readouterr().out
-    assert "UIC full, Feng 2019 (unverified)" in printed and "SCS, Ben 2022 (published)" in printed
+    assert "UIC full, Feng 2019 (unverified)" in printed and "SCS, Ben 2022 (read)" in printed
+    assert "MAGIC 2022 (CLIP) (rescored)" in printed
     assert "28.6" in printed and "12.5" in printed and "published figures from memory" in printed
     table.main(table.Options(paths=(path,)))
     assert "Feng" not in capsys.readouterr().out
