@@ -71,4 +71,6 @@ score eval_val.py full full
 train train.py scratch scratch "$data"
 score eval_val.py scratch scratch
 train "-m baselines.r2m" r2m r2m "$data" --table "$runs/table.json" --corpus "$corpus"
+step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
+  --experiment $recipe --archive "$runs/results"
 step "the table (development images)" python -m evaluation.table "$runs/table.json"

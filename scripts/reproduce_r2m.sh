@@ -77,4 +77,6 @@ for stage in xe xe_rec tri tri_rec; do
   step "score $stage on test" python eval_test.py --job_dir "$runs/r2m/$stage" --row "$row" \
     --table "$runs/table.json" "${metrics[@]}"
 done
+step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
+  --experiment $recipe --archive "$runs/results"
 step "the table" python -m evaluation.table "$runs/table.json" --published

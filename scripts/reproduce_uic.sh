@@ -110,4 +110,6 @@ for row in "${rows[@]}"; do
   train train.py "$without" "$row" "${in_step[@]}"
   score "$without"
 done
+step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
+  --experiment $recipe --archive "$runs/results"
 step "the table" python -m evaluation.table "$runs/table.json" --published

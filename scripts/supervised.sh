@@ -53,9 +53,13 @@ for system in show_tell show_attend_tell; do
   step "$system" python -m baselines.$system --recipe $recipe/$system --data_dir "$data" --captions "pairs:$pairs" \
     --job_dir "$runs/$system" --seed "$seed"
   step "$system: scores of the checkpoints" python eval_val.py --job_dir "$runs/$system" --corpus "$world"
+  [ "$world" = flickr8k ] || step "$system: score of the best one on test" \
+    python eval_test.py --job_dir "$runs/$system" --corpus "$world"
 done
 if [ "$world" = miniature ]; then
   step "attention on the named objects" python -m evaluation.attention_boxes --job_dir $runs/show_attend_tell \
     --boxes $pooled/raw/objects.jsonl
 fi
+step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
+  --experiment $recipe --archive "$runs/results"
 step "the table" python -m evaluation.table $runs/table.json

@@ -22,6 +22,7 @@ STAGES = [
     *("initialization.im_caption", "eval_val.py", "eval_test.py"),
     *("train.py", "eval_val.py", "eval_test.py") * 2,
     *("initialization.im_caption", "eval_val.py", "eval_test.py"),
+    "evaluation.results",
     "evaluation.report",
     "evaluation.table",
 ]

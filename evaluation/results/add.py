@@ -1,0 +1,202 @@
+"""Adds scored runs to an archive of results."""
+
+import datetime
+import glob
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+
+from cli import UserError
+from evaluation import table, untrained
+from evaluation.results import archive
+from formats import captions, readers
+from training import run_directory
+
+# Fields of a table row that the archive keeps as they are.
+KEPT = (*table.KEY, "images", *table.SCORES, "CIDEr_95", *table.SHARES, "length", "minutes", "selection")
+PACKAGES = ("tensorflow", "keras", "numpy", "nltk", "pycocoevalcap")
+DRAWN = ("miniature", "miniature_smoke")  # experiments whose sentences this program makes: no licence forbids copies
+
+
+def add(path, root, experiment="", row=""):
+    """Adds what a path holds to the archive `root`; returns the folders that were written.
+
+    Args:
+      path: a run directory (its rows of the table beside it), a table file (all its rows), or a folder of the
+        archive's layout, which is copied.
+      root: folder of the archive.
+      experiment: its name; empty = that of the run's recipe.
+      row: of these rows, the only one that is added; empty = all.
+
+    Raises: UserError if there is no scored row, or its captions are not those that were scored.
+    """
+    if os.path.isfile(path):
+        rows = table.read_table(path)
+        where = path
+    elif os.path.exists(os.path.join(path, "config.json")):
+        where = os.path.join(os.path.dirname(os.path.realpath(path)), "table.json")
+        rows = [one for one in table.read_table(where) if one.get("run") == os.path.realpath(path)]
+    else:
+        return _copy(path, root, experiment, row)
+    rows = _final(one for one in rows if row in ("", one["row"]))
+    if not rows:
+        raise UserError(
+            f"{where}: no row {row or 'of ' + path}; score the run first: python eval_test.py --job_dir RUN"
+        )
+    return [_add_row(one, where, root, experiment) for one in rows]
+
+
+def _final(rows):
+    """Returns rows without those of the validation split that have only chosen the checkpoint of a test row."""
+    rows = list(rows)
+    tested = {(one["row"], one.get("run")) for one in rows if one["split"] == "test"}
+    return [one for one in rows if one["split"] == "test" or (one["row"], one.get("run")) not in tested]
+
+
+def _copy(path, root, experiment, row):
+    """Copies the entries of a folder of the archive's layout."""
+    entries = [one for one in archive.read(path) if experiment in ("", one.experiment) and row in ("", one.row)]
+    if not entries:
+        raise UserError(
+            f"{path}: neither a run directory, a table, nor a folder with EXPERIMENT/ROW/seed_S/scores.json in it"
+        )
+    folders = []
+    for entry in entries:
+        target = archive.folder_of(root, entry.experiment, entry.row, entry.seed)
+        if os.path.realpath(target) != os.path.realpath(entry.path):
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(entry.path, target)
+        folders.append(target)
+    return folders
+
+
+def _add_row(row, where, root, experiment):
+    run = row.get("run") or ""
+    trained = os.path.exists(os.path.join(run, "config.json"))
+    config = run_directory.read_config(run) if trained else {"settings": row.get("made_from") or {}}
+    data_dir = run_directory.data_dir_of(run) if trained else run
+    experiment = experiment or str(config["settings"].get("recipe") or "").partition("/")[0]
+    if not experiment:
+        raise UserError(f"{where}: row {row['row']} names no experiment; give --experiment")
+    references = captions.read_references(os.path.join(data_dir, f"refs_{row['split']}.json"))
+    found = captions_of(row, where, references)
+    entry = {name: row.get(name) for name in KEPT} | {
+        "checkpoint_step": step_of(row),
+        "captions": archive.captions_name(row.get("decode")),
+        "scored": row["scored"],
+        "tokenizer": row["tokenizer"],
+        "scorer": f"pycocoevalcap {importlib.metadata.version('pycocoevalcap')}",
+        "references": row["references"],
+        "references_sha256": references_digest(references),
+        "reasons": row.get("reasons") or {},
+    }
+    written = found
+    if not trained and experiment not in DRAWN:
+        sentences = untrained.load_corpus(data_dir).texts
+        written = archive.as_sentence_numbers(found, sentences, corpus_digest(sentences))
+    log = run_directory.log_entries(os.path.join(run, "metrics.jsonl"))[0] if trained and _logged(run) else []
+    return archive.write_entry(
+        root,
+        experiment,
+        entry,
+        written,
+        config=without_folders(config),
+        environment=environment(row),
+        log=[line for line, _ in log],
+    )
+
+
+def _logged(run):
+    return os.path.exists(os.path.join(run, "metrics.jsonl"))
+
+
+def step_of(row):
+    """Returns the step of a row's checkpoint, or None if it has none."""
+    match = re.search(r"(\d+)$", row.get("checkpoint") or "")
+    return int(match[1]) if match else None
+
+
+def captions_of(row, where, references):
+    """Returns the captions that a table row was scored with: dict image name -> caption.
+
+    Args: row: of `table.read_table`. where: path of the table. references: dict image name -> captions.
+
+    Raises: UserError if no caption file of the run has them any more.
+    """
+    run = row.get("run") or ""
+    step, split = step_of(row), row["split"]
+    places = [os.path.join(os.path.dirname(os.path.realpath(where)), row["captions"])] if row.get("captions") else []
+    for pattern in (f"{split}.json", f"{split}_{row.get('decode')}.json", f"{split}_{step}.json"):
+        escaped = glob.escape(run)
+        places += sorted(glob.glob(os.path.join(escaped, pattern)) + glob.glob(os.path.join(escaped, "*", pattern)))
+    for place in places:
+        if not os.path.exists(place):
+            continue
+        found = captions.read_captions(place)
+        if table.digest_of_scored(found, references) == row.get("scored"):
+            return {name: captions.sanitise(caption) for name, caption in found.items()}
+    raise UserError(
+        f"{where}: no file has the captions of row {row['row']} ({split}, {row.get('decode')}) that were scored; "
+        f"looked at: {', '.join(places) or 'no file'}. Score it again: python eval_val.py or eval_test.py"
+    )
+
+
+def references_digest(references):
+    """Returns the short sha256 of references (dict image name -> captions), whatever their order."""
+    content = json.dumps([[name, references[name]] for name in sorted(references)])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def corpus_digest(sentences):
+    """Returns the sha256 of a list of sentences."""
+    return hashlib.sha256("\n".join(sentences).encode()).hexdigest()
+
+
+def without_folders(value):
+    """Returns a JSON value with absolute paths shortened to their last part: they say nothing on another machine."""
+    if isinstance(value, dict):
+        return {name: without_folders(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [without_folders(one) for one in value]
+    return re.sub(r"(?<![\w./])/(?:[^\s/:,]+/)+", "", value) if isinstance(value, str) else value
+
+
+def environment(row):
+    """Returns where and how a row was made: date, commit, versions, machine, command."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": _git("rev-parse", "--short=10", "HEAD"),
+        "changed_files": len((_git("status", "--porcelain", "--untracked-files=no") or "").splitlines()),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "training_minutes": row.get("minutes"),
+        "command": without_folders(row.get("command")),
+    }
+
+
+def _git(*arguments):
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor():
+    """Returns the processor's name, or its architecture where the system does not tell it."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def check_readable(path):
+    """Raises UserError if a path that is to be added does not exist."""
+    if not os.path.exists(path):
+        raise readers.unreadable(path, "does not exist", "a run directory, a table or a folder RUNS/results")

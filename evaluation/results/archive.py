@@ -1,0 +1,167 @@
+"""Reads and writes the archive of results.
+
+    results/EXPERIMENT/ROW/seed_S/      no_seed instead of seed_S for a row that depends on none
+        scores.json         list of rows as in a table of results, each with the name of its captions file
+        captions.json       captions in COCO results format; captions_DECODE.json for another decoding than beam3
+        config.json         settings of the run
+        environment.json    date, commit, versions, machine, commands
+        metrics.jsonl       the run's log, at most 200 lines
+
+The same layout is written by the experiment scripts to RUNS/results. Weights, references and photographs are not in it.
+"""
+
+import dataclasses
+import os
+import re
+
+from cli import UserError
+from formats import readers, sidecars
+from formats.captions import sanitise, write_captions, write_json
+
+ROOT = "results"
+MODELS = "models"  # results/models/ holds small trained runs, not rows
+LOG_LINES = 200
+# What decides whether two scores can be compared.
+VERSION = ("tokenizer", "scorer", "references_sha256")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One folder of the archive.
+
+    Attributes:
+      path: the folder.
+      experiment, row: names. seed: int, or None for a row without seed.
+      rows: list of dicts, one for each split and decoding.
+      environment: dict, content of environment.json.
+    """
+
+    path: str
+    experiment: str
+    row: str
+    seed: int | None
+    rows: list
+    environment: dict
+
+    def file(self, name):
+        """Returns the path of a file of the entry."""
+        return os.path.join(self.path, name)
+
+
+def folder_of(root, experiment, row, seed):
+    """Returns the path of an entry's folder."""
+    return os.path.join(root, experiment, row, "no_seed" if seed is None else f"seed_{seed}")
+
+
+def captions_name(decode):
+    """Returns the name of the captions file of a decoding; None and beam3 give captions.json."""
+    return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
+
+
+def read(root):
+    """Returns all entries below a folder of the archive's layout, sorted by path; [] if there is no such folder.
+
+    Raises: UserError for a folder or file that does not fit the layout.
+    """
+    entries = []
+    for folder, inside, names in sorted(os.walk(root)):
+        inside.sort()
+        parts = os.path.relpath(folder, root).split(os.sep)
+        if parts[0] == MODELS or "scores.json" not in names:
+            continue
+        if len(parts) != 3:
+            raise UserError(f"{folder}: expected EXPERIMENT/ROW/seed_S below {root}")
+        entries.append(_read_entry(folder, *parts))
+    return entries
+
+
+def _read_entry(folder, experiment, row, seed):
+    if seed != "no_seed" and not (seed.startswith("seed_") and seed[5:].isdecimal()):
+        raise UserError(f"{folder}: expected seed_S, S a number, or no_seed")
+    rows = readers.read_json(os.path.join(folder, "scores.json"), "a list of rows with scores", list)
+    fields = dict.fromkeys(("row", "captions", *VERSION), readers.is_text)
+    for number, one in enumerate(rows):
+        readers.check_fields(one, fields, f"{folder}/scores.json: row {number}", "add the run again")
+        if one["row"] != row or not re.fullmatch(r"captions(_\w+)?\.json", one["captions"]):
+            raise UserError(f"{folder}/scores.json: row {number} is of {one['row']}, captions in {one['captions']}")
+    environment = readers.read_json(os.path.join(folder, "environment.json"), kind=dict)
+    return Entry(folder, experiment, row, None if seed == "no_seed" else int(seed[5:]), rows, environment)
+
+
+def write_entry(root, experiment, row, captions, *, config, environment, log):
+    """Writes or completes one entry: scores of the same split and decoding are replaced, all others kept.
+
+    Args:
+      root: folder of the archive's layout.
+      experiment: its name.
+      row: dict as in `Entry.rows`.
+      captions: dict image name -> caption, or dict from `as_sentence_numbers`.
+      config: dict, settings of the run. environment: dict.
+      log: list of bytes, lines of metrics.jsonl.
+
+    Returns: the entry's folder.
+    """
+    folder = folder_of(root, experiment, row["row"], row.get("seed"))
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, row["captions"])
+    if "sentences" in captions:
+        write_json(path, captions)
+    else:
+        write_captions(path, sorted(captions.items()))
+    write_json(os.path.join(folder, "config.json"), config)
+    old = _read_entry(folder, *os.path.relpath(folder, root).split(os.sep)) if _complete(folder) else None
+    write_json(os.path.join(folder, "environment.json"), environment)
+    if log:
+        sidecars.write_results(os.path.join(folder, "metrics.jsonl"), b"".join(thinned(log)).decode())
+    same = (row.get("split"), row.get("decode"))
+    others = [one for one in old.rows if (one.get("split"), one.get("decode")) != same] if old else []
+    rows = sorted([*others, row], key=lambda one: (str(one.get("split")), str(one.get("decode"))))
+    write_json(os.path.join(folder, "scores.json"), rows)  # last: an entry without it is not one
+    return folder
+
+
+def _complete(folder):
+    return all(os.path.exists(os.path.join(folder, name)) for name in ("scores.json", "environment.json"))
+
+
+def thinned(lines, most=LOG_LINES):
+    """Returns at most `most` of the lines of a log, evenly spaced, the first and the last among them."""
+    if len(lines) <= most:
+        return lines
+    return [lines[round(i * (len(lines) - 1) / (most - 1))] for i in range(most)]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Captions that are sentences of a corpus that may not be redistributed
+
+
+def as_sentence_numbers(captions, sentences, digest):
+    """Returns captions as numbers of corpus sentences: {"corpus_sha256": digest, "sentences": {image: number}}.
+
+    Args:
+      captions: dict image name -> caption, each a sentence of the corpus.
+      sentences: list of all sentences; of equal ones, the first number is written.
+      digest: sha256 of the corpus, see `digest_of`.
+    """
+    places = {}
+    for number, text in enumerate(sentences):
+        places.setdefault(sanitise(text), number)
+    return {"corpus_sha256": digest, "sentences": {name: places[text] for name, text in sorted(captions.items())}}
+
+
+def read_captions(path, sentences_of):
+    """Returns dict image name -> caption of a captions file of the archive, or None if its corpus is not there.
+
+    Args:
+      path: a captions file of an entry.
+      sentences_of: function of a corpus' sha256 -> its sentences, or None.
+    """
+    from formats import captions
+
+    content = readers.read_json(path)
+    if not isinstance(content, dict):
+        return captions.read_captions(path)
+    fields = {"corpus_sha256": readers.is_text, "sentences": readers.is_object}
+    readers.check_fields(content, fields, path, "add the run again")
+    sentences = sentences_of(content["corpus_sha256"])
+    return sentences and {name: sanitise(sentences[number]) for name, number in content["sentences"].items()}

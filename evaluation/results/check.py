@@ -1,0 +1,124 @@
+"""Checks an archive of results: its tables in the pages, and its scores against its captions."""
+
+import os
+
+import experiments
+from cli import UserError
+from evaluation import metrics, table
+from evaluation.results import archive, tables
+from evaluation.results.add import corpus_digest, references_digest
+
+TOLERANCE = 2e-4  # scores are written with four digits
+METRICS = ("BLEU", "ROUGE-L", "CIDEr")  # rescored by default: METEOR and SPICE take most of the time
+
+
+def stale_pages(entries, root="."):
+    """Returns the paths of pages and experiments whose tables differ from the archive."""
+    return [path for path, old, new in tables.current(entries, root) if old != new]
+
+
+class References:
+    """References and corpora of experiments, each read once.
+
+    Args: data_dirs: data folders that are looked at first, dict experiment -> path.
+    """
+
+    def __init__(self, data_dirs=None):
+        self._data_dirs, self._known = data_dirs or {}, {}
+
+    def of(self, experiment, split):
+        """Returns (references, why there are none): dict image name -> captions, or None and the reason."""
+        key = experiment, split
+        if key not in self._known:
+            try:
+                self._known[key] = self._read(experiment, split), ""
+            except UserError as error:
+                self._known[key] = None, str(error)
+        return self._known[key]
+
+    def sentences_of(self, experiment):
+        """Returns a function of a corpus' sha256 -> its sentences, or None if they are not in the data folder."""
+        from evaluation.untrained import load_corpus
+
+        def read(digest):
+            folder = self._data_dirs.get(experiment, os.path.join("data", experiment))
+            if not os.path.exists(os.path.join(folder, "sentence.json")):
+                return None
+            texts = load_corpus(folder).texts
+            return texts if corpus_digest(texts) == digest else None
+
+        return read
+
+    def _read(self, experiment, split):
+        folder = self._data_dirs.get(experiment)
+        if folder:
+            from formats.captions import read_references
+
+            return read_references(os.path.join(folder, f"refs_{split}.json"))
+        data = experiments.load(experiment).DATA
+        if "make_miniature" in data:
+            from preprocessing import make_miniature
+
+            return make_miniature.references(make_miniature.Options(**data["make_miniature"]), split)
+        from preprocessing.process_images import Options
+        from preprocessing.sources import datasets
+
+        options = experiments.Stage("process_images").settings(experiment, Options)
+        options = experiments.Recipes().fill_in(options, {}, experiment)
+        return datasets.load_dataset(options.dataset).captions[split]
+
+
+def rescore(entries, references, names=METRICS):
+    """Scores archived captions again.
+
+    Args:
+      entries: list of archive.Entry. references: References.
+      names: metrics that are computed, see evaluation.metrics.METRICS.
+
+    Returns:
+      (number of equal rows, list of differences, list of rows that could not be checked with the reason); texts.
+    """
+    equal, differences, unchecked = 0, [], []
+    scorers = {}
+    try:
+        for entry in entries:
+            for row in entry.rows:
+                where = f"{entry.path} ({row['split']}, {row['decode'] or 'no decoding'})"
+                found, reason = references.of(entry.experiment, row["split"])
+                captions = found and archive.read_captions(
+                    entry.file(row["captions"]), references.sentences_of(entry.experiment)
+                )
+                if found is None or captions is None:
+                    unchecked.append(f"{where}: {reason or 'its corpus is not there'}")
+                    continue
+                if references_digest(found) != row["references_sha256"]:
+                    differences.append(f"{where}: scored against other references than those of the experiment today")
+                    continue
+                key = entry.experiment, row["split"]
+                scorers[key] = scorers.get(key) or metrics.Scorer(found, names)
+                lines = _differences(captions, found, row, scorers[key])
+                if isinstance(lines, str):
+                    unchecked.append(f"{where}: {lines}")
+                    continue
+                differences += [f"{where}: {line}" for line in lines]
+                equal += not lines
+    finally:
+        for scorer in scorers.values():
+            scorer.close()
+    return equal, differences, unchecked
+
+
+def _differences(captions, references, row, scorer):
+    """Returns the lines that say how the scores of captions differ from a row; a text if they cannot be compared."""
+    if table.digest_of_scored(captions, references) != row["scored"]:
+        return ["its captions are not those that were scored"]
+    scores = scorer.score(captions)
+    if scores.tokenizer != row["tokenizer"]:
+        return f"tokens are {scores.tokenizer} here, {row['tokenizer']} in the archive"
+    lines = []
+    for name, value in scores.values.items():
+        if value is not None and row.get(name) is not None and abs(value - row[name]) > TOLERANCE:
+            lines.append(f"{name} {value:.4f}, {row[name]:.4f} in the archive")
+    if not any(value is not None for value in scores.values.values()):
+        return next(iter(scores.reasons.values()))
+    return lines

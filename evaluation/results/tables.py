@@ -1,0 +1,214 @@
+"""Writes the tables of README and the manual from the archive of results.
+
+A page marks the place of a table by two comments, between which the text is replaced:
+
+    <!-- results: miniature -->
+    <!-- end of results -->
+
+The docstring of configs/EXPERIMENT.py has a line `Expected:`, which is replaced as well.
+"""
+
+import dataclasses
+import os
+import re
+import statistics
+
+from cli import UserError
+from evaluation import table
+from evaluation.results import archive
+from formats import sidecars
+
+MARKED = re.compile(r"^(<!-- results: ([\w-]+) -->\n)(.*?)^(<!-- end of results -->)", re.S | re.M)
+EXPECTED = re.compile(r"^Expected:.*?(?=\n\"\"\"|\n\n|\n\w)", re.M | re.S)
+MAIN = ("CIDEr", "BLEU-4", "METEOR", "unique")
+SIX = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "unique")
+ABLATIONS = ("feat2sen", "adv", "con", "im", "full", "scratch_adv", "scratch_con", "scratch_im", "scratch")
+R2M = ("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m")
+SUPERVISED = ("show_tell", "show_attend_tell", "supervised_ceiling")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table of a page.
+
+    Attributes:
+      command: the shell command that makes it again.
+      experiment: name of its folder in the archive.
+      split: of its images.
+      rows: names of its rows in order; empty = all in the order of evaluation.table.
+      columns: metrics and shares.
+      decodes: decodings; None for rows that are not decoded.
+      interval: whether CIDEr has its 95 % interval over the images, where there is one seed.
+    """
+
+    command: str
+    experiment: str
+    split: str
+    rows: tuple = ()
+    columns: tuple = MAIN
+    decodes: tuple = ("beam3", None)
+    interval: bool = False
+
+
+TABLES = {
+    "summary": Table(
+        "scripts/demo.sh --seeds 3",
+        "miniature",
+        "test",
+        ("constant", "retrieval", "con2sen", "feat2sen", "scratch", "full", "r2m", "supervised_ceiling"),
+    ),
+    "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", columns=SIX),
+    "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
+    "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
+    "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", SUPERVISED),
+    "flickr8k-coco": Table(
+        "scripts/flickr8k.sh --corpus coco", "flickr8k_coco", "val", decodes=("beam3", "greedy", None), interval=True
+    ),
+    "flickr8k-flickr30k": Table(
+        "scripts/flickr8k.sh --corpus flickr30k",
+        "flickr8k_flickr30k",
+        "val",
+        decodes=("beam3", "greedy", None),
+        interval=True,
+    ),
+}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# One table
+
+
+def lines_of(entries, spec):
+    """Returns the rows of a table: list of (row name, decoding, list of scores with one dict a seed).
+
+    Args: entries: list of archive.Entry. spec: Table.
+
+    Raises: UserError if rows were not scored alike.
+    """
+    groups = {}
+    for entry in entries:
+        if entry.experiment != spec.experiment or (spec.rows and entry.row not in spec.rows):
+            continue
+        for one in entry.rows:
+            if one["split"] == spec.split and one["decode"] in spec.decodes:
+                groups.setdefault((entry.row, one["decode"]), []).append(one)
+    versions = {tuple(one[name] for name in archive.VERSION) for group in groups.values() for one in group}
+    if len(versions) > 1:
+        shown = "; ".join(", ".join(version) for version in sorted(versions))
+        raise UserError(f"{spec.experiment}: rows that were not scored alike cannot be in one table: {shown}")
+    order = spec.rows or table.ROWS
+    rank = {name: place for place, name in enumerate(order)}
+    names = sorted(groups, key=lambda key: (rank.get(key[0], len(rank)), key[0], spec.decodes.index(key[1])))
+    return [(name, decode, groups[name, decode]) for name, decode in names]
+
+
+def markdown(entries, spec):
+    """Returns a table as Markdown: its command, its header of facts, its rows; a note if the archive has none."""
+    lines = lines_of(entries, spec)
+    if not lines:
+        return f"`{spec.command}`: no row in the archive yet.\n"
+    decoded = len([decode for decode in spec.decodes if decode]) > 1
+    heads = ["row", *(["decode"] if decoded else []), *spec.columns]
+    text = [header(entries, spec, lines), "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    most = max(len(group) for _, _, group in lines)
+    for name, decode, group in lines:
+        alone = len(group) == 1 and group[0]["seed"] is not None and most > 1
+        shown = [f"{name} (seed {group[0]['seed']})" if alone else name, *([decode or "-"] if decoded else [])]
+        text.append("| " + " | ".join(shown + [cell(group, column, spec.interval) for column in spec.columns]) + " |")
+    return "\n".join(text) + "\n"
+
+
+def cell(group, column, interval=False):
+    """Returns the text of one cell. Args: group: the same row of all seeds. interval: see Table."""
+    values = [one.get(column) for one in group]
+    if None in values:
+        return "-"
+    digits = 3 if column in table.SHARES else 1
+    if len(values) > 1:
+        return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+    text = f"{values[0]:.{digits}f}"
+    if interval and column == "CIDEr" and group[0].get("CIDEr_95"):
+        low, high = group[0]["CIDEr_95"]
+        text += f" [{low:.1f}, {high:.1f}]"
+    return text
+
+
+def header(entries, spec, lines):
+    """Returns the facts above a table: command, images, seeds, date, commit, versions, machine."""
+    shown = {(name, one["seed"]) for name, _, group in lines for one in group}
+    made = [e.environment for e in entries if e.experiment == spec.experiment and (e.row, e.seed) in shown]
+    one = lines[0][2][0]
+    seeds = sorted({seed for _, seed in shown if seed is not None})
+    decodes = " and ".join(decode for decode in spec.decodes if decode)
+
+    def facts(value):
+        return ", ".join(sorted({str(value(environment)) for environment in made}))
+
+    several = "; mean ± standard deviation over the seeds" if len(seeds) > 1 else "; one seed"
+    return (
+        f"`{spec.command}`: {one['images']} {spec.split} images, {one['references']} references, {decodes}, seeds "
+        f"{', '.join(map(str, seeds)) or 'none'}{several}. Tokens: {one['tokenizer']}; {one['scorer']}. "
+        f"{facts(lambda e: e['date'])}; commit {facts(lambda e: e['commit'])}; "
+        f"TensorFlow {facts(lambda e: e['packages']['tensorflow'])}; "
+        f"{facts(lambda e: str(e['cores']) + ' cores of ' + e['processor'])}."
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Pages and experiments
+
+
+def with_tables(text, entries, path):
+    """Returns the text of a page with its tables made again. Raises: UserError for an unknown table."""
+
+    def made(match):
+        if match[2] not in TABLES:
+            raise UserError(f"{path}: no table {match[2]}; expected one of {', '.join(TABLES)}")
+        return f"{match[1]}\n{markdown(entries, TABLES[match[2]])}\n{match[4]}"
+
+    return MARKED.sub(made, text)
+
+
+def with_expected(text, entries, experiment):
+    """Returns the source of configs/EXPERIMENT.py with its line `Expected:`, if the archive has rows of it."""
+    spec = next((one for one in TABLES.values() if one.experiment == experiment and not one.rows), None)
+    lines = [(name, group) for name, decode, group in lines_of(entries, spec) if decode == "beam3"] if spec else []
+    if not lines:
+        return text
+    shown = [f"{name} {cell(group, 'CIDEr')} / {cell(group, 'unique')}" for name, group in lines]
+    rows = [f"           {one}," for one in shown]
+    intro = f"Expected:  CIDEr / unique on {spec.split} images, beam 3 (all scores: docs/results/tables.md):"
+    return EXPECTED.sub(lambda _: "\n".join([intro, *rows]).rstrip(",") + ".", text, count=1)
+
+
+def pages(root="."):
+    """Returns the paths of README and of all pages of the manual."""
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(root, "docs")) for name in names]
+    return [os.path.join(root, "README.md"), *sorted(path for path in found if path.endswith(".md"))]
+
+
+def current(entries, root="."):
+    """Yields (path, its text, its text as the archive has it) of all pages and experiments."""
+    for path in pages(root):
+        text = _text(path)
+        yield path, text, with_tables(text, entries, path)
+    for experiment in sorted({entry.experiment for entry in entries}):
+        path = os.path.join(root, "configs", f"{experiment}.py")
+        if os.path.exists(path):
+            text = _text(path)
+            yield path, text, with_expected(text, entries, experiment)
+
+
+def _text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def write(entries, root="."):
+    """Writes all tables; returns the paths of the files that have changed."""
+    changed = []
+    for path, old, new in current(entries, root):
+        if old != new:
+            sidecars.write_whole(path, new)
+            changed.append(path)
+    return changed
