@@ -228,6 +228,9 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
     monkeypatch.setenv("UIC_REALDATA", str(real))
     (tmp_path / "tree").mkdir()
     commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *case.split())]
+    assert commands[-2][0] == "evaluation.results" or "supervised" not in case
+    later = {"evaluation.results"} | ({"eval_test"} if case.startswith("supervised.sh miniature") else set())
+    commands = [command for command in commands if command[0] not in later]
     before = json.loads(json.dumps(BEFORE["scripts"][case]).replace("${UIC_REALDATA}", str(real)))
     assert [module for module, _ in commands] == [aliases.MODULES.get(module, module) for module, _ in before]
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
