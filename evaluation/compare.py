@@ -9,7 +9,8 @@ can change a score by more.
 
 import dataclasses
 
-from cli import UserError, field, run
+from cli import UserError, choice, field, run
+from evaluation.metrics import tokenizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Options:
     )
     references: str = field("", "Reference captions in COCO captions format, e.g. DATA_DIR/refs_val.json.")
     metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "Metrics that are compared.")
+    tokenizer: str = choice("auto", tokenizers.CHOICES, tokenizers.HELP)
     resamples: int = field(1000, "Number of bootstrap draws.")
     seed: int = field(0, "Seed of the draws.")
     output: str = field("", "Also write the comparison to this JSON file.")
@@ -54,7 +56,7 @@ def main(options):
 
     references = captions.read_references(options.references)
     sides = [captions.read_captions(path) for path in options.paths]
-    with metrics.Scorer(references, options.metrics) as scorer:
+    with metrics.Scorer(references, options.metrics, options.tokenizer) as scorer:
         first, second = [scorer.score(side) for side in sides]
     comparison = statistics.paired(first, second, options.resamples, options.seed)
     for name, reason in first.reasons.items():

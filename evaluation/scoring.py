@@ -5,6 +5,7 @@ The caller passes a function
 that returns a captioning.captioner.Captioner and one row of its input for each name.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -14,6 +15,7 @@ import os
 import cli
 import registry
 from captioning.decode import parse_decode
+from evaluation.metrics import tokenizers
 from formats import inventory, readers, sidecars
 
 READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for split in ("val", "test"))
@@ -28,6 +30,7 @@ class ScoringOptions:
     decode: str = cli.field("beam3", "greedy or beamK")
     length_normalization: float = cli.field(0.0, "exponent a: finished captions are sorted by log p / length^a")
     metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "metrics to compute")
+    tokenizer: str = cli.choice("auto", tokenizers.CHOICES, tokenizers.HELP)
     row: str = cli.field("", "name of the row; empty = name of the run directory")
     corpus: str = cli.field("", "name of the corpus in the table; empty = name of the data folder")
     table: str = cli.field("", "table file; empty = table.json beside the run directory")
@@ -119,7 +122,7 @@ def score_checkpoints(options, open_run, how=None):
     if len(references) < captions.FEW:
         print(f"WARNING: {len(references)} validation images: {captions.CHOICE_OF_FEW}")
     how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
-    with metrics.Scorer(references, options.metrics) as scorer:
+    with metrics.Scorer(references, options.metrics, options.tokenizer) as scorer:
         alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
         with writing.merging(_scores_path(folder)):  # keeps what another process has scored in the meantime
             known = {step: entry for step, entry in _read_scores(folder).items() if alike(entry)}
@@ -174,6 +177,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     names, scores_path = sorted(references), _scores_path(folder)
     how = how | {"images": _digest(names)}
     against = {"metrics": sorted(options.metrics), "references": _digest(references)}
+    against |= tokenizers.noted(options.tokenizer)
     captioner = rows = None
     for step in cli.progress(steps, "checkpoints"):
         path = os.path.join(folder, f"val_{step}.json")
@@ -240,16 +244,19 @@ def score_checkpoint(options, split, open_run):
         ranked = None  # no checkpoint can be chosen by scores: the newest one, or the one with the least loss
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, ranked)
     names = splits.names_of(data_dir, split) if len(references) != _count(data_dir, split) else sorted(references)
-    captioner, rows = open_run(checkpoint.prefix, split, names)
-    found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
     stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
-    captions.write_captions(captions_path, found.items())  # before scoring, which may fail
-    if not references:
-        return print(f"{captions_path}: {len(found)} captions; no image of {split} has one to score them against")
-    _say_how_many(data_dir, split, references)
-    captioned, found = found, {name: found[name] for name in references}
-    scores = metrics.score(found, references, options.metrics)
+    with contextlib.ExitStack() as stack:
+        if references:
+            scorer = stack.enter_context(metrics.Scorer(references, options.metrics, options.tokenizer))
+        captioner, rows = open_run(checkpoint.prefix, split, names)
+        found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
+        captions.write_captions(captions_path, found.items())  # before scoring, which may fail
+        if not references:
+            return print(f"{captions_path}: {len(found)} captions; no image of {split} has one to score them against")
+        _say_how_many(data_dir, split, references)
+        captioned, found = found, {name: found[name] for name in references}
+        scores = scorer.score(found)
     selection = rankings.SELECTED_BY if options.checkpoint == "best" else f"--checkpoint {options.checkpoint}"
     selection = selection if ranked or options.checkpoint != "best" else f"{checkpoint.why}, nothing to choose by"
     row = _row(options, scores, split, checkpoint, selection)

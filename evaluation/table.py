@@ -29,12 +29,23 @@ ROWS = (
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
-TEXTS = {"row", "corpus", "split", "decode", "run"}  # left-aligned columns
+TEXTS = {"row", "corpus", "split", "decode", "run", "tokenizer"}  # left-aligned columns
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
 NUMBERS = ("seed", "images", "length", "minutes")
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
-COLUMNS = (*KEY, "run", "images", *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
+COLUMNS = (
+    *KEY,
+    "run",
+    "tokenizer",
+    "images",
+    *SCORES,
+    "unique",
+    "length",
+    "class_recall",
+    "class_precision",
+    "minutes",
+)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -180,16 +191,19 @@ def _ordered(rows):
 def with_means(rows):
     """Returns rows in printing order; a group that differs only in the seed is followed by a row of (mean, std) pairs.
 
-    A group with two runs of the same seed has no mean, because repeated runs are not independent seeds.
+    A group with two runs of the same seed has no mean, because repeated runs are not independent seeds. Rows of
+    different tokenizers are different groups.
     """
     groups = {}
     for row in _ordered(rows):
-        groups.setdefault(tuple(row.get(name) for name in KEY[:-1]), []).append(row)
+        groups.setdefault(tuple(row.get(name) for name in (*KEY[:-1], "tokenizer")), []).append(row)
     result = []
     for group in groups.values():
         result += group
         if len(group) > 1 and len({row.get("seed") for row in group}) == len(group):
-            mean = {name: group[0].get(name) for name in (*KEY[:-1], "images")} | {"seed": f"mean of {len(group)}"}
+            mean = {name: group[0].get(name) for name in (*KEY[:-1], "tokenizer", "images")} | {
+                "seed": f"mean of {len(group)}"
+            }
             for name in (*SCORES, "length", *SHARES, "minutes"):
                 values = [row[name] for row in group if row.get(name) is not None]
                 if len(values) == len(group):
@@ -221,6 +235,8 @@ def cells(rows):
     columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
     if len({tuple(row.get(name) for name in KEY) for row in shown}) == len(shown) and "run" in columns:
         columns.remove("run")
+    if len(tokenizers_of(rows)) < 2 and "tokenizer" in columns:
+        columns.remove("tokenizer")
     lines = [[HEADINGS.get(name, name) for name in columns]]
     return columns, lines + [[_cell(row, name) for name in columns] for row in shown], shown
 
@@ -251,13 +267,23 @@ def format_table(rows, markdown=False):
     return text + "\n\n" + "\n".join(notes(rows))
 
 
+def tokenizers_of(rows):
+    """Returns the sorted names of the tokenizers of rows; published rows have none."""
+    return sorted({row["tokenizer"] for row in rows if row.get("tokenizer")})
+
+
 def notes(rows):
     """Returns the notes below a table as sentences: the kind of scores, and reasons for missing metrics."""
-    tokenizers = sorted({row["tokenizer"] for row in rows if row.get("tokenizer")})
+    tokenizers = tokenizers_of(rows)
     result = [
         "Scores x100 with pycocoevalcap, CIDEr is CIDEr-D with its 95 % bootstrap interval; shares 0 to 1"
         + (f"; tokens: {', '.join(tokenizers)}." if tokenizers else ".")
     ]
+    if len(tokenizers) > 1:
+        result.append(
+            f"WARNING: the rows were scored with {len(tokenizers)} tokenizers (column tokenizer); compare only rows of "
+            "the same one. To score all rows alike, give every scoring command the same --tokenizer."
+        )
     missing = {}
     for row in rows:
         for name, reason in (row.get("reasons") or {}).items():

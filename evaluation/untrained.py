@@ -20,6 +20,7 @@ import time
 
 import experiments
 from cli import UserError, choice, command_line, field, run
+from evaluation.metrics import tokenizers
 from formats import file_names, inventory, made_by
 
 ROWS = ("random", "constant", "retrieval")
@@ -40,6 +41,7 @@ class Options:
         0.7, "retrieval: added to the score of a named detected word, subtracted for other named words."
     )
     metrics: tuple[str, ...] = field(("BLEU", "METEOR", "ROUGE-L", "CIDEr", "SPICE"), "Metrics to compute.")
+    tokenizer: str = choice("auto", tokenizers.CHOICES, tokenizers.HELP)
     verify: bool = field(False, "Compare the checksums of all data files with their sidecars first.")
     overwrite: bool = field(False, "Make existing rows again.")
 
@@ -102,41 +104,42 @@ def random_captions(names, texts, seed):
     return {name: texts[draw] for name, draw in zip(names, draws.tolist(), strict=True)}
 
 
-def best_constant(texts, references):
+def best_constant(texts, references, tokenizer):
     """Returns the sentence with the highest CIDEr-D as the caption of all images; the first one of a tie.
 
     Args:
       texts: list of distinct sentences.
       references: list of dicts image name -> list of captions; one sentence is chosen for each dict.
+      tokenizer: from metrics.tokenizers.find.
 
     Returns:
       list of (text, its CIDEr-D x100 on the dict that it was chosen on).
     """
     from evaluation.consensus import Consensus
-    from evaluation.metrics import java, tokenizer
+    from evaluation.metrics.java import JavaError
 
     if min(map(len, references)) < 2:
         raise UserError("row constant: CIDEr needs at least 2 images to choose on (4 if the split is halved)")
     try:
-        runtime = java.find_java()
-        candidates = tokenizer.tokenize(texts, runtime)
+        candidates = tokenizer.tokenize(texts)
         result = []
         for split in references:
-            lines = iter(tokenizer.tokenize([text for name in sorted(split) for text in split[name]], runtime))
+            lines = iter(tokenizer.tokenize([text for name in sorted(split) for text in split[name]]))
             tokenized = [[next(lines) for _ in split[name]] for name in sorted(split)]
             scores = Consensus(tokenized).scores(candidates)
             result.append((texts[int(scores.argmax())], float(scores.max())))
         return result
-    except java.JavaError as error:
+    except JavaError as error:
         raise UserError(f"row constant: {error}") from None
 
 
-def constant_captions(texts, references, validation=None):
+def constant_captions(texts, references, tokenizer, validation=None):
     """Returns the best constant caption, never chosen on the images that it is scored on.
 
     Args:
       texts: list of sentences.
       references: references of the split that is captioned.
+      tokenizer: from metrics.tokenizers.find.
       validation: references to choose on. None: images are divided into two halves (every second one, by name); each
         half gets the sentence chosen on the other half.
 
@@ -146,10 +149,11 @@ def constant_captions(texts, references, validation=None):
     distinct = list(dict.fromkeys(texts))
     names = sorted(references)
     if validation:
-        [(text, score)] = best_constant(distinct, [validation])
+        [(text, score)] = best_constant(distinct, [validation], tokenizer)
         return dict.fromkeys(names, text), {"chosen_on": "val", "chosen_CIDEr": [round(score, 4)]}
     halves = [names[0::2], names[1::2]]
-    chosen = best_constant(distinct, [{name: references[name] for name in half} for half in halves])
+    split = [{name: references[name] for name in half} for half in halves]
+    chosen = best_constant(distinct, split, tokenizer)
     captions = dict.fromkeys(halves[0], chosen[1][0]) | dict.fromkeys(halves[1], chosen[0][0])
     return captions, {"chosen_on": "the other half", "chosen_CIDEr": [round(score, 4) for _, score in chosen]}
 
@@ -179,6 +183,7 @@ def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
 def _made_from(options):
     """Returns settings and fingerprints of the inputs of the rows; a row is made again only if they have changed."""
     result = {name: getattr(options, name) for name in ("threshold", "bonus")} | {"metrics": list(options.metrics)}
+    result |= tokenizers.noted(options.tokenizer)
     for name in ("word_counts.txt", "sentence.json", f"image_{options.split}.json", "refs_val.json", "refs_test.json"):
         path = os.path.join(options.data_dir, name)
         if os.path.exists(path):
@@ -197,8 +202,9 @@ def _check(options):
         raise UserError(f"--bonus {options.bonus}: expected at least 0")
 
 
-def _captions(row, options, names, corpus, concepts, references):
-    """Returns (captions, extra fields) of one row."""
+def _captions(row, options, corpus, concepts, scorer):
+    """Returns (captions, extra fields) of one row. Args: scorer: metrics.Scorer of the split's references."""
+    references, names = scorer.references, list(scorer.references)
     if row == "random":
         return random_captions(names, corpus.texts, options.seed), {}
     if row == "retrieval":
@@ -208,8 +214,8 @@ def _captions(row, options, names, corpus, concepts, references):
     if options.split == "test" and os.path.exists(validation):
         from formats.captions import read_references
 
-        return constant_captions(corpus.texts, references, read_references(validation))
-    return constant_captions(corpus.texts, references)
+        return constant_captions(corpus.texts, references, scorer.tokenizer, read_references(validation))
+    return constant_captions(corpus.texts, references, scorer.tokenizer)
 
 
 def _there(options, row, corpus, seed):
@@ -271,10 +277,10 @@ def _make(options, read):
     if todo:
         corpus, concepts = load_corpus(options.data_dir), load_concepts(options.data_dir, options.split)
         print(f"{len(corpus.texts)} sentences without unknown words, {len(names)} images")
-    with metrics.Scorer(references, options.metrics) as scorer:
+    with metrics.Scorer(references, options.metrics, options.tokenizer) as scorer:
         for row, seed, path in todo:
             start = time.monotonic()
-            made, extra = _captions(row, options, names, corpus, concepts, references)
+            made, extra = _captions(row, options, corpus, concepts, scorer)
             minutes = round((time.monotonic() - start) / 60, 2)
             result = table.make_row(
                 row,

@@ -141,7 +141,10 @@ def tools(options):
         runtime = java.find_java()
         yield True, f"Java      {runtime.version} ({runtime.path}): METEOR and the PTB tokenizer can run"
     except java.JavaError as error:
-        yield False, f"Java      {error}; without it METEOR is null and captions are tokenized by another rule"
+        yield (
+            False,
+            f"Java      {error}; without it METEOR and SPICE are null, and captions are tokenized by ptb-python",
+        )
     absent = spice.missing_jars()
     yield (
         not absent,

@@ -1,11 +1,14 @@
-"""Finds a Java runtime and starts it in a fixed locale, so that scores are the same on all machines."""
+"""Finds a Java runtime and runs programs in a fixed locale, so that scores are the same on all machines."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import re
 import shutil
 import subprocess
+import tempfile
+import threading
 
 # METEOR prints and parses numbers in the JVM's locale; in a German one it fails ("could not convert string to float").
 OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")
@@ -85,3 +88,100 @@ def find_java(majors=None):
     if seen:
         raise JavaError(f"needs Java {' or '.join(map(str, majors))}; found only {', '.join(seen)}")
     raise JavaError(MISSING)
+
+
+class Program:
+    """A Java program that answers lines with lines, and stays for the next question until it is closed."""
+
+    def __init__(self, name, java, *arguments, folder=None):
+        """Starts the program. Args: name: for messages. folder: working folder. Raises: JavaError."""
+        self.name = name
+        self.errors = tempfile.TemporaryFile()
+        self.process = None
+        try:
+            self.process = subprocess.Popen(
+                command(java, *arguments),
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                env=environment(),
+            )
+        except OSError as error:
+            self.close()
+            raise JavaError(f"{name} could not be started: {error}") from None
+
+    @contextlib.contextmanager
+    def limited(self, seconds):
+        """Kills the program if the block takes longer.
+
+        Raises: JavaError, after the program is closed: it was killed, has ended, or gave a wrong answer (ValueError).
+        """
+        if self.process is None:
+            raise JavaError(f"{self.name} is closed")
+        expired, process = threading.Event(), self.process
+
+        def end():
+            expired.set()
+            process.kill()
+
+        watchdog = threading.Timer(seconds, end)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield
+        except (OSError, ValueError, EOFError) as error:
+            raise JavaError(self._obituary(error, expired.is_set(), seconds)) from None
+        finally:
+            watchdog.cancel()
+
+    def send(self, text):
+        """Writes a text in a thread of its own, because the program answers before it has read everything."""
+
+        def write(pipe, data):
+            with contextlib.suppress(OSError, ValueError):  # the program has ended: `line` finds that out
+                pipe.write(data)
+                pipe.flush()
+
+        threading.Thread(target=write, args=(self.process.stdin, text.encode()), daemon=True).start()
+
+    def line(self):
+        """Returns the next line of the answer, without its end. Raises: EOFError if the program has ended."""
+        line = self.process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line[:-1].decode()
+
+    def _obituary(self, error, expired, seconds):
+        """Kills the program; returns the reason why it failed, as text."""
+        try:
+            self.process.wait(timeout=2)
+            how = f"its Java process ended with code {self.process.returncode}"
+        except subprocess.TimeoutExpired:
+            how = f"its Java process gave an unexpected answer ({error})"
+        self.errors.seek(0)
+        complaint = self.errors.read().decode(errors="replace").strip()[-300:]
+        self.close()
+        if expired:
+            return f"{self.name} took longer than {seconds:g} s and was killed"
+        return f"{self.name} failed: {how}" + (f": {complaint}" if complaint else "")
+
+    def close(self):
+        """Kills the program; may be called twice."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # the buffer was not empty, and its reader has ended
+                    pipe.close()
+        self.errors.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        self.close()

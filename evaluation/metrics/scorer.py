@@ -7,11 +7,13 @@ pycocoevalcap and in the literature.
     scores = metrics.score(captions, references)          # dicts image id -> str, image id -> list of str
     scores.values["CIDEr"], scores.per_image["CIDEr"], scores.tokens[image_id]
 
-    with metrics.Scorer(references) as scorer:            # many caption sets, METEOR's process started once
+    with metrics.Scorer(references) as scorer:            # many caption sets, each Java process started once, now
         for step in steps:
             scores = scorer.score(captions[step])
 """
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import importlib.metadata
 import platform
@@ -20,7 +22,7 @@ import sys
 import numpy as np
 
 from cli import UserError
-from evaluation.metrics import java, spice, tokenizer
+from evaluation.metrics import java, spice, tokenizers
 from evaluation.metrics.java import JavaError
 from formats.captions import name_some
 
@@ -45,7 +47,7 @@ class Scores:
       tokens: image id -> the caption's tokens.
       images, references: number of images and of reference captions.
       tokenizer: name of the tokenizer.
-      versions: of pycocoevalcap, Java and Python, and the definition of "CIDEr".
+      versions: of pycocoevalcap, Java, NLTK (which ptb-python uses) and Python, and the definition of "CIDEr".
       caveats: sentences to print with the scores.
     """
 
@@ -76,29 +78,30 @@ def value_names(metric):
     return VALUES[:4] if metric == "BLEU" else (metric,)
 
 
-def score(captions, references, metrics=METRICS):
+def score(captions, references, metrics=METRICS, tokenizer="auto"):
     """Scores one caption per image.
 
     Args:
       captions: dict image id -> caption.
       references: dict image id -> list of reference captions, for the same images.
       metrics: some of METRICS. ("BLEU", "CIDEr") takes less than a second for 1,000 images.
+      tokenizer: one of tokenizers.CHOICES.
 
     Returns:
       `Scores`.
 
     Raises:
-      UserError: the images differ, an image has no reference, or a metric is unknown.
+      UserError: the images differ, an image has no reference, a metric is unknown, or the tokenizer cannot be had.
     """
-    with Scorer(references, metrics) as scorer:
+    with Scorer(references, metrics, tokenizer) as scorer:
         return scorer.score(captions)
 
 
 class Scorer:
     """Scores many sets of captions against the same references; used in a `with` statement."""
 
-    def __init__(self, references, metrics=METRICS):
-        """Args: as for `score`. METEOR's process is started at the first score."""
+    def __init__(self, references, metrics=METRICS, tokenizer="auto"):
+        """Args: as for `score`. The Java processes are started by `with`, or by the first score."""
         unknown = [metric for metric in metrics if metric not in METRICS]
         if unknown:
             raise UserError(f"no such metric: {', '.join(unknown)}; expected some of {', '.join(METRICS)}")
@@ -109,18 +112,34 @@ class Scorer:
             raise UserError(f"{len(bare)} images have no reference caption: {name_some(bare)}; expected at least one")
         self.metrics = tuple(metrics)
         self.references = {name: [t for t in references[name] if t.strip()] for name in sorted(references)}
+        self.tokenizer = tokenizers.find(tokenizer)
         self._meteor = None
         for caveat in self._caveats():
             print(f"note: {caveat}", file=sys.stderr)
 
     def __enter__(self):
+        """Starts the Java processes, which load while captions are decoded."""
+        with contextlib.suppress(JavaError):  # the score says why
+            self.tokenizer.start()
+            if "METEOR" in self.metrics:
+                self._start_meteor()
         return self
 
     def __exit__(self, *exception):
         self.close()
 
     def close(self):
-        """Kills METEOR's process."""
+        """Kills the Java processes."""
+        self.tokenizer.close()
+        self._close_meteor()
+
+    def _start_meteor(self):
+        from evaluation.metrics.meteor import Meteor
+
+        if self._meteor is None:
+            self._meteor = Meteor(java.find_java())
+
+    def _close_meteor(self):
         if self._meteor is not None:
             self._meteor.close()
             self._meteor = None
@@ -137,22 +156,25 @@ class Scorer:
             tokens={},
             images=len(self.references),
             references=sum(len(texts) for texts in self.references.values()),
-            tokenizer=tokenizer.NAME,
-            versions=_versions(),
+            tokenizer=self.tokenizer.name,
+            versions=_versions(self.tokenizer.name),
             caveats=self._caveats(),
         )
         try:
-            runtime = java.find_java()
-            result.versions["java"] = runtime.version
-            tokenized, hypotheses = self._tokenize(captions, runtime)
+            tokenized, hypotheses = self._tokenize(captions)
         except JavaError as error:
             result.reasons |= {
                 name: f"captions not tokenized: {error}" for m in self.metrics for name in value_names(m)
             }
-        else:
-            result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
+            return result
+        result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:  # METEOR computes in its own process
+            meteor = beside.submit(self._run_meteor, tokenized, hypotheses) if "METEOR" in self.metrics else None
             for metric in self.metrics:
-                self._fill(result, metric, tokenized, hypotheses, runtime)
+                if metric != "METEOR":
+                    self._fill(result, metric, lambda metric=metric: _compute(metric, tokenized, hypotheses))
+            if meteor:
+                self._fill(result, "METEOR", meteor.result)
         return result
 
     def _check_images(self, captions):
@@ -179,74 +201,74 @@ class Scorer:
             f"{FEW_IMAGES} images it cannot be compared with published figures, and with 1 image it is always 0"
         ]
 
-    def _tokenize(self, captions, runtime):
+    def _tokenize(self, captions):
         """Returns (references, captions), each dict image id -> list of tokenized strings, in sorted order."""
         texts = tuple(text for texts in self.references.values() for text in texts)
-        lines = iter(tokenizer.tokenize_once(texts, runtime))
+        lines = iter(tokenizers.tokenize_once(texts, self.tokenizer))
         references = {name: [next(lines) for _ in texts] for name, texts in self.references.items()}
         bare = [name for name, texts in references.items() if not any(texts)]
         if bare:
             raise UserError(f"references of {name_some(bare)} have no word; expected at least one caption with words")
-        lines = tokenizer.tokenize([captions[name] for name in references], runtime)
+        lines = self.tokenizer.tokenize([captions[name] for name in references])
         return references, {name: [line] for name, line in zip(references, lines, strict=True)}
 
-    def _fill(self, result, metric, references, hypotheses, runtime):
-        """Computes one metric into `result`."""
-        names = value_names(metric)
-        if metric == "CIDEr" and len(references) == 1:
+    def _fill(self, result, metric, compute):
+        """Enters one metric into `result`. Args: compute: returns (values, scores of the images, BLEU's counts)."""
+        if metric == "CIDEr" and len(self.references) == 1:
             result.reasons[metric] = "with 1 image every n-gram's idf is log 1 = 0, so CIDEr is not defined"
             return
         try:
-            if metric == "BLEU":
-                values, per_image, result.bleu_counts = _bleu(references, hypotheses)
-            else:
-                value, scores = self._one(metric, references, hypotheses, runtime)
-                values, per_image = [value], [scores]
+            values, per_image, counts = compute()
         except JavaError as error:
             result.reasons[metric] = str(error)
             return
-        for name, value, scores in zip(names, values, per_image, strict=True):
+        result.bleu_counts = counts if metric == "BLEU" else result.bleu_counts
+        for name, value, scores in zip(value_names(metric), values, per_image, strict=True):
             result.values[name] = 100.0 * float(value)
             result.per_image[name] = 100.0 * np.asarray(scores, np.float64)
             del result.reasons[name]
 
-    def _one(self, metric, references, hypotheses, runtime):
-        """Returns (corpus score, images' scores) of a metric with one value."""
-        if metric == "METEOR":
-            return self._run_meteor(references, hypotheses, runtime)
-        if metric == "SPICE":
-            return spice.compute_score(references, hypotheses)
-        if metric == "ROUGE-L":
-            from pycocoevalcap.rouge.rouge import Rouge
-
-            return Rouge().compute_score(references, hypotheses)
-        from pycocoevalcap.cider.cider import Cider
-
-        return Cider().compute_score(references, hypotheses)
-
-    def _run_meteor(self, references, hypotheses, runtime):
+    def _run_meteor(self, references, hypotheses):
         """Computes METEOR, with a new process if the first one fails."""
-        from evaluation.metrics.meteor import Meteor
-
         for last in (False, True):
-            if self._meteor is None:
-                self._meteor = Meteor(runtime)
+            self._start_meteor()
             try:
-                return self._meteor.compute_score(references, hypotheses)
+                value, scores = self._meteor.compute_score(references, hypotheses)
+                return [value], [scores], None
             except JavaError as error:
-                self.close()
+                self._close_meteor()
                 if last:
                     raise
                 print(f"note: {error}; starting it again", file=sys.stderr)
 
 
-def _versions():
-    return {
-        "pycocoevalcap": importlib.metadata.version("pycocoevalcap"),
-        "python": platform.python_version(),
-        "java": None,
-        "CIDEr": CIDER_NAME,
-    }
+def _compute(metric, references, hypotheses):
+    """Returns ([score of the corpus, ...], [scores of the images, ...], BLEU's counts) of a metric without state."""
+    if metric == "BLEU":
+        return _bleu(references, hypotheses)
+    if metric == "SPICE":
+        value, scores = spice.compute_score(references, hypotheses)
+    elif metric == "ROUGE-L":
+        from pycocoevalcap.rouge.rouge import Rouge
+
+        value, scores = Rouge().compute_score(references, hypotheses)
+    else:
+        from pycocoevalcap.cider.cider import Cider
+
+        value, scores = Cider().compute_score(references, hypotheses)
+    return [value], [scores], None
+
+
+def _versions(name):
+    """Returns the versions of what computes the scores. Args: name: of the tokenizer."""
+    versions = {"pycocoevalcap": importlib.metadata.version("pycocoevalcap"), "python": platform.python_version()}
+    try:
+        versions["java"] = java.find_java().version
+    except JavaError:
+        versions["java"] = None
+    if name == tokenizers.PYTHON:
+        versions["nltk"] = importlib.metadata.version("nltk")
+    return versions | {"CIDEr": CIDER_NAME}
 
 
 def _bleu(references, hypotheses):

@@ -29,7 +29,7 @@ def test_real_meteor_in_a_hostile_locale(monkeypatch, capfd):
         assert images == pytest.approx([1.0, 0.27586206896551724, 0.0])
         again, _ = meteor.compute_score(REFERENCES, CAPTIONS)
         assert again == score and 0 < score < 1
-        process = meteor.meteor_p
+        process = meteor.process
         process.kill()
         with pytest.raises(JavaError, match="ended with code -9"):
             meteor.compute_score(REFERENCES, CAPTIONS)
@@ -63,7 +63,7 @@ def test_killed_midway_is_a_reason_and_no_hang(tmp_path):
 
 def test_silent_process_is_ended_by_the_watchdog(tmp_path):
     with Meteor(fake_java(tmp_path, "exec sleep 600")) as meteor:
-        process = meteor.meteor_p
+        process = meteor.process
         with pytest.raises(JavaError, match=r"longer than 0\.5 s"):
             meteor.compute_score(REFERENCES, CAPTIONS, timeout=0.5)
     assert process.returncode is not None
@@ -77,11 +77,12 @@ def test_silent_process_is_ended_by_the_watchdog(tmp_path):
         (REFERENCES | {"a": []}, CAPTIONS),
     ],
 )
-def test_inputs_are_checked_before_the_lock(tmp_path, references, captions):
-    with Meteor(fake_java(tmp_path, "cat > /dev/null")) as meteor:
+def test_inputs_are_checked_before_the_process_is_asked(tmp_path, references, captions):
+    with Meteor(fake_java(tmp_path, "exec cat")) as meteor:
         with pytest.raises(ValueError):
             meteor.compute_score(references, captions)
-        assert not meteor.lock.locked()
+        meteor.send("next\n")
+        assert meteor.line() == "next"
 
 
 def test_closed_twice_and_not_startable(tmp_path):
@@ -102,15 +103,14 @@ def test_scorer_starts_a_failed_process_once_more(monkeypatch, tmp_path):
       if [ $kind = SCORE ]; then echo 1 2; else echo 0.5; echo 0.25; fi
     done"""
     runtime = fake_java(tmp_path, script)
-    monkeypatch.setattr("evaluation.metrics.tokenizer.tokenize", lambda texts, java: list(texts))
     monkeypatch.setattr("evaluation.metrics.java.find_java", lambda majors=None: runtime)
-    with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR",)) as scorer:
+    with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR",), "ptb-python") as scorer:
         scores = scorer.score({"x": "a dog"})
     assert scores.values["METEOR"] == 25.0 and scores.per_image["METEOR"].tolist() == [50.0]
 
     dead = fake_java(tmp_path, "exit 3")
     monkeypatch.setattr("evaluation.metrics.java.find_java", lambda majors=None: dead)
-    with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR", "ROUGE-L")) as scorer:
+    with metrics.Scorer({"x": ["a dog of mine"]}, ("METEOR", "ROUGE-L"), "ptb-python") as scorer:
         scores = scorer.score({"x": "a dog"})
     assert scores.values["METEOR"] is None and "ended with code 3" in scores.reasons["METEOR"]
     assert scores.values["ROUGE-L"] > 0

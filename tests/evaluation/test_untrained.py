@@ -6,6 +6,7 @@ import pytest
 
 from cli import UserError
 from evaluation import metrics, table, untrained
+from evaluation.metrics import tokenizers
 from formats import captions, concepts, records, vocabulary
 
 OBJECTS = ["dog", "cat", "horse"]
@@ -79,7 +80,7 @@ def test_random_is_a_function_of_the_seed():
 def test_constant_is_the_brute_force_choice(data_dir):
     texts = list(dict.fromkeys(untrained.load_corpus(data_dir).texts))
     references = references_of("val", ["dog", "cat"])
-    [(text, score)] = untrained.best_constant(texts, [references])
+    [(text, score)] = untrained.best_constant(texts, [references], tokenizers.find())
     expected, expected_score = brute_force(texts, references)
     assert text == expected and score == pytest.approx(expected_score)
 
@@ -87,7 +88,7 @@ def test_constant_is_the_brute_force_choice(data_dir):
 def test_constant_on_one_split_is_chosen_on_the_other_half(data_dir):
     texts = untrained.load_corpus(data_dir).texts
     references = references_of("val", ["dog", "horse", "dog", "horse", "dog", "horse", "cat", "cat"])
-    made, extra = untrained.constant_captions(texts, references)
+    made, extra = untrained.constant_captions(texts, references, tokenizers.find())
     for half, other in ((0, 1), (1, 0)):
         best, _ = brute_force(list(dict.fromkeys(texts)), {n: references[n] for n in sorted(references)[other::2]})
         assert {made[name] for name in sorted(references)[half::2]} == {best}
@@ -99,13 +100,13 @@ def test_constant_on_test_is_chosen_on_validation(data_dir):
     test, val = references_of("test", ["horse"]), references_of("val", ["dog"])
     # n-grams that occur in every image have weight 0, so the words differ
     val["val0.jpg"] = ["a cat sleeps"]
-    made, extra = untrained.constant_captions(texts, test, val)
+    made, extra = untrained.constant_captions(texts, test, tokenizers.find(), val)
     assert len(set(made.values())) == 1 and "horse" not in set(made.values()).pop() and extra["chosen_on"] == "val"
 
 
 def test_too_few_images_to_choose_on():
     with pytest.raises(UserError, match="at least 2 images"):
-        untrained.best_constant(["a dog"], [{"x": ["a dog"]}])
+        untrained.best_constant(["a dog"], [{"x": ["a dog"]}], tokenizers.find())
 
 
 def test_concepts_of_a_split(data_dir):
@@ -190,7 +191,7 @@ def test_real_sentences_on_real_references():
                 references[name.split("#")[0]].append(text)
     with open(corpus) as file:
         texts = list(dict.fromkeys(line.strip() for line in file))
-    [(text, score)] = untrained.best_constant(texts, [references])
+    [(text, score)] = untrained.best_constant(texts, [references], tokenizers.find())
     assert 11 < score < 13
     scored = metrics.score(dict.fromkeys(references, text), references, ("CIDEr",)).values["CIDEr"]
     assert scored == pytest.approx(score, rel=1e-9)

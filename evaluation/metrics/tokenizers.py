@@ -1,0 +1,145 @@
+"""The Penn Treebank tokenizer of the COCO evaluation: by pycocoevalcap's jar, or without Java.
+
+    with tokenizers.find("auto") as found:        # the jar, or our own rules if there is no Java
+        found.tokenize(captions), found.name     # the name belongs to every score that is computed from the tokens
+
+pycocoevalcap's wrapper starts Java for every call, writes a temporary file into its package folder, which fails in a
+read-only installation, and assigns lines to captions without counting them. Here one process answers all calls through
+a pipe, and the lines are counted. The tokens are the same.
+"""
+
+import dataclasses
+import functools
+import os
+
+from cli import UserError
+from evaluation.metrics import java, ptb_python
+from evaluation.metrics.java import JavaError
+from formats.captions import sanitise
+
+JAVA, PYTHON = "ptb-java", "ptb-python"
+CHOICES = ("auto", JAVA, PYTHON)
+HELP = "tokenizer of captions and references: ptb-java (the COCO evaluation's), ptb-python; auto: ptb-java if Java runs"
+# The jar writes its answer only when two buffers of 8,192 characters are full; these lines push it out.
+FILLER = "filler\n" * 4000
+
+
+def find(name="auto"):
+    """Returns the tokenizer of that name, see CHOICES; its process starts at `start` or at the first call.
+
+    Raises: UserError if ptb-java is asked for and there is no Java, or the name is unknown.
+    """
+    if name not in CHOICES:
+        raise UserError(f"no tokenizer {name!r}; expected one of {', '.join(CHOICES)}")
+    if name == PYTHON:
+        return PythonTokenizer()
+    try:
+        return JavaTokenizer(java.find_java())
+    except JavaError as error:
+        if name == JAVA:
+            raise UserError(f"--tokenizer {JAVA}: {error}, or give --tokenizer {PYTHON}") from None
+        return PythonTokenizer()
+
+
+def noted(name):
+    """Returns {"tokenizer": NAME} for records of what scores were made from; {} for ptb-java, as in older records."""
+    found = find(name).name
+    return {} if found == JAVA else {"tokenizer": found}
+
+
+class Tokenizer:
+    """What both tokenizers have; for `with`."""
+
+    def start(self):
+        """Starts what `tokenize` needs, so that it is ready later."""
+
+    def close(self):
+        """Ends what `start` has started; may be called twice."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class PythonTokenizer(Tokenizer):
+    """Our own rules, see ptb_python.py."""
+
+    name = PYTHON
+
+    def tokenize(self, texts):
+        """Tokenizes captions; see JavaTokenizer.tokenize."""
+        return ptb_python.tokenize(texts)
+
+
+@dataclasses.dataclass(unsafe_hash=True)
+class JavaTokenizer(Tokenizer):
+    """pycocoevalcap's jar in one process.
+
+    Attributes: runtime: see `java.find_java`. program: the process, once started. calls: how often it was asked.
+    """
+
+    name = JAVA
+    runtime: java.Java
+    program: java.Program | None = dataclasses.field(default=None, compare=False)
+    calls: int = dataclasses.field(default=0, compare=False)
+
+    def start(self):
+        """Starts the process, which is ready after half a second. Raises: JavaError."""
+        if self.program is None or self.program.process is None:
+            main = "edu.stanford.nlp.process.PTBTokenizer"
+            arguments = ("-cp", _jar(), main, "-preserveLines", "-lowerCase")
+            self.program = java.Program("the PTB tokenizer", self.runtime, *arguments)
+
+    def tokenize(self, texts):
+        """Tokenizes captions as the COCO evaluation does: PTB tokens, lower case, without punctuation.
+
+        Args:
+          texts: sequence of captions.
+
+        Returns:
+          List of as many strings, tokens joined by spaces. A caption of punctuation only becomes "".
+
+        Raises:
+          JavaError: the tokenizer failed, or its number of lines differs from that of the captions.
+        """
+        from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS
+
+        if not texts:
+            return []
+        self.start()
+        self.calls += 1
+        begin, end = f"captions{self.calls}begin", f"captions{self.calls}end"
+        lines = "".join(sanitise(text).replace("\0", " ") + "\n" for text in texts)
+        program, tokenized = self.program, []
+        with program.limited(120 + len(texts) / 500):
+            program.send(f"{begin}\n{lines}\n{end}\n{FILLER}")
+            while program.line() != begin:  # what is left of the last call's filler
+                pass
+            while (line := program.line()) != end:
+                tokenized.append(line)
+        if len(tokenized) != len(texts) + 1:  # an empty line separates the last caption from the end
+            program.close()
+            raise JavaError(f"the PTB tokenizer gave {len(tokenized) - 1} lines for {len(texts)} captions")
+        removed = set(PUNCTUATIONS)
+        return [" ".join(token for token in line.split() if token not in removed) for line in tokenized[:-1]]
+
+    def close(self):
+        """Kills the process; may be called twice."""
+        if self.program is not None:
+            self.program.close()
+
+
+def _jar():
+    """Returns the path of the tokenizer's jar inside pycocoevalcap."""
+    from pycocoevalcap.tokenizer import ptbtokenizer
+
+    return os.path.join(os.path.dirname(ptbtokenizer.__file__), ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
+
+
+@functools.lru_cache(maxsize=4)
+def tokenize_once(texts, found):
+    """Returns `found.tokenize(texts)`, cached: for a tuple of texts that is tokenized repeatedly (references)."""
+    return found.tokenize(texts)
