@@ -7,6 +7,7 @@ experiments.py or config.py import by name do not.
 import ast
 import collections
 import pathlib
+import re
 
 import pytest
 
@@ -95,3 +96,12 @@ def test_folders_have_rooms():
     folders = collections.Counter(str(pathlib.PurePath(path).parent) for path in project_files.listed("*.py"))
     assert {folder: count for folder, count in folders.items() if count > 25} == {}
     assert len(project_files.listed("scripts/*")) <= 25
+
+
+def test_the_stage_of_a_run_and_old_names_are_known_in_one_place():
+    """Which system a run is of is decided by the registry; old names of settings are in the table of aliases alone."""
+    wanted = re.compile(r'\["stage"\]|SUPERVISED\b|R2M\.__name__|w_fit|fit_contrast')
+    known = {"registry.py", "aliases.py", "training/run_directory.py"}
+    known |= {"tests/commands/test_aliases.py", "tests/test_import_floors.py"}
+    found = {path for path in project_files.listed("*.py") if wanted.search((ROOT / path).read_text())}
+    assert found <= known and {"registry.py", "aliases.py"} <= found

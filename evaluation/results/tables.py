@@ -24,7 +24,7 @@ MAIN = ("CIDEr", "BLEU-4", "METEOR", "unique")
 SIX = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "unique")
 ABLATIONS = ("feat2sen", "adv", "con", "im", "full", "scratch_adv", "scratch_con", "scratch_im", "scratch")
 R2M = ("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m")
-SUPERVISED = ("show_tell", "show_attend_tell", "supervised_ceiling")
+PAIRED = ("show_tell", "show_attend_tell", "supervised_ceiling")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ TABLES = {
     "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", columns=SIX),
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
-    "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", SUPERVISED),
+    "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", PAIRED),
     "flickr8k-coco": Table(
         "scripts/flickr8k.sh --corpus coco", "flickr8k_coco", "val", decodes=("beam3", "greedy", None), interval=True
     ),
