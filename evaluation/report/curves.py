@@ -13,27 +13,27 @@ from training.run_directory import read_log
 CURVES = {
     "mean_found_obj": "objects of the image named in a sampled caption: rises from near 0 towards `objects`",
     "mean_found_obj/greedy": "the same of greedy captions: follows the sampled one, usually a little above it",
-    "loss/adversarial": "about 1.37 = the discriminator cannot tell them apart; 1.0 to 1.3 is a good balance",
+    "loss/adversarial": "about 1.37: the discriminator does not separate real and generated words; 1.0 to 1.3 is a good balance",
     "discriminator/accuracy_real": "real words classified as real: near 1 as the next curve = the generator has lost",
     "discriminator/accuracy_fake": "generated words classified as generated: 0.5 to 0.9 is a good balance",
-    "loss/sentence": "falls steadily; the generator learns the corpus' language",
-    "loss/mse": "image reconstruction: falls, then stays; a long rise = captions no longer depend on the image",
+    "loss/sentence": "decreases steadily: the generator learns the language of the corpus",
+    "loss/mse": "image reconstruction: decreases, then is constant; a long increase means that captions no longer depend on the image",
     "loss/triplet": "R2M's triplet loss: falls towards its margin and below",
     "loss": "falls steadily in cross-entropy training; around 0 and noisy where captions are rewarded",
     "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
     "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
     "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
     "reward/consensus": "weighted consensus reward, a caption (`--reward consensus`): rises, then stays",
-    "reward/adversarial": "mean log-probability of being real: near -0.7 = undecided, falling = the generator loses",
+    "reward/adversarial": "mean log-probability of being real: near -0.7 the discriminator is undecided; a decrease means that it separates better",
     "length/sample": "near the corpus' mean; both shrinking together is a collapse",
     "length/greedy": "near the corpus' mean; both shrinking together is a collapse",
     "eval/unique": "share of distinct greedy captions of some validation images; below 5 % twice in a row is an alarm",
     "eval/length": "words of these captions: near the corpus' mean",
     "advantage/clipped": "share of words at the clip of ±5; 0.1 to 0.5",
-    "policy/entropy": "nats a word: falls slowly; near 0 = samples are almost greedy, and learning stops",
-    "entropy": "nats a word: falls slowly; near 0 = samples are almost greedy, and learning stops",
-    "gradient_norm/generator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
-    "gradient_norm/discriminator": "of the order of 1; constantly above the clip (10) = too large a learning rate",
+    "policy/entropy": "nats a word: decreases slowly; near 0 samples are almost greedy, and learning stops",
+    "entropy": "nats a word: decreases slowly; near 0 samples are almost greedy, and learning stops",
+    "gradient_norm/generator": "of the order of 1; always above the clip (10): the learning rate is too large",
+    "gradient_norm/discriminator": "of the order of 1; always above the clip (10): the learning rate is too large",
     "gradient_norm": "of the order of 1; constantly above the clip = too large a learning rate",
 }
 SHRUNK = 0.5  # captions below this share of their maximum mean length are an alarm
@@ -98,18 +98,21 @@ def _of_captions(captions):
     return found
 
 
-def drawing(lines, legend=True):
+def drawing(lines, legend=True, broken=None):
     """Returns a plot of one curve of one or several runs, as PNG bytes.
 
-    Args: lines: dict run name -> (steps, values). legend: whether to name the runs.
+    Args:
+      lines: dict run name -> (steps, values). broken: the same of other runs, drawn as broken lines.
+      legend: whether to name the runs.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 2.3))
     panel = figure.subplots()
-    for name, (steps, values) in lines.items():
-        dots = {"marker": "o", "markersize": 3} if len(steps) < 15 else {}
-        panel.plot(steps, values, linewidth=1.4, label=_plain(name), **dots)
+    for style, group in (("-", lines), ("--", broken or {})):
+        for name, (steps, values) in group.items():
+            dots = {"marker": "o", "markersize": 3} if len(steps) < 15 else {}
+            panel.plot(steps, values, style, linewidth=1.4, label=_plain(name), **dots)
     panel.grid(alpha=0.25)
     panel.tick_params(labelsize=8)
     panel.set_xlabel("step", fontsize=8)

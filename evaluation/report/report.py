@@ -30,6 +30,9 @@ class Options:
     )
     attention: int = cli.field(4, "number of attention figures for a run of show_attend_tell")
     system: tuple[str, ...] = registry.packages_field()
+    reference: tuple[str, ...] = cli.field(
+        (), "archived runs, e.g. results/miniature/full/seed_1, whose curves and scores are shown beside the runs'"
+    )
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
     def outputs(self):
@@ -65,9 +68,9 @@ def main(options):
     shown = {
         "heading": sections.heading(runs),
         "alarms": sections.alarms(runs),
-        "scores": sections.scores(run_facts.table_rows(options.paths, options.table), runs),
+        "scores": sections.scores(run_facts.table_rows(options.paths, options.table, options.reference), runs),
         "variety": sections.variety(runs),
-        "training": sections.training(runs),
+        "training": sections.training(runs, run_facts.archived_curves(options.reference)),
         "pictures": sections.pictures(runs, options.images),
         "attention": sections.attention(runs, options.attention),
         "word_map": sections.word_map(runs[0]) if options.word_map else None,

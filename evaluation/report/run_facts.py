@@ -9,6 +9,7 @@ from captioning import splits
 from evaluation import metrics, table
 from evaluation.published import published_rows
 from evaluation.report import curves
+from evaluation.results import archive
 from formats import captions, readers, sidecars
 from training import rankings, run_directory
 
@@ -103,14 +104,28 @@ def checkpoint_of(run):
     return checkpoints.choose(run.job_dir, which).prefix if steps else None
 
 
-def table_rows(job_dirs, paths=()):
-    """Returns the rows of the tables beside the runs (or of `paths`), without duplicates, and the published rows."""
+def archived_curves(folders):
+    """Returns dict name -> series (see curves.read_metrics) of archived runs."""
+    return {_archived_name(archive.read_entry(folder)): curves.read_metrics(folder) for folder in folders}
+
+
+def _archived_name(entry):
+    return f"{entry.experiment}/{entry.row}" + ("" if entry.seed is None else f", seed {entry.seed}")
+
+
+def table_rows(job_dirs, paths=(), references=()):
+    """Returns the rows of the tables beside the runs (or of `paths`), of archived runs, and the published ones.
+
+    Args: references: folders of the archive; their rows have the name EXPERIMENT/ROW, seed S.
+    """
     beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
     found = {}
     for path in dict.fromkeys(paths or beside):
         if paths or os.path.exists(path):
             found |= {table.key_of(row): row for row in table.read_table(path)}
-    return [*found.values(), *published_rows()]
+    entries = [archive.read_entry(folder) for folder in references]
+    archived = [one | {"row": _archived_name(entry)} for entry in entries for one in entry.rows]
+    return [*found.values(), *archived, *published_rows()]
 
 
 def data_facts(data_dir):

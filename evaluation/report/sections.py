@@ -61,13 +61,17 @@ def variety(runs):
     return {"lines": lines, "common": common} if common else None
 
 
-def training(runs):
-    """Returns a plot of each known curve, with all runs, and its expected shape."""
+def training(runs, references):
+    """Returns a plot of each known curve of the runs, with archived runs as broken lines, and its expected shape.
+
+    Args: references: dict name -> series, see run_facts.archived_curves.
+    """
     figures = []
     for name, expected in curves.CURVES.items():
         lines = {run.name: run.series[name] for run in runs if name in run.series}
         if lines:
-            drawing = data_url(curves.drawing(lines, len(runs) > 1), "png")
+            broken = {other: series[name] for other, series in references.items() if name in series}
+            drawing = data_url(curves.drawing(lines, len(runs) + len(broken) > 1, broken), "png")
             figures.append({"name": name, "expected": expected, "picture": drawing})
     return figures
 

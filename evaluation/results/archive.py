@@ -75,6 +75,13 @@ def read(root):
     return entries
 
 
+def read_entry(folder):
+    """Returns the Entry of one folder EXPERIMENT/ROW/seed_S. Raises: UserError if it is not one."""
+    if not os.path.exists(os.path.join(folder, "scores.json")):
+        raise UserError(f"{folder}: no scores.json; expected a folder such as results/miniature/full/seed_1")
+    return _read_entry(folder, *os.path.realpath(folder).split(os.sep)[-3:])
+
+
 def _read_entry(folder, experiment, row, seed):
     if seed != "no_seed" and not (seed.startswith("seed_") and seed[5:].isdecimal()):
         raise UserError(f"{folder}: expected seed_S, S a number, or no_seed")
@@ -109,7 +116,7 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
     else:
         write_captions(path, sorted(captions.items()))
     write_json(os.path.join(folder, "config.json"), config)
-    old = _read_entry(folder, *os.path.relpath(folder, root).split(os.sep)) if _complete(folder) else None
+    old = read_entry(folder) if _complete(folder) else None
     write_json(os.path.join(folder, "environment.json"), environment)
     if log:
         sidecars.write_results(os.path.join(folder, "metrics.jsonl"), b"".join(thinned(log)).decode())

@@ -4,11 +4,13 @@ import json
 import os
 import pathlib
 import shutil
+import types
 
 import pytest
 
 import cli
 from evaluation import metrics, table
+from evaluation.report import run_facts, sections
 from evaluation.results import __main__ as command
 from evaluation.results import add, archive, check, tables
 from formats import captions
@@ -171,6 +173,21 @@ def test_sentences_of_a_corpus_are_kept_as_numbers(tmp_path):
     found = archive.read_captions(path, lambda digest: sentences if digest == "digest" else None)
     assert found == {"1.jpg": "a cat sits", "2.jpg": "a dog runs"}
     assert archive.read_captions(path, lambda digest: None) is None
+
+
+def test_the_report_shows_archived_runs(added):
+    _, root = added
+    folder = str(root / "miniature" / "full" / "seed_2")
+    archived = run_facts.archived_curves([folder])
+    assert list(archived) == ["miniature/full, seed 2"]
+    assert len(archived["miniature/full, seed 2"]["loss"][0]) == archive.LOG_LINES
+    rows = run_facts.table_rows([], (), [folder])
+    assert rows[0]["row"] == "miniature/full, seed 2" and rows[0]["CIDEr"] == archive.read(root)[1].rows[0]["CIDEr"]
+    own = types.SimpleNamespace(name="own", series={"loss": ([0, 499], [2.0, 1.5])})
+    (alone,), (both,) = (sections.training([own], references) for references in ({}, archived))
+    assert alone["name"] == both["name"] == "loss" and alone["picture"] != both["picture"]
+    with pytest.raises(cli.UserError, match="no scores.json"):
+        run_facts.archived_curves([str(root)])
 
 
 def test_the_repository_is_up_to_date():
