@@ -13,18 +13,26 @@ from training.run_directory import read_log
 CURVES = {
     "mean_found_obj": "objects of the image named in a sampled caption: rises from near 0 towards `objects`",
     "mean_found_obj/greedy": "the same of greedy captions: follows the sampled one, usually a little above it",
-    "loss/adversarial": "about 1.37: the discriminator does not separate real and generated words; 1.0 to 1.3 is a good balance",
+    "loss/adversarial": (
+        "about 1.37: the discriminator does not separate real and generated words; 1.0 to 1.3 is a good balance"
+    ),
     "discriminator/accuracy_real": "real words classified as real: near 1 as the next curve = the generator has lost",
     "discriminator/accuracy_fake": "generated words classified as generated: 0.5 to 0.9 is a good balance",
     "loss/sentence": "decreases steadily: the generator learns the language of the corpus",
-    "loss/mse": "image reconstruction: decreases, then is constant; a long increase means that captions no longer depend on the image",
+    "loss/mse": (
+        "image reconstruction: decreases, then is constant; "
+        "a long increase means that captions no longer depend on the image"
+    ),
     "loss/triplet": "R2M's triplet loss: falls towards its margin and below",
     "loss": "falls steadily in cross-entropy training; around 0 and noisy where captions are rewarded",
     "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
     "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
     "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
     "reward/consensus": "weighted consensus reward, a caption (`--reward consensus`): rises, then stays",
-    "reward/adversarial": "mean log-probability of being real: near -0.7 the discriminator is undecided; a decrease means that it separates better",
+    "reward/adversarial": (
+        "mean log-probability of being real: near -0.7 the discriminator is undecided; "
+        "a decrease means that it separates better"
+    ),
     "length/sample": "near the corpus' mean; both shrinking together is a collapse",
     "length/greedy": "near the corpus' mean; both shrinking together is a collapse",
     "eval/unique": "share of distinct greedy captions of some validation images; below 5 % twice in a row is an alarm",
