@@ -311,5 +311,5 @@ def assign_variables(variables, arrays, source, wanted=lambda name: True):
                 "dimension of the image vectors differs"
             )
     for name in names:
-        variables[name].assign(arrays[name])
+        variables[name].assign(np.asarray(arrays[name], variables[name].dtype.as_numpy_dtype))  # float16 if exported
     return names
