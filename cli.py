@@ -303,7 +303,8 @@ def run(main, options_class, recipes=None):
       recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
     """
     flags.DEFINE_bool("verbose", False, "show TensorFlow's own messages")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+    # Only what ends the process: every error that concerns a user is raised in Python too. Read at TensorFlow's import.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.WARNING)
     sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8 (formats/file_names.py)
     values = flags.FLAGS

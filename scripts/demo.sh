@@ -26,7 +26,6 @@ while [ $# -gt 0 ]; do
   shift
 done
 source scripts/setup.sh requirements.txt
-export TF_CPP_MIN_LOG_LEVEL=3
 
 step() { echo; echo "== $1"; shift; echo "\$ $*"; "$@"; }
 table=$runs/table.json

@@ -26,7 +26,7 @@ case $corpus-$asked in
   flickr30k-no) recipe=flickr8k_flickr30k_no_classifier classifier=no ;;
   *) echo "ERROR: --corpus $corpus --more_concepts $asked: expected coco or flickr30k, yes or no" >&2; exit 2 ;;
 esac
-export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata} TF_CPP_MIN_LOG_LEVEL=3
+export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}
 for needed in corpora flickr8k models; do
   [ -d "$UIC_REALDATA/$needed" ] && continue
   echo "ERROR: $UIC_REALDATA/$needed is missing; set UIC_REALDATA to the folder that holds it" >&2

@@ -28,7 +28,6 @@ while [ $# -gt 0 ]; do
   shift
 done
 source scripts/setup.sh requirements.txt
-export TF_CPP_MIN_LOG_LEVEL=3
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 fail() { echo "ERROR: $*" >&2; exit 1; }
 

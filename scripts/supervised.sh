@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 world=${1:-} seed=1
 [ "${2:-}" = --seed ] && seed=${3:?--seed needs a number}
 runs=runs/${world}_supervised
-export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata} TF_CPP_MIN_LOG_LEVEL=3
+export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 prepare() {  # prepare WHAT MODULE RECIPE DATA: a data stage
   step "$1" python -m "$2" --recipe "$3" --data_dir "$4"

@@ -21,6 +21,23 @@ def test_importing_tensorflow_says_nothing():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "own\n")
 
 
+def test_types_that_the_processor_lacks_are_not_mentioned():
+    """Processors without AVX-512 make TensorFlow write a line at the first product of half precision numbers."""
+    program = """
+import dataclasses, cli
+@dataclasses.dataclass(frozen=True)
+class Options:
+    pass
+def main(options):
+    import tensorflow as tf
+    numbers = tf.ones([64, 64], tf.float16)
+    print(int((numbers @ numbers)[0, 0]))
+cli.run(main, Options)
+"""
+    done = run(program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "64\n", "")
+
+
 def test_verbose_shows_them():
     done = run("import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'; import cli, tensorflow")
     assert done.returncode == 0 and any(text in done.stderr for text in TENSORFLOWS_OWN)
