@@ -27,8 +27,8 @@ CURVES = {
     "loss": "falls steadily in cross-entropy training; around 0 and noisy where captions are rewarded",
     "reward/sample": "CIDEr-D of sampled captions (self-critical stage): rises slowly, below the next curve",
     "reward/greedy": "CIDEr-D of greedy captions (self-critical stage): rises; the baseline of the samples",
-    "reward/concept": "weighted score of named objects, a word: rises with `mean_found_obj`",
-    "reward/consensus": "weighted consensus reward, a caption (`--reward consensus`): rises, then stays",
+    "reward/concept": "score of named objects, a word: rises with `mean_found_obj`",
+    "reward/consensus": "consensus reward, a caption (`--reward consensus`): rises, then stays",
     "reward/adversarial": (
         "mean log-probability of being real: near -0.7 the discriminator is undecided; "
         "a decrease means that it separates better"

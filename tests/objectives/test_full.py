@@ -230,6 +230,20 @@ def test_switches(batch):
     assert "loss/sentence" not in metrics and metrics["loss/generator"][0] == metrics["loss/policy"][0]
 
 
+def test_losses_and_rewards_are_logged_without_weights(batch):
+    rollout, names = build().rollout(batch, SEED), ("loss/adversarial", "loss/mse", "reward/adversarial")
+    logged = []
+    for weights in ({}, {"w_adv": 0.02, "w_obj": 1.0, "w_mse": 1.0}, {"w_adv": 0.0, "w_obj": 0.0, "w_mse": 0.0}):
+        objective = build(**weights)
+        found, _ = objective.generator_step(batch, SEED, rollout)
+        found |= objective.discriminator_gradients(batch, rollout, SEED)[0]
+        logged.append([float(total / count) for total, count in map(found.get, (*names, "reward/concept"))])
+        total = objective.options.w_adv * logged[-1][0] + objective.options.w_mse * logged[-1][1]
+        np.testing.assert_allclose(found["loss/discriminator"][0], total, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(logged[1:], [logged[0]] * 2, rtol=1e-6)
+    assert all(logged[0])
+
+
 def test_advantages_without_a_baseline(batch):
     objective = build(baseline="none", advantage_clip=30.0)
     rollout = objective.rollout(batch, SEED)

@@ -99,6 +99,12 @@ def check_reconstruction(golden, at, objective, batch):
     assert_close(objective.generator.logits(hidden), golden[f"{at}/sae_logits"], "logits", "reconstruction")
 
 
+def check_mse(golden, at, objective, metrics):
+    """Compares the image reconstruction, which the authors log with its weight."""
+    total, count = metrics["loss/mse"]
+    check_loss(golden, at, {"loss/mse": (objective.options.w_mse * total, count)}, "loss/mse", "loss_mse")
+
+
 def test_variable_names(golden, objective):
     assert sorted(names_of(objective.generator)) == sorted(golden["cfg/generator_variables"])
     assert sorted(names_of(objective.discriminator)) == sorted(golden["cfg/discriminator_variables"])
@@ -112,7 +118,7 @@ def test_generator_step(golden, objective, batch):
     check_loss(golden, at, metrics, "mean_found_obj", "mean_found_obj")
     assert_gradients(golden, f"{at}/grad_gen", generator.trainable_variables, gradients, objective.options)
     metrics, others, _ = adversarial.discriminator_step(golden, at, objective, batch, check_forward)
-    check_loss(golden, at, metrics, "loss/mse", "loss_mse")
+    check_mse(golden, at, objective, metrics)
     variables_of_others = objective.discriminator.trainable_variables
     assert_gradients(golden, f"{at}/grad_dis", variables_of_others, others, objective.options)
 
@@ -126,7 +132,7 @@ def test_discriminator_step(golden, objective, batch):
     at, discriminator, names = "dis_step", objective.discriminator, names_of(objective.discriminator)
     adversarial.assign(variables(objective), golden, "after_gen")
     metrics, gradients, _ = adversarial.discriminator_step(golden, at, objective, batch, check_forward)
-    check_loss(golden, at, metrics, "loss/mse", "loss_mse")
+    check_mse(golden, at, objective, metrics)
     assert_gradients(golden, f"{at}/grad_dis", discriminator.trainable_variables, gradients, objective.options)
     objective.apply(objective.discriminator_optimizer, gradients, discriminator, "discriminator")
     rate = objective.options.dis_lr
