@@ -9,6 +9,7 @@ as well. A reward returns float32 [B, T], one value for each word, or float32 [B
 TensorFlow nor a file: the function of a reward is imported when the objective is built.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -205,8 +206,26 @@ def _make(target, settings, options, image_dim):
 
 def _make_own(spec, file, argument, options, image_dim):
     """Returns the function of an extension, which gets only words, mask and batch. Raises: cli.UserError."""
-    try:
+    with _own_errors(spec):
         reward = extensions.load(file, "make")(argument, options)
-    except ValueError as error:
+
+    def compute(captions):
+        with _own_errors(spec):
+            return reward(captions.tokens_BT, captions.mask_BT, captions.batch)
+
+    return compute
+
+
+@contextlib.contextmanager
+def _own_errors(spec):
+    """Context that turns whatever an extension raises into one line. Raises: cli.UserError."""
+    try:
+        yield
+    except UserError as error:
         raise UserError(f"--reward {spec}: {error}") from error
-    return lambda captions: reward(captions.tokens_BT, captions.mask_BT, captions.batch)
+    except FileNotFoundError as error:
+        raise UserError(f"--reward {spec}: {error.filename or error} is missing") from error
+    except Exception as error:  # a foreign file may raise anything
+        lines = str(error).strip().splitlines() or [""]
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise UserError(f"--reward {spec}: {kind}{lines[0]}") from error

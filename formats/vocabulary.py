@@ -1,6 +1,7 @@
 """Words and their ids: the dictionary, the tokenizers, concept words and plurals."""
 
 import collections
+import contextlib
 import functools
 import hashlib
 import os
@@ -10,6 +11,17 @@ import cli
 from formats import label_maps, made_by, readers, sidecars, texts
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
+_noted = []  # sets of `unknown_words`, the innermost last
+
+
+@contextlib.contextmanager
+def unknown_words():
+    """Context that collects the words which any dictionary was asked for and does not have; yields a dict as a set."""
+    _noted.append({})
+    try:
+        yield _noted[-1]
+    finally:
+        _noted.pop()
 
 
 class Vocabulary:
@@ -74,14 +86,17 @@ class Vocabulary:
         return word in self._ids
 
     def id(self, word):
-        return self._ids.get(word, self.unknown_id)
+        found = self._ids.get(word)
+        if found is None and _noted:
+            _noted[-1][word] = None
+        return self.unknown_id if found is None else found
 
     def word(self, id):
         return self.words[id] if id < len(self.words) else UNKNOWN
 
     def encode(self, tokens):
         """Returns the ids of the tokens; no markers are added."""
-        return [self._ids.get(token, self.unknown_id) for token in tokens]
+        return [self.id(token) for token in tokens]
 
     def decode(self, ids):
         """Returns the text of ids up to the first end marker, without start markers."""

@@ -16,7 +16,6 @@ import dataclasses
 import tensorflow as tf
 
 import cli
-import reward_list
 from models import layers, rewards
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
@@ -25,7 +24,7 @@ from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import teacher_forced
-from objectives.networks import build_discriminator, build_generator
+from objectives.networks import build_discriminator, build_generator, build_rewards
 from training.optimization import apply_gradients, make_optimizer, piecewise_rate
 
 
@@ -61,7 +60,7 @@ class FullObjective:
         self.generator = build_generator(options, vocabulary_size, image_dim)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
-        self.rewards = [(reward, reward.make(options, image_dim)) for reward in reward_list.of(options)]
+        self.rewards = build_rewards(options, image_dim)
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
         rate = options.dis_lr
         if options.dis_warmup_steps:
@@ -318,19 +317,19 @@ class FullObjective:
             real_sum, fake_sum = rewards.adversarial_losses(
                 real_logits_BS, real_mask_BS, fake_logits_BT, rollout.mask_BT, options.label_smoothing
             )
-            loss = adversarial = options.w_adv * (real_sum / real_global + fake_sum / fake_global)
-            distance = tf.zeros([])
+            adversarial = real_sum / real_global + fake_sum / fake_global
+            loss = options.w_adv * adversarial
+            distance_B = tf.zeros_like(rollout.sample_lengths_B, tf.float32)
             if feature_BE is not None:
-                distance_B = options.w_mse * rewards.feature_distance(rollout.feature_BE, feature_BE)
-                distance = tf.reduce_sum(distance_B)
-                loss += distance / rows_global
+                distance_B = rewards.feature_distance(rollout.feature_BE, feature_BE)
+                loss += tf.reduce_sum(options.w_mse * distance_B) / rows_global
         gradients = tape.gradient(loss, discriminator.trainable_variables)
         real_right = tf.reduce_sum(tf.cast(real_logits_BS > 0, tf.float32) * real_mask_BS)
         fake_right = tf.reduce_sum(tf.cast(fake_logits_BT < 0, tf.float32) * rollout.mask_BT)
         metrics = {
             "loss/discriminator": (loss, 1.0 / replicas()),
             "loss/adversarial": (adversarial, 1.0 / replicas()),
-            "loss/mse": (distance, rows),
+            "loss/mse": (tf.reduce_sum(distance_B), rows),
             "discriminator/accuracy_real": (real_right, real_words),
             "discriminator/accuracy_fake": (fake_right, fake_words),
         }
@@ -359,9 +358,12 @@ class FullObjective:
         }
         if self.options.baseline == "greedy":
             metrics["unique/greedy"] = (unique_rows(rollout.greedy_BT), rows)
-        for name in (f"reward/{reward.name}" for reward, _ in self.rewards):
-            values = terms[name]
-            metrics[name] = (total(values), words) if values.shape.rank == 2 else (tf.reduce_sum(values), rows)
+        for reward, _ in self.rewards:
+            # Without the weight, so that curves of all recipes can be compared. It is divided out of the sum: a second
+            # use of the unweighted values would let TensorFlow round the weighted ones in another way.
+            values = terms[f"reward/{reward.name}" if reward.weight else f"unweighted/{reward.name}"]
+            value, count = (total(values), words) if values.shape.rank == 2 else (tf.reduce_sum(values), rows)
+            metrics[f"reward/{reward.name}"] = (value / (reward.weight or 1.0), count)
         if "classes" in batch:
             positive = lambda values_BT: tf.reduce_sum(tf.cast(values_BT > 0, tf.float32))  # noqa: E731
             metrics["objects"] = (tf.reduce_sum(tf.cast(batch["num"], tf.float32)), rows)
@@ -375,9 +377,10 @@ def is_per_word(reward, values, mask_BT):
     """Returns whether a reward is [B, T], one value for each word, and not [B]. Raises: cli.UserError if neither."""
     found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
     if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
+        got, words, sentences = (list(shape) if shape.rank is not None else "unknown" for shape in (found, *expected))
         raise cli.UserError(
-            f"{reward.flag}: returns shape {found}, expected {expected[0]}, one value for each word, or "
-            f"{expected[1]}, one for each sentence"
+            f"{reward.flag}: wrong shape, got {got}, expected {words}, a value for each word, or {sentences}, a value "
+            "for each sentence"
         )
     return found.rank == 2
 

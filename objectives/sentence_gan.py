@@ -9,11 +9,10 @@ Shapes: B batch (of one replica), E embedding.
 
 import tensorflow as tf
 
-import reward_list
 from models import layers
 from models.randomness import fold_in
 from objectives.full import FullObjective
-from objectives.networks import build_discriminator, build_generator
+from objectives.networks import build_discriminator, build_generator, build_rewards
 from training.optimization import make_optimizer
 
 
@@ -23,7 +22,7 @@ class SentenceGanObjective(FullObjective):
     def __init__(self, options, vocabulary_size):
         """Must be called inside `strategy.scope()`. Args: options: config.SentenceGan."""
         self.options = options
-        self.rewards = [(reward, reward.make(options, None)) for reward in reward_list.of(options)]
+        self.rewards = build_rewards(options, None)
         self.generator = build_generator(options, vocabulary_size)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc",))
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)

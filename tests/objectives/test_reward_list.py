@@ -11,6 +11,7 @@ import config
 import reward_list
 import train
 from models import rewards
+from objectives import networks
 from objectives.full import FullObjective
 from tests import tiny_runs, tiny_world
 
@@ -169,19 +170,60 @@ def test_rewards_of_the_program_in_closed_form(batch):
 @pytest.mark.parametrize(
     "result, shape",
     [
-        ("tf.reduce_sum(mask_BT)", r"\(\)"),
-        ("mask_BT[:, :3]", r"\(6, 3\)"),
-        ("mask_BT[:, 0:1]", r"\(6, 1\)"),
-        ("mask_BT[0]", r"\(7,\)"),
-        ("tf.zeros([6, 7, 1])", r"\(6, 7, 1\)"),
+        ("tf.reduce_sum(mask_BT)", r"\[\]"),
+        ("mask_BT[:, :3]", r"\[6, 3\]"),
+        ("mask_BT[:, 0:1]", r"\[6, 1\]"),
+        ("mask_BT[0]", r"\[7\]"),
+        ("tf.zeros([6, 7, 1])", r"\[6, 7, 1\]"),
     ],
 )
 def test_numbers_of_another_shape_are_refused(batch, tmp_path, result, shape):
     path = tmp_path / "wrong.py"
     path.write_text(f"import tensorflow as tf\ndef make(a, o): return lambda tokens_BT, mask_BT, batch: {result}\n")
-    message = rf"--reward {path}:1: returns shape {shape}, expected \(6, 7\), .*word, or \(6,\), .*sentence"
+    message = rf"--reward {path}:1: wrong shape, got {shape}, expected \[6, 7\], .*word, or \[6\], .*sentence"
     with pytest.raises(cli.UserError, match=message):
         terms_of(objective_of(f"{path}:1"), batch)
+
+
+@pytest.mark.parametrize(
+    "program, argument, message",
+    [
+        ("open(argument)", "words.txt", "words.txt is missing"),
+        ("texts.read(argument)", "words.txt", "words.txt"),
+        ("int(argument)", "many", "invalid literal for int.*'many'"),
+        ("{}[argument]", "x", "KeyError: 'x'"),
+    ],
+)
+def test_what_goes_wrong_in_make_is_one_line(tmp_path, program, argument, message):
+    path = tmp_path / "own.py"
+    path.write_text(f"from formats import texts\ndef make(argument, options): {program}\n")
+    with pytest.raises(cli.UserError, match=f"--reward {path}:{argument}: .*{message}") as refused:
+        objective_of(f"{path}:{argument}")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_goes_wrong_in_a_step_is_one_line(world, tmp_path):
+    """The shapes do not fit inside of the reward."""
+    path = tmp_path / "own.py"
+    path.write_text("def make(a, o):\n    return lambda tokens_BT, mask_BT, batch: mask_BT * mask_BT[:, 0][None, :3]\n")
+    with pytest.raises(cli.UserError, match=r"--reward .*own.py: .*\[8,8\], \[1,3\]") as refused:
+        train.main(tiny_runs.full(world, tmp_path / "run", max_steps=4, eval_images=0, reward=(str(path),)))
+    assert "\n" not in str(refused.value)
+
+
+def test_words_that_are_not_in_the_dictionary_are_said(world, tmp_path, capsys):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import os\nimport tensorflow as tf\nfrom formats.vocabulary import Vocabulary\n"
+        "def make(argument, options):\n"
+        "    words = Vocabulary.load(os.path.join(options.data_dir, 'word_counts.txt'))\n"
+        "    wanted = tf.constant(words.encode(argument.split()))\n"
+        "    return lambda t, m, b: tf.cast(tf.reduce_any(t[:, :, None] == wanted, 2), tf.float32)\n"
+    )
+    networks.build_rewards(config.FullModel(data_dir=world, reward=(f"{path}:dog unicorn cat gnu",)), 12)
+    said = capsys.readouterr().err
+    assert f"WARNING: --reward {path}:dog unicorn cat gnu: 2 words are not in the dictionary" in said
+    assert said.rstrip().endswith("'unicorn', 'gnu'")
 
 
 def test_whole_numbers_and_float64_are_numbers(batch, tmp_path):
@@ -231,7 +273,7 @@ def test_what_is_wrong_is_said_before_tensorflow_starts(world, tmp_path):
 def test_a_wrong_shape_ends_a_run_with_one_line(world, tmp_path):
     path = tmp_path / "wrong.py"
     path.write_text("def make(argument, options):\n    return lambda tokens_BT, mask_BT, batch: mask_BT[:, :3]\n")
-    with pytest.raises(cli.UserError, match=r"--reward .*wrong.py: returns .* \(8, 3\), expected \(8, 8\)") as refused:
+    with pytest.raises(cli.UserError, match=r"--reward .*wrong.py: .* got \[8, 3\], expected \[8, 8\]") as refused:
         train.main(tiny_runs.full(world, tmp_path / "run", max_steps=4, eval_images=0, reward=(str(path),)))
     assert "\n" not in str(refused.value)
 
