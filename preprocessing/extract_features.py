@@ -316,6 +316,8 @@ def _make(options):
     splits = present_splits(options)
     cached_encoder.cache_clear()  # its file may have changed since the last call in this process
     encoder = cached_encoder(options.encoder, _resize(options), exif_of_records(options, splits))
+    if encoder.note:
+        print(f"NOTE: {encoder.note}")
     planned = [_plan_split(options, split, encoder) for split in splits]
     planned = [split_work for split_work in planned if split_work]
     if not planned:

@@ -48,10 +48,12 @@ class Encoder:
       preprocessing: JSON-serialisable dict that describes how a photograph is prepared.
       files: paths of all files that determine the vectors.
       exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
+      note: what a stage says about the choice of the vector, or "".
     """
 
     cells = None
     files = ()
+    note = ""
     exif = True
 
     def __init_subclass__(cls, **arguments):

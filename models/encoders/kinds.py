@@ -3,6 +3,8 @@
 Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
 """
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -89,9 +91,17 @@ class _TFLiteEncoder(WholeImageEncoder):
         self.spec, self.files = spec, (name.file,)
         self._model = TFLiteModel(name.file, keep_all=bool(tensor))
         self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
-        shape = [int(side) for side in self._tensor["shape"]]
+        shape = _shape(self._tensor)
         if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
-            raise ValueError(f"encoder {spec!r}: the tensor has shape {shape}, expected [1, D] or a grid [1, H, W, D]")
+            raise ValueError(
+                f"encoder {spec!r}: tensor {self._tensor['index']} has shape {shape}, expected [1, D] or a grid "
+                f"[1, H, W, D]; {self._vectors_before(shape[-1])}"
+            )
+        if not tensor:
+            self.note = (
+                f"{spec}: takes tensor {self._tensor['index']} {shape}, the network's first output, which holds the "
+                f"scores of the classes in a classifier; {self._vectors_before(shape[-1])}"
+            )
         cells = shape[1] * shape[2] if len(shape) == 4 and not self._largest else 1
         self.dim, self.cells = shape[-1], cells if cells > 1 else None
         self.prepare_for(self._model.image_size, resize)
@@ -99,9 +109,18 @@ class _TFLiteEncoder(WholeImageEncoder):
     def _chosen(self, tensor):
         tensors = self._model.tensors()
         if not tensor.isdigit() or int(tensor) not in tensors:
-            wide = [f"{n} {list(map(int, d['shape']))}" for n, d in tensors.items() if len(d["shape"]) in (2, 4)]
+            wide = [f"{n} {_shape(details)}" for n, details in tensors.items() if len(details["shape"]) in (2, 4)]
             raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last tensors are {', '.join(wide[-6:])}")
         return tensors[int(tensor)]
+
+    def _vectors_before(self, classes):
+        """Returns a text that lists the last tensors with one vector of another size than the output's."""
+        shapes = {number: _shape(details) for number, details in self._model.tensors().items()}
+        vectors = {n: shape for n, shape in shapes.items() if len(shape) > 1 and shape[-1] == math.prod(shape) > 1}
+        before = [f"#{number} {shape}" for number, shape in vectors.items() if shape[-1] != classes]
+        if not before:
+            return "it has no tensor with a vector of another size"
+        return f"vectors before it, to be named behind the file: {', '.join(before[-4:])}"
 
     def encode(self, batch_BSSC):
         shape = (self.dim,) if self.cells is None else (self.cells, self.dim)
@@ -111,6 +130,10 @@ class _TFLiteEncoder(WholeImageEncoder):
             values = self._model.read(self._tensor)
             feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
         return features
+
+
+def _shape(details):
+    return [int(side) for side in details["shape"]]
 
 
 class _CompactEncoder(WholeImageEncoder):
@@ -160,7 +183,8 @@ class _KerasEncoder(WholeImageEncoder):
         except Exception as error:  # Keras raises bare Exceptions for failed downloads
             raise ValueError(
                 f"encoder {spec!r}: its weights cannot be loaded ({str(error).splitlines()[0]}). Download them on "
-                f"another machine and use {name.at('WEIGHTS.h5')}"
+                f"another machine and use {name.at('WEIGHTS.h5')}, or take a network that needs no download, "
+                "tflite:FILE#TENSOR (docs/detectors_encoders.md)"
             ) from error
         if top["include_top"]:
             network = keras.Model(network.input, network.get_layer("fc2").output)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -109,6 +110,19 @@ def test_tflite_quantised_numbers_become_real_ones(tmp_path):
     np.testing.assert_allclose(encoder.encode(batch)[:, 0], 1 + levels / 255, atol=0.01)
 
 
+def test_tflite_says_which_tensor_it_takes_and_the_vectors_before_the_classes(tflite_file, tmp_path):
+    encoder = encoders.load_encoder(f"tflite:{tflite_file}")
+    assert "takes tensor" in encoder.note and "no tensor with a vector of another size" in encoder.note
+    path = small_networks.classifier_with_vector(tmp_path / "net.tflite")
+    encoder = encoders.load_encoder(f"tflite:{path}")
+    assert encoder.dim == 4 and "[1, 4], the network's first output" in encoder.note
+    number = re.search(r"vectors before it, to be named behind the file: .*#(\d+) \[1, 1, 1, 6\]", encoder.note)[1]
+    vector = encoders.load_encoder(f"tflite:{path}#{number}")
+    assert (vector.dim, vector.cells, vector.note) == (6, None, "")
+    with pytest.raises(ValueError, match=r"tensor \d+ has shape \[1, 16, 7\], expected \[1, D\] or a grid"):
+        encoders.load_encoder(f"tflite:{small_networks.class_logits(tmp_path / 'logits.tflite')}")
+
+
 def test_tflite_errors(tflite_file, tmp_path):
     with pytest.raises(ValueError, match=r"no tensor 999; the last tensors are .*\[1, 4, 4, 6\]"):
         encoders.load_encoder(f"tflite:{tflite_file}#999")
@@ -201,7 +215,7 @@ def test_encoders_by_name(monkeypatch, tmp_path, kind, module, name, side, dim, 
     np.testing.assert_allclose(vector.encode(crops)[:, 0], pooled, rtol=HALF, atol=1e-2)
     saved.save_encoder(grid.describe(), tmp_path / "run")
     assert registry.load_encoder_from(str(tmp_path / "run")).cells == cells
-    with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5"):
+    with pytest.raises(ValueError, match=f"{kind}:WEIGHTS.h5, or take a network .* no download, tflite:FILE#TENSOR"):
         encoders.load_encoder(f"{kind}:absent.h5")
 
 
