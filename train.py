@@ -27,6 +27,25 @@ def check(options):
     inventory.require(options.data_dir, reward_list.needs(options))
 
 
+def warm_up_notes(options, step):
+    """Returns what is said before training on the steps in which only the discriminator learns: list of texts.
+
+    Args: step: number of steps that the run has done.
+    """
+    end = options.dis_warmup_steps
+    if step >= min(end, options.max_steps):
+        return []
+    steps = f"steps {step + 1} to {min(end, options.max_steps)}: only the discriminator learns"
+    if options.max_steps > end:
+        return [f"NOTE: {steps} (--dis_warmup_steps {end}); rewards have an effect from step {end + 1}"]
+    own = [reward.flag for reward in reward_list.of(options) if reward.flag.startswith("--reward")]
+    without_effect = f" and {', '.join(own)} has no effect" if own else ""
+    return [
+        f"WARNING: {steps}, because --max_steps {options.max_steps} lies within --dis_warmup_steps {end}: the "
+        f"captioner stays as it is{without_effect}. Raise --max_steps, or lower --dis_warmup_steps"
+    ]
+
+
 @inventory.read_by_trainer
 def main(options):
     """Trains until --max_steps."""
@@ -85,7 +104,13 @@ def main(options):
             warm_start(run, objective.discriminator, options.sae_ckpt, lambda name: name.startswith(parts))
 
     # ---------------------------------------------------------------------------------------------- training
+    notes = warm_up_notes(options, loop.step)
+    for note in notes:
+        run.log(note)
     loop.train()
+    if loop.step <= options.dis_warmup_steps:
+        for note in notes:  # again, below the lines of the steps
+            run.log(note)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The full model's trainer: after an interruption anywhere, the same command gives the same result bit for bit."""
 
+import dataclasses
 import json
 import os
 import random
@@ -112,6 +113,23 @@ def test_other_intervals_of_logging_and_saving_leave_the_update_as_it_is(world, 
     assert checkpoints.steps_in(str(tmp_path / "run"))[-2:] == [12, LAST]
     ours, theirs = (tiny_runs.tensors(run, LAST) for run in (tmp_path / "run", unbroken))
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs) and ours.keys() == theirs.keys()
+
+
+def test_steps_in_which_only_the_discriminator_learns_are_said(world, tmp_path, capsys):
+    own = tmp_path / "own.py"
+    own.write_text("def make(argument, options): return lambda tokens_BT, mask_BT, batch: mask_BT\n")
+    options = tiny_runs.full(world, tmp_path / "run", max_steps=4, dis_warmup_steps=8, reward=(str(own),))
+    train.main(options)
+    said = capsys.readouterr().err
+    warning = (
+        "WARNING: steps 1 to 4: only the discriminator learns, because --max_steps 4 lies within --dis_warmup_steps 8"
+    )
+    assert said.count(f"{warning}: the captioner stays as it is and --reward {own} has no effect") == 2
+    assert said.index(warning) < said.index("step 4/4") < said.rindex(warning)
+    (note,) = train.warm_up_notes(dataclasses.replace(options, max_steps=12), 4)
+    assert note.startswith("NOTE: steps 5 to 8: only the discriminator learns (--dis_warmup_steps 8)")
+    assert not train.warm_up_notes(dataclasses.replace(options, max_steps=16), 8)
+    assert not train.warm_up_notes(tiny_runs.full(world, tmp_path / "other"), 0)
 
 
 def test_another_vocabulary_is_refused(world, unbroken, tmp_path):
