@@ -115,7 +115,9 @@ class RunDirectory:
             old, new = saved[part], self.content[part]
             for name in sorted(old.keys() | new.keys()):
                 unknown = part == "facts" and old.get(name) is None
-                if name not in FREE and not unknown and not self._same_file(name, old.get(name), new.get(name)):
+                same = self._same_file(name, old.get(name), new.get(name))
+                same = same or _without_folders(name, old.get(name)) == _without_folders(name, new.get(name))
+                if name not in FREE and not unknown and not same:
                     differences += _differences(name, old.get(name), new.get(name))
         if differences:
             raise cli.UserError(
@@ -140,6 +142,22 @@ class RunDirectory:
         """Prints a message to standard error, in the chief only."""
         if self.writes:
             print(message, file=sys.stderr, flush=True)
+
+
+def _without_folders(name, value):
+    """Returns a setting or fact without the folders of its files, which may have been moved; facts have their sha256.
+
+    Args: name: `reward` (texts FILE.py:ARGUMENT), `rewards` (dict file -> sha256) or `captions` (pairs:FILE, whose
+      content is the fact of the same name); other values are returned as they are.
+    """
+    if name == "captions" and str(value).startswith("pairs:"):
+        return "pairs:"
+    if name == "reward" and isinstance(value, list):
+        parts = [str(spec).partition(":") for spec in value]
+        return ["".join((os.path.basename(file), *rest)) for file, *rest in parts]
+    if name == "rewards" and isinstance(value, dict):
+        return sorted((os.path.basename(file), digest) for file, digest in value.items())
+    return value
 
 
 def _differences(name, old, new):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import caption
 import cli
+import config
 import eval_test
 import eval_val
 import train
@@ -124,6 +125,34 @@ def test_a_run_that_is_moved_with_its_data_is_whole(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "newer" / "world")
     with pytest.raises(cli.UserError, match="the data folder that .*runs/full was trained on is not there"):
         eval_val.main(eval_val.Options(job_dir=job_dir, metrics=METRICS))
+
+
+def test_a_moved_run_goes_on_with_its_reward_and_its_captions(world, tmp_path):
+    """What their files contain is compared, not where they lie."""
+    made, data = world
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    (old / "own.py").write_text(
+        "def make(argument, options): return lambda tokens, mask, batch: mask * float(argument)\n"
+    )
+    shutil.move(given_world.write_pairs(made).removeprefix("pairs:"), old / "pairs.jsonl")
+    common = {"save_checkpoint_steps": 2, "eval_images": 0}
+    small = {"data_dir": data, "emb_dim": 8, "mem_dim": 8, "batch_size": 4, "steps_per_loop": 2} | common
+    for folder, max_steps in ((old, 2), (new, 4)):
+        train.main(tiny_runs.full(data, folder / "run", max_steps=max_steps, reward=(f"{folder}/own.py:1",), **common))
+        moved = {"job_dir": f"{folder}/pairs", "captions": f"pairs:{folder}/pairs.jsonl", "max_steps": max_steps}
+        im_caption.main(config.ImageCaption(**small, **moved))
+        if folder is old:
+            shutil.move(old, new)
+    assert checkpoints.steps_in(str(new / "run")) == checkpoints.steps_in(str(new / "pairs")) == [2, 4]
+    lines = (new / "pairs.jsonl").read_text()
+    (new / "pairs.jsonl").write_text(lines.replace("runs", "sleeps"))
+    with pytest.raises(cli.UserError, match=r"settings\. .*\n  captions: \w+ in the run, \w+ now$"):
+        im_caption.main(config.ImageCaption(**small, **moved | {"max_steps": 6}))
+    (new / "own.py").write_text("def make(argument, options): return lambda tokens, mask, batch: -mask\n")
+    for argument, name in (("1", "rewards"), ("2", "reward")):
+        with pytest.raises(cli.UserError, match=f"\n  {name} .*own.py"):
+            train.main(tiny_runs.full(data, new / "run", max_steps=6, reward=(f"{new}/own.py:{argument}",), **common))
 
 
 # --------------------------------------------------------------------------------------------------------------
