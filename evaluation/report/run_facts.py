@@ -45,6 +45,11 @@ class RunFacts:
         """The alarms of the run as sentences, see curves.alarms."""
         return curves.alarms(self.series, self.captions)
 
+    @property
+    def chosen_by(self):
+        """How the checkpoint of the captions was chosen: as eval_test.py noted it, else by eval_val.py, or ""."""
+        return self.row.get("selection") or (rankings.SELECTED_BY if self.split == "val" else "")
+
     def cider(self):
         """Returns dict image name -> CIDEr x100; {} if there are no scores."""
         values = self.scores.per_image.get("CIDEr") if self.scores else None

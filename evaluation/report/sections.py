@@ -224,7 +224,7 @@ def provenance(runs):
             ["captions", f"{len(run.captions)} of {run.split}" if run.captions else "none"],
             ["checkpoint", run.checkpoint or "-"],
             ["scored by", run.row.get("command") or "-"],
-            ["selection", run.row.get("selection") or "-"],
+            ["chosen by", run.chosen_by or "-"],
         ]
         data = run_facts.data_facts(run.data_dir)
         head = ["data file", "records", "sha256", "made by"]

@@ -18,6 +18,7 @@ from evaluation import report
 from evaluation.report import html_pages, run_facts, sections
 from formats import captions, records
 from tests import photo_world, tiny_runs, tiny_world
+from training import rankings
 
 EVIL = "<script>alert(1)</script>"
 
@@ -119,6 +120,19 @@ def test_captions_stand_with_their_pictures_sorted_by_score(world):
     read = Reader(html_pages.macros("evaluation/report/cards.html").card(sections.card(order[0], [plain], small)))
     assert plain.captions[order[0]] in read.text and f"CIDEr {values[0]:.0f}" in read.text
     assert read.elements[1][1]["title"] == order[0]
+
+
+def test_it_says_how_the_checkpoint_was_chosen(world, tmp_path):
+    """By what eval_test.py noted, or by eval_val.py if only that was run."""
+    lines = lambda run: dict(map(tuple, sections.provenance([run_facts.read_run(str(run))])[0]["lines"]))  # noqa: E731
+    assert lines(world[1])["chosen by"] == "--checkpoint newest"
+    run = shutil.copytree(world[1], tmp_path / "run")
+    (run / "test.json").rename(run / "val_8.json")
+    (run / "test_scores.json").unlink()
+    rankings.write_rankings(str(run), {8: dict.fromkeys(("CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2"), 1.0)})
+    assert lines(run)["chosen by"] == rankings.SELECTED_BY
+    (run / "b34.json").unlink()
+    assert lines(run)["chosen by"] == "-"
 
 
 def test_a_run_without_captions_or_pictures(world, tmp_path):
