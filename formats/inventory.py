@@ -297,7 +297,9 @@ def _of_changed_source(data_dir, about):
     for name in OUTPUTS:
         paths = [os.path.join(folder, f"{name}.json") for folder in (data_dir, origin)]
         if name.startswith("refs_"):
-            if os.path.isfile(paths[1]) and not _same_file(*paths):
+            image = theirs[f"image_{name.partition('_')[2]}"]
+            removed = image and not image.get("references") and not os.path.isfile(paths[1])
+            if os.path.isfile(paths[0]) if removed else os.path.isfile(paths[1]) and not _same_file(*paths):
                 changed.append(name)
         elif name.startswith("features_"):
             made_from = _part(about[name], "made_from", "features")

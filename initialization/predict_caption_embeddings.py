@@ -79,10 +79,15 @@ def check(options):
 def link_others(data_dir, output_dir):
     """Links into `output_dir` the files of `data_dir` that are not replaced; copies them where links are impossible.
 
-    Record files of an earlier division into shards are removed from `output_dir`.
+    Record files of an earlier division into shards, and references that `data_dir` no longer has, are removed from
+    `output_dir`.
     """
     os.makedirs(output_dir, exist_ok=True)
     for name in made_by.LINKED:
+        references = os.path.join(output_dir, f"{name}.json")
+        if name.startswith("refs_") and not os.path.exists(os.path.join(data_dir, f"{name}.json")):
+            if os.path.lexists(references):
+                os.remove(references)
         there = set(map(os.path.basename, record_files.files_of(data_dir, name)))
         for path in record_files.files_of(output_dir, name) if there else ():
             if os.path.basename(path) not in there:

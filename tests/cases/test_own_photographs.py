@@ -79,7 +79,9 @@ def test_after_a_change_of_references_the_errors_name_the_commands(folder):
     own_photographs.write_lists(folder, lambda split, number: split == "val")
     refused = own_photographs.run(folder, IMAGES, check=False)
     assert (
-        refused.returncode == 1 and "made otherwise.\n  dataset: " in refused.stderr and "--overwrite" in refused.stderr
+        refused.returncode == 1
+        and "other settings or inputs.\n  dataset: " in refused.stderr
+        and "--overwrite" in refused.stderr
     )
     assert len(refused.stderr.splitlines()) < 6
     own_photographs.run(folder, f"{IMAGES} --overwrite")
