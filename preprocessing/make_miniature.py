@@ -47,6 +47,9 @@ class Options:
     image_size: int = cli.field(128, "side of the pictures in pixels")
     encoder_images: int = cli.field(9000, "pictures of single things that the encoder is trained on; 0: no encoder")
     encoder_epochs: int = cli.field(5, "passes over these pictures")
+    references_only: bool = cli.field(
+        False, "write only DATA_DIR/refs_val.json and refs_test.json, to score archived captions; half a minute"
+    )
     overwrite: bool = cli.field(False, "make the world again although it is there")
     processes: int = cli.field(0, "processes; 0: one for every core")
 
@@ -125,6 +128,18 @@ def references(options, split):
         shards.begin(work, {})
         shards.map_shards(draw_pictures, tasks, processes=options.processes, description=f"drawing {split} pictures")
         return {row["image"]: row["captions"] for task in tasks for row in _lines(task["path"])}
+
+
+def write_references(options):
+    """Writes DATA_DIR/refs_val.json and refs_test.json, as process_images does, and no pictures."""
+    from preprocessing import process_images
+
+    os.makedirs(options.data_dir, exist_ok=True)
+    for split in ("val", "test"):
+        captions = references(options, split)
+        path = os.path.join(options.data_dir, f"refs_{split}.json")
+        sidecars.write_json(path, process_images.references(sorted(captions), captions))
+        print(f"{path}: {len(captions)} images, {sum(map(len, captions.values()))} references")
 
 
 def picture_tasks(options, raw, work):
@@ -280,7 +295,7 @@ def _timed(phase, began):
 def make_raw(options, raw):
     """Draws the pictures, writes the sentences, joins and checks them; writes raw/miniature.json last."""
     sidecar, work = os.path.join(raw, "miniature.json"), os.path.join(raw, ".work")
-    left_out = ("data_dir", "overwrite", "processes", "encoder_images", "encoder_epochs")
+    left_out = ("data_dir", "references_only", "overwrite", "processes", "encoder_images", "encoder_epochs")
     settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
     if sidecars.already_made(sidecar, settings, overwrite=options.overwrite) and _images_there(raw, sidecar):
         return
@@ -347,6 +362,9 @@ def check_options(options):
 
 def main(options):
     check_options(options)
+    if options.references_only:
+        write_references(options)
+        return
     began = time.monotonic()
     raw = os.path.join(options.data_dir, "raw")
     os.makedirs(raw, exist_ok=True)

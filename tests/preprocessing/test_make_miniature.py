@@ -15,6 +15,7 @@ from PIL import Image
 
 import cli
 from formats import sidecars
+from formats.captions import read_references
 from preprocessing import make_miniature
 from preprocessing.miniature import grammar, noisy_detector, promises, rendering, scenes
 from preprocessing.miniature.things import BY_NAME, COLOURS, NAMED_COLOURS, NAMES, THINGS
@@ -291,6 +292,13 @@ def test_complete_other_settings_and_missing_picture(world, tmp_path, capsys):
     os.remove(raw / "images" / "test_00001.jpg")
     make(tmp_path)
     assert contents(raw) == wanted
+
+
+def test_references_alone(world, tmp_path):
+    make(tmp_path, references_only=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["refs_test.json", "refs_val.json"]
+    drawn = read_references(tmp_path / "refs_test.json")
+    assert drawn == {row["image"]: row["captions"] for row in lines(world / "test.jsonl")}
 
 
 def test_encoder_of_the_stage(tmp_path):
