@@ -1,4 +1,4 @@
-"""Captions image files or folders with a trained run, from its run directory alone.
+"""Captions image files or folders with a trained run, which needs only its run directory.
 
     python caption.py --job_dir runs/full photo.jpg holiday/ --output captions.json
 

@@ -39,13 +39,13 @@ class System:
         return self.reads == CELLS
 
     @property
-    def told_concepts(self):
+    def reads_concepts(self):
         """Whether it reads concept words in place of an image."""
         return self.reads == CONCEPTS
 
     def takes_photographs(self, content):
         """Returns whether a run of this system can caption photographs. Args: content: of its config.json."""
-        return self.told_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
+        return self.reads_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
 
     def load(self, part):
         """Imports the class or function of an attribute. Args: part: "settings", "captioner" or "network"."""

@@ -1,4 +1,4 @@
-"""Captions images with a run: networks, vocabulary and encoder are read from the run directory alone.
+"""Captions images with a run: networks, vocabulary and encoder are read only from the run directory.
 
 Shapes: N images, D image vector.
 """

@@ -30,9 +30,9 @@ class ConceptCaptioner(Captioner):
     def rows_of(self, images, threshold=0.0):
         """Returns the concept words of photographs: int32 [N, K]. Args: images: records.Images."""
         objects = ImageSet(images, None, None).objects(np.arange(len(images)))
-        return self.told(objects["classes"], objects["scores"], objects["num"], threshold)
+        return self.select_words(objects["classes"], objects["scores"], objects["num"], threshold)
 
-    def told(self, classes_BC, scores_BC, num_B, threshold=0.0):
+    def select_words(self, classes_BC, scores_BC, num_B, threshold=0.0):
         """Returns the concept words selected from objects in the order of a record: int32 [B, K]."""
         return select_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 

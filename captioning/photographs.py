@@ -43,7 +43,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     """
     system = registry.system_of(read_config(job_dir), job_dir)
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
-    if system.told_concepts:
+    if system.reads_concepts:
         return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold, exif)
     return captioner, EncodedPhotographs(encoder_of_run(job_dir, encoder), exif)
 
@@ -133,7 +133,7 @@ class DetectedPhotographs:
         padded[0, :number], values = classes, np.zeros_like(padded)
         values[0, :number] = scores
         objects = padded.astype(np.int32), values.astype(np.float32), np.asarray([number])
-        return self.captioner.told(*objects, self.threshold)[0]
+        return self.captioner.select_words(*objects, self.threshold)[0]
 
     def rows(self, prepared):
         """Returns the words of photographs: int32 [n, K]."""

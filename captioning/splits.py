@@ -56,7 +56,7 @@ def image_captioner(options, data_dir):
     def open_run(checkpoint, split, names):
         with strategy.scope():
             captioner = system.load("captioner").from_run(job_dir, checkpoint)
-        if system.told_concepts:
+        if system.reads_concepts:
             return captioner, captioner.rows_of_split(data_dir, split, names)
         return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
 

@@ -137,13 +137,13 @@ def score_checkpoints(options, open_run, how=None):
 
 
 def _count(data_dir, split):
-    """Returns the number of images of a split, None if no sidecar says it."""
+    """Returns the number of images of a split, None if no sidecar has it."""
     path = os.path.join(data_dir, f"image_{split}.json")
     return sidecars.read_sidecar(path).get("count") if os.path.exists(path) else None
 
 
 def _say_how_many(data_dir, split, references):
-    """Says how many images of a split are scored, where some have no caption."""
+    """Prints how many images of a split are scored, if some have no caption."""
     total = _count(data_dir, split)
     if total and total > len(references):
         print(f"{split}: {len(references)} of {total} images have captions and are scored")

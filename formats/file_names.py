@@ -7,12 +7,12 @@ surrogate is written as `\\udce9`: this is valid UTF-8, and a JSON reader conver
 
 
 def to_bytes(name):
-    """Returns the bytes of a name. Raises: UnicodeEncodeError (a ValueError) if the string cannot be a file name."""
+    """Returns the bytes of a file name. Raises: UnicodeEncodeError (a ValueError) if it cannot be a file name."""
     return name.encode("utf-8", "surrogateescape")
 
 
 def from_bytes(data):
-    """Returns the name with these bytes."""
+    """Returns the file name (str) for its bytes, the inverse of `to_bytes`."""
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -22,7 +22,7 @@ def written(text):
 
 
 def is_utf8(name):
-    """Whether a name has no byte that is not UTF-8."""
+    """Returns whether all bytes of a file name are UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -235,7 +235,7 @@ class _Sidecars(dict):
 
 
 def _part(content, *names):
-    """Returns the value at a path of keys in a sidecar; None if a key is missing or a value on the way is no object."""
+    """Returns the value at a path of keys in a sidecar; None if a key is missing or a value is not an object."""
     for name in names:
         content = content.get(name) if isinstance(content, dict) else None
     return content

@@ -172,7 +172,7 @@ def read_examples(path, skip_damaged=False):
 
 
 def begins_with_record(head):
-    """Whether bytes are those with which a file of records begins: a length and its checksum."""
+    """Returns whether the first bytes of a file are those of a record: a length and its checksum."""
     head = head[:HEADER]
     return len(head) == HEADER and int.from_bytes(head[8:], "little") == _masked(crc32c(head[:8]))
 

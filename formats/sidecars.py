@@ -193,7 +193,7 @@ def _fields(path):
 
 
 def differing(name, there, here):
-    """Returns where two JSON values differ: list of (name, value there, value here), of the innermost fields alone."""
+    """Returns where two JSON values differ: list of (name, value there, value here), only for the innermost fields."""
     if there == here:
         return []
     if isinstance(there, dict) and isinstance(here, dict):
@@ -206,7 +206,7 @@ def differing(name, there, here):
 
 
 def shown(value):
-    """Returns a JSON value as it stands in an error: short, a list as its items."""
+    """Returns a JSON value as short text for an error message, a list as its items."""
     text = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value) or "''"
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 

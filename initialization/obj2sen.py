@@ -1,4 +1,4 @@
-"""Trains concept words -> sentence, on the corpus alone (docs/method.md, eq. X1).
+"""Trains concept words -> sentence, only on the corpus (docs/method.md, eq. X1).
 
     python -m initialization.obj2sen --recipe miniature/con2sen --data_dir data/miniature --job_dir runs/demo/obj2sen
 

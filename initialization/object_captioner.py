@@ -1,4 +1,4 @@
-"""Captions from an obj2sen run: from detections alone, without the image vector.
+"""Captions from an obj2sen run: only from detections, without the image vector.
 
 Shapes: B batch, N images, K concept words of an image.
 """

@@ -1,4 +1,4 @@
-"""Trains noised sentence -> sentence, on the corpus alone (docs/method.md, eq. X1).
+"""Trains noised sentence -> sentence, only on the corpus (docs/method.md, eq. X1).
 
     python -m initialization.sentence_ae --recipe miniature/sentence_ae --data_dir data/miniature \
         --job_dir runs/demo/sentence_ae

@@ -1,4 +1,4 @@
-"""Trains sentences from noise against a discriminator, on the corpus alone (docs/method.md, eq. 4, 5 and 11).
+"""Trains sentences from noise against a discriminator, only on the corpus (docs/method.md, eq. 4, 5 and 11).
 
     python -m initialization.sentence_gan --recipe miniature/sentence_gan --data_dir data/miniature \
         --sae_ckpt runs/demo/sentence_ae --job_dir runs/demo/sentence_gan

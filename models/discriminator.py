@@ -99,6 +99,6 @@ class Discriminator(tf.Module):
         return self.judged(outputs_TBH, lengths_B)
 
     def judged(self, outputs_TBH, lengths_B):
-        """As `__call__`, from the outputs of `read`."""
+        """Returns what `__call__` returns, from the outputs of `read`."""
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None
         return self.judge(outputs_TBH), feature_BE

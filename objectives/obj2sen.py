@@ -28,7 +28,7 @@ class ObjectToSentenceObjective(CrossEntropyObjective):
 
     @property
     def suppress_unknown(self):
-        """Whether captions never contain the unknown word; the authors allow it (docs/implementation_details.md)."""
+        """Whether decoding excludes the unknown word; the authors do not (docs/implementation_details.md)."""
         return self.options.semantics != "reference"
 
     def feature(self, batch, seed):

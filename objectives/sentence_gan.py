@@ -1,4 +1,4 @@
-"""sentence_gan: sentences from noise, trained against a discriminator on text alone (docs/method.md, Initialization).
+"""sentence_gan: sentences from noise, trained against a discriminator only on text (docs/method.md, Initialization).
 
 It is the full model with noise in place of images and only the adversarial term: no concepts, no reconstruction.
 

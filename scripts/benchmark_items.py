@@ -1,4 +1,4 @@
-"""The measurements of scripts.benchmark, one function for each kind of line. Each runs in a process of its own.
+"""The measurements of scripts.benchmark, one function for each kind of line. Each runs in its own process.
 
 A measured training step is the real one: the objective's `update` in the compiled function of the training loop.
 """
@@ -123,7 +123,7 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Makes every decoded caption as long as the line says."""
+    """Sets the length of every decoded caption to the length of the case."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 

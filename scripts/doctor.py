@@ -229,7 +229,7 @@ def _print_commands(heading, commands):
 
 
 def data_folders(options):
-    """The folders to look at: --data_dir, or those in data/ that hold an output of the stages, or unfinished work."""
+    """Returns the folders to check: --data_dir, else those in data/ with an output of a stage or unfinished work."""
     if options.data_dir:
         return [options.data_dir]
     found = [entry.path for entry in sorted(os.scandir(DATA), key=lambda entry: entry.name) if entry.is_dir()]

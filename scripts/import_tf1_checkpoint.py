@@ -262,7 +262,7 @@ def find_encoder(options, image_dim):
 
 
 def main(options):
-    """Reads, checks, writes the run directory."""
+    """Reads and checks the checkpoint and writes the run directory."""
     check(options)
 
     from formats.vocabulary import Vocabulary

@@ -89,7 +89,7 @@ def object_words(path):
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """The distributions from which all blocks are drawn."""
+    """The distributions of the corpus; a block is BLOCK sentences drawn from its own random seed."""
 
     seed: int
     words: np.ndarray  # of str objects, by rank
@@ -108,7 +108,7 @@ class Law:
         return cls(options.seed, spelled, cumulative(options.words), median, np.array(names or [""], object), concepts)
 
     def block(self, index, count):
-        """Returns the first `count` sentences of block `index`: list of str."""
+        """Returns the first `count` sentences of block number `index`: list of str."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         lengths = np.exp(rng.normal(np.log(self.median), SPREAD, BLOCK))
         lengths = np.clip(np.rint(lengths), SHORTEST, LONGEST).astype(np.int64)

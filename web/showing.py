@@ -74,6 +74,7 @@ class Shown:
         """Captions one image file.
 
         Args: path: a checked file. beam: beam size. threshold: minimum detection score.
+        Returns: Answer.
         Raises: ImageError for a file that cannot be read, or that is missing in the file of known objects.
         """
         with self._one_at_a_time:
@@ -149,7 +150,7 @@ def draw_objects(image_HWC, objects, side=LONGER_SIDE):
 
 
 def has_place(detection):
-    """Returns whether an object has a box of its own; the box of a classifier's object is the whole picture."""
+    """Returns whether an object has a box; the box of a classifier's object is the whole picture."""
     return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
 
 
@@ -173,7 +174,7 @@ def attention(image_HWC, answer):
 
 
 def word_map(shown, hypotheses, method="pca"):
-    """Draws word vectors of a run, with the words of captions and their neighbours: returns uint8 pixels [H, W, 3]."""
+    """Draws a run's word vectors with the words of captions and their nearest neighbours: returns uint8 [H, W, 3]."""
     ids = {i for hypothesis in hypotheses for i in hypothesis.words}
     drawing = word_maps.figure(shown.vectors(), shown.vocabulary, ids, method)
     drawing.set_size_inches(6, 6)  # a small figure makes the words large

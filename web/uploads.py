@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 def check_size(count):
-    """Raises Refused for a file of no bytes, or of too many."""
+    """Raises Refused if a file is empty or too large. Args: count: its number of bytes."""
     if not count:
         raise Refused("The file is empty.", 422)
     if count > MAX_BYTES:

@@ -1,5 +1,5 @@
 """R2M (Guo et al., IJCAI 2020): networks, objective, captioner, trainer."""
 
-from baselines.r2m.train import main, score, told_in_training, train
+from baselines.r2m.train import concepts_in_training, main, score, train
 
-__all__ = ["main", "score", "told_in_training", "train"]
+__all__ = ["main", "score", "concepts_in_training", "train"]

@@ -1,4 +1,4 @@
-"""Trains R2M: concept words -> sentence on text alone, then adapted to images (docs/r2m.md).
+"""Trains R2M: concept words -> sentence only on text, then adapted to images (docs/r2m.md).
 
     python -m baselines.r2m --recipe miniature/r2m --data_dir data/miniature --job_dir runs/demo/r2m
 

@@ -1,4 +1,4 @@
-"""R2M's objective: concept words to sentence on text alone, then triplet and reconstruction losses on images.
+"""R2M's objective: concept words to sentence only on text, then triplet and reconstruction losses on images.
 
 Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding.
 

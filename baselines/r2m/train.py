@@ -1,4 +1,4 @@
-"""Trains R2M: concept words -> sentence on text alone, then adapted to images (docs/r2m.md).
+"""Trains R2M: concept words -> sentence only on text, then adapted to images (docs/r2m.md).
 
     python -m baselines.r2m --recipe miniature/r2m --data_dir data/miniature --job_dir runs/demo/r2m
 
@@ -55,8 +55,8 @@ def train(options, strategy):
         parts.append(SentenceBatches(corpus, options.batch_size, options.seed, keys=True))
     if "triplet" in losses:
         images = setup.training_images(options)
-        told = told_in_training(images.image_set, configuration.quirk(options, "concept_order"))
-        parts.append(ConceptImageBatches(images.image_set, *told, options.batch_size, options.seed))
+        concepts = concepts_in_training(images.image_set, configuration.quirk(options, "concept_order"))
+        parts.append(ConceptImageBatches(images.image_set, *concepts, options.batch_size, options.seed))
         facts |= {"image_dim": images.dim, "encoder": images.identity}
     batches = parts[0] if len(parts) == 1 else MergedBatches(*parts)
 
@@ -84,7 +84,7 @@ def train(options, strategy):
     loop.train()
 
 
-def told_in_training(image_set, concept_order):
+def concepts_in_training(image_set, concept_order):
     """Returns the concept words of the training images: key int32 [N, K], key_length int32 [N]."""
     import numpy as np
 

@@ -1,10 +1,10 @@
-"""Draws the floors of the program and who imports whom: docs/images/floors.svg.
+"""Draws the floors of the program and the imports between packages: docs/images/floors.svg.
 
     python -m docs.building.import_picture
 
-Boxes are the packages and the modules of the root, on the floors that tests/test_import_floors.py holds them to. An
-arrow goes from a package to what it imports. Arrows that follow from others are left out: where A imports B and B
-imports C, none is drawn from A to C.
+Boxes are the packages and the modules of the root, on the floors that tests/test_import_floors.py defines. An arrow
+goes from a package to each package that it imports. Arrows that are implied by others are left out: if A imports B and
+B imports C, there is no arrow from A to C.
 """
 
 import collections
@@ -14,11 +14,11 @@ from tests.test_import_floors import FLOORS, ROOT, read_imports
 
 PICTURE = ROOT / "docs" / "images" / "floors.svg"
 WIDTH, FLOOR, BOX, GAP, LEFT = 1060, 76, 32, 22, 20  # pixels
-COLOURS = ("#e8eaf6", "#ffffff")  # of the floors, by turns
+COLOURS = ("#e8eaf6", "#ffffff")  # of the floors, alternating
 
 
 def package_imports(imports):
-    """dict package -> packages that it imports, itself left out. Args: imports: as `read_imports` returns them."""
+    """Returns dict package -> other packages that it imports. Args: imports: as `read_imports` returns them."""
     packages = collections.defaultdict(set)
     for module, targets in imports.items():
         package = module.partition(".")[0]
@@ -27,7 +27,7 @@ def package_imports(imports):
 
 
 def reduced(packages):
-    """The imports that do not follow from others: dict package -> set of packages."""
+    """Returns the imports that are not implied by others (transitive reduction): dict package -> set of packages."""
     reach = {}
 
     def reachable(package):
@@ -42,7 +42,7 @@ def reduced(packages):
 
 
 def places(packages):
-    """(x, y, width) of the box of each package, the lowest floor at the bottom."""
+    """Returns dict package -> (x, y, width) of its box, with the lowest floor at the bottom."""
     found = {}
     for number, floor in enumerate(FLOORS):
         names = [name for name in floor if name in packages]
@@ -56,7 +56,7 @@ def places(packages):
 
 
 def arrow(start, end):
-    """SVG of an arrow between two boxes: down to a lower floor, or over the boxes of the same one."""
+    """Returns the SVG of an arrow between two boxes: down to a lower floor, or above the boxes of the same floor."""
     (x1, y1, w1), (x2, y2, w2) = start, end
     a, b, bend = x1 + w1 / 2, x2 + w2 / 2, max(GAP, (y2 - y1 - BOX) / 2)
     top, bottom = y1 + BOX, y2
@@ -69,7 +69,7 @@ def arrow(start, end):
 
 
 def picture(imports):
-    """The SVG file as text. Args: imports: as `read_imports` returns them."""
+    """Returns the SVG file as text. Args: imports: as `read_imports` returns them."""
     packages = package_imports(imports)
     boxes = places(packages)
     height = FLOOR * len(FLOORS)

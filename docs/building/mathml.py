@@ -1,7 +1,7 @@
 """MkDocs hook: turns the equations of a page into MathML, so that the manual needs no script and no internet for them.
 
-`pymdownx.arithmatex` marks `$...$` and `$$...$$`; what is marked is converted. In a displayed equation `\\tag{4}` gives
-its printed number and the anchor `#eq-4`; on pages with several papers `\\tag{R2M 4}` gives `#eq-r2m-4`.
+`pymdownx.arithmatex` marks `$...$` and `$$...$$`; the hook converts them. In a displayed equation `\\tag{4}` sets its
+printed number and the anchor `#eq-4`; on pages with several papers `\\tag{R2M 4}` gives `#eq-r2m-4`.
 """
 
 import html
@@ -16,18 +16,18 @@ FUNCTION = re.compile(r"(<mi>(?:log|ln|max|min|exp)</mi>)(?!<mo[^>]*>&#x00028;)"
 
 
 def converted(latex, display="inline"):
-    """MathML of LaTeX, with a thin space between the name of a function and its argument."""
+    """Returns the MathML of LaTeX, with a thin space between the name of a function and its argument."""
     mathml = latex2mathml.converter.convert(latex.strip(), display=display)
     return FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)
 
 
 def inline(match):
-    """MathML of an equation within a line."""
+    """Returns the MathML of an inline equation. Args: match: of INLINE."""
     return converted(html.unescape(match.group(1)))
 
 
 def displayed(match):
-    """MathML of an equation on lines of its own, with its number and anchor where it has a tag."""
+    """Returns the HTML of a displayed equation, with number and anchor if it has a tag. Args: match: of DISPLAYED."""
     latex = html.unescape(match.group(1))
     tag = TAG.search(latex)
     mathml = converted(TAG.sub("", latex), "block")
@@ -39,10 +39,10 @@ def displayed(match):
 
 
 def with_mathml(content):
-    """The HTML of a page with MathML in the place of marked LaTeX."""
+    """Returns the HTML of a page with MathML in place of LaTeX."""
     return INLINE.sub(inline, DISPLAYED.sub(displayed, content))
 
 
 def on_page_content(content, **_):
-    """Called by MkDocs with the HTML of each page."""
+    """Returns the converted HTML of a page; MkDocs calls this hook for each page."""
     return with_mathml(content)

@@ -119,7 +119,7 @@ def _archived_name(entry):
 
 
 def table_rows(job_dirs, paths=(), references=()):
-    """Returns the rows of the tables beside the runs (or of `paths`), of archived runs, and the published ones.
+    """Returns the rows of table.json in the runs' parent folders or of `paths`, of archived runs, and published rows.
 
     Args: references: folders of the archive; their rows have the name EXPERIMENT/ROW, seed S.
     """

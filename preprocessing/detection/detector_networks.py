@@ -39,7 +39,7 @@ class TFLiteDetector:
         self._first = 1 if is_placeholder(self.classes[0]) else 0
 
     def detect(self, name, image_HWC):
-        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
         self._model.run(_resized(image_HWC, self._model.image_size))
         boxes, numbers, scores, count = (self._model.read(self._outputs[role]) for role in tflite_outputs.ROLES)
         count = tflite_outputs.count_of(count, len(scores), self._path)
@@ -164,7 +164,7 @@ class FrozenGraphDetector(_ZooDetector):
         self._take_labels(part.labels, _static_shapes(whole.graph))
 
     def detect(self, name, image_HWC):
-        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
         import tensorflow as tf
 
         return self._named(name, self._run(tf.constant(image_HWC[None])))
@@ -214,7 +214,7 @@ class SavedModelDetector(_ZooDetector):
         )
 
     def detect(self, name, image_HWC):
-        """Detections of one photograph, uint8 [H, W, 3], by falling score."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
         import tensorflow as tf
 
         if self._named_by_network and self._type.is_floating:

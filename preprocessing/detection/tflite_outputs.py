@@ -94,7 +94,7 @@ def _by_shape(model):
             raise _fault(
                 model,
                 f"its outputs have the shapes {shapes} and no names, and which of {first['name']!r} and "
-                f"{second['name']!r} are the scores cannot be told from their values",
+                f"{second['name']!r} are the scores cannot be determined from their values",
             )
         classes, scores = first, second  # the order of the operation
     return {"boxes": model.outputs[boxes[0]], "classes": classes, "scores": scores, "count": model.outputs[counts[0]]}

@@ -4,7 +4,7 @@ from preprocessing.crawling import html_reader
 
 
 def captions(text):
-    """dict path of an image, as in the page -> list of the sentences beside it."""
+    """Returns dict path of an image, as in the page -> list of its sentences."""
     reader = _Reader()
     html_reader.read(text, reader)
     return reader.captions

@@ -187,7 +187,7 @@ def image_set(classes, scores):
 def test_concepts_in_training_and_in_captions():
     """The authors' program reads the last five classes in training, and the first five in reverse for captions."""
     objects = image_set([11, 12, 13, 14, 15, 16, 17], [0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.6])
-    told = {order: r2m.told_in_training(objects, order)[0][0].tolist() for order in ("class", "score")}
+    told = {order: r2m.concepts_in_training(objects, order)[0][0].tolist() for order in ("class", "score")}
     assert told == {"class": [13, 14, 15, 16, 17], "score": [15, 17, 16, 14, 12]}
     settings = dataclasses.asdict(configuration.of_stage(configuration.R2M(emb_dim=8, mem_dim=8), "tri"))
     vocabulary = type("Words", (), {"size": 20})()

@@ -41,7 +41,7 @@ def vocabulary_of(trained):
         ("fixed", 0.95, [0, 0, 0, 0, 0]),
     ],
 )
-def test_told_concepts(semantics, threshold, expected):
+def test_reads_concepts(semantics, threshold, expected):
     classes = np.array([[11, 12, 13, 14, 15, 16, 17, 99]], np.int32)
     scores = np.array([[0.3, 0.9, 0.4, 0.8, 0.5, 0.6, 0.7, 1.0]], np.float32)
     keys, lengths = select_concepts(classes, scores, np.array([7]), semantics, threshold)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import config
-from baselines.r2m import configuration, told_in_training
+from baselines.r2m import concepts_in_training, configuration
 from baselines.r2m.objective import R2MObjective
 from input_pipeline import (
     ConceptImageBatches,
@@ -64,7 +64,7 @@ def make_case(name, world, devices):
         return options, GivenCaptions(options, VOCABULARY, tiny_world.DIM), batches
     if stage == "r2m":  # sentences of the tiny world have one concept, so its random order has no effect
         options = configuration.of_stage(configuration.R2M(unroll=6, lr=0.01, **shared), "end2end")
-        told = told_in_training(image_set, "score")
+        told = concepts_in_training(image_set, "score")
         both = SentenceBatches(SentenceSet.load(world), 8, 1, keys=True), ConceptImageBatches(image_set, *told, 8, 1)
         objective = R2MObjective(options, VOCABULARY, tiny_world.DIM)
         for i, variable in enumerate(objective.trainable_variables):  # new biases are 0, where layer norms are steep

@@ -42,7 +42,9 @@ def test_names_decide_where_values_do_not(tmp_path, labels):
     assert detect(path, labels) == [("thing 1x", 1.0), ("thing 0x", 0.0)]
     values = {"classes": (1, 1, 0), "scores": (0.0, 1.0, 0.0)}
     path = detection_networks.tflite(tmp_path / "b.tflite", order, **values)
-    with pytest.raises(cli.UserError, match=r"b\.tflite: .*are the scores cannot be told from their values; expected"):
+    with pytest.raises(
+        cli.UserError, match=r"b\.tflite: .*are the scores cannot be determined from their values; expected"
+    ):
         detect(path, labels)
 
 
