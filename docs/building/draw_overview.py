@@ -1,0 +1,109 @@
+"""Draws the picture of the README: photographs, their detected objects, a corpus sentence and the caption of a run.
+
+    python -m docs.building.draw_overview --data_dir data/miniature --job_dir runs/demo/full
+
+The photographs are the first ones of the split with at least two detected classes; they are not
+chosen by hand.
+"""
+
+import dataclasses
+import os
+import textwrap
+
+import cli
+from formats import concepts, images, record_files, records, sidecars
+
+TITLES = ("photograph", "detected objects", "a sentence of the corpus", "generated caption")
+SIDE = 256  # pixels of a photograph's longer side
+WRAP = 22  # characters of a line of text
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Flags of this program."""
+
+    data_dir: str = cli.field("data/miniature", "data folder")
+    job_dir: str = cli.field("runs/demo/full", "run that captions the photographs")
+    split: str = cli.field("test", "split of the photographs")
+    images: int = cli.field(2, "number of photographs")
+    classes: int = cli.field(2, "minimum number of detected classes in a photograph")
+    output: str = cli.field("docs/images/overview.png", "the picture")
+
+
+def detections(data_dir, split):
+    """Returns dict photograph -> list of Detection with at least the score threshold of the image records."""
+    settings = sidecars.read_sidecar(os.path.join(data_dir, f"image_{split}.json"))["settings"]
+    return {
+        name: [found for found in all_found if found.score >= settings["score_threshold"]]
+        for name, all_found in records.each_detections(record_files.find_files(data_dir, "detections"))
+    }
+
+
+def corpus_sentence(lines, words):
+    """Returns the first sentence with the largest number of the given concept words. Args: lines: iterable of text."""
+    best, most = "", -1
+    for line in lines:
+        count = len(words.intersection(line.split()))
+        if count > most:
+            best, most = line.strip(), count
+        if most == len(words):
+            break
+    return best
+
+
+def captions(job_dir, paths):
+    """Returns the caption of each file by the best checkpoint of a run, with beam search."""
+    from captioning import photographs
+
+    captioner, source = photographs.open_run(job_dir, "best")
+    broken = []
+    files = [(path, path) for path in paths]
+    batches = photographs.caption_files(captioner, source, files, broken, "beam3")
+    found = [hypotheses[0].text for _, _, batch in batches for hypotheses in batch]
+    if broken:
+        raise cli.UserError(f"{broken[0][0]}: {broken[0][1]}")
+    return found
+
+
+def figure(rows):
+    """Returns the matplotlib figure. Args: rows: list of (uint8 [H, W, 3], list of Detection, sentence, caption)."""
+    from matplotlib.figure import Figure
+
+    from web import showing
+
+    drawing = Figure(figsize=(10, 2.4 * len(rows) + 0.3), layout="constrained")
+    panels = drawing.subplots(len(rows), len(TITLES), squeeze=False)
+    for title, panel in zip(TITLES, panels[0], strict=True):
+        panel.set_title(title, fontsize=12)
+    for row, (image_HWC, objects, *texts) in zip(panels, rows, strict=True):
+        for panel, found in zip(row, ([], objects), strict=False):
+            panel.imshow(showing.draw_objects(image_HWC, found, SIDE))
+        for panel, text in zip(row[2:], texts, strict=True):
+            panel.text(0.5, 0.5, textwrap.fill(text, WRAP), ha="center", va="center", fontsize=13)
+        for panel in row:
+            panel.axis("off")
+    return drawing
+
+
+def main(options):
+    """Draws the picture."""
+    found = detections(options.data_dir, options.split)
+    words_of = concepts.load_concepts(options.data_dir, options.split).scores
+    names = [name for name in sorted(words_of) if len(words_of[name]) >= options.classes][: options.images]
+    if not names:
+        raise cli.UserError(
+            f"{options.data_dir}: no image of {options.split} has {options.classes} detected classes; lower --classes"
+        )
+    folder = sidecars.read_sidecar(os.path.join(options.data_dir, f"image_{options.split}.json"))["image_dir"]
+    paths = [images.locate(folder, name) for name in names]
+    rows = []
+    for name, path, caption in zip(names, paths, captions(options.job_dir, paths), strict=True):
+        with open(os.path.join(options.data_dir, "sentences.txt"), encoding="utf-8") as lines:
+            sentence = corpus_sentence(lines, set(words_of[name]))
+        rows.append((images.read_image(path), found[name], sentence, caption))
+    figure(rows).savefig(options.output, dpi=110)
+    print(f"{options.output}: {len(rows)} photographs of {options.data_dir}, captions by {options.job_dir}")
+
+
+if __name__ == "__main__":
+    cli.run(main, Options)
