@@ -7,6 +7,8 @@ import pytest
 
 import caption
 import cli
+import config
+import registry
 import train
 from evaluation.results import archive
 from scripts import export_run
@@ -45,7 +47,7 @@ def test_the_copy_captions_alike(trained, tmp_path):
     sizes = [os.path.getsize(os.path.join(job_dir, "ckpt-8.data-00000-of-00001")) for job_dir in (run, small)]
     assert sizes[1] < sizes[0] / 4
     written = (tmp_path / "small" / "config.json").read_text()
-    assert data not in written and json.loads(written)["stage"] == "FullModel"
+    assert data not in written and registry.is_stage(json.loads(written), config.FullModel)
 
 
 def test_scores_of_another_checkpoint_and_existing_folders_are_refused(trained, tmp_path):
