@@ -141,7 +141,7 @@ def _options(trained, **changes):
 def test_another_checkpoint_needs_overwrite(trained, sharded):
     options = _options(trained, data_dir=sharded, checkpoint="4", decode="greedy")
     gen_obj2sen_caption.main(options)
-    with pytest.raises(cli.UserError, match="checkpoint: .* --overwrite"):
+    with pytest.raises(cli.UserError, match=r"checkpoint: \w+ there, \w+ wanted\nAdd --overwrite"):
         gen_obj2sen_caption.main(dataclasses.replace(options, checkpoint="8"))
 
 
