@@ -26,7 +26,12 @@ Commands:  scripts/demo.sh [--seeds 3], which runs
     python -m baselines.r2m --recipe miniature/r2m --data_dir $D --job_dir $R/r2m
     scripts/supervised.sh miniature
 
-Expected:  see docs/results/miniature.md
+Expected:  CIDEr / unique on test images, beam 3 (all scores: docs/results/tables.md):
+           con2sen 58.6 / 0.264,
+           feat2sen 93.7 / 0.244,
+           scratch 39.0 / 0.546,
+           full 93.7 / 0.244,
+           supervised_ceiling 92.7 / 0.502.
 """
 
 import dataclasses

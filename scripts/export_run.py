@@ -21,7 +21,7 @@ CARD = """# {title}
 
 {what}
 
-    python caption.py --job_dir {folder} data/miniature/raw/images/test_00000.jpg
+    python caption.py --job_dir {folder} docs/images/drawn.jpg
 
 | | |
 |---|---|

@@ -144,10 +144,11 @@ def header(entries, spec, lines):
     def facts(value):
         return ", ".join(sorted({str(value(environment)) for environment in made}))
 
-    several = "; mean ± standard deviation over the seeds" if len(seeds) > 1 else "; one seed"
+    numbers = ", ".join(map(str, seeds))
+    drawn = f"seeds {numbers}; mean ± standard deviation over the seeds" if len(seeds) > 1 else f"seed {numbers} alone"
     return (
-        f"`{spec.command}`: {one['images']} {spec.split} images, {one['references']} references, {decodes}, seeds "
-        f"{', '.join(map(str, seeds)) or 'none'}{several}. Tokens: {one['tokenizer']}; {one['scorer']}. "
+        f"`{spec.command}`: {one['images']} {spec.split} images, {one['references']} references, {decodes}, "
+        f"{drawn}. Tokens: {one['tokenizer']}; {one['scorer']}. "
         f"{facts(lambda e: e['date'])}; commit {facts(lambda e: e['commit'])}; "
         f"TensorFlow {facts(lambda e: e['packages']['tensorflow'])}; "
         f"{facts(lambda e: str(e['cores']) + ' cores of ' + e['processor'])}."

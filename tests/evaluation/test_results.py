@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+import caption
 import cli
 from evaluation import metrics, table
 from evaluation.report import run_facts, sections
@@ -173,6 +174,18 @@ def test_sentences_of_a_corpus_are_kept_as_numbers(tmp_path):
     found = archive.read_captions(path, lambda digest: sentences if digest == "digest" else None)
     assert found == {"1.jpg": "a cat sits", "2.jpg": "a dog runs"}
     assert archive.read_captions(path, lambda digest: None) is None
+
+
+def test_the_first_caption_of_the_readme(capsys):
+    """The trained runs of the archive are small and caption right after installation."""
+    models = ROOT / archive.ROOT / archive.MODELS
+    for folder in models.iterdir():
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        assert size < 3e6 and "| licence |" in (folder / "README.md").read_text()
+    picture = str(ROOT / "docs" / "images" / "drawn.jpg")
+    caption.main(caption.Options(job_dir=str(models / "miniature_full"), paths=(picture,)))
+    said = capsys.readouterr().out.strip().partition("\t")[2]
+    assert f'("{said}")' in " ".join((ROOT / "README.md").read_text().split())
 
 
 def test_the_report_shows_archived_runs(added):
