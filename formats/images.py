@@ -13,6 +13,7 @@ from formats import file_names, folders, sidecars
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a small file that declares more is an attack or damaged
 UPRIGHT = 1  # the EXIF orientation of a picture that is stored as viewers show it
+BACK = {6: 8, 8: 6}  # orientations that undo others; all others undo themselves
 BAND = 256  # rows of a transparent picture that are converted at once
 
 
@@ -41,7 +42,7 @@ def read_image(source, exif=True):
     Args:
       source: path, the bytes of the file, or `Decoded`.
       exif: turn the picture by its EXIF orientation, as viewers do; False leaves it as it is stored, as the authors'
-        program does (TIFF files, which that program does not read, are always turned).
+        program does.
 
     Returns:
       uint8 [H, W, 3].
@@ -67,7 +68,7 @@ def is_turned(source):
         return source.turned_HWC is not source.pixels_HWC
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return image.format != "TIFF" and _orientation(image) != UPRIGHT
+            return _orientation(image) != UPRIGHT
     except Exception:  # Pillow raises many types for a damaged file; `read_image` reports it
         return False
 
@@ -104,13 +105,13 @@ class Decoded(str):
         _, data = _read(path)
         with _errors_of(path), Image.open(_LimitedFile(data, seconds)) as image:
             _check_pixels(path, image)
+            orientation = _orientation(image)
             if _is_plain_jpeg(image):  # TensorFlow has no time limit, so Pillow first decodes a reduced copy
                 image.draft(None, (1, 1))
                 image.load()
                 pixels_HWC = _decode_jpeg(path, data)
             else:
-                pixels_HWC = _to_rgb(path, image)
-            orientation = _orientation(image)
+                pixels_HWC = _as_stored(path, image, orientation)
         found = cls(path)
         found.pixels_HWC, found.turned_HWC = pixels_HWC, _turned(pixels_HWC, orientation)
         return found
@@ -224,16 +225,22 @@ def _decode(path, data):
 
     with _errors_of(path), Image.open(io.BytesIO(data)) as image:
         _check_pixels(path, image)
-        plain = _is_plain_jpeg(image)
-        pixels_HWC = _decode_jpeg(path, data) if plain else _to_rgb(path, image)
-        return pixels_HWC, _orientation(image), plain
+        plain, orientation = _is_plain_jpeg(image), _orientation(image)
+        pixels_HWC = _decode_jpeg(path, data) if plain else _as_stored(path, image, orientation)
+        return pixels_HWC, orientation, plain
 
 
-def _orientation(image):
-    """Returns the EXIF orientation of an open picture, 1 to 8; UPRIGHT when it is missing or cannot be read.
+def _as_stored(path, image, orientation):
+    """Returns the pixels of an open picture as they are stored. Args: orientation: read before the pixels are.
 
     Pillow turns the pixels of a TIFF file when it loads them, and then reports that they are upright.
     """
+    pixels_HWC = _to_rgb(path, image)
+    return _turned(pixels_HWC, BACK.get(orientation, orientation)) if image.format == "TIFF" else pixels_HWC
+
+
+def _orientation(image):
+    """Returns the EXIF orientation of an open picture, 1 to 8; UPRIGHT when it is missing or cannot be read."""
     from PIL import ExifTags
 
     try:

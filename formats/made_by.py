@@ -125,18 +125,21 @@ def derived(data_dir):
 
 
 def source_of(data_dir):
-    """Returns the data folder that a folder of predict_caption_embeddings was made from, "" for any other folder."""
+    """Returns the data folder that a folder of predict_caption_embeddings was made from, "" for any other folder.
+
+    If the sidecar of this stage is lost, the command in those of its features tells it.
+    """
     path = os.path.join(data_dir, NEIGHBOURS.sidecar)
-    if not os.path.isfile(path):
-        return ""
     content = _content(path)
     if readers.is_text(content.get("source")):
         place = os.path.join(os.path.realpath(data_dir), content["source"])
         shorter = os.path.normpath(os.path.join(data_dir, content["source"]))  # wrong where data_dir is a link
         same = os.path.exists(shorter) and os.path.exists(place) and os.path.samefile(shorter, place)
         return shorter if same else os.path.normpath(place)
-    _, words = _recorded(data_dir, NEIGHBOURS) or ("", [])  # older sidecars have it only in the command
-    return _given(words, "data_dir") or "OTHER"
+    found = _recorded(data_dir, NEIGHBOURS)
+    if found or os.path.isfile(path):
+        return _given(found[1] if found else [], "data_dir") or "OTHER"
+    return ""
 
 
 def _is_there(data_dir, output):
@@ -153,15 +156,17 @@ def _content(path):
 
 def _recorded(data_dir, output):
     """Returns (stage, arguments) of the command in an output's sidecar; None if it does not name a stage of it."""
-    command = _content(os.path.join(data_dir, output.described_by)).get("command")
-    try:
-        words = shlex.split(command) if readers.is_text(command) else []
-    except ValueError:
-        return None
-    if words[:2] != ["python", "-m"] or len(words) < 3:
-        return None
-    stage = aliases.MODULES.get(words[2], words[2])
-    return (stage, words[3:]) if stage in (output.stage, *output.also) else None
+    features = [f"features_{split}.json" for split in SPLITS] if output is NEIGHBOURS else []  # made together with it
+    for sidecar in (output.described_by, *features):
+        command = _content(os.path.join(data_dir, sidecar)).get("command")
+        try:
+            words = shlex.split(command) if readers.is_text(command) else []
+        except ValueError:
+            continue
+        stage = aliases.MODULES.get(words[2], words[2]) if words[:2] == ["python", "-m"] and len(words) > 2 else None
+        if stage in (output.stage, *output.also):
+            return stage, words[3:]
+    return None
 
 
 def _given(words, flag):

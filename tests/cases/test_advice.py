@@ -202,6 +202,12 @@ def test_a_folder_of_caption_embeddings_names_the_folder_that_it_comes_from(tmp_
     assert made_by.command("mine_expected", "fit_captions") == (
         "python -m initialization.assign_captions --data_dir mine_expected"
     )
+    (derived / "neighbours.json").rename(derived / "features_val.json")  # lost, but the features tell the source
+    assert made_by.source_of("mine_expected") == "mine"
+    assert made_by.command("mine_expected", "neighbours") == (
+        "python -m initialization.predict_caption_embeddings --data_dir mine --output_dir mine_expected --dim 8"
+    )
+    (derived / "features_val.json").rename(derived / "neighbours.json")
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "link").symlink_to(derived)
     assert made_by.source_of("deep/er/link") == str(tmp_path / "mine")

@@ -240,6 +240,20 @@ def test_images_without_detections_are_an_error(options, tmp_path):
         run(options)
 
 
+def test_a_photograph_that_is_listed_and_absent_is_called_absent(options, tmp_path):
+    with open(tmp_path / "train.jsonl", "a") as file:
+        file.write('{"image": "gone.jpg"}\n')
+    with pytest.raises(cli.UserError, match="1 of 27 images .* the first is gone.jpg.*o such file") as refused:
+        run(options)
+    assert "no detections" not in str(refused.value)
+
+
+def test_what_later_stages_will_lack_is_said_beforehand(options, capsys):
+    run(options)
+    said = capsys.readouterr().out
+    assert "images of val have captions: with fewer than 200 the choice among checkpoints means little" in said
+
+
 def test_missing_inputs_name_their_command(options, tmp_path):
     (tmp_path / "data/word_counts.txt").rename(tmp_path / "words.txt")
     with pytest.raises(cli.UserError, match="process_descriptions"):
