@@ -244,7 +244,7 @@ def test_complete_output_is_kept_and_other_input_is_refused(folder, capsys):
     run(folder)
     assert "nothing to do" in capsys.readouterr().out and digests(folder) == before
     for change in ({"min_word_count": 5}, {"plurals": "none"}, {"max_length": 30}, {"shards": 2}):
-        with pytest.raises(cli.UserError, match=f"{next(iter(change))}: .* there, .*--overwrite"):
+        with pytest.raises(cli.UserError, match=f"(?s){next(iter(change))}: .* there, .*--overwrite"):
             run(folder, **change)
     (folder / "classes.txt").write_text("Dog\n")
     with pytest.raises(cli.UserError, match="class_names: "):
