@@ -4,10 +4,13 @@
                    text is a list of one, and an image with one text a line may have several lines
     karpathy:FILE  Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json; restval is train
     coco:DIR       COCO's captions_train*.json, captions_val*.json, image_info_test*.json (coco:DIR#2014 chooses the
-                   year), with the splits of the UIC authors' lists if they are there too (coco_train.txt, …)
+                   year, coco:DIR#test-dev2017 the images of test-dev), with the splits of the UIC authors' lists if
+                   they are there too (coco_train.txt, …)
     flickr8k:DIR, flickr30k:DIR   lists of file names (train.txt, dev.txt, … or the original names) and the token file,
                    or the table of captions of Kaggle (captions.txt, results.csv)
     pascal:DIR     the HTML page of the PASCAL sentences; splits by train.txt, … beside it, else 80, 10 and 10 % by hash
+    nocaps:DIR     nocaps_val_4500_captions.json, nocaps_test_image_info.json
+    localized_narratives:DIR      coco_val_captions.jsonl, open_images_test_captions.jsonl, …; DIR#coco chooses the set
     gcc:DIR        Conceptual Captions: *train*.tsv, *validation*.tsv; line n is train/NNNNN/NNNNNnnnn.jpg, as named by
                    img2dataset; train.txt, val.txt beside them list the downloaded images
 
@@ -25,12 +28,13 @@ import cli
 import extensions
 from formats import file_names, paths, readers, texts
 from preprocessing.sharding import shards
-from preprocessing.sources import caption_lists, corpora, pascal_page
+from preprocessing.sources import caption_lists, corpora, localized_narratives, nocaps, pascal_page
 
 SPLITS = ("train", "val", "test")
 COCO_NAME = re.compile(
     r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg"
 )  # names of 2014 and 2017 for the same photographs
+TEST_DEV = "test-dev"  # the images of COCO's test split that its server scores; 2017
 SHOWN = 5  # names that an error lists
 IMAGES_PER_FOLDER = 10_000  # img2dataset's default
 
@@ -44,12 +48,14 @@ class Dataset:
       captions: dict file name -> list of texts; images without captions are absent.
       ids: dict file name -> integer id of the image in the original data set; empty without ids.
       files: dict split -> the file that lists its images, if each split has one; for messages.
+      parts: dict file name -> part of its split, "in", "near" or "out" of nocaps; empty without parts.
     """
 
     splits: dict
     captions: dict
     ids: dict = dataclasses.field(default_factory=dict)
     files: dict = dataclasses.field(default_factory=dict)
+    parts: dict = dataclasses.field(default_factory=dict)
 
 
 def load_dataset(spec, with_train_captions=False):
@@ -67,7 +73,8 @@ def load_dataset(spec, with_train_captions=False):
         return _of_own_file(kind, path, with_train_captions)
     if kind not in LOADERS or not path:
         raise cli.UserError(f"--dataset {spec!r}: expected one of {', '.join(f'{name}:PATH' for name in LOADERS)}")
-    if not os.path.exists(_without_year(path) if kind == "coco" else path):
+    folder = {"coco": _without_year, "localized_narratives": localized_narratives.folder_of}.get(kind, str)(path)
+    if not os.path.exists(folder):
         raise cli.UserError(f"--dataset {spec!r}: {path}: no such file or folder")
     if kind not in ("karpathy", "pascal") and os.path.isfile(path):
         raise cli.UserError(f"--dataset {spec!r}: {path} is not a folder")
@@ -80,7 +87,7 @@ def load_dataset(spec, with_train_captions=False):
 
 
 def _without_year(path):
-    return paths.cut(path, "#", lambda part: part.isdigit() or not part)[0]
+    return paths.cut(path, "#", lambda part: part.removeprefix(TEST_DEV).isdigit() or not part)[0]
 
 
 def _of_own_file(file, argument, with_train_captions):
@@ -244,11 +251,14 @@ def _coco(path, with_train_captions):
 
 
 def _coco_files(folder, year):
-    """Returns dict split -> COCO's file of one year."""
-    found = collections.defaultdict(dict)
+    """Returns dict split -> COCO's file of one year. Args: year: "2017", "test-dev2017", or "" if there is one."""
+    found, dev, year = collections.defaultdict(dict), year.startswith(TEST_DEV), year.removeprefix(TEST_DEV)
+    wanted = rf"(?:captions_(train|val)|image_info_{TEST_DEV if dev else 'test'})(\d{{4}})\.json"
     for name in sorted(os.listdir(folder)):
-        if match := re.fullmatch(r"(?:captions_(train|val)|image_info_(test))(\d{4})\.json", texts.unpacked_name(name)):
-            found[match[3]][match[1] or match[2]] = os.path.join(folder, name)
+        if match := re.fullmatch(wanted, texts.unpacked_name(name)):
+            found[match[2]][match[1] or "test"] = os.path.join(folder, name)
+    if dev and "test" not in found[year]:
+        raise cli.UserError(f"{folder}: no image_info_{TEST_DEV}{year}.json")
     if year and year not in found:
         raise cli.UserError(f"{folder}: no captions_train{year}.json or captions_val{year}.json")
     if not year and len(found) > 1:
@@ -358,6 +368,14 @@ def _gcc(folder, with_train_captions):
     return Dataset(splits, every)
 
 
+def _nocaps(folder, _):
+    return Dataset(**nocaps.load(folder))
+
+
+def _localized_narratives(path, with_train_captions):
+    return Dataset(**localized_narratives.load(path, with_train_captions))
+
+
 LOADERS = {
     "jsonl": _jsonl,
     "karpathy": _karpathy,
@@ -366,5 +384,7 @@ LOADERS = {
     "flickr30k": _flickr30k,
     "pascal": _pascal,
     "gcc": _gcc,
+    "nocaps": _nocaps,
+    "localized_narratives": _localized_narratives,
 }
 SPECS = f"FILE.py:ARGUMENT or KIND:PATH with one of {', '.join(LOADERS)} (see preprocessing/sources/datasets.py)"

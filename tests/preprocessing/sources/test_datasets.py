@@ -313,3 +313,55 @@ def test_real_lists(tmp_path):
     (tmp_path / "Validation.tsv").symlink_to(REAL / "corpora/Validation_GCC-1.1.0-Validation.tsv")
     gcc = datasets.load_dataset(f"gcc:{tmp_path}")
     assert len(gcc.splits["val"]) == len(gcc.captions) == 15_833
+
+
+def test_nocaps(tmp_path):
+    images = [
+        {"id": 5, "file_name": "a0.jpg", "domain": "in-domain"},
+        {"id": 6, "file_name": "b1.jpg", "domain": "out-domain"},
+    ]
+    annotations = [{"image_id": 6, "caption": "B "}, {"image_id": 5, "caption": "A"}, {"image_id": 6, "caption": "C"}]
+    path = tmp_path / "nocaps_val_4500_captions.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    (tmp_path / "nocaps_test_image_info.json").write_text(json.dumps({"images": [{"id": 5, "file_name": "c2.jpg"}]}))
+    dataset = datasets.load_dataset(f"nocaps:{tmp_path}")
+    assert dataset.splits == {"val": ["a0.jpg", "b1.jpg"], "test": ["c2.jpg"]}
+    assert dataset.captions == {"a0.jpg": ["A"], "b1.jpg": ["B", "C"]}
+    assert dataset.parts == {"a0.jpg": "in", "b1.jpg": "out"} and dataset.ids["b1.jpg"] == 6
+    path.write_text('{"images": [{"id": 1}]}')
+    with pytest.raises(cli.UserError, match="KeyError 'file_name'"):
+        datasets.load_dataset(f"nocaps:{tmp_path}")
+    path.unlink(), (tmp_path / "nocaps_test_image_info.json").unlink()
+    with pytest.raises(cli.UserError, match="expected nocaps_val_4500_captions.json"):
+        datasets.load_dataset(f"nocaps:{tmp_path}")
+
+
+def test_localized_narratives(tmp_path):
+    def write(name, *entries):
+        lines = [json.dumps({"image_id": i, "caption": text}) for i, text in entries]
+        (tmp_path / name).write_text("\n".join(lines))
+
+    write("coco_val_localized_narratives.jsonl", ("42", "One. "), ("42", "Two."), ("7", "Three."))
+    write("coco_train_captions-00001-of-00002.jsonl", ("9", "secret"))
+    write("coco_train_captions-00000-of-00002.jsonl", ("8", "secret"))
+    dataset = datasets.load_dataset(f"localized_narratives:{tmp_path}")
+    assert dataset.splits["train"] == ["000000000008.jpg", "000000000009.jpg"]
+    assert dataset.captions == {"000000000042.jpg": ["One.", "Two."], "000000000007.jpg": ["Three."]}
+    assert len(datasets.load_dataset(f"localized_narratives:{tmp_path}", True).captions) == 4
+    write("open_images_test_captions.jsonl", ("00a1", "Four."))
+    with pytest.raises(cli.UserError, match="files of coco and open_images; choose with localized_narratives:.*#coco"):
+        datasets.load_dataset(f"localized_narratives:{tmp_path}")
+    assert datasets.load_dataset(f"localized_narratives:{tmp_path}#open_images").splits == {"test": ["00a1.jpg"]}
+    (tmp_path / "open_images_test_captions.jsonl").write_text('{"image_id": "x"}\n')
+    with pytest.raises(cli.UserError, match="line 1: caption is missing"):
+        datasets.load_dataset(f"localized_narratives:{tmp_path}#open_images")
+
+
+def test_test_dev_of_coco(tmp_path):
+    for name, number in (("test2017", 1), ("test-dev2017", 2)):
+        image = {"id": number, "file_name": f"{number:012d}.jpg"}
+        (tmp_path / f"image_info_{name}.json").write_text(json.dumps({"images": [image]}))
+    assert datasets.load_dataset(f"coco:{tmp_path}").splits == {"test": ["000000000001.jpg"]}
+    assert datasets.load_dataset(f"coco:{tmp_path}#test-dev2017").splits == {"test": ["000000000002.jpg"]}
+    with pytest.raises(cli.UserError, match="no image_info_test-dev2014.json"):
+        datasets.load_dataset(f"coco:{tmp_path}#test-dev2014")
