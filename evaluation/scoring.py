@@ -287,7 +287,7 @@ def _earlier(scores_path):
 def _row(options, scores, split, checkpoint, selection):
     """Returns the row of the table for one checkpoint (training.checkpoints.Chosen)."""
     from captioning import splits
-    from evaluation import table
+    from evaluation import hallucination, table
     from formats.concepts import load_concepts
     from training.run_directory import read_config
 
@@ -300,6 +300,7 @@ def _row(options, scores, split, checkpoint, selection):
         decode=options.decode,
         seed=read_config(options.job_dir)["settings"]["seed"],
         concepts=load_concepts(data_dir, split),
+        annotated=hallucination.annotated_in(data_dir),
         minutes=None if step is None else splits.training_minutes(options.job_dir, step),
         checkpoint=checkpoint.prefix,
         command=cli.command_line(),

@@ -16,6 +16,7 @@ import statistics as stdlib_statistics
 
 import cli
 from cli import UserError, field
+from evaluation import hallucination
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
 from formats import writing
@@ -32,27 +33,24 @@ KEY = ("row", "corpus", "split", "decode", "seed")
 TEXTS = {"row", "corpus", "split", "decode", "run", "tokenizer"}  # left-aligned columns
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
-NUMBERS = ("seed", "images", "length", "minutes")
+OBJECTS = (*hallucination.CHAIR, *hallucination.WORDS)
+SHARES += (*OBJECTS, "in_corpus")
+MEASURES = ("length", "minutes", "common_run", "vocabulary")
+NUMBERS = ("seed", "images", *MEASURES)
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
-COLUMNS = (
-    *KEY,
-    "run",
-    "tokenizer",
-    "images",
-    *SCORES,
-    "unique",
-    "length",
-    "class_recall",
-    "class_precision",
-    "minutes",
-)
+PROVENANCE = (*KEY, "run", "tokenizer", "images")
+COLUMNS = (*PROVENANCE, *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
+MORE = ("distinct-1", "distinct-2", "vocabulary", *OBJECTS, "in_corpus", "common_run")  # shown if asked for
+COLUMNS_HELP = f"also show these columns: {', '.join(MORE)}"
 
 
 # --------------------------------------------------------------------------------------------------------------
 # Rows
 
 
-def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=None, threshold=0.5, **extra):
+def make_row(
+    row, scores, *, corpus, split, decode=None, seed=None, concepts=None, threshold=0.5, annotated=None, **extra
+):
     """Returns one row of the table.
 
     Args:
@@ -61,12 +59,13 @@ def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=Non
       corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if it does not apply.
       concepts: `concepts.Concepts` of the split, for class recall and precision, or None.
       threshold: minimum score of a detection that counts as a known object.
+      annotated: dict image -> list of labels of annotated objects, for CHAIR, or None.
       **extra: further fields, e.g. minutes, checkpoint, command, steps, scored (see `digest_of_scored`).
 
     Returns:
       dict, in the order in which it is written.
     """
-    from evaluation import statistics
+    from evaluation import novelty, statistics
 
     result = {"row": row, "corpus": corpus, "split": split, "decode": decode, "seed": seed, "images": scores.images}
     for name in SCORES:
@@ -79,10 +78,21 @@ def make_row(row, scores, *, corpus, split, decode=None, seed=None, concepts=Non
     if concepts is not None:
         known = concepts.image_words(threshold)
         named = statistics.class_recall_precision(scores.tokens, known, concepts.words, concepts.singular)
-    variety = statistics.diversity(scores.tokens) if scores.tokens else {}
-    result |= {name: _rounded(value) for name, value in (variety | named).items()}
+    variety = statistics.diversity(scores.tokens) | {"vocabulary": novelty.vocabulary(scores.tokens)}
+    variety = variety if scores.tokens else {}
+    objects = objects_of(scores, concepts, threshold, annotated) if concepts is not None else {}
+    result |= {name: _rounded(value) for name, value in (variety | named | objects).items()}
     provenance = {"references": scores.references, "tokenizer": scores.tokenizer, "reasons": scores.reasons}
     return result | {"minutes": None, "checkpoint": None, "command": None} | extra | provenance
+
+
+def objects_of(scores, concepts, threshold=0.5, annotated=None):
+    """Returns CHAIR and the word scores with the concept words of a data folder, see hallucination.measure."""
+    names = hallucination.of_concepts(concepts)
+    if annotated is not None:
+        annotated, _ = hallucination.classes_of_labels(names, annotated)
+    detected = concepts.image_words(threshold)
+    return hallucination.measure(scores.tokens, scores.reference_tokens, names, detected, annotated)
 
 
 def digest_of_scored(captions, references):
@@ -204,7 +214,7 @@ def with_means(rows):
             mean = {name: group[0].get(name) for name in (*KEY[:-1], "tokenizer", "images")} | {
                 "seed": f"mean of {len(group)}"
             }
-            for name in (*SCORES, "length", *SHARES, "minutes"):
+            for name in (*SCORES, *SHARES, *MEASURES):
                 values = [row[name] for row in group if row.get(name) is not None]
                 if len(values) == len(group):
                     mean[name] = (stdlib_statistics.mean(values), stdlib_statistics.stdev(values))
@@ -223,16 +233,23 @@ def _cell(row, name):
         return f"{value} ({'unverified' if row['unverified'] else row['published'].partition(' ')[0]})"
     if isinstance(value, tuple | list) and len(value) == 2:
         return f"{value[0]:.{digits}f}±{value[1]:.{digits}f}"
-    if name == "CIDEr" and row.get("CIDEr_95"):
-        low, high = row["CIDEr_95"]
+    if row.get(f"{name}_95"):
+        low, high = row[f"{name}_95"]
         return f"{value:.1f} [{low:.1f}, {high:.1f}]"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
-def cells(rows):
-    """Returns the table as text: (column names, lines, rows); the first line is the heading, the others are rows."""
+def cells(rows, more=()):
+    """Returns the table as text: (column names, lines, rows); the first line is the heading, the others are rows.
+
+    Args: more: columns to show besides COLUMNS, some of MORE.
+    Raises: UserError: no such column.
+    """
+    if unknown := [name for name in more if name not in MORE]:
+        raise UserError(f"--columns {','.join(unknown)}: no such column; expected some of {', '.join(MORE)}")
     shown = with_means(rows)
-    columns = [name for name in COLUMNS if name in KEY or any(row.get(name) is not None for row in shown)]
+    columns = [name for name in COLUMNS if name == "row" or any(row.get(name) is not None for row in shown)]
+    columns += [name for name in more if name not in columns]
     if len({tuple(row.get(name) for name in KEY) for row in shown}) == len(shown) and "run" in columns:
         columns.remove("run")
     if len(tokenizers_of(rows)) < 2 and "tokenizer" in columns:
@@ -241,15 +258,19 @@ def cells(rows):
     return columns, lines + [[_cell(row, name) for name in columns] for row in shown], shown
 
 
-def format_table(rows, markdown=False):
-    """Returns the table as aligned text or Markdown, without empty columns, followed by its notes.
+def format_table(rows, form="text", more=()):
+    """Returns the table without empty columns, followed by its notes.
 
     Args:
-      rows: list of rows from `make_row`. markdown: whether to return Markdown.
+      rows: list of rows from `make_row`. form: "text" (aligned), "markdown" or "latex" (for the package booktabs).
+      more: see `cells`.
     """
     if not rows:
         return "no rows"
-    columns, lines, _ = cells(rows)
+    columns, lines, _ = cells(rows, more)
+    said = notes(rows)
+    if form == "latex":
+        return _latex(columns, lines) + "\n\n" + "\n".join(f"% {note}" for note in said)
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
 
     def columns_of(line):
@@ -259,12 +280,21 @@ def format_table(rows, markdown=False):
         [cell.ljust(width) if name in TEXTS else cell.rjust(width) for cell, width, name in columns_of(line)]
         for line in lines
     ]
-    if markdown:
+    if form == "markdown":
         rule = ["-" * width if name in TEXTS else "-" * (width - 1) + ":" for _, width, name in columns_of(columns)]
         text = "\n".join("| " + " | ".join(line) + " |" for line in [padded[0], rule, *padded[1:]])
     else:
         text = "\n".join("  ".join(line).rstrip() for line in padded)
-    return text + "\n\n" + "\n".join(notes(rows))
+    return text + "\n\n" + "\n".join(said)
+
+
+def _latex(columns, lines):
+    """Returns a tabular of the package booktabs."""
+    escape = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {"±": r"$\pm$", "\\": r"\textbackslash{}"}
+    head, *body = [" & ".join(cell.translate(str.maketrans(escape)) for cell in line) + r" \\" for line in lines]
+    kinds = "".join("l" if name in TEXTS else "r" for name in columns)
+    rows = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(rows)
 
 
 def tokenizers_of(rows):
@@ -298,9 +328,9 @@ def notes(rows):
     return result
 
 
-def print_table(rows, markdown=False):
+def print_table(rows, form="text", more=()):
     """Prints `format_table`."""
-    print(format_table(rows, markdown))
+    print(format_table(rows, form, more))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,14 +339,23 @@ class Options:
 
     paths: tuple[str, ...] = field((), "Table files; also as positional arguments.")
     markdown: bool = field(False, "Print Markdown.")
+    latex: bool = field(False, "Print LaTeX, for the package booktabs.")
+    columns: tuple[str, ...] = field((), COLUMNS_HELP)
     published: bool = field(False, "Also print published results on COCO (evaluation/published.py).")
+
+
+def form_of(options):
+    """Returns the form of the table that --markdown and --latex ask for. Raises: UserError for both."""
+    if options.markdown and options.latex:
+        raise UserError("--markdown and --latex: expected one of them")
+    return "latex" if options.latex else "markdown" if options.markdown else "text"
 
 
 def main(options):
     if not options.paths:
         raise UserError("no table given; expected files such as runs/demo/table.json")
     rows = [row for path in options.paths for row in read_table(path)]
-    print_table(rows + (published_rows() if options.published else []), options.markdown)
+    print_table(rows + (published_rows() if options.published else []), form_of(options), options.columns)
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def main(options):
 
 def _make(options, read):
     from captioning import splits
-    from evaluation import metrics, table
+    from evaluation import hallucination, metrics, table
     from formats import captions, writing
     from formats.concepts import load_concepts
 
@@ -289,6 +289,7 @@ def _make(options, read):
                 split=options.split,
                 seed=seed,
                 concepts=concepts,
+                annotated=hallucination.annotated_in(options.data_dir),
                 threshold=options.threshold,
                 minutes=minutes,
                 command=command_line(),

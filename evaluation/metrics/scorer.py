@@ -44,7 +44,7 @@ class Scores:
       bleu_counts: int64 [N, 10]: matched 1- to 4-grams, 1- to 4-grams of the caption, length of the caption, length of
         the reference with the closest length; the corpus BLEU is a function of their sums.
       names: image ids.
-      tokens: image id -> the caption's tokens.
+      tokens: image id -> the caption's tokens. reference_tokens: image id -> list of its references' tokens.
       images, references: number of images and of reference captions.
       tokenizer: name of the tokenizer.
       versions: of pycocoevalcap, Java, NLTK (which ptb-python uses) and Python, and the definition of "CIDEr".
@@ -57,6 +57,7 @@ class Scores:
     bleu_counts: np.ndarray | None
     names: list
     tokens: dict
+    reference_tokens: dict
     images: int
     references: int
     tokenizer: str
@@ -154,6 +155,7 @@ class Scorer:
             bleu_counts=None,
             names=list(self.references),
             tokens={},
+            reference_tokens={},
             images=len(self.references),
             references=sum(len(texts) for texts in self.references.values()),
             tokenizer=self.tokenizer.name,
@@ -168,6 +170,7 @@ class Scorer:
             }
             return result
         result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
+        result.reference_tokens = {name: [text.split() for text in texts] for name, texts in tokenized.items()}
         with concurrent.futures.ThreadPoolExecutor(1) as beside:  # METEOR computes in its own process
             meteor = beside.submit(self._run_meteor, tokenized, hypotheses) if "METEOR" in self.metrics else None
             for metric in self.metrics:

@@ -61,7 +61,7 @@ def main(options):
     """Writes the report and prints its path."""
     check(options)
 
-    from evaluation.report import run_facts, sections
+    from evaluation.report import content, run_facts, sections
     from evaluation.report.html_pages import render
 
     runs = [run_facts.read_run(path, options.data_dir, options.split) for path in options.paths]
@@ -70,6 +70,7 @@ def main(options):
         "alarms": sections.alarms(runs),
         "scores": sections.scores(run_facts.table_rows(options.paths, options.table, options.reference), runs),
         "variety": sections.variety(runs),
+        "content": content.content(runs),
         "training": sections.training(runs, run_facts.archived_curves(options.reference)),
         "pictures": sections.pictures(runs, options.images),
         "attention": sections.attention(runs, options.attention),

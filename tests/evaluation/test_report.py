@@ -91,7 +91,7 @@ def test_nothing_is_loaded_and_nothing_is_run(both):
 
 def test_its_parts(both, world):
     text = Reader(both).text
-    for part in ("Alarms", "Scores", "Diversity", "Training", "Images and captions", "Provenance"):
+    for part in ("Alarms", "Scores", "Diversity", "What captions say", "Training", "Images and captions", "Provenance"):
         assert part in text
     assert "UIC full, Feng 2019 (unverified)" in text and "check them before you quote them" in text
     assert "One caption for many: 100% of the scored images have the caption" in text

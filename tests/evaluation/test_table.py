@@ -102,7 +102,7 @@ def test_printed_table_is_aligned_and_says_what_it_shows():
     rows = [plain("scratch", CIDEr_95=[8.0, 12.0], reasons={"SPICE": "no jars", "METEOR": metrics.NOT_ASKED})]
     rows.append(plain("constant", decode=None, images=20))
     lines = table.format_table(rows).splitlines()
-    assert lines[0].split()[:6] == ["row", "corpus", "split", "decode", "seed", "images"] and "unique" in lines[0]
+    assert lines[0].split()[:5] == ["row", "corpus", "split", "decode", "images"] and "unique" in lines[0]
     assert lines[1].startswith("constant") and lines[2].startswith("scratch")
     assert "10.0 [8.0, 12.0]" in lines[2] and "SPICE" not in lines[0]
     ends = [lines[0].index("unique") + len("unique")] + [line.index("0.250") + 5 for line in lines[1:3]]
@@ -113,7 +113,7 @@ def test_printed_table_is_aligned_and_says_what_it_shows():
 
 
 def test_markdown_has_as_many_cells_in_every_line():
-    lines = table.format_table([plain("full"), plain("constant")], markdown=True).splitlines()
+    lines = table.format_table([plain("full"), plain("constant")], form="markdown").splitlines()
     assert len({line.count("|") for line in lines[:4]}) == 1 and set(lines[1]) <= set("|-: ")
 
 
@@ -132,3 +132,13 @@ def test_interval_holds_the_score(scores):
     assert low <= scores.values["CIDEr"] <= high and math.isclose(
         scores.values["CIDEr"], np.mean(scores.per_image["CIDEr"])
     )
+
+
+def test_latex_and_more_columns():
+    rows = [plain("a_b") | {"CHAIR-i": 0.25, "CIDEr_95": [9.0, 11.5]}, plain("full", seed=1)]
+    text = table.format_table(rows, "latex", ("CHAIR-i",))
+    assert r"a\_b & coco & val & beam3 & - & 1000 & 10.0 [9.0, 11.5] & 0.250 & 0.250 \\" in text
+    assert text.startswith(r"\begin{tabular}{llllrrrrr}") and "\n% Scores x100" in text
+    assert "CHAIR" not in table.format_table(rows)
+    with pytest.raises(UserError, match="--columns CHAIR: no such column"):
+        table.format_table(rows, more=("CHAIR",))

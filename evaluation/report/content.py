@@ -1,0 +1,57 @@
+"""The report's section on what captions say: objects that are not there, what stands in the corpus, lengths."""
+
+import cli
+from evaluation import hallucination, novelty, table, untrained
+from formats.concepts import load_concepts
+
+WIDEST = 40  # characters of the longest bar of the histogram
+
+
+def content(runs):
+    """Returns tables of all runs (measures as lines) and of the captions' lengths; None if no run has scores.
+
+    Args: runs: list of run_facts.RunFacts.
+    """
+    shown = [run for run in runs if run.scores and run.scores.tokens]
+    if not shown:
+        return None
+    measured, missing = [], []
+    for run in shown:
+        found, reason = measures(run)
+        measured.append(found)
+        missing += [f"{run.name}: {reason}"] if reason else []
+    names = [name for name in table.MORE if any(found.get(name) is not None for found in measured)]
+    lines = [["", *(run.name for run in shown)]]
+    lines += [[name, *(_cell(name, found.get(name)) for found in measured)] for name in names]
+    histograms = [(run.name, histogram(novelty.lengths(run.scores.tokens))) for run in shown]
+    return {"lines": lines, "histograms": histograms, "missing": missing}
+
+
+def measures(run):
+    """Returns (dict of measures of one run, why some are missing, or "")."""
+    tokens = run.scores.tokens
+    found, reasons = {"vocabulary": novelty.vocabulary(tokens)}, []
+    try:
+        found |= table.objects_of(
+            run.scores, load_concepts(run.data_dir, run.split), annotated=hallucination.annotated_in(run.data_dir)
+        )
+    except (cli.UserError, OSError) as error:
+        reasons.append(str(error))
+    try:
+        found |= novelty.measure(tokens, untrained.load_corpus(run.data_dir).texts)
+    except (cli.UserError, OSError) as error:
+        reasons.append(str(error))
+    return found, "; ".join(reasons)
+
+
+def _cell(name, value):
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if name in table.SHARES else f"{value:.1f}" if isinstance(value, float) else value
+
+
+def histogram(lengths):
+    """Returns lines [words, captions, bar] under a heading. Args: lengths: see novelty.lengths."""
+    most = max(lengths.values())
+    lines = [["words", "captions", ""]]
+    return lines + [[size, count, "█" * max(1, round(WIDEST * count / most))] for size, count in lengths.items()]
