@@ -63,6 +63,23 @@ def bleu_from_counts(counts, order=4):
     return 100.0 * precision * np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio))
 
 
+def intervals(scores, resamples=RESAMPLES, seed=0):
+    """Returns dict metric -> 95 % bootstrap interval x100 of each score whose parts are known by image.
+
+    BLEU is computed anew from the counts of each draw; METEOR's interval is that of its mean over images.
+
+    Args: scores: `metrics.Scores`. resamples, seed: as for `bootstrap_interval`.
+    """
+    result = {}
+    if scores.bleu_counts is not None:
+        sums = np.array([scores.bleu_counts[draw].sum(0) for draw in _draws(len(scores.names), resamples, seed)])
+        result = {f"BLEU-{order}": _interval(bleu_from_counts(sums, order)) for order in range(1, 5)}
+    for metric in ("METEOR", "ROUGE-L", "CIDEr", "SPICE"):
+        if metric in scores.per_image:
+            result[metric] = bootstrap_interval(scores.per_image[metric], resamples, seed)
+    return result
+
+
 def paired(first, second, resamples=RESAMPLES, seed=0):
     """Compares two caption sets of the same images by a paired bootstrap, which scores both on the same draws.
 
