@@ -95,7 +95,7 @@ def test_its_parts(both, world):
         assert part in text
     assert "UIC full, Feng 2019 (unverified)" in text and "check them before you quote them" in text
     assert "One caption for many: 100% of the scored images have the caption" in text
-    assert "falls steadily; the generator learns" in text and "seed" in text and "ckpt-8" in text
+    assert "decreases steadily: the generator learns" in text and "seed" in text and "ckpt-8" in text
     sidecar = json.load(open(os.path.join(world[0], "sentence.json")))
     assert sidecar["files"][0]["sha256"][:16] in text
 
