@@ -16,6 +16,7 @@ from formats import concepts, images, record_files, records, sidecars
 TITLES = ("photograph", "detected objects", "a sentence of the corpus", "generated caption")
 SIDE = 256  # pixels of a photograph's longer side
 WRAP = 22  # characters of a line of text
+COLOURS = 128  # of the PNG file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,10 @@ def figure(rows):
 
 def main(options):
     """Draws the picture."""
+    from PIL import Image
+
+    from web import showing
+
     found = detections(options.data_dir, options.split)
     words_of = concepts.load_concepts(options.data_dir, options.split).scores
     names = [name for name in sorted(words_of) if len(words_of[name]) >= options.classes][: options.images]
@@ -101,7 +106,8 @@ def main(options):
         with open(os.path.join(options.data_dir, "sentences.txt"), encoding="utf-8") as lines:
             sentence = corpus_sentence(lines, set(words_of[name]))
         rows.append((images.read_image(path), found[name], sentence, caption))
-    figure(rows).savefig(options.output, dpi=110)
+    drawing = Image.fromarray(showing.as_image(figure(rows)))
+    drawing.quantize(COLOURS).save(options.output, optimize=True)  # a third of the bytes
     print(f"{options.output}: {len(rows)} photographs of {options.data_dir}, captions by {options.job_dir}")
 
 
