@@ -76,7 +76,7 @@ class Files:
 
 
 def files_of(paths, recursive=False):
-    """Returns the `Files` of arguments. The files of a folder are sorted by name.
+    """Finds the files to caption; returns `Files`. The files of a folder are sorted by name.
 
     Args: paths: files and folders. recursive: whether to include subfolders.
     """
@@ -169,7 +169,11 @@ def main(options):
 
 
 def draw_attention(captioner, rows, files, found, folder, exif):
-    """Writes FOLDER/IMAGE.png for each image: the attention for each word of the best caption."""
+    """Writes FOLDER/IMAGE.png for each image: the attention for each word of the best caption.
+
+    Args: rows: the captioner's inputs, one a file. files: list of (path, image id). found: list of lists of Hypothesis.
+      exif: as for read_image.
+    """
     from evaluation.report import attention_pictures
     from formats.images import read_image
 
@@ -182,7 +186,10 @@ def draw_attention(captioner, rows, files, found, folder, exif):
 
 
 def draw_map(captioner, results, options):
-    """Writes the map of the word vectors with the words of all captions."""
+    """Writes a plot of the word vectors in two dimensions to --embedding_map; the captions' words are marked.
+
+    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
+    """
     from evaluation.report import attention_pictures, word_map
 
     own = captioner.input_embedding
@@ -193,7 +200,10 @@ def draw_map(captioner, results, options):
 
 
 def write(results, options):
-    """Writes the captions to --output or standard output; if that fails, to another file (raises UserError)."""
+    """Writes the captions to --output or standard output; if that fails, to another file.
+
+    Args: results: as for `draw_map`. Raises: UserError if it fails, which names the other file.
+    """
     text = text_of(results, options)
     if options.output:
         sidecars.write_results(options.output, text)
@@ -204,7 +214,8 @@ def write(results, options):
 def text_of(results, options):
     """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or text.
 
-    For a text file it returns bytes, because file names may be any bytes.
+    Args: results: as for `draw_map`.
+    Returns: str; bytes for a text file, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]
     kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
@@ -221,7 +232,10 @@ def text_of(results, options):
 
 
 def entry(image_id, found, nbest):
-    """Returns one image in COCO results format, with the n-best list if `nbest` is above 1."""
+    """Returns one image in COCO results format, with the n-best list if `nbest` is above 1: dict.
+
+    Args: found: list of Hypothesis, best first.
+    """
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
     if nbest > 1:
         result["nbest"] = [{"caption": h.text, "log_prob": round(h.log_prob, 6)} for h in found[:nbest]]

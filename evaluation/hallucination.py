@@ -30,14 +30,18 @@ WORDS = tuple(f"{kind}_{part}" for kind in ("detected", "other") for part in ("p
 
 @dataclasses.dataclass(frozen=True)
 class ObjectNames:
-    """What classes are called: dict tuple of words -> class; expressions of NO_CLASS name none."""
+    """The expressions by which captions name object classes.
+
+    Attributes: phrases: dict expression (tuple of words) -> class. The class NO_CLASS marks expressions that contain a
+      word of a class but name no object of it ("dog food").
+    """
 
     phrases: dict
 
     def mentions(self, tokens):
         """Returns the mentions in a caption: list of (class, index of the first word, index after the last one).
 
-        At each word the longest expression is taken.
+        Where several expressions begin at the same word, the longest one counts. Args: tokens: list of words.
         """
         longest = max(map(len, self.phrases), default=0)
         found, begin = [], 0
@@ -54,18 +58,18 @@ class ObjectNames:
         return found
 
     def classes(self, tokens):
-        """Returns the set of classes that a caption names."""
+        """Returns the set of classes that a caption names. Args: tokens: list of words."""
         return {name for name, _, _ in self.mentions(tokens)}
 
     def class_of(self, label):
-        """Returns the class of a detector's or an annotation's label, or its last word's; None if it is unknown."""
+        """Returns the class that a label of a detector or annotation names, as a whole or by its last word, or None."""
         words = tuple(label.lower().replace("_", " ").split())
         name = self.phrases.get(words, self.phrases.get(words[-1:]))
         return None if name == NO_CLASS else name
 
 
 def of_concepts(concepts):
-    """Returns the ObjectNames of a data folder's concept words, with their plurals and synonyms.
+    """Returns the ObjectNames whose classes are concept words, named also by their plurals and synonyms.
 
     Args: concepts: formats.concepts.Concepts.
     """
@@ -74,7 +78,7 @@ def of_concepts(concepts):
 
 
 def read_names(path=COCO_OBJECTS):
-    """Returns the ObjectNames of a file `class: word, several words, ...`; plurals of the last word count as well.
+    """Reads ObjectNames from a file with lines `class: word, several words, ...`; adds plurals of their last words.
 
     Raises: cli.UserError naming the line.
     """
@@ -142,7 +146,10 @@ def _is_coco(path):
 
 
 def classes_of_labels(names, labels):
-    """Returns (dict image -> set of classes, sorted labels without a class). Args: labels: dict image -> labels."""
+    """Converts the labels of images to classes; returns (dict image -> set of classes, sorted labels without a class).
+
+    Args: names: ObjectNames. labels: dict image -> list of labels.
+    """
     known = {label: names.class_of(label) for found in labels.values() for label in found}
     classes = {image: {known[label] for label in found if known[label]} for image, found in labels.items()}
     return classes, sorted(label for label, name in known.items() if name is None)
@@ -156,7 +163,8 @@ def chair(tokens, there, names):
     """Returns (CHAIR-i, CHAIR-s): the share of mentions, and of captions, that name an object that is not there.
 
     Args:
-      tokens: dict image -> tokens of its caption. there: dict image -> set of classes. names: ObjectNames.
+      tokens: dict image -> tokens of its caption. names: ObjectNames.
+      there: dict image -> set of the classes that are in the image.
     Returns: two floats 0 to 1; the first is None if no caption names an object.
     """
     mentions = wrong = captions = 0
@@ -168,11 +176,11 @@ def chair(tokens, there, names):
 
 
 def measure(tokens, references, names, detected=None, annotated=None):
-    """Returns CHAIR and the word scores of captions: dict of the fields CHAIR and WORDS, None where not known.
+    """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS; None where it is unknown.
 
     Args:
       tokens: dict image -> tokens of its caption. references: dict image -> list of tokens of its references.
-      names: ObjectNames. detected, annotated: dict image -> set of classes, or None.
+      names: ObjectNames. detected, annotated: dict image -> set of classes, or None if there are none.
     """
     said = {image: set().union(*map(names.classes, texts)) for image, texts in references.items()}
     result = dict.fromkeys((*CHAIR, *WORDS))
@@ -190,12 +198,13 @@ def measure(tokens, references, names, detected=None, annotated=None):
 
 
 def word_scores(tokens, references, names, detected):
-    """Returns precision, recall and F1 of the words of captions against each reference (fields WORDS).
+    """Returns precision, recall and F1 of the words of captions against the references: dict with the keys of WORDS.
 
-    Words that name a detected object, and all other words, are counted apart, each as a bag of words. The counts are
-    summed over all pairs of a caption and a reference (Honda et al. 2021 report these scores).
+    There is one set of scores for words that name a detected object and one for all other words. Each caption is
+    compared as a bag of words with each of its references, and the counts are summed over all these pairs (Honda et al.
+    2021 report these scores).
 
-    Args: as for `measure`.
+    Args: as for `measure`; `detected` must be given.
     """
     counts = {"detected": collections.Counter(), "other": collections.Counter()}
     for image, caption in tokens.items():

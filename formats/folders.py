@@ -11,9 +11,9 @@ class Found:
     """The result of a walk through a folder.
 
     Attributes:
-      files: list of paths, sorted.
-      left_out: dict path -> why it is left out.
-      broken: dict path -> why it cannot be read, although it would be taken: broken links.
+      files: list of paths of the files to read, sorted.
+      left_out: dict path -> reason, for files and folders that are left out.
+      broken: dict path -> reason, for links whose target does not exist.
     """
 
     files: list
@@ -22,11 +22,11 @@ class Found:
 
 
 def walk(folder, why_not, recursive=True):
-    """Lists the files of a folder; returns `Found`.
+    """Returns the files to read in a folder, and those that are left out, as `Found`.
 
     Args:
       folder: the folder. Links in it are followed; each folder is entered once.
-      why_not: function of a file's name that returns why it is left out, "" if it is taken.
+      why_not: function of a file name; returns the reason for leaving the file out, "" for a file to read.
       recursive: whether to list the files of subfolders too.
     """
     found, entered = Found([], {}, {}), set()
@@ -58,7 +58,10 @@ def walk(folder, why_not, recursive=True):
 
 
 def note(folder, left_out):
-    """Returns a line that names what was left out and why; "" if nothing was left out."""
+    """Returns a line of text that names what was left out and why; "" if nothing was left out.
+
+    Args: folder: the folder that was searched. left_out: dict path -> reason, as in `Found`.
+    """
     if not left_out:
         return ""
     names = [f"{os.path.relpath(path, folder)} ({reason})" for path, reason in sorted(left_out.items())]

@@ -60,7 +60,7 @@ def _message():
 
 
 def of_label_map(text):
-    """Returns the `Labels` of a label map. Raises: ValueError naming the line or the item."""
+    """Returns the class names (`Labels`) in the text of a label map. Raises: ValueError naming the line or the item."""
     from google.protobuf import text_format
 
     try:
@@ -84,7 +84,10 @@ def of_label_map(text):
 
 
 def is_tree(text):
-    """Returns whether a text is JSON or YAML, by its beginning or a line `names:` (or another word of NAMES)."""
+    """Returns whether a text looks like JSON or YAML, and not like a plain list of names.
+
+    It does if its first characters are typical of JSON or YAML, or if a line begins with a key of NAMES, as `names:`.
+    """
     begins = re.match(r"\s*(?:\{|\[(?!\s*\d+\s*\]))", text)  # `[0] person` is a line with a number
     key = rf"^['\"]?(?:{'|'.join(NAMES)})['\"]?\s*:(?:\s|$)"
     return bool(
@@ -93,7 +96,7 @@ def is_tree(text):
 
 
 def of_tree(text):
-    """Returns the `Labels` of a JSON or YAML text. Raises: ValueError naming the entry or the line."""
+    """Returns the class names (`Labels`) in a JSON or YAML text. Raises: ValueError naming the entry or the line."""
     return _of_value(_parsed(text))
 
 

@@ -54,15 +54,18 @@ def folder_digest(path):
 
 
 def write_whole(path, content):
-    """Writes bytes, or text encoded by `file_names.written`, to a file atomically."""
+    """Writes a file atomically. Args: content: bytes, or str, which `file_names.written` encodes."""
     with writing.replacing(path) as part, open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else file_names.written(content))
 
 
 def write_results(path, content):
-    """Writes results that took long to compute, as `write_whole`, and makes the folder.
+    """Writes results that took long to compute to a file, atomically, and creates its folder if needed.
 
-    Raises: cli.UserError if this fails; the error says why, and where the results are instead.
+    If the file cannot be written, saves them by `keep_elsewhere`, so that they are not lost.
+
+    Args: content: str or bytes.
+    Raises: cli.UserError if the file cannot be written; the message says why, and where the results are instead.
     """
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -72,7 +75,10 @@ def write_results(path, content):
 
 
 def print_results(text):
-    """Prints results. Raises: cli.UserError, as `write_results`, if standard output fails."""
+    """Prints results to standard output; if that fails, saves them by `keep_elsewhere`.
+
+    Raises: BrokenPipeError if the reader closed the pipe; cli.UserError, as `write_results`, for any other failure.
+    """
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:  # the reader closed the pipe
@@ -84,7 +90,10 @@ def print_results(text):
 def keep_elsewhere(path, content):
     """Writes results to a new file of a similar name, in the folder for temporary files or the working folder.
 
-    If both fail, prints them. Returns: a sentence that says where they are.
+    If both fail, prints them to standard error.
+
+    Args: path: the file that could not be written. content: str or bytes.
+    Returns: a sentence for a message that says where the results are.
     """
     stem, ending = os.path.splitext(os.path.basename(path))
     for folder in (None, os.curdir):
@@ -154,7 +163,7 @@ def read_sidecar(json_path):
 
 
 def damaged_file(json_path, checksums=False):
-    """Returns what is wrong with the files of a sidecar; "" if all exist with the right sizes (and sha256)."""
+    """Returns a message on the first missing or damaged file of a sidecar; "" if all sizes (and sha256) are right."""
     folder, content = os.path.dirname(json_path), _fields(json_path)
     if not content.get("files"):
         return f"{json_path} lists no files: it is not a sidecar"
@@ -279,7 +288,7 @@ def _to_be_made(json_path):
 
 
 def refuse_unknown(paths, json_path, overwrite):
-    """Raises cli.UserError if one of the files to be written exists without its sidecar."""
+    """Raises cli.UserError if one of `paths`, the files to be written, exists but its sidecar does not."""
     found = [path for path in paths if os.path.exists(path)]
     if found and not overwrite and not os.path.exists(json_path):
         raise cli.UserError(

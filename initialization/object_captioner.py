@@ -19,7 +19,7 @@ from training.run_directory import read_config, read_options
 
 
 class ObjectCaptioner(ConceptCaptioner):
-    """A trained obj2sen."""
+    """Captions images with a trained run of initialization.obj2sen, from the concept words of detected objects."""
 
     def __init__(self, objective, vocabulary, semantics):
         super().__init__(objective.generator, vocabulary, semantics)
@@ -28,7 +28,7 @@ class ObjectCaptioner(ConceptCaptioner):
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """Returns the captioner of a run. Args: checkpoint: see training.checkpoints.choose."""
+        """Returns the ObjectCaptioner of a run. Args: job_dir: run directory. checkpoint: see checkpoints.choose."""
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
             raise cli.UserError(f"{job_dir}: a run of {content['stage']}, expected one of initialization.obj2sen")
@@ -44,7 +44,7 @@ class ObjectCaptioner(ConceptCaptioner):
         checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """Returns the unit feature of concept words: float32 [B, E]; zeros for an image without any."""
+        """Encodes rows of word ids (int32, zero padded) as unit vectors float32 [B, E]; zeros for an empty row."""
         return self.objective.encode(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))
 
 

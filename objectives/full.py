@@ -87,9 +87,9 @@ class FullObjective:
     def update(self, batch, seed, phase="joint"):
         """Runs one training step on one replica's share of the batch.
 
-        Under `fixed` generator and discriminator see the same captions and are updated together. Under `reference` the
-        generator is updated first; then the discriminator is trained on new captions of other images, sampled from the
-        updated generator (quirk Q12), and `batch` has two concatenated batches in the authors' order.
+        With semantics `fixed`, generator and discriminator see the same captions and are updated together. With
+        `reference`, the generator is updated first; then the discriminator is trained on new captions of other images,
+        sampled from the updated generator (quirk Q12), and `batch` holds two batches, see `two_batches`.
 
         Args:
           batch: dict of tensors from input_pipeline.
@@ -121,13 +121,19 @@ class FullObjective:
         return metrics | more
 
     def two_batches(self, batch):
-        """Returns the generator's and the discriminator's batch under `reference`: the two halves of every tensor."""
+        """Splits a batch for semantics `reference`: returns (the generator's batch, the discriminator's batch).
+
+        They are the first and the second half of every tensor, along the first axis.
+        """
         half = tf.shape(batch["length"])[0] // 2
         first = {name: value[:half] for name, value in batch.items()}
         return first, {name: value[half:] for name, value in batch.items()}
 
     def generator_step(self, batch, seed, rollout=None, judged=None):
-        """Returns (metrics, gradients) of the generator for a batch. Makes a rollout if none is given."""
+        """Returns (metrics, gradients) of the generator for a batch.
+
+        Args: rollout: captions of the batch; None: they are generated. judged: as for `rewards_and_advantages`.
+        """
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
@@ -149,8 +155,8 @@ class FullObjective:
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
         """Returns the Rollout of a batch: sampled and greedy captions, without gradient.
 
-        Under `reference` a greedy caption continues to its sample's length, because its words after the end token are
-        rewarded there (quirk Q1); under `fixed` it stops at its end token.
+        With semantics `reference`, a greedy caption continues to its sample's length, because its words after the end
+        token are rewarded there (quirk Q1); with `fixed` it stops at its end token.
 
         Args: greedy: whether greedy captions are needed. sample_BT: a given sample, for tests; None to draw one.
         """
@@ -189,7 +195,7 @@ class FullObjective:
         """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
         Args:
-          judged: (logits [B, T], features [B, E]) of the sample, if they were computed before.
+          judged: the discriminator's (logits [B, T], features [B, E]) for the sampled captions; None: computed here.
 
         Returns: dict of tensors: the result of `_returns` for the sample; the same for the greedy caption as
           `baseline/…`; `difference` [B, T], returns minus baseline; `advantages` [B, T]; with sentence reconstruction
@@ -297,9 +303,10 @@ class FullObjective:
         return metrics, gradients
 
     def discriminator_gradients(self, batch, rollout, seed):
-        """Adversarial loss plus image reconstruction (docs/method.md, equation 12).
+        """Computes the discriminator's loss, adversarial plus image reconstruction (docs/method.md, equation 12).
 
-        Returns (metrics, gradients of the discriminator's variables, (logits, features) of the sample).
+        Returns: (metrics: dict name -> (sum, count); gradients of the discriminator's variables; its (logits [B, T],
+          features [B, E]) for the sampled captions).
         """
         options, discriminator = self.options, self.discriminator
         real_BS, real_lengths_B = batch["sentence"][:, 1:], batch["length"] - 1

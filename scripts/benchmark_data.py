@@ -12,14 +12,20 @@ OBJECTS, CONCEPTS = 6, 5  # objects of an image, concept words of a sentence
 
 
 def lengths_of(case, sizes, rows):
-    """Returns the number of words of each row's caption, with the end token: int32 [rows]."""
+    """Returns the number of words of each row's caption, with the end token: int32 [rows].
+
+    Args: case: benchmark.Case; its `lengths` is "all 20" or "mean 10.5". sizes: benchmark_flops.Sizes.
+    """
     if case.lengths == "all 20":
         return np.full(rows, sizes.words, np.int32)
     return np.resize(np.minimum(HISTOGRAM, sizes.words), rows).astype(np.int32)
 
 
 def examples(case, sizes, rows, seed=0):
-    """Returns a batch with all fields that any objective reads: dict of numpy arrays."""
+    """Returns a batch of random examples with all fields that any objective reads: dict name -> array [rows, ...].
+
+    Args: case, sizes: as for `lengths_of`. rows: number of examples. seed: int.
+    """
     random = np.random.default_rng(seed)
     length = lengths_of(case, sizes, rows) + 1
     column = np.arange(sizes.words + 1)[None]
@@ -48,7 +54,10 @@ READS = {  # tensors of a batch by stage
 
 
 def stacked(case, sizes, names, rows, steps):
-    """Returns `steps` batches stacked as the training loop expects them: dict of arrays [steps, rows, ...]."""
+    """Returns `steps` batches stacked as the training loop expects them: dict name -> array [steps, rows, ...].
+
+    Args: case, sizes, rows: as for `examples`. names: the fields to return.
+    """
     made = [examples(case, sizes, rows, seed) for seed in range(steps)]
     return {name: np.stack([batch[name] for batch in made]) for name in names}
 

@@ -36,15 +36,15 @@ class Sizes:
         return 2 * self.image_dim * self.units
 
     def said(self, words):
-        """Operations of the generator's forward pass for a caption of `words` words and the feature before them."""
+        """Operations of the generator's forward pass over the image feature and a caption of `words` words."""
         return (words + 1) * self.cell + words * self.product
 
 
 def full(sizes, words, semantics, noised_words, image=True):
-    """Returns the operations an example of a step of the full model, or of sentence_gan with `image` False.
+    """Returns the operations per example of a training step of the full model, or of sentence_gan if not `image`.
 
-    Args: words: mean words of captions and sentences. semantics: reference or fixed. noised_words: mean words of noised
-      sentences.
+    Args: sizes: Sizes. words: mean words of captions and sentences. semantics: "reference" or "fixed".
+      noised_words: mean words of noised sentences.
     """
     said, read = sizes.said(words), words * sizes.cell
     projection = sizes.projection if image else 0
@@ -59,10 +59,17 @@ def full(sizes, words, semantics, noised_words, image=True):
 
 
 def cross_entropy(sizes, words, read_words=0, image=False):
-    """Returns the operations an example of a cross-entropy step; `read_words` pass the encoder, with gradient."""
+    """Returns the operations per example of a training step with cross entropy.
+
+    Args: sizes: Sizes. words: mean words of the sentences that are generated. read_words: mean words that an encoder
+      reads, with gradient. image: whether an image vector is projected.
+    """
     return 3 * (sizes.said(words) + read_words * sizes.cell + (sizes.projection if image else 0))
 
 
 def decoded(sizes, words, beams=1):
-    """Returns the operations of one caption by greedy decoding, sampling or beam search."""
+    """Returns the operations of generating the caption of one image.
+
+    Args: sizes: Sizes. words: words of the caption. beams: beam size, 1 for greedy decoding and for sampling.
+    """
     return sizes.projection + sizes.cell + beams * words * (sizes.cell + sizes.product)

@@ -69,13 +69,16 @@ def word(rank):
 
 
 def cumulative(words):
-    """Returns P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words]."""
+    """Returns the cumulative distribution P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words]."""
     weights = 1.0 / (np.arange(words) + 1 + SHIFT)
     return np.cumsum(weights) / weights.sum()
 
 
 def object_words(path):
-    """Returns the classes' last words by the rules of the text stages, singulars twice, plurals once: list of str."""
+    """Returns the words that name object classes: list of str in which each singular occurs twice, each plural once.
+
+    So a word drawn from it is a plural in a third of all cases. Args: path: file of class names.
+    """
     from formats import vocabulary
 
     singulars = list(vocabulary.concept_words(vocabulary.load_class_names(path)))
@@ -89,7 +92,13 @@ def object_words(path):
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """The distributions of the corpus; a block is BLOCK sentences drawn from its own random seed."""
+    """Draws sentences from the distributions of words and lengths that the settings define.
+
+    Sentences are drawn in blocks of BLOCK. Each block has its own random seed, so it does not depend on the others.
+
+    Attributes: cumulative: see the function. median: of the sentence lengths. objects: words that name object classes.
+      concepts: their mean number in a sentence.
+    """
 
     seed: int
     words: np.ndarray  # of str objects, by rank
@@ -120,7 +129,7 @@ class Law:
 
 
 def sentences(options):
-    """Yields the sentences of the corpus. Half of the repetitions repeat the block before, half the first block."""
+    """Yields the sentences of the corpus. Half of the repeated ones are from the block before, half from the first."""
     law, first, last = Law.of(options), [], []
     for index, start in enumerate(range(0, options.sentences, BLOCK)):
         lines = law.block(index, min(BLOCK, options.sentences - start))

@@ -168,7 +168,13 @@ def _differences(name, old, new):
 
 
 def read_config(job_dir, missing_ok=False):
-    """Returns the content of RUN/config.json: {"stage", "settings", "facts"}; settings under their present names."""
+    """Returns the content of RUN/config.json: dict with "stage", "settings", "facts".
+
+    Settings that older versions called otherwise have their present names.
+
+    Args: missing_ok: whether to return None if there is no such file.
+    Raises: cli.UserError if the file is missing or damaged.
+    """
     path = os.path.join(job_dir, "config.json")
     if not os.path.exists(path):
         if missing_ok:
@@ -198,10 +204,13 @@ def _what_instead(job_dir):
 
 
 def data_dir_of(job_dir, missing_ok=False):
-    """Returns the data folder of a run, also from another working folder or after both were moved together.
+    """Returns the path of the data folder that a run was trained on.
 
-    Args: missing_ok: whether to return the path in the run's settings if the folder does not exist.
-    Raises: cli.UserError if it does not exist.
+    This is the path in the run's settings. If no folder is there, because the working folder is another one or run and
+    data were moved together, it is the folder at the same place relative to the run.
+
+    Args: missing_ok: whether to return the path in the run's settings if neither folder exists.
+    Raises: cli.UserError if neither exists and `missing_ok` is False.
     """
     settings, path = read_config(job_dir)["settings"], os.path.join(job_dir, "config.json")
     readers.check_fields(settings, dict.fromkeys(("data_dir", "job_dir"), readers.optional(readers.is_text)), path)
@@ -223,7 +232,7 @@ def read_options(job_dir, options_class):
 
 
 def options_of(content, options_class):
-    """Returns the settings in the content of a config.json as an instance of `options_class`."""
+    """Returns the settings of a run as an instance of `options_class`. Args: content: from `read_config`."""
     settings = content["settings"]
     known = {item.name for item in dataclasses.fields(options_class)}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
@@ -237,11 +246,12 @@ NAMED = 5  # maximum number of damaged lines that a warning names
 
 
 def log_entries(path):
-    """Returns the (intact, damaged) lines of a log: [(bytes, {"step": int, ...}), ...], [(line number, bytes), ...].
+    """Returns the lines of a log (JSON lines), intact and damaged ones separately.
 
     Damaged lines are skipped with a warning. A last line without a newline is in neither list: it is still being
     written, or the run was killed while writing it.
 
+    Returns: (intact: list of (line in bytes, its entry {"step": int, ...}); damaged: list of (line number, bytes)).
     Raises: cli.UserError if the file cannot be read.
     """
     try:
@@ -272,7 +282,7 @@ def read_log(job_dir, name="metrics.jsonl"):
 
 
 def last_metric(job_dir, name):
-    """Returns the newest value of a metric in RUN/metrics.jsonl, None if it has none."""
+    """Returns the last value of a metric in RUN/metrics.jsonl, a number; None if no line has the metric."""
     values = [entry[name] for entry in read_log(job_dir) if readers.is_number(entry.get(name))]
     return values[-1] if values else None
 

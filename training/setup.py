@@ -36,7 +36,7 @@ def configure(options):
 
 
 def compile_with_xla():
-    """Makes XLA compile clusters of operations. On a CPU this needs an environment variable."""
+    """Turns on XLA's automatic clustering; for CPUs, this sets the environment variable TF_XLA_FLAGS."""
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
     tf.config.optimizer.set_jit("autoclustering")
@@ -64,7 +64,11 @@ class TrainingImages:
 
 
 def training_images(options):
-    """Returns the TrainingImages of `--images` and `--inc_ckpt`."""
+    """Returns the TrainingImages that the settings ask for: a feature bank, or photographs encoded while training.
+
+    Args: options: the trainer's settings, of which `images` and `inc_ckpt` decide.
+    Raises: cli.UserError for an encoder or a setting that needs a feature bank.
+    """
     in_step = options.images == "records" or (options.images == "auto" and options.inc_ckpt)
     if not in_step:
         image_set = ImageSet.from_bank(options.data_dir, "train", options.skip_damaged)
@@ -125,10 +129,12 @@ def encoder_of_checkpoint(path, exif):
 
 
 def load_random_crops(locations, draws, exif=False):
-    """Returns a random 299x299 crop of each JPEG image, resized to 346x346: float32 [n, 299, 299, 3] in -1 to 1.
+    """Resizes images to 346x346 and returns a 299x299 crop of each: float32 [n, 299, 299, 3] in -1 to 1.
 
-    Args: locations: of the JPEG bytes (records.read_at). draws: float [n, 2] in 0 to 1, which choose the crops.
-      exif: as for formats.images.read_image.
+    Args:
+      locations: list of n places of JPEG bytes in record files, see records.read_at.
+      draws: float [n, 2], random numbers in [0, 1), which determine the row and the column of each crop.
+      exif: whether to turn the images by their EXIF orientation.
     """
     corners = (draws * image_ops.OFFSETS).astype(np.int32)
     crops = []

@@ -13,7 +13,7 @@ from training import checkpoints
 
 
 class R2MCaptioner(ConceptCaptioner):
-    """A trained R2M: concept words -> captions. It does not read the image itself."""
+    """Captions images with a trained run of R2M, from concept words only, not from the image itself."""
 
     def __init__(self, settings, vocabulary):
         """Args: settings: dict, the run's settings. vocabulary: formats.vocabulary.Vocabulary."""

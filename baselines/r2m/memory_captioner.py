@@ -37,7 +37,7 @@ class Sizes:
 
 
 def build(vocabulary_size, sizes, keep_prob, seed):
-    """Returns (ConceptEncoder, MemoryDecoder, reconstructor) with new weights."""
+    """Returns (ConceptEncoder, MemoryDecoder, reconstructor: RelationalMemory) with new weights."""
     encoder = ConceptEncoder(vocabulary_size, sizes.emb_dim, keep_prob, fold_in(seed, "encoder"))
     decoder = MemoryDecoder(vocabulary_size, sizes, fold_in(seed, "decoder"))
     # Always one slot: its output is compared with v.
@@ -52,7 +52,7 @@ def _memory(input_dim, sizes, slots, seed, scope):
 
 
 class ConceptEncoder(tf.Module):
-    """An LSTM over concept words. The decoder reads from the same embedding."""
+    """Encodes concept words by an LSTM. Its word embedding is also the decoder's input embedding."""
 
     def __init__(self, vocabulary_size, dim, keep_prob, seed):
         super().__init__()
@@ -73,8 +73,9 @@ class ConceptEncoder(tf.Module):
 
 
 class MemoryDecoder(WordDecoder):
-    """Fusion memory and relational memory. A state is (v float32 [B, E], constant; memory float32 [B, S, E]).
+    """Generates words by a fusion memory and a relational memory of S slots.
 
+    A state is the pair (v float32 [B, E], the output of ConceptEncoder, constant; memory float32 [B, S, E]).
     Input words are looked up in the encoder's embedding, which is passed to every call as `input_embedding`.
     """
 
@@ -100,11 +101,18 @@ class MemoryDecoder(WordDecoder):
         return self.output_words
 
     def initial_state(self, v_BE):
-        """Returns the state before the first word: v and a memory of zeros."""
+        """Returns the state before the first word: (v_BE, zeros [B, S, E] as memory).
+
+        Args: v_BE: float32, the output of ConceptEncoder.
+        """
         return v_BE, self.memory.initial_memory(tf.shape(v_BE)[0])
 
     def fuse(self, words_BE, v_BE):
-        """Returns the fusion memory's output float32 [B, 2 E] and attention float32 [B, H, 2, 2] (None for concat)."""
+        """Returns (output of the fusion memory float32 [B, 2 E], its attention weights float32 [B, H, 2, 2] or None).
+
+        The weights are None with fusion "concat", which only concatenates. Args: words_BE: float32, word vectors.
+          v_BE: float32, the output of ConceptEncoder.
+        """
         rows_B2E = tf.stack([words_BE, v_BE], 1)
         fused, weights = self.fusion(rows_B2E) if self.fusion else (rows_B2E, None)
         if self.fusion and self.residual:
@@ -112,11 +120,17 @@ class MemoryDecoder(WordDecoder):
         return tf.reshape(fused, [-1, 2 * v_BE.shape[-1]]), weights
 
     def step(self, words_BE, state):
-        """Runs one step. Returns (output float32 [B, O], new state)."""
+        """Runs one step of the decoder. Returns (output float32 [B, O], new state).
+
+        Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the step before.
+        """
         return self.step_and_looks(words_BE, state)[:2]
 
     def step_and_looks(self, words_BE, state):
-        """Runs one step. Returns (output, new state, attention of the fusion memory, relational_memory.Looks)."""
+        """Runs `step`, and also returns what the memories attended to.
+
+        Returns: (output, new state, attention weights of `fuse`, relational_memory.Looks).
+        """
         fused, weights = self.fuse(words_BE, state[0])
         memory_BSE, looks = self.memory.step(self.memory.project(fused), state[1])
         return self.memory.output(memory_BSE), (state[0], memory_BSE), weights, looks
@@ -142,6 +156,6 @@ def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
 
 
 def reconstruct(reconstructor, outputs_BTO, lengths_B):
-    """Returns v~, the reconstructor's output at each row's last valid step, that of the end token: float32 [B, E]."""
+    """Returns v~, the reconstructor's output at each row's last valid step (the end token): float32 [B, E]."""
     _, memory_B1E = reconstructor.sequence(tf.transpose(outputs_BTO, [1, 0, 2]), lengths_B)
     return reconstructor.output(memory_B1E)

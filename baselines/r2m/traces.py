@@ -68,7 +68,7 @@ def check(options):
 
 
 def main(options):
-    """Captions the sets of concept words, prints the captions and plots the traces."""
+    """Captions sets of concept words, prints the captions, and plots attention and gates to a file. Args: Options."""
     check(options)
 
     from baselines.r2m.captioner import R2MCaptioner
@@ -82,7 +82,11 @@ def main(options):
 
 
 def trace(captioner, concepts, decode="beam3"):
-    """Returns the Trace of the best caption of some concept words. Raises cli.UserError for an unknown word."""
+    """Captions concept words, and returns the attention and gates of the best caption as a Trace.
+
+    Args: captioner: R2MCaptioner. concepts: list of words. decode: "greedy" or "beamK".
+    Raises: cli.UserError for an unknown word, or without any.
+    """
     import numpy as np
     import tensorflow as tf
 
@@ -114,7 +118,7 @@ def trace(captioner, concepts, decode="beam3"):
 
 
 def attention_rows(found):
-    """Returns (labels, values [rows, T]) of the heat map: the attention weights of each head of the two memories."""
+    """Returns the rows of the heat map of attention weights of a Trace: (list of labels, list of arrays [T])."""
     labels, values = [], []
     _, heads, slots, targets = found.memory.shape
     for head in range(heads):
@@ -132,7 +136,7 @@ def attention_rows(found):
 
 
 def plot(traces, path):
-    """Writes the figure: for each trace a heat map of the attention and a plot of the gates."""
+    """Writes the figure to `path`: for each Trace a heat map of the attention and a plot of the gates."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -25,7 +25,7 @@ FILLER = "filler\n" * 4000
 
 
 def find(name="auto"):
-    """Returns the tokenizer of that name, see CHOICES; its process starts at `start` or at the first call.
+    """Returns a tokenizer by its name, one of CHOICES; a Java process starts at `start` or at the first call.
 
     Raises: UserError if ptb-java is asked for and there is no Java, or the name is unknown.
     """
@@ -42,19 +42,22 @@ def find(name="auto"):
 
 
 def noted(name):
-    """Returns {"tokenizer": NAME} for records of what scores were made from; {} for ptb-java, as in older records."""
+    """Returns the field of a score file that names the tokenizer: {"tokenizer": NAME}, but {} for ptb-java.
+
+    Score files without this field are from ptb-java, which was once the only one. Args: name: as for `find`.
+    """
     found = find(name).name
     return {} if found == JAVA else {"tokenizer": found}
 
 
 class Tokenizer:
-    """What both tokenizers have; for `with`."""
+    """Base class of the tokenizers: a context manager that calls `close` at the end."""
 
     def start(self):
-        """Starts what `tokenize` needs, so that it is ready later."""
+        """Starts the process that `tokenize` uses, if any, so that the first call is fast."""
 
     def close(self):
-        """Ends what `start` has started; may be called twice."""
+        """Ends the process that `start` has started; may be called twice."""
 
     def __enter__(self):
         return self
@@ -65,7 +68,7 @@ class Tokenizer:
 
 @dataclasses.dataclass(frozen=True)
 class PythonTokenizer(Tokenizer):
-    """Our own rules, see ptb_python.py."""
+    """The Penn Treebank tokenizer in Python, without Java, see ptb_python.py."""
 
     name = PYTHON
 
@@ -76,9 +79,9 @@ class PythonTokenizer(Tokenizer):
 
 @dataclasses.dataclass(unsafe_hash=True)
 class JavaTokenizer(Tokenizer):
-    """pycocoevalcap's jar in one process.
+    """The Penn Treebank tokenizer of pycocoevalcap's jar, run in one Java process.
 
-    Attributes: runtime: see `java.find_java`. program: the process, once started. calls: how often it was asked.
+    Attributes: runtime: see `java.find_java`. program: the process, once started. calls: number of calls of `tokenize`.
     """
 
     name = JAVA

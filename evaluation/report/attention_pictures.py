@@ -36,7 +36,7 @@ def smooth_map(weights_C, width, height):
 
 
 def grid_side(cells):
-    """Returns the number of cells along a side. Raises: cli.UserError for a grid that is not square."""
+    """Returns the side of a square grid of `cells` cells. Raises: cli.UserError if their number is not a square."""
     side = math.isqrt(cells)
     if side * side != cells:
         raise cli.UserError(f"{cells} cells are not a square grid, so attention cannot be drawn over a photograph")
@@ -70,12 +70,15 @@ def figure(image_HWC, words, weights_TC):
 
 
 def save(path, image_HWC, words, weights_TC):
-    """Writes the figure of `figure` to a PNG file, atomically."""
+    """Draws the attention for each word over a photograph, and writes the figure to a PNG file, atomically.
+
+    Args: path: of the PNG file. image_HWC, words, weights_TC: as for `figure`.
+    """
     save_figure(path, figure(image_HWC, words, weights_TC))
 
 
 def save_figure(path, drawing):
-    """Writes a matplotlib figure to a PNG file, atomically."""
+    """Writes the matplotlib figure `drawing` to a PNG file, atomically, and creates its folder if needed."""
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", dpi=110)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -83,13 +86,16 @@ def save_figure(path, drawing):
 
 
 def covered_cells(cells, box):
-    """Returns the share of each cell that a box (ymin, xmin, ymax, xmax in 0 to 1) covers: float [C]."""
+    """Returns the share of each cell of a square grid that a box covers: float [C].
+
+    Args: cells: C. box: (ymin, xmin, ymax, xmax) in 0 to 1.
+    """
     side = grid_side(cells)
     return np.outer(_covered(box[0], box[2], side), _covered(box[1], box[3], side)).reshape(-1)
 
 
 def middle_cells(cells, box):
-    """Returns 1 for each cell whose centre is in a box, else 0: float [C]."""
+    """Returns 1 for each cell whose centre is in a box, else 0: float [C]. Arguments as for `covered_cells`."""
     side = grid_side(cells)
     middles = (np.arange(side) + 0.5) / side
     rows, columns = ((low <= middles) & (middles <= high) for low, high in ((box[0], box[2]), (box[1], box[3])))

@@ -17,18 +17,24 @@ NO_CHECKPOINT = "The run has no checkpoint."
 
 
 def heading(runs):
-    """Returns the title, and when and by which command the report was written."""
+    """Returns the values of the heading: dict with "names" of the runs, and "written", when and by which command."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"names": ", ".join(run.name for run in runs), "written": f"Written {now} by {cli.command_line()}"}
 
 
 def alarms(runs):
-    """Returns the alarms of each run, and a note on missing data."""
+    """Returns the alarms of each run, and a note on missing data: list of dicts with "name", "alarms", "note"."""
     return [{"name": run.name, "alarms": run.alarms, "note": run.note} for run in runs]
 
 
 def scores(rows, runs):
-    """Returns the table of results, with the rows of these runs marked."""
+    """Returns the table of results, with the rows of these runs marked.
+
+    Args: rows: list of dicts, the rows of the table. runs: the runs of this report.
+
+    Returns: dict with "lines" (heading and rows of the table, published rows last), "left" (indices of left-aligned
+      columns), "classes" (for each row "own" for a run of this report, "published", or None) and "notes" (sentences).
+    """
     own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
     columns, (head, *lines), shown = table.cells(rows)
     first = sorted(range(len(shown)), key=lambda i: bool(shown[i].get("published")))  # published rows last
@@ -39,7 +45,11 @@ def scores(rows, runs):
 
 
 def variety(runs):
-    """Returns diversity and the most frequent captions of each run; None if no run has captions."""
+    """Returns the diversity and the most frequent captions of each run; None if no run has captions.
+
+    Returns: dict with "lines" (a table as list of rows, the heading first) and "common" (for each run its name and a
+      table of its five most frequent captions).
+    """
     head = ["run", "captions", "unique", "distinct-1", "distinct-2", "words a caption", "longest repeat", "words used"]
     head += ["recall", "precision"]
     lines, common = [head], []
@@ -62,9 +72,11 @@ def variety(runs):
 
 
 def training(runs, references):
-    """Returns a plot of each known curve of the runs, with archived runs as broken lines, and its expected shape.
+    """Returns a plot of each known training curve, with the runs of this report and, dashed, archived runs.
 
-    Args: references: dict name -> series, see run_facts.archived_curves.
+    Args: references: dict name of an archived run -> its series, see run_facts.archived_curves.
+
+    Returns: list of dicts with "name", "expected" (a text on the shape to expect) and "picture" (data URL of a PNG).
     """
     figures = []
     for name, expected in curves.CURVES.items():
@@ -81,7 +93,13 @@ def training(runs, references):
 
 
 def pictures(runs, count):
-    """Returns cards of images spread evenly over the scores, and each run's best and worst captions; None if none."""
+    """Returns images with their captions: some spread evenly over the scores, and each run's best and worst.
+
+    Args: count: number of images that are spread evenly.
+
+    Returns: dict with "note" (a sentence), "cards" (list from `card`) and "ends" (list of pairs of a heading and a list
+      from `card`); None if no run has captions.
+    """
     first = next((run for run in runs if run.captions), None)
     if first is None:
         return None
@@ -106,19 +124,22 @@ def pictures(runs, count):
 
 
 def by_score(scores, names):
-    """Sorts names by decreasing score; ties, and names without a score, by name."""
+    """Returns the names sorted by decreasing score (0 for a name without one), ties by name. Args: scores: dict."""
     return sorted(names, key=lambda name: (-scores.get(name, 0.0), name))
 
 
 def best_and_worst(run, count):
-    """Returns (images of the best captions, images of the worst ones, worst first), without overlap."""
+    """Returns (names of the images with the best CIDEr, best first; with the worst, worst first), without overlap."""
     order = by_score(run.cider(), run.captions)
     count = min(count, len(order) // 2)
     return order[:count], order[::-1][:count]
 
 
 def card(name, runs, small):
-    """Returns an image with each run's caption, for cards.html. Args: small: dict name -> JPEG bytes of thumbnails."""
+    """Returns the values of one image for cards.html: its name, its thumbnail, and each run's caption with its CIDEr.
+
+    Args: name: of the image. small: dict image name -> JPEG bytes of a thumbnail.
+    """
     return {
         "name": name,
         "picture": data_url(small[name], "jpeg") if name in small else None,
@@ -134,7 +155,12 @@ def card(name, runs, small):
 
 
 def attention(runs, count):
-    """Returns attention figures of some images for each run of show_attend_tell; [] if there is no such run."""
+    """Returns attention figures of images for each run whose network has attention (show_attend_tell).
+
+    Args: count: number of images.
+
+    Returns: list of dicts, one a run, with "name", "note" and "figures" (dicts with "name", "words", "picture").
+    """
     looking = [run for run in runs if registry.system_of(run.content).attends and run.captions and count]
     return [_attention_of(run, count) for run in looking]
 
@@ -176,7 +202,10 @@ def _attention_of(run, count):
 
 
 def word_map(run):
-    """Returns the map of a run's word vectors with the words of its most frequent captions; None without a run."""
+    """Returns a plot of a run's word vectors in two dimensions; the words of its most frequent captions are marked.
+
+    Returns: dict with "name", "note" and "picture" (data URL of a PNG, or None); None if `run` is None.
+    """
     if run is None:
         return None
     import io
@@ -205,7 +234,11 @@ def word_map(run):
 
 
 def provenance(runs):
-    """Returns seed, recipe, data, checkpoint, command and all settings of each run."""
+    """Returns what determines each run: seed, recipe, data, checkpoint, commands and all settings.
+
+    Returns: list of dicts, one a run, with "name", "lines" (rows of two cells: what it is, its value), "data" (a table
+      of the data files, the heading first; empty without any) and "settings" (config.json as text).
+    """
     parts = []
     for run in runs:
         settings, facts = run.content["settings"], run.content["facts"]

@@ -54,7 +54,7 @@ def folder_of(root, experiment, row, seed):
 
 
 def captions_name(decode):
-    """Returns the name of the captions file of a decoding; None and beam3 give captions.json."""
+    """Returns the name of the captions file for a decoding such as "greedy"; None and "beam3" give captions.json."""
     return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
 
 
@@ -132,7 +132,7 @@ def _complete(folder):
 
 
 def thinned(lines, most=LOG_LINES):
-    """Returns at most `most` of the lines of a log, evenly spaced, the first and the last among them."""
+    """Returns at most `most` lines of a log, evenly spaced, with the first and the last. Args: lines: list."""
     if len(lines) <= most:
         return lines
     return [lines[round(i * (len(lines) - 1) / (most - 1))] for i in range(most)]
@@ -157,11 +157,14 @@ def as_sentence_numbers(captions, sentences, digest):
 
 
 def read_captions(path, sentences_of):
-    """Returns dict image name -> caption of a captions file of the archive, or None if its corpus is not there.
+    """Returns the captions of a captions file of the archive: dict image name -> caption.
+
+    A file that names sentences of a corpus by their numbers (see `as_sentence_numbers`) can only be read with this
+    corpus; without it, the result is None.
 
     Args:
       path: a captions file of an entry.
-      sentences_of: function of a corpus' sha256 -> its sentences, or None.
+      sentences_of: function of a corpus' sha256; returns the list of its sentences, or None if it is not available.
     """
     from formats import captions
 

@@ -16,12 +16,12 @@ RESIZE_MODES = ("legacy", "modern")
 
 
 def to_unit(images_BHWC):
-    """Converts uint8 in 0..255 to float32 in [0, 1]."""
+    """Converts uint8 images in 0..255 to float32 in [0, 1]."""
     return tf.image.convert_image_dtype(images_BHWC, tf.float32)
 
 
 def to_signed(images_BHWC):
-    """Converts float32 in [0, 1] to float32 in [-1, 1]."""
+    """Converts float32 images in [0, 1] to float32 in [-1, 1]."""
     return images_BHWC * 2.0 - 1.0
 
 
@@ -41,19 +41,31 @@ def legacy_resize(images_BHWC, size):
 
 
 def modern_resize(images_BHWC, size):
-    """Resizes bilinearly at pixel centres, with antialiasing. Arguments as for `legacy_resize`."""
+    """Resizes bilinearly at pixel centres, with antialiasing. Arguments and result as for `legacy_resize`."""
     return tf.image.resize(images_BHWC, [size, size], method="bilinear", antialias=True)
 
 
 def resize(images_BHWC, size, mode):
-    """Resizes by `legacy_resize` or `modern_resize`. Args: mode: "legacy" or "modern"; the others as for those."""
+    """Resizes bilinearly in one of two modes, ignoring the aspect ratio.
+
+    Args:
+      images_BHWC: float32 [B, H, W, 3].
+      size: pixels of each side.
+      mode: "legacy" (see `legacy_resize`) or "modern" (see `modern_resize`).
+
+    Returns: float32 [B, size, size, 3].
+    Raises: ValueError for another mode.
+    """
     if mode not in RESIZE_MODES:
         raise ValueError(f"resize {mode!r}: expected one of {', '.join(RESIZE_MODES)}")
     return (legacy_resize if mode == "legacy" else modern_resize)(images_BHWC, size)
 
 
 def crop_299(images_BHWC, offsets_B2):
-    """Crops resized images: [B, 346, 346, 3] at int32 [B, 2] (row, column) -> [B, 299, 299, 3]."""
+    """Returns a 299x299 crop of each image: [B, 299, 299, 3].
+
+    Args: images_BHWC: [B, 346, 346, 3]. offsets_B2: int32 [B, 2], row and column of each crop's upper left corner.
+    """
     window = tf.range(CROPPED)
     rows = tf.gather(images_BHWC, offsets_B2[:, :1] + window, axis=1, batch_dims=1)
     columns = tf.gather(tf.transpose(rows, [0, 2, 1, 3]), offsets_B2[:, 1:] + window, axis=1, batch_dims=1)

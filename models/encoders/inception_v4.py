@@ -71,12 +71,13 @@ BLOCKS = [
 
 
 def network(ops, x, aux=False):
-    """Yields (endpoint name, value) from the first convolution to the predictions.
+    """Applies all layers in order, and yields (endpoint name, result) from the first convolution to the predictions.
 
     Args:
-      ops: the interpretation: `conv(x, scope, filters, kernel, stride, padding)`, `max_pool(x)`, `average_pool(x)`,
-        `aux_pool(x)`, `global_pool(x)`, `flatten(x)`, `dense(x, scope, units)`, `softmax(x)`, `join(list)`.
-      x: the image batch, in the form that `ops` takes.
+      ops: object with a method for each kind of layer (InceptionV4, _Shapes): `conv(x, scope, filters, kernel, stride,
+        padding)`, `max_pool(x)`, `average_pool(x)`, `aux_pool(x)`, `global_pool(x)`, `flatten(x)`,
+        `dense(x, scope, units)`, `softmax(x)`, `join(list)`.
+      x: the input of the first layer, in the form that `ops` takes: images, or a channel count.
       aux: whether to add the auxiliary classifier, which only a parity test needs.
     """
     for name, filters, stride, padding in (
@@ -169,7 +170,7 @@ def variable_shapes(aux=False):
 
 
 class InceptionV4:
-    """The frozen network.
+    """Inception-v4 with fixed weights, for inference.
 
     Args:
       weights: dict variable name -> array, as `load_checkpoint` and `rule_weights` return it. Variables of the
@@ -199,7 +200,7 @@ class InceptionV4:
         )
 
     def pooled(self, images_BHWC):
-        """Returns the image vector: the mean over the last cell grid.
+        """Returns the image vectors: the mean of the last feature map over all positions.
 
         Args:
           images_BHWC: float32 [B, 299, 299, 3] in [-1, 1].
@@ -210,7 +211,7 @@ class InceptionV4:
         return self._pooled(images_BHWC)
 
     def endpoints(self, images_BHWC):
-        """Returns all named intermediate results: dict name -> tensor, with `AuxLogits` if its weights were given."""
+        """Returns the results of the layers: dict endpoint name -> tensor; `AuxLogits` only if it has weights."""
         return dict(network(self, tf.convert_to_tensor(images_BHWC), self.aux))
 
     def _run_to_pooled(self, images_BHWC):
@@ -246,7 +247,7 @@ class InceptionV4:
 
 
 def fold_batch_norm(kernel, beta, mean, variance):
-    """Returns (kernel, bias) of the convolution that equals convolution + batch normalisation without gamma.
+    """Folds batch normalisation (without gamma) into the convolution before it; returns its new (kernel, bias).
 
     Computed in float64, so that the result is rounded only once.
     """

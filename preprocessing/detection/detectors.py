@@ -47,7 +47,7 @@ ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One detector of a specification.
+    """One of the detectors that `--detector` names.
 
     Attributes:
       kind: one of KINDS.
@@ -71,7 +71,7 @@ class Part:
         return f"{self.kind}:{name}"
 
     def identity(self):
-        """Returns what determines its detections, as a JSON-able dict."""
+        """Returns what determines the detections, as a dict for JSON: source, sha256 of the files."""
         return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
@@ -101,15 +101,15 @@ def _is_there(text):
 
 
 def programs_in(spec):
-    """Returns the parts of a specification that are programs or of unknown kind; stored files must not name them."""
+    """Returns the detectors in a --detector value that run code, or are unknown; stored files must not name them."""
     return [text for text in _split(spec) if _kind_of(text)[0] not in DATA_ONLY]
 
 
 def parse(spec, labels=None):
-    """Returns the list of Parts of a specification; does not need TensorFlow.
+    """Parses the value of `--detector`; returns a tuple of Part. Does not need TensorFlow.
 
     Args:
-      spec: see the docstring of the module.
+      spec: str, one detector or several joined by +, see the docstring of the module.
       labels: file of class names for parts that do not name one.
 
     Raises:
@@ -164,10 +164,10 @@ def _digest(text, kind, path):
 
 
 class Detectors:
-    """All parts of a specification as one detector.
+    """Several detectors as one: the detections of all, with distinct class numbers.
 
     Args:
-      parts: from `parse`.
+      parts: sequence of Part, from `parse`.
       settings: dict with "classifier_threshold" and "classifier_top".
     """
 
@@ -194,7 +194,7 @@ class Detectors:
         ]
 
     def describe(self):
-        """Returns for each detector its source, first class number, and class names (None: they are in its output)."""
+        """Returns a dict for each detector: source, first class number, class names (None: they are in its output)."""
         return [
             {"source": member.source, "first_class_id": first, "class_names": member.classes}
             for member, first in zip(self.members, self.first_ids, strict=True)
@@ -213,5 +213,5 @@ def _class_of(kind):
 
 @functools.cache
 def load(parts, classifier_threshold, classifier_top):
-    """Returns the detector of a specification, loaded once in each process."""
+    """Returns the `Detectors` of a tuple of Part; cached, so that each process loads them once."""
     return Detectors(parts, {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top})

@@ -29,16 +29,22 @@ class BadEntry(Exception):
 
 
 class BadEntries:
-    """The entries of a piece that could not be read: their number, and the places of the first ones.
+    """The entries (lines or objects) of a corpus that do not fit its format: their number, and messages on the first.
 
-    Attributes: count: int. named: list of "FILE: PLACE: FAULT", at most BAD_KEPT.
+    Attributes: count: int. named: list of messages "FILE: PLACE: FAULT", at most BAD_KEPT.
     """
 
     def __init__(self):
         self.count, self.named = 0, []
 
     def add(self, place, fault):
-        """Counts a bad entry; `place` is a function, because finding a line's number reads the file."""
+        """Counts a bad entry, and keeps a message on it if it is one of the first BAD_KEPT.
+
+        Args:
+          place: function without arguments that returns "FILE: PLACE"; called only for a message that is kept, because
+            finding a line's number reads the file.
+          fault: what is wrong with the entry, a text or an exception.
+        """
         self.count += 1
         if len(self.named) < BAD_KEPT:
             self.named.append(f"{place()}: {fault}")
@@ -82,7 +88,7 @@ def _checked(found, value):
 
 
 def gcc_line(line):
-    """Returns [caption] of a line caption<TAB>URL. Raises BadEntry for another line."""
+    """Returns the caption, as a list of one, of a line caption<TAB>URL. Raises BadEntry for another line."""
     caption, tab, url = line.partition("\t")
     if not tab or "\t" in url or "://" not in url:
         raise BadEntry(f"expected caption<TAB>URL, found {line[:80]!r}")
@@ -149,7 +155,7 @@ FORMATS = (*LINE_FORMATS, "table", *JSON_FORMATS)
 
 
 def is_whole(format):
-    """Returns whether files of a format can only be read as a whole, not in pieces."""
+    """Returns whether a file of a format must be read as a whole, and cannot be split into pieces between lines."""
     return format not in LINE_FORMATS
 
 
@@ -158,10 +164,10 @@ def is_whole(format):
 
 
 def read(piece, format, bad):
-    """Yields the texts in a piece of a corpus; None for an object without one.
+    """Yields the texts in a piece of a corpus, and None for each JSON object or table cell without a text.
 
     Args:
-      piece: shards.Piece, in UTF-8; the whole file for a format with `is_whole`.
+      piece: shards.Piece, a range of lines of a file in UTF-8; the whole file if `is_whole(format)`.
       format: one of FORMATS.
       bad: BadEntries, to which unreadable entries are added.
 

@@ -17,10 +17,18 @@ from training.run_directory import options_of
 
 
 class ToyNetwork(WordDecoder):
-    """Generates words from concept words or an image vector. The state is (s, x). WordDecoder samples and decodes."""
+    """Generates a caption word by word from the feature x of concept words or of an image.
+
+    The state is the pair (s, x): hidden state and feature, float32 [B, E] each. The base class WordDecoder samples
+    captions and decodes them by greedy and beam search with the methods below.
+    """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: image_dim D, None for a network that sees no images. options: emb_dim, keep_prob. seed: int32 [2]."""
+        """Creates the weights.
+
+        Args: image_dim: D, None for a network that reads no images. options: settings with emb_dim and keep_prob.
+          seed: int32 [2].
+        """
         super().__init__()
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
         dim = options.emb_dim
@@ -35,7 +43,10 @@ class ToyNetwork(WordDecoder):
         return self.embedding
 
     def concept_feature(self, concepts_BK, lengths_B):
-        """Returns x of concept words: float32 [B, E]. Args: concepts_BK: int32, zero padded. lengths_B: int32."""
+        """Returns the feature x of concept words: float32 [B, E].
+
+        Args: concepts_BK: int32, zero padded. lengths_B: int32.
+        """
         mask_BK = layers.mask_of(lengths_B, tf.shape(concepts_BK)[1])
         return layers.unit(tf.reduce_sum(tf.gather(self.embedding, concepts_BK) * mask_BK[:, :, None], 1))
 
@@ -64,6 +75,6 @@ class ToyNetwork(WordDecoder):
 
 
 def of_run(content, vocabulary_size):
-    """Returns the network of a run of the second stage, with new weights. Args: content: of its config.json."""
+    """Returns a network for a run of the second stage, its weights not yet loaded. Args: content: of config.json."""
     options = options_of(content, settings.ToyPictures)
     return ToyNetwork(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))
