@@ -59,7 +59,10 @@ WHOLE_CORPUS = {"max_sentence_length": 18, "candidates": 0}
 
 
 def data_stages(sentences, min_word_count):
-    """Returns DATA for a corpus. Args: sentences: file of the corpus. min_word_count: rarer words become unknown."""
+    """Returns the settings of the data stages for a corpus: dict name of a stage -> dict of its settings.
+
+    Args: sentences: file of the corpus. min_word_count: rarer words are replaced by the unknown word.
+    """
     return {
         "extract_descriptions": {"input": sentences, "min_tokens": 5},
         "process_descriptions": {

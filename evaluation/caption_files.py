@@ -166,7 +166,7 @@ def _karpathy(path, content, split):
 
 @dataclasses.dataclass(frozen=True)
 class Matched:
-    """Captions by the ids of the references.
+    """Captions for scoring, by the image ids of the references.
 
     Attributes:
       captions: dict image id -> caption, for images of the references.
@@ -210,9 +210,11 @@ class Names:
 
 
 def match(found, references):
-    """Returns the Matched of two CaptionFiles.
+    """Assigns the captions of a file to the images of the references; returns Matched.
 
-    Raises: cli.UserError: an image has two captions, there is no common image, or lines do not fit in number.
+    Args: found, references: CaptionFile.
+    Raises: cli.UserError: an image has two captions, no image is in both files, or a file with one caption a line has
+      not as many lines as the references have images.
     """
     if found.ordered:
         if len(found.captions) != len(references.captions):

@@ -46,7 +46,7 @@ def _labels(text, name):
 
 
 def names_of(labels):
-    """Returns the class names without placeholders."""
+    """Returns the class names of a detector without the placeholders for unused numbers: list of str."""
     return [name for name in labels if not is_placeholder(name)]
 
 

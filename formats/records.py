@@ -322,9 +322,13 @@ def each_record(path):
 
 
 def read_captions(paths):
-    """Reads generated captions; returns (file names or None, flat ids int32, offsets int64 [N + 1]).
+    """Reads N generated captions from record files.
 
-    The names are None for files without names, as the authors', which are joined with photographs by position.
+    Args: paths: of the .tfrec files.
+
+    Returns: (image file names: list of N, or None if the records have none, as in the authors' files, whose order is
+      that of the photographs; ids of all captions, concatenated: int32; offsets int64 [N + 1], where each one starts).
+    Raises: cli.UserError if only some records have a name.
     """
     names, flat, lengths = [], [], []
     for path in paths:

@@ -141,7 +141,7 @@ class FeatureBank:
 
         The centre crop is used only if the bank has no other.
 
-        Args: rows: int [n]. draws: float [n, 2] in 0 to 1, which choose the crops.
+        Args: rows: int [n]. draws: float [n, 2], random numbers in [0, 1); the first of each row selects the crop.
         """
         crops = self.features.shape[1]
         crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
@@ -181,7 +181,10 @@ class ImageSet:
 
     @classmethod
     def from_records(cls, data_dir, split, load_pixels, skip_damaged=False):
-        """Reads objects and JPEG bytes from `image_SPLIT*.tfrec`; the encoder runs in the training step."""
+        """Reads objects and the places of JPEG bytes from `image_SPLIT*.tfrec`, for an encoder in the training step.
+
+        Args: load_pixels: function (locations, draws) -> float32 [n, s, s, 3], such as setup.load_random_crops.
+        """
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged, with_data=True)
         return cls(images, None, None, load_pixels)
 
@@ -203,7 +206,7 @@ class ImageSet:
     def take(self, indices, draws):
         """Returns the objects and a random crop of each image.
 
-        Args: indices: int [n]. draws: float [n, 2] in 0 to 1, which choose the crops.
+        Args: indices: int [n]. draws: float [n, 2], random numbers in [0, 1), which determine the crops.
 
         Returns: the dict of `objects`, with "image" float32 [n, D] or "pixels" float32 [n, s, s, 3].
         """

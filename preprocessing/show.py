@@ -51,7 +51,7 @@ class Shown:
 
 
 def of_records(paths, sidecar):
-    """Returns `Shown` for record files of one kind. Args: sidecar: content of their sidecar, {} without one."""
+    """Returns what to print of record files of one kind, as `Shown`. Args: sidecar: their sidecar, {} without one."""
     spell = Spelling(os.path.dirname(paths[0]), sidecar)
     first = next((record for record in records.each_record(paths[0])), None)
     if first is None:
@@ -106,7 +106,7 @@ class Spelling:
 
 
 def of_array(path, sidecar):
-    """Returns `Shown` for a feature bank or another array."""
+    """Returns what to print of a feature bank or another array, as `Shown`. Args: sidecar: as for `of_records`."""
     array = readers.map_npy(path)
     encoder = (sidecar.get("encoder") or {}).get("spec")
     heading = f"{array.dtype} {list(array.shape)}" + (
@@ -134,7 +134,7 @@ def _numbers(row):
 
 
 def of_archive(path, sidecar):
-    """Returns `Shown` for an .npz file; the captions of assign_captions as text."""
+    """Returns what to print of an .npz file, as `Shown`; ids of the captions of assign_captions as words."""
     arrays = readers.read_npz(path)
     heading = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in arrays.items())
     if {"vectors", "words", "offsets"} <= arrays.keys():
@@ -153,7 +153,7 @@ def of_archive(path, sidecar):
 
 
 def of_json(path):
-    """Returns `Shown` for a sidecar with its files, references, captions, rankings, a table, or other JSON."""
+    """Returns what to print of a JSON file, as `Shown`: sidecar, references, captions, ranking, table, or other."""
     value = readers.read_json(path)
     if isinstance(value, dict) and "files" in value and "settings" in value:
         return _of_sidecar(path)
@@ -227,7 +227,7 @@ def _short(value):
 
 
 def of_text(path):
-    """Returns `Shown` for a dictionary, JSON lines, or other text."""
+    """Returns what to print of a dictionary, JSON lines, or another text file, as `Shown`."""
     if os.path.basename(path) in ("word_counts.txt", "vocabulary.txt"):
         words = vocabulary.Vocabulary.load(path)
         pairs = enumerate(zip(words.words, words.counts, strict=True))
@@ -247,7 +247,7 @@ def _is_json(line):
 
 
 def of_checkpoint(prefix):
-    """Returns `Shown` for the variables of a checkpoint of this project or of TensorFlow 1."""
+    """Returns what to print of a checkpoint of this project or of TensorFlow 1, as `Shown`: its variables."""
     import tensorflow as tf
 
     try:
@@ -265,7 +265,7 @@ def of_checkpoint(prefix):
 
 
 def shown_of(path):
-    """Returns `Shown` for a file. Raises: cli.UserError."""
+    """Returns what to print of a file of any kind, as `Shown`. Raises: cli.UserError if it cannot be read."""
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if os.path.exists(prefix + ".index"):
         return of_checkpoint(prefix)
@@ -321,7 +321,11 @@ def _names_in(folder):
 
 
 def lines_of(path, rows, name):
-    """Yields the lines to print for a file."""
+    """Yields the lines to print for a file: a heading and its first rows, or the rows of one image.
+
+    Args: path: of the file. rows: maximum number of rows, 0 for all. name: file name of the image; empty for all.
+    Raises: cli.UserError if the file cannot be shown, or has no row of this name.
+    """
     shown = shown_of(path)
     yield f"{path}: {shown.heading}"
     if name and not shown.named:

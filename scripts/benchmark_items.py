@@ -37,7 +37,7 @@ TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
 def measure(case, options):
-    """Measures one line; returns its entry without the fields that name it: dict."""
+    """Measures one line of the table; returns its results: dict, see `Clock.entry`. Args: case: benchmark.Case."""
     setup.configure(config.Trainer(precision=options.precision, xla=options.xla))
     sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
@@ -46,7 +46,7 @@ def measure(case, options):
 
 
 def sizes_of(case):
-    """Returns the sizes of a line's networks: the authors', small ones, or the authors' with one size changed."""
+    """Returns the Sizes of a line's networks: the authors', small ones, or the authors' with one size changed."""
     name, _, number = case.item.rpartition(" ")
     if name in GROWING:
         return dataclasses.replace(AUTHORS, **{GROWING[name]: int(number)})
@@ -58,7 +58,7 @@ def sizes_of(case):
 
 
 class Clock:
-    """Times repetitions, and the matrix product before each repetition."""
+    """Measures the time of repeated calls, and the speed of a matrix product before each one for comparison."""
 
     def __init__(self, repeats):
         self.repeats, self.seconds, self.products = repeats, [], []
@@ -68,7 +68,7 @@ class Clock:
         gc.collect()
 
     def product(self, times=3):
-        """Measures the matrix product a few times."""
+        """Measures the speed of the matrix product `times` times; appends it to `products`, in GFLOP a second."""
         for _ in range(times):
             start = time.perf_counter()
             self._product().numpy()
@@ -86,7 +86,12 @@ class Clock:
         self.product()
 
     def entry(self, batch, more):
-        """Returns the entry of a line. Args: more: `flop_per_example` (useful operations) and fields to add."""
+        """Returns the results of one line of the table: dict with the median time and what follows from it.
+
+        Args:
+          batch: number of examples in a unit of work.
+          more: dict of fields to add; its `flop_per_example` (useful operations) is used to compute the efficiency.
+        """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
         work = seconds * speed / batch
@@ -115,7 +120,7 @@ def peak_memory():
 
 
 def settings(cls, case, sizes, **changes):
-    """Returns a trainer's settings for a line."""
+    """Returns an instance of the settings class `cls` for a line. Args: changes: further settings."""
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
         given["max_caption_length"] = sizes.words
@@ -123,7 +128,7 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Sets the length of every decoded caption to the length of the case."""
+    """Makes the generator end every caption at the length that the case prescribes."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 
@@ -282,7 +287,10 @@ def beam_batched(case, options, sizes, clock):
 
 
 def beam_single(case, options, sizes, clock):
-    """Measures one image a call of the same compiled decoder; checks that its captions are those of the batch."""
+    """Measures beam search with one image in each call, after `beam_batched` with all images in one call.
+
+    Checks that both give the same captions.
+    """
     captioner, vectors = _captioner(case, sizes)
     few = vectors[:4]
     clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))

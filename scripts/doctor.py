@@ -67,7 +67,7 @@ def missing_files(settings):
 
 
 def to_make(wanted, findings):
-    """Returns what has to be made for `wanted`, in the order of the stages: list of names."""
+    """Returns the names of all outputs that have to be made to get those in `wanted`, in the order of the stages."""
     names, todo = set(), [name for name in wanted if findings[name].status not in ("there", "unchecked")]
     while todo:
         name = todo.pop()
@@ -124,7 +124,10 @@ TARFILE_MENDED = {(3, 11): 14, (3, 12): 12, (3, 13): 6}
 
 
 def python(version):
-    """Returns (whether its tarfile is fixed, line of the report). Args: version: (major, minor, patch)."""
+    """Returns (whether this Python has the fix of tarfile for CVE-2025-8194, line of the report).
+
+    Args: version: (major, minor, patch).
+    """
     mended = TARFILE_MENDED.get(version[:2], 0)
     line = f"Python    {'.'.join(map(str, version))}"
     if version[2] >= mended:

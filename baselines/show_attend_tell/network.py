@@ -34,11 +34,11 @@ class AdditiveAttention(tf.Module):
         self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
 
     def keys(self, cells_BCA):
-        """Returns W_1 a_i, which is the same for all words: float32 [B, C, U]."""
+        """Returns the projected cells W_1 a_i, computed once for all words of a caption: float32 [B, C, U]."""
         return self.keys_layer(cells_BCA)
 
     def __call__(self, query_BQ, keys_BCU):
-        """Returns alpha: float32 [B, C], rows sum to 1."""
+        """Returns the attention weights alpha: float32 [B, C], rows sum to 1. Args: keys_BCU: from `keys`."""
         hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BQ)[:, None])
         return tf.nn.softmax(self.scale * self.score(hidden_BCU)[:, :, 0])
 

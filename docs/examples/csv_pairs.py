@@ -11,10 +11,10 @@ SPLITS = ("train", "val", "test")
 
 
 def load(path, with_train_captions=False):
-    """Reads the data set.
+    """Reads a data set of images with captions from a CSV file.
 
     Args:
-      path: text after the colon.
+      path: of the CSV file, the text after the colon in `--dataset FILE.py:PATH`.
       with_train_captions: whether to read captions of training images; True only for supervised systems.
     Returns: Dataset: file names by split, and captions by file name. The caller checks for images in two splits.
     """

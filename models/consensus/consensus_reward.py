@@ -49,10 +49,13 @@ class NgramProjection:
 
     @classmethod
     def of(cls, sentences, directions_TG, general_T):
-        """Builds the projection of a corpus.
+        """Builds the NgramProjection of a corpus.
 
-        Args: sentences: list of id arrays that end with the end token. directions_TG: of all n-grams, in the order of
-          `count_ngrams`. general_T: float32.
+        Args:
+          sentences: list of arrays of word ids, each ending with the end token.
+          directions_TG: float [T, G], the columns of the projection matrix for the n-grams in more than one sentence,
+            in the order of `count_ngrams`.
+          general_T: float32, mean caption embedding of the training images.
         """
         keys, idf, directions, start = [], [], [], 0
         for _, hashes, seen_in in count_ngrams(sentences):
@@ -68,7 +71,7 @@ class NgramProjection:
         return cls(keys, idf, directions, float(np.log(len(sentences))), general_T, length)
 
     def save(self, file):
-        """Writes an .npz to a path or an open file."""
+        """Writes the projection as .npz to a path or an open file."""
         parts = {"keys": self.keys, "idf": self.idf, "directions": self.directions}
         arrays = {f"{name}_{n}": array for name, several in parts.items() for n, array in enumerate(several)}
         single = {"rarest": np.float64(self.rarest), "general": self.general_T, "length": np.float64(self.length)}
@@ -76,7 +79,7 @@ class NgramProjection:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises: cli.UserError."""
+        """Reads an NgramProjection that `save` wrote. Raises: cli.UserError if the file is missing or damaged."""
         mend = "expected what initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)

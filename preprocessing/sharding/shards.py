@@ -177,14 +177,17 @@ def is_unfinished(path, plan):
 
 
 def begin(path, plan):
-    """Makes an empty work folder for a plan; removes the files of other plans."""
+    """Makes an empty work folder `path`; removes files of other plans. Args: plan: as for `is_unfinished`."""
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
     sidecars.write_whole(os.path.join(path, "plan.json"), json.dumps(plan, sort_keys=True))
 
 
 def discard(path, plan):
-    """Removes the work folder of a complete output; keeps unfinished work of another plan."""
+    """Removes the work folder `path` when its output is complete; keeps unfinished work of another plan.
+
+    Args: plan: settings and inputs of the complete output, as for `is_unfinished`.
+    """
     if is_unfinished(path, plan) or not os.path.exists(os.path.join(path, "plan.json")):
         shutil.rmtree(path, ignore_errors=True)
 

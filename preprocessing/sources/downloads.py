@@ -53,7 +53,10 @@ def fault_of(path, entry, found):
 
 
 def need_space(folder, size, what):
-    """Raises cli.UserError if the disk has less than `size` bytes free."""
+    """Raises cli.UserError if the disk of `folder` has less than `size` bytes free, besides a reserve.
+
+    Args: what: name of the file that needs the space, for the message.
+    """
     free = shutil.disk_usage(folder).free - RESERVE
     if size > free:
         raise cli.UserError(
