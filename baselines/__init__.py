@@ -1,1 +1,1 @@
-"""Other published systems, with the same data folders, vocabulary, training loop and evaluation."""
+"""Other published captioning systems; they use the same data folders, vocabulary, training loop and evaluation."""

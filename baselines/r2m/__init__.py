@@ -1,4 +1,4 @@
-"""R2M (Guo et al., IJCAI 2020): networks, objective, captioner, trainer."""
+"""R2M (recurrent relational memory, Guo et al., IJCAI 2020): networks, objective, captioner, trainer."""
 
 from baselines.r2m.train import concepts_in_training, main, score, train
 

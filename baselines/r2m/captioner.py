@@ -1,6 +1,6 @@
-"""Captions of a trained R2M.
+"""Captions images by a trained run of R2M.
 
-Shapes: B batch, E embedding, K concept words of an image.
+Shapes: B batch, E embedding, K concept words of an image (zero padded).
 """
 
 import tensorflow as tf
@@ -13,10 +13,13 @@ from training import checkpoints
 
 
 class R2MCaptioner(ConceptCaptioner):
-    """Captions images with a trained run of R2M, from concept words only, not from the image itself."""
+    """Captions images from their concept words by a trained run of R2M; the image itself is not read."""
 
     def __init__(self, settings, vocabulary):
-        """Args: settings: dict, the run's settings. vocabulary: formats.vocabulary.Vocabulary."""
+        """Builds the networks with new weights; `load` replaces them.
+
+        Args: settings: dict, the settings of the run. vocabulary: formats.vocabulary.Vocabulary.
+        """
         seed = tf.constant([0, 0], tf.int32)
         sizes = memory_captioner.Sizes.of(settings)
         self.encoder, decoder, _ = memory_captioner.build(vocabulary.size, sizes, 1.0, seed)
@@ -26,17 +29,26 @@ class R2MCaptioner(ConceptCaptioner):
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """Returns the captioner of a run. Args: checkpoint: as for training.checkpoints.choose."""
+        """Returns the captioner of a run with the weights of one of its checkpoints.
+
+        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
+        """
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         captioner = cls(content["settings"], vocabulary)
         captioner.load(prefix)
         return captioner
 
     def load(self, prefix):
-        """Loads the weights of a checkpoint of the same run."""
+        """Assigns the weights of a checkpoint of the same run.
+
+        Args: prefix: path of the checkpoint without its ending.
+        """
         variables = layers.named_variables(self.encoder, self.generator)
         checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """Returns the unit vectors of concept words: float32 [B, E]; zeros for an image without any."""
+        """Returns a unit vector for the concept words of each image: float32 [B, E]; zeros if an image has none.
+
+        Args: rows_BK: int32, ids of the concept words.
+        """
         return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

@@ -1,4 +1,7 @@
-"""Settings of R2M (recurrent relational memory, Guo et al., IJCAI 2020): stages and quirks (docs/r2m.md)."""
+"""Settings of R2M (recurrent relational memory, Guo et al., IJCAI 2020), its stages and its quirks (docs/r2m.md).
+
+A quirk is behaviour of the authors' program that was probably not intended; its setting keeps or corrects it.
+"""
 
 import dataclasses
 import os
@@ -28,12 +31,16 @@ BY_SEMANTICS = "semantics"
 
 
 def _quirk(name, help):
+    """Returns the dataclass field of a quirk's setting; its default lets --semantics decide.
+
+    Args: name: a key of QUIRKS.
+    """
     return choice(BY_SEMANTICS, (BY_SEMANTICS, *QUIRKS[name].values()), help)
 
 
 @dataclasses.dataclass(frozen=True)
 class R2M(Trainer):
-    """R2M: a translator from concept words to sentences, learned on text, then adapted to images."""
+    """Settings of R2M: a translator from concept words to sentences, learned on text, then adapted to images."""
 
     job_dir: str = field("runs/r2m", "run directory; with --stage all the folder of the stages' run directories")
     stage: str = choice(
@@ -89,19 +96,31 @@ class R2M(Trainer):
     table: str = field("", "--stage all: table file; empty = table.json in the job directory")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, two tuples of paths.
+
+        cli.run checks that they are writable.
+        """
         return (self.table,), (self.job_dir,)
 
 
 def quirk(options, name):
-    """Returns the value of a setting of QUIRKS; --semantics decides if it was not given. Args: options: R2M or dict."""
+    """Returns the value of a quirk's setting; if it is "semantics", the value that QUIRKS has for --semantics.
+
+    Args: options: R2M, or a dict of its settings. name: a key of QUIRKS.
+    """
     settings = options if isinstance(options, dict) else dataclasses.asdict(options)
     value = settings[name]
     return QUIRKS[name][settings["semantics"]] if value == BY_SEMANTICS else value
 
 
 def of_stage(options, stage, **changes):
-    """Returns the settings of one stage; values of 0 are replaced by the stage's entry in the --stage_ lists."""
+    """Returns the settings (R2M) of one stage, for which every value of 0 is replaced by the stage's default.
+
+    Args:
+      options: R2M. The defaults are the stage's elements of stage_steps, stage_lr, stage_save and stage_unroll.
+      stage: a key of LOSSES.
+      changes: further settings to replace, such as job_dir and start_ckpt.
+    """
     at = STAGES.index(stage)
     names = {"max_steps": "steps", "lr": "lr", "save_checkpoint_steps": "save", "unroll": "unroll"}
     own = {name: getattr(options, name) or getattr(options, f"stage_{short}")[at] for name, short in names.items()}
@@ -112,7 +131,10 @@ def of_stage(options, stage, **changes):
 
 
 def check(options):
-    """Checks the settings before TensorFlow starts. Raises UserError."""
+    """Checks the settings (R2M) before TensorFlow starts.
+
+    Raises UserError if one is invalid or two contradict each other.
+    """
     for name in ("steps", "lr", "save", "unroll"):
         values = getattr(options, f"stage_{name}")
         if len(values) != len(STAGES) or min(values) <= 0:

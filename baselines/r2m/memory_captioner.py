@@ -1,9 +1,12 @@
 """R2M's networks: concept words -> unit vector -> words, by a relational memory (docs/method.md, R1 to R4).
 
-Shapes: B batch, T time, K concept words, E embedding, V vocabulary, O outputs of the memory (slots x E).
+Shapes: B batch, T time, K concept words, E embedding, V vocabulary, S slots of the memory, H attention heads, O outputs
+of the memory (S E).
 
     concept words -> ConceptEncoder -> v;   [word ; v] -> fusion memory -> relational memory -> o -> next word
     o, o, ...     -> reconstructor (a second relational memory) -> v~
+
+v is the unit vector of the concept words, o the output of the memory at one step, v~ the reconstruction of v.
 """
 
 import dataclasses
@@ -19,7 +22,7 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The settings that determine the networks, besides the vocabulary; fields of configuration.R2M."""
+    """The settings of configuration.R2M that determine the networks, together with the size of the vocabulary."""
 
     emb_dim: int
     mem_slots: int
@@ -31,13 +34,16 @@ class Sizes:
 
     @classmethod
     def of(cls, settings):
-        """Returns the Sizes of a run. Args: settings: dict, or configuration.R2M."""
+        """Returns the Sizes in the settings of a run. Args: settings: dict, or configuration.R2M."""
         settings = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
         return cls(**{item.name: settings[item.name] for item in dataclasses.fields(cls)})
 
 
 def build(vocabulary_size, sizes, keep_prob, seed):
-    """Returns (ConceptEncoder, MemoryDecoder, reconstructor: RelationalMemory) with new weights."""
+    """Returns (ConceptEncoder, MemoryDecoder, reconstructor: RelationalMemory) with new weights.
+
+    Args: sizes: Sizes. keep_prob: keep probability of the dropout on the encoder's word vectors. seed: int32 [2].
+    """
     encoder = ConceptEncoder(vocabulary_size, sizes.emb_dim, keep_prob, fold_in(seed, "encoder"))
     decoder = MemoryDecoder(vocabulary_size, sizes, fold_in(seed, "decoder"))
     # Always one slot: its output is compared with v.
@@ -46,13 +52,14 @@ def build(vocabulary_size, sizes, keep_prob, seed):
 
 
 def _memory(input_dim, sizes, slots, seed, scope):
+    """Returns a RelationalMemory of `slots` slots, each of width E. Args: scope: prefix of the variables' names."""
     heads = sizes.num_heads
     head_size = sizes.emb_dim // heads
     return RelationalMemory(input_dim, seed, scope, slots, heads, head_size, sizes.gates, sizes.forget_bias)
 
 
 class ConceptEncoder(tf.Module):
-    """Encodes concept words by an LSTM. Its word embedding is also the decoder's input embedding."""
+    """Encodes concept words by an LSTM as a unit vector; its word embedding is also the decoder's input embedding."""
 
     def __init__(self, vocabulary_size, dim, keep_prob, seed):
         super().__init__()
@@ -61,9 +68,12 @@ class ConceptEncoder(tf.Module):
         self.basic_lstm_cell = BasicLSTM(dim, dim, fold_in(seed, "lstm"), "Encoder")
 
     def __call__(self, key_BK, lengths_B, seed=None):
-        """Returns v, the unit vector of the last hidden state: float32 [B, E]; zeros for a row without words.
+        """Returns v, the last hidden state scaled to unit length: float32 [B, E]; zeros for a row without words.
 
-        Args: key_BK: int32, zero padded. lengths_B: int32. seed: of the dropout on the word vectors; None for none.
+        Args:
+          key_BK: int32, ids of concept words, zero padded.
+          lengths_B: int32, number of concept words in each row.
+          seed: int32 [2] for the dropout on the word vectors; None for no dropout.
         """
         inputs_KBE = tf.gather(self.embedding, tf.transpose(key_BK))
         if seed is not None:
@@ -73,10 +83,10 @@ class ConceptEncoder(tf.Module):
 
 
 class MemoryDecoder(WordDecoder):
-    """Generates words by a fusion memory and a relational memory of S slots.
+    """Generates words by a fusion memory, which joins word and concepts, and a relational memory of S slots.
 
-    A state is the pair (v float32 [B, E], the output of ConceptEncoder, constant; memory float32 [B, S, E]).
-    Input words are looked up in the encoder's embedding, which is passed to every call as `input_embedding`.
+    A state is the pair (v, memory): v float32 [B, E] is the output of ConceptEncoder and stays constant; memory is
+    float32 [B, S, E]. Input words are looked up in the encoder's embedding, which callers pass as `input_embedding`.
     """
 
     embedding = None
@@ -97,7 +107,7 @@ class MemoryDecoder(WordDecoder):
 
     @property
     def output_matrix(self):
-        """The output matrix, float32 [V, O]; not tied to the input embedding."""
+        """The weights from which the logits are computed: float32 [V, O]; not shared with the input embedding."""
         return self.output_words
 
     def initial_state(self, v_BE):
@@ -108,10 +118,12 @@ class MemoryDecoder(WordDecoder):
         return v_BE, self.memory.initial_memory(tf.shape(v_BE)[0])
 
     def fuse(self, words_BE, v_BE):
-        """Returns (output of the fusion memory float32 [B, 2 E], its attention weights float32 [B, H, 2, 2] or None).
+        """Joins word vectors and concept vectors by the fusion memory, or with --fusion concat by concatenation.
 
-        The weights are None with fusion "concat", which only concatenates. Args: words_BE: float32, word vectors.
-          v_BE: float32, the output of ConceptEncoder.
+        Args: words_BE: float32, vectors of the input words. v_BE: float32, the output of ConceptEncoder.
+
+        Returns: (output float32 [B, 2 E], attention weights float32 [B, H, 2, 2] of (word, concepts) over (word,
+          concepts), or None without a fusion memory).
         """
         rows_B2E = tf.stack([words_BE, v_BE], 1)
         fused, weights = self.fusion(rows_B2E) if self.fusion else (rows_B2E, None)
@@ -122,23 +134,31 @@ class MemoryDecoder(WordDecoder):
     def step(self, words_BE, state):
         """Runs one step of the decoder. Returns (output float32 [B, O], new state).
 
-        Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the step before.
+        Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
         """
         return self.step_and_looks(words_BE, state)[:2]
 
     def step_and_looks(self, words_BE, state):
-        """Runs `step`, and also returns what the memories attended to.
+        """Runs one step of the decoder and returns its attention weights as well, for inspection.
 
-        Returns: (output, new state, attention weights of `fuse`, relational_memory.Looks).
+        Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
+
+        Returns: (output float32 [B, O], new state, attention weights of the fusion memory as from `fuse`, attention
+          weights and gates of the relational memory as relational_memory.Looks).
         """
         fused, weights = self.fuse(words_BE, state[0])
         memory_BSE, looks = self.memory.step(self.memory.project(fused), state[1])
         return self.memory.output(memory_BSE), (state[0], memory_BSE), weights, looks
 
     def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
-        """Returns the outputs of the memory for the given input words: float32 [B, T, O], zero past a row's length.
+        """Returns the outputs of the memory under teacher forcing: float32 [B, T, O], zero past a row's length.
 
-        Args: as models.generator.Generator.hidden_states; there is no dropout, so `masks` is ignored.
+        Args:
+          state: from `initial_state`.
+          tokens_BT: int32, input words, the first one is the start token.
+          lengths_B: int32, number of valid inputs in each row.
+          masks: ignored, because the decoder has no dropout.
+          input_embedding: float32 [V, E], the encoder's word embedding.
         """
         v_BE, memory_BSE = state
         steps, dim = tf.shape(tokens_BT)[1], v_BE.shape[-1]
@@ -150,12 +170,22 @@ class MemoryDecoder(WordDecoder):
 
 
 def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
-    """Returns the decoder's outputs under teacher forcing with the given words: float32 [B, T, O]."""
+    """Returns the decoder's outputs under teacher forcing with a caption as target: float32 [B, T, O].
+
+    Args:
+      decoder: MemoryDecoder. v_BE: float32, the output of ConceptEncoder.
+      tokens_BT: int32, words without the start token, which is prepended here.
+      lengths_B: int32, number of words in each row.
+      input_embedding: float32 [V, E], the encoder's word embedding.
+    """
     inputs_BT = tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)
     return decoder.hidden_states(decoder.initial_state(v_BE), inputs_BT, lengths_B, None, input_embedding)
 
 
 def reconstruct(reconstructor, outputs_BTO, lengths_B):
-    """Returns v~, the reconstructor's output at each row's last valid step (the end token): float32 [B, E]."""
+    """Returns v~, the reconstructor's output after each row's last word (the end token): float32 [B, E].
+
+    Args: reconstructor: RelationalMemory. outputs_BTO: float32, from `read_words`. lengths_B: int32, words in each row.
+    """
     _, memory_B1E = reconstructor.sequence(tf.transpose(outputs_BTO, [1, 0, 2]), lengths_B)
     return reconstructor.output(memory_B1E)

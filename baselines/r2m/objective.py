@@ -1,13 +1,17 @@
-"""R2M's objective: concept words to sentence only on text, then triplet and reconstruction losses on images.
+"""R2M's objective: cross entropy on text, then triplet and reconstruction losses on images (docs/method.md, R1 to R6).
 
-Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding.
+Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding, D
+image vector, O outputs of the memory, N valid words of the batch.
 
     text    concepts of a sentence -> v -> decoder -> sentence;  o, o, ... -> reconstructor -> v~
     images  detected concepts -> v -> decoder -> greedy words; o, o, ... -> reconstructor -> v~;  image -> v^
 
+v is the vector of the concept words, o the output of the decoder's memory at one step, v~ the reconstruction of v, v^
+the projected image vector; v and v^ have unit length. The losses are
+
     xe: cross entropy.  rec: |v - v~|^2.  triplet: v^ closer to the v~ of its image than to those of other images.
 
-Source: docs/method.md, equations R1 to R6.
+Metrics are dicts name -> (sum, count): float32 scalars of this replica.
 """
 
 import tensorflow as tf
@@ -24,12 +28,13 @@ from training.optimization import global_sum
 
 
 def triplet_loss(images_GE, sentences_GE, margin, masked=True):
-    """Returns the triplet loss with the hardest negative sentence and image of each pair, averaged over the pairs.
+    """Returns the triplet loss with the hardest negative of each image and each sentence, averaged over the pairs.
 
     Args:
       images_GE: float32, unit vectors. sentences_GE: float32, row i belongs to image i.
-      masked: False also takes the pair itself as a negative and swaps the two maxima, as the authors do; the loss is
-        then at least twice the margin.
+      margin: float, by which the own pair must be more similar than any negative pair.
+      masked: False also takes the own pair as a negative and swaps the two maxima, as the authors' program does; the
+        loss is then at least twice the margin.
 
     Returns: float32 scalar. Source: equation R6; VSE++ (Faghri et al. 2018), which sums over the pairs.
     """
@@ -45,21 +50,24 @@ def triplet_loss(images_GE, sentences_GE, margin, masked=True):
 
 
 def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
-    """Returns the squared distance summed over B, divided by `rows`, and by E with reduction "mean" (equation R5)."""
+    """Returns the squared distance summed over B and E, divided by `rows`: float32 scalar (equation R5).
+
+    Args: rows: number of rows in the global batch. reduction: "sum", or "mean" to divide by E as well.
+    """
     summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
 
 
 class R2MObjective(OneOptimizerObjective):
-    """The networks and the optimizer of one stage; `update` is one training step in one replica."""
+    """Trains the networks of one stage of R2M."""
 
     def __init__(self, options, vocabulary_size, image_dim=None, encode=None):
         """Must be called inside `strategy.scope()`.
 
         Args:
           options: configuration.R2M of one stage.
-          image_dim: dimension D of an image vector; None in the text stages.
-          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
+          image_dim: D; None in the text stages.
+          encode: function batch["pixels"] -> image vectors float32 [B, D]; None if batches contain image vectors.
         """
         self.options, self.encode_pixels = options, encode
         self.losses = configuration.LOSSES[options.stage]
@@ -77,7 +85,11 @@ class R2MObjective(OneOptimizerObjective):
         super().__init__(options, networks, trained)
 
     def _build_projection(self, image_dim, seed, networks, trained):
-        """Adds the projection of image vectors to `networks`; a `frozen` one is new in every stage and not trained."""
+        """Adds the projection and the standardisation of image vectors to `networks`.
+
+        With --projection frozen the projection is drawn anew in every stage and not trained; otherwise it joins
+        `trained`.
+        """
         frozen = configuration.quirk(self.options, "projection") == "frozen"
         seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
         self.projection = layers.Linear(image_dim, self.options.emb_dim, seed, "Projection")
@@ -87,7 +99,11 @@ class R2MObjective(OneOptimizerObjective):
             trained.append(self.projection)
 
     def handed_over(self, has_projection):
-        """Returns the networks initialised from the stage before; the projection only if that stage trained one."""
+        """Returns the list of networks that the checkpoint of the previous stage initialises.
+
+        Args: has_projection: whether that checkpoint contains a projection; it is used only if this stage trains its
+          own.
+        """
         networks = [self.encoder, self.decoder]
         if "reconstructor" in self.networks and self.options.stage != "xe_rec":
             networks.append(self.reconstructor)
@@ -98,7 +114,7 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- losses
 
     def gradients(self, batch, seed):
-        """Returns (metrics, gradients of this replica's share of the loss for `trainable_variables`).
+        """Returns (metrics, list of gradients of this replica's share of the loss for `trainable_variables`).
 
         Args:
           batch: dict of tensors. For text: `sentence`, `length`, `key`, `key_length` of input_pipeline.SentenceBatches.
@@ -116,7 +132,10 @@ class R2MObjective(OneOptimizerObjective):
         return metrics, tape.gradient(loss, self.trainable_variables)
 
     def _text(self, batch, seed):
-        """Returns (this replica's share of L_xe + w_rec L_rec, metrics) of a batch of sentences."""
+        """Returns (this replica's share of the loss of a batch of sentences, metrics).
+
+        The loss is the cross entropy; in stages with the loss rec_text, w_rec times the reconstruction loss is added.
+        """
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
         (loss, *statistics), v_BE, outputs_BTO = self._cross_entropy(batch, seed, 1.0 / words_global)
@@ -128,10 +147,12 @@ class R2MObjective(OneOptimizerObjective):
         return loss, metrics
 
     def _images(self, batch, seed):
-        """Returns (scalar with the gradient of this replica's share of w L_M + w_rec L_rec, metrics) of images.
+        """Returns (scalar, metrics) for a batch of images.
 
-        The triplet loss compares all vectors of the global batch. Every replica computes it from the gathered vectors
-        and takes the gradient for its own rows.
+        The gradient of the scalar is this replica's share of the gradient of the loss, which is w_triplet times the
+        triplet loss; in stages with the loss rec_image, w_rec times the reconstruction loss is added. The triplet loss
+        compares all vectors of the global batch: every replica computes it from the gathered vectors and uses the
+        gradient for its own rows.
         """
         options = self.options
         rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
@@ -160,14 +181,21 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- parts
 
     def words(self, v_BE):
-        """Returns the decoder's greedy words int32 [B, T] and their lengths int32 [B], without gradient."""
+        """Returns the decoder's greedy words int32 [B, T] and their lengths int32 [B], without gradient.
+
+        Args: v_BE: float32, the output of the concept encoder.
+        """
         state = self.decoder.initial_state(v_BE)
         words_BT = self.decoder.decode(state, self.options.unroll, input_embedding=self.encoder.embedding)
         lengths_B = layers.sequence_lengths(words_BT)
         return words_BT[:, : tf.reduce_max(lengths_B)], lengths_B
 
     def _reconstruction(self, v_BE, outputs_BTO, lengths_B, rows_global):
-        """Returns (v~ float32 [B, E], this replica's share of the loss, summed squared distance)."""
+        """Returns (v~ float32 [B, E], this replica's share of the reconstruction loss, summed squared distance).
+
+        Args: v_BE: float32. outputs_BTO: float32, the decoder's outputs. lengths_B: int32, words in each row.
+          rows_global: number of rows in the global batch.
+        """
         reconstructed_BE = memory_captioner.reconstruct(self.reconstructor, outputs_BTO, lengths_B)
         share = reconstruction_loss(
             v_BE, reconstructed_BE, rows_global, configuration.quirk(self.options, "rec_reduction")
@@ -175,9 +203,9 @@ class R2MObjective(OneOptimizerObjective):
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 
     def _cross_entropy(self, batch, seed, weight):
-        """Returns (the result of `word_losses`, v, outputs [B, T, O]).
+        """Returns (result of `word_losses`, v float32 [B, E], outputs of the decoder float32 [B, T, O]).
 
-        Without a seed there is no dropout, and the order of the concepts is fixed.
+        Args: seed: int32 [2]; None for no dropout and a fixed order of the concept words. weight: factor on the loss.
         """
         order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
@@ -199,7 +227,10 @@ class R2MObjective(OneOptimizerObjective):
 
 
 def gathered(rows_BE):
-    """Returns the rows of all replicas, replica by replica, without gradient: float32 [G, E]."""
+    """Returns the rows of all replicas in replica order, without gradient: float32 [G, E].
+
+    Args: rows_BE: of this replica.
+    """
     count = tf.distribute.get_strategy().num_replicas_in_sync
     if count == 1:
         return rows_BE
@@ -209,7 +240,12 @@ def gathered(rows_BE):
 
 
 def gathered_triplet(image_BE, sentence_BE, margin, masked):
-    """Returns (triplet loss of the global batch, its two gradients for this replica's rows, float32 [B, E])."""
+    """Returns the triplet loss of the global batch and its gradients for this replica's rows.
+
+    Args: image_BE, sentence_BE: float32, this replica's rows. margin, masked: arguments of `triplet_loss`.
+
+    Returns: (loss float32 scalar, gradient for image_BE, gradient for sentence_BE), the gradients float32 [B, E].
+    """
     images_GE, sentences_GE = (gathered(tf.stop_gradient(rows)) for rows in (image_BE, sentence_BE))
     with tf.GradientTape() as tape:
         tape.watch((images_GE, sentences_GE))

@@ -21,7 +21,7 @@ EPSILON = 1e-5  # of the layer norms
 
 
 class LayerNorm(tf.Module):
-    """(x - mean) / std along the last axis, with a scale and an offset."""
+    """Layer normalisation: (x - mean) / std along the last axis, then a trained scale and offset."""
 
     def __init__(self, dim, scope):
         super().__init__()
@@ -34,7 +34,7 @@ class LayerNorm(tf.Module):
 
 
 def on_rows(linear, values, dim):
-    """Applies a layers.Linear to the last axis of a tensor of any rank. Args: dim: its number of outputs."""
+    """Applies a layers.Linear to the last axis of a tensor of any rank. Args: dim: number of outputs of the layer."""
     flat = linear(tf.reshape(values, [-1, values.shape[-1]]))
     return tf.reshape(flat, tf.concat([tf.shape(values)[:-1], [dim]], 0))
 
@@ -49,7 +49,7 @@ class Attention(tf.Module):
         self.norm = LayerNorm(3 * heads * head_size, f"{scope}/norm")
 
     def project(self, rows_BRI):
-        """Returns (queries, keys, values) of rows, each float32 [B, H, R, D]."""
+        """Returns (queries, keys, values) of the input rows, each float32 [B, H, R, D]. Args: rows_BRI: float32."""
         projected = self.norm(on_rows(self.projection, rows_BRI, 3 * self.heads * self.head_size))
         shape = tf.concat([tf.shape(rows_BRI)[:2], [self.heads, 3 * self.head_size]], 0)
         return tf.split(tf.transpose(tf.reshape(projected, shape), [0, 2, 1, 3]), 3, axis=-1)
@@ -62,16 +62,16 @@ class Attention(tf.Module):
         return tf.reshape(attended, tf.concat([tf.shape(attended)[:2], [self.heads * self.head_size]], 0)), weights_BHSR
 
     def __call__(self, rows_BRI):
-        """Lets every row attend to all rows. Returns (float32 [B, R, H D], weights float32 [B, H, R, R])."""
+        """Lets every row attend to all rows. Returns (outputs float32 [B, R, H D], weights float32 [B, H, R, R])."""
         return self.attend(*self.project(rows_BRI))
 
 
 @dataclasses.dataclass
 class Looks:
-    """Attention weights and gates of one step of the cell, for inspection.
+    """Attention weights and gates of one step of the relational memory, for inspection.
 
-    weights: float32 [B, H, S, R], R = S + 1: attention of each slot to the slots and, last, to the input.
-    input_gate, forget_gate: float32 [B, S, M], or [B, S, 1] with one gate for each slot.
+    weights: float32 [B, H, S, S + 1], the attention of each slot to the S slots and, last, to the input.
+    input_gate, forget_gate: float32 [B, S, M]; with one gate for each slot [B, S, 1].
     """
 
     weights: tf.Tensor
@@ -80,7 +80,10 @@ class Looks:
 
 
 class RelationalMemory(tf.Module):
-    """The recurrent cell. Its state is the memory, float32 [B, S, M]; its output is the flattened memory [B, S M]."""
+    """The recurrent cell.
+
+    Its state is the memory, float32 [B, S, M]; its output is the memory flattened to [B, S M].
+    """
 
     def __init__(
         self,
@@ -94,7 +97,14 @@ class RelationalMemory(tf.Module):
         forget_bias=1.0,
         input_bias=0.0,
     ):
-        """Args: gates: `unit` for an input and a forget gate for each unit of a slot, `slot` for one pair a slot."""
+        """Builds the cell with new weights.
+
+        Args:
+          scope: prefix of the variables' names. slots: S. heads: H. head_size: D.
+          gates: "unit" for one input gate and one forget gate for each unit of a slot, "slot" for one of each for each
+            slot.
+          forget_bias, input_bias: constants added to the gates before the sigmoid.
+        """
         super().__init__()
         width = heads * head_size
         self.slots, self.width, self.output_dim = slots, width, slots * width
@@ -111,20 +121,26 @@ class RelationalMemory(tf.Module):
         self.gates_of_memory = linear(width, self.gate_dim, "gates_of_memory")
 
     def initial_memory(self, batch):
-        """Returns zeros, as in the authors' program: float32 [B, S, M]."""
+        """Returns the memory before the first step, zeros as in the authors' program: float32 [B, S, M].
+
+        Args: batch: B.
+        """
         return tf.zeros([batch, self.slots, self.width])
 
     def project(self, inputs_BI):
-        """Returns the input's (key, value, each [B, H, 1, D]; part of the gates [B, 1, G]) for a step.
+        """Returns the projections of an input: (key [B, H, 1, D], value [B, H, 1, D], term of the gates [B, 1, G]).
 
-        They do not depend on the memory, so a whole sequence is projected at once.
+        These do not depend on the memory, so they are computed for a whole sequence at once.
         """
         e_B1M = self.input(inputs_BI)[:, None]
         _, key, value = self.attention.project(e_B1M)
         return key, value, on_rows(self.gates_of_input, e_B1M, self.gate_dim)
 
     def step(self, projected, memory_BSM):
-        """Runs one step. Args: projected: from `project`. Returns (new memory float32 [B, S, M], Looks)."""
+        """Runs one step. Returns (new memory float32 [B, S, M], Looks).
+
+        Args: projected: the result of `project` for the input of this step. memory_BSM: float32, the memory before it.
+        """
         key, value, gates_of_input = projected
         queries, keys, values = self.attention.project(memory_BSM)
         attended, weights = self.attention.attend(queries, tf.concat([keys, key], 2), tf.concat([values, value], 2))
@@ -144,10 +160,12 @@ class RelationalMemory(tf.Module):
         """Runs the cell over a padded sequence.
 
         Args:
-          inputs_TBI: float32. lengths_B: int32, valid steps of each row. memory_BSM: before the first step; zeros if
-            None.
+          inputs_TBI: float32.
+          lengths_B: int32, number of valid steps in each row.
+          memory_BSM: float32, the memory before the first step; None for zeros.
 
-        Returns: outputs float32 [T, B, S M], zero past a row's length; the memory after each row's last step.
+        Returns: (outputs float32 [T, B, S M], zero past a row's length; memory [B, S, M] after each row's last valid
+          step).
         """
         steps, batch = tf.shape(inputs_TBI)[0], tf.shape(inputs_TBI)[1]
         memory_BSM = self.initial_memory(batch) if memory_BSM is None else memory_BSM

@@ -18,7 +18,7 @@ from training import rankings
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of r2m_traces."""
+    """Settings of baselines.r2m_traces."""
 
     paths: tuple[str, ...] = cli.field(
         (), "sets of concept words, each in quotation marks; also as positional arguments"
@@ -29,17 +29,25 @@ class Options:
     output: str = cli.field("traces.png", "figure to write, .png, .svg or .pdf")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command writes, two tuples of paths.
+
+        cli.run checks that they are writable.
+        """
         return (self.output,), ()
 
 
 @dataclasses.dataclass
 class Trace:
-    """Attention and gates while a caption of T words (the end token included) was generated.
+    """Attention weights and gates at each of the T words of a generated caption, the end token included.
 
-    words: list of T. memory: [T, H, S, S + 1], the slots' attention to the slots and, last, to the input.
-    fusion: [T, H, 2, 2], attention of (word, concepts) to (word, concepts); None without a fusion memory.
-    input_gate, forget_gate: [T, S, M]. norm: [T], L2 norm of the memory.
+    H attention heads, S memory slots, M width of a slot.
+
+    Attributes:
+      concepts: list of the concept words. text: the caption. words: list of T words.
+      memory: [T, H, S, S + 1], the attention of each slot to the S slots and, last, to the input.
+      fusion: [T, H, 2, 2], the attention of (word, concepts) to (word, concepts); None without a fusion memory.
+      input_gate, forget_gate: [T, S, M]; with one gate for each slot [T, S, 1].
+      norm: [T], L2 norm of the memory.
     """
 
     concepts: list
@@ -53,7 +61,7 @@ class Trace:
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings (Options) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     from baselines.r2m import configuration
     from training.run_directory import read_config
 
@@ -68,7 +76,10 @@ def check(options):
 
 
 def main(options):
-    """Captions sets of concept words, prints the captions, and plots attention and gates to a file. Args: Options."""
+    """Captions sets of concept words, prints the captions, and plots attention and gates to a file.
+
+    Args: options: Options.
+    """
     check(options)
 
     from baselines.r2m.captioner import R2MCaptioner
@@ -84,8 +95,8 @@ def main(options):
 def trace(captioner, concepts, decode="beam3"):
     """Captions concept words, and returns the attention and gates of the best caption as a Trace.
 
-    Args: captioner: R2MCaptioner. concepts: list of words. decode: "greedy" or "beamK".
-    Raises: cli.UserError for an unknown word, or without any.
+    Args: captioner: R2MCaptioner. concepts: list of words. decode: "greedy", or "beamK" with a beam of K.
+    Raises: cli.UserError if `concepts` is empty or has a word that is not in the dictionary.
     """
     import numpy as np
     import tensorflow as tf
@@ -118,7 +129,10 @@ def trace(captioner, concepts, decode="beam3"):
 
 
 def attention_rows(found):
-    """Returns the rows of the heat map of attention weights of a Trace: (list of labels, list of arrays [T])."""
+    """Returns the heat map of the attention weights: (list of row labels, list of rows, each an array [T]).
+
+    Args: found: Trace.
+    """
     labels, values = [], []
     _, heads, slots, targets = found.memory.shape
     for head in range(heads):
@@ -136,7 +150,10 @@ def attention_rows(found):
 
 
 def plot(traces, path):
-    """Writes the figure to `path`: for each Trace a heat map of the attention and a plot of the gates."""
+    """Writes a figure: for each Trace a heat map of its attention weights and a plot of its gates.
+
+    Args: traces: list of Trace. path: file to write; its ending determines the format.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

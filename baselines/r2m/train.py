@@ -1,10 +1,10 @@
-"""Trains R2M: concept words -> sentence only on text, then adapted to images (docs/r2m.md).
+"""Trains R2M, a translator from concept words to sentences, on text alone, then adapts it to images (docs/r2m.md).
 
     python -m baselines.r2m --recipe miniature/r2m --data_dir data/miniature --job_dir runs/demo/r2m
 
-`--stage all` runs xe, xe_rec, tri, tri_rec, scores the checkpoints of each on validation, and starts each from the best
-checkpoint of the one before; JOB_DIR/STAGE are their run directories. A single `--stage` trains in JOB_DIR itself, from
-`--start_ckpt`. The same command continues an interrupted run.
+`--stage all` trains the stages xe, xe_rec, tri and tri_rec in this order, each in its run directory JOB_DIR/STAGE.
+After each stage its checkpoints are scored on the validation images; the next stage starts from the best one. A single
+`--stage` trains in JOB_DIR itself and starts from `--start_ckpt`. The same command continues an interrupted run.
 """
 
 import os
@@ -15,7 +15,7 @@ from formats import inventory
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains one stage, or the four stages one after the other."""
+    """Trains one stage, or with --stage all the four stages in order. Args: options: configuration.R2M."""
     configuration.check(options)
 
     from training import distribution, setup
@@ -34,7 +34,10 @@ def main(options):
 
 
 def train(options, strategy):
-    """Trains one stage until its last step. Args: options: configuration.R2M of that stage."""
+    """Trains one stage until its last step.
+
+    Args: options: configuration.R2M of that stage, from `of_stage`. strategy: tf.distribute.Strategy.
+    """
     from baselines.r2m.objective import R2MObjective
     from captioning.photographs import keep_detector
     from evaluation.held_out import HeldOut
@@ -85,7 +88,13 @@ def train(options, strategy):
 
 
 def concepts_in_training(image_set, concept_order):
-    """Returns the concept words of the training images: key int32 [N, K], key_length int32 [N]."""
+    """Returns the concept words of the training images: (word ids int32 [N, K], zero padded; their number int32 [N]).
+
+    Args:
+      image_set: input_pipeline.ImageSet of N images.
+      concept_order: "class" for the last five in order of class, as in the authors' program; "score" for those with the
+        highest detection scores.
+    """
     import numpy as np
 
     from models import concepts
@@ -97,7 +106,12 @@ def concepts_in_training(image_set, concept_order):
 
 
 def score(options, name, job_dir):
-    """Scores the checkpoints of a stage on the validation images, if these have captions, and keeps the best one."""
+    """Scores all checkpoints of a stage on the validation images and keeps the best one.
+
+    Without references of the validation images it prints a message and does nothing.
+
+    Args: options: configuration.R2M of all stages. name: the stage. job_dir: run directory of the stage.
+    """
     from evaluation import validation
 
     if not os.path.exists(os.path.join(options.data_dir, "refs_val.json")):

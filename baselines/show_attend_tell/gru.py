@@ -10,11 +10,11 @@ from models.randomness import fold_in
 
 
 class GRU(tf.Module):
-    """One GRU cell; its state is (h,).
+    """A GRU cell whose state is the tuple (h,). In the formulas * is elementwise.
 
     reset_after False: candidate = tanh([x, r * h] W + b), as in TensorFlow 1's GRUCell (img2txt).
-    reset_after True: candidate = tanh(x W + b + r * (h U + b')), Keras' default (the attention tutorial); the second
-    bias makes it (E + H) * 3H + 6H parameters instead of (E + H) * 3H + 3H.
+    reset_after True: candidate = tanh(x W + b + r * (h U + b')), Keras' default (the attention tutorial); with the
+    second bias b' it has (E + H) * 3H + 6H parameters instead of (E + H) * 3H + 3H.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, reset_after):
@@ -29,15 +29,18 @@ class GRU(tf.Module):
         self.hidden_dim, self.reset_after = hidden_dim, reset_after
 
     def zero_state(self, batch):
-        """Returns (h,) of zeros, float32 [B, H]."""
+        """Returns the zero state (h,), h float32 [B, H]. Args: batch: B."""
         return (tf.zeros([batch, self.hidden_dim]),)
 
     def step(self, inputs_BE, state):
-        """Runs one step. Returns the new state (h,), float32 [B, H]; h is the output."""
+        """Runs one step. Returns the new state (h,); h, float32 [B, H], is also the output.
+
+        Args: inputs_BE: float32. state: (h,) before the step.
+        """
         return (self._step(tf.matmul(inputs_BE, self.kernel) + self.bias, state[0]),)
 
     def _step(self, projected, h):
-        """Returns the new h from the projected input x W + b [B, 3H] and the old h."""
+        """Returns the new h: float32 [B, H]. Args: projected: x W + b of the input, [B, 3H]. h: the old h."""
         size = self.hidden_dim
         if self.reset_after:
             recurrent = tf.matmul(h, self.recurrent_kernel) + self.recurrent_bias
@@ -50,7 +53,14 @@ class GRU(tf.Module):
         return u * h + (1 - u) * candidate
 
     def sequence(self, inputs_TBE, lengths_B, state=None):
-        """Runs the cell over a padded sequence. Args and returns: as BasicLSTM.sequence, but the state is (h,)."""
+        """Runs the cell over a padded sequence.
+
+        Args:
+          inputs_TBE: float32. lengths_B: int32, number of valid steps in each row.
+          state: (h,) before the first step; None for zeros.
+
+        Returns: (outputs float32 [T, B, H], zero past a row's length; state (h,) after each row's last valid step).
+        """
         shape = tf.shape(inputs_TBE)
         (h_BH,) = state if state is not None else self.zero_state(shape[1])
         flat = tf.reshape(inputs_TBE, [shape[0] * shape[1], inputs_TBE.shape[2]])

@@ -23,10 +23,13 @@ from training.run_directory import options_of
 
 
 class AdditiveAttention(tf.Module):
-    """Additive attention: weights over the cells from a query (equation A2)."""
+    """Additive attention: computes weights over the cells from a query (equation A2)."""
 
     def __init__(self, cell_dim, query_dim, units, seed, scale=1.0):
-        """Args: scale: s; a larger one makes the weights peaked earlier in training."""
+        """Args: units: U.
+
+        seed: int32 [2]. scale: factor s on the scores; a larger one makes attention peaked earlier in training.
+        """
         super().__init__()
         self.scale = scale
         self.keys_layer = layers.Linear(cell_dim, units, fold_in(seed, "keys"), "Generator/attention/keys_layer")
@@ -34,22 +37,26 @@ class AdditiveAttention(tf.Module):
         self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
 
     def keys(self, cells_BCA):
-        """Returns the projected cells W_1 a_i, computed once for all words of a caption: float32 [B, C, U]."""
+        """Returns W_1 a_i for all cells, computed once for all words of a caption: float32 [B, C, U]."""
         return self.keys_layer(cells_BCA)
 
     def __call__(self, query_BQ, keys_BCU):
-        """Returns the attention weights alpha: float32 [B, C], rows sum to 1. Args: keys_BCU: from `keys`."""
+        """Returns the attention weights alpha: float32 [B, C], rows sum to 1.
+
+        Args: query_BQ: float32, the query q_t. keys_BCU: from `keys`.
+        """
         hidden_BCU = tf.tanh(keys_BCU + self.query_layer(query_BQ)[:, None])
         return tf.nn.softmax(self.scale * self.score(hidden_BCU)[:, :, 0])
 
 
 class ShowAttendTell(WordDecoder):
-    """The captioner: grid of cells -> words. The state is (h, cells [B, C, A], keys [B, C, U])."""
+    """The captioner: grid of cells -> words.
+
+    A state is (h [B, H], projected cells [B, C, A], attention keys [B, C, U]).
+    """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: options: emb_dim, mem_dim, keep_prob, semantics, cell_dim A, attention_units U, attention_scale s,
-        attend_word.
-        """
+        """Args: image_dim: D. options: baselines.supervised.settings.ShowAttendTell. seed: int32 [2]."""
         super().__init__()
         emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -66,7 +73,10 @@ class ShowAttendTell(WordDecoder):
         self.softmax_b = tf.Variable(tf.zeros([vocabulary_size]))
 
     def image_feature(self, image_BCD):
-        """Returns the projected cells (equation A1): float32 [B, C, A]."""
+        """Returns the projected cells a_i (equation A1): float32 [B, C, A].
+
+        Args: image_BCD: float32, the encoder's cells.
+        """
         return tf.nn.relu(self.projection(image_BCD))
 
     def initial_state(self, feature_BCA, masks=None):
@@ -79,7 +89,7 @@ class ShowAttendTell(WordDecoder):
         return self.hidden_layer(h_BH), (h_BH, cells_BCA, keys_BCU)
 
     def _attend(self, inputs_BE, h_BH, cells_BCA, keys_BCU):
-        """Runs one step. Returns (new h, alpha [B, C])."""
+        """Runs one step: attention, then the GRU. Returns (new h [B, H], attention weights alpha [B, C])."""
         query = tf.concat([h_BH, inputs_BE], 1) if self.attend_word else h_BH
         alpha_BC = self.attention(query, keys_BCU)
         context_BA = tf.linalg.matvec(cells_BCA, alpha_BC, transpose_a=True)
@@ -94,7 +104,7 @@ class ShowAttendTell(WordDecoder):
     def attention_weights(self, feature_BCA, tokens_BT):
         """Returns the attention weights before each next word of a caption: float32 [B, T, C], rows sum to 1.
 
-        Args: feature_BCA: of `image_feature`. tokens_BT: int32, the first one is the start token.
+        Args: feature_BCA: from `image_feature`. tokens_BT: int32, input words, the first one is the start token.
         """
         inputs_TBE = tf.gather(self.embedding, tf.transpose(tokens_BT))
         lengths_B = tf.fill([tf.shape(tokens_BT)[0]], tf.shape(tokens_BT)[1])
@@ -102,7 +112,10 @@ class ShowAttendTell(WordDecoder):
         return tf.transpose(alpha_TBC, [1, 0, 2])
 
     def _run(self, inputs_TBE, lengths_B, state):
-        """Runs all steps. Returns h [T, B, H], alpha [T, B, C] and the state after each row's last step."""
+        """Runs all steps of padded rows.
+
+        Returns (h [T, B, H], alpha [T, B, C], state after each row's last valid step).
+        """
         steps = tf.shape(inputs_TBE)[0]
         h_BH, cells_BCA, keys_BCU = state
         mask_TB1 = tf.transpose(layers.mask_of(lengths_B, steps))[:, :, None]
@@ -118,6 +131,9 @@ class ShowAttendTell(WordDecoder):
 
 
 def of_run(content, vocabulary_size):
-    """Returns the network of a run with new weights. Args: content: of its config.json."""
+    """Returns the network (ShowAttendTell) for the settings of a run, with new weights.
+
+    Args: content: dict, the content of the run's config.json. vocabulary_size: V.
+    """
     options = options_of(content, settings.ShowAttendTell)
     return ShowAttendTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -1,7 +1,9 @@
-"""The objective of Show, Attend and Tell.
+"""The objective of Show, Attend and Tell: cross entropy, then self-critical training.
 
-Under `reference` the summed loss of all words is divided by the number of captions, as in the tutorial, so that long
-captions weigh more; under `fixed` it is divided by the number of words.
+Shapes: B batch (of one replica), C cells of the grid, D features of a cell.
+
+With --semantics reference the loss summed over all words is divided by the number of captions, as in the tutorial, so
+that long captions weigh more; with --semantics fixed it is divided by the number of words.
 """
 
 import tensorflow as tf
@@ -14,12 +16,16 @@ from training.optimization import global_sum
 
 
 class ShowAttendTellObjective(SupervisedObjective):
-    """Trains Show, Attend and Tell. `image` of a batch: float32 [B, C, D], the grid of an encoder's cells."""
+    """Trains Show, Attend and Tell. The `image` of a batch is float32 [B, C, D], the encoder's cells."""
 
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.
 
-        Args: as in the base class; options: baselines.supervised.settings.ShowAttendTell.
+        Args:
+          options: baselines.supervised.settings.ShowAttendTell.
+          image_dim: D.
+          pairs: number of image-caption pairs.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
         """
         generator = ShowAttendTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)

@@ -12,7 +12,7 @@ from baselines.supervised import train as supervised
 
 
 def main(options):
-    """Trains until --max_steps."""
+    """Trains Show, Attend and Tell until --max_steps. Args: options: baselines.supervised.settings.ShowAttendTell."""
 
     def objective(*arguments):
         from baselines.show_attend_tell.objective import ShowAttendTellObjective

@@ -19,7 +19,7 @@ from training.run_directory import options_of
 
 
 class BatchNorm(tf.Module):
-    """Batch normalisation of vectors over the global batch, with running averages for captioning."""
+    """Batch normalisation of vectors over the global batch, with running averages for use after training."""
 
     MOMENTUM, EPSILON = 0.01, 1e-5  # as in PyTorch: weight of the new batch in the running average
 
@@ -31,9 +31,10 @@ class BatchNorm(tf.Module):
         self.mean, self.variance = tf.Variable(tf.zeros([dim]), **kept), tf.Variable(tf.ones([dim]), **kept)
 
     def __call__(self, inputs_BE, total=None):
-        """Normalises by the running averages or, if `total` is given, by the moments of the global batch.
+        """Returns the normalised vectors: float32 [B, E].
 
-        Args: total: function that sums a list of tensors over the replicas; if given, the running averages are updated.
+        Args: total: None to normalise by the running averages. In training, a function that sums each tensor of a list
+          over all replicas: then the moments of the global batch are used, and the running averages are updated.
         """
         mean, variance = self.mean, self.variance
         if total is not None:
@@ -48,10 +49,13 @@ class BatchNorm(tf.Module):
 
 
 class ShowTell(WordDecoder):
-    """The captioner: pooled image vector -> words."""
+    """The captioner: pooled image vector -> words.
+
+    A state is that of the recurrent cell; its last tensor is the output.
+    """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: options: emb_dim, mem_dim, keep_prob, cell, batch_norm, init_stddev."""
+        """Args: image_dim: D. options: baselines.supervised.settings.ShowTell. seed: int32 [2]."""
         super().__init__()
         emb_dim, mem_dim = options.emb_dim, options.mem_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -68,12 +72,19 @@ class ShowTell(WordDecoder):
                 variable.assign(tf.random.stateless_truncated_normal(variable.shape, key, stddev=options.init_stddev))
 
     def image_feature(self, image_BD, total=None):
-        """Returns the first input of the cell: float32 [B, E]. Args: total: as in BatchNorm; None outside training."""
+        """Returns the first input of the cell: float32 [B, E].
+
+        Args: image_BD: float32. total: in training with batch normalisation, a function that sums each tensor of a list
+          over all replicas (training.optimization.global_sum); None to use the running averages.
+        """
         feature_BE = self.projection(image_BD)
         return feature_BE if self.batch_norm is None else self.batch_norm(feature_BE, total)
 
     def initial_state(self, feature_BE, masks=None):
-        """Returns the state after one step on the feature from the zero state."""
+        """Returns the cell's state after one step from the zero state, with the image feature as input.
+
+        Args: feature_BE: from `image_feature`. masks: models.generator.Masks; None for no dropout.
+        """
         inputs = apply_mask(feature_BE, masks.image_BE if masks else None)
         return self.cell.step(inputs, self.cell.zero_state(tf.shape(feature_BE)[0]))
 
@@ -86,7 +97,7 @@ class ShowTell(WordDecoder):
 
 
 def make_cell(name, input_dim, hidden_dim, seed):
-    """Returns the recurrent cell of the setting `cell`; the last part of its state is its output."""
+    """Returns a recurrent cell; the last tensor of its state is its output. Args: name: value of the setting `cell`."""
     if name == "gru":
         return GRU(input_dim, hidden_dim, seed, reset_after=False)
     kind = TwoBiasLSTM if name == "lstm_two_biases" else BasicLSTM
@@ -94,6 +105,9 @@ def make_cell(name, input_dim, hidden_dim, seed):
 
 
 def of_run(content, vocabulary_size):
-    """Returns the network of a run with new weights. Args: content: of its config.json."""
+    """Returns the network (ShowTell) for the settings of a run, with new weights.
+
+    Args: content: dict, the content of the run's config.json. vocabulary_size: V.
+    """
     options = options_of(content, settings.ShowTell)
     return ShowTell(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

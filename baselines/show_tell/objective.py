@@ -1,8 +1,8 @@
-"""The objective of Show and Tell: cross entropy over the words.
+"""The objective of Show and Tell: cross entropy over the words, then self-critical training.
 
 In the ResNet-152 tutorial's variant the output of the image step must predict the start token as well.
 
-Shapes: B batch (of one replica), H hidden, N words.
+Shapes: B batch (of one replica), D image vector, H hidden, N words.
 """
 
 import tensorflow as tf
@@ -18,18 +18,25 @@ from training.optimization import global_sum
 
 
 class ShowTellObjective(SupervisedObjective):
-    """Trains Show and Tell. `image` of a batch: float32 [B, D], an encoder's pooled vector."""
+    """Trains Show and Tell. The `image` of a batch is float32 [B, D], the encoder's pooled vectors."""
 
     def __init__(self, options, vocabulary_size, image_dim, pairs, cider=None):
         """Must be called inside `strategy.scope()`.
 
-        Args: as in the base class; options: baselines.supervised.settings.ShowTell.
+        Args:
+          options: baselines.supervised.settings.ShowTell.
+          image_dim: D.
+          pairs: number of image-caption pairs.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
         """
         generator = ShowTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)
 
     def feature(self, batch, seed):
-        """Returns the first input of the cell; with a seed, batch normalisation uses the moments of the batch."""
+        """Returns the first input of the recurrent cell: float32 [B, E], E embedding.
+
+        Args: batch: dict with `image`. seed: if not None, batch normalisation uses the moments of the global batch.
+        """
         total = None if seed is None else global_sum
         return self.generator.image_feature(self.standardise(batch["image"]), total)
 
@@ -40,7 +47,7 @@ class ShowTellObjective(SupervisedObjective):
 
     @property
     def predicts_start(self):
-        """Whether the start token is a target: n words then have n + 2 targets (quirk of the ResNet-152 tutorial)."""
+        """Whether the start token is a target: n words have n + 2 targets (a quirk of the ResNet-152 tutorial)."""
         return self.options.semantics == "reference" and self.options.start_from_image
 
     def _cross_entropy(self, batch, seed, weight):

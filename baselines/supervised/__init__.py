@@ -1,1 +1,1 @@
-"""Code that Show and Tell and Show, Attend and Tell share: settings, batches, objective, CIDEr-D, trainer."""
+"""Code shared by Show and Tell and Show, Attend and Tell: settings, batches, objective, CIDEr-D, trainer."""

@@ -1,4 +1,7 @@
-"""Batches of image-caption pairs, with all captions of each image for self-critical training."""
+"""Batches of image-caption pairs, with all captions of each image for self-critical training.
+
+Shapes: B batch, R maximum number of captions of an image, S words of a caption.
+"""
 
 import numpy as np
 
@@ -6,10 +9,11 @@ from input_pipeline import PairedBatches, padded_rows
 
 
 class SupervisedBatches(PairedBatches):
-    """PairedBatches; if `references`, with `references` int32 [B, R, S] and `reference_lengths` int32 [B, R] as well.
+    """Batches of image-caption pairs; for self-critical training also all captions of each image, its references.
 
-    References are the captions of the batch's images, with the end token and without the start token. If an image has
-    fewer than R, the remaining lengths are 0.
+    If the argument `references` is true, a batch also has `references` int32 [B, R, S], with the end token and without
+    the start token, and their lengths `reference_lengths` int32 [B, R]. If an image has fewer than R captions, its
+    remaining lengths are 0.
     """
 
     def __init__(self, image_set, captions, batch_size, seed, references=False):
@@ -24,7 +28,10 @@ class SupervisedBatches(PairedBatches):
         return len(self.pair_images)
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a training step: dict name -> numpy array.
+
+        Args: rows: which examples of the step, all by default.
+        """
         batch = super().batch(step, rows)
         if not self.references:
             return batch

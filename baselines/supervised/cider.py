@@ -1,8 +1,9 @@
-"""CIDEr-D of word ids as dense tensor algebra: the reward of self-critical training on true captions.
+"""CIDEr-D on word ids, as tensor operations without a Python loop: the reward of self-critical training.
 
-Shapes: B batch, R references of an image, T words, n length of an n-gram.
+Shapes: B batch, R references of an image, T words, P n-grams of a caption, Q n-grams of a reference, G known n-grams.
 Captions include their end token: without it training produces captions that stop in mid-sentence.
-An n-gram is encoded as one integer, its ids as digits to the base V, so there are no hash collisions.
+An n-gram (n = 1 to 4) is encoded as one integer, its ids as digits to the base V, the size of the vocabulary, so there
+are no hash collisions.
 Source: Vedantam et al., CVPR 2015, as pycocoevalcap computes it (tests/models/test_cider.py compares the two).
 """
 
@@ -19,9 +20,12 @@ LONGEST, SIGMA = 4, 6.0
 
 
 class DocumentFrequencies:
-    """Document frequencies: the number of training images in whose captions an n-gram occurs.
+    """Document frequencies: for each n-gram the number of training images in whose captions it occurs.
 
-    Attributes: keys: list over n of sorted int64 [G]; counts: list over n of int64 [G]; images: number of images.
+    Attributes:
+      keys: list over n of the sorted encoded n-grams, int64 [G].
+      counts: list over n of their frequencies, int64 [G].
+      images: number of training images with captions.
     """
 
     def __init__(self, keys, counts, images):
@@ -29,10 +33,10 @@ class DocumentFrequencies:
 
     @classmethod
     def of(cls, captions, vocabulary_size):
-        """Counts the n-grams of captions.
+        """Returns the DocumentFrequencies of the training captions.
 
         Args: captions: list over images of lists of id arrays, without start and end tokens.
-        Raises: cli.UserError if the dictionary is so large that n-grams do not fit into 64 bits.
+        Raises: cli.UserError if the vocabulary is so large that encoded n-grams do not fit into 64 bits.
         """
         if vocabulary_size**LONGEST >= 2**63:
             raise cli.UserError(
@@ -61,9 +65,12 @@ class DocumentFrequencies:
 
     @classmethod
     def cached(cls, path, digest, captions, vocabulary_size, write=True):
-        """Loads the frequencies in `path` if they have the same digest; else counts them and, if `write`, saves them.
+        """Returns the DocumentFrequencies saved in a file if its digest matches; otherwise counts them.
 
-        Args: path: .npz file. digest: of the captions. captions, vocabulary_size: as for `of`.
+        Args:
+          path: .npz file. digest: text that identifies `captions`.
+          captions: list over images of lists of id arrays, without start and end tokens.
+          write: whether to save newly counted frequencies to `path`.
         """
         if os.path.exists(path):
             try:
@@ -83,7 +90,7 @@ class DocumentFrequencies:
 
 
 class CiderD:
-    """Scores captions against the references of their images; the best score is 10, as in pycocoevalcap."""
+    """Computes CIDEr-D of captions against the references of their images; the maximum is 10, as in pycocoevalcap."""
 
     def __init__(self, frequencies, vocabulary_size):
         self.vocabulary_size = vocabulary_size
@@ -97,8 +104,9 @@ class CiderD:
         """Returns CIDEr-D of each caption: float64 [B].
 
         Args:
-          words_BT: int32, captions with their end token. lengths_B: int32, words with the end token.
-          references_BRT: int32, with end tokens. reference_lengths_BR: int32, 0 for absent references.
+          words_BT: int32, captions with their end token. lengths_B: int32, their lengths, the end token counted.
+          references_BRT: int32, with end tokens. reference_lengths_BR: int32, their lengths, 0 where an image has no
+            further reference.
         """
         references = tf.cast(tf.reduce_sum(tf.cast(reference_lengths_BR > 0, tf.int32), 1), tf.float64)
         bigrams = lambda lengths: tf.cast(tf.maximum(lengths - 1, 0), tf.float64)  # noqa: E731
@@ -110,7 +118,10 @@ class CiderD:
         return 10.0 / LONGEST * tf.reduce_sum(total_BR, 1) / tf.maximum(references, 1.0)
 
     def _similarity(self, n, words_BT, lengths_B, references_BRT, reference_lengths_BR):
-        """Returns the clipped cosine of the tf-idf vectors of n-grams: float64 [B, R]."""
+        """Returns the clipped cosine similarity of the tf-idf vectors of n-grams: float64 [B, R].
+
+        Args: n: length of n-grams.
+        """
         ours_BP, weight_BP = self._grams(n, words_BT, lengths_B)
         theirs_BRQ, their_weight_BRQ = self._grams(n, references_BRT, reference_lengths_BR)
         here_BP = _occurrences(ours_BP, ours_BP)
@@ -122,7 +133,10 @@ class CiderD:
         return tf.math.divide_no_nan(tf.reduce_sum(shared_BRP, 2), norm_B[:, None] * norm_BR)
 
     def _grams(self, n, words, lengths):
-        """Returns n-grams as int64 [..., T], -1 past the end, and their idf float64 [..., T], 0 past the end."""
+        """Returns the encoded n-grams int64 [..., T] and their idf float64 [..., T]; past a row's end -1 and 0.
+
+        Args: n: length of n-grams. words: int32 [..., T]. lengths: int32 [...], number of words in each row.
+        """
         words = tf.cast(words, tf.int64)
         steps = tf.shape(words)[-1]
         padded = tf.pad(words, [[0, 0]] * (words.shape.rank - 1) + [[0, n - 1]])
@@ -138,5 +152,8 @@ class CiderD:
 
 
 def _occurrences(grams, others):
-    """Counts each n-gram of [..., P] in the same row of [..., Q]: float64 [..., P]."""
+    """Returns how often each n-gram occurs among the n-grams of the same row of `others`: float64 [..., P].
+
+    Args: grams: int64 [..., P]. others: int64 [..., Q].
+    """
     return tf.reduce_sum(tf.cast(tf.equal(grams[..., :, None], others[..., None, :]), tf.float64), -1)

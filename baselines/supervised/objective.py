@@ -19,15 +19,18 @@ from objectives.full import unique_rows
 
 
 def steps_per_halving(pairs, options):
-    """Returns the steps between two halvings of the learning rate, int(pairs / batch * epochs).
+    """Returns the number of steps between two halvings of the learning rate, int(pairs / batch size * epochs).
 
-    103,528 for img2txt on COCO.
+    For img2txt on COCO it is 103,528. Args: pairs: number of image-caption pairs. options: settings.Supervised.
     """
     return max(1, int(pairs / options.batch_size * options.lr_halving_epochs))
 
 
 class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate schedule: `first` before a step, a constant rate from that step on."""
+    """A learning rate schedule that changes to a constant rate at a given step.
+
+    Args: first: float or schedule before that step. step: the step. rate: float, the learning rate from that step on.
+    """
 
     def __init__(self, first, step, rate):
         self.first, self.step, self.rate = first, step, rate
@@ -41,11 +44,9 @@ class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learning_rate(options, pairs):
-    """Returns the learning rate of a supervised run: a float or a schedule.
+    """Returns the learning rate of a supervised run: a float or a Keras schedule.
 
-    Args:
-      options: lr, lr_decay_steps, lr_halving_epochs, batch_size, scst_from, scst_lr.
-      pairs: number of image-caption pairs, to convert epochs to steps.
+    Args: options: settings.Supervised. pairs: number of image-caption pairs, needed to convert epochs to steps.
     """
     rate, schedules = options.lr, keras.optimizers.schedules
     if options.lr_halving_epochs:
@@ -56,11 +57,11 @@ def learning_rate(options, pairs):
 
 
 class SupervisedObjective(CrossEntropyObjective):
-    """Trains a decoder on pairs: by cross entropy, then by self-critical training.
+    """Trains a decoder on image-caption pairs: by cross entropy, then by self-critical training.
 
-    Batches have `image`, and a true caption with both markers as `sentence` and `length`. For self-critical training
-    they also have all captions of the image: `references` int32 [B, R, S] with end tokens, `reference_lengths`
-    int32 [B, R].
+    A batch has `image`, and a true caption with both markers as `sentence` int32 [B, S] and `length` int32 [B]. For
+    self-critical training it also has all captions of the image: `references` int32 [B, R, S] with end tokens,
+    `reference_lengths` int32 [B, R].
     """
 
     def __init__(self, options, generator, standardise, pairs, cider=None):
@@ -69,6 +70,7 @@ class SupervisedObjective(CrossEntropyObjective):
         Args:
           options: baselines.supervised.settings.Supervised.
           generator: models.generator.WordDecoder.
+          standardise: models.standardise.Standardise, applied to the image vectors.
           pairs: number of image-caption pairs.
           cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
         """
@@ -79,7 +81,10 @@ class SupervisedObjective(CrossEntropyObjective):
         return learning_rate(self.options, self.pairs)
 
     def phase(self, step):
-        """Returns (phase, step at which it ends): `train` is cross entropy, `self-critical` starts at --scst_from."""
+        """Returns (name of the phase at a step, step at which that phase ends; None if it has no end).
+
+        The phase "train" uses cross entropy; the phase "self-critical" starts at --scst_from.
+        """
         start = self.options.scst_from
         if start and step >= start:
             return "self-critical", None
@@ -89,12 +94,19 @@ class SupervisedObjective(CrossEntropyObjective):
         return self.generator.image_feature(self.standardise(batch["image"]))
 
     def gradients(self, batch, seed):
-        """As in the base class, with the batch cut to its longest caption."""
+        """Returns (metrics, list of gradients of this replica's share of the cross entropy for `trainable_variables`).
+
+        The batch is cut to its longest caption. Args: batch: dict of tensors. seed: int32 [2], distinct for step and
+        replica.
+        """
         longest = tf.reduce_max(batch["length"])
         return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
 
     def update(self, batch, seed, phase="train"):
-        """Runs one training step in one replica; see the base class."""
+        """Runs one training step in one replica. Returns metrics: dict name -> (sum, count).
+
+        Args: batch: dict of tensors. seed: int32 [2], distinct for step and replica. phase: "train" or "self-critical".
+        """
         if phase == "train":
             return super().update(batch, seed, phase)
         return self.applied(*self.self_critical_gradients(batch, seed))
@@ -102,7 +114,10 @@ class SupervisedObjective(CrossEntropyObjective):
     # ---------------------------------------------------------------------------------------------- self-critical
 
     def rollout(self, batch, seed):
-        """Returns (masks, sampled words [B, T], greedy words [B, T]) without gradient; greedy is without dropout."""
+        """Returns (dropout masks of sampling, sampled words int32 [B, T], greedy words int32 [B, T]), without gradient.
+
+        Greedy decoding is without dropout. Args: batch: dict with `image`. seed: int32 [2].
+        """
         generator, steps = self.generator, self.options.max_caption_length
         feature_BE = tf.stop_gradient(self.feature(batch, None))
         masks = generator.masks(tf.shape(feature_BE)[0], steps, fold_in(seed, "sampling"))
@@ -111,15 +126,19 @@ class SupervisedObjective(CrossEntropyObjective):
         return masks, sample_BT, generator.decode(generator.initial_state(feature_BE), steps)
 
     def reward(self, batch, words_BT):
-        """Returns CIDEr-D of the captions against all captions of their images: float32 [B]."""
+        """Returns CIDEr-D of generated captions against the true captions of their images: float32 [B], no gradient.
+
+        Args: batch: dict with `references` and `reference_lengths`. words_BT: int32.
+        """
         lengths_B = layers.sequence_lengths(words_BT)
         references = (batch["references"], batch["reference_lengths"])
         return tf.stop_gradient(tf.cast(self.cider(words_BT, lengths_B, *references), tf.float32))
 
     def self_critical_gradients(self, batch, seed):
-        """Returns (metrics, policy gradients) with the greedy caption's score as baseline (equation S1).
+        """Returns (metrics, list of policy gradients for `trainable_variables`).
 
-        Every word of a sampled caption has the caption's advantage; the mean is over the words of all replicas.
+        The baseline is the score of the greedy caption (equation S1). Every word of a sampled caption has the advantage
+        of the whole caption; the loss is the mean over the words of all replicas.
         """
         generator = self.generator
         masks, sample_BT, greedy_BT = self.rollout(batch, seed)

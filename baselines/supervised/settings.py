@@ -8,7 +8,7 @@ from config import Trainer
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(Trainer):
-    """Settings of both supervised baselines."""
+    """Settings that Show and Tell and Show, Attend and Tell have in common."""
 
     captions: str = field("", "pairs:FILE.jsonl, true captions of the training images (preprocessing.train_captions)")
     lr: float = field(1e-3, "learning rate")
@@ -26,7 +26,7 @@ class Supervised(Trainer):
 
 @dataclasses.dataclass(frozen=True)
 class ShowTell(Supervised):
-    """Show and Tell: a pooled image vector, then LSTM or GRU."""
+    """Settings of Show and Tell, in which an LSTM or a GRU reads a pooled image vector."""
 
     job_dir: str = field("runs/show_tell", "run directory; the same command continues an interrupted run")
     cell: str = choice(
@@ -41,7 +41,7 @@ class ShowTell(Supervised):
 
 @dataclasses.dataclass(frozen=True)
 class ShowAttendTell(Supervised):
-    """Show, Attend and Tell: a grid of cells, additive attention, GRU."""
+    """Settings of Show, Attend and Tell, in which a GRU attends to a grid of cells by additive attention."""
 
     job_dir: str = field("runs/show_attend_tell", "run directory; the same command continues an interrupted run")
     cell_dim: int = field(256, "dimension to which the features of a cell are projected")

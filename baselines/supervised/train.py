@@ -1,4 +1,4 @@
-"""The trainer of Show and Tell and Show, Attend and Tell."""
+"""The trainer that Show and Tell and Show, Attend and Tell share."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from formats import inventory
 
 
 def check(options):
-    """Checks the settings before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings (settings.Supervised) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     config.check_trainer(options)
     kind, _, path = options.captions.partition(":")
     if kind != "pairs" or not os.path.exists(path):
@@ -29,11 +29,12 @@ def check(options):
 
 @inventory.read_by_trainer
 def train(options, make_objective, grid):
-    """Trains until --max_steps.
+    """Trains a supervised baseline until --max_steps.
 
     Args:
       options: baselines.supervised.settings.Supervised.
-      make_objective: function (options, vocabulary size, image dimension, pairs, cider) -> objective.
+      make_objective: function (options, vocabulary size, image dimension, number of pairs, CiderD or None) ->
+        objective.
       grid: whether the feature bank must have grids [N, crops, cells, D] instead of vectors [N, crops, D].
     """
     check(options)
@@ -92,9 +93,10 @@ def train(options, make_objective, grid):
 
 
 def check_bank(bank, grid, data_dir):
-    """Returns the number of cells of a feature bank, None for pooled vectors.
+    """Returns the number of cells in the grids of a feature bank; None for a bank of pooled vectors.
 
-    Raises: cli.UserError: the bank has pooled vectors in place of grids, or the reverse.
+    Args: bank: the feature bank. grid: whether the system needs grids. data_dir: its folder, for the message.
+    Raises: cli.UserError if the bank has pooled vectors but grids are needed, or the reverse.
     """
     shape = bank.features.shape
     if grid and len(shape) != 4:
