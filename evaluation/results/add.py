@@ -142,7 +142,7 @@ def captions_of(row, where, references):
             return {name: captions.sanitise(caption) for name, caption in found.items()}
     raise UserError(
         f"{where}: no file has the captions of row {row['row']} ({split}, {row.get('decode')}) that were scored; "
-        f"looked at: {', '.join(places) or 'no file'}. Score it again: python eval_val.py or eval_test.py"
+        f"looked at: {', '.join(places) or 'no file'}. Score it again: python eval_test.py --job_dir RUN"
     )
 
 

@@ -5,6 +5,7 @@ import os
 import experiments
 from cli import UserError
 from evaluation import metrics, table
+from evaluation.metrics import tokenizers
 from evaluation.results import archive, tables
 from evaluation.results.add import corpus_digest, references_digest
 
@@ -94,8 +95,9 @@ def rescore(entries, references, names=METRICS):
                 if references_digest(found) != row["references_sha256"]:
                     differences.append(f"{where}: scored against other references than those of the experiment today")
                     continue
-                key = entry.experiment, row["split"]
-                scorers[key] = scorers.get(key) or metrics.Scorer(found, names)
+                key = entry.experiment, row["split"], row["tokenizer"]
+                known = row["tokenizer"] if row["tokenizer"] in tokenizers.CHOICES else "auto"
+                scorers[key] = scorers.get(key) or metrics.Scorer(found, names, known)
                 lines = _differences(captions, found, row, scorers[key])
                 if isinstance(lines, str):
                     unchecked.append(f"{where}: {lines}")

@@ -87,15 +87,17 @@ def test_the_command_of_an_output_can_be_given(tmp_path, name, again):
 
 
 def every_flag():
-    """Names of the flags of all commands, with and without `no`."""
-    names = set()
+    """Names of the flags of all commands, with and without `no`, and of scripts/*.sh."""
+    scripts = [path.read_text() for path in ROOT.glob("scripts/*.sh")]
+    names = {name for text in scripts for name in re.findall(r"--(\w+)(?=\)| \|)", text)}
     for options_class, recipes in suggestions.command_lines().values():
         names |= {item.name for item in dataclasses.fields(options_class)} | ({"recipe"} if recipes else set())
     return names | {f"no{name}" for name in names} | {"help"}
 
 
-# Of pip, curl, Apache Beam's runners and XLA.
+# Of pip, curl, git, Apache Beam's runners and XLA.
 OTHERS = {"data", "flink_master", "parallelism", "tf_xla_cpu_global_jit", "no", "upgrade"}
+OTHERS |= {"short", "porcelain", "untracked"}
 
 
 def test_every_flag_that_is_mentioned_exists():
