@@ -1,6 +1,7 @@
-"""Finds and opens TensorFlow's checkpoints, ours and the authors'.
+"""Finds and opens TensorFlow checkpoints: those of this program and those of the authors' program (TensorFlow 1).
 
-A checkpoint is named by its prefix: `PREFIX.index` with `PREFIX.data-…`, or one file PREFIX (TensorFlow 1).
+A checkpoint is named by its prefix: its files are `PREFIX.index` and `PREFIX.data-…`, or one file called PREFIX, which
+is the oldest format of TensorFlow 1.
 """
 
 import contextlib
@@ -17,10 +18,11 @@ PATTERN = re.compile(r"[*?[\\]")  # characters that TensorFlow reads as a glob p
 
 
 def newest(folder):
-    """Returns the prefix of the newest TF1 checkpoint in a folder, None if there is none.
+    """Returns the prefix of the newest checkpoint in a folder: str, or None if the folder has no checkpoint.
 
-    It is the one named in the file `checkpoint`, whose folder is ignored because it may be that of another machine.
-    Without such a file, or if its checkpoint is missing, it is the one with the largest step.
+    The newest one is named in the folder's file `checkpoint`. Of the path in that file only the last part is used,
+    because the folder may have been copied from another machine. If that file or the checkpoint that it names is
+    missing, the checkpoint with the largest step is taken.
     """
     state = None
     if os.path.isfile(os.path.join(folder, "checkpoint")):
@@ -40,17 +42,21 @@ def newest(folder):
 
 
 def _number(prefix):
+    """Returns the step at the end of a prefix (`ckpt-1000`): int, -1 if the prefix does not end in a step."""
     number = re.search(r"-(\d+)$", prefix)
     return int(number[1]) if number else -1
 
 
 def is_there(prefix):
-    """Returns whether a prefix names an existing checkpoint."""
+    """Returns whether the files of a checkpoint exist: bool. Args: prefix: the checkpoint's prefix."""
     return os.path.isfile(prefix + ".index") or os.path.isfile(prefix)
 
 
 def files(path):
-    """Returns the paths of a checkpoint's files. Args: path: a prefix, one file, or a folder of TF1 checkpoints."""
+    """Returns the paths of a checkpoint's files: tuple of str.
+
+    Args: path: a prefix, the single file of a checkpoint, or a folder with checkpoints, of which the newest is taken.
+    """
     prefix = newest(path) if os.path.isdir(path) else path
     if prefix is None:
         return (path,)
@@ -60,9 +66,12 @@ def files(path):
 
 @contextlib.contextmanager
 def readable(path):
-    """Yields a path of the same checkpoint, or folder, that TensorFlow can read: UTF-8 without pattern characters.
+    """Context manager: yields a path by which TensorFlow can read a checkpoint or folder.
 
-    It is `path` itself if possible, else the path of temporary links to its files, which are removed after the block.
+    TensorFlow cannot read a path that is not UTF-8 or that contains a glob character (PATTERN). In place of such a path
+    the block gets the path of symbolic links to the files, in a temporary folder that is removed after the block.
+
+    Args: path: a checkpoint's prefix, or a folder.
     """
     if not PATTERN.search(path) and file_names.is_utf8(path):
         yield path
@@ -76,7 +85,11 @@ def readable(path):
 
 @contextlib.contextmanager
 def reader(path):
-    """Yields TensorFlow's reader of a checkpoint. Args: path: as for `files`."""
+    """Context manager: yields the tf.train.CheckpointReader of a checkpoint.
+
+    Args: path: a prefix, the single file of a checkpoint, or a folder with checkpoints, of which the newest is taken.
+    Raises: built-in exceptions and those of TensorFlow, if there is no checkpoint or it is damaged.
+    """
     prefix = newest(path) or path if os.path.isdir(path) else path
     with readable(prefix) as plain:
         yield tf.train.load_checkpoint(plain)

@@ -1,6 +1,8 @@
-"""Selection of the concept words that obj2sen reads for an image (quirk Q7 of docs/implementation_details.md).
+"""Selects the detected concept words that obj2sen reads for an image (quirk Q7 of docs/implementation_details.md).
 
-Shapes: B batch, C objects of an image, K selected words.
+A concept word is the name of an object class, e.g. `dog`.
+
+Shapes: B batch, C objects of an image (zero padded), K selected words.
 """
 
 import numpy as np
@@ -12,12 +14,14 @@ def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limi
     """Returns the concept words that obj2sen reads for each image.
 
     Args:
-      classes_BC: int32 word ids in the record's order. scores_BC: float32. num_B: int32, valid entries.
-      semantics: `reference` takes the first entries, `fixed` those with the highest scores.
+      classes_BC: int32, word id of each object's class, in the order of the image's record.
+      scores_BC: float32, detection score of each object.
+      num_B: int32, number of objects of each image; entries past it are padding.
+      semantics: value of --semantics: "reference" takes the first objects, "fixed" those with the highest scores.
       threshold: minimum detection score of a selected object.
       limit: K, the maximum number of words.
 
-    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    Returns: (key, key_length): word ids int32 [B, K], zero padded; number of words of each row int32 [B].
     """
     classes_BC, scores_BC = np.array(classes_BC), np.array(scores_BC)
     kept_BC = (np.arange(classes_BC.shape[1]) < np.asarray(num_B)[:, None]) & (scores_BC >= threshold)
@@ -29,35 +33,46 @@ def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limi
 
 
 def first_concepts(classes_BC, num_B, limit=LIMIT):
-    """Returns the authors' choice: the first entries of the record, the detector's most frequent classes.
+    """Returns the first words of each record in reverse order, which is the authors' choice.
 
-    They reverse the stored classes and keep the last five, so the most frequent class comes last. Scores are ignored,
-    and a word that two classes share is given twice.
+    The authors' program reverses the list of classes and keeps its last five. Records are sorted by class id of the
+    detector, in which frequent classes come first. So the words are those of the most frequent classes, the most
+    frequent one last. Scores are ignored, and a word that two classes share occurs twice.
 
     Args:
-      classes_BC: int32 word ids in the record's order (ascending class id of the detector). num_B: int32.
+      classes_BC: int32, word id of each object's class, in the order of the image's record.
+      num_B: int32, number of objects of each image.
+      limit: K, the maximum number of words.
 
-    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    Returns: (key, key_length): word ids int32 [B, K], zero padded; number of words of each row int32 [B].
     """
     return _rows([row[: min(num, limit)][::-1] for row, num in zip(classes_BC, num_B, strict=True)], limit)
 
 
 def last_concepts(classes_BC, num_B, limit=LIMIT):
-    """Returns the choice of R2M's authors for training images: the last entries of the record, in its order.
+    """Returns the last words of each record, in its order, which is the choice of R2M's authors for training images.
 
     Source: docs/implementation_details.md, "order of concepts".
 
-    Args and returns: as `first_concepts`.
+    Args:
+      classes_BC: int32, word id of each object's class, in the order of the image's record.
+      num_B: int32, number of objects of each image.
+      limit: K, the maximum number of words.
+
+    Returns: (key, key_length): word ids int32 [B, K], zero padded; number of words of each row int32 [B].
     """
     return _rows([row[max(0, num - limit) : num] for row, num in zip(classes_BC, num_B, strict=True)], limit)
 
 
 def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
-    """Returns the `limit` distinct words with the highest scores, the best one last; ties keep the record's order.
+    """Returns the distinct words with the highest detection scores, the best one last; ties keep the record's order.
 
-    Args: classes_BC: int32 word ids. scores_BC: float32. num_B: int32.
+    Args:
+      classes_BC: int32, word id of each object's class. scores_BC: float32, detection score of each object.
+      num_B: int32, number of objects of each image.
+      limit: K, the maximum number of words.
 
-    Returns: key int32 [B, K], zero padded; key_length int32 [B].
+    Returns: (key, key_length): word ids int32 [B, K], zero padded; number of words of each row int32 [B].
     """
     chosen = []
     for classes, scores, num in zip(classes_BC, scores_BC, num_B, strict=True):
@@ -68,6 +83,7 @@ def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
 
 
 def _rows(chosen, limit):
+    """Returns lists of word ids as arrays: int32 [B, limit], zero padded, and the lengths of the lists, int32 [B]."""
     key_BK = np.zeros([len(chosen), limit], np.int32)
     for row, words in zip(key_BK, chosen, strict=True):
         row[: len(words)] = words

@@ -1,7 +1,10 @@
-"""Batched beam search with the same result as the authors' search over one image at a time (quirk Q22).
+"""Batched beam search with the same result as the authors' search over one image at a time.
 
-Shapes: B batch, K beam, T words, V vocabulary. As in the original, each image has two lists of at most K captions:
-finished captions, which have reached the end token, and partial ones. A finished caption frees its place in the beam.
+As in the authors' program, each image has two lists of at most K captions: finished captions, which have reached the
+end token, and partial ones. A finished caption frees its place in the beam. "Quirk Q22" and "Q8" are rows of
+docs/implementation_details.md.
+
+Shapes: B batch, K beam, T words, V vocabulary, E embedding.
 """
 
 import dataclasses
@@ -17,11 +20,12 @@ IMPROBABLE = 1e-12  # less probable words are never appended
 class Beams:
     """The best captions of each image, best first.
 
-    words: int32 [B, K, T] without the start token, with the end token where the caption has ended, zero padded.
-    lengths: int32 [B, K] words including the end token.
-    log_probs: float64 [B, K], summed natural log-probabilities; -inf where there are fewer than K captions.
-    scores: float64 [B, K], the sort key: log_probs, or log_probs divided by a power of the length.
-    ended: bool [B, K], whether the caption has reached the end token.
+    Attributes:
+      words: int32 [B, K, T] without the start token, with the end token if the caption has ended, zero padded.
+      lengths: int32 [B, K], number of words, the end token counted.
+      log_probs: float64 [B, K], summed natural log-probabilities; -inf in places without a caption.
+      scores: float64 [B, K], the sort key: log_probs, or log_probs divided by a power of the length.
+      ended: bool [B, K], whether the caption has reached the end token.
     """
 
     words: tf.Tensor
@@ -40,22 +44,22 @@ def beam_search(
     suppress_unknown=True,
     input_embedding=None,
 ):
-    """Returns the most probable captions found by beam search.
+    """Returns the most probable captions of each image: `Beams`.
+
+    They are the finished captions of an image, or its partial captions if none has finished.
 
     Args:
       generator: a models.generator.WordDecoder.
-      state: tuple of tensors [B, ...] after the image step, (c, h) of an LSTM.
+      state: tuple of tensors [B, ...]: the decoder's state before the first word, e.g. (c, h) of an LSTM.
       beam_size: K.
-      max_caption_length: one more than the number of decoding steps (20 gives 19 steps, quirk Q22).
+      max_caption_length: number of decoding steps plus one, as in the authors' program (20 gives 19 steps, quirk Q22).
       length_normalization: exponent a; finished captions are sorted by log p / length^a. The length counts the start
         and the end token. 0 sorts by log p.
-      suppress_unknown: sets the probability of the last word id to zero without renormalising.
-      input_embedding: float32 [V, E] for the inputs, None for the generator's own (quirk Q8).
-
-    Returns: Beams with the finished captions of each image, or its partial captions if none has finished.
+      suppress_unknown: sets the probability of the last word id, the unknown word, to zero without renormalising.
+      input_embedding: float32 [V, E], embedding of the input words; None for the generator's own (quirk Q8).
 
     The loop stops early only when no partial caption of any image can still enter the list of finished captions, so
-    the result does not change. Quirks: docs/implementation_details.md.
+    stopping early does not change the result.
     """
     rounds = max_caption_length - 1
     batch, K = tf.shape(state[0])[0], beam_size
@@ -126,6 +130,6 @@ def beam_search(
 
 
 def _write(words_BKT, position, values_BK):
-    """Returns the words with `values_BK` written at time `position`: int32 [B, K, T]."""
+    """Returns a copy of int32 [B, K, T] words with `values_BK` written at time `position` (scalar)."""
     at = tf.one_hot(position, tf.shape(words_BKT)[2], dtype=tf.bool, on_value=True, off_value=False)
     return tf.where(at[None, None, :], values_BK[:, :, None], words_BKT)

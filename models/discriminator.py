@@ -1,7 +1,9 @@
 """The sentence discriminator, which is also the sentence encoder (Feng et al. 2019, equations 3 and 7).
 
-Shapes: B batch, T time, E embedding, H hidden. One LSTM reads a sentence. A linear head classifies every position as
-real or generated; a second head maps the last output to the space of image features.
+One LSTM reads a sentence. The linear head `fc` classifies every position as real or generated; the linear head `recon`
+maps the last output to the space of image features. Quirks (Q10) are listed in docs/implementation_details.md.
+
+Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
 """
 
 import tensorflow as tf
@@ -12,7 +14,7 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 
 class SentenceLSTM(tf.Module):
-    """Holds the LSTM cell, so that its variables have the authors' names (`Discriminator/rnn/...`)."""
+    """Holds the LSTM cell, so that its variables are named as in the authors' checkpoints (`Discriminator/rnn/...`)."""
 
     def __init__(self, emb_dim, mem_dim, seed):
         super().__init__()
@@ -20,7 +22,14 @@ class SentenceLSTM(tf.Module):
 
 
 class Discriminator(tf.Module):
-    """Embedding, LSTM and heads of the scope `Discriminator/`. `heads` names the heads to build: fc, recon."""
+    """Word embedding, LSTM and heads; its variables are in the scope `Discriminator/`.
+
+    Args:
+      vocabulary_size: V. emb_dim: E. mem_dim: H.
+      keep_prob: keep probability of dropout on the inputs and outputs of the LSTM.
+      seed: int32 [2], seed of the initial weights.
+      heads: names of the heads to build: any of "fc" and "recon".
+    """
 
     def __init__(self, vocabulary_size, emb_dim, mem_dim, keep_prob, seed, heads=("fc", "recon")):
         super().__init__()
@@ -38,7 +47,9 @@ class Discriminator(tf.Module):
     def read(self, tokens_BT, lengths_B, seed):
         """Runs the LSTM over sentences.
 
-        Args: tokens_BT: int32. lengths_B: int32. seed: int32 [2] of the dropout masks, None for no dropout.
+        Args:
+          tokens_BT: int32 word ids. lengths_B: int32, number of words of each row.
+          seed: int32 [2] of the dropout masks, None for no dropout.
 
         Returns:
           outputs_TBH: float32, after output dropout, zero past a row's length.
@@ -50,9 +61,9 @@ class Discriminator(tf.Module):
     def read_all(self, *sentences):
         """Runs the LSTM once over several sets of sentences, each with the dropout masks that `read` would draw.
 
-        Args: sentences: (tokens_BT, lengths_B, seed) of each set.
+        Args: sentences: for each set a tuple (tokens_BT, lengths_B, seed), the arguments of `read`; B and T may differ.
 
-        Returns: list of outputs_TBH, one for each set, as `read` returns them.
+        Returns: list of float32 [T, B, H], one for each set: outputs after output dropout, zero past a row's length.
         """
         tokens, lengths, seeds = zip(*sentences, strict=True)
         joined = layers.stacked_rows(tokens)
@@ -69,12 +80,16 @@ class Discriminator(tf.Module):
         return [part[: tf.shape(words)[1]] for part, words in zip(parts, tokens, strict=True)]
 
     def _run(self, tokens_BT, lengths_B, masks):
+        """Returns (outputs [T, B, H] after output dropout, last hidden states [B, H]).
+
+        Args: masks: result of `_masks`.
+        """
         inputs_TBE = apply_mask(tf.gather(self.embedding, tf.transpose(tokens_BT)), masks[0])
         outputs_TBH, (_, hidden_BH) = self.rnn.basic_lstm_cell.sequence(inputs_TBE, lengths_B)
         return apply_mask(outputs_TBH, masks[1]), hidden_BH
 
     def _masks(self, steps, batch, seed):
-        """Returns the dropout masks (of inputs, of outputs), or (None, None) without a seed."""
+        """Returns dropout masks (of inputs [T, B, E], of outputs [T, B, H]), or (None, None) without a seed."""
         if seed is None:
             return None, None
         sizes = {"inputs": self.embedding.shape[1], "outputs": self.rnn.basic_lstm_cell.hidden_dim}
@@ -84,21 +99,37 @@ class Discriminator(tf.Module):
         )
 
     def judge(self, outputs_TBH):
-        """Logit that each position belongs to a real sentence: float32 [B, T]. Past a row's length: the bias of fc."""
+        """Returns the logit that each position belongs to a real sentence: float32 [B, T].
+
+        Past a row's length it is the bias of the head fc.
+
+        Args: outputs_TBH: float32, LSTM outputs from `read` or `read_all`.
+        """
         return tf.transpose(self.fc(outputs_TBH)[:, :, 0])
 
     def sentence_feature(self, outputs_TBH, lengths_B):
-        """x' = unit(W o_last + b) from the last valid output, after dropout (quirk Q10): float32 [B, E]."""
+        """Returns the unit sentence feature x' = unit(W o_last + b) of the head recon: float32 [B, E].
+
+        o_last is the output at a row's last word, after output dropout (quirk Q10).
+
+        Args: outputs_TBH: float32, LSTM outputs from `read`. lengths_B: int32, number of words of each row.
+        """
         rows = tf.range(tf.shape(lengths_B)[0])
         last_BH = tf.gather_nd(outputs_TBH, tf.stack([lengths_B - 1, rows], 1))
         return layers.unit(self.recon(last_BH))
 
     def __call__(self, tokens_BT, lengths_B, seed):
-        """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon)."""
+        """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
+
+        Args: tokens_BT, lengths_B, seed: the arguments of `read`.
+        """
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
         return self.judged(outputs_TBH, lengths_B)
 
     def judged(self, outputs_TBH, lengths_B):
-        """Returns what `__call__` returns, from the outputs of `read`."""
+        """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
+
+        Args: outputs_TBH: float32, LSTM outputs from `read`. lengths_B: int32, number of words of each row.
+        """
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None
         return self.judge(outputs_TBH), feature_BE

@@ -1,8 +1,9 @@
 """The caption generator: image vector -> unit feature -> LSTM -> words (Feng et al. 2019, equation 2).
 
-Shapes: B batch, T time, D image vector, E embedding, H hidden (E = H), V vocabulary. Time-major inside.
-Dropout is the authors' wrapper: a new mask on every input and every output, never on the state.
-All masks of a rollout are drawn at once, so that the second, teacher-forced pass can use the sampler's masks again.
+Shapes: B batch, T time, D image vector, E embedding, H hidden (E = H), V vocabulary. Sequences are time-major inside.
+Dropout is that of the authors' program: a new mask for every input and every output, never for the state.
+All masks of a pass are drawn at once, so that the policy gradient's teacher-forced pass over sampled captions uses the
+same masks as the sampling. Quirks (Q8) are listed in docs/implementation_details.md.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ START_ID, END_ID = 0, 1
 
 @dataclasses.dataclass
 class Masks:
-    """Dropout masks of one pass; None means no dropout."""
+    """Dropout masks of one pass through a decoder; each is None without dropout."""
 
     image_BE: tf.Tensor | None = None  # on the image feature, which is read once
     inputs_TBE: tf.Tensor | None = None  # on the word vectors
@@ -29,7 +30,7 @@ class Masks:
 class WordDecoder(tf.Module):
     """Base class of decoders: networks that generate a caption word by word.
 
-    A state is a tuple of tensors [B, ...].
+    A state is a tuple of tensors [B, ...], whose meaning each subclass defines.
 
     Attributes:
       embedding: float32 [V, E], embedding of the input words.
@@ -37,29 +38,45 @@ class WordDecoder(tf.Module):
       softmax_b: float32 [V], bias of the logits.
       keep_prob: keep probability of dropout.
       vocabulary_size: V.
-      forced_lengths_B: int32 [B], the length at which each decoded caption ends; for measurements only.
+      forced_lengths_B: int32 [B], length at which each decoded caption ends, for speed measurements only; else None.
     """
 
     forced_lengths_B = None
 
     def image_feature(self, image_BD):
-        """Returns the feature that `initial_state` takes, from image vectors."""
+        """Returns the image features for `initial_state`: float32 [B, E], or [B, cells, features] with attention.
+
+        Args: image_BD: float32 [B, D] image vectors, or [B, cells, D] grids of cells for a decoder with attention.
+        """
         raise NotImplementedError
 
     def initial_state(self, feature_BE, masks=None):
-        """Returns the state before the first word."""
+        """Returns the state before the first word: tuple of tensors [B, ...].
+
+        Args: feature_BE: result of `image_feature`. masks: Masks; None for no dropout.
+        """
         raise NotImplementedError
 
     def sequence(self, inputs_TBE, lengths_B, state):
-        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
+        """Runs the network on given input vectors.
+
+        Args: inputs_TBE: float32. lengths_B: int32, valid steps of each row. state: state before the first word.
+        Returns: (outputs float32 [T, B, H], zero past a row's length; state after each row's last step).
+        """
         raise NotImplementedError
 
     def step(self, inputs_BE, state):
-        """Runs one step. Returns (output float32 [B, H], new state)."""
+        """Runs one step. Returns (output float32 [B, H], new state).
+
+        Args: inputs_BE: float32. state: state before the step.
+        """
         raise NotImplementedError
 
     def masks(self, batch, steps, seed):
-        """Draws the dropout masks for one pass of `steps` words; without a seed there is no dropout."""
+        """Draws the dropout masks of one pass: `Masks`.
+
+        Args: batch: B. steps: T, number of words. seed: int32 [2], None for no dropout.
+        """
         if seed is None:
             return Masks()
         input_dim, output_dim = self.embedding.shape[1], self.output_matrix.shape[1]
@@ -71,24 +88,24 @@ class WordDecoder(tf.Module):
         )
 
     def logits(self, hidden_BH):
-        """Returns the logits over the vocabulary: float32 [B, V]."""
+        """Returns the logits over the vocabulary: float32 [B, V]. Args: hidden_BH: float32, outputs of the network."""
         return tf.nn.bias_add(matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
 
     def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
-        """Decodes word by word: samples if a seed is given, else takes the most probable words. No gradient.
+        """Decodes captions: samples the words if a seed is given, else takes the most probable ones. No gradient.
 
-        A row is done at its end token, or later if `at_least_B` asks for more words. The loop ends when all rows are
-        done, at the latest after `steps` words. After a row is done its words are 0.
+        A caption ends with its end token, or after `at_least_B` words if that is later; the words after its end are 0.
+        The loop stops when all captions have ended, at the latest after `steps` words.
 
         Args:
-          state: tuple of tensors [B, ...] after the image step.
+          state: tuple of tensors [B, ...]: result of `initial_state`.
           steps: T, the maximum number of words.
-          masks: dropout masks of at least T steps, None for no dropout.
+          masks: Masks of at least T steps, None for no dropout.
           seed: int32 [2] for sampling, None for greedy decoding.
           at_least_B: int32 [B], minimum number of words, decoded even past the end token; None for no minimum.
-          input_embedding: float32 [V, E] for the inputs, None for the network's own (quirk Q8).
+          input_embedding: float32 [V, E], embedding of the input words; None for the network's own (quirk Q8).
 
-        Returns: int32 [B, T].
+        Returns: word ids int32 [B, T].
         """
         batch = tf.shape(state[0])[0]
         uniform_TB = None if seed is None else sampling.uniforms(seed, steps, batch)
@@ -106,13 +123,16 @@ class WordDecoder(tf.Module):
         return self._decoded(state, steps, masks, choose, open_rows, input_embedding)
 
     def sample_and_greedy(self, state, steps, masks, greedy_masks, seed, greedy_goes_on=False):
-        """Decodes a sampled and a greedy caption from each state in one loop, as two calls of `decode` would.
+        """Decodes a sampled and a greedy caption from each state; the result is that of two calls of `decode`.
 
         Args:
-          state, steps, seed: as for `decode`. masks, greedy_masks: dropout masks of the sampled and greedy captions.
+          state: tuple of tensors [B, ...]: result of `initial_state`.
+          steps: T, the maximum number of words.
+          masks, greedy_masks: Masks of the sampled and of the greedy captions.
+          seed: int32 [2] for sampling.
           greedy_goes_on: whether a greedy caption continues past its end token to the length of its sample.
 
-        Returns: (sample, greedy), each int32 [B, T].
+        Returns: (sampled, greedy) word ids, each int32 [B, T].
         """
         batch = tf.shape(state[0])[0]
         uniform_TB = sampling.uniforms(seed, steps, batch)
@@ -137,12 +157,15 @@ class WordDecoder(tf.Module):
         return words_2BT[:batch], words_2BT[batch:]
 
     def _decoded(self, state, steps, masks, choose, open_rows, input_embedding=None):
-        """Runs the decoding loop on the rows that are not done (A of B); done rows are dropped from time to time.
+        """Runs the decoding loop: returns word ids int32 [B, T].
+
+        Its tensors hold A of the B rows: rows whose captions have ended are removed once they are a quarter of the A.
 
         Args:
+          state, steps, masks, input_embedding: the arguments of `decode`.
           choose: function (logits [A, V], step, row indices [A]) -> words int32 [A].
           open_rows: function (bool [B], rows that have reached the end token; words decoded so far) -> bool [B], rows
-            that are not done.
+            that continue.
         """
         embedding = self.embedding if input_embedding is None else input_embedding
         batch = tf.shape(state[0])[0]
@@ -184,14 +207,14 @@ class WordDecoder(tf.Module):
         return tf.stop_gradient(tf.transpose(words_TB))
 
     def hidden_states(self, state, tokens_BT, lengths_B, masks=None, input_embedding=None):
-        """Returns the outputs (after output dropout) of the network under teacher forcing with the given words.
+        """Returns the outputs of the network, after output dropout, under teacher forcing with the given words.
 
         Args:
-          state: after the image step.
-          tokens_BT: int32 [B, T] inputs, the first one is the start token.
-          lengths_B: int32 [B] valid inputs of each row.
-          masks: dropout masks of at least T steps.
-          input_embedding: float32 [V, E] for the inputs, None for the network's own.
+          state: tuple of tensors [B, ...]: result of `initial_state`.
+          tokens_BT: int32, input words; the first one of a row is the start token.
+          lengths_B: int32, number of valid inputs of each row.
+          masks: Masks of at least T steps, None for no dropout.
+          input_embedding: float32 [V, E], embedding of the input words; None for the network's own (quirk Q8).
 
         Returns: float32 [B, T, H], zero past a row's length.
         """
@@ -207,12 +230,22 @@ class WordDecoder(tf.Module):
 
 
 class Generator(WordDecoder):
-    """The full model's generator, with the authors' variable names in the scope `Generator/`."""
+    """The full model's generator; its variables have the names of the authors' checkpoints (scope `Generator/`)."""
 
     weights_depend_on = ("feature_scale", "standardise")  # settings, see training/warm_start.py
 
     def __init__(self, vocabulary_size, image_dim, emb_dim, mem_dim, keep_prob, seed, feature_scale=1.0):
-        """Args: image_dim D, or None for a generator without an image projection (text stages)."""
+        """Builds the network with new weights.
+
+        Args:
+          vocabulary_size: V. emb_dim: E. mem_dim: H, must equal E.
+          image_dim: D, or None for a generator without an image projection (stages without images).
+          keep_prob: keep probability of dropout.
+          seed: int32 [2], seed of the initial weights.
+          feature_scale: factor on the image feature as input of the LSTM.
+
+        Raises: ValueError if emb_dim and mem_dim differ.
+        """
         super().__init__()
         if emb_dim != mem_dim:
             raise ValueError(
@@ -233,11 +266,17 @@ class Generator(WordDecoder):
     # ---------------------------------------------------------------------------------------------- features
 
     def image_feature(self, image_BD):
-        """x = unit(W f + b): float32 [B, E], in the space that images and sentences share (equation 2)."""
+        """Returns the image features x = unit(W f + b): float32 [B, E], in the space of sentence features (equation 2).
+
+        Args: image_BD: float32, image vectors f.
+        """
         return layers.unit(self.fully_connected(image_BD))
 
     def initial_state(self, feature_BE, masks=None):
-        """Returns the LSTM state (c, h) after one step on the feature from the zero state; the output is not used."""
+        """Returns the state (c, h), each float32 [B, H], after one step on the feature from the zero state.
+
+        Args: feature_BE: float32, result of `image_feature`. masks: Masks; None for no dropout.
+        """
         inputs = apply_mask(self.feature_scale * feature_BE, masks.image_BE if masks else None)
         return self.basic_lstm_cell.step(inputs, self.basic_lstm_cell.zero_state(tf.shape(feature_BE)[0]))
 
@@ -256,7 +295,10 @@ class Generator(WordDecoder):
 
 
 def joined_masks(*several):
-    """Concatenates the masks of several batches along the batch; shorter ones are padded with zeros."""
+    """Returns `Masks` concatenated along the batch; those of fewer steps are padded with zeros.
+
+    Args: several: the Masks of each batch, all with or all without dropout.
+    """
     if several[0].inputs_TBE is None and several[0].image_BE is None:
         return several[0]
 
@@ -272,11 +314,11 @@ def joined_masks(*several):
 
 
 def _only(chosen_A, parts):
-    """Returns the chosen rows of each tensor of `parts`."""
+    """Returns the rows of each tensor of `parts` at which `chosen_A` (bool) is true: tuple of tensors."""
     places = tf.where(chosen_A)[:, 0]
     return tuple(tf.gather(part, places) for part in parts)
 
 
 def shift_right(tokens_BT):
-    """Returns the teacher-forcing inputs of generated words: the start token, then all words but the last."""
+    """Returns the inputs for given target words: the start token, then all words but the last: int32 [B, T]."""
     return tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)

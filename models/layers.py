@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 class Linear(tf.Module):
-    """x W + b with the authors' variable names (`SCOPE/weights`, `SCOPE/biases`)."""
+    """The linear layer x W + b, with the authors' variable names (`SCOPE/weights`, `SCOPE/biases`)."""
 
     def __init__(self, input_dim, output_dim, seed, scope):
         super().__init__()
@@ -17,25 +17,34 @@ class Linear(tf.Module):
 
 
 def glorot_uniform(shape, seed):
-    """Draws Glorot-uniform (Xavier) weights in +-sqrt(6 / (rows + columns)): float32 of the given shape."""
+    """Draws Glorot-uniform (Xavier) weights in +-sqrt(6 / (rows + columns)): float32 tensor.
+
+    Args: shape: [rows, columns]. seed: int32 [2].
+    """
     limit = (6.0 / sum(shape)) ** 0.5
     return tf.random.stateless_uniform(shape, seed, -limit, limit)
 
 
 def embedding_variable(vocabulary_size, dim, seed, scope):
-    """Returns a variable of word vectors: float32 [V, E], initialised uniformly in +-0.08 as the authors do."""
+    """Returns a new variable of word vectors: float32 [V, dim], uniform in +-0.08 as in the authors' program.
+
+    Args: vocabulary_size: V. seed: int32 [2]. scope: prefix of the variable's name.
+    """
     return tf.Variable(
         tf.random.stateless_uniform([vocabulary_size, dim], seed, -0.08, 0.08), name=f"{scope}/embedding"
     )
 
 
 def unit(vectors):
-    """Divides vectors by their L2 norm along the last axis; the squared norm is clipped to at least 1e-12."""
+    """Divides vectors by their L2 norm along the last axis: float32 of the same shape.
+
+    The squared norm is clipped to at least 1e-12, so that a zero vector stays zero.
+    """
     return vectors * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vectors * vectors, -1, keepdims=True), 1e-12))
 
 
 def sequence_lengths(tokens_BT, end_id=1):
-    """Returns the index of the first end token plus one, or T if there is none: int32 [B]."""
+    """Returns the number of words up to and including the first end token, T in rows without one: int32 [B]."""
     is_end = tf.cast(tf.equal(tokens_BT, end_id), tf.int32)
     length = tf.shape(tokens_BT)[1]
     first = tf.argmax(is_end, axis=1, output_type=tf.int32)
@@ -43,21 +52,27 @@ def sequence_lengths(tokens_BT, end_id=1):
 
 
 def stacked_rows(several):
-    """Concatenates matrices int32 [B, T] along the rows; narrower ones are padded with zeros."""
+    """Concatenates matrices int32 [B, T] along the first axis; narrower ones are padded with zeros.
+
+    Args: several: list of matrices.
+    """
     steps = tf.reduce_max([tf.shape(tokens)[1] for tokens in several])
     return tf.concat([tf.pad(tokens, [[0, 0], [0, steps - tf.shape(tokens)[1]]]) for tokens in several], 0)
 
 
 def to_longest(batch):
-    """Returns the batch with `sentence` int32 [B, S] cut to the largest `length`."""
+    """Returns a batch whose `sentence`, int32 [B, S], is cut to the longest sentence of the batch: a new dict.
+
+    Args: batch: dict of tensors with `sentence` and `length` (int32 [B]).
+    """
     return batch | {"sentence": batch["sentence"][:, : tf.reduce_max(batch["length"])]}
 
 
 def mask_of(lengths_B, steps):
-    """Returns the mask of valid positions: float32 [B, T], 1 before a row's length and 0 after."""
+    """Returns the mask of valid positions: float32 [B, T], 1 before a row's length and 0 after. Args: steps: T."""
     return tf.sequence_mask(lengths_B, steps, dtype=tf.float32)
 
 
 def named_variables(*networks):
-    """Returns dict name -> trainable variable of the networks, under the authors' names (`Generator/embedding`)."""
+    """Returns the trainable variables of networks: dict variable name, e.g. `Generator/embedding` -> tf.Variable."""
     return {v.name.split(":")[0]: v for network in networks for v in network.trainable_variables}

@@ -1,9 +1,11 @@
-"""The LSTM of the authors' program: one layer, gate order i, j, f, o, forget bias added at run time.
+"""The LSTM of the authors' program: one layer, gates in the order i, j, f, o, forget bias added at run time.
+
+j is the candidate, often called g. The gradient of the recurrence is written by hand: the loop over time does only the
+sequential work, and the gradient of the recurrent kernel is one matrix product over all steps instead of one small
+product and one addition per step. Rows are sorted by length inside, so that a step computes only the rows that have
+not ended.
 
 Shapes: B batch, T time, E input, H hidden, G = 4H gates. Sequences inside are time-major (TB..).
-The recurrence has a hand-written gradient: the loop over time does only the sequential work, and the gradient of the
-recurrent kernel is one matrix product over all steps instead of one small product and one addition per step. Rows are
-sorted by length inside, so that a step computes only the rows that have not ended.
 """
 
 import tensorflow as tf
@@ -15,7 +17,10 @@ FORGET_BIAS = 1.0  # added to the gate at run time, never stored in the bias
 
 
 class BasicLSTM(tf.Module):
-    """One LSTM cell whose variables have the shapes and names of the authors' checkpoints."""
+    """One LSTM cell whose variables have the shapes and names of the authors' checkpoints.
+
+    Args: input_dim: E. hidden_dim: H. seed: int32 [2] of the initial weights. scope: prefix of the variables' names.
+    """
 
     def __init__(self, input_dim, hidden_dim, seed, scope):
         super().__init__()
@@ -28,15 +33,18 @@ class BasicLSTM(tf.Module):
 
     @property
     def gate_bias(self):
-        """The bias of the gates without the forget bias: float32 [4H]."""
+        """The bias of the gates, without FORGET_BIAS: float32 [4H]."""
         return self.bias
 
     def zero_state(self, batch):
-        """Returns (c, h) of zeros, each float32 [B, H]."""
+        """Returns the state (c, h) of zeros, each float32 [B, H]. Args: batch: B."""
         return tf.zeros([batch, self.hidden_dim]), tf.zeros([batch, self.hidden_dim])
 
     def step(self, inputs_BE, state):
-        """Runs one step. Returns the new state (c, h), each float32 [B, H]; h is the output."""
+        """Runs one step. Returns the new state (c, h), each float32 [B, H]; h is the output.
+
+        Args: inputs_BE: float32. state: (c, h) before the step.
+        """
         gates_BG = tf.nn.bias_add(matmul(tf.concat([inputs_BE, state[1]], 1), self.kernel), self.gate_bias)
         return _cell(gates_BG, state[0])[:2]
 
@@ -67,7 +75,8 @@ class BasicLSTM(tf.Module):
 class TwoBiasLSTM(BasicLSTM):
     """PyTorch's LSTM cell: a second bias, no forget bias, all weights uniform in +-1/sqrt(H).
 
-    The second bias changes nothing but the number of parameters, by 4H: the ResNet-152 tutorial counts them.
+    The second bias changes only the number of parameters, by 4H; the PyTorch tutorial with ResNet-152 (recipe
+    show_tell_resnet152) counts them.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, scope):
@@ -85,7 +94,7 @@ class TwoBiasLSTM(BasicLSTM):
 
 
 def _cell(gates_BG, c_BH):
-    """Returns the new c and h and the activated gates (i, j, f, o) of one step."""
+    """Returns (new c, new h, activated gates (i, j, f, o)) of one step, each float32 [B, H]."""
     i, j, f, o = tf.split(gates_BG, 4, axis=1)
     i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f + FORGET_BIAS), tf.sigmoid(o)
     new_c = c_BH * f + i * j
@@ -94,12 +103,15 @@ def _cell(gates_BG, c_BH):
 
 @tf.custom_gradient
 def _recurrence(projected_TBG, order_B, rows_T, kernel_HG, c_BH, h_BH):
-    """Runs the sequential part of the LSTM: gates = projected input + h K.
+    """Runs the sequential part of the LSTM: gates = projected_TBG[t] + h kernel_HG.
 
-    Inside, rows are sorted longest first (`order_B`), so that the first `rows_T[t]` rows are those that have a word at
-    step t. The other rows are not computed.
+    Args:
+      projected_TBG: float32, inputs times their part of the kernel, plus bias.
+      order_B: int32, row indices sorted by length, longest first.
+      rows_T: int32, number of rows that have a word at each step: the first ones of `order_B`. Only they are computed.
+      kernel_HG: float32, recurrent part of the kernel. c_BH, h_BH: float32, state before the first step.
 
-    Returns: outputs [T,B,H], zero past a row's length; the last c and h of each row.
+    Returns: (outputs [T, B, H], zero past a row's length; c and h after each row's last step, each [B, H]).
     """
     steps = tf.shape(projected_TBG)[0]
     place_B = tf.math.invert_permutation(order_B)

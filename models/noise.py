@@ -1,6 +1,6 @@
-"""Noised sentences for the denoising auto-encoder (equation 10): a local shuffle, then dropped words.
+"""Noise for the denoising auto-encoder (Feng et al. 2019, equation 10): words are shuffled locally, then dropped.
 
-Shapes: B batch, S words of a sentence with both markers, K = S words of a noised one.
+Shapes: B batch, S words of a sentence with start and end token, K words of a row without the start token.
 """
 
 import tensorflow as tf
@@ -13,9 +13,10 @@ KEEP_WORD = 0.9
 
 
 def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
-    """Sorts the words of each row by position + U(0, d + 1); padding stays at the end. Returns int32 [B, K].
+    """Shuffles the words of each row locally: sorts them by position + u, u uniform in 0 to SHUFFLE_DISTANCE + 1.
 
-    Args: tokens_BK: int32. lengths_B: int32. uniforms_BK: float32 in 0 to 1.
+    Args: tokens_BK: int32. lengths_B: int32, number of words; padding after them stays. uniforms_BK: float32 in 0 to 1.
+    Returns: int32 [B, K].
     """
     steps = tf.shape(tokens_BK)[1]
     keys_BK = tf.cast(tf.range(steps), tf.float32)[None] + (SHUFFLE_DISTANCE + 1) * uniforms_BK
@@ -24,16 +25,20 @@ def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
 
 
 def shuffled(tokens_BK, lengths_B, seed):
-    """Returns the words of each row in random order; padding stays at the end: int32 [B, K]."""
+    """Returns the words of each row in random order: int32 [B, K].
+
+    Args: tokens_BK: int32. lengths_B: int32, number of words; padding after them stays. seed: int32 [2].
+    """
     keys_BK = tf.random.stateless_uniform(tf.shape(tokens_BK), seed)
     keys_BK = tf.where(tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1]), keys_BK, 2.0)
     return tf.gather(tokens_BK, tf.argsort(keys_BK, axis=1, stable=True), batch_dims=1)
 
 
 def random_drop(tokens_BK, lengths_B, uniforms_BK):
-    """Drops each word with probability 0.1, independently. Returns the remaining words, zero padded, and the lengths.
+    """Drops each word with probability 0.1, independently.
 
-    Args: tokens_BK: int32. lengths_B: int32. uniforms_BK: float32 in 0 to 1.
+    Args: tokens_BK: int32. lengths_B: int32, number of words. uniforms_BK: float32 in 0 to 1.
+    Returns: (remaining words int32 [B, K], zero padded; their number int32 [B]).
     """
     kept_BK = (uniforms_BK + KEEP_WORD >= 1.0) & tf.sequence_mask(lengths_B, tf.shape(tokens_BK)[1])
     order_BK = tf.argsort(tf.cast(~kept_BK, tf.int32), axis=1, stable=True)
@@ -46,9 +51,10 @@ def noised_sentences(sentence_BS, lengths_B, seed):
     """Returns sentences with words shuffled and dropped, without the start token, ending with the end token.
 
     Args:
-      sentence_BS: int32 with both markers, zero padded. lengths_B: int32, markers counted.
+      sentence_BS: int32 with start and end token, zero padded. lengths_B: int32, number of words with both tokens.
+      seed: int32 [2].
 
-    Returns: int32 [B, S - 1], zero padded; their lengths int32 [B], the end token counted.
+    Returns: (words int32 [B, S - 1], zero padded; lengths int32 [B], the end token counted).
     """
     words_BK, words_B = sentence_BS[:, 1:], lengths_B - 2
     uniforms = lambda purpose: tf.random.stateless_uniform(tf.shape(words_BK), fold_in(seed, purpose))  # noqa: E731

@@ -1,4 +1,4 @@
-"""The precision of matrix products. Variables, softmax, losses and updates are always float32."""
+"""The numeric precision of matrix products. Variables, softmax, losses and updates are always float32."""
 
 import tensorflow as tf
 
@@ -7,12 +7,15 @@ _chosen = [tf.float32]
 
 
 def use(name):
-    """Sets the precision of all functions that are traced from now on. Args: name: a key of PRECISIONS."""
+    """Sets the precision of the matrix products in all functions that TensorFlow traces from now on.
+
+    Args: name: "bfloat16", or None for float32.
+    """
     _chosen[0] = PRECISIONS[name]
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False):
-    """tf.matmul of float32 matrices with a float32 result, multiplied in the chosen precision."""
+    """Returns tf.matmul of float32 matrices, computed in the precision that `use` has set: float32."""
     if _chosen[0] == tf.float32:
         return tf.matmul(a, b, transpose_a, transpose_b)
     return tf.cast(tf.matmul(tf.cast(a, _chosen[0]), tf.cast(b, _chosen[0]), transpose_a, transpose_b), tf.float32)

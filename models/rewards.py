@@ -1,9 +1,11 @@
 """Rewards, returns, advantages and the adversarial loss (Feng et al. 2019, equations 4 to 6, 8, 9 and 11).
 
 A reward is a function of `Captions`. It returns float32 [B, T], one value for each word, or float32 [B], one for each
-sentence; `returns` combines both. reward_list.py lists the rewards of a run and names the functions below.
+sentence; the function `returns` combines both. reward_list.py lists the rewards of a run and names the functions below.
+Quirks (Q4) are listed in docs/implementation_details.md.
 
-Shapes: B batch, T time, C objects of an image, E feature. Everything is dense tensor algebra on the whole batch.
+Shapes: B batch, T time, C objects of an image, E feature, S and T time steps s and t. All functions are tensor
+operations on the whole batch.
 """
 
 import dataclasses
@@ -20,11 +22,11 @@ class Captions:
     Attributes:
       tokens_BT: int32, the words.
       mask_BT: float32, 1 on the words that are rewarded.
-      batch: dict of the step's tensors.
-      concepts_BT: int32, the words with synonyms replaced by the concept word that they name.
+      batch: dict of the training step's input tensors.
+      concepts_BT: int32, the words, each synonym replaced by the concept word that it stands for.
       logits_BT: float32, the discriminator's logit that each word belongs to a real sentence.
-      sentence_feature_BE: float32, x' of the caption; None if the discriminator has no head for it.
-      image_feature_BE: float32, x of the image.
+      sentence_feature_BE: float32, x', the discriminator's feature of the caption; None if it has no head `recon`.
+      image_feature_BE: float32, x, the generator's feature of the image.
     """
 
     tokens_BT: tf.Tensor
@@ -37,12 +39,18 @@ class Captions:
 
 
 def make_adversarial(options, image_dim):
-    """Returns the adversarial reward: a function of `Captions` that gives float32 [B, T]."""
+    """Returns the adversarial reward: a function of `Captions` that returns float32 [B, T].
+
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. Neither is used here.
+    """
     return lambda captions: adversarial_reward(captions.logits_BT)
 
 
 def make_concept(options, image_dim):
-    """Returns the concept reward: a function of `Captions` that gives float32 [B, T], 0 in batches without objects."""
+    """Returns the concept reward: a function of `Captions` that returns float32 [B, T], 0 in batches without objects.
+
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. Neither is used here.
+    """
 
     def reward(captions):
         if "classes" not in captions.batch:
@@ -54,9 +62,10 @@ def make_concept(options, image_dim):
 
 
 def make_image(options, image_dim):
-    """Returns the image reconstruction reward: a function of `Captions` that gives float32 [B].
+    """Returns the image reconstruction reward: a function of `Captions` that returns float32 [B].
 
     It is 0 if the captions have no sentence feature. Source: equation 9.
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. Neither is used here.
     """
 
     def reward(captions):
@@ -68,21 +77,23 @@ def make_image(options, image_dim):
 
 
 def adversarial_reward(logits_BT):
-    """r_adv = ln(sigmoid(d) + 1e-7): float32 [B, T]. Source: equation 4."""
+    """Returns the adversarial reward ln(sigmoid(logit) + 1e-7) of each word: float32 [B, T]. Source: equation 4.
+
+    Args: logits_BT: float32, the discriminator's logit that a word belongs to a real sentence.
+    """
     return tf.cast(tf.math.log(tf.sigmoid(tf.cast(logits_BT, tf.float64)) + EPSILON), tf.float32)
 
 
 def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
-    """Returns the score of every named object at the first position of its word, without the weight w_obj.
+    """Returns each object's detection score at the word that names it, without the weight w_obj: float32 [B, T].
 
-    Scores of objects that share a word add up (quirk Q4); a repeated word earns nothing; padding is ignored.
+    If a word names several objects, their scores are added (quirk Q4). Only the first occurrence of a word is rewarded.
     Source: equation 6.
 
     Args:
-      tokens_BT: int32 words. mask_BT: float32, words outside it earn nothing.
-      classes_BC: int32 word ids of the objects. scores_BC: float32. num_B: int32, valid objects of each row.
-
-    Returns: float32 [B, T].
+      tokens_BT: int32 words. mask_BT: float32, 1 on words that can be rewarded, else 0.
+      classes_BC: int32, word id of each object's class. scores_BC: float32, detection scores.
+      num_B: int32, number of objects of each image; entries past it are padding.
     """
     valid_BC = tf.sequence_mask(num_B, tf.shape(classes_BC)[1])
     found_BTC = tf.equal(tokens_BT[:, :, None], classes_BC[:, None, :]) & valid_BC[:, None, :]
@@ -92,14 +103,21 @@ def concept_reward(tokens_BT, mask_BT, classes_BC, scores_BC, num_B):
 
 
 def feature_distance(image_BE, sentence_BE):
-    """Mean over the dimensions of (x - x')^2: float32 [B]. Equation 8, but a mean, not a sum (docs/method.md)."""
+    """Returns the mean over the dimensions of (x - x')^2: float32 [B].
+
+    Source: equation 8, with a mean in place of the sum (docs/method.md).
+    Args: image_BE: float32, image features x. sentence_BE: float32, sentence features x'.
+    """
     return tf.reduce_mean(tf.math.squared_difference(image_BE, sentence_BE), axis=1)
 
 
 def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):
-    """R_t = m_t r_im + sum over s >= t of gamma^(s-t) m_s r_s: float64 [B, T]. Source: equation 11.
+    """Returns the return R_t = m_t r_im + sum over s >= t of gamma^(s-t) m_s r_s of each word: float64 [B, T].
 
-    The sentence reward is added to every valid step, undiscounted.
+    r_s are the rewards of words, r_im is the reward of the sentence, which is added to every valid step without
+    discount, and m is the mask. Source: equation 11.
+
+    Args: rewards_BT: float32. sentence_reward_B: float32. mask_BT: float32, 1 on valid words. gamma: discount, float.
     """
     steps, wide = tf.shape(rewards_BT)[1], tf.float64  # two returns of about -30 are subtracted later
     distance = tf.cast(tf.range(steps)[:, None] - tf.range(steps)[None, :], wide)  # s - t
@@ -110,16 +128,20 @@ def returns(rewards_BT, sentence_reward_B, mask_BT, gamma):
 
 
 def advantages(difference_BT, clip):
-    """Returns clip(R - B, -clip, clip) without gradient: float32 [B, T]."""
+    """Returns the differences clipped to -clip..clip, without gradient: float32 [B, T].
+
+    Args: difference_BT: float32, return minus baseline. clip: float, maximum absolute value.
+    """
     return tf.stop_gradient(tf.clip_by_value(difference_BT, -clip, clip))
 
 
 def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_BT, label_smoothing):
     """Returns the discriminator's two cross entropies, summed over tokens. Source: equation 5.
 
-    The target of a real token is 1 - smoothing/2 (0.875 with the authors' 0.25), of a generated one 0.
+    The target of a real token is 1 - label_smoothing/2 (0.875 with the authors' 0.25), of a generated one 0.
 
-    Returns: (sum over real tokens, sum over generated tokens), float32 scalars. The caller divides each by its count.
+    Args: logits: float32, that a word belongs to a real sentence. masks: float32, 1 on valid words.
+    Returns: (sum over real tokens, sum over generated tokens), float32 scalars. The caller divides by their numbers.
     """
     target = (1.0 - label_smoothing) + 0.5 * label_smoothing
     real = tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(real_logits_BT), target), real_logits_BT)

@@ -1,8 +1,10 @@
 """Argmax and sampling over a large vocabulary.
 
-Shapes: B rows, V vocabulary, split into K blocks of S. Both find the block first and then the word inside it, so that
-only cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower on a
-CPU, and Gumbel noise costs two logarithms for every word.
+Both divide the vocabulary into K blocks of S words. They find the block first and then the word inside it, so that only
+cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower on a CPU,
+and sampling by Gumbel noise needs two logarithms for every word.
+
+Shapes: B rows, V vocabulary, K blocks, S words of a block.
 """
 
 import functools
@@ -12,9 +14,10 @@ import tensorflow as tf
 
 @functools.cache
 def block_size(vocabulary_size):
-    """Returns S: the divisor of V nearest to its square root, or the root rounded up if no divisor is near.
+    """Returns S, the number of words of a block: int.
 
-    In the second case `_blocks` pads the rows.
+    It is the divisor of V nearest to sqrt(V), among those between sqrt(V)/8 and 8 sqrt(V). If there is none, it is
+    sqrt(V) rounded up, and `_blocks` pads the rows.
     """
     root = vocabulary_size**0.5
     divisors = [size for size in range(max(1, int(root / 8)), int(8 * root) + 1) if vocabulary_size % size == 0]
@@ -23,7 +26,7 @@ def block_size(vocabulary_size):
 
 
 def _blocks(values_BV, fill):
-    """Splits rows into blocks: [B, K, S], the last one padded with `fill`."""
+    """Returns rows divided into blocks: [B, K, S]. Args: fill: value of the padding at the end of the last block."""
     size = block_size(values_BV.shape[1])
     missing = -values_BV.shape[1] % size
     if missing:
@@ -32,7 +35,7 @@ def _blocks(values_BV, fill):
 
 
 def best_and_largest(logits_BV):
-    """Returns (most probable word int32 [B], the first one of a tie; its logit float32 [B])."""
+    """Returns (index of the most probable word int32 [B], its logit float32 [B]); of a tie, the first word is taken."""
     blocks_BKS = _blocks(logits_BV, logits_BV.dtype.min)
     largest_BK = tf.reduce_max(blocks_BKS, 2)
     block_B = tf.argmax(largest_BK, 1, tf.int32)
@@ -41,19 +44,22 @@ def best_and_largest(logits_BV):
 
 
 def best(logits_BV):
-    """Returns the most probable word of each row, the first one of a tie: int32 [B]."""
+    """Returns the index of the most probable word of each row, the first one of a tie: int32 [B]."""
     return best_and_largest(logits_BV)[0]
 
 
 def uniforms(seed, steps, batch):
-    """Draws the uniform numbers that `drawn` takes: float64 [T, B] in 0 to 1, a pure function of the seed."""
+    """Draws the uniform random numbers that `drawn` takes: float64 [T, B] in 0 to 1, a pure function of the seed.
+
+    Args: seed: int32 [2]. steps: T, number of words. batch: B.
+    """
     return tf.random.stateless_uniform([steps, batch], seed, dtype=tf.float64)
 
 
 def drawn(logits_BV, uniform_B):
-    """Samples a word of each row from softmax(logits): int32 [B], a pure function of `uniform_B`.
+    """Returns one word of each row, sampled from softmax(logits): int32 [B], a pure function of `uniform_B`.
 
-    Returns the first word at which the cumulative probability exceeds uniform_B (float64, in 0 to 1). Cumulative sums
+    It is the first word at which the cumulative probability exceeds uniform_B (float64, in 0 to 1). Cumulative sums
     are float64, so that words of probability 1e-7 have the right frequency.
     """
     largest_B1 = tf.reduce_max(logits_BV, 1, keepdims=True)
@@ -64,9 +70,11 @@ def drawn(logits_BV, uniform_B):
 
 
 def _first_above(weights_BK, uniform_B):
-    """Returns (first index at which the cumulative share of weight exceeds uniform_B, position inside it in 0 to 1).
+    """Finds for each row the first index at which the cumulative share of the weights exceeds uniform_B.
 
-    Rounding never selects an index of weight zero.
+    Rounding errors never select an index of weight zero.
+
+    Returns: (index int32 [B]; position of uniform_B inside the interval of that index, float64 [B] in 0 to 1).
     """
     cumulative_BK = tf.cumsum(tf.cast(weights_BK, tf.float64), axis=1)
     total_B1 = cumulative_BK[:, -1:]

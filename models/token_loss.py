@@ -1,9 +1,10 @@
-"""Cross entropy over the vocabulary without keeping the logits.
+"""Cross entropy over the vocabulary without storing the logits of all tokens.
 
-Shapes: N tokens, H hidden, V vocabulary. The output matrix is the embedding (tied weights).
-The weight of every token is known before the product with the vocabulary (1/count for cross entropy, -advantage/count
-for the policy gradient). So one pass over a chunk of rows computes both loss and gradients, and only one chunk of
-logits exists at a time.
+The output matrix is the embedding (tied weights). The weight of every token in the loss is known before the product
+with the vocabulary (1/count for cross entropy, -advantage/count for the policy gradient). So one pass over a chunk of
+rows computes both loss and gradients, and only one chunk of logits exists at a time.
+
+Shapes: N tokens, H hidden, V vocabulary.
 """
 
 import tensorflow as tf
@@ -15,21 +16,21 @@ LARGEST = 80_000_000  # maximum number of logits in a chunk
 
 
 def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk=None):
-    """sum_n weights_n * -log p(target_n), differentiable with respect to hidden, embedding and bias.
+    """Returns the weighted cross entropy sum_n weights_n * -log p(target_n), and statistics of the tokens.
 
     Args:
-      hidden_NH: float32 [N, H], N may be 0.
-      embedding_VH: float32 [V, H] output matrix.
-      bias_V: float32 [V].
-      targets_N: int32 [N].
-      weights_N: float32 [N], constants: no gradient flows into them.
-      chunk: rows of a chunk; None: 4,096, or fewer if these would have more than LARGEST logits.
+      hidden_NH: float32, outputs of the network; N may be 0.
+      embedding_VH: float32, output matrix.
+      bias_V: float32, bias of the logits.
+      targets_N: int32.
+      weights_N: float32, constants: no gradient flows into them.
+      chunk: number of rows of a chunk; None: 4,096, or fewer if these would have more than LARGEST logits.
 
-    Returns:
-      loss: float32 scalar.
-      log_probs_N: float32 [N], log p(target), no gradient.
-      entropy_N: float32 [N], entropy of the distribution in nats, no gradient.
-      best_N: int32 [N], the most probable token, no gradient.
+    Returns: a tuple of
+      loss: float32 scalar, differentiable with respect to hidden_NH, embedding_VH and bias_V.
+      log_probs_N: float32, log p(target), no gradient.
+      entropy_N: float32, entropy of the distribution in nats, no gradient.
+      best_N: int32, the most probable token, no gradient.
     """
     embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
     chunk = chunk or min(4096, max(256, LARGEST // embedding_VH.shape[0]))
@@ -49,7 +50,10 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
 
 
 def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
-    """Returns loss, statistics and gradients, accumulated over chunks of rows."""
+    """Returns (loss, log_probs_N, entropy_N, best_N, gradients of the loss with respect to hidden, embedding and bias).
+
+    They are accumulated over chunks of rows. Args: chunk: number of rows of a chunk.
+    """
     rows = tf.shape(hidden_NH)[0]
     count = tf.maximum(1, (rows + chunk - 1) // chunk)
     new_array = lambda dtype: tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None])  # noqa: E731
