@@ -2,16 +2,17 @@
 
     fit(c, i) = l(c) sum over t of e(c)_t (x_t + (1 - contrast) general_t)
 
-e(c) is the vector of a caption's tf-idf weighted n-grams, n = 1..4, with unit length for each n, projected on the
-principal directions that initialization/predict_caption_embeddings.py found. x is the predicted caption embedding,
-written by that stage: the difference from `general`, the mean over the training images. Consensus retrieval maximises
-the same product over the corpus. l(c) = exp(-d^2 / 72) is CIDEr-D's length penalty (Vedantam et al. 2015), d the
-difference between the lengths of the caption and of the corpus' mean sentence: without it rewarded captions lose a word
-and a half. A repeated n-gram counts in the norm of e(c) only, in place of CIDEr-D's clipping: without it captions
-become `a dog with a dog with a dog`. So the reward is CIDEr-D with the predicted caption embedding in place of
-references.
+e(c) is the embedding of caption c: the vector of its tf-idf weighted n-grams, n = 1..4, with unit length for each n,
+projected on T principal directions. x is the predicted caption embedding of image i minus `general`, which is the mean
+embedding over the training images. initialization/predict_caption_embeddings.py writes the directions, x and general.
+Consensus retrieval maximises the same sum over the sentences of the corpus. `contrast` is a setting of the reward.
 
-Shapes: B batch, L time, G n-grams of one n, T directions.
+l(c) = exp(-d^2 / 72) is the length penalty of CIDEr-D (Vedantam et al. 2015); d is the difference between the lengths
+of the caption and of the corpus' mean sentence. Without it captions become 1.5 words shorter in training. In place of
+CIDEr-D's clipping, a repeated n-gram counts only in the norm of e(c). Without this captions become
+`a dog with a dog with a dog`. So the reward is CIDEr-D with the predicted caption embedding in place of references.
+
+Shapes: B batch, L words of a caption, G n-grams of one order n, T directions.
 """
 
 import dataclasses
@@ -33,9 +34,13 @@ LARGEST = np.iinfo(np.int64).max  # last key: the search for an unknown n-gram n
 class NgramProjection:
     """Projection of n-grams on the principal directions, for n-grams that occur in more than one sentence.
 
-    Attributes, lists over n: keys: int64 [G], ascending. idf: float32 [G]. directions: float16 [G, T].
-    rarest: idf of an n-gram that occurs in one sentence or none. general_T: float32, mean caption embedding of the
-    training images. length: mean length of the sentences, end token counted.
+    Attributes; the first three are lists with one array for each n = 1..4:
+      keys: int64 [G], 64-bit keys of the n-grams (ngrams.py), ascending.
+      idf: float32 [G], inverse document frequencies.
+      directions: float16 [G, T], projections of the n-grams.
+      rarest: idf of an n-gram that occurs in one sentence or in none.
+      general_T: float32, mean caption embedding of the training images.
+      length: mean length of the sentences, end token counted.
     """
 
     FILE = "phrases.npz"  # its name in a data folder
@@ -49,12 +54,12 @@ class NgramProjection:
 
     @classmethod
     def of(cls, sentences, directions_TG, general_T):
-        """Builds the NgramProjection of a corpus.
+        """Returns the NgramProjection of a corpus.
 
         Args:
           sentences: list of arrays of word ids, each ending with the end token.
-          directions_TG: float [T, G], the columns of the projection matrix for the n-grams in more than one sentence,
-            in the order of `count_ngrams`.
+          directions_TG: float [T, G of all n], projections of the n-grams that occur in more than one sentence, in the
+            order in which `count_ngrams` yields them.
           general_T: float32, mean caption embedding of the training images.
         """
         keys, idf, directions, start = [], [], [], 0
@@ -71,7 +76,7 @@ class NgramProjection:
         return cls(keys, idf, directions, float(np.log(len(sentences))), general_T, length)
 
     def save(self, file):
-        """Writes the projection as .npz to a path or an open file."""
+        """Writes the projection in .npz format. Args: file: a path or an open file."""
         parts = {"keys": self.keys, "idf": self.idf, "directions": self.directions}
         arrays = {f"{name}_{n}": array for name, several in parts.items() for n, array in enumerate(several)}
         single = {"rarest": np.float64(self.rarest), "general": self.general_T, "length": np.float64(self.length)}
@@ -79,7 +84,10 @@ class NgramProjection:
 
     @classmethod
     def load(cls, path):
-        """Reads an NgramProjection that `save` wrote. Raises: cli.UserError if the file is missing or damaged."""
+        """Returns the NgramProjection in a file that `save` wrote.
+
+        Raises: cli.UserError if it is missing or damaged.
+        """
         mend = "expected what initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         count = sum(name.startswith("keys_") for name in found)
@@ -95,7 +103,10 @@ class NgramProjection:
 
 
 class ConsensusReward:
-    """Scores captions inside a compiled step. Call it with captions and image vectors."""
+    """Computes the consensus reward of captions inside a compiled training step.
+
+    Args: phrases: NgramProjection.
+    """
 
     def __init__(self, phrases):
         self.general_T = tf.constant(phrases.general_T)
@@ -105,9 +116,12 @@ class ConsensusReward:
         self.directions = [tf.constant(np.pad(rows, [(0, 1), (0, 0)])) for rows in phrases.directions]
 
     def vectors(self, tokens_BL, repeats=True):
-        """Returns e(c) of captions that end with their end token or the last column: float32 [B, T].
+        """Returns the caption embeddings e(c): float32 [B, T].
 
-        Args: tokens_BL: int32. repeats: whether repeated n-grams count again, as in the vectors of the corpus.
+        Args:
+          tokens_BL: int32 word ids; a caption ends with its end token, or with the last column if it has none.
+          repeats: whether each repetition of an n-gram is added, as in the embeddings of the corpus; else only the
+            first occurrence is.
         """
         words_BL, lengths_B = tf.cast(tokens_BL, tf.int64) + 1, layers.sequence_lengths(tokens_BL)
         steps, total_BT = tf.shape(words_BL)[1], 0.0
@@ -131,7 +145,10 @@ class ConsensusReward:
         return total_BT / len(ORDERS) ** 0.5
 
     def __call__(self, tokens_BL, image_BT, contrast):
-        """Returns fit(c, i) of each row: float32 [B]. Args: image_BT: predicted caption embeddings, float32."""
+        """Returns the reward fit(c, i) of each caption, equation C7: float32 [B].
+
+        Args: tokens_BL: int32 word ids. image_BT: float32, x of each caption's image. contrast: float.
+        """
         expected_BT = image_BT + (1.0 - contrast) * self.general_T
         fit_B = tf.reduce_sum(self.vectors(tokens_BL, repeats=False) * expected_BT, 1)
         too_long_B = tf.cast(layers.sequence_lengths(tokens_BL), tf.float32) - self.length
@@ -139,10 +156,11 @@ class ConsensusReward:
 
 
 def make(options, image_dim, contrast):
-    """Returns the consensus reward: a function of `Captions` that gives float32 [B].
+    """Returns the consensus reward: a function of models.rewards.Captions that returns float32 [B].
 
-    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: see the top of this file.
-    Raises: cli.UserError: phrases.npz of the data folder is damaged, or was made for vectors of another dimension.
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: float, see equation C7 in the
+      module's docstring.
+    Raises: cli.UserError if phrases.npz of the data folder is damaged or was made for vectors of another dimension.
     """
     fit = load(os.path.join(options.data_dir, NgramProjection.FILE), image_dim)
     return lambda captions: fit(captions.tokens_BT, captions.batch["image"], contrast)
@@ -151,8 +169,8 @@ def make(options, image_dim, contrast):
 def load(path, image_dim):
     """Returns the ConsensusReward of a data folder.
 
-    Args: path: of phrases.npz. image_dim: dimension of the image vectors.
-    Raises: cli.UserError: the file is damaged, or was made for vectors of another dimension.
+    Args: path: of the folder's phrases.npz. image_dim: dimension of the image vectors.
+    Raises: cli.UserError if the file is missing, damaged, or was made for vectors of another dimension.
     """
     try:
         phrases = NgramProjection.load(path)

@@ -1,10 +1,11 @@
 """Regression on image vectors: predicts the target of a photograph from the targets of known images.
 
-Two methods. `neighbour_weights`: nearest neighbours. `KernelFit`: kernel ridge regression, a weighted sum of
-similarities to known images; `KnownImages` saves it as the file of an encoder (docs/consensus.md, equation C5).
-docs/results/flickr8k.md compares them: kernel ridge regression retrieves better captions.
+A target is a vector, e.g. a caption embedding. There are two methods. `neighbour_weights`: nearest neighbours.
+`KernelFit`: kernel ridge regression, a weighted sum of similarities to known images; `KnownImages` saves it as the file
+of an encoder (docs/consensus.md, equation C5). docs/results/flickr8k.md compares them: kernel ridge regression
+retrieves better captions.
 
-Shapes: N queried images, I known images, M of them landmarks, D image vector, T target, K neighbours.
+Shapes: N query images, I known images, M of them landmarks, D image vector, T target, K neighbours.
 """
 
 import dataclasses
@@ -25,19 +26,22 @@ STEADY = 1e-4  # share of the ridge added to the diagonal: duplicate photographs
 
 
 def unit_vectors(vectors_ND):
-    """Divides vectors by their L2 norm: float32 [N, D]."""
+    """Returns the vectors divided by their L2 norm: float32 [N, D]."""
     vectors_ND = np.asarray(vectors_ND, np.float32)
     return vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-9)
 
 
 def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
-    """Returns the weights of the k nearest known images, exp(SHARPNESS cosine): float32 CSR [N, I], rows sum to 1.
+    """Returns the weights of the k nearest known images of each query image: float32 CSR matrix [N, I], rows sum to 1.
+
+    A weight is proportional to exp(SHARPNESS cosine). scikit-learn's NearestNeighbors is not faster, and because it
+    compares euclidean distances, rounding makes it choose others among images that are almost equally near.
 
     Args:
-      units_ND: float32, unit length. known_ID: float32, unit length. k: number of neighbours.
-      left_out_N: int, index of the known image to leave out for each row; needed if the queried images are known ones.
-
-    scikit-learn's NearestNeighbors takes as long, and its euclidean distances decide near-ties otherwise.
+      units_ND: float32, query images' vectors at unit length. known_ID: float32, known images' vectors at unit length.
+      k: number of neighbours.
+      left_out_N: int, index of a known image that each query image ignores: itself, if the query images are known
+        images.
     """
     k = min(k, len(known_ID) - (left_out_N is not None))
     columns, values = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
@@ -56,9 +60,9 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
 
 
 def similarities(units_ND, known_MD, sharpness):
-    """Returns the kernel exp(sharpness (cosine - 1)): float32 [N, M].
+    """Returns the kernel exp(sharpness (cosine - 1)) of each pair of vectors: float32 [N, M].
 
-    Args: units_ND, known_MD: float32, unit length. sharpness: float.
+    Args: units_ND, known_MD: float32, vectors at unit length. sharpness: float.
     """
     return np.exp(sharpness * (units_ND @ known_MD.T - 1.0)).astype(np.float32)
 
@@ -67,13 +71,17 @@ def similarities(units_ND, known_MD, sharpness):
 class KernelFit:
     """Kernel ridge regression of targets on unit vectors, with leave-one-out predictions in closed form.
 
-        minimise over w:  sum over i of |t_i - w k_i|^2 + ridge w K w    k_i: similarities of image i to M landmarks
+        minimise over w:  sum over i of |t_i - w k_i|^2 + ridge w K w
 
-    Landmarks are known images, K the similarities among them. If all known images are landmarks, this is exact kernel
-    ridge regression (the mean of a Gaussian process). With fewer it is the subset-of-regressors approximation
-    (Rasmussen and Williams 2006, 8.3.1), whose cost grows with I instead of I^3.
+    t_i is the target of known image i, and k_i are its similarities to M landmarks. Landmarks are known images, K the
+    similarities among them. If all known images are landmarks, this is exact kernel ridge regression (the mean of a
+    Gaussian process). With fewer it is the subset-of-regressors approximation (Rasmussen and Williams 2006, 8.3.1),
+    whose cost grows with I instead of I^3.
 
-    Attributes: weights_MT, influence_IM, residual_IT: float32. The last two are used by `decided`.
+    Attributes:
+      weights_MT: float32, the solution w.
+      influence_IM: float32; row i times residual i is what known image i adds to w.
+      residual_IT: float32, target minus prediction of each known image.
     """
 
     weights_MT: np.ndarray
@@ -82,10 +90,11 @@ class KernelFit:
 
     @classmethod
     def of(cls, units_ID, landmarks_MD, targets_IT, sharpness, ridge):
-        """Returns the fitted regression.
+        """Returns the KernelFit of given images.
 
-        Args: units_ID, landmarks_MD: float32, unit length. targets_IT: float32, mean 0. sharpness: of the kernel.
-          ridge: regularisation.
+        Args:
+          units_ID, landmarks_MD: float32, vectors at unit length. targets_IT: float32, mean 0 over I.
+          sharpness: float, of the kernel. ridge: float, weight of the regularisation.
         """
         count, basis = len(units_ID), len(landmarks_MD)
         blocks = [slice(start, start + ROWS_OF_A_FIT) for start in range(0, count, ROWS_OF_A_FIT)]
@@ -110,11 +119,13 @@ class KernelFit:
         return cls(weights_MT, influence_IM, (targets_IT - similar_IM @ weights_MT).astype(np.float32))
 
     def decided(self, similar_NM, left_out_N):
-        """Returns the contribution of a known image to each prediction, in closed form: float32 [N, T].
+        """Returns how much a given known image contributes to each prediction: float32 [N, T].
 
-        Subtracting it gives the prediction of the regression that was fitted without that image.
+        A prediction minus this contribution is the prediction of a regression that was fitted without that image.
 
-        Args: similar_NM: float32, similarities to the landmarks. left_out_N: int, index of the known image.
+        Args:
+          similar_NM: float32, similarities of the query images to the landmarks.
+          left_out_N: int, index of the known image for each query image.
         """
         share_N = np.einsum("nm,nm->n", similar_NM, self.influence_IM[left_out_N])
         return share_N[:, None] * self.residual_IT[left_out_N]
@@ -125,9 +136,9 @@ class KnownImages:
     """Landmarks and weights of a kernel regression: the content of `caption_embeddings:FILE.npz`.
 
     Attributes:
-      units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, of `KernelFit`.
-      mean_D, std_D: float32, mean and standard deviation of the image vectors. sharpness: of the kernel.
-      base: description (`Encoder.describe`) of the encoder of the image vectors.
+      units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, as in `KernelFit`.
+      mean_D, std_D: float32, mean and standard deviation of the image vectors. sharpness: float, of the kernel.
+      base: description (dict, from `Encoder.describe`) of the encoder that makes the image vectors.
     """
 
     units_MD: np.ndarray
@@ -141,9 +152,9 @@ class KnownImages:
         """Returns the predicted targets of images: float32 [N, T].
 
         Args:
-          vectors_ND: float32, from the base encoder.
-          left_out_N: int, index of each image among the known ones; its prediction is then made without itself.
-          fit: KernelFit of the weights, needed with `left_out_N`.
+          vectors_ND: float32 image vectors, not standardised.
+          left_out_N: for images that are known ones: int, index of each among them; its prediction then leaves it out.
+          fit: the KernelFit that the weights are from, needed with `left_out_N`.
         """
         units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.std_D))
         similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
@@ -151,7 +162,10 @@ class KnownImages:
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
 
     def save(self, file):
-        """Writes an .npz to a path or an open file; landmark vectors as float16."""
+        """Writes the regression in .npz format; landmark vectors are stored as float16.
+
+        Args: file: a path or an open file.
+        """
         np.savez(
             file,
             units=self.units_MD.astype(np.float16),
@@ -164,7 +178,7 @@ class KnownImages:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises: cli.UserError."""
+        """Returns the KnownImages in a file that `save` wrote. Raises: cli.UserError if it is missing or damaged."""
         mend = "expected what initialization.predict_caption_embeddings --overwrite writes"
         found = readers.read_npz(path, mend.removeprefix("expected "))
         if "std" not in found and "deviation" in found:  # written before the array was called std

@@ -1,4 +1,7 @@
-"""Image encoders: photograph -> image vectors. `load_encoder` makes one from its name; base.py has the base class."""
+"""Image encoders: networks that map a photograph to image vectors.
+
+`load_encoder` makes an encoder from its name; base.py has the base class.
+"""
 
 from models.encoders.base import Encoder, WholeImageEncoder, exif_of, fingerprint, identity, random_windows
 from models.encoders.kinds import describe_caption_embeddings, load_data_encoder

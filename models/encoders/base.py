@@ -1,8 +1,9 @@
-"""Base classes of encoders: how they prepare photographs, describe themselves, and when two of them are the same.
+"""Base classes of encoders: they prepare photographs, and describe an encoder so that it can be compared with another.
 
 The built-in encoders are in models/encoders/kinds.py; your own (docs/extending.md) derive from the same classes.
 
-Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
+Shape suffixes: B batch, H height, W width, C colour, S side in pixels, D feature; cells is the number of grid cells
+(None for a pooled vector).
 """
 
 import functools
@@ -19,13 +20,13 @@ WINDOW = (0.85, 1.0)  # range of a random window's side, as a share of the image
 
 
 def as_banked(vectors):
-    """Rounds vectors to float16 as a feature bank does and returns float32; values out of range become infinite."""
+    """Returns vectors rounded to float16, as in a feature bank: float32; values out of range become infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
 
 
 def _banked(encode):
-    """Wraps a method `encode` so that its vectors are rounded as in a feature bank."""
+    """Returns a method that rounds the vectors of the method `encode` to float16, as a feature bank stores them."""
 
     @functools.wraps(encode)
     def encode_as_banked(self, batch_BSSC):
@@ -41,14 +42,14 @@ class Encoder:
     from its file has exactly the vector that the captioner was trained and scored on.
 
     Attributes:
-      spec: the encoder's name as given.
+      spec: the encoder's name as given on the command line.
       dim: D.
       cells: number of grid cells, None for a pooled vector.
       image_size: S.
       preprocessing: JSON-serialisable dict that describes how a photograph is prepared.
       files: paths of all files that determine the vectors.
-      exif: whether photographs are turned by their EXIF orientation before `crops` gets them (formats.images).
-      note: what a stage says about the choice of the vector, or "".
+      exif: whether photographs are turned by their EXIF orientation before they are passed to `crops`.
+      note: text that commands print about the choice of the vector, or "".
     """
 
     cells = None
@@ -62,17 +63,20 @@ class Encoder:
             cls.encode = _banked(cls.encode)
 
     def crops(self, image_HWC, k, seed):
-        """Returns the prepared crops of a photograph: [1 + k, S, S, 3]; index 0 is the centre crop or whole image.
+        """Returns the prepared crops of a photograph: [1 + k, S, S, 3]; the first is the centre crop or whole image.
 
         Args:
           image_HWC: uint8 [H, W, 3].
-          k: number of random crops, in addition to the centre.
+          k: number of random crops, in addition to the first one.
           seed: int made from the image's name, so that the result depends only on the input.
         """
         raise NotImplementedError
 
     def encode(self, batch_BSSC):
-        """Returns the features of crops: [B, S, S, 3] -> float32 [B, D] or [B, cells, D], rounded to float16."""
+        """Returns the features of crops: float32 [B, D] or [B, cells, D], rounded to float16.
+
+        Args: batch_BSSC: [B, S, S, 3], crops as `crops` returns them.
+        """
         raise NotImplementedError
 
     def describe(self):
@@ -88,7 +92,10 @@ class Encoder:
 
 
 def exif_of(description):
-    """Returns whether a described encoder turns photographs by their EXIF orientation."""
+    """Returns whether an encoder turns photographs by their EXIF orientation: bool.
+
+    Args: description: dict from `Encoder.describe`.
+    """
     parts = description.get("members") or ([description["base"]] if "base" in description else [])
     if parts:
         return all(map(exif_of, parts))
@@ -96,7 +103,10 @@ def exif_of(description):
 
 
 def identity(description):
-    """Returns the part of a description that determines the features; two encoders are the same if it is equal."""
+    """Returns the part of an encoder's description that determines its vectors: dict.
+
+    Two encoders give the same vectors if these dicts are equal. Args: description: dict from `Encoder.describe`.
+    """
     if "members" in description:
         return {"kind": "joined", "members": [identity(member) for member in description["members"]]}
     if "base" in description:
@@ -126,11 +136,11 @@ class WholeImageEncoder(Encoder):
     """Base class of encoders that resize the whole image; random crops are windows of 85 to 100 % of each side."""
 
     def prepare_for(self, size, resize):
-        """Sets how photographs are prepared; call it in `__init__`.
+        """Sets how photographs are prepared; a subclass calls it in `__init__`.
 
         Args:
           size: S.
-          resize: "legacy" or "modern", None for "modern".
+          resize: mode of image_ops.resize: "legacy" or "modern"; None for "modern".
         """
         self.image_size = int(size)
         self._mode = resize or "modern"
@@ -153,7 +163,7 @@ class WholeImageEncoder(Encoder):
 
 
 def random_windows(height, width, k, seed):
-    """Returns k random windows (top, left, bottom, right) with 85 to 100 % of each side."""
+    """Returns k random windows with 85 to 100 % of each side: list of (top, left, bottom, right), in pixels."""
     rng = np.random.default_rng(seed)
     windows = []
     for share_y, share_x, place_y, place_x in rng.random((k, 4)):

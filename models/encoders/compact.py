@@ -18,12 +18,18 @@ BATCH_NORM_EPSILON = 1e-3
 
 
 class CompactEncoder:
-    """Convolutions with ReLU; the pooled vector is the mean over the last feature map.
+    """The network: convolutions with ReLU; the pooled vector is the mean over the last feature map.
 
-    Attributes: image_size, dim (pooled features), grid_dim (features of a cell), cells.
+    Attributes: image_size: s. dim: number of pooled features. grid_dim: number of features of a cell. cells: C.
     """
 
     def __init__(self, kernels, biases, image_size, mean, scale):
+        """Builds the network from its weights.
+
+        Args:
+          kernels, biases: lists of arrays, one for each row of LAYERS; kernels are [side, side, channels in, out].
+          image_size: s, in pixels. mean, scale: floats; images become (image - mean) * scale.
+        """
         self.kernels = [tf.constant(kernel, tf.float32) for kernel in kernels]
         self.biases = [tf.constant(bias, tf.float32) for bias in biases]
         self.image_size, self.mean, self.scale = image_size, mean, scale
@@ -34,10 +40,9 @@ class CompactEncoder:
         self.cells = side * side
 
     def grid(self, images):
-        """Returns the features of the cells, row by row.
+        """Returns the features of the grid's cells, row by row: float32 [B, C, D].
 
-        Args: images float32 [B, s, s, 3] in 0..1.
-        Returns: float32 [B, C, D].
+        Args: images: float32 [B, s, s, 3] in 0 to 1.
         """
         x = (images - self.mean) * self.scale
         for kernel, bias, (_, stride, _) in zip(self.kernels, self.biases, LAYERS, strict=True):
@@ -45,16 +50,20 @@ class CompactEncoder:
         return tf.reshape(x, [-1, self.cells, self.grid_dim])
 
     def __call__(self, images):
-        """Returns the pooled features.
+        """Returns the pooled features: float32 [B, D].
 
-        Args: images float32 [B, s, s, 3] in 0..1.
-        Returns: float32 [B, D].
+        Args: images: float32 [B, s, s, 3] in 0 to 1.
         """
         return tf.reduce_mean(self.grid(images), 1)
 
 
 def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
-    """Writes the weights (float32) and the settings, with `about` added, to an .npz file."""
+    """Writes a compact encoder to an .npz file.
+
+    Args:
+      path: of the file. kernels, biases, image_size, mean, scale: the arguments of CompactEncoder.
+      about: further JSON-serialisable values that are stored with the settings.
+    """
     meta = {"image_size": image_size, "dim": int(biases[-1].shape[0]), "mean": mean, "scale": scale, **about}
     arrays = {f"kernel_{i}": np.asarray(kernel, np.float32) for i, kernel in enumerate(kernels)}
     arrays |= {f"bias_{i}": np.asarray(bias, np.float32) for i, bias in enumerate(biases)}
@@ -63,9 +72,9 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 
 
 def load(path):
-    """Returns the CompactEncoder of an .npz file that `save` wrote.
+    """Returns the CompactEncoder in an .npz file that `save` wrote.
 
-    Raises: cli.UserError if the file is damaged, ValueError if its content is not that of a compact encoder.
+    Raises: cli.UserError if the file is missing or damaged, ValueError if it does not hold a compact encoder.
     """
     stored = readers.read_npz(path)
     wanted = {"meta", *(f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(len(LAYERS)))}
@@ -93,7 +102,10 @@ def load(path):
 
 
 class TrainableCompact(tf.Module):
-    """The same convolutions with batch normalisation and a softmax over the classes."""
+    """CompactEncoder during training: its convolutions with batch normalisation, and a layer of class logits.
+
+    Args: classes: number of classes. seed: int, of the initial weights.
+    """
 
     def __init__(self, classes, seed):
         super().__init__()
@@ -110,7 +122,11 @@ class TrainableCompact(tf.Module):
         self.bias = tf.Variable(tf.zeros([classes]))
 
     def logits(self, x):
-        """Returns class logits [B, classes] of scaled images [B, s, s, 3], and each layer's batch (mean, variance)."""
+        """Returns the class logits and the moments of batch normalisation.
+
+        Args: x: float32 [B, s, s, 3], images as (image - mean) * scale.
+        Returns: (logits float32 [B, classes]; list with (mean, variance) of each layer in this batch).
+        """
         moments = []
         for kernel, gamma, beta, (_, stride, _) in zip(self.kernels, self.gammas, self.betas, LAYERS, strict=True):
             x = tf.nn.conv2d(x, kernel, stride, "SAME")
@@ -120,7 +136,10 @@ class TrainableCompact(tf.Module):
         return tf.matmul(tf.reduce_mean(x, [1, 2]), self.weight) + self.bias, moments
 
     def folded(self, moments):
-        """Returns (kernels, biases) of convolutions equal to convolution + batch normalisation with fixed moments."""
+        """Returns (kernels, biases), lists of arrays: each convolution with its batch normalisation folded in.
+
+        Args: moments: list of (mean, variance) arrays of each layer, with which the batch normalisation is fixed.
+        """
         kernels, biases = [], []
         for kernel, gamma, beta, (mean, variance) in zip(self.kernels, self.gammas, self.betas, moments, strict=True):
             factor = gamma.numpy() / np.sqrt(variance + BATCH_NORM_EPSILON)

@@ -1,7 +1,7 @@
 """Resizing, cropping and scaling of photographs for the encoders.
 
-`legacy` is the bilinear resize of TensorFlow 1 (no half-pixel centres, no antialiasing), which the authors' features
-were made with (quirk Q25). `modern` samples at pixel centres, with antialiasing.
+`legacy` is the bilinear resize of TensorFlow 1 (no half-pixel centres, no antialiasing), which made the authors'
+features (quirk Q25 of docs/implementation_details.md). `modern` samples at pixel centres, with antialiasing.
 
 Shape suffixes: B batch, H height, W width, C colour.
 """
@@ -16,24 +16,19 @@ RESIZE_MODES = ("legacy", "modern")
 
 
 def to_unit(images_BHWC):
-    """Converts uint8 images in 0..255 to float32 in [0, 1]."""
+    """Returns uint8 images in 0 to 255 as float32 in 0 to 1, of the same shape."""
     return tf.image.convert_image_dtype(images_BHWC, tf.float32)
 
 
 def to_signed(images_BHWC):
-    """Converts float32 images in [0, 1] to float32 in [-1, 1]."""
+    """Returns float32 images in 0 to 1 as float32 in -1 to 1, of the same shape."""
     return images_BHWC * 2.0 - 1.0
 
 
 def legacy_resize(images_BHWC, size):
-    """Resizes bilinearly as TensorFlow 1 does, ignoring the aspect ratio.
+    """Returns images resized bilinearly as in TensorFlow 1, ignoring the aspect ratio: float32 [B, size, size, 3].
 
-    Args:
-      images_BHWC: float32 [B, H, W, 3].
-      size: pixels of each side.
-
-    Returns:
-      float32 [B, size, size, 3].
+    Args: images_BHWC: float32 [B, H, W, 3]. size: pixels of each side of the result.
     """
     return tf.raw_ops.ResizeBilinear(
         images=images_BHWC, size=[size, size], align_corners=False, half_pixel_centers=False
@@ -41,19 +36,22 @@ def legacy_resize(images_BHWC, size):
 
 
 def modern_resize(images_BHWC, size):
-    """Resizes bilinearly at pixel centres, with antialiasing. Arguments and result as for `legacy_resize`."""
+    """Returns images resized bilinearly at pixel centres, with antialiasing, ignoring the aspect ratio.
+
+    Args: images_BHWC: float32 [B, H, W, 3]. size: pixels of each side of the result.
+    Returns: float32 [B, size, size, 3].
+    """
     return tf.image.resize(images_BHWC, [size, size], method="bilinear", antialias=True)
 
 
 def resize(images_BHWC, size, mode):
-    """Resizes bilinearly in one of two modes, ignoring the aspect ratio.
+    """Returns images resized bilinearly in one of two modes, ignoring the aspect ratio: float32 [B, size, size, 3].
 
     Args:
       images_BHWC: float32 [B, H, W, 3].
-      size: pixels of each side.
-      mode: "legacy" (see `legacy_resize`) or "modern" (see `modern_resize`).
+      size: pixels of each side of the result.
+      mode: "legacy": the resize of TensorFlow 1; "modern": at pixel centres, with antialiasing.
 
-    Returns: float32 [B, size, size, 3].
     Raises: ValueError for another mode.
     """
     if mode not in RESIZE_MODES:
@@ -62,7 +60,7 @@ def resize(images_BHWC, size, mode):
 
 
 def crop_299(images_BHWC, offsets_B2):
-    """Returns a 299x299 crop of each image: [B, 299, 299, 3].
+    """Returns a crop of 299x299 pixels of each image: [B, 299, 299, 3], of the dtype of the images.
 
     Args: images_BHWC: [B, 346, 346, 3]. offsets_B2: int32 [B, 2], row and column of each crop's upper left corner.
     """

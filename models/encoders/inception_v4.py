@@ -1,8 +1,8 @@
-"""Inception-v4 (Szegedy et al. 2016), frozen, with the variable names of the slim checkpoint.
+"""Inception-v4 (Szegedy et al. 2016), frozen, with the variable names of the checkpoint that TF-Slim released.
 
 Inference only: batch normalisation uses its stored moments, so it is folded into the convolution before it.
-The network is defined once, in `network`, and interpreted twice: over tensors (`InceptionV4`) and over channel counts
-(`variable_shapes`), so the list of variables always matches the computation.
+The function `network` defines the network once, and runs it on tensors (`InceptionV4`) or on channel counts
+(`variable_shapes`), so that the list of variables always matches the computation.
 
 Shape suffixes: B batch, H height, W width, C channels, D feature (1536).
 """
@@ -71,14 +71,14 @@ BLOCKS = [
 
 
 def network(ops, x, aux=False):
-    """Applies all layers in order, and yields (endpoint name, result) from the first convolution to the predictions.
+    """Generator: applies all layers in order and yields (endpoint name, result), from the first convolution on.
 
     Args:
       ops: object with a method for each kind of layer (InceptionV4, _Shapes): `conv(x, scope, filters, kernel, stride,
         padding)`, `max_pool(x)`, `average_pool(x)`, `aux_pool(x)`, `global_pool(x)`, `flatten(x)`,
         `dense(x, scope, units)`, `softmax(x)`, `join(list)`.
-      x: the input of the first layer, in the form that `ops` takes: images, or a channel count.
-      aux: whether to add the auxiliary classifier, which only a parity test needs.
+      x: the input of the first layer, in the form that `ops` takes: images, or the number of channels.
+      aux: whether to add the auxiliary classifier, which only a test needs.
     """
     for name, filters, stride, padding in (
         ("Conv2d_1a_3x3", 32, 2, "VALID"),
@@ -109,6 +109,10 @@ def network(ops, x, aux=False):
 
 
 def _branch(ops, x, scope, steps):
+    """Returns the result of one branch of a block.
+
+    Args: x: the block's input. scope: of the variables. steps: list of steps.
+    """
     for step in steps:
         if step == "max":
             x = ops.max_pool(x)
@@ -122,6 +126,7 @@ def _branch(ops, x, scope, steps):
 
 
 def _convolution(ops, x, scope, name, filters, mode="same"):
+    """Returns the result of a convolution. Args: name: e.g. "0b_1x7". mode: "same", "valid" or "stride 2"."""
     height, width = (int(side) for side in name.split("_")[1].split("x"))
     stride, padding = {"same": (1, "SAME"), "valid": (1, "VALID"), "stride 2": (2, "VALID")}[mode]
     return ops.conv(x, f"{scope}/Conv2d_{name}", filters, (height, width), stride, padding)
@@ -132,7 +137,7 @@ def _convolution(ops, x, scope, name, filters, mode="same"):
 
 
 class _Shapes:
-    """Interprets the network over channel counts and records the shape of each variable."""
+    """Runs the network on channel counts; `found` is a dict variable name -> shape (tuple)."""
 
     def __init__(self):
         self.found = {}
@@ -158,7 +163,10 @@ class _Shapes:
 
 
 def variable_shapes(aux=False):
-    """Returns the shapes of all variables: dict name -> tuple; 598 of them, 608 with the auxiliary classifier."""
+    """Returns the shapes of all variables: dict variable name -> tuple of int.
+
+    They are 598 variables, or 608 with the auxiliary classifier (`aux`).
+    """
     shapes = _Shapes()
     for _ in network(shapes, 3, aux):
         pass
@@ -173,7 +181,7 @@ class InceptionV4:
     """Inception-v4 with fixed weights, for inference.
 
     Args:
-      weights: dict variable name -> array, as `load_checkpoint` and `rule_weights` return it. Variables of the
+      weights: dict variable name -> float32 array, e.g. from `load_checkpoint` or `rule_weights`. Variables of the
         auxiliary classifier may be absent.
 
     Raises:
@@ -200,18 +208,17 @@ class InceptionV4:
         )
 
     def pooled(self, images_BHWC):
-        """Returns the image vectors: the mean of the last feature map over all positions.
+        """Returns the image vectors, the mean of the last feature map over all positions: float32 tensor [B, 1536].
 
-        Args:
-          images_BHWC: float32 [B, 299, 299, 3] in [-1, 1].
-
-        Returns:
-          float32 tensor [B, 1536].
+        Args: images_BHWC: float32 [B, 299, 299, 3] in -1 to 1.
         """
         return self._pooled(images_BHWC)
 
     def endpoints(self, images_BHWC):
-        """Returns the results of the layers: dict endpoint name -> tensor; `AuxLogits` only if it has weights."""
+        """Returns the results of all layers: dict endpoint name -> tensor; with `AuxLogits` if it has these weights.
+
+        Args: images_BHWC: float32 [B, 299, 299, 3] in -1 to 1.
+        """
         return dict(network(self, tf.convert_to_tensor(images_BHWC), self.aux))
 
     def _run_to_pooled(self, images_BHWC):
@@ -247,9 +254,11 @@ class InceptionV4:
 
 
 def fold_batch_norm(kernel, beta, mean, variance):
-    """Folds batch normalisation (without gamma) into the convolution before it; returns its new (kernel, bias).
+    """Returns (kernel, bias) of a convolution with the batch normalisation after it folded in: float32 arrays.
 
-    Computed in float64, so that the result is rounded only once.
+    They are computed in float64, so that the result is rounded only once.
+
+    Args: kernel: [height, width, channels in, filters]. beta, mean, variance: [filters]; gamma is 1.
     """
     scale = 1.0 / np.sqrt(variance.astype(np.float64) + EPSILON)
     folded = kernel.astype(np.float64) * scale
@@ -261,7 +270,12 @@ def fold_batch_norm(kernel, beta, mean, variance):
 
 
 def check_weights(weights, shapes, source="the weights"):
-    """Raises ValueError naming the first variable of `shapes` that is missing, has a wrong shape or is not finite."""
+    """Checks that weights have the given variables.
+
+    Args: weights: dict variable name -> array. shapes: dict variable name -> tuple. source: where the weights are from,
+      for the message.
+    Raises: ValueError naming the first variable of `shapes` that is missing, has a wrong shape or is not finite.
+    """
     missing = [name for name in shapes if name not in weights]
     if missing:
         raise ValueError(
@@ -276,15 +290,13 @@ def check_weights(weights, shapes, source="the weights"):
 
 
 def load_checkpoint(path):
-    """Loads weights from a slim checkpoint, TF1 (single file or prefix) or TF2 (object-based, by variable name).
+    """Returns the weights of a TF-Slim Inception-v4 checkpoint: dict variable name -> float32 array, 598 of them.
 
+    The checkpoint may be of TF1 (a single file or a prefix) or of TF2 (object-based; its variables are found by name).
     The auxiliary classifier, the global step and optimizer slots are ignored.
 
     Args:
       path: the file, the prefix (without `.index`), or a folder with checkpoints, of which the newest is taken.
-
-    Returns:
-      dict variable name -> float32 array, 598 variables.
 
     Raises:
       ValueError: the file is absent or truncated, or a variable is missing or has a wrong shape; the message names it.
@@ -306,7 +318,7 @@ def load_checkpoint(path):
 
 
 def _object_keys(reader):
-    """Returns dict variable name -> key inside an object-based (TF2) checkpoint; empty for a TF1 one."""
+    """Returns dict variable name -> key inside an object-based (TF2) checkpoint; empty for a TF1 checkpoint."""
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
     if not reader.has_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"):
@@ -317,11 +329,11 @@ def _object_keys(reader):
 
 
 def rule_weights(seed=None, aux=False):
-    """Returns weights drawn from seeds made of the variables' names, for tests without a checkpoint.
+    """Returns random weights, for tests without a checkpoint: dict variable name -> float32 array.
 
-    Args:
-      seed: int that is added to the seed of each variable, or None.
-      aux: whether to add the auxiliary classifier.
+    Each variable's seed is made from its name.
+
+    Args: seed: int that is combined with each of these seeds, or None. aux: whether to add the auxiliary classifier.
     """
     return {name: _by_rule(name, shape, seed) for name, shape in variable_shapes(aux).items()}
 

@@ -1,6 +1,7 @@
-"""The built-in encoders, and encoders made of others. registry.py lists their names.
+"""The built-in encoders, and encoders made of others. models/encoders/registry.py lists their names.
 
-Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
+Shape suffixes: B batch, H height, W width, C colour, S side in pixels, D feature, P pixels of all members; cells is the
+number of grid cells (None for a pooled vector).
 """
 
 import math
@@ -18,7 +19,14 @@ UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # raised by damaged f
 
 
 def load_data_encoder(spec, resize=None, exif=True):
-    """As `load_encoder`, for one built-in encoder. Stored descriptions are loaded by this function: it runs no code."""
+    """Returns one built-in encoder: `Encoder`. It never executes a Python file, so it is safe for stored descriptions.
+
+    Args:
+      spec: the encoder's name, KIND:FILE. resize: "legacy" or "modern"; None for the encoder's default.
+      exif: whether photographs are turned by their EXIF orientation.
+
+    Raises: ValueError if the kind is unknown, or the file is missing or damaged.
+    """
     name = encoder_names.parse(spec)
     if name.kind not in KINDS:
         raise ValueError(f"encoder {spec!r}: no such kind; expected {encoder_names.USAGE}")
@@ -33,7 +41,7 @@ def load_data_encoder(spec, resize=None, exif=True):
 
 
 def _wrong(spec, name, found):
-    """Returns the error for a malformed name. Args: found: what is wrong with it."""
+    """Returns the ValueError for a malformed name. Args: name: its EncoderName. found: what is wrong with it."""
     return ValueError(f"encoder {spec!r}: {found}, expected {encoder_names.KINDS[name.kind]}")
 
 
@@ -74,12 +82,15 @@ class _InceptionEncoder(Encoder):
         return self._network.pooled(batch_BSSC).numpy()
 
     def in_step(self, pixels_BSSC):
-        """Returns the image vectors as a tensor, for an encoder inside a compiled training step: float32 [B, D]."""
+        """Returns the image vectors of prepared crops as a tensor, inside a compiled training step: float32 [B, D].
+
+        Args: pixels_BSSC: float32 [B, 299, 299, 3] in -1 to 1.
+        """
         return self._network.pooled(pixels_BSSC)
 
 
 class _TFLiteEncoder(WholeImageEncoder):
-    """A tensor of a `.tflite` network, dequantised; it encodes one image at a time."""
+    """A tensor of a `.tflite` network, converted to float32; it encodes one image at a time."""
 
     def __init__(self, spec, name, resize):
         from models.encoders.tflite import TFLiteModel
@@ -107,6 +118,7 @@ class _TFLiteEncoder(WholeImageEncoder):
         self.prepare_for(self._model.image_size, resize)
 
     def _chosen(self, tensor):
+        """Returns the details (dict) of the tensor with a given number. Raises: ValueError if there is none."""
         tensors = self._model.tensors()
         if not tensor.isdigit() or int(tensor) not in tensors:
             wide = [f"{n} {_shape(details)}" for n, details in tensors.items() if len(details["shape"]) in (2, 4)]
@@ -114,7 +126,10 @@ class _TFLiteEncoder(WholeImageEncoder):
         return tensors[int(tensor)]
 
     def _vectors_before(self, classes):
-        """Returns a text that lists the last tensors with one vector of another size than the output's."""
+        """Returns a text that lists the last tensors that hold one vector each, for messages.
+
+        Args: classes: size of the network's output; vectors of this size are not listed.
+        """
         shapes = {number: _shape(details) for number, details in self._model.tensors().items()}
         vectors = {n: shape for n, shape in shapes.items() if len(shape) > 1 and shape[-1] == math.prod(shape) > 1}
         before = [f"#{number} {shape}" for number, shape in vectors.items() if shape[-1] != classes]
@@ -137,7 +152,7 @@ def _shape(details):
 
 
 class _CompactEncoder(WholeImageEncoder):
-    """The compact encoder, which was trained on the single objects of the miniature world."""
+    """The compact encoder (compact.py), which was trained on drawings of single objects of the miniature world."""
 
     def __init__(self, spec, name, resize):
         from models.encoders import compact
@@ -200,10 +215,14 @@ class _KerasEncoder(WholeImageEncoder):
 
 
 class CaptionEmbeddingEncoder(Encoder):
-    """Predicted caption embeddings: vectors of another encoder, mapped by kernel regression (docs/consensus.md, C5)."""
+    """Predicted caption embeddings: kernel regression on vectors of a base encoder (docs/consensus.md, C5)."""
 
     def __init__(self, spec, load_base):
-        """Args: spec: caption_embeddings:FILE. load_base: function (description) -> the base, an Encoder."""
+        """Reads the regression and loads the base.
+
+        Args: spec: caption_embeddings:FILE. load_base: function (description of the base) -> the base, an Encoder.
+        Raises: ValueError if the file is damaged or was made with another base.
+        """
         from models.consensus.kernel_regression import KnownImages
 
         self.spec, path = spec, encoder_names.parse(spec).file
@@ -234,7 +253,10 @@ class CaptionEmbeddingEncoder(Encoder):
 
 
 def describe_caption_embeddings(path, dim, base):
-    """Returns the description of a CaptionEmbeddingEncoder. Args: path: of its file. dim: T. base: description."""
+    """Returns the description that `describe` of a CaptionEmbeddingEncoder returns: dict.
+
+    Args: path: of its .npz file. dim: dimension of the caption embeddings. base: description of the base encoder.
+    """
     own = {
         "spec": f"{encoder_names.CAPTION_EMBEDDINGS}:{path}",
         "dim": dim,
@@ -246,7 +268,11 @@ def describe_caption_embeddings(path, dim, base):
 
 
 class JoinedEncoder(Encoder):
-    """Several encoders whose vectors are concatenated; each prepares its own crops, from the same random seed."""
+    """Several encoders whose vectors are concatenated; each prepares its own crops, from the same random seed.
+
+    Args: members: list of Encoder. Raises: ValueError if one of them gives grids of cells or predicts caption
+      embeddings.
+    """
 
     def __init__(self, members):
         if any(member.cells is not None for member in members):
@@ -260,7 +286,10 @@ class JoinedEncoder(Encoder):
         self.exif = members[0].exif
 
     def crops(self, image_HWC, k, seed):
-        """Returns the concatenated pixels of all members' crops: float32 [1 + k, P]."""
+        """Returns the crops of all members, flattened and concatenated: float32 [1 + k, P].
+
+        Args: image_HWC: uint8. k: number of random crops. seed: int.
+        """
         pictures = [member.crops(image_HWC, k, seed).reshape(1 + k, -1) for member in self.members]
         return np.concatenate(pictures, 1).astype(np.float32)
 

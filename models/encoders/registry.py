@@ -34,7 +34,7 @@ def load_encoder(spec, resize=None, exif=True):
     """Returns the `Encoder` with the given name.
 
     Args:
-      spec: its name, see the top of this file.
+      spec: its name, in one of the forms at the top of this file.
       resize: "legacy" or "modern"; None for the encoder's default: legacy for inception_v4, whose released captioners
         were trained with it, modern for the others.
       exif: whether photographs are turned by their EXIF orientation; the base of `caption_embeddings:` has its own
@@ -72,8 +72,9 @@ def load_encoder_from(source, spec=None):
     """Returns the `Encoder` that a run directory, a feature bank's sidecar or a `caption_embeddings:` file describes.
 
     Args:
-      source: folder with `encoder.json` (see `save_encoder`), or a description as `Encoder.describe` returns it.
-      spec: the user's --encoder: the encoder's name with its current path, or the base of a `caption_embeddings:` one.
+      source: folder with an `encoder.json` that `save_encoder` wrote, or a dict from `Encoder.describe`.
+      spec: value of --encoder, for files that have moved: the encoder's name with its current path, or the name of the
+        base of a `caption_embeddings:` encoder. None: the paths in the description are right.
 
     Raises:
       ValueError: its files are absent, or are not those that the features were made with.
@@ -107,7 +108,10 @@ def load_encoder_from(source, spec=None):
 
 
 def _named_or_stored(description, folder, spec):
-    """Returns the encoder that the user names, else the described one."""
+    """Returns the Encoder that the user names by `spec`; if `spec` is None, the Encoder that is described.
+
+    Args: description: dict from `Encoder.describe`. folder: with its copied files, or None. spec: value of --encoder.
+    """
     if spec is None:
         _refuse_code(description, folder)
         return _load(description, folder)
@@ -120,7 +124,10 @@ def _named_or_stored(description, folder, spec):
 
 
 def _refuse_code(description, folder):
-    """Raises extensions.StoredCodeError if part of an encoder is a Python file."""
+    """Raises extensions.StoredCodeError if part of an encoder is a Python file.
+
+    Args: description: dict from `Encoder.describe`. folder: that holds the description, or None.
+    """
     code = [leaf["spec"] for leaf in saved.leaves(description) if saved.is_code(leaf)]
     if not code:
         return
@@ -131,7 +138,11 @@ def _refuse_code(description, folder):
 
 
 def _load(description, folder):
-    """Loads the encoder of a description without code, from its files in `folder` or at their recorded paths."""
+    """Returns the Encoder of a description without Python files.
+
+    Args: description: dict from `Encoder.describe`. folder: with its copied files; None: they are at the recorded
+      paths.
+    """
     if "members" in description:
         return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])
     spec = _located(description, folder)
@@ -141,7 +152,7 @@ def _load(description, folder):
 
 
 def _located(description, folder):
-    """Returns the spec with the current path of the file: in the run directory if it was copied there."""
+    """Returns the spec of a description with the current path of its file: in `folder` if the file was copied there."""
     name = encoder_names.parse(description["spec"])
     if not description["files"]:
         return description["spec"]

@@ -2,7 +2,8 @@
 
     save_encoder(description, RUN/encoder)
 
-Saving does not load the encoder. registry.load_encoder_from loads it again.
+Saving does not load the encoder. registry.load_encoder_from loads a saved one.
+A description is the dict from `Encoder.describe`; a leaf is the description of a single encoder, without its parts.
 """
 
 import json
@@ -23,11 +24,11 @@ COPY_LIMIT = 50 << 20  # bytes; a run copies its encoder, and its detector, if t
 
 
 def save_encoder(description, folder):
-    """Writes `folder/encoder.json`, and copies the encoder's files beside it if they are below 50 MB together.
+    """Writes `folder/encoder.json`, and copies the encoder's files into the folder if they are below 50 MB together.
 
-    Larger files are not copied: their path and sha256 are recorded. Of a Python file only name and sha256 are.
+    Of larger files only path and sha256 are recorded, of a Python file only name and sha256.
 
-    Args: description: as `Encoder.describe` returns it or the sidecar of a feature bank contains it.
+    Args: description: dict from `Encoder.describe`, e.g. from the sidecar of a feature bank. folder: is created.
     Raises: ValueError: a file is missing, or is not the described one.
     """
     os.makedirs(folder, exist_ok=True)
@@ -50,30 +51,33 @@ def save_encoder(description, folder):
 
 
 def leaves(description):
-    """Returns the list of single encoders' descriptions inside a description, each with its own files."""
+    """Returns the descriptions of all single encoders inside a description: list of dict, each with its own files."""
     if "members" in description:
         return [leaf for member in description["members"] for leaf in leaves(member)]
     return [description] + (leaves(description["base"]) if "base" in description else [])
 
 
 def _own_files(leaf):
-    """Returns the entries of a leaf's own files; for `caption_embeddings:` the first, the others are its base's."""
+    """Returns a leaf's own file entries: list of dict; for `caption_embeddings:` without those of its base."""
     return leaf["files"][:1] if "base" in leaf else leaf["files"]
 
 
 def is_code(leaf):
-    """Returns whether a leaf is a Python file."""
+    """Returns whether a leaf is a Python file: bool."""
     return encoder_names.parse(leaf["spec"]).is_code
 
 
 def _paths(leaf):
-    """Returns the paths of a leaf's files when it was described, in the order of its entries."""
+    """Returns the paths of a leaf's files according to its spec: tuple of str, in the order of its file entries."""
     name = encoder_names.parse(leaf["spec"])
     return checkpoint_files.files(name.file) if name.kind == "inception_v4" else (name.file,)
 
 
 def _with_files(description, keep):
-    """Returns a description with file entries replaced by `keep(path, entry)`; those of Python files are unchanged."""
+    """Returns a copy of a description in which file entries are replaced, except those of Python files.
+
+    Args: keep: function (path, entry: dict) -> new entry.
+    """
     if "members" in description:
         members = [_with_files(member, keep) for member in description["members"]]
         return description | {"members": members, "files": [entry for member in members for entry in member["files"]]}
@@ -88,7 +92,10 @@ def _with_files(description, keep):
 
 
 def check(description, path):
-    """Raises cli.UserError unless a description, and those of the encoders in it, have the fields of `describe`."""
+    """Checks that a description, and those of the encoders inside it, have the fields that `Encoder.describe` writes.
+
+    Args: description: JSON value. path: of its file, for the message. Raises: cli.UserError naming what is wrong.
+    """
     fields = {
         "spec": readers.is_text,
         "dim": readers.is_count,

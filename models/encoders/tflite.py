@@ -1,4 +1,4 @@
-"""Runs TensorFlow Lite files, with quantised tensors converted from and to float32."""
+"""Runs TensorFlow Lite files: float32 images and results, also for networks with quantised tensors."""
 
 import os
 import warnings
@@ -10,11 +10,16 @@ import quiet_start
 
 
 class TFLiteModel:
-    """A `.tflite` network with one image as its input. The interpreter cannot be used in another process.
+    """A `.tflite` network with one image as its input. It cannot be passed to another process.
 
     Args:
       path: the file.
       keep_all: whether intermediate tensors can be read after a run (slower, more memory).
+
+    Attributes:
+      content: bytes of the file. image_size: S, side of the input in pixels.
+      input, outputs: details of the input, list of details of the outputs. Details are the dict in which TensorFlow
+        Lite describes a tensor: its index, name, shape, dtype and quantization.
 
     Raises:
       ValueError: the file is absent or truncated, or its input is not one square image [1, S, S, 3].
@@ -46,7 +51,10 @@ class TFLiteModel:
         return {details["index"]: details for details in self._interpreter.get_tensor_details()}
 
     def signature_outputs(self):
-        """Returns the outputs by their names in the file's signature: dict name -> details; empty without signature."""
+        """Returns the outputs by their names in the file's signature: dict name -> details.
+
+        The dict is empty if the file has no signature, or several.
+        """
         if len(self._interpreter.get_signature_list()) != 1:
             return {}
         found = self._interpreter.get_signature_runner().get_output_details()
@@ -54,10 +62,12 @@ class TFLiteModel:
         return {name: by_index[details["index"]] for name, details in found.items() if details["index"] in by_index}
 
     def run(self, image_uint8):
-        """Runs the network on an image, uint8 [S, S, 3]; `read` returns the results.
+        """Runs the network on one image; afterwards `read` returns the results.
 
-        uint8 inputs take the image unchanged, int8 inputs the image minus 128, and float inputs values in [-1, 1], as
-        the MobileNet, Inception and SSD files do.
+        uint8 inputs get the image unchanged, int8 inputs the image minus 128, and float inputs values in -1 to 1, as
+        the MobileNet, Inception and SSD networks expect.
+
+        Args: image_uint8: uint8 [S, S, 3].
         """
         kind = self.input["dtype"]
         if kind == np.uint8:
@@ -70,7 +80,10 @@ class TFLiteModel:
         self._interpreter.invoke()
 
     def read(self, details):
-        """Returns the dequantised values of a tensor after `run`: float32, without the batch axis."""
+        """Returns the values of a tensor after `run`, dequantised: float32, without the batch axis.
+
+        Args: details: of the tensor, from `tensors`, `outputs` or `signature_outputs`.
+        """
         values = self._interpreter.get_tensor(details["index"])[0]
         scale, zero_point = details["quantization"]
         if np.issubdtype(details["dtype"], np.integer):
@@ -79,4 +92,5 @@ class TFLiteModel:
 
     @property
     def name(self):
+        """The name of the file without its folder."""
         return os.path.basename(self.path)
