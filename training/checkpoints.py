@@ -1,7 +1,10 @@
-"""Checkpoints: atomic writes, restoring the newest readable one, choosing one, reading the authors' files.
+"""Checkpoints: writes them atomically, restores the newest readable one, chooses one, reads variables by name.
 
-`RUN/ckpt-STEP.index` and `.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` is the Python state of the loop. They are
-written to a temporary folder, `part-STEP`; the checkpoint is complete once that is renamed to `ready-STEP`.
+`RUN/ckpt-STEP.index` and `RUN/ckpt-STEP.data-…` are TensorFlow's; `RUN/ckpt-STEP.json` holds the Python state of the
+loop. All are written to a temporary folder, `part-STEP`; the checkpoint is complete when this folder has been renamed
+to `ready-STEP`. Then the files are moved to RUN.
+
+A prefix is the path of a checkpoint without its ending, RUN/ckpt-STEP.
 """
 
 import glob
@@ -30,12 +33,15 @@ UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError, MemoryE
 
 
 def steps_in(job_dir):
-    """Returns the steps of the complete checkpoints in a run directory, ascending."""
+    """Returns the steps of the complete checkpoints in a run directory: list of int, ascending."""
     return [step for step, endings in _found(job_dir).items() if "index" in endings]
 
 
 def _found(job_dir):
-    """Returns dict step -> endings of its files (`index`, `data-00000-of-00001`, `json`), ascending."""
+    """Returns the checkpoint files in a run directory: dict step -> set of endings, in ascending order of steps.
+
+    An ending is `index`, `json`, or `data-00000-of-00001`.
+    """
     found = {}
     for path in glob.glob(os.path.join(glob.escape(job_dir), "ckpt-*")):
         match = FILE.fullmatch(os.path.basename(path))
@@ -45,14 +51,16 @@ def _found(job_dir):
 
 
 def prefix_of(job_dir, step):
-    """Returns the path prefix of the checkpoint of a step."""
+    """Returns the prefix of the checkpoint that a run directory has, or will have, for a step."""
     return os.path.join(job_dir, f"ckpt-{step}")
 
 
 def save(job_dir, step, parts, state):
-    """Writes a checkpoint of `parts` (dict name -> trackable) and the loop's state (JSON). Returns its prefix.
+    """Writes a checkpoint and returns its prefix. If it fails, it leaves no files.
 
-    If it fails, it leaves no files. Raises: OSError, tf.errors.OpError.
+    Args: parts: dict name -> trackable object (network or optimizer). state: dict, the Python state of the loop as
+      JSON.
+    Raises: OSError, tf.errors.OpError.
     """
     finish_saves(job_dir)
     part, ready = (os.path.join(job_dir, f"{name}-{step}") for name in ("part", "ready"))
@@ -71,7 +79,7 @@ def save(job_dir, step, parts, state):
 
 
 def finish_saves(job_dir):
-    """Completes a save that was killed while its files were moved; removes one that was killed before that."""
+    """Completes a save that was interrupted while its files were moved; removes one interrupted before that."""
     for ready in _folders(job_dir, "ready"):
         files = [name for name in os.listdir(ready) if FILE.fullmatch(name)]
         for name in sorted(files, key=lambda name: name.endswith(".index")):  # the index last
@@ -82,7 +90,10 @@ def finish_saves(job_dir):
 
 
 def _folders(job_dir, kind):
-    """Returns the paths of the run's folders `KIND-STEP`, without links and files of such names."""
+    """Returns the sorted list of folders `KIND-STEP` in a run directory; links and files of such names are ignored.
+
+    Args: kind: "part" or "ready".
+    """
     if not os.path.isdir(job_dir):
         return []
     with os.scandir(job_dir) as entries:
@@ -94,7 +105,11 @@ def _folders(job_dir, kind):
 
 
 def remove_superseded(job_dir, keep_last, keep_every):
-    """Removes all checkpoints except the newest `keep_last` and those at multiples of `keep_every` (0: no others)."""
+    """Removes old checkpoints of a run.
+
+    Args: keep_last: number of newest checkpoints to keep. keep_every: checkpoints at multiples of this step are kept as
+      well; 0 for none.
+    """
     for step in list(_found(job_dir))[:-keep_last]:
         if not keep_every or step % keep_every:
             files = glob.glob(glob.escape(prefix_of(job_dir, step)) + ".*")
@@ -103,8 +118,9 @@ def remove_superseded(job_dir, keep_last, keep_every):
 
 
 def restore(prefix, parts):
-    """Restores `parts` from a checkpoint, which must contain all of their variables and may contain others.
+    """Restores networks and optimizers from a checkpoint, which must contain all their variables and may have more.
 
+    Args: prefix: path of the checkpoint without its ending. parts: dict name -> trackable object.
     Raises: cli.UserError naming the checkpoint and the fault.
     """
     try:
@@ -118,8 +134,11 @@ def restore(prefix, parts):
 def restore_newest(job_dir, parts, warn):
     """Restores the newest readable checkpoint of a run. Returns (step, state), or (0, {}) if the run has none.
 
-    Damaged checkpoints are skipped with a warning. If all are damaged, it raises cli.UserError: training never starts
-    again silently.
+    Args: parts: dict name -> trackable object. warn: function(message), called for each damaged checkpoint, which is
+      skipped.
+
+    Returns: the step, an int, and the Python state of the loop, a dict as given to `save`.
+    Raises: cli.UserError if all checkpoints are damaged: training never silently starts from the beginning.
     """
     steps = list(_found(job_dir))
     for step in reversed(steps):
@@ -141,12 +160,15 @@ def restore_newest(job_dir, parts, warn):
 
 
 def _are_pending(value):
-    """Returns whether a JSON value has the form of the loop's unwritten metrics: name -> [sum, count]."""
+    """Returns whether a JSON value is the metrics of an unfinished summary interval: dict name -> [sum, count]."""
     return isinstance(value, dict) and all(readers.are_numbers(p) and len(p) == 2 for p in value.values())
 
 
 def not_finite(parts):
-    """Returns the names of the variables of `parts` with a NaN or an infinity."""
+    """Returns the list of the names of variables that contain a NaN or an infinity.
+
+    Args: parts: dict name -> trackable.
+    """
     found = []
     for part, trackable in parts.items():
         for variable in trackable.variables:
@@ -161,9 +183,12 @@ def not_finite(parts):
 
 
 class Chosen(typing.NamedTuple):
-    """A checkpoint chosen by `choose`.
+    """The result of `choose`.
 
-    Attributes: prefix: its path without ending. step: its step, None if it was given by a path. why: the reason.
+    Attributes:
+      prefix: path of the checkpoint without its ending.
+      step: its step; None if it was given by a path.
+      why: why it was chosen, for messages.
     """
 
     prefix: str
@@ -172,7 +197,7 @@ class Chosen(typing.NamedTuple):
 
     @property
     def name(self):
-        """The name of the checkpoint within its run: the step, or else the path."""
+        """The name of the checkpoint for users: its step, or the prefix if it was given by a path."""
         return self.prefix if self.step is None else str(self.step)
 
 
@@ -180,12 +205,18 @@ def choose(path, which="best", ranked=None):
     """Returns the checkpoint that a command uses, as `Chosen`. All commands choose by this function.
 
     Args:
-      path: a run directory, one of our checkpoints, a TF1 prefix, or a folder of TF1 checkpoints.
-      which: the value of `--checkpoint`. "best": the last entry of b34.json (eval_val.py), else the step of best.json
-        (minimum validation loss), else the newest. "newest". A step. A path, which replaces `path`.
-      ranked: folder whose b34.json must decide which is best; None for the run directory, with the fallbacks above.
+      path: a run directory, the path of one of our checkpoints, a TF1 prefix, or a folder of TF1 checkpoints.
+      which: the value of `--checkpoint`, one of
+        "best": the last entry of b34.json (eval_val.py), else the step of best.json (minimum validation loss), else the
+                newest;
+        "newest";
+        a step;
+        a path, which replaces `path`.
+      ranked: folder whose b34.json alone determines the best checkpoint; None to use that of the run directory, or what
+        "best" falls back on.
 
-    Raises: cli.UserError if there is no such checkpoint, or the best one was removed; it names those that exist.
+    Raises: cli.UserError if there is no such checkpoint, or the best one was removed; the message lists the existing
+      steps.
     """
     which = str(which)
     if not which.isdigit() and which not in ("best", "newest"):
@@ -213,7 +244,10 @@ def choose(path, which="best", ranked=None):
 
 
 def _best(job_dir, ranked):
-    """Returns (step, reason) of the best checkpoint of a run; (None, "newest") if no file names it."""
+    """Returns (step, reason) of a run's best checkpoint; (None, "newest") if neither b34.json nor best.json exists.
+
+    Args: ranked: folder whose b34.json must name the best checkpoint; None for that of the run, which may be absent.
+    """
     step = rankings.best_step(ranked or job_dir, missing_ok=ranked is None)
     if step is not None:
         return step, "best by BLEU-3 + BLEU-4"
@@ -230,7 +264,10 @@ def _best(job_dir, ranked):
 
 
 def bytes_of(prefix):
-    """Returns the total bytes of a checkpoint's files; a TF1 checkpoint may be one file. Raises: cli.UserError."""
+    """Returns the total size of a checkpoint's files in bytes; a TF1 checkpoint may be a single file.
+
+    Args: prefix: path of the checkpoint without its ending. Raises: cli.UserError if a file cannot be read.
+    """
     files = glob.glob(glob.escape(prefix) + ".*") + glob.glob(glob.escape(prefix))
     try:
         return sum(os.path.getsize(path) for path in files)
@@ -239,7 +276,10 @@ def bytes_of(prefix):
 
 
 def digest(prefix):
-    """Returns the short sha256 (16 digits) of a checkpoint's index, which has checksums of its content; "" if none."""
+    """Returns the first 16 hexadecimal digits of the sha256 of a checkpoint's index; "" if there is no index.
+
+    The index contains checksums of all variables, so the digest identifies the content of the checkpoint.
+    """
     if not os.path.exists(prefix + ".index"):
         return ""
     with open(prefix + ".index", "rb") as file:
@@ -247,9 +287,10 @@ def digest(prefix):
 
 
 def read_variables(path):
-    """Returns the variables of a checkpoint, without optimizer slots: dict authors' name -> numpy array.
+    """Returns the variables of a checkpoint: dict name as in the authors' program -> numpy array; no optimizer slots.
 
-    Args: path: as for `choose`; of a run directory the newest checkpoint is read.
+    Args: path: a run directory (its newest checkpoint is read), one of our checkpoints, or a TF1 prefix or folder.
+    Raises: cli.UserError if there is no checkpoint or it cannot be read.
     """
     prefix = choose(path, "newest").prefix
     try:
@@ -263,15 +304,15 @@ def read_variables(path):
 
 
 def is_optimizer(part):
-    """Returns whether a part of a checkpoint is an optimizer, judging by its name; all other parts are networks."""
+    """Returns whether a part of a checkpoint is an optimizer, by its name; all other parts are networks."""
     return part == "optimizer" or part.endswith("_optimizer")
 
 
 def _network_keys(reader):
-    """Returns the networks' variables in one of our checkpoints: dict authors' name -> key.
+    """Returns the network variables in one of our checkpoints: dict name as in the authors' program -> key in it.
 
-    The keys are not sufficient: TensorFlow names a variable by the shortest path to it, which may go through an
-    optimizer. So this traverses the object graph from the networks.
+    The keys alone are not sufficient: TensorFlow names a variable by the shortest path to it, which may go through an
+    optimizer. So this function traverses the object graph, beginning at the networks.
     """
     graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     found = {}
@@ -290,13 +331,13 @@ def _network_keys(reader):
 
 
 def assign_variables(variables, arrays, source, wanted=lambda name: True):
-    """Assigns the arrays of a checkpoint to variables. Returns the list of assigned names.
+    """Assigns the arrays of a checkpoint to variables. Returns the list of the names of assigned variables.
 
     Args:
-      variables: dict name -> tf.Variable (models.layers.named_variables).
-      arrays: dict name -> array (`read_variables`).
-      source: path for messages.
-      wanted: function name -> bool that selects `variables`; `arrays` must have all selected ones.
+      variables: dict name -> tf.Variable, from models.layers.named_variables.
+      arrays: dict name -> array, from `read_variables`.
+      source: path of the checkpoint, for messages.
+      wanted: function name -> bool that selects the variables to assign; `arrays` must contain all of these.
 
     Raises: cli.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
     """

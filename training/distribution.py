@@ -1,4 +1,7 @@
-"""Distribution strategies for one or many devices and machines, and the division of a batch among replicas."""
+"""Distribution strategies for one or many devices and machines, and the division of a batch among replicas.
+
+A replica is the copy of the networks on one device.
+"""
 
 import json
 import os
@@ -11,11 +14,13 @@ import cli
 
 
 def make_strategy(options):
-    """Returns the distribution strategy of the settings. Call it before any TensorFlow operation.
+    """Returns the tf.distribute.Strategy that the settings ask for. Must be called before any TensorFlow operation.
 
-    TF_CONFIG in the environment: MultiWorkerMirroredStrategy. `--devices`: a MirroredStrategy of these. `--multi_gpu`:
-    one of all visible GPUs. Otherwise TensorFlow's default strategy: one device.
+    If TF_CONFIG is set in the environment: MultiWorkerMirroredStrategy. With `--devices`: MirroredStrategy on these
+    devices. With `--multi_gpu`: MirroredStrategy on all visible GPUs. Otherwise: TensorFlow's default strategy, one
+    device.
 
+    Args: options: config.Trainer.
     Raises: cli.UserError for a TF_CONFIG or a device that cannot be used.
     """
     if os.environ.get("TF_CONFIG"):
@@ -27,7 +32,10 @@ def make_strategy(options):
 
 
 def local_strategy(options):
-    """Returns the strategy of `--devices` or `--multi_gpu` on this machine."""
+    """Returns the tf.distribute.Strategy for `--devices` or `--multi_gpu` on this machine, by default one device.
+
+    Raises: cli.UserError for a device that does not exist.
+    """
     if options.devices:
         there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
         missing = [name for name in options.devices if name.removeprefix("/").removeprefix("device:") not in there]
@@ -42,7 +50,10 @@ def local_strategy(options):
 
 
 def check_cluster(text):
-    """Raises cli.UserError unless TF_CONFIG (an environment variable) describes a cluster and a task in it."""
+    """Checks that the value of the environment variable TF_CONFIG describes a cluster and a task in it.
+
+    Args: text: the value. Raises: cli.UserError if it does not.
+    """
     expected = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
     try:
         found = json.loads(text)
@@ -59,7 +70,7 @@ def spans_processes(strategy):
 
 
 def is_chief(strategy):
-    """Returns whether this process writes checkpoints and logs."""
+    """Returns whether this process is the one that writes checkpoints and logs; true if there is only one process."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -67,7 +78,10 @@ def is_chief(strategy):
 
 
 def make_total(strategy):
-    """Returns a function that sums a number over all replicas of a cluster; in one process it returns the number."""
+    """Returns a function number -> float that sums a number over all replicas of a cluster.
+
+    In one process the function returns its argument.
+    """
     if not spans_processes(strategy):
         return lambda number: number
 
@@ -89,7 +103,9 @@ def make_total(strategy):
 def replica_rows(rows, replica, replicas, per_step=1):
     """Returns the row indices of one replica's share of a step's examples: int [rows / replicas].
 
-    Each of the `per_step` batches is divided evenly, so a replica's share has its part of every one of them.
+    Each of the `per_step` concatenated batches is divided evenly, so the share contains a part of every batch.
+
+    Args: rows: number of examples of a step. replica: index of the replica. replicas: number of replicas.
     """
     size = rows // per_step
     share = size // replicas
@@ -97,10 +113,20 @@ def replica_rows(rows, replica, replicas, per_step=1):
 
 
 class Shares:
-    """The rows of a step that this process needs, and their division among its replicas."""
+    """The rows of a step that this process needs, and their division among the replicas of this process.
+
+    Attributes: rows: int array, the row indices. replicas: list of the indices of the replicas. size: rows of one
+      replica.
+    """
 
     def __init__(self, strategy, examples, per_step=1):
-        """Args: examples: rows of a step. per_step: number of batches that are concatenated in a step."""
+        """Computes the shares.
+
+        Args:
+          examples: number of rows of a step. per_step: number of batches that are concatenated in a step.
+
+        Raises: cli.UserError if the batch size is not a multiple of the number of replicas.
+        """
         replicas = strategy.num_replicas_in_sync
         batch_size = examples // per_step
         if batch_size % replicas:
@@ -113,19 +139,24 @@ class Shares:
         self.rows = np.concatenate([replica_rows(examples, r, replicas, per_step) for r in self.replicas])
 
     def _note(self, context):
+        """Records the index of a replica in this process; called once for each replica."""
         self.replicas.append(context.replica_id_in_sync_group)
         return tf.zeros([])
 
     def deal(self, stack):
-        """Returns a stack of batches of `rows` as tensors, or as per-replica values if there are several replicas.
+        """Converts the batches of several steps to tensors; with several replicas, to per-replica values.
 
-        Args: stack: dict of numpy arrays [steps, rows, ...].
+        Args: stack: dict name -> numpy array [steps, rows, ...], with the rows of this process.
+
+        Returns: dict name -> tensor, or per-replica value of tensors.
         """
         if self.strategy.num_replicas_in_sync == 1:
             return {name: tf.convert_to_tensor(values) for name, values in stack.items()}
         return {name: self._dealt(values) for name, values in stack.items()}
 
     def _dealt(self, values):
+        """Returns a per-replica value whose tensors [steps, size, ...] are the replicas' shares of an array."""
+
         def share(context):
             place = self.replicas.index(context.replica_id_in_sync_group) * self.size
             return tf.convert_to_tensor(values[:, place : place + self.size])

@@ -1,12 +1,13 @@
-"""The training loop of all trainers: `steps_per_loop` updates on the device, everything else in Python between calls.
+"""The training loop of all trainers: the device runs several updates in one call, Python does all else between calls.
 
-The loop depends on no model. An objective has
+A call is one run of the compiled function, at most `steps_per_loop` updates. The loop depends on no model. An objective
+has
     phase(step) -> (name, end):         the phase of a step, and the step at which it ends (None: never);
-    update(batch, seed, phase) -> dict: one training step in one replica, metrics as name -> (sum, count);
-    checkpointed() -> dict:             the contents of a checkpoint.
-Batches have `batch(step, rows) -> dict of numpy arrays` and `names(step)`. Both are pure functions of the step, so that
-a resumed run does exactly what an uninterrupted one would have done. In a cluster every process runs this loop; only
-the chief writes files.
+    update(batch, seed, phase) -> dict: one training step in one replica; metrics as name -> (sum, count);
+    checkpointed() -> dict:             the contents of a checkpoint: name -> network or optimizer.
+Batches have `batch(step, rows) -> dict of numpy arrays` and `names(step) -> list`, names of the step's examples for
+error reports. Both are pure functions of the step, so that a resumed run does exactly what an uninterrupted one would
+have done. In a cluster every process runs this loop; only the chief writes files.
 """
 
 import os
@@ -29,7 +30,7 @@ EXIT_INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: run the same command again
 
 
 class Interrupted(SystemExit):
-    """Raised after a signal, when the checkpoint is saved."""
+    """Ends the process with exit code 75 after SIGTERM or SIGINT; it is raised once the checkpoint is saved."""
 
     def __init__(self):
         super().__init__(EXIT_INTERRUPTED)
@@ -40,10 +41,12 @@ class Interrupted(SystemExit):
 
 
 def plan(step, options, phase):
-    """Yields (first step, number of steps, phase name) until max_steps.
+    """Yields (first step, number of steps, phase name) for each call, from `step` until options.max_steps.
 
     A call ends at multiples of steps_per_loop, of the summary interval and of the checkpoint interval, and at the end
     of a phase. So a resumed run has the same calls as an uninterrupted one.
+
+    Args: options: config.Trainer. phase: function step -> (name, step at which the phase ends or None).
     """
     intervals = (options.steps_per_loop, options.save_summary_steps, options.save_checkpoint_steps)
     while step < options.max_steps:
@@ -55,10 +58,14 @@ def plan(step, options, phase):
 
 
 class Prefetch:
-    """Makes the stacks of batches of a plan in a thread, at most `depth` calls ahead."""
+    """Makes the batches of the planned calls in a thread, at most `depth` calls ahead."""
 
     def __init__(self, batches, rows, calls, depth=2):
-        """Args: rows: the rows of each step's batch that this process needs. calls: from `plan`."""
+        """Starts the thread.
+
+        Args: batches: object with `batch(step, rows)`. rows: indices of the rows of each step that this process needs.
+          calls: iterable of (first step, number of steps, phase), from `plan`.
+        """
         self._queue, self._stopped, self._rows = queue.Queue(depth), threading.Event(), rows
         self._thread = threading.Thread(target=self._fill, args=(batches, calls), daemon=True)
         self._thread.start()
@@ -75,6 +82,7 @@ class Prefetch:
             self._put(error)
 
     def _put(self, item):
+        """Puts an item into the queue, waiting while it is full. Returns False if `stop` was called meanwhile."""
         while not self._stopped.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
@@ -84,7 +92,11 @@ class Prefetch:
         return False
 
     def __iter__(self):
-        """Yields (first step, steps, phase, stack, seconds waited)."""
+        """Yields (first step, number of steps, phase, batches, seconds waited for them) for each call.
+
+        The batches of a call are stacked: dict name -> numpy array [steps, rows, ...]. An error of the thread is raised
+        here.
+        """
         while True:
             start = time.monotonic()
             item = self._queue.get()
@@ -107,8 +119,9 @@ class Prefetch:
 def make_run_steps(objective, strategy, seed):
     """Returns (run_steps, names): a compiled function that runs several updates, and the names of their metrics.
 
-    run_steps: (stack, first step, steps, phase) -> metrics float32 [steps, metrics, 2]. names: dict phase -> names of
-    the metrics, filled at the first call of each phase.
+    run_steps(stack, first step, number of steps, phase) returns the metrics, float32 [steps, metrics, 2], each a pair
+    (sum, count) over all replicas; stack is the result of Shares.deal. names is a dict phase -> list of the metrics'
+    names in this order, filled at the first call of each phase.
     """
     names = {}
 
@@ -138,12 +151,19 @@ def make_run_steps(objective, strategy, seed):
 
 
 class Loop:
-    """Trains an objective in a run directory until max_steps, a signal, or a value that is not finite."""
+    """Trains an objective in a run directory until max_steps, a signal, or a value that is not finite.
+
+    Attributes: step: the number of finished steps. resumed: whether a checkpoint was restored.
+    """
 
     def __init__(self, options, objective, batches, strategy, run, evaluate=None):
-        """Restores the newest checkpoint of the run.
+        """Restores the newest checkpoint of the run, if there is one.
 
-        Args: evaluate: function(step) -> dict of numbers, called before every regular checkpoint; None for none.
+        Args:
+          options: config.Trainer. objective, batches: see the module docstring. strategy: tf.distribute.Strategy.
+          run: training.run_directory.RunDirectory.
+          evaluate: function step -> dict name -> number, called before every regular checkpoint; None for no
+            evaluation.
         """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
@@ -159,11 +179,15 @@ class Loop:
         self.signal = 0
 
     def warn(self, message):
-        """Logs a warning."""
+        """Logs a message as a warning."""
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Trains to the end. Raises Interrupted after SIGTERM or SIGINT, cli.UserError if it cannot continue."""
+        """Trains to the end.
+
+        Raises: Interrupted after SIGTERM or SIGINT; cli.UserError if a value is not finite, a worker is lost, or a file
+          cannot be written.
+        """
         options, run = self.options, self.run
         if self.step >= options.max_steps:
             run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
@@ -190,7 +214,7 @@ class Loop:
             self.run.close()
 
     def _same_start(self):
-        """Raises unless all workers of a cluster restored the same step."""
+        """Raises cli.UserError unless all workers of a cluster have restored the same step."""
         mean = self.total(self.step) / self.total(1)
         spread = self.total((self.step - mean) ** 2)
         if spread > 0:
@@ -203,6 +227,7 @@ class Loop:
         self.signal = number
 
     def _calls(self, prefetch):
+        """Runs the planned calls; between them it checks, logs, evaluates and saves. Args: prefetch: Prefetch."""
         options = self.options
         run_steps, names = make_run_steps(self.objective, self.strategy, options.seed)
         bar = self._bar()
@@ -231,6 +256,7 @@ class Loop:
         bar.close()
 
     def _bar(self):
+        """Returns a progress bar over the steps."""
         from tqdm import tqdm
 
         return tqdm(
@@ -243,7 +269,11 @@ class Loop:
         )
 
     def _summarise(self, bar, seconds, waited, steps):
-        """Writes and logs the metrics of an interval, each a sum divided by its count."""
+        """Writes and logs the metrics and timing of a summary interval; a metric is its sum divided by its count.
+
+        Args: bar: the progress bar. seconds: duration of the interval. waited: seconds of it spent waiting for batches.
+          steps: number of steps in it.
+        """
         values = {name: float(pair[0] / max(pair[1], 1e-12)) for name, pair in sorted(self.pending.items())}
         self.pending = {}
         self.metrics_file.write(self.step, values)
@@ -259,7 +289,12 @@ class Loop:
         self.run.log(f"step {self.step}/{self.options.max_steps} {text} | {timing['seconds_per_step']:.3f} s/step")
 
     def _checkpoint(self, regular):
-        """Saves a checkpoint and removes superseded ones; evaluates first if it is a regular one."""
+        """Saves a checkpoint and removes superseded ones.
+
+        Args: regular: whether the step is a multiple of save_checkpoint_steps or the last one; only then it evaluates
+          first.
+        Raises: cli.UserError if a variable is not finite or the files cannot be written.
+        """
         options = self.options
         not_finite = checkpoints.not_finite(self.parts)
         if not_finite:
@@ -281,7 +316,11 @@ class Loop:
         checkpoints.remove_superseded(options.job_dir, options.keep_checkpoints, options.keep_every_steps)
 
     def _check_finite(self, values, names, first):
-        """Stops, before anything is saved, if a metric is not finite."""
+        """Raises cli.UserError, before anything is saved, if a metric is not finite.
+
+        Args: values: float32 [steps, metrics, 2], from run_steps. names: list of the metrics' names. first: the first
+          step.
+        """
         bad = ~np.isfinite(values).all(axis=(1, 2))
         if not bad.any():
             return
@@ -296,7 +335,10 @@ class Loop:
         self._stop(first + at, report)
 
     def _stop(self, step, report):
-        """Writes postmortem.json and raises cli.UserError."""
+        """Writes a report to RUN/postmortem.json and raises cli.UserError.
+
+        Args: report: dict with "not_finite": list of names.
+        """
         path = self.run.file("postmortem.json")
         if self.run.writes:
             write_json(path, report)

@@ -1,7 +1,7 @@
-"""Optimizers, and updates that do not depend on the number of devices: reduce, clip, divide, apply.
+"""Optimizers, and a gradient update whose result does not depend on the number of devices.
 
-Keras clips the gradients of each replica and then sums them inside `Optimizer.apply`. So they are summed here first,
-clipped by their global norm, and divided by the number of replicas; the sum inside `apply` then restores them.
+Keras would clip the gradients of each replica and then sum them inside `Optimizer.apply`. So they are summed here
+first, clipped by their global norm, and divided by the number of replicas; the sum inside `apply` then restores them.
 """
 
 import keras
@@ -11,7 +11,7 @@ EPSILON = 1e-8  # TensorFlow 1's Adam; Keras has 1e-7
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam with the same slots, in one pass over the memory instead of a dozen."""
+    """Keras's Adam as one fused TensorFlow operation, which reads and writes memory once instead of a dozen times."""
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -36,8 +36,9 @@ def make_optimizer(options, learning_rate, beta1, network):
 
     Args:
       options: a config.Trainer.
-      learning_rate: float or a Keras schedule (a pure function of the optimizer's own step).
-      network: tf.Module whose trainable variables it updates, or a list of such modules.
+      learning_rate: float, or a Keras schedule over the optimizer's own steps.
+      beta1: float, Adam's beta1; not used by SGD.
+      network: tf.Module whose trainable variables the optimizer updates, or a list of such modules.
     """
     if options.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(learning_rate)
@@ -49,24 +50,28 @@ def make_optimizer(options, learning_rate, beta1, network):
 
 
 def piecewise_rate(boundaries, values):
-    """Returns the schedule with rate values[i] up to boundaries[i] optimizer steps, and the last value afterwards."""
+    """Returns a Keras schedule: rate values[i] up to step boundaries[i] of the optimizer, then the last value.
+
+    Args: boundaries: list of n steps. values: list of n + 1 rates.
+    """
     return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
 
 
 def global_sum(value):
-    """Returns the sum of a tensor, or a list of tensors, over the replicas; called in each replica."""
+    """Returns the sum of a tensor, or of each tensor in a list, over the replicas; must be called in every replica."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def apply_gradients(optimizer, gradients, variables, clip_norm):
-    """Updates the variables with the gradients summed over replicas and clipped by their global norm.
+    """Updates the variables with the gradients, summed over the replicas and clipped by their global norm.
 
     Args:
+      optimizer: Keras optimizer.
       gradients: list of gradients of this replica's share of the global loss; None for a variable without gradient.
       variables: list of tf.Variable in the same order.
-      clip_norm: float, maximum global norm; sparse gradients are converted to dense ones before the norm is taken.
+      clip_norm: float, maximum global norm; sparse gradients are converted to dense ones before the norm is computed.
 
     Returns: the global norm before clipping, float32 scalar.
     """

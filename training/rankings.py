@@ -1,10 +1,10 @@
 """The rankings of a run's checkpoints: `cider.json`, `meteor.json`, `b4.json`, `b3.json`, `b2.json`, `b34.json`.
 
-Each file has the same entries [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2], sorted ascending by the
-file's metric, so the best checkpoint is the last entry. `b34.json` sorts by BLEU-3 + BLEU-4 and selects the
-checkpoint, as in the paper. Unlike everywhere else, scores are in 0 to 1, as in the authors' files.
+Each file has the same entries [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2], sorted in ascending order of the
+file's metric, so the best checkpoint is the last entry. `b34.json` sorts by BLEU-3 + BLEU-4 and selects the checkpoint,
+as in the paper. Unlike everywhere else, scores are in 0 to 1, as in the authors' files.
 
-Selecting by these files uses the references of the validation images, so the selection is supervised, as in the paper.
+The rankings use the references of the validation images, so a selection by them is supervised, as in the paper.
 """
 
 import os
@@ -37,25 +37,28 @@ KEYS = {
 
 
 def _entry(step, values):
-    """Returns [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] from `Scores.values`."""
+    """Returns [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] with scores in 0 to 1.
+
+    Args: values: dict metric -> score in 0 to 100, or None if it was not computed.
+    """
     columns = [values[name] for name in ("CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2")]
     return [str(step), *(None if value is None else value / 100.0 for value in columns)]
 
 
 def _is_entry(entry):
-    """Returns whether a JSON value is such an entry."""
+    """Returns whether a JSON value has the form [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2]."""
     if not isinstance(entry, list) or len(entry) != 6 or not re.fullmatch(r"\d{1,15}", str(entry[0])):
         return False
     return all(score is None or is_number(score) for score in entry[1:])
 
 
 def write_rankings(job_dir, values_of):
-    """Writes the six files.
+    """Writes the six ranking files of a run.
 
     Args:
-      job_dir: the run.
-      values_of: dict step (int) -> `Scores.values`. A score of None sorts below every number; ties are sorted by
-        step, so the later checkpoint is ranked higher.
+      job_dir: the folder to write to.
+      values_of: dict step (int) -> dict metric -> score in 0 to 100, or None if it was not computed. None sorts below
+        every number; ties are sorted by step, so the later checkpoint is ranked higher.
     """
     entries = [_entry(step, values_of[step]) for step in sorted(values_of, key=int)]
     for name, key in KEYS.items():
@@ -64,7 +67,10 @@ def write_rankings(job_dir, values_of):
 
 
 def scoring_command(folder):
-    """Returns the command that writes the rankings of a folder: a run, or the folder in it for another --decode."""
+    """Returns the shell command (eval_val.py) that writes the rankings of a folder.
+
+    Args: folder: a run directory, or its subfolder with the scores for another value of --decode.
+    """
     folder = os.fspath(folder)
     run, decode = os.path.split(os.path.normpath(folder))
     is_run, is_inside = (os.path.exists(os.path.join(place, "config.json")) for place in (folder, run))
@@ -73,14 +79,15 @@ def scoring_command(folder):
 
 
 def best_step(folder, ranking=SELECTION, missing_ok=False):
-    """Returns the step (int) of the best checkpoint.
+    """Returns the step of the best checkpoint: int.
 
     Args:
-      folder: the run, or the folder in it for another --decode.
-      missing_ok: whether to return None if there is no ranking, or none of its checkpoints has a score.
+      folder: a run directory, or its subfolder with the scores for another value of --decode.
+      ranking: name of the ranking file.
+      missing_ok: whether to return None if the file does not exist, or no checkpoint in it has a score.
 
     Raises:
-      UserError: the ranking does not exist or is damaged.
+      UserError: the file does not exist, is damaged, or has no checkpoint with a score.
     """
     path = os.path.join(folder, ranking)
     if missing_ok and not os.path.exists(path):

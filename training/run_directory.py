@@ -1,4 +1,7 @@
-"""A run directory: its lock, its settings and its logs."""
+"""A run directory RUN: its lock, its settings (RUN/config.json) and its logs (RUN/metrics.jsonl, RUN/timing.jsonl).
+
+Facts are properties of the data that a run was trained on, such as the vocabulary's fingerprint and the encoder.
+"""
 
 import dataclasses
 import fcntl
@@ -49,14 +52,17 @@ BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkp
 
 
 class RunDirectory:
-    """A run directory, locked by one process; its settings must be the same at every start."""
+    """A run directory, locked by one process. Its settings and facts must be the same at every start.
+
+    Attributes: path: the directory. writes: whether this process writes to it. content: the content of its config.json.
+    """
 
     def __init__(self, options, facts, writes=True):
-        """Locks the directory and checks or writes its settings.
+        """Locks the directory; compares its settings with `options`, or writes them at the first start.
 
         Args:
-          options: the trainer's dataclass.
-          facts: dict, the run's data (vocabulary fingerprint, encoder, image dimension).
+          options: the trainer's settings, a config.Trainer.
+          facts: dict, properties of the run's data (vocabulary fingerprint, encoder, image dimension).
           writes: False in the processes of a cluster that are not the chief.
 
         Raises: cli.UserError if another process has the lock, or if settings or facts differ from the run's.
@@ -90,6 +96,7 @@ class RunDirectory:
         return os.path.join(self.path, name)
 
     def _lock(self):
+        """Takes the exclusive lock on RUN/lock. Raises: cli.UserError if another process has it."""
         self._lock_file = open(self.file("lock"), "a+")  # kept open: closing it releases the lock
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +113,8 @@ class RunDirectory:
     def _check(self, saved):
         """Raises cli.UserError if the run was started with another stage, other settings or other data.
 
-        Facts that are unknown in the run, as in imported ones, are not compared; they are written at this start.
+        A fact whose value is unknown in the run, as in imported runs, is not compared. Args: saved: content of
+        config.json.
         """
         differences = []
         if saved["stage"] != self.content["stage"]:
@@ -126,7 +134,10 @@ class RunDirectory:
             )
 
     def _same_file(self, name, old, new):
-        """Returns whether a setting names the run's initial checkpoint at a new path, because it was moved."""
+        """Returns whether two paths name the same initial checkpoint, because it was moved since the run was started.
+
+        Args: name: the setting, for example "sae_ckpt". old: its value in the run. new: its value now.
+        """
         if name == "inc_ckpt":
             return bool(old and new)  # the fact `encoder` is compared instead
         if name not in BEGINNINGS or old == new or not (old and new):
@@ -145,10 +156,13 @@ class RunDirectory:
 
 
 def _without_folders(name, value):
-    """Returns a setting or fact without the folders of its files, which may have been moved; facts have their sha256.
+    """Returns a setting or fact without the folders of the files that it names, because files may be moved.
 
-    Args: name: `reward` (texts FILE.py:ARGUMENT), `rewards` (dict file -> sha256) or `captions` (pairs:FILE, whose
-      content is the fact of the same name); other values are returned as they are.
+    Their content is compared by its sha256, which is a fact.
+
+    Args:
+      name: "reward" (value: list of texts FILE.py:ARGUMENT), "rewards" (dict file -> sha256) or "captions"
+        (pairs:FILE); the values of all other names are returned unchanged.
     """
     if name == "captions" and str(value).startswith("pairs:"):
         return "pairs:"
@@ -161,7 +175,10 @@ def _without_folders(name, value):
 
 
 def _differences(name, old, new):
-    """Returns the differences between two values of a setting or fact as lines, of their innermost fields."""
+    """Returns the differences between two values of a setting or fact as a list of lines, one for each differing field.
+
+    Args: old: the value in the run. new: the value now.
+    """
     shown = sidecars.shown
     found = sidecars.differing(name, old, new)
     return [f"{field}: {shown(there)} in the run, {shown(here)} now" for field, there, here in found]
@@ -170,9 +187,9 @@ def _differences(name, old, new):
 def read_config(job_dir, missing_ok=False):
     """Returns the content of RUN/config.json: dict with "stage", "settings", "facts".
 
-    Settings that older versions called otherwise have their present names.
+    Settings that had other names in older versions get their present names.
 
-    Args: missing_ok: whether to return None if there is no such file.
+    Args: missing_ok: whether to return None if the file does not exist.
     Raises: cli.UserError if the file is missing or damaged.
     """
     path = os.path.join(job_dir, "config.json")
@@ -191,7 +208,10 @@ def read_config(job_dir, missing_ok=False):
 
 
 def _what_instead(job_dir):
-    """Returns advice for a path that is not a run: the run above it, the runs in it, or how to train one."""
+    """Returns advice for a path that is not a run directory.
+
+    The advice names the run around it, the runs in it, or the command that trains one.
+    """
     above = os.path.dirname(os.path.normpath(job_dir))
     if os.path.exists(os.path.join(above, "config.json")):
         return f"the run is --job_dir {above}"
@@ -206,8 +226,8 @@ def _what_instead(job_dir):
 def data_dir_of(job_dir, missing_ok=False):
     """Returns the path of the data folder that a run was trained on.
 
-    This is the path in the run's settings. If no folder is there, because the working folder is another one or run and
-    data were moved together, it is the folder at the same place relative to the run.
+    This is the path in the run's settings. If that folder does not exist, because the working folder is another one or
+    run and data were moved together, it is the folder at the same place relative to the run.
 
     Args: missing_ok: whether to return the path in the run's settings if neither folder exists.
     Raises: cli.UserError if neither exists and `missing_ok` is False.
@@ -227,12 +247,15 @@ def data_dir_of(job_dir, missing_ok=False):
 
 
 def read_options(job_dir, options_class):
-    """Returns the settings of a run as an instance of `options_class`."""
+    """Returns the settings of a run as an instance of the dataclass `options_class`. Raises cli.UserError."""
     return options_of(read_config(job_dir), options_class)
 
 
 def options_of(content, options_class):
-    """Returns the settings of a run as an instance of `options_class`. Args: content: from `read_config`."""
+    """Returns the settings of a run as an instance of the dataclass `options_class`; unknown settings are ignored.
+
+    Args: content: dict, from `read_config`.
+    """
     settings = content["settings"]
     known = {item.name for item in dataclasses.fields(options_class)}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
@@ -248,10 +271,11 @@ NAMED = 5  # maximum number of damaged lines that a warning names
 def log_entries(path):
     """Returns the lines of a log (JSON lines), intact and damaged ones separately.
 
-    Damaged lines are skipped with a warning. A last line without a newline is in neither list: it is still being
+    Damaged lines are reported by a warning. A last line without a newline is in neither list: it is still being
     written, or the run was killed while writing it.
 
-    Returns: (intact: list of (line in bytes, its entry {"step": int, ...}); damaged: list of (line number, bytes)).
+    Returns: (intact, damaged): a list of (line as bytes, its content {"step": int, ...}), and a list of (line number,
+      line as bytes).
     Raises: cli.UserError if the file cannot be read.
     """
     try:
@@ -276,24 +300,26 @@ def log_entries(path):
 
 
 def read_log(job_dir, name="metrics.jsonl"):
-    """Returns the entries of a run's log as a list of {"step": int, ...}; [] if there is no log."""
+    """Returns the entries of a run's log as a list of dicts {"step": int, ...}; [] if there is no log."""
     path = os.path.join(job_dir, name)
     return [entry for _, entry in log_entries(path)[0]] if os.path.exists(path) else []
 
 
 def last_metric(job_dir, name):
-    """Returns the last value of a metric in RUN/metrics.jsonl, a number; None if no line has the metric."""
+    """Returns the last value of a metric in RUN/metrics.jsonl, a number; None if the metric was never logged."""
     values = [entry[name] for entry in read_log(job_dir) if readers.is_number(entry.get(name))]
     return values[-1] if values else None
 
 
 class MetricsFile:
-    """Writes `metrics.jsonl` (deterministic quantities), `timing.jsonl` (all others) and TensorBoard events."""
+    """Writes metrics to `metrics.jsonl` (deterministic ones), `timing.jsonl` (others) and TensorBoard event files."""
 
     def __init__(self, run, step):
-        """Cuts the files to the restored step, so that a resumed run writes no line twice.
+        """Removes the lines after the restored step, so that a resumed run writes no line twice.
 
         Damaged lines, whose step is unknown, are moved to metrics.jsonl.damaged and timing.jsonl.damaged.
+
+        Args: run: RunDirectory. step: the restored step.
         """
         self.run, self._events = run, None
         if not run.writes:
@@ -308,7 +334,11 @@ class MetricsFile:
                 write_whole(path, b"".join(line for line, entry in whole if entry["step"] <= step))
 
     def write(self, step, values, name="metrics.jsonl"):
-        """Appends {"step": step, **values} to the file. Raises: cli.UserError if it cannot be written."""
+        """Appends the line {"step": step, **values} to a log, and writes the numbers as TensorBoard events.
+
+        Args: values: dict name -> value. name: file name of the log.
+        Raises: cli.UserError if a file cannot be written.
+        """
         if not self.run.writes:
             return
         import tensorflow as tf

@@ -1,7 +1,4 @@
-"""Set-up of every trainer: threads and precision, training images, and the files that captioning needs from a run.
-
-warm_start.py initialises weights from an earlier stage.
-"""
+"""Set-up shared by all trainers: threads and precision, the training images, the files that captioning will need."""
 
 import dataclasses
 import functools
@@ -21,7 +18,11 @@ from models.encoders import image_ops, saved
 
 
 def configure(options):
-    """Checks the data folder; sets threads, determinism, precision. Call it before any TensorFlow operation."""
+    """Checks the data folder; sets threads, determinism and precision. Must be called before any TensorFlow operation.
+
+    Args: options: config.Trainer.
+    Raises: cli.UserError if the files of the data folder are damaged or do not belong together.
+    """
     inventory.require_fit(options.data_dir, inventory.READ_BY_TRAINERS, options.verify)
     if options.intra_op_parallelism_threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
@@ -44,10 +45,14 @@ def compile_with_xla():
 
 @dataclasses.dataclass
 class TrainingImages:
-    """The training images, and the encoder of their vectors.
+    """The training images, and the encoder that computes their vectors.
 
-    encode: function pixels [B, S, S, 3] -> float32 [B, D] that runs inside the training step; None with a feature bank.
-    statistics: (mean, std) of the feature bank's vectors, None without a bank.
+    Attributes:
+      image_set: ImageSet. dim: dimension D of an image vector.
+      encoder: the encoder that runs inside the training step; None with a feature bank.
+      encode: function pixels float32 [B, S, S, 3] -> vectors float32 [B, D]; None with a feature bank.
+      description: dict that describes the encoder of the vectors.
+      statistics: (mean, std) of the feature bank's vectors, each float32 [D]; None without a bank.
     """
 
     image_set: ImageSet
@@ -59,14 +64,14 @@ class TrainingImages:
 
     @property
     def identity(self):
-        """The part of the encoder's description that determines the vectors, for the run's facts."""
+        """The entries of `description` that determine the vectors: dict, a fact of the run."""
         return encoders.identity(self.description)
 
 
 def training_images(options):
-    """Returns the TrainingImages that the settings ask for: a feature bank, or photographs encoded while training.
+    """Returns the TrainingImages: from a feature bank, or from photographs that are encoded in each training step.
 
-    Args: options: the trainer's settings, of which `images` and `inc_ckpt` decide.
+    Args: options: the trainer's settings; `images` and `inc_ckpt` decide.
     Raises: cli.UserError for an encoder or a setting that needs a feature bank.
     """
     in_step = options.images == "records" or (options.images == "auto" and options.inc_ckpt)
@@ -88,9 +93,12 @@ def training_images(options):
 
 
 def concept_names(data_dir, vocabulary):
-    """Returns the concept word that each word names, for the concept reward (synonyms and plurals of `names.json`).
+    """Returns the concept word that each word of the vocabulary names, for the concept reward.
 
-    Returns: (dict word -> concept word, the same as ids int32 [V]), or (None, None) if there is no names.json.
+    Synonyms and plurals (`names.json` of the data folder) name the concept word; any other word names itself.
+
+    Returns: (dict synonym or plural -> concept word, word id -> id of the concept word as int32 [V]), or (None, None)
+      if there is no names.json.
     """
     names = load_names(data_dir)
     if not names:
@@ -102,7 +110,7 @@ def concept_names(data_dir, vocabulary):
 
 
 def reward_facts(options):
-    """Returns the files of the rewards of a run: dict file -> sha256. A resumed run must have the same.
+    """Returns the files that the rewards of a run read: dict file -> sha256, facts of the run.
 
     Args: options: config.FullModel.
     """
@@ -117,10 +125,11 @@ def reward_facts(options):
 
 
 def encoder_of_checkpoint(path, exif):
-    """Returns the encoder of `--inc_ckpt`.
+    """Returns the encoder that `--inc_ckpt` names.
 
-    Args: path: a checkpoint of Inception-v4, or the name of an encoder. exif: as for encoders.load_encoder.
-    Raises: cli.UserError.
+    Args: path: a checkpoint of Inception-v4, or the name of an encoder. exif: whether it turns photographs by their
+      EXIF orientation.
+    Raises: cli.UserError if it cannot be loaded.
     """
     try:
         return encoders.load_encoder(path if encoder_names.is_name(path) else f"inception_v4:{path}", exif=exif)
@@ -132,8 +141,8 @@ def load_random_crops(locations, draws, exif=False):
     """Resizes images to 346x346 and returns a 299x299 crop of each: float32 [n, 299, 299, 3] in -1 to 1.
 
     Args:
-      locations: list of n places of JPEG bytes in record files, see records.read_at.
-      draws: float [n, 2], random numbers in [0, 1), which determine the row and the column of each crop.
+      locations: list of n locations of JPEG bytes in record files, for formats.records.read_at.
+      draws: float [n, 2], uniform random numbers in [0, 1), which determine the row and the column of each crop.
       exif: whether to turn the images by their EXIF orientation.
     """
     corners = (draws * image_ops.OFFSETS).astype(np.int32)
@@ -146,7 +155,10 @@ def load_random_crops(locations, draws, exif=False):
 
 
 def keep_for_inference(run, vocabulary, images=None):
-    """Saves the vocabulary, and the encoder of a run with images, in the run directory, for captioning."""
+    """Saves in the run directory what captioning needs: the vocabulary, and the encoder if `images` are given.
+
+    Args: run: RunDirectory. vocabulary: Vocabulary. images: TrainingImages; None for a run without images.
+    """
     if not run.writes:
         return
     vocabulary.save(run.file("vocabulary.txt"))

@@ -1,4 +1,4 @@
-"""Warm start: initialises networks from an earlier stage, after checking that its data and settings agree."""
+"""Warm start: initialises networks from a run of an earlier stage, after checking that its data and settings agree."""
 
 import os
 
@@ -12,16 +12,16 @@ SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared if both runs hav
 
 
 def warm_start(run, network, path, wanted=lambda name: True):
-    """Initialises `network` from the best checkpoint of a run, from one of our checkpoints, or from a TF1 prefix.
+    """Initialises a network from the best checkpoint of a run, from one of our checkpoints, or from a TF1 prefix.
 
     Args:
-      run: RunDirectory of the new run; RUN/started_from.json records the source.
-      network: tf.Module with the authors' variable names; its attribute `weights_depend_on`, if any, names settings
-        that must be the same in both runs, because the weights were trained for them.
-      path: the source, as for checkpoints.choose.
-      wanted: function name -> bool that selects its variables; the others keep their initial values.
+      run: RunDirectory of the new run; its file started_from.json records the source.
+      network: tf.Module whose variables have the names of the authors' program; its attribute `weights_depend_on`, if
+        any, lists settings that must be the same in both runs, because the weights were trained for them.
+      path: the source: a run directory, one of our checkpoints, or a TF1 prefix.
+      wanted: function variable name -> bool that selects the variables to initialise; the others keep their values.
 
-    Raises: cli.UserError if the source has another dictionary, other image vectors or other sizes.
+    Raises: cli.UserError if the source has another vocabulary, other image vectors or other sizes.
     """
     prefix, _, why = checkpoints.choose(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
@@ -37,9 +37,10 @@ def warm_start(run, network, path, wanted=lambda name: True):
 
 
 def _check_source(run, prefix, settings):
-    """Raises cli.UserError if the source's run has another vocabulary, other image vectors or other `settings`.
+    """Raises cli.UserError if the run of a checkpoint has another vocabulary, other image vectors or other `settings`.
 
-    Args: settings: names of the settings that must be the same.
+    Args: run: RunDirectory of the new run. prefix: path of the checkpoint without its ending. settings: names of the
+      settings that must be the same.
     """
     source = read_config(os.path.dirname(prefix), missing_ok=True)
     if source is None:  # the authors' checkpoints; only their shapes are compared
