@@ -14,28 +14,37 @@ CHOICE_OF_FEW = f"with fewer than {FEW} the choice among checkpoints means littl
 
 
 def sanitise(text):
-    """Returns one line of valid Unicode: every run of white space becomes one space, lone surrogates become `?`.
+    """Returns a caption as one line of valid Unicode: white space becomes single spaces, lone surrogates become `?`.
 
-    A carriage return, U+0085 or U+2028 inside a caption is a line end for the tokenizer of the metrics, which would
-    assign every later caption to the wrong image. `str.split` removes all of them.
+    A carriage return, U+0085 or U+2028 inside a caption would be a line end for the tokenizer of the metrics, which
+    would then assign every later caption to the wrong image.
     """
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
 def name_some(names, limit=5):
-    """Returns the first few of `names` and the number of the others, as a text for error messages."""
+    """Returns text for messages: the first `limit` of the names in alphabetical order, and the number of the others.
+
+    Args: names: iterable of str.
+    """
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def write_json(path, value):
-    """Writes `value` as JSON, as sidecars.write_results does."""
+    """Writes a JSON-able value to a file atomically.
+
+    Raises: cli.UserError if the file cannot be written; the value is then saved elsewhere (`sidecars.write_results`).
+    """
     sidecars.write_results(os.fspath(path), json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def _check_entry(path, kind, number, entry):
-    """Raises UserError unless `entry` is a dict with `image_id` and a string `caption`."""
+    """Raises UserError unless `entry` is a dict with the key `image_id` and a string `caption`.
+
+    Args: kind: "entry" or "annotation". number: index of the entry in the file; both are named in the message.
+    """
     if not isinstance(entry, dict) or "image_id" not in entry or not isinstance(entry.get("caption"), str):
         raise UserError(
             f'{path}: {kind} {number} is {str(entry)[:80]!r}; expected {{"image_id": file name, "caption": text}}'
@@ -69,14 +78,14 @@ def read_captions(path):
 
 
 def write_captions(path, captions):
-    """Writes captions in COCO results format, sanitised, whole or not at all.
+    """Writes captions in COCO results format atomically; each is passed through `sanitise`.
 
     Args:
       path: the file.
       captions: iterable of (image id, caption).
 
     Raises:
-      UserError: an image has two captions.
+      UserError: an image has two captions, or the file cannot be written.
     """
     entries = [{"image_id": str(name), "caption": sanitise(caption)} for name, caption in captions]
     seen, twice = set(), set()
@@ -94,7 +103,7 @@ def read_references(path):
       path: file with `{"images": [{"id": NAME}, ...], "annotations": [{"image_id": NAME, "caption": text}, ...]}`.
 
     Returns:
-      dict image id -> list of captions; images without any are left out.
+      dict image id -> list of captions; images without any caption are left out.
 
     Raises:
       UserError: no such file, another format, or no caption at all.

@@ -1,4 +1,7 @@
-"""Reads the objects detected in the photographs of a split: concept words with scores, from the image records."""
+"""Reads the objects detected in the photographs of a split: concept words with scores, from the image records.
+
+A concept word is the word of the dictionary that names an object class.
+"""
 
 import dataclasses
 import os
@@ -9,13 +12,13 @@ from formats.readers import are_texts, check_fields, is_text, read_json
 
 @dataclasses.dataclass(frozen=True)
 class Concepts:
-    """The objects of one split.
+    """The objects detected in the photographs of one split.
 
     Attributes:
-      scores: dict image name -> dict concept word -> score in 0..1, the best of its detections.
-      words: set of all concept words.
-      singular: dict word -> the concept word that it names: plurals by rule, and names.json. Metrics always use this
-        table, whatever table of plurals the corpus was made with, so that runs remain comparable.
+      scores: dict image name -> dict concept word -> score in 0 to 1, the best of the word's detections in the image.
+      words: frozenset of all concept words.
+      singular: dict word -> the concept word that it names: plurals by rule, and the words of names.json. Metrics
+        always use this table, whatever table of plurals the corpus was made with, so that runs remain comparable.
     """
 
     scores: dict
@@ -33,11 +36,16 @@ def load_concepts(data_dir, split):
     """Reads the objects of a split from `image_SPLIT*.tfrec`, `word_counts.txt` and, if it exists, `concepts.json`.
 
     Args:
-      data_dir: the stages' folder.
+      data_dir: the data folder that all stages share.
       split: "train", "val" or "test".
 
     Returns:
-      `Concepts`. Without `concepts.json` (released files) the concept words are those that occur in the images.
+      `Concepts`. Without `concepts.json`, as with the files that the authors released, its words are those that occur
+        in
+      the images.
+
+    Raises:
+      cli.UserError if a file is missing or damaged.
     """
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
     images = records.read_images(records.find_files(data_dir, f"image_{split}"))
@@ -59,7 +67,10 @@ def load_concepts(data_dir, split):
 
 
 def load_names(data_dir):
-    """Returns dict word -> concept word that it names (`names.json`: synonyms, kept plurals); {} without this file."""
+    """Returns dict word -> concept word that it names: synonyms, and plurals that stay in the text.
+
+    They are read from `names.json` in the data folder; {} without this file. Raises: cli.UserError if it is damaged.
+    """
     path = os.path.join(data_dir, "names.json")
     expected = f"other names of the concept words; make it again: {made_by.command(data_dir, 'dictionary', again=True)}"
     names = read_json(path, expected, dict) if os.path.exists(path) else {}

@@ -1,6 +1,6 @@
 """Parses names of encoders: `KIND:FILE[#PART]`, several joined by `+`. models/encoders/registry.py describes the kinds.
 
-This module does not need TensorFlow.
+`PART` names the output of the network that is used. This module does not need TensorFlow.
 """
 
 import os
@@ -32,9 +32,11 @@ class EncoderName(typing.NamedTuple):
     """The parts of the name of one encoder.
 
     Attributes:
-      kind: one of KINDS, CAPTION_EMBEDDINGS, or a Python file. argument: all that follows the colon.
-      file: path of its file, "" without one. network: its name in keras.applications, "" for other kinds.
-      part: output of the network: number of a tensor (with @max), "grid", or "" for its pooled vector.
+      kind: one of KINDS, CAPTION_EMBEDDINGS, or the path of a Python file.
+      argument: all text after the first colon.
+      file: path of the encoder's file; "" if it has none.
+      network: its class name in keras.applications; "" for other kinds.
+      part: output of the network: number of a tensor (with @max), "grid" for its cells, or "" for its pooled vector.
     """
 
     kind: str
@@ -45,17 +47,20 @@ class EncoderName(typing.NamedTuple):
 
     @property
     def is_code(self):
-        """Returns whether it is a Python file, which only the command line may name (extensions.py)."""
+        """Returns whether the encoder is a Python file.
+
+        Only the command line, and no stored file, may name such an encoder (extensions.py).
+        """
         return extensions.is_file(self.kind)
 
     def at(self, path):
-        """Returns the name of the same encoder with its file at another path."""
+        """Returns the name (str) of the same encoder if its file is at another path."""
         before = f"{self.network}#" if self.kind == "keras" else ""
         return f"{self.kind}:{before}{path}" + (f"#{self.part}" if self.part else "")
 
 
 def parse(name):
-    """Returns the EncoderName of the name of one encoder; a name without a colon is a kind without argument."""
+    """Parses the name of one encoder; returns an EncoderName. A name without a colon is a kind without argument."""
     kind, _, argument = name.partition(":")
     kind = aliases.ENCODERS.get(kind, kind)
     if extensions.is_file(kind):
@@ -71,15 +76,20 @@ def parse(name):
 
 
 def _is_part(text):
+    """Returns whether a text has the form of a PART: "grid", or the number of a tensor, optionally with @max."""
     return bool(re.fullmatch(r"grid|\d+(@\w*)?", text))
 
 
 def split(name):
-    """Returns the names of the encoders that are joined by `+`, in order; a path may contain a + as well."""
+    """Splits a name of encoders joined by `+` into a list of names of one encoder; a path may contain a + as well."""
     return paths.split(name, "+", _is_there, BEGINS.match) or [name]
 
 
 def _is_there(name):
+    """Returns whether the file of an encoder exists and its part has the right form.
+
+    Args: name: name of one encoder.
+    """
     found = parse(name)
     if found.is_code:
         return os.path.isfile(found.file) and "+" not in found.argument
@@ -87,6 +97,6 @@ def _is_there(name):
 
 
 def is_name(text):
-    """Returns whether a text names encoders that can be run on photographs, each by a known kind and an argument."""
+    """Returns whether a text names encoders that can be run on photographs, each with a known kind and an argument."""
     parts = [parse(part) for part in split(text)]
     return all((part.kind in KINDS or part.is_code) and part.argument for part in parts)

@@ -1,7 +1,8 @@
 """Reads and writes the sidecar of a feature bank: `features_SPLIT.json` beside `features_SPLIT.npy`.
 
-Three stages make feature banks: preprocessing.extract_features, preprocessing.import_features and
-initialization.predict_caption_embeddings. input_pipeline.FeatureBank reads them.
+A feature bank holds the vectors of a frozen image encoder: [N, crops, D], or [N, crops, cells, D] for attention. It is
+made by preprocessing.extract_features, preprocessing.import_features or initialization.predict_caption_embeddings, and
+read by input_pipeline.FeatureBank.
 """
 
 import cli
@@ -19,8 +20,10 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
     """Writes the sidecar of a finished feature bank.
 
     Args:
-      json_path, npy_path: the two files. names: names of the images, in the order of the rows.
-      encoder: its description (`Encoder.describe`). crops: random crops of each image, in addition to the centre crop.
+      json_path, npy_path: paths of the sidecar and of the bank.
+      names: file names of the images, in the order of the rows.
+      encoder: dict that describes the encoder (`Encoder.describe`).
+      crops: number of random crops of each image, in addition to the centre crop.
       statistics: (mean, std), each float64 [D], over images, crops and cells.
       settings, made_from: see sidecars.write_sidecar.
     """
@@ -45,7 +48,7 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
 def read_sidecar(json_path, mend):
     """Returns the sidecar of a feature bank as a dict.
 
-    Args: mend: advice for the user, part of the error.
+    Args: mend: advice for the user, appended to the message of the error.
     Raises: cli.UserError when it is missing or damaged.
     """
     content = sidecars.read_sidecar(json_path)

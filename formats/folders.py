@@ -22,12 +22,14 @@ class Found:
 
 
 def walk(folder, why_not, recursive=True):
-    """Returns the files to read in a folder, and those that are left out, as `Found`.
+    """Returns the files to read in a folder, and those that are left out, as `Found`. Hidden files are left out.
 
     Args:
       folder: the folder. Links in it are followed; each folder is entered once.
       why_not: function of a file name; returns the reason for leaving the file out, "" for a file to read.
-      recursive: whether to list the files of subfolders too.
+      recursive: whether to list the files of subfolders too; else subfolders are left out.
+
+    Raises: OSError if a folder cannot be read.
     """
     found, entered = Found([], {}, {}), set()
 

@@ -1,4 +1,7 @@
-"""Reads one image file: returns its pixels, or raises an error with the reason why it is not a picture."""
+"""Reads image files: returns the pixels of a file, or raises an error with the reason why it is not a picture.
+
+Array suffixes: H height, W width, C 3 colour channels.
+"""
 
 import contextlib
 import functools
@@ -21,7 +24,8 @@ class ImageError(Exception):
     """Raised for a file that cannot be used as a picture.
 
     Attributes:
-      path: the file, or "" for bytes. reason: the reason in a few words.
+      path: the file, or "" if its bytes were given.
+      reason: why it cannot be used, in a few words.
     """
 
     def __init__(self, path, reason):
@@ -35,14 +39,14 @@ class ImageError(Exception):
 def read_image(source, exif=True):
     """Returns the pixels of an image file.
 
-    RGB and greyscale JPEG files are decoded by TensorFlow's default (the fast integer transform), as in the authors'
-    program; all others by Pillow. An animation gives its first frame, transparent parts become white, 16-bit greyscale
-    is scaled to 8 bits.
+    RGB and greyscale JPEG files are decoded by TensorFlow with its default method (the fast integer transform), as in
+    the authors' program; all others by Pillow. Of an animation the first frame is read, transparent parts become white,
+    16-bit greyscale is scaled to 8 bits.
 
     Args:
       source: path, the bytes of the file, or `Decoded`.
-      exif: turn the picture by its EXIF orientation, as viewers do; False leaves it as it is stored, as the authors'
-        program does.
+      exif: whether to turn the picture by its EXIF orientation, as image viewers do. False leaves it as it is stored,
+        as the authors' program does.
 
     Returns:
       uint8 [H, W, 3].
@@ -58,9 +62,9 @@ def read_image(source, exif=True):
 
 
 def is_turned(source):
-    """Returns whether viewers turn an image file by its EXIF orientation. Reads the header only; False on errors.
+    """Returns whether an image file has an EXIF orientation that turns or mirrors it.
 
-    Args: source: see `read_image`.
+    Reads only the header; returns False for a file that cannot be read. Args: source: see `read_image`.
     """
     from PIL import Image
 
@@ -79,27 +83,38 @@ EXIF_HELP = (
 
 
 def exif_note(exif):
-    """Returns the entry for a sidecar's settings: {"exif": True}, or {} for photographs as stored, see `exif_noted`."""
+    """Returns the settings entry of a sidecar that records the use of the EXIF orientation; `exif_noted` reads it.
+
+    Args: exif: whether photographs are turned by it.
+    Returns: {"exif": True}, or {} for photographs as they are stored.
+    """
     return {"exif": True} if exif else {}
 
 
 def exif_noted(json_path):
-    """Returns whether the photographs of an output were turned by their EXIF orientation, by its sidecar's settings.
+    """Returns whether an output was made from photographs turned by their EXIF orientation, according to its sidecar.
 
-    Outputs without this entry, of an earlier version or of other programs, were made from pictures as stored.
+    Outputs without this entry, or without a sidecar, come from an earlier version or from another program; both used
+    the photographs as they are stored. Args: json_path: path of the sidecar.
     """
     return os.path.exists(json_path) and sidecars.read_sidecar(json_path).get("settings", {}).get("exif") is True
 
 
 class Decoded(str):
-    """The path of an image file together with its pixels, which `read_image` returns without decoding again.
+    """The path of an image file together with its pixels, which `read_image` returns without decoding the file again.
 
-    Attributes: pixels_HWC: uint8, as stored. turned_HWC: uint8, as viewers show them.
+    Attributes:
+      pixels_HWC: uint8 [H, W, 3], as stored.
+      turned_HWC: uint8 [H, W, 3], turned by the EXIF orientation; the same array if nothing is to be turned.
     """
 
     @classmethod
     def read(cls, path, seconds):
-        """Decodes a file; returns Decoded. Args: seconds: limit of processor time. Raises ImageError."""
+        """Reads and decodes a file; returns `Decoded`.
+
+        Args: seconds: limit of processor time for decoding.
+        Raises: ImageError; also if decoding takes longer.
+        """
         from PIL import Image
 
         _, data = _read(path)
@@ -118,7 +133,10 @@ class Decoded(str):
 
 
 class _LimitedFile(io.BytesIO):
-    """A file in memory whose `read` raises after some processor time of this thread; Pillow reads while it decodes."""
+    """A file in memory whose `read` raises OSError after `seconds` of this thread's processor time.
+
+    Pillow reads in pieces while it decodes, so this limits the time of decoding.
+    """
 
     def __init__(self, data, seconds):
         super().__init__(data)
@@ -134,7 +152,10 @@ def jpeg_bytes(source, exif=True):
     """Returns the bytes to store in a record: RGB and greyscale JPEG files unchanged, others as JPEG of quality 95.
 
     `read_image` of these bytes with the same `exif` returns the picture. The file is always decoded, to be sure that
-    records can be read. Arguments and exceptions are those of `read_image`.
+    the record can be read.
+
+    Args: source, exif: see `read_image`.
+    Raises: ImageError.
     """
     from PIL import Image
 
@@ -148,26 +169,29 @@ def jpeg_bytes(source, exif=True):
 
 
 def image_names(folder):
-    """Returns the names of all files in a folder, sorted, without hidden files and folders.
-
-    Broken links are included, so that they are reported like other files that cannot be read.
-    """
+    """Returns the sorted names of the files in a folder; see `look_into`, which also returns what is left out."""
     return look_into(folder)[0]
 
 
 def look_into(folder):
-    """Returns (sorted names of all files in a folder, a note that names what is left out or "")."""
+    """Lists the files of a folder, without hidden files and subfolders.
+
+    Returns: (names, note):
+      names: sorted list of file names, including broken links, so that they are reported as files that cannot be read.
+      note: text that names what was left out; "" if nothing was.
+    """
     found = folders.walk(folder, lambda name: "", recursive=False)
     names = sorted(os.path.basename(path) for path in (*found.files, *found.broken))
     return names, folders.note(folder, found.left_out)
 
 
 def locate(folder, name):
-    """Returns the path of a photograph in a folder or its direct subfolders: COCO unpacks into train2014, val2014.
+    """Returns the path of a photograph in a folder or in one of its direct subfolders (COCO unpacks into train2014, …).
 
-    A name with decomposed accents, as macOS writes them, is found as well.
+    A name whose accents are decomposed (Unicode NFD), as macOS writes them, is found as well. If the photograph does
+    not exist, the path in the folder itself is returned.
 
-    Returns: the path; if the photograph does not exist, its path in the folder itself.
+    Args: folder: folder of the photographs. name: file name.
     Raises: cli.UserError: two of the folders contain it.
     """
     path = os.path.join(folder, name)
@@ -182,6 +206,7 @@ def locate(folder, name):
 
 
 def _time_of(folder):
+    """Returns the time in ns when a file or folder was last changed; None if it does not exist."""
     try:
         return os.stat(folder).st_mtime_ns
     except OSError:
@@ -190,14 +215,17 @@ def _time_of(folder):
 
 @functools.lru_cache(maxsize=4)
 def _folders_in(folder, time):
-    """Returns the subfolders of a folder (cached). Args: time: when the folder was changed, part of the cache key."""
+    """Returns the sorted paths of the subfolders of a folder, without hidden ones (cached).
+
+    Args: time: when the folder was last changed, so that the cache notices changes; None if it does not exist.
+    """
     if time is None:
         return []
     return sorted(e.path for e in os.scandir(folder) if os.path.isdir(e.path) and not e.name.startswith("."))
 
 
 def digest_of_sizes(names, sizes):
-    """Returns the sha256 (hex) over names and byte counts in order."""
+    """Returns the sha256 (hex) over file names and sizes. Args: names: list of str. sizes: list of int, in bytes."""
     digest = hashlib.sha256()
     for name, size in zip(names, sizes, strict=True):
         digest.update(file_names.to_bytes(f"{name}\t{size}\n"))
@@ -205,6 +233,10 @@ def digest_of_sizes(names, sizes):
 
 
 def _read(source):
+    """Returns (path, bytes) of a picture that is given as a path or as bytes; the path of bytes is "".
+
+    Raises: ImageError.
+    """
     if isinstance(source, bytes):
         path, data = "", source
     else:
@@ -220,7 +252,10 @@ def _read(source):
 
 
 def _decode(path, data):
-    """Returns (uint8 [H, W, 3] as stored, EXIF orientation, whether the data is a plain JPEG file)."""
+    """Decodes the bytes of an image file; `path` is for messages. Raises: ImageError.
+
+    Returns: (pixels as stored: uint8 [H, W, 3], EXIF orientation 1 to 8, whether it is a plain JPEG file).
+    """
     from PIL import Image
 
     with _errors_of(path), Image.open(io.BytesIO(data)) as image:
@@ -231,16 +266,19 @@ def _decode(path, data):
 
 
 def _as_stored(path, image, orientation):
-    """Returns the pixels of an open picture as they are stored. Args: orientation: read before the pixels are.
+    """Returns the pixels of a Pillow image as they are stored in the file: uint8 [H, W, 3].
 
-    Pillow turns the pixels of a TIFF file when it loads them, and then reports that they are upright.
+    Pillow turns the pixels of a TIFF file when it loads them, and then reports the orientation as upright; this undoes
+    it.
+
+    Args: orientation: EXIF orientation, read before the pixels are loaded.
     """
     pixels_HWC = _to_rgb(path, image)
     return _turned(pixels_HWC, BACK.get(orientation, orientation)) if image.format == "TIFF" else pixels_HWC
 
 
 def _orientation(image):
-    """Returns the EXIF orientation of an open picture, 1 to 8; UPRIGHT when it is missing or cannot be read."""
+    """Returns the EXIF orientation of a Pillow image, 1 to 8; UPRIGHT (1) when it is missing or cannot be read."""
     from PIL import ExifTags
 
     try:
@@ -251,7 +289,7 @@ def _orientation(image):
 
 
 def _turned(pixels_HWC, orientation):
-    """Returns a picture as viewers show it; the same array if it is stored upright."""
+    """Returns pixels uint8 [H, W, 3] turned by an EXIF orientation; the same array if the orientation is UPRIGHT."""
     import numpy as np
     from PIL import ExifTags, Image, ImageOps
 
@@ -263,18 +301,25 @@ def _turned(pixels_HWC, orientation):
 
 
 def _is_plain_jpeg(image):
-    """Returns whether TensorFlow decodes it. MPO, which phones write, is a JPEG file followed by a second picture."""
+    """Returns whether TensorFlow decodes a Pillow image: an RGB or greyscale JPEG file.
+
+    MPO, which phones write, is a JPEG file followed by a second picture.
+    """
     return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
 
 
 def _check_pixels(path, image):
+    """Raises ImageError if a Pillow image has more than MAX_PIXELS pixels."""
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(path, f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
 
 
 @contextlib.contextmanager
 def _errors_of(path):
-    """Converts the exceptions that Pillow raises for damaged files to ImageError."""
+    """Context manager: converts the exceptions that Pillow raises for damaged files to ImageError.
+
+    Args: path: for messages.
+    """
     from PIL import Image
 
     try:
@@ -298,6 +343,10 @@ def _decode_jpeg(path, data):
 
 
 def _to_rgb(path, image):
+    """Returns the pixels of a Pillow image: uint8 [H, W, 3].
+
+    Raises: ImageError for 32-bit pixels, whose range is unknown.
+    """
     import numpy as np
 
     if image.mode.startswith("I;16"):
@@ -311,7 +360,10 @@ def _to_rgb(path, image):
 
 
 def _on_white(image):
-    """Returns a transparent picture on white: uint8 [H, W, 3]. Bands of rows take a third of the memory."""
+    """Returns a transparent Pillow image on a white background: uint8 [H, W, 3].
+
+    It is converted in bands of BAND rows, which takes a third of the memory.
+    """
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Checks the outputs in a data folder: whether each is complete, and whether they fit together.
+"""Checks the outputs in a data folder: whether each is complete, and whether they were made from each other.
 
 This module does not need TensorFlow.
 """
@@ -23,14 +23,17 @@ READ_BY_TRAINERS = tuple(
 
 
 def paths_of(data_dir, output):
-    """Returns the existing files of an output. Args: output: formats.made_by.Output."""
+    """Returns the paths of the existing files of an output. Args: output: formats.made_by.Output."""
     if not output.files:
         return record_files.files_of(data_dir, output.name)
     return [path for path in (os.path.join(data_dir, name) for name in output.files) if os.path.lexists(path)]
 
 
 def work_folder(data_dir, output):
-    """Returns the folder with the unfinished work of an output's stage."""
+    """Returns the path of the folder in which an output's stage keeps unfinished work.
+
+    Args: output: formats.made_by.Output.
+    """
     suffix = f"_{output.name.partition('_')[2]}" if output.name.startswith("features_") else ""
     return os.path.join(data_dir, f".{output.stage.rpartition('.')[2]}{suffix}")
 
@@ -40,8 +43,9 @@ class Finding:
     """The state of one output.
 
     Attributes:
-      status: "there", "unchecked" (there, without a sidecar), "missing", "unfinished" or "damaged".
-      details: a few words. count: number of records, lines or rows.
+      status: "there" (complete), "unchecked" (exists, but without a sidecar), "missing", "unfinished" or "damaged".
+      details: text that says more, for messages.
+      count: number of records, lines or rows; None if they were not counted.
     """
 
     status: str
@@ -53,7 +57,8 @@ def check(data_dir, output, checksums=True):
     """Returns the state of one output as `Finding`.
 
     Args:
-      data_dir: the data folder. output: formats.made_by.Output.
+      data_dir: the data folder.
+      output: formats.made_by.Output.
       checksums: compare the sha256 of its files as well; else only sizes and counts.
     """
     paths = paths_of(data_dir, output)
@@ -78,7 +83,11 @@ def check(data_dir, output, checksums=True):
 
 
 def _records(data_dir, output, paths, json_path, checksums):
-    """Counts records, lines or rows and compares them with the sidecar; returns a Finding. Raises: cli.UserError."""
+    """Counts the records, lines or rows of an output and compares them with its sidecar; returns a Finding.
+
+    Args: output: Output. paths: its existing files. json_path: path of its sidecar. checksums: see `check`.
+    Raises: cli.UserError if a file cannot be read.
+    """
     if output.name == "dictionary":
         vocabulary.Vocabulary.load(paths[0])
     count = sum(_count(path) for path in paths)
@@ -107,7 +116,10 @@ def _records(data_dir, output, paths, json_path, checksums):
 
 
 def _arrays(output, paths, json_path, checksums):
-    """Checks archives of arrays against their sidecar; returns a Finding. Raises: cli.UserError."""
+    """Compares the .npz files of an output with its sidecar; returns a Finding. Arguments are those of `_records`.
+
+    Raises: cli.UserError if the sidecar is damaged.
+    """
     missing = {*output.files} - {os.path.basename(path) for path in paths}
     if missing or not os.path.exists(json_path):
         return Finding("damaged", f"{min(missing or {output.sidecar})} is missing")
@@ -120,7 +132,11 @@ def _arrays(output, paths, json_path, checksums):
 
 
 def _references(data_dir, output, path, checksums):
-    """Checks captions for scoring against their checksum in the sidecar of the image records; returns a Finding."""
+    """Compares a file of reference captions with its checksum in the sidecar of the image records; returns a Finding.
+
+    Args: output: Output. path: the file. checksums: compare the sha256 as well; else only the size.
+    Raises: cli.UserError if a file cannot be read.
+    """
     content = readers.read_json(path, "captions in COCO's format")
     readers.check_fields(content, {"annotations": readers.is_list}, path, "not captions in COCO's format")
     count = len(content["annotations"])
@@ -134,7 +150,10 @@ def _references(data_dir, output, path, checksums):
 
 
 def _count(path):
-    """Returns the number of records, lines or rows of a file, by its structure. Raises: cli.UserError if cut short."""
+    """Returns the number of records (.tfrec), rows (.npy) or lines (other files) of a file.
+
+    Raises: cli.UserError if cut short.
+    """
     if path.endswith(".tfrec"):
         return record_files.count_records(path)
     if path.endswith(".npy"):
@@ -144,7 +163,7 @@ def _count(path):
 
 
 def _unended(path):
-    """Returns 1 if the last line of a text has no line end, as in the authors' dictionary, else 0."""
+    """Returns 1 if the last line of a text file has no line end, as in the authors' dictionary, else 0."""
     if not os.path.getsize(path):
         return 0
     with open(path, "rb") as file:
@@ -157,11 +176,14 @@ def _unended(path):
 
 
 def misfits(data_dir, names=tuple(OUTPUTS)):
-    """Finds complete outputs that were not made for each other.
+    """Finds complete outputs that were not made from the other outputs in the folder.
 
-    Args: names: the outputs to check. Only their sidecars, and those that they are compared with, are read (the sidecar
-      of a large feature bank takes 60 ms).
-    Returns: list of (name of the output, what does not fit, the command that mends it).
+    Args:
+      data_dir: the data folder.
+      names: names of the outputs to check. Only their sidecars, and those that they are compared with, are read,
+        because the sidecar of a large feature bank takes 60 ms.
+
+    Returns: list of (name of the output, what does not fit, the command that makes it again), all str.
     """
     about, words = _Sidecars(data_dir), functools.cache(lambda: _fingerprint_of_dictionary(data_dir))
     of_source = [found for found in _of_changed_source(data_dir, about) if found[0] in names]
@@ -176,11 +198,13 @@ def misfits(data_dir, names=tuple(OUTPUTS)):
 
 
 def require_fit(data_dir, names, verify=False):
-    """Checks that outputs were made for each other; every reader calls this first.
+    """Checks that outputs were made from each other; every program that reads outputs calls this first.
 
     Args:
-      data_dir: the data folder. names: outputs (of OUTPUTS) that will be read; they may be missing.
+      data_dir: the data folder.
+      names: names of the outputs that will be read; they may be missing.
       verify: compare the checksums of all files as well.
+
     Raises: cli.UserError naming the first output that does not fit, and the command that makes it again.
     """
     for name, text, command in misfits(data_dir, names):
@@ -190,12 +214,16 @@ def require_fit(data_dir, names, verify=False):
 
 
 def reading(data_dir, names=READ_BY_TRAINERS):
-    """Locks outputs (names of OUTPUTS), so that no other process replaces them within the block."""
+    """Context manager: locks outputs, so that no other process replaces them within the block.
+
+    Args: names: names of the outputs, keys of OUTPUTS.
+    Raises: cli.UserError if another process is writing one of them.
+    """
     return writing.working(data_dir, [], {OUTPUTS[name].lock for name in names})
 
 
 def read_by_trainer(train):
-    """Decorates a trainer, a function of its options, so that its inputs are not replaced while it trains."""
+    """Decorator of a trainer's `main(options, ...)`: no other process can replace its inputs while it trains."""
 
     @functools.wraps(train)
     def locked(options, *arguments, **named):
@@ -206,7 +234,10 @@ def read_by_trainer(train):
 
 
 def require(data_dir, names):
-    """Raises cli.UserError if one of these outputs is missing or damaged, with the command that makes it."""
+    """Raises cli.UserError if an output is missing or damaged; the message has the command that makes it.
+
+    Args: data_dir: the data folder. names: names of outputs, keys of OUTPUTS.
+    """
     for name in names:
         finding = check(data_dir, OUTPUTS[name], checksums=False)
         if finding.status not in ("there", "unchecked"):
@@ -215,6 +246,10 @@ def require(data_dir, names):
 
 
 def _about(data_dir, output):
+    """Returns the sidecar of an output as a dict; {} if it is missing or damaged.
+
+    Args: output: formats.made_by.Output.
+    """
     path = os.path.join(data_dir, output.sidecar)
     try:
         return sidecars.read_sidecar(path) if output.sidecar and os.path.isfile(path) else {}
@@ -223,7 +258,7 @@ def _about(data_dir, output):
 
 
 class _Sidecars(dict):
-    """A dict name of an output -> its sidecar, {} without one, read at the first access."""
+    """Dict name of an output -> its sidecar (a dict), {} without one. A sidecar is read when it is first accessed."""
 
     def __init__(self, data_dir):
         super().__init__()
@@ -235,13 +270,14 @@ class _Sidecars(dict):
 
 
 def _part(content, *names):
-    """Returns the value at a path of keys in a sidecar; None if a key is missing or a value is not an object."""
+    """Returns the value at a path of keys in nested dicts; None if a key is missing or a value is not a dict."""
     for name in names:
         content = content.get(name) if isinstance(content, dict) else None
     return content
 
 
 def _digests(content):
+    """Returns the list of the sha256 of an output's files. Args: content: its sidecar."""
     return [entry["sha256"] for entry in content.get("files") or []]
 
 
@@ -255,7 +291,10 @@ def _fingerprint_of_dictionary(data_dir):
 
 
 def _made_from_others(name, about):
-    """Yields the differences between the inputs of an output and the present files. Args: about: _Sidecars."""
+    """Yields messages about differences between the inputs that an output's sidecar states and the present files.
+
+    Args: name: name of the output. about: _Sidecars of the folder.
+    """
     kind, _, split = name.partition("_")
     made_from = about[name].get("made_from") or {}
     if name == "sentence":
@@ -282,13 +321,22 @@ def _made_from_others(name, about):
 
 
 def _is_other_file(data_dir, name, about):
-    """Returns whether references differ from those described by the sidecar of the image records."""
+    """Returns whether a reference file is not the one that the sidecar of the image records describes.
+
+    Args: name: "refs_val" or "refs_test". about: _Sidecars of the folder.
+    """
     path, entry = os.path.join(data_dir, f"{name}.json"), about[f"image_{name.partition('_')[2]}"].get("references")
     return bool(entry) and os.path.isfile(path) and sidecars.fingerprint(path) != entry
 
 
 def _of_changed_source(data_dir, about):
-    """Yields outputs in a folder of predict_caption_embeddings whose source folder has changed since."""
+    """Finds outputs that were copied or computed from another data folder which has changed since.
+
+    Only a folder of predict_caption_embeddings has such a source folder.
+
+    Args: about: _Sidecars of the folder.
+    Yields: (name of the output, what does not fit, the command that makes it again).
+    """
     origin = made_by.source_of(data_dir)
     if not origin or not os.path.isdir(origin):
         return
@@ -315,6 +363,10 @@ def _of_changed_source(data_dir, about):
 
 
 def _same_file(path, other):
+    """Returns whether two paths lead to the same file or to files with equal name and content.
+
+    Args: other: an existing file.
+    """
     if not os.path.isfile(path):
         return False
     return os.path.samefile(path, other) or sidecars.fingerprint(path) == sidecars.fingerprint(other)

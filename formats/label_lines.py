@@ -1,4 +1,7 @@
-"""Reads class names from lines: one name a line, with a number before or after it, or in a table."""
+"""Reads class names from text files: one name a line, with a class number before or after it, or in a table.
+
+`Labels` (formats/label_names.py) is a list of class names by class number.
+"""
 
 import re
 
@@ -24,7 +27,11 @@ NAME += ("category", "classes", "names", "labels", "object")
 
 
 def of_lines(text, is_table=False):
-    """Returns the `Labels` of a text. Args: is_table: by the file name. Raises: ValueError naming the line."""
+    """Returns the `Labels` in the text of a file. The form of the lines is recognised by their content.
+
+    Args: is_table: whether the file name says that it is a table (.csv, .tsv).
+    Raises: ValueError naming the line that does not have the form of the others.
+    """
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     while lines and not lines[-1][1]:
         lines.pop()
@@ -54,7 +61,7 @@ def of_lines(text, is_table=False):
 
 
 def _fits(rule, lines):
-    """Returns whether a rule fits most of the lines, so that it is used for all of them."""
+    """Returns whether a regular expression matches at least the share SHARE of the lines, so that all must match it."""
     return sum(bool(rule.fullmatch(line)) for line in lines) >= SHARE * len(lines)
 
 
@@ -63,7 +70,17 @@ def _place(number):
 
 
 def _stripped(rule, lines, expected, header=False):
-    """Returns the lines without what the rule removes. Raises: ValueError for a line that it does not fit."""
+    """Returns the lines reduced to the first group of a regular expression, e.g. without class ids or bullets.
+
+    Args:
+      rule: compiled regular expression for a whole line.
+      lines: list of (line number, text).
+      expected: form of a correct line, for the message of the error.
+      header: whether the first line may be the header of a table, which is left out.
+
+    Returns: list of (line number, text); with `header` list of (class name, place such as "line 3").
+    Raises: ValueError for a line that the expression does not match.
+    """
     found = []
     for number, line in lines:
         match = rule.fullmatch(line)
@@ -76,7 +93,11 @@ def _stripped(rule, lines, expected, header=False):
 
 
 def _name(text, place):
-    """Returns a name without the comma after it and the quotes around it. Raises: ValueError if it is not a name."""
+    """Returns a class name without the comma after it and the quotes around it, or the placeholder for "no class".
+
+    Args: place: place of the name in the file, such as "line 3", for the message of the error.
+    Raises: ValueError if the text is not a class name.
+    """
     name = text.removesuffix(",").strip()
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
         name = name[1:-1].strip()
@@ -90,6 +111,14 @@ def _name(text, place):
 
 
 def _numbered(lines, rule, number_group, name_group):
+    """Returns the `Labels` of lines with a class number each.
+
+    Args:
+      lines: list of (line number, text).
+      rule: compiled regular expression for a line; number_group and name_group are the groups of its number and name.
+
+    Raises: ValueError for a line without a number, or as `by_number`.
+    """
     pairs = []
     for number, line in lines:
         match = rule.fullmatch(line)
@@ -102,7 +131,11 @@ def _numbered(lines, rule, number_group, name_group):
 
 
 def _counts_up(lines):
-    """Returns whether the numbers after the names count the names and are not part of them (Boeing 707, Boeing 747)."""
+    """Returns whether the numbers after the names are class numbers, not parts of names such as Boeing 707.
+
+    They are if all differ, start with 0 or 1, and are consecutive or almost so. Args: lines: texts that match
+    `_BEHIND`.
+    """
     numbers = [int(_BEHIND.fullmatch(line)[2]) for line in lines]
     ordered = sorted(set(numbers))
     if len(ordered) < len(numbers) or ordered[0] > 1:
@@ -112,6 +145,14 @@ def _counts_up(lines):
 
 
 def _plain(lines, full, is_table):
+    """Returns the `Labels` of lines with one name each, numbered in their order.
+
+    Args:
+      lines: list of (line number, text). full: texts of the lines that are not empty.
+      is_table: whether the first line may be the header of a table with one column.
+
+    Raises: ValueError for a line that is not a class name, or a single line with several names.
+    """
     if len(full) == 1 and re.search(r"[,;|\t]", full[0].rstrip(",;")):
         raise ValueError(f"{_place(lines[0][0])} is {full[0][:80]!r}: several names in one line")
     begin = 1 if is_table and len(full) > 1 and tables.word_of(full[0]) in NAME else 0  # the header of one column
@@ -137,6 +178,10 @@ def _delimiter(lines, is_table):
 
 
 def _of_table(text, delimiter):
+    """Returns the `Labels` of a table; the columns of names and numbers are found by the header and by their content.
+
+    Raises: ValueError if a row has not as many cells as the header, or no column contains names.
+    """
     rows = tables.rows(text, delimiter)
     header = rows[0][1]
     if not _is_header(header):
@@ -168,7 +213,7 @@ def _is_header(cells):
 
 
 def _kind(cells):
-    """Returns the kind of all cells of a column: "number", "open images", "synset" or "text"."""
+    """Returns the kind of a column of cells: "number", "open images" (ids /m/…), "synset" (n12345678) or "text"."""
     if all(map(_NUMBER_CELL.fullmatch, cells)):
         return "number"
     if all(re.fullmatch(r"/[mgt]/\w+", cell) for cell in cells):
@@ -177,7 +222,13 @@ def _kind(cells):
 
 
 def _number_column(header, kinds):
-    """Returns the index of the column of class numbers; None without one, e.g. if the header says they are counts."""
+    """Returns the index of the column of class numbers; None if there is none.
+
+    With a header, a column of numbers is used only if its header word says that they are class numbers, not e.g.
+    counts.
+
+    Args: header: list of cells, or None. kinds: list of the columns' kinds, from `_kind`.
+    """
     numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
     if not header:
         return numbers[0] if numbers else None
@@ -186,7 +237,13 @@ def _number_column(header, kinds):
 
 
 def _name_column(header, kinds):
-    """Returns the index of the column of names: the text column named so, else the only or the first text column."""
+    """Returns the index of the column of class names; None if it cannot be determined.
+
+    With a header it is the text column with one of the words NAME. Without a header it is the only text column; of
+    several text columns the first, unless the first column of the table is text too.
+
+    Args: header: list of cells, or None. kinds: list of the columns' kinds, from `_kind`.
+    """
     texts = [i for i, kind in enumerate(kinds) if kind == "text"]
     if not header:
         return texts[0] if len(texts) == 1 or (texts and texts[0] != 0) else None

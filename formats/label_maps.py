@@ -1,8 +1,8 @@
 """Reads class names by number from the label files of detectors; the format is recognised by the content.
 
 label maps   item { id: 1 name: "/m/01g317" display_name: "Person" }, of the object-detection API (.pbtxt)
-JSON, YAML   a list of names; an object number -> name or name -> number; the same under `names`, `classes`, `labels`,
-             `id2label`; COCO's {"categories": [{"id": 1, "name": "person"}]}
+JSON, YAML   a list of names; an object number -> name or name -> number; either of these as the value of a key
+             `names`, `classes`, `labels` or `id2label`; COCO's {"categories": [{"id": 1, "name": "person"}]}
 tables       OpenImages' `/m/011k07,Tortoise`; columns with a header such as id, name; ImageNet's `n01440764 tench`
 lines        one name a line, empty lines between others count; or with the number before or after: `12: stop sign`
 
@@ -21,7 +21,7 @@ SHOWN = 2  # names printed before the last one
 
 
 def read_labels(path):
-    """Returns the class names of a file by number: `Labels`; numbers without a class have the placeholder `???`.
+    """Returns the class names in a file as `Labels`, a list by class number; unused numbers have the placeholder `???`.
 
     Label maps and OpenImages' tables number their classes from 1, so their first entry is the placeholder.
 
@@ -38,6 +38,7 @@ def read_labels(path):
 
 
 def _labels(text, name):
+    """Returns the `Labels` in a text. Args: name: file name in lower case, uncompressed. Raises: ValueError."""
     if label_trees.is_label_map(text) or name.endswith(".pbtxt"):
         return label_trees.of_label_map(text)
     if name.endswith((".json", ".yaml", ".yml")) or label_trees.is_tree(text):
@@ -51,7 +52,10 @@ def names_of(labels):
 
 
 def describe(labels):
-    """Returns a summary such as "80 classes: person, bicycle, … toothbrush"; of synonyms only the first."""
+    """Returns a summary of `Labels` for messages, such as "80 classes: person, bicycle, … toothbrush".
+
+    It also counts unused numbers and lists names that occur twice. Of the synonyms of a class it shows only the first.
+    """
     names = [name.partition(",")[0].strip()[:40] for name in names_of(labels)]
     shown = ", ".join(names) if len(names) <= SHOWN + 1 else f"{', '.join(names[:SHOWN])}, … {names[-1]}"
     empty = len(labels) - len(names) - (labels[0] == PLACEHOLDER)
@@ -66,7 +70,10 @@ def describe(labels):
 
 
 def from_one(labels):
-    """Returns the labels for a network that numbers its classes from 1: line 1 of a plain list becomes class 1."""
+    """Returns `Labels` for a network that numbers its classes from 1: the first name of a plain list becomes class 1.
+
+    `Labels` that begin with a placeholder are returned unchanged.
+    """
     return labels if is_placeholder(labels[0]) else labels.shifted()
 
 
@@ -74,11 +81,13 @@ def for_detector(labels, counts, path):
     """Adapts labels to the number of classes of a detector.
 
     Args:
-      labels: `Labels`. path: their file, for messages.
-      counts: possible numbers of classes, such as (90,); empty if the network does not tell.
+      labels: `Labels`.
+      counts: numbers of classes that are possible for the network, such as (90,); empty if the network does not state
+        it.
+      path: file of the labels, for messages.
 
-    Returns: (Labels, a note about what was changed or "").
-    Raises: cli.UserError: names and numbers do not fit.
+    Returns: (Labels, message about what was changed or "").
+    Raises: cli.UserError: the names do not fit the number of classes.
     """
     first = 1 if is_placeholder(labels[0]) else 0
     plain_coco = not labels.numbered and _are_coco(labels[first:])
@@ -107,13 +116,25 @@ def for_detector(labels, counts, path):
 
 
 def _are_coco(names):
-    """Returns whether these are COCO's 80 names in order; some spellings differ (aeroplane, sofa, tvmonitor)."""
+    """Returns whether a list of names is COCO's 80 classes in order.
+
+    Only some names are compared, because others have several spellings (aeroplane, sofa, tvmonitor).
+    """
     known = {0: "person", 2: "car", 14: "bird", 15: "cat", 16: "dog", 17: "horse", 39: "bottle", 79: "toothbrush"}
     return len(names) == 80 and all(names[number].casefold() == name for number, name in known.items())
 
 
 def for_classifier(labels, columns, path):
-    """Adapts labels to a classifier with `columns` scores; arguments, result and errors as in `for_detector`."""
+    """Adapts labels to the number of classes of a classifier.
+
+    Args:
+      labels: `Labels`.
+      columns: number of the classifier's scores.
+      path: file of the labels, for messages.
+
+    Returns: (Labels, message about what was changed or "").
+    Raises: cli.UserError: the names do not fit the number of scores.
+    """
     if len(labels) == columns:
         return labels, ""
     if len(labels) == columns + 1 and is_placeholder(labels[0]):

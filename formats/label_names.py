@@ -1,4 +1,4 @@
-"""Class names, placeholders for numbers without a class, and lists of names by number."""
+"""Class names by class number, with a placeholder for each number that has no class."""
 
 import re
 
@@ -22,9 +22,9 @@ _KIND = re.compile(r"^(?:class|label|category) | (?:class|label|category|object)
 
 
 class Labels(list):
-    """Class names by number.
+    """List of class names, whose index is the class number.
 
-    Attributes: numbered: whether the file gives the numbers; else they are the order of its lines.
+    Attributes: numbered: whether the file states the numbers; else they count the lines of the file from 0.
     """
 
     def __init__(self, names=(), numbered=False):
@@ -32,22 +32,22 @@ class Labels(list):
         self.numbered = numbered
 
     def shifted(self):
-        """Returns the same names with numbers larger by one."""
+        """Returns `Labels` in which every class number is larger by one; number 0 gets the placeholder."""
         return Labels([PLACEHOLDER, *self], self.numbered)
 
 
 def is_placeholder(name):
-    """Returns whether a name means that there is no class: `???`, `n/a`, `__background__`, `unused_12`, a dash, …"""
+    """Returns whether a name means "no class", as do `???`, `n/a`, `__background__`, `unused_12` or a dash."""
     words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
     words = re.sub(r"(?:^| |(?<=[a-z]))\d+$", "", words).strip() if words else ""
     return not any(map(str.isalnum, name)) or words in NO_CLASS or _KIND.sub("", words) in NO_CLASS
 
 
 def checked(name, place):
-    """Returns a class name, or the placeholder if the name means that there is no class.
+    """Returns a class name with single spaces, or PLACEHOLDER if the name means that there is no class.
 
-    Args: name: text of the file. place: its place there, for messages.
-    Raises: ValueError if it is not a class name.
+    Args: name: text from a file. place: where it is in the file, such as "line 3", for the message of the error.
+    Raises: ValueError if the text is not a class name.
     """
     name = " ".join(name.split())
     if is_placeholder(name):
@@ -59,7 +59,11 @@ def checked(name, place):
 
 
 def by_number(pairs):
-    """Returns the `Labels` of a list of (number, name, place). Raises: ValueError."""
+    """Returns the `Labels` of numbered names; numbers without a name get the placeholder.
+
+    Args: pairs: list of (number, name, place of the name in the file, such as "line 3").
+    Raises: ValueError for a wrong number or name, or a number with two names.
+    """
     found = {}
     for number, name, place in pairs:
         name = checked(name, place)
@@ -74,7 +78,11 @@ def by_number(pairs):
 
 
 def by_order(names):
-    """Returns the `Labels` of a list of (name, place), numbered in order. Raises: ValueError."""
+    """Returns the `Labels` of names that are numbered by their order, from 0.
+
+    Args: names: list of (name, place of the name in the file, such as "line 3").
+    Raises: ValueError for a text that is not a class name, or too many names.
+    """
     if len(names) > LARGEST_ID:
         raise ValueError(f"more than {LARGEST_ID} names")
     return Labels([checked(name, place) for name, place in names])

@@ -1,4 +1,7 @@
-"""Reads class names from label maps of the object-detection API, and from JSON and YAML."""
+"""Reads class names from label maps of the object-detection API, and from JSON and YAML.
+
+`Labels` (formats/label_names.py) is a list of class names by class number.
+"""
 
 import functools
 import re
@@ -23,7 +26,7 @@ def is_label_map(text):
 
 @functools.cache
 def _message():
-    """Returns the class of the protobuf message, defined here because the object-detection API is not installed."""
+    """Returns the protobuf class of a label map, defined here because the object-detection API is not installed."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = {"text": 9, "int": 5, "message": 11, "enum": 14}
@@ -60,7 +63,7 @@ def _message():
 
 
 def of_label_map(text):
-    """Returns the class names (`Labels`) in the text of a label map. Raises: ValueError naming the line or the item."""
+    """Returns the `Labels` in the text of a label map. Raises: ValueError naming the line or the item."""
     from google.protobuf import text_format
 
     try:
@@ -86,7 +89,8 @@ def of_label_map(text):
 def is_tree(text):
     """Returns whether a text looks like JSON or YAML, and not like a plain list of names.
 
-    It does if its first characters are typical of JSON or YAML, or if a line begins with a key of NAMES, as `names:`.
+    It does if its first characters are typical of JSON or YAML, or if a line begins with a key of NAMES such as
+    `names:`.
     """
     begins = re.match(r"\s*(?:\{|\[(?!\s*\d+\s*\]))", text)  # `[0] person` is a line with a number
     key = rf"^['\"]?(?:{'|'.join(NAMES)})['\"]?\s*:(?:\s|$)"
@@ -96,17 +100,18 @@ def is_tree(text):
 
 
 def of_tree(text):
-    """Returns the class names (`Labels`) in a JSON or YAML text. Raises: ValueError naming the entry or the line."""
+    """Returns the `Labels` in a JSON or YAML text. Raises: ValueError naming the entry or the line."""
     return _of_value(_parsed(text))
 
 
 class _Text(str):
-    """A text of a YAML file with its line number."""
+    """A text in a YAML file. Attributes: line: its line number from 1, None if unknown."""
 
     line = None
 
 
 def _parsed(text):
+    """Returns the value of a JSON, JSON lines or YAML text. Raises: ValueError with the faults of all attempts."""
     try:
         return readers.parse_json(text, unique=True)
     except ValueError as error:
@@ -118,6 +123,10 @@ def _parsed(text):
 
 
 def _parsed_yaml(text, fault):
+    """Returns the value of a YAML text; its texts are `_Text`.
+
+    Args: fault: why the text is not JSON, for the message. Raises: ValueError.
+    """
     import yaml
 
     try:
@@ -132,7 +141,11 @@ def _parsed_yaml(text, fault):
 
 
 def _value_of(node, known):
-    """Returns a node of YAML as dict, list or `_Text`; a node repeated by an alias is the same object."""
+    """Returns the value of a YAML node: dict, list or `_Text`.
+
+    Args: known: dict id of a node -> its value; a node that an alias repeats gets the same object.
+    Raises: ValueError for a key that is not a text, or occurs twice.
+    """
     import yaml
 
     if id(node) in known:
@@ -154,18 +167,22 @@ def _value_of(node, known):
 
 
 def _place(value, default):
+    """Returns "line N" for a text with a line number, else `default`."""
     return f"line {value.line}" if getattr(value, "line", None) else default
 
 
 def _number(value):
-    """Returns an integer, also if it is written as a text; None for all else."""
+    """Returns an integer that is given as an int or as its decimal text; None for any other value."""
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,9}\s*", value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _name(value, place):
-    """Returns the class name of an entry of a list or an object."""
+    """Returns the class name in an entry: a text, a list [synset, name], or an object with a key of NAME.
+
+    Args: place: place of the entry in the file, for the message. Raises: ValueError for another value.
+    """
     if value is None:
         return PLACEHOLDER
     if isinstance(value, str):
@@ -179,12 +196,13 @@ def _name(value, place):
 
 
 def _field(entry, keys):
-    """Returns the value of an object for the first of some keys, ignoring case; None without one."""
+    """Returns the value of the first of some keys that an object has, ignoring case; None without any of them."""
     lower = {str(key).casefold().replace("-", "_").replace(" ", "_"): value for key, value in entry.items()}
     return next((lower[key] for key in keys if key in lower), None)
 
 
 def _of_value(value):
+    """Returns the `Labels` in a JSON or YAML value. Raises: ValueError."""
     if isinstance(value, dict):
         return _of_object(value)
     if not isinstance(value, list):
@@ -198,7 +216,10 @@ def _of_value(value):
 
 
 def _of_records(entries):
-    """Returns the Labels of objects such as COCO's categories, each with a name and an optional number."""
+    """Returns the `Labels` in a list of objects with a name and an optional number, such as COCO's categories.
+
+    Raises: ValueError, also if only some of the objects have a number.
+    """
     places = [f"entry {i}" for i in range(1, len(entries) + 1)]
     names = [_name(entry, place) for entry, place in zip(entries, places, strict=True)]
     numbers = [_number(_field(entry, NUMBER)) for entry in entries]
@@ -211,6 +232,10 @@ def _of_records(entries):
 
 
 def _of_object(value):
+    """Returns the `Labels` in an object: names by number, numbers by name, or either under a key of NAMES.
+
+    Raises: ValueError.
+    """
     inner = {key: part for key, part in value.items() if str(key).casefold() in NAMES}
     inner = {key: part for key, part in inner.items() if isinstance(part, dict | list)}
     if inner:

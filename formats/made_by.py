@@ -1,7 +1,7 @@
-"""Finds the command that makes an output of a data folder, for the advice in errors and of the doctor.
+"""Finds the shell command that makes an output of a data folder, for error messages and for the command `doctor`.
 
-If the output exists, its sidecar records the command, and the advice is this command. Else words in upper case stand
-for values that only the user knows.
+If the output exists, its sidecar records the command that made it, and this command is returned. Else words in upper
+case stand for values that only the user knows.
 """
 
 import dataclasses
@@ -20,9 +20,12 @@ class Output:
     """One output of a stage.
 
     Attributes:
-      name: name of the output. files: file names, or () for record files named after it.
-      sidecar: file name of its sidecar, "" for references, which the sidecar of their image records describes.
-      stage: module that makes it. flags: flags needed besides --data_dir. needs: outputs that it is made from.
+      name: name of the output, such as "image_train".
+      files: file names; () for record files, whose names start with `name`.
+      sidecar: file name of its sidecar; "" for references, which the sidecar of their image records describes.
+      stage: module that makes it.
+      flags: flags that the command needs besides --data_dir.
+      needs: names of the outputs that it is made from.
       also: other modules that can make it.
     """
 
@@ -36,13 +39,13 @@ class Output:
 
     @property
     def lock(self):
-        """Returns the name of its lock in `writing.working`; a stage has one lock for the outputs it makes together."""
+        """Returns the name of its lock for `writing.working`; the outputs that a stage makes together have one lock."""
         kind = self.name.partition("_")[0]
         return {"refs": "image", "image": "image", "dictionary": "word_counts"}.get(kind, self.name)
 
     @property
     def described_by(self):
-        """Returns the file name of the sidecar that records how it was made."""
+        """Returns the file name of the sidecar that records the command that made it."""
         return self.sidecar or f"image_{self.name.partition('_')[2]}.json"
 
 
@@ -52,6 +55,7 @@ NEIGHBOURS = Output(
 
 
 def _outputs():
+    """Returns dict name -> Output of all outputs of a data folder."""
     text = ("preprocessing.process_descriptions", "--new_dict --class_names CLASSES", ("sentences",))
     photographs = "--image_dir PHOTOGRAPHS --dataset KIND:DIR"
     detect = ("preprocessing.detect_objects", "--image_dir PHOTOGRAPHS --detector DETECTOR")
@@ -89,14 +93,17 @@ LINKED += ("sentences", "dictionary", "sentence", "detections")
 
 
 def command(data_dir, name, again=False, **changes):
-    """Returns the command that makes an output of a data folder, with all flags that it needs.
+    """Returns the command that makes an output of a data folder, with all flags that it needs, as a line for a shell.
+
+    A folder that predict_caption_embeddings made only links some outputs of its source folder. For such an output the
+    line has two commands joined by `&&`: the one that makes the output in the source folder, and the one that links it
+    again.
 
     Args:
-      data_dir: the folder. name: one of OUTPUTS.
+      data_dir: the folder.
+      name: name of the output, a key of OUTPUTS.
       again: whether the output exists and is to be replaced.
-      **changes: flags to change; True or False for a switch.
-    Returns: a line for a shell. If a folder of predict_caption_embeddings only links the output: the command for the
-      source folder, then && and the command that links it.
+      **changes: flags to change, name -> text; True or False for a switch.
     """
     data_dir = os.fspath(data_dir)
     output, origin = OUTPUTS[name], source_of(data_dir)
@@ -120,14 +127,15 @@ def command(data_dir, name, again=False, **changes):
 
 
 def derived(data_dir):
-    """Returns the folder that predict_caption_embeddings makes from a data folder by default."""
+    """Returns the default path of the folder that predict_caption_embeddings makes from a data folder."""
     return os.fspath(data_dir).rstrip("/") + "_neighbours"
 
 
 def source_of(data_dir):
-    """Returns the data folder that a folder of predict_caption_embeddings was made from, "" for any other folder.
+    """Returns the data folder from which predict_caption_embeddings made a folder; "" for any other folder.
 
-    If the sidecar of this stage is lost, the command in those of its features tells it.
+    If the sidecar neighbours.json is lost, the source is taken from the command in the sidecars of the folder's
+    features, or is "OTHER" if these do not name it either.
     """
     path = os.path.join(data_dir, NEIGHBOURS.sidecar)
     content = _content(path)
@@ -143,11 +151,13 @@ def source_of(data_dir):
 
 
 def _is_there(data_dir, output):
+    """Returns whether all files of an output (of record files the sidecar) exist in a folder. Args: output: Output."""
     names = output.files or (output.sidecar,)
     return all(os.path.exists(os.path.join(data_dir, name)) for name in names)
 
 
 def _content(path):
+    """Returns the JSON object in a file as a dict; {} if the file is missing or damaged."""
     try:
         return readers.read_json(path, kind=dict) if os.path.isfile(path) else {}
     except cli.UserError:
@@ -155,7 +165,12 @@ def _content(path):
 
 
 def _recorded(data_dir, output):
-    """Returns (stage, arguments) of the command in an output's sidecar; None if it does not name a stage of it."""
+    """Returns (stage, arguments) of the command that is recorded in the sidecar of an output.
+
+    Returns None if the sidecar is missing or its command is not that of a stage which can make the output.
+    Args: output: Output.
+    Returns: (module name, list of command-line arguments), or None.
+    """
     features = [f"features_{split}.json" for split in SPLITS] if output is NEIGHBOURS else []  # made together with it
     for sidecar in (output.described_by, *features):
         command = _content(os.path.join(data_dir, sidecar)).get("command")
@@ -170,7 +185,10 @@ def _recorded(data_dir, output):
 
 
 def _given(words, flag):
-    """Returns the value of a flag among arguments, "" without it."""
+    """Returns the value of a flag in a list of command-line arguments; "" if the flag is absent.
+
+    Args: flag: without "--".
+    """
     for place, word in enumerate(words):
         if word.startswith(f"--{flag}="):
             return word.partition("=")[2]
@@ -180,7 +198,10 @@ def _given(words, flag):
 
 
 def _with(words, **values):
-    """Returns arguments with changed flags, which come first. A value is a text, or a bool for a switch."""
+    """Returns a list of command-line arguments with some flags set or replaced; these come first.
+
+    Args: words: list of arguments. **values: flag name -> text, or bool for a switch.
+    """
     rest, skipped = [], False
     for word in words:
         flag = word.removeprefix("--").partition("=")[0]

@@ -1,17 +1,20 @@
-"""Finds paths inside longer texts, KIND:PATH#PART or several joined by a mark; a path may contain these marks too.
+"""Splits texts such as KIND:PATH#PART, or several names joined by a separator; a path may contain separators too.
 
-The files on the disk decide: the longest text that names an existing file is its path.
+Among the possible ways to split, the one with the longest text that is the path of an existing file is taken.
 """
 
 import os
 
 
 def cut(text, mark, is_part):
-    """Returns (path, part) of a text PATH, or of PATH, a mark and a part; part is "" without one.
+    """Splits a text PATH, or PATH with a separator and a part, into (path, part); part is "" if the text has none.
 
-    The longest existing path is taken. If none exists, the text is cut at the last mark if a part follows it.
+    The longest existing path is taken. If none exists, the text is split at the last separator, provided that a part
+    follows it.
 
-    Args: is_part: function of a text that returns whether it looks like a part.
+    Args:
+      mark: the separator, such as "#".
+      is_part: function of a text that returns whether it has the form of a part.
     """
     places = [place for place in range(len(text)) if text.startswith(mark, place)]
     for place in [len(text), *reversed(places)]:
@@ -22,11 +25,13 @@ def cut(text, mark, is_part):
 
 
 def split(text, mark, is_there=os.path.exists, begins=lambda rest: True):
-    """Returns the parts of a text that are joined by a mark, in order, without empty parts.
+    """Splits a text at the occurrences of a separator that are not inside a path; returns a list without empty parts.
 
     Args:
-      is_there: function of a part that returns whether its files exist; the longest such part is taken.
-      begins: function of the text after a mark that returns whether a part begins there, even if it does not exist.
+      mark: the separator, such as "+".
+      is_there: function of a part that returns whether its files exist; the longest part for which they do is taken.
+      begins: function of the text after a separator that returns whether a part begins there, even if its files do not
+        exist.
     """
     found, pieces = [], text.split(mark)
 

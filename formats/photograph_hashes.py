@@ -1,7 +1,8 @@
 """Computes the sha256 of photographs without reading unchanged files again.
 
-A hash is stored with the size and the time of the file, in a hidden file of the data folder. A photograph that is
-replaced by another one of the same size has another time and is read again; `--verify` reads all photographs.
+A hash is stored with the size and the modification time of the file, in a hidden file of the data folder. A photograph
+that is replaced by another one of the same size has another time and is read again; with `--verify` a stage reads all
+photographs again.
 """
 
 import concurrent.futures
@@ -17,11 +18,13 @@ THREADS = 4  # hashing waits for the disk, and releases Python's lock
 
 
 def hashes_of(folder, names, data_dir, verify=False):
-    """Returns dict name -> sha256 (hex) of each photograph, "" for one that does not exist.
+    """Returns dict name -> sha256 (hex) of each photograph, "" for one that does not exist or cannot be read.
 
     Args:
-      folder: folder of the photographs. names: file names in it. data_dir: the data folder, which stores the hashes.
-      verify: read every file, whatever is stored.
+      folder: folder of the photographs.
+      names: list of file names in it.
+      data_dir: the data folder, in which the hashes are stored.
+      verify: read every file, even if a hash is stored.
     """
     folder = os.path.abspath(folder)
     known = {} if verify else _kept(data_dir, folder)
@@ -40,16 +43,18 @@ def hashes_of(folder, names, data_dir, verify=False):
 
 
 def digest(hashes, names):
-    """Returns the sha256 (hex) over names and contents of a set of photographs.
+    """Returns the sha256 (hex) over the names and contents of a set of photographs.
 
-    Args: hashes: as `hashes_of` returns them. names: names of the photographs in the set, in any order.
+    Args:
+      hashes: dict name -> sha256, from `hashes_of`.
+      names: names of the photographs in the set, in any order.
     """
     lines = "".join(f"{name}\t{hashes[name]}\n" for name in sorted(names))
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _kept(data_dir, folder):
-    """Returns dict name -> [size, time in ns, hash] of an earlier call; empty if it cannot be used."""
+    """Returns the hashes that an earlier call stored: dict name -> [size, time in ns, sha256]; {} without any."""
     try:
         with open(os.path.join(data_dir, CACHE)) as file:
             content = json.load(file)
@@ -68,7 +73,7 @@ def _state(path):
 
 
 def _hash(path):
-    """Returns the sha256 (hex) of a file, "" if it cannot be read."""
+    """Returns the sha256 (hex) of a file; "" if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""Reads files that may be damaged: text, JSON and arrays. Damage raises cli.UserError, which names the file.
+"""Reads files that may be damaged: text, JSON, NumPy and HDF5. Damage raises cli.UserError, which names the file.
 
-The libraries below raise a dozen different exceptions for damaged files, allocate what a header declares before they
-check the size of the file, and recurse as deeply as a file is nested. So all files of these kinds are read here.
+The libraries that parse these formats raise a dozen different exceptions for damaged files, allocate the memory that a
+header declares before they check the size of the file, and recurse as deeply as a file is nested. So all files of these
+formats are read by this module.
 """
 
 import io
@@ -27,7 +28,7 @@ LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photo
 
 
 def check_regular(path):
-    """Raises cli.UserError unless a path is a regular file: not a folder, broken link or pipe (reading would block)."""
+    """Raises cli.UserError unless a path is a regular file: no folder, broken link or pipe (reading it would block)."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -38,7 +39,7 @@ def check_regular(path):
 
 
 def text_lines(path, errors="strict"):
-    """Yields (line number, line) of the lines of a file that are not empty.
+    """Yields (line number from 1, line) for the lines of a text file that are not empty. Raises: cli.UserError.
 
     Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
     """
@@ -46,13 +47,15 @@ def text_lines(path, errors="strict"):
 
 
 def parse_json(text, unique=False, encoding=None):
-    """Returns the value of a JSON text, or of its bytes.
+    """Returns the value of a JSON text.
 
     Args:
-      encoding: encoding of bytes without a byte order mark.
-      unique: whether a key that occurs twice in an object is an error; else its last value is used.
+      text: str or bytes.
+      unique: whether a key that occurs twice in an object with different values is an error; else its last value is
+        used.
+      encoding: encoding of bytes without a byte order mark; None: UTF-8.
 
-    Raises: ValueError, also if it is nested too deeply.
+    Raises: ValueError, also if the text is nested too deeply.
     """
     pairs = {"object_pairs_hook": _unique} if unique else {}
     try:
@@ -62,6 +65,7 @@ def parse_json(text, unique=False, encoding=None):
 
 
 def _unique(pairs):
+    """Returns a dict of (key, value) pairs. Raises: ValueError if a key has two different values."""
     found = {}
     for key, value in pairs:
         if found.setdefault(key, value) != value:
@@ -73,8 +77,10 @@ def read_json(path, expected="", kind=None, encoding=None):
     """Returns the value in a JSON file.
 
     Args:
-      expected: what the file should contain, for messages. kind: type of the value, such as dict; None: any.
-      encoding: encoding of a file without a byte order mark.
+      path: the file.
+      expected: what the file should contain, for the message of the error.
+      kind: required type of the value, such as dict; None: any.
+      encoding: encoding of a file without a byte order mark; None: UTF-8.
 
     Raises: cli.UserError.
     """
@@ -89,9 +95,11 @@ def read_json(path, expected="", kind=None, encoding=None):
 
 
 def json_values(path, expected=""):
-    """Yields (place, value) of a file with one JSON value a line, or with one list of them.
+    """Yields (place, value) for each value of a file with one JSON value a line, or with a single JSON list of values.
 
-    Args: expected: what a value should be, for messages.
+    The place is text such as "line 3" or "entry 3".
+
+    Args: expected: what a value should be, for the message of the error.
     Raises: cli.UserError naming the line.
     """
     head, _ = texts.head_text(path, texts.HEAD)
@@ -107,12 +115,13 @@ def json_values(path, expected=""):
 
 
 def check_fields(value, fields, path, mend=""):
-    """Raises cli.UserError unless a JSON value is an object whose fields are what they should be.
+    """Raises cli.UserError unless a JSON value is an object whose fields are valid.
 
     Args:
       value: from a JSON file.
-      fields: dict name -> function that returns whether the field's value is valid; a missing field gives None.
-      path: the file, or a place in it. mend: advice for the user.
+      fields: dict name -> function that returns whether the field's value is valid; a missing field is passed as None.
+      path: the file, or a place in it, for the message of the error.
+      mend: advice for the user, appended to the message.
     """
     mend = f"; {mend}" if mend else ""
     if not isinstance(value, dict):
@@ -139,7 +148,7 @@ def is_text(value):
 
 
 def is_count(value):
-    """Returns whether a JSON value is an integer that is not negative."""
+    """Returns whether a JSON value is a non-negative integer."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -161,7 +170,7 @@ def are_numbers(value):
 
 
 def optional(fits):
-    """Returns the check `fits` for a field that may also be missing or null."""
+    """Returns a check for `check_fields` that also accepts a field that is missing or null. Args: fits: the check."""
     return lambda value: value is None or fits(value)
 
 
@@ -170,9 +179,12 @@ def optional(fits):
 
 
 def _npy_header(file, size):
-    """Reads the header of a .npy file; returns (shape, Fortran order, dtype).
+    """Reads the header of a .npy file; returns (shape, whether the order is Fortran's, dtype).
 
-    Args: file: open at its beginning; afterwards at the data. size: bytes from the beginning to the end.
+    Args:
+      file: open file at its beginning; afterwards it is at the first byte of the data.
+      size: bytes of the whole file.
+
     Raises: ValueError unless the file has exactly the size that the header declares.
     """
     try:
@@ -190,7 +202,7 @@ def _npy_header(file, size):
 
 
 def map_npy(path):
-    """Returns the array of a .npy file, memory-mapped. Raises: cli.UserError."""
+    """Returns the array in a .npy file, memory-mapped (an empty array is read). Raises: cli.UserError."""
     expected = "a .npy file of numbers"
     try:
         with open(path, "rb") as file:
@@ -203,8 +215,9 @@ def map_npy(path):
 
 
 def read_npz(path, expected=""):
-    """Returns dict name -> array of an .npz file as np.savez writes it (not compressed), read-only.
+    """Returns dict name -> array (read-only) of an .npz file that np.savez wrote, i.e. one that is not compressed.
 
+    Args: expected: what the file should contain, for the message of the error.
     Raises: cli.UserError if a checksum is wrong or the arrays declare more bytes than the file has.
     """
     try:
@@ -221,17 +234,19 @@ def read_npz(path, expected=""):
 
 
 def _array(data):
+    """Returns the array in the bytes of a .npy file, as a read-only view of them. Raises: ValueError."""
     file = io.BytesIO(data)
     shape, fortran, dtype = _npy_header(file, len(data))
     return np.ndarray(shape, dtype, data, file.tell(), order="F" if fortran else "C")
 
 
 def check_arrays(arrays, wanted, path, mend):
-    """Raises cli.UserError unless all arrays exist with the wanted kinds and dimensions and finite numbers.
+    """Raises cli.UserError unless arrays exist, have the wanted kinds and dimensions, and contain finite numbers.
 
     Args:
-      arrays: dict name -> array. wanted: dict name -> (kinds of numpy's dtypes, such as "f" or "iu", dimensions).
-      path: the file. mend: advice for the user.
+      arrays: dict name -> array.
+      wanted: dict name -> (allowed values of `dtype.kind`, such as "f" or "iu"; number of dimensions).
+      path: the file. mend: advice for the user, appended to the message.
     """
     for name, (kinds, dimensions) in wanted.items():
         if name not in arrays:
@@ -248,7 +263,7 @@ def check_arrays(arrays, wanted, path, mend):
 
 
 def open_hdf5(path):
-    """Opens an HDF5 file; returns (h5py.File, names of its members). Raises: cli.UserError."""
+    """Opens an HDF5 file; returns (h5py.File, list of the names of its groups and datasets). Raises: cli.UserError."""
     import h5py
 
     try:
@@ -259,9 +274,13 @@ def open_hdf5(path):
 
 
 def read_dataset(node, name, path, expected):
-    """Returns a dataset of numbers below a node of an HDF5 file, as an array.
+    """Returns a dataset of numbers in an HDF5 file as an array.
 
-    Raises: cli.UserError; before reading if the dataset declares more than the file can contain.
+    Args:
+      node: h5py.File or Group. name: name of the dataset in it.
+      path: the file, for messages. expected: what it should contain, for messages.
+
+    Raises: cli.UserError; the size that the dataset declares is checked before it is read.
     """
     try:
         dataset = node[name]

@@ -1,9 +1,9 @@
 """Writes, finds and reads TFRecord files; damaged records are reported, or left out and counted.
 
-A record consists of its length (8 bytes), the checksum of the length (4), the data, the checksum of the data (4).
-TensorFlow's reader ends at the first wrong checksum. To leave out only the damaged records, such a file is read a
-second time here: after damaged data the next record is where the length says; after a damaged length it is at the next
-position where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
+A record consists of its length (8 bytes), the checksum of the length (4), the data, and the checksum of the data (4).
+TensorFlow's reader stops at the first wrong checksum. To leave out only the damaged records, this module then reads the
+file itself: after damaged data the next record starts where the length says; after a damaged length it starts at the
+next position where eight bytes are followed by their checksum. TensorFlow is imported inside the functions.
 """
 
 import contextlib
@@ -25,7 +25,10 @@ CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader accepts
 
 
 def files_of(data_dir, stem):
-    """Returns the existing record files of one kind, whatever their number of shards."""
+    """Returns the sorted list of the existing record files `STEM.tfrec` and `STEM-00000-of-0000N.tfrec`.
+
+    Args: stem: beginning of the file names, such as "image_train".
+    """
     pattern = re.compile(re.escape(stem) + r"(-\d{5}-of-\d{5})?\.tfrec$")
     found = glob.glob(os.path.join(glob.escape(data_dir), f"{stem}*.tfrec"))
     return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
@@ -42,7 +45,7 @@ def _warn(message):
 
 
 def write_records(path, serialized):
-    """Writes an iterable of serialized examples to a TFRecord file atomically; returns their number."""
+    """Writes an iterable of serialized examples (bytes) to a TFRecord file atomically; returns their number."""
     tf = _tensorflow()
     count = 0
     with writing.replacing(path) as part, tf.io.TFRecordWriter(part) as writer:
@@ -53,19 +56,25 @@ def write_records(path, serialized):
 
 
 def _mend(data_dir, stem, beginning, again):
+    """Returns the advice for an error message: the command that makes record files.
+
+    Args: stem: beginning of their names. beginning: first words of the advice, such as "Make it". again: whether they
+      exist.
+    """
     if stem not in made_by.OUTPUTS:
         return f"{beginning} with the command that its JSON file names, or copy it here"
     return f"{beginning} with: {made_by.command(data_dir, stem, again)}"
 
 
 def find_files(data_dir, stem, skip_damaged=False):
-    """Returns the files of one kind of record: `stem.tfrec`, or all of `stem-00000-of-0000N.tfrec` in order.
+    """Returns the paths of one set of record files: [`STEM.tfrec`], or all of `STEM-00000-of-0000N.tfrec` in order.
 
     Args:
-      skip_damaged: a file whose size differs from that in the sidecar is a warning, not an error.
+      data_dir: the folder. stem: beginning of the file names, such as "image_train".
+      skip_damaged: whether a file whose size differs from that in the sidecar is a warning and not an error.
 
-    Raises: cli.UserError when there is no file, when a shard is missing, when there is more than one set, or when the
-      size of a file differs.
+    Raises: cli.UserError when there is no file, a shard is missing, there is more than one set, or the size of a file
+      differs from that in the sidecar.
     """
     whole = os.path.join(data_dir, f"{stem}.tfrec")
     sets = [[whole]] if os.path.exists(whole) else []
@@ -102,7 +111,7 @@ def find_files(data_dir, stem, skip_damaged=False):
 
 
 class ImpossibleLength(Exception):
-    """Raised when a record declares more bytes than the file has. Attributes: index: index of the record."""
+    """Raised when a record declares more bytes than the file has. Attributes: index: index of the record, from 0."""
 
     def __init__(self, index, length, size):
         super().__init__(f"its length is {length} bytes, the file has {size}")
@@ -110,10 +119,10 @@ class ImpossibleLength(Exception):
 
 
 def dataset(path):
-    """Returns a tf.data.TFRecordDataset of a file; only this function opens record files with TensorFlow.
+    """Returns a tf.data.TFRecordDataset of a file. Only this function opens record files with TensorFlow.
 
-    It checks the lengths first: TensorFlow allocates any length whose checksum is valid, and is killed if that is a
-    terabyte.
+    It checks the lengths of the records first: TensorFlow allocates any length whose checksum is valid, and is killed
+    if that is a terabyte.
 
     Raises: ImpossibleLength; cli.UserError when the file does not exist.
     """
@@ -135,18 +144,18 @@ def dataset(path):
 
 
 def _mapped(file, size):
-    """Returns the bytes of an open file, memory-mapped."""
+    """Context manager: yields the bytes of an open file, memory-mapped. Args: size: of the file, in bytes."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else contextlib.nullcontext(b"")
 
 
 def read_examples(path, skip_damaged=False):
-    """Yields (index, byte offset of the data, data) of the records of a TFRecord file.
+    """Yields (index, byte offset of the data, data) for the records of a TFRecord file; the data are bytes.
 
     Args:
-      skip_damaged: leave damaged records out, with a warning that counts them; the indices include them.
+      skip_damaged: leave damaged records out, with a warning that counts them; the indices count them too.
 
-    Raises: cli.UserError naming the file and the index of the first damaged record (if a length is impossible, before
-      any record is read).
+    Raises: cli.UserError naming the file and the index of the first damaged record; if a record declares an impossible
+      length, before any record is yielded.
     """
     count = position = 0
     try:
@@ -172,15 +181,15 @@ def read_examples(path, skip_damaged=False):
 
 
 def begins_with_record(head):
-    """Returns whether the first bytes of a file are those of a record: a length and its checksum."""
+    """Returns whether `head`, the first bytes of a file, are a length and its checksum, as in a TFRecord file."""
     head = head[:HEADER]
     return len(head) == HEADER and int.from_bytes(head[8:], "little") == _masked(crc32c(head[:8]))
 
 
 def count_records(path):
-    """Returns the number of records of a file, from their lengths alone and without TensorFlow.
+    """Returns the number of records of a TFRecord file, from their lengths alone and without TensorFlow.
 
-    The checksum of the first length is compared, to recognise files of other kinds.
+    Only the checksum of the first length is compared, to recognise files of other kinds.
 
     Raises: cli.UserError for a file of another kind, and when a record extends beyond the end of the file.
     """
@@ -199,9 +208,9 @@ def count_records(path):
 
 
 def salvaged(path, index, position):
-    """Yields what `read_examples` yields, starting at a damaged record, and warns about the records left out.
+    """Yields the undamaged records after a damaged one, as `read_examples` does, and warns about those left out.
 
-    Args: index, position: index and byte offset of that record.
+    Args: index, position: index and byte offset of the first damaged record.
     """
     lost = []
     with open(path, "rb") as file, _mapped(file, os.path.getsize(path)) as content:
@@ -224,7 +233,10 @@ def salvaged(path, index, position):
 
 
 def _length_at(content, position):
-    """Returns the length of the record at a position; None if its checksum is wrong or the file ends before."""
+    """Returns the length of the record at a position; None if its checksum is wrong or the file ends too early.
+
+    Args: content: bytes of the file. position: byte offset.
+    """
     header = content[position : position + HEADER]
     length, checksum = int.from_bytes(header[:8], "little"), int.from_bytes(header[8:], "little")
     fits = len(header) == HEADER and position + HEADER + length + FOOTER <= len(content)
@@ -232,7 +244,12 @@ def _length_at(content, position):
 
 
 def _next_record(content, position, window=1 << 20):
-    """Returns the first position from here on with a valid length of a record; the end of the file without one."""
+    """Returns the first byte offset, from `position` on, where a record can start; else the end of the file.
+
+    At this offset there is a length with a valid checksum that fits into the file.
+
+    Args: content: bytes of the file. window: bytes that are searched at a time.
+    """
     for start in range(position, len(content), window):
         found = np.frombuffer(content[start : start + window + HEADER - 1], np.uint8)
         places = len(found) - HEADER + 1
@@ -249,7 +266,7 @@ def _next_record(content, position, window=1 << 20):
 
 
 def _crc_table():
-    """Returns the remainders of the 256 bytes for the Castagnoli polynomial: uint32 [256]."""
+    """Returns the lookup table of CRC-32C, uint32 [256]: the checksum's remainder for each value of a byte."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
@@ -261,7 +278,7 @@ _CRC_LIST = CRC_TABLE.tolist()
 
 
 def crc32c(data):
-    """Returns the CRC-32C of bytes."""
+    """Returns the CRC-32C checksum (int) of bytes."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _CRC_LIST[(crc ^ byte) & 255] ^ (crc >> 8)
@@ -269,14 +286,17 @@ def crc32c(data):
 
 
 def _masked(crc):
-    """Returns a checksum as it is stored: rotated right by 15 bits, plus a constant. Takes an int or a uint32 array."""
+    """Returns a checksum in the form that TFRecord files store: rotated right by 15 bits, plus a constant.
+
+    Args: crc: int or uint32 array. Returns: uint64, of the same shape.
+    """
     crc = np.asarray(crc, np.uint64)
     rotated = ((crc >> np.uint64(15)) | (crc << np.uint64(17))) & np.uint64(0xFFFFFFFF)
     return (rotated + np.uint64(0xA282EAD8)) & np.uint64(0xFFFFFFFF)
 
 
 def read_at(location):
-    """Returns the bytes at a location (path, offset, length)."""
+    """Returns the bytes at a location in a file. Args: location: (path, byte offset, number of bytes)."""
     path, offset, length = location
     with open(path, "rb") as file:
         file.seek(offset)

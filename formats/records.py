@@ -1,15 +1,15 @@
-"""Reads the record files of the stages, and gathers the functions for schemas, files and sidecars of records.
+"""Reads the record files of the stages; also exports the functions for schemas, files and sidecars of records.
 
-Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so the released
-files are read by the same functions. Each output has a JSON sidecar that describes it. TensorFlow is imported inside
-the functions, so that `--help` does not need it.
+Records are `tf.train.SequenceExample` in TFRecord files, with the field names of the authors' files, so the files that
+the authors released are read by the same functions. Each output has a JSON sidecar that describes it. TensorFlow is
+imported inside the functions, so that `--help` does not need it.
 
     python -m preprocessing.records --index data/coco/image_train.tfrec
 
-writes the sidecar of a file without one, such as the released files: every checksum in it is compared, and from then on
-a run notices when the file has changed.
+writes the sidecar of a file that has none, such as a released file: every checksum in the file is compared, and from
+then on a run notices when the file has changed.
 
-Sizes in comments: N records, T tokens of one sentence.
+Sizes in comments and docstrings: N records, B records of one batch, T tokens of one sentence.
 """
 
 import contextlib
@@ -61,7 +61,12 @@ def _tensorflow():
 
 @contextlib.contextmanager
 def _reading(path, index):
-    """Raises cli.UserError within the block if a record with a valid checksum does not fit its schema."""
+    """Context manager: converts exceptions about the content of a record to cli.UserError.
+
+    Such a record has a valid checksum, but its fields do not fit the expected schema.
+
+    Args: path: the record file. index: index of the record in it, from 0; both are named in the message.
+    """
     try:
         yield
     except (ValueError, IndexError, OverflowError) as error:  # wrong lengths of lists, not a text, too large numbers
@@ -69,7 +74,14 @@ def _reading(path, index):
 
 
 def _parsed(path, required, skip_damaged=False):
-    """Yields (index, (byte offset, bytes), SequenceExample) of records with the fields named in `required`."""
+    """Yields (index, (byte offset, bytes), SequenceExample) for each record of a file.
+
+    Args:
+      required: names of the fields that each record must have.
+      skip_damaged: leave damaged records out, with a warning that counts them.
+
+    Raises: cli.UserError for a damaged record, one that is no SequenceExample, or one without a required field.
+    """
     tf = _tensorflow()
     for index, offset, serialized in read_examples(path, skip_damaged):
         try:
@@ -83,7 +95,13 @@ def _parsed(path, required, skip_damaged=False):
 
 
 def _steps(example, name, kind):
-    """Returns all values of a feature list as one list; `kind` is int64_list, float_list or bytes_list."""
+    """Returns the values of all steps of a feature list as one list; [] if the record has no such feature list.
+
+    Args:
+      example: tf.train.SequenceExample.
+      name: name of the feature list.
+      kind: field of tf.train.Feature that holds the values: "int64_list", "float_list" or "bytes_list".
+    """
     if name not in example.feature_lists.feature_list:
         return []
     steps = example.feature_lists.feature_list[name].feature
@@ -91,16 +109,22 @@ def _steps(example, name, kind):
 
 
 def _name(example):
+    """Returns the image file name (str) of a tf.train.SequenceExample."""
     return file_names.from_bytes(example.context.feature["image/name"].bytes_list.value[0])
 
 
 def _offsets(lengths):
+    """Returns the offsets int64 [N + 1] of N rows in a flat array, from the lengths of the rows."""
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """A corpus in memory: sentence i is `flat[offsets[i]:offsets[i + 1]]`; `key_*` has its concept words likewise."""
+    """A corpus in memory.
+
+    Sentence i has the ids `flat[offsets[i]:offsets[i + 1]]`; its concept words have the ids
+    `key_flat[key_offsets[i]:key_offsets[i + 1]]`.
+    """
 
     key_flat: np.ndarray  # int32
     key_offsets: np.ndarray  # int64 [N + 1]
@@ -112,9 +136,17 @@ class Sentences:
 
 
 def _ragged_batches(path, names, skip_damaged, batch=4096):
-    """Yields {name: (ids of all rows [n], lengths [B])} of a file of integer feature lists, parsed in batches.
+    """Reads a file of integer feature lists in batches.
 
     Nothing is padded, so a record with very many ids does not enlarge the others.
+
+    Args:
+      names: names of the feature lists to read.
+      skip_damaged: leave damaged records out, with a warning that counts them.
+      batch: records of a batch, B; the last batch may be smaller.
+
+    Yields: dict name -> (ids of all rows, concatenated: int64 [n]; length of each row: int [B]).
+    Raises: cli.UserError naming the first damaged record.
     """
     tf = _tensorflow()
     features = {name: tf.io.RaggedFeature(tf.int64) for name in names}
@@ -152,9 +184,12 @@ def _ragged_batches(path, names, skip_damaged, batch=4096):
 
 
 def read_sentences(paths, skip_damaged=False):
-    """Reads the sentences of `sentence*.tfrec` files, in order; returns `Sentences`.
+    """Reads the sentences of `sentence*.tfrec` files, in the order of the files; returns `Sentences`.
 
-    Args: skip_damaged: leave damaged records out, with a warning that counts them.
+    Args:
+      paths: list of files.
+      skip_damaged: leave damaged records out, with a warning that counts them.
+
     Raises: cli.UserError naming the file (and record) that is damaged, empty or of another kind.
     """
     columns = {"key": [[], []], "sentence": [[], []]}
@@ -185,7 +220,7 @@ def read_sentences(paths, skip_damaged=False):
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """The images of one split; the objects of image i are `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
+    """The images of one split; image i has the objects `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
 
     names: list  # file names
     class_flat: np.ndarray  # int32, vocabulary ids
@@ -198,11 +233,14 @@ class Images:
 
 
 def read_images(paths, with_data=False, skip_damaged=False):
-    """Reads the photographs of `image_*.tfrec` files; returns `Images`.
+    """Reads the photographs of `image_*.tfrec` files, in the order of the files; returns `Images`.
 
     Args:
-      with_data: also return the locations of the JPEG bytes.
+      paths: list of files.
+      with_data: whether to fill `Images.data`, the locations of the JPEG bytes.
       skip_damaged: leave damaged records out, with a warning that counts them.
+
+    Raises: cli.UserError naming the record that is damaged or of another kind.
     """
     names, classes, lengths, scores, data = [], [], [], [], []
     for path in paths:
@@ -232,7 +270,15 @@ def read_images(paths, with_data=False, skip_damaged=False):
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """One detected object: class number and name, score in 0..1, box ymin, xmin, ymax, xmax, name of the detector."""
+    """One detected object.
+
+    Attributes:
+      class_id: number of the class; the numbers of several detectors that were run together are distinct.
+      class_name: display name of the class.
+      score: in 0 to 1.
+      box: (ymin, xmin, ymax, xmax) in 0 to 1.
+      source: name of the detector.
+    """
 
     class_id: int
     class_name: str
@@ -242,9 +288,9 @@ class Detection:
 
 
 def each_detections(paths):
-    """Yields (file name, list of `Detection`) for each photograph, in the order of the files.
+    """Yields (file name, list of `Detection`) for each photograph of `detections*.tfrec` files, in their order.
 
-    Raises: cli.UserError when two records have the same photograph.
+    Raises: cli.UserError when a record is damaged, or two records have the same photograph.
     """
     found = set()
     for path in paths:
@@ -258,7 +304,7 @@ def each_detections(paths):
 
 
 def _detections(example):
-    """Returns the list of `Detection` of a record."""
+    """Returns the list of `Detection` of a tf.train.SequenceExample."""
     boxes = np.asarray(_steps(example, "boxes", "float_list"), np.float32).reshape(-1, 4)
     columns = zip(
         _steps(example, "class_ids", "int64_list"),
@@ -277,15 +323,15 @@ DETECTIONS, CAPTION = "what detectors found", "generated captions"
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A record of any kind.
+    """The content of a record of any kind.
 
     Attributes:
       kind: SENTENCE, IMAGE, DETECTIONS or CAPTION.
-      name: file name of the photograph, or None.
-      ids: ids of the words, or of the objects' words.
-      keys: ids of a sentence's concept words.
-      scores: scores of the objects.
-      detections: list of Detection.
+      name: file name of the photograph; None if the record has none.
+      ids: vocabulary ids of the sentence or caption; for IMAGE those of the objects' concept words.
+      keys: vocabulary ids of a sentence's concept words.
+      scores: scores of the objects, for IMAGE.
+      detections: tuple of Detection.
       bytes: number of bytes of the JPEG file.
     """
 
@@ -299,7 +345,10 @@ class Record:
 
 
 def each_record(path):
-    """Yields the records of a file as `Record`. Raises: cli.UserError for a damaged file, or one of another kind."""
+    """Yields each record of a file as `Record`, of any kind.
+
+    Raises: cli.UserError for a damaged file, or one that no stage writes.
+    """
     for index, _, example in _parsed(path, []):
         with _reading(path, index):
             lists, context = example.feature_lists.feature_list, example.context.feature
@@ -322,13 +371,16 @@ def each_record(path):
 
 
 def read_captions(paths):
-    """Reads N generated captions from record files.
+    """Reads generated captions from the records of `obj2sen_captions*.tfrec` or `retrieved_captions*.tfrec` files.
 
-    Args: paths: of the .tfrec files.
+    Args: paths: list of files with N captions in total.
 
-    Returns: (image file names: list of N, or None if the records have none, as in the authors' files, whose order is
-      that of the photographs; ids of all captions, concatenated: int32; offsets int64 [N + 1], where each one starts).
-    Raises: cli.UserError if only some records have a name.
+    Returns: (names, flat, offsets):
+      names: list of N image file names; None if the records have none, as in the authors' files, whose order is that of
+        the image records.
+      flat: int32, the ids of all captions, concatenated.
+      offsets: int64 [N + 1]; caption i is flat[offsets[i]:offsets[i + 1]].
+    Raises: cli.UserError if only some records have a name, or a record is damaged.
     """
     names, flat, lengths = [], [], []
     for path in paths:

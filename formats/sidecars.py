@@ -1,6 +1,7 @@
 """Reads and writes sidecars: JSON files that describe an output, its settings and its inputs, and mark it as complete.
 
 Only the fields "command" and "image_dir" of a sidecar depend on when, where or how often a stage was run.
+docs/stages.md lists the outputs.
 """
 
 import glob
@@ -36,14 +37,19 @@ ENTRY = {
 
 
 def fingerprint(path):
-    """Returns {"name", "bytes", "sha256"} of a file; the name without its folder, so that the folder can be moved."""
+    """Returns the dict {"name", "bytes", "sha256"} of a file.
+
+    The name is without the folder, so that the folder can be moved.
+
+    Raises: OSError.
+    """
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": os.path.basename(path), "bytes": os.path.getsize(path), "sha256": digest}
 
 
 def folder_digest(path):
-    """Returns the sha256 (hex) over the names and contents of all files below a folder."""
+    """Returns the sha256 (hex) over the relative paths and contents of all files in a folder and its subfolders."""
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(path):
         folders.sort()
@@ -54,7 +60,10 @@ def folder_digest(path):
 
 
 def write_whole(path, content):
-    """Writes a file atomically. Args: content: bytes, or str, which `file_names.written` encodes."""
+    """Writes a file atomically. Raises: OSError.
+
+    Args: content: bytes, or str, which `file_names.written` encodes.
+    """
     with writing.replacing(path) as part, open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else file_names.written(content))
 
@@ -62,7 +71,7 @@ def write_whole(path, content):
 def write_results(path, content):
     """Writes results that took long to compute to a file, atomically, and creates its folder if needed.
 
-    If the file cannot be written, saves them by `keep_elsewhere`, so that they are not lost.
+    If the file cannot be written, `keep_elsewhere` saves the results.
 
     Args: content: str or bytes.
     Raises: cli.UserError if the file cannot be written; the message says why, and where the results are instead.
@@ -75,9 +84,10 @@ def write_results(path, content):
 
 
 def print_results(text):
-    """Prints results to standard output; if that fails, saves them by `keep_elsewhere`.
+    """Prints a text to standard output; if that fails, `keep_elsewhere` saves it.
 
-    Raises: BrokenPipeError if the reader closed the pipe; cli.UserError, as `write_results`, for any other failure.
+    Raises: BrokenPipeError if the reader closed the pipe; cli.UserError for any other failure, saying where the text
+      is.
     """
     try:
         print(text, end="", flush=True)
@@ -88,12 +98,12 @@ def print_results(text):
 
 
 def keep_elsewhere(path, content):
-    """Writes results to a new file of a similar name, in the folder for temporary files or the working folder.
+    """Saves results whose file cannot be written: in the folder for temporary files, else in the working directory.
 
-    If both fail, prints them to standard error.
+    The new file has a similar name. If it cannot be written either, the results are printed to standard error.
 
     Args: path: the file that could not be written. content: str or bytes.
-    Returns: a sentence for a message that says where the results are.
+    Returns: a sentence for an error message that says where the results are.
     """
     stem, ending = os.path.splitext(os.path.basename(path))
     for folder in (None, os.curdir):
@@ -109,12 +119,12 @@ def keep_elsewhere(path, content):
 
 
 def write_json(path, value):
-    """Writes a value as JSON (sorted keys, indented) atomically."""
+    """Writes a JSON-able value to a file (sorted keys, indented), atomically. Raises: OSError."""
     write_whole(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def checksum_of(content):
-    """Returns the sha256 (hex) of a sidecar's content without its field "checksum"."""
+    """Returns the sha256 (hex) of the content of a sidecar (a dict) without its field "checksum"."""
     rest = {name: value for name, value in content.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -124,12 +134,14 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
 
     Args:
       json_path: path of the sidecar, in the folder of the files.
-      files: paths of the output's files, in order.
+      files: list of paths of the output's files, in order.
       count: number of records (lines, rows) in all files together.
       settings: dict of the settings that determine the output.
       made_from: dict that identifies the inputs (fingerprints, counts).
-      counts: number of records in each file, where known.
-      **extra: further fields.
+      counts: list of the number of records in each file; None if unknown.
+      **extra: further fields of the sidecar.
+
+    Raises: OSError.
     """
     entries = [fingerprint(path) for path in files]
     for entry, records in zip(entries, counts or [], strict=bool(counts)):
@@ -148,7 +160,10 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
 
 
 def read_sidecar(json_path):
-    """Returns a sidecar as a dict. Raises cli.UserError when it is missing, damaged or changed since it was written."""
+    """Returns the content of a sidecar as a dict.
+
+    Raises: cli.UserError when it is missing, damaged or was changed by hand.
+    """
     content = readers.read_json(json_path)
     mend = "not a sidecar; remove it and make it again"
     readers.check_fields(content, FIELDS, json_path, mend)
@@ -163,7 +178,10 @@ def read_sidecar(json_path):
 
 
 def damaged_file(json_path, checksums=False):
-    """Returns a message on the first missing or damaged file of a sidecar; "" if all sizes (and sha256) are right."""
+    """Returns a message about the first file of a sidecar that is missing or damaged; "" if there is none.
+
+    Args: json_path: path of the sidecar. checksums: compare the sha256 of each file as well; else only its size.
+    """
     folder, content = os.path.dirname(json_path), _fields(json_path)
     if not content.get("files"):
         return f"{json_path} lists no files: it is not a sidecar"
@@ -179,7 +197,7 @@ def damaged_file(json_path, checksums=False):
 
 
 def verify(folder):
-    """Compares the sha256 of all files that a folder's sidecars list; returns the number of sidecars.
+    """Compares the sha256 of all files that the sidecars in a folder list; returns the number of sidecars.
 
     Raises: cli.UserError naming the first file that is missing or has changed.
     """
@@ -197,12 +215,21 @@ def verify(folder):
 
 
 def _fields(path):
+    """Returns the content of a sidecar as a dict; {} for a JSON file that is not a sidecar. Raises: cli.UserError."""
     content = readers.read_json(path)
     return read_sidecar(path) if isinstance(content, dict) and "files" in content else {}
 
 
 def differing(name, there, here):
-    """Returns where two JSON values differ: list of (name, value there, value here), only for the innermost fields."""
+    """Returns the differences between two JSON values, those of the innermost fields only.
+
+    Args:
+      name: name of the value, under which the differences inside it are listed; "" for a whole sidecar field.
+      there: value of the existing output. here: wanted value.
+
+    Returns: list of (path of the field, value there, value here); the path is field names or list positions from 1,
+      joined by spaces.
+    """
     if there == here:
         return []
     if isinstance(there, dict) and isinstance(here, dict):
@@ -215,20 +242,22 @@ def differing(name, there, here):
 
 
 def shown(value):
-    """Returns a JSON value as short text for an error message, a list as its items."""
+    """Returns a JSON value as text of at most LONGEST_SHOWN characters for an error message; of a list its items."""
     text = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value) or "''"
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 def sidecar_status(json_path, settings, made_from=None):
-    """Returns whether an output exists and has the wanted settings and inputs.
+    """Compares an existing output with the wanted settings and inputs.
 
     Args:
       json_path: path of the sidecar.
-      settings: the wanted settings.
-      made_from: the wanted inputs; None: do not compare.
-    Returns: (status, details): status is "missing" (no sidecar), "different" (made with other settings or from other
-      inputs), "damaged" (a file is missing or its size differs) or "complete"; details say what differs.
+      settings: dict of the wanted settings.
+      made_from: dict of the wanted inputs; None: do not compare them.
+
+    Returns: (status, details), both str. The status is "missing" (no sidecar), "different" (made with other settings or
+      from other inputs), "damaged" (a file is missing or its size differs) or "complete"; the details say what differs.
+    Raises: cli.UserError if the sidecar is damaged.
     """
     if not os.path.exists(json_path):
         return "missing", f"{json_path} is not there"
@@ -249,16 +278,17 @@ def sidecar_status(json_path, settings, made_from=None):
 
 
 def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
-    """Returns whether the output of a stage is complete, and prints so or what will be made again.
+    """Returns whether the output of a stage is complete; prints this, or that a damaged output will be made again.
 
-    If there is work to do, it first checks that the folder can be written.
+    If the output is to be made, it first checks that its folder can be written.
 
     Args:
       json_path: path of the sidecar.
-      settings: the wanted settings.
-      made_from: the wanted inputs; None: do not compare.
+      settings: dict of the wanted settings.
+      made_from: dict of the wanted inputs; None: do not compare them.
       overwrite: whether to make the output again in any case.
       others: sidecars of the stage's other outputs, whose files must be undamaged as well.
+
     Raises: cli.UserError when a complete output has other settings or inputs and `overwrite` is False; OSError when
       the folder cannot be written.
     """
@@ -282,13 +312,16 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
 
 
 def _to_be_made(json_path):
-    """Returns False. Raises OSError if the output cannot be written."""
+    """Returns False, the result of `already_made` for an output to be made. Raises: OSError if it cannot be written."""
     with cli.tried(files=(json_path,)):
         return False
 
 
 def refuse_unknown(paths, json_path, overwrite):
-    """Raises cli.UserError if one of `paths`, the files to be written, exists but its sidecar does not."""
+    """Raises cli.UserError if files that no stage made would be replaced: one exists, but its sidecar does not.
+
+    Args: paths: files to be written. json_path: their sidecar. overwrite: whether they may be replaced anyway.
+    """
     found = [path for path in paths if os.path.exists(path)]
     if found and not overwrite and not os.path.exists(json_path):
         raise cli.UserError(

@@ -1,4 +1,4 @@
-"""Reads tables with commas, semicolons, tabs or pipes as delimiters; the header words identify the columns."""
+"""Reads tables with commas, semicolons, tabs or pipes as delimiters; the words of the header identify the columns."""
 
 import csv
 import io
@@ -16,14 +16,16 @@ IMAGE += ("imagepath", "filepath", "path", "imageid", "imgid", "name", "id")
 
 
 def word_of(cell):
-    """Returns a header cell without case, blanks and punctuation: "Image_Name" -> "imagename"."""
+    """Returns a header cell in lower case, without blanks and punctuation: "Image_Name" -> "imagename"."""
     return re.sub(r"[\W_]", "", cell.casefold())
 
 
 def columns(header, words):
-    """Returns the indices of the columns named by one of `words`, earliest word first, also with a number after it.
+    """Returns the list of the indices of the columns whose header is the earliest possible one of `words`.
 
-    The header image, caption_1, caption_2 has two columns of captions.
+    A number after the word is ignored: the header image, caption_1, caption_2 has two columns of captions.
+
+    Args: header: cells of the header. words: tuple of words as `word_of` returns them, the preferred ones first.
     """
     found = [re.sub(r"\d+$", "", word_of(cell)) for cell in header]
     chosen = next((word for word in words if word in found), None)
@@ -31,14 +33,14 @@ def columns(header, words):
 
 
 def column(header, words):
-    """Returns the index of the first such column (see `columns`); None without one."""
+    """Returns the index of the first column that `columns` finds for the same arguments; None if there is none."""
     return next(iter(columns(header, words)), None)
 
 
 def delimiter_of(lines, words):
-    """Returns the delimiter of a table whose first line is a header with one of `words`; None if it is not a table.
+    """Returns the delimiter of a table by its header: the first line must have a cell with one of `words`; else None.
 
-    Args: lines: the first lines. words: tuple of words as `word_of` returns them.
+    Args: lines: first lines of the text. words: tuple of words as `word_of` returns them.
     """
     first = next((line for line in lines if line.strip() and not _SEPARATOR.fullmatch(line)), "")
     for delimiter in DELIMITERS:
@@ -49,7 +51,10 @@ def delimiter_of(lines, words):
 
 
 def is_table(lines, delimiter):
-    """Returns whether most lines have at least as many cells as the header; else the header is a sentence too."""
+    """Returns whether at least half of the lines have as many cells as the header; else the "header" is a sentence too.
+
+    Args: lines: list of str, the header first. delimiter: one of DELIMITERS.
+    """
     try:
         found = [cells for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells]
     except csv.Error:
@@ -58,7 +63,7 @@ def is_table(lines, delimiter):
 
 
 def common_delimiter(lines):
-    """Returns the delimiter that splits all lines into the same number of cells, at least two; None without one."""
+    """Returns the delimiter that splits all lines into the same number (two or more) of cells; None if none does."""
     for delimiter in DELIMITERS:
         try:
             widths = {len(cells) for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if cells}
@@ -70,7 +75,7 @@ def common_delimiter(lines):
 
 
 def rows(text, delimiter):
-    """Returns the rows of a table with its header: list of (number of the first line, stripped cells).
+    """Returns the rows of a table, the header first: list of (number of the row's first line, list of stripped cells).
 
     A cell in double quotes may contain delimiters, line ends, and doubled double quotes. With tabs or pipes as
     delimiters, quotes that do not fit this rule are ordinary characters. Empty lines are left out, and so are empty
@@ -108,7 +113,10 @@ def _rows(text, delimiter, quoting):
 
 
 def width_fault(cells, header, delimiter):
-    """Returns what is wrong if a row has not as many cells as the header; "" if it has."""
+    """Returns an error message for a row that has not as many cells as the header; "" if it has.
+
+    Args: cells: of the row. header: cells of the header. delimiter: one of DELIMITERS.
+    """
     if len(cells) == len(header):
         return ""
     name = {"\t": "a tab", "|": "a pipe"}.get(delimiter, f"{delimiter!r}")

@@ -1,9 +1,9 @@
 """Reads text files in several encodings, with any line ends, compressed or not.
 
 The encoding is that of the byte order mark (UTF-8, UTF-16, UTF-32), else the caller's `encoding`, else UTF-8, or UTF-16
-if its zero bytes show it. Line ends are those of Unix, Windows or old Macintoshes. Files compressed by gzip, bzip2 or
-xz are recognised by their content. All else raises an error that names the file, the line and the first byte that
-cannot be read.
+if the positions of its zero bytes show it. Line ends may be `\\n`, `\\r\\n` or `\\r`. Files compressed by gzip, bzip2
+or xz are recognised by their first bytes. A file that cannot be read raises an error that names the file, the line and
+the first wrong byte.
 """
 
 import bz2
@@ -29,7 +29,10 @@ _UNPACK_FAULTS = (EOFError, zlib.error, lzma.LZMAError)
 
 
 def unreadable(path, reason, expected=""):
-    """Returns the cli.UserError for a file that cannot be read, with the reason and what was expected."""
+    """Returns (does not raise) the cli.UserError for a file that cannot be read.
+
+    Args: reason: why. expected: what the file should contain; "" to leave this out of the message.
+    """
     return cli.UserError(f"{path}: {reason}" + (f"; expected {expected}" if expected else ""))
 
 
@@ -38,7 +41,10 @@ def unreadable(path, reason, expected=""):
 
 
 def open_bytes(path):
-    """Opens a binary file, decompressed while it is read. Raises: OSError, also for a pipe, which is opened twice."""
+    """Opens a file for reading bytes, which are decompressed if the file is compressed; returns the open file.
+
+    Raises: OSError; also for a pipe, because the file is opened twice.
+    """
     if stat.S_ISFIFO(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "a pipe, which can be read only once; write its content to a file", path)
     with open(path, "rb") as file:
@@ -53,13 +59,17 @@ def is_packed(path):
 
 
 def unpacked_name(name):
-    """Returns a file name without the extension of its compression: a.txt for a.txt.gz."""
+    """Returns a file name without the extension of a compression: "a.txt" for "a.txt.gz" and for "a.txt"."""
     ending = next((ending for ending in PACKED_NAMES if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
 
 def read_bytes(path, expected="", limit=LARGEST_TEXT):
-    """Returns the decompressed bytes of a file. Raises: cli.UserError, also if there are more than `limit`."""
+    """Returns the bytes of a file, decompressed if it is compressed.
+
+    Args: expected: what the file should contain, for the message of the error. limit: largest number of bytes.
+    Raises: cli.UserError: no such file, damaged, not readable, or more than `limit` bytes.
+    """
     try:
         with open_bytes(path) as file:
             data = file.read() if isinstance(file, io.BufferedReader) else _unpacked(file, limit)
@@ -75,7 +85,10 @@ def read_bytes(path, expected="", limit=LARGEST_TEXT):
 
 
 def _unpacked(file, limit):
-    """Returns the decompressed bytes of a file, at most a few more than `limit`, read in pieces to limit the memory."""
+    """Returns the decompressed bytes of an open file.
+
+    If there are more than `limit`, it stops soon after `limit` bytes.
+    """
     data = bytearray()
     while len(data) <= limit and (piece := file.read(1 << 20)):
         data += piece
@@ -83,7 +96,7 @@ def _unpacked(file, limit):
 
 
 def head_of(path, size=HEAD):
-    """Returns the first decompressed bytes of a file. Raises: cli.UserError."""
+    """Returns the first `size` bytes of a file, decompressed if it is compressed. Raises: cli.UserError."""
     try:
         with open_bytes(path) as file:
             return file.read(size)
@@ -102,7 +115,7 @@ def head_of(path, size=HEAD):
 def encoding_of(head, declared=None):
     """Returns the encoding of a text: that of its byte order mark, else the declared one, else UTF-8 or UTF-16.
 
-    Args: head: first bytes. declared: an encoding, or None.
+    Args: head: first bytes of the text. declared: name of an encoding, or None.
     Raises: cli.UserError: the declared encoding does not exist.
     """
     if declared:
@@ -115,7 +128,7 @@ def encoding_of(head, declared=None):
 
 
 def check_encoding(name):
-    """Raises cli.UserError unless `name` is an encoding of texts."""
+    """Raises cli.UserError unless Python knows a text encoding of this name."""
     try:
         known = codecs.lookup(name)._is_text_encoding
     except (LookupError, ValueError):  # ValueError: a zero byte in the name
@@ -127,7 +140,10 @@ def check_encoding(name):
 
 
 def _is_wide(head, encoding):
-    """Returns whether bytes with zeros in between are a text in that encoding, not binary data."""
+    """Returns whether bytes can be decoded to text of which half is ASCII, so that they are a text and no binary data.
+
+    Args: head: first bytes of a file. encoding: UTF-16 or UTF-32, as found by the positions of zero bytes.
+    """
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[:HEAD])
     except UnicodeDecodeError:
@@ -136,9 +152,10 @@ def _is_wide(head, encoding):
 
 
 def decode(data, encoding=None, errors="strict"):
-    """Returns the text of bytes without a byte order mark and with line ends `\\n`; arguments as in `read`.
+    """Returns the text (str) of bytes, without byte order mark and with line ends `\\n`.
 
-    Raises: ValueError naming the first byte that cannot be read, and its line.
+    Args: encoding, errors: see `read`.
+    Raises: ValueError naming the first byte that cannot be decoded, and its line; also for a text with a zero byte.
     """
     try:
         text = data.decode(encoding_of(data, encoding), errors)
@@ -151,13 +168,16 @@ def decode(data, encoding=None, errors="strict"):
 
 
 def bad_byte(error):
-    """Returns the first byte that could not be decoded and its position, as text. Args: error: UnicodeDecodeError."""
+    """Returns text such as "byte 0xe9 at position 12" for the byte that could not be decoded.
+
+    Args: error: UnicodeDecodeError.
+    """
     bad = error.object[error.start : error.start + 1]
     return f"byte 0x{bad.hex()} at position {error.start}" if bad else "the end"
 
 
 def fault_of(error):
-    """Returns a message about bytes that are not text: the first bad byte, its line, how to mend it.
+    """Returns a message for bytes that are not text: the first byte that cannot be decoded, its line, how to convert.
 
     Args: error: UnicodeDecodeError.
     """
@@ -171,12 +191,14 @@ def fault_of(error):
 
 
 def read(path, expected="", encoding=None, errors="strict"):
-    """Returns the text of a file with line ends `\\n`.
+    """Returns the text of a file (str), decompressed, without byte order mark and with line ends `\\n`.
 
     Args:
-      path: the file. expected: what it should contain, for messages.
+      path: the file.
+      expected: what it should contain, for the message of the error.
       encoding: encoding of a file without a byte order mark; None: UTF-8.
-      errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
+      errors: error handler of `bytes.decode`; "surrogateescape" for a list of file names, which need not be UTF-8
+        (formats/file_names.py).
 
     Raises: cli.UserError.
     """
@@ -187,8 +209,9 @@ def read(path, expected="", encoding=None, errors="strict"):
 
 
 def lines(path, encoding=None, errors="strict"):
-    """Yields (line number, line) of all lines of a file, without line ends; arguments as in `read`.
+    """Yields (line number from 1, line without line end) for all lines of a file, without reading it as a whole.
 
+    Args: encoding, errors: see `read`.
     Raises: cli.UserError.
     """
     found = encoding_of(head_of(path), encoding)
@@ -208,7 +231,9 @@ def lines(path, encoding=None, errors="strict"):
 
 
 def head_text(path, size, encoding=None):
-    """Returns (the text in the first bytes of a file, whether this is the whole file); undecodable bytes are U+FFFD.
+    """Returns the text in the first `size` bytes of a file, and whether these are the whole file: (str, bool).
+
+    Bytes that cannot be decoded become U+FFFD.
 
     Raises: cli.UserError: the file cannot be read.
     """
@@ -219,11 +244,18 @@ def head_text(path, size, encoding=None):
 
 
 def lies_as_utf8(path, encoding=None):
-    """Returns whether a file is uncompressed UTF-8, with or without a mark, so that it can be cut into parts."""
+    """Returns whether a file is uncompressed UTF-8, so that it can be read from any line on. Raises: cli.UserError.
+
+    Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
+    """
     return not is_packed(path) and encoding_of(head_of(path), encoding).lower() in ("utf-8", "utf8", "utf-8-sig")
 
 
 def copy_as_utf8(path, target, encoding=None):
-    """Copies a text to another file, in UTF-8 with line ends `\\n`, line by line. Raises: cli.UserError."""
+    """Copies a text file to the path `target`, decompressed, in UTF-8 with line ends `\\n`, line by line.
+
+    Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
+    Raises: cli.UserError if the file cannot be read.
+    """
     with open(target, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(line + "\n" for _, line in lines(path, encoding))

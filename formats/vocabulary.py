@@ -1,4 +1,4 @@
-"""Words and their ids: the dictionary, the tokenizers, concept words and plurals."""
+"""Words and their ids: dictionary, tokenizers, concept words (the words that name object classes) and plurals."""
 
 import collections
 import contextlib
@@ -16,7 +16,10 @@ _noted = []  # sets of `unknown_words`, the innermost last
 
 @contextlib.contextmanager
 def unknown_words():
-    """Context that collects the words which any dictionary was asked for and does not have; yields a dict as a set."""
+    """Context manager: collects the words that were looked up in any Vocabulary within the block and are not in it.
+
+    Yields: dict whose keys are these words, in the order of the look-ups.
+    """
     _noted.append({})
     try:
         yield _noted[-1]
@@ -25,9 +28,9 @@ def unknown_words():
 
 
 class Vocabulary:
-    """The dictionary: a word's id is its line number in the file; the unknown word has the last id and no line.
+    """The dictionary of a corpus: the id of a word is its line number in the file, from 0.
 
-    This is the authors' format (docs/stages.md).
+    The unknown word has the last id and no line. This is the authors' format (docs/stages.md).
     """
 
     start_id, end_id = 0, 1
@@ -37,7 +40,9 @@ class Vocabulary:
 
         Args:
           words: list of words; the first two are the start and the end marker.
-          counts: how often each word occurs in the corpus (default: zeros); used only to write the file.
+          counts: list, how often each word occurs in the corpus (default: zeros); used only to write the file.
+
+        Raises: cli.UserError if the markers are missing or a word occurs twice.
         """
         if list(words[:2]) != [START, END]:
             raise cli.UserError(f"a dictionary begins with {START} and {END}, this one with {list(words[:2])}")
@@ -50,7 +55,10 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path):
-        """Reads the file `word count` a line (the authors' format). Raises: cli.UserError naming file and line."""
+        """Returns the Vocabulary in a file with `word count` on each line (the authors' format).
+
+        Raises: cli.UserError naming file and line.
+        """
         words, counts = [], []
         folder, name = os.path.split(path)
         expected = "`word count` a line"
@@ -69,37 +77,40 @@ class Vocabulary:
             raise cli.UserError(f"{path}: {error}") from error
 
     def save(self, path):
-        """Writes the file `word count` a line."""
+        """Writes the file with `word count` on each line, atomically."""
         lines = [f"{word} {count}\n" for word, count in zip(self.words, self.counts, strict=True)]
         sidecars.write_whole(path, "".join(lines))
 
     @property
     def unknown_id(self):
+        """Returns the id of the unknown word."""
         return len(self.words)
 
     @property
     def size(self):
-        """Returns the number of ids, with that of the unknown word."""
+        """Returns the number of ids, including that of the unknown word."""
         return len(self.words) + 1
 
     def __contains__(self, word):
         return word in self._ids
 
     def id(self, word):
+        """Returns the id of a word; that of the unknown word if the dictionary does not have it."""
         found = self._ids.get(word)
         if found is None and _noted:
             _noted[-1][word] = None
         return self.unknown_id if found is None else found
 
     def word(self, id):
+        """Returns the word of an id; "<UNK>" for the id of the unknown word."""
         return self.words[id] if id < len(self.words) else UNKNOWN
 
     def encode(self, tokens):
-        """Returns the ids of the tokens; no markers are added."""
+        """Returns the list of the ids of tokens; no markers are added."""
         return [self.id(token) for token in tokens]
 
     def decode(self, ids):
-        """Returns the text of ids up to the first end marker, without start markers."""
+        """Returns the text of a sequence of ids, up to the first end marker and without start markers."""
         words = []
         for id in ids:
             if id == self.end_id:
@@ -134,7 +145,8 @@ def tokenizer(name):
     Args:
       name: "nltk_word": NLTK's word tokenizer on the whole text, needs no data. "nltk_punkt": NLTK's `word_tokenize`,
         which splits the text into sentences first, as the authors did; the two differ for texts of several sentences.
-    Raises: cli.UserError when the sentence model of "nltk_punkt" is not installed.
+
+    Raises: cli.UserError for another name, or when the sentence model of "nltk_punkt" is not installed.
     """
     if name == "nltk_word":
         from nltk.tokenize import NLTKWordTokenizer
@@ -170,8 +182,8 @@ _AROUND = "()\"'.;:!?"  # punctuation around a word that is not part of it
 def concept_word(class_name):
     """Returns the concept word of an object class: the last word of its display name, lower-cased.
 
-    Text in brackets is removed ("Squash (Plant)"), of several names the first one is used ("tench, Tinca tinca"), and
-    underscores are blanks ("alarm_clock", LVIS' "bat_(animal)").
+    Text in brackets is removed ("Squash (Plant)"), the first of several names is used ("tench, Tinca tinca"), and
+    underscores count as blanks ("alarm_clock", LVIS' "bat_(animal)").
 
     Source: Feng et al. 2019, section 4.1, for the last word.
     """
@@ -185,12 +197,15 @@ def concept_word(class_name):
 
 
 def load_class_names(path):
-    """Returns the display names of object classes in a file (see `label_maps.read_labels`), without placeholders."""
+    """Returns the list of the display names of object classes in a label file, without placeholders for unused numbers.
+
+    Args: path: file in a format of `label_maps.read_labels`. Raises: cli.UserError.
+    """
     return label_maps.names_of(label_maps.read_labels(path))
 
 
 def concept_words(class_names):
-    """Returns dict concept word -> list of its class names; words in alphabetical order."""
+    """Returns dict concept word -> list of the class names that have it; the words are in alphabetical order."""
     found = collections.defaultdict(list)
     for name in class_names:
         found[concept_word(name)].append(name)
@@ -198,11 +213,12 @@ def concept_words(class_names):
 
 
 def load_synonyms(path, concepts):
-    """Reads synonyms of concept words from lines `word: name name ...`; `#` starts a comment.
+    """Reads synonyms of concept words from lines `word: name name ...`; `#` starts a comment line.
 
     Args:
       path: the file.
       concepts: the concept words; lines for other words, and names that are concept words themselves, are left out.
+
     Returns: dict name -> concept word.
     Raises: cli.UserError for a line in another format.
     """
@@ -225,13 +241,14 @@ def load_synonyms(path, concepts):
 
 @functools.cache
 def _inflect():
+    """Returns the engine of the library inflect (cached)."""
     import inflect
 
     return inflect.engine()
 
 
 def _inflected(word):
-    """Returns the plural of a noun by rule; a word that is already a plural (scissors) stays."""
+    """Returns the plural of a noun by the rules of inflect; a plural (scissors) is returned unchanged."""
     engine = _inflect()
     if engine.singular_noun(word) and not word.endswith(("ss", "us")):  # inflect takes "bus" for the plural of "bu"
         return word
@@ -239,14 +256,17 @@ def _inflected(word):
 
 
 def plurals(source, words):
-    """Returns the replacement table plural -> singular for concept words.
+    """Returns the replacement table of concept words: dict plural -> singular.
+
+    If two words have the same plural, the alphabetically later one is used, so that a class with a plural name
+    ("glasses") keeps it (quirk Q5, docs/implementation_details.md).
 
     Args:
-      source: "inflect" (by the rules of that library), "none", or the path of a JSON table word -> plural. A word that
-        is not in the table has no plural.
+      source: "inflect" (by the rules of that library), "none" (no plurals), or the path of a JSON table word -> plural.
+        A word that is not in the table has no plural.
       words: the concept words.
-    Returns: dict. If two words have the same plural, the alphabetically later one is used, so that a class with a
-      plural name ("glasses") keeps it (quirk Q5, docs/implementation_details.md).
+
+    Raises: cli.UserError if the table cannot be read.
     """
     if source == "none":
         return {}

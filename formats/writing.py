@@ -1,7 +1,8 @@
 """Atomic writes and locks, for several processes that write to one folder.
 
-A lock is `flock` on a hidden file beside what it protects. The system releases it when the process that holds it and
-its workers have ended or were killed; a remaining lock file locks nothing.
+A lock is an exclusive or shared `flock` on a hidden file beside the output that it protects. The operating system
+releases it when the process that holds it and the workers of this process have ended or were killed. A lock file that
+a killed process left behind blocks nobody.
 """
 
 import contextlib
@@ -27,9 +28,14 @@ _held = []  # the open lock files of this process
 
 
 def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
-    """Opens and locks the file at `path`; returns it, or None if another process holds the lock.
+    """Opens and locks the file at `path`; returns the open file, or None if another process holds the lock.
 
-    Args: operation: operation of `fcntl.flock`. flags: flags of `os.open`.
+    Args:
+      path: the lock file.
+      operation: fcntl.LOCK_SH (shared) or fcntl.LOCK_EX (exclusive).
+      flags: flags of `os.open`; without os.O_CREAT the file must exist.
+
+    Raises: OSError; FileNotFoundError if the file does not exist and is not created.
     """
     while True:
         try:
@@ -63,11 +69,14 @@ def _open_locked(path, operation, flags=os.O_RDWR | os.O_CREAT):
 
 @contextlib.contextmanager
 def replacing(path):
-    """Yields a temporary name beside `path`; the file written there replaces `path` at the end of the block.
+    """Context manager: yields a temporary file name; the file written there replaces `path` at the end of the block.
 
-    The name is unique. If the block fails, the file is removed and the error names `path`. The file of a killed process
-    is removed by the next process that takes a lock in the folder. A name made by this function is yielded unchanged,
-    so that functions which write atomically can be nested; so is the name of a device or pipe.
+    The temporary name is unique and in the same folder. If the block fails, the temporary file is removed, and an
+    OSError names `path` instead of it. If the process is killed, the next process that locks an output in the folder
+    removes the file. If `path` is itself a name made by this function, a device or a pipe, it is yielded unchanged; so
+    functions that write atomically can be nested.
+
+    Raises: OSError.
     """
     path = os.fspath(path)
     if path.endswith(PART) or cli.is_device(path):
@@ -88,13 +97,13 @@ def replacing(path):
 
 
 def copy_file(source, target):
-    """Copies a file atomically."""
+    """Copies the file `source` to the path `target` atomically."""
     with replacing(target) as part:
         shutil.copyfile(source, part)
 
 
 def remove_abandoned(folder):
-    """Removes the partial files of killed processes."""
+    """Removes the temporary files of `replacing` that killed processes left in a folder; the folder need not exist."""
     for entry in os.scandir(folder) if os.path.isdir(folder) else ():
         if _OWN_PART.fullmatch(entry.name):
             with contextlib.suppress(OSError):
@@ -110,7 +119,12 @@ class ArrayFile:
     """
 
     def __init__(self, file, dtype, shape):
-        """Writes the header. Args: file: open for writing bytes. dtype, shape: dtype and shape of the whole array."""
+        """Writes the header of the .npy file.
+
+        Args:
+          file: file open for writing bytes.
+          dtype, shape: dtype and shape of the whole array.
+        """
         import numpy as np
 
         self._file, self._dtype, self._left = file, np.dtype(dtype), math.prod(shape)
@@ -118,14 +132,14 @@ class ArrayFile:
         np.lib.format.write_array_header_1_0(file, header)
 
     def append(self, rows):
-        """Writes the next rows. Raises: OSError."""
+        """Writes the next rows, an array of any dtype that is converted to that of the file. Raises: OSError."""
         import numpy as np
 
         self._left -= rows.size
         self._file.write(np.ascontiguousarray(rows, self._dtype).data)
 
     def close(self):
-        """Raises AssertionError unless all rows were written."""
+        """Flushes the file. Raises: AssertionError if fewer or more numbers were written than the shape declares."""
         self._file.flush()
         if self._left:
             raise AssertionError(f"{self._file.name}: {self._left} numbers are missing")
@@ -133,7 +147,11 @@ class ArrayFile:
 
 @contextlib.contextmanager
 def array_file(path, dtype, shape):
-    """Yields an `ArrayFile`; `path` is written atomically when the block ends."""
+    """Context manager: yields an `ArrayFile`; the .npy file `path` is written atomically when the block ends.
+
+    Args: dtype, shape: dtype and shape of the whole array.
+    Raises: OSError; AssertionError if the block wrote fewer or more numbers than the shape declares.
+    """
     with replacing(path) as part, open(part, "wb") as file:
         array = ArrayFile(file, dtype, shape)
         yield array
@@ -146,14 +164,14 @@ def array_file(path, dtype, shape):
 
 @contextlib.contextmanager
 def working(folder, writes, reads=()):
-    """Locks the outputs that the block writes, and those that it reads against replacement.
+    """Context manager: holds locks on the outputs that its block writes (exclusive) and reads (shared).
 
     Args:
       folder: the data folder; if it does not exist, nothing is locked.
-      writes: names of outputs, such as "detections"; no other process may write or read them meanwhile.
-      reads: names of outputs that the block reads; other processes may read them as well.
+      writes: names of outputs, such as "detections", that the block writes; no other process can lock them meanwhile.
+      reads: names of outputs that the block reads; other processes can read them as well, but not write them.
 
-    Raises: cli.UserError at once, naming the process that holds the lock.
+    Raises: cli.UserError after GRACE seconds if another process holds a lock; the message names that process.
     """
     wanted = dict.fromkeys(reads, fcntl.LOCK_SH) | dict.fromkeys(writes, fcntl.LOCK_EX)
     with contextlib.ExitStack() as locks:
@@ -166,11 +184,11 @@ def working(folder, writes, reads=()):
 
 @contextlib.contextmanager
 def merging(path, seconds=120.0):
-    """Locks a file while the block reads, changes and writes it; waits for other processes.
+    """Context manager: holds an exclusive lock on one file while its block reads, changes and writes the file.
 
     Args:
       path: the file; its folder is made if it does not exist.
-      seconds: how long to wait.
+      seconds: how long to wait while another process holds the lock.
 
     Raises: cli.UserError after that time, naming the process that holds the lock.
     """
@@ -184,9 +202,16 @@ def merging(path, seconds=120.0):
 
 @contextlib.contextmanager
 def _lock(path, operation, seconds, mend):
-    """Holds a lock file during the block and removes it afterwards, unless others share it.
+    """Context manager: locks a file during its block and removes it afterwards, unless other processes share the lock.
 
-    A folder that cannot be written needs no lock: writing the output will raise the error.
+    If the folder is not writable, no lock is taken: writing the output there will raise the error.
+
+    Args:
+      path: the lock file. operation: fcntl.LOCK_SH or fcntl.LOCK_EX.
+      seconds: how long to wait for the lock.
+      mend: end of the error message, after the name of the process that holds the lock.
+
+    Raises: cli.UserError if another process holds the lock for longer.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -217,6 +242,7 @@ def _lock(path, operation, seconds, mend):
 
 
 def _holder(path):
+    """Returns the text about the process that holds a lock, as `_lock` wrote it to the lock file."""
     try:
         with open(path) as file:
             return file.read().strip() or "another process"
@@ -225,9 +251,9 @@ def _holder(path):
 
 
 class Locks:
-    """The locks of this process, passed to a worker process at its start.
+    """The locks that this process holds, in a form that is pickled to a worker process at its start.
 
-    The worker holds them too, so they are released only after the worker has ended, even if this process is killed.
+    The worker then holds the locks too: they are released only after it has ended, even if this process is killed.
     """
 
     def __reduce__(self):
@@ -235,5 +261,5 @@ class Locks:
 
 
 def _keep(descriptors):
-    """Keeps the locks open in this process."""
+    """Returns the file descriptors (int) of the locks in a worker process, where this function unpickles a `Locks`."""
     return [descriptor.detach() for descriptor in descriptors]
