@@ -1,4 +1,7 @@
-"""Counts over the global batch. Every mean is a sum divided by such a count, so devices may have unequal shares."""
+"""Counts over the global batch.
+
+Every mean is a sum divided by such a count, so that replicas may have different numbers of words.
+"""
 
 import tensorflow as tf
 
@@ -6,11 +9,14 @@ from training.optimization import global_sum
 
 
 def counted(mask):
-    """Returns (sum of a mask in this replica, sum over all replicas, at least 1): float32 scalars."""
+    """Returns (sum of a mask in this replica; sum over all replicas, but at least 1): float32 scalars."""
     local = tf.reduce_sum(mask)
     return local, tf.maximum(global_sum(local), 1.0)
 
 
 def replicas():
-    """Returns the number of replicas as float32; the metric (x, 1 / replicas()) is the sum of x over the replicas."""
+    """Returns the number of replicas: float32 scalar.
+
+    A metric is (sum, count); both are added over the replicas, then divided. So (x, 1 / replicas()) is the sum of x.
+    """
     return tf.constant(float(tf.distribute.get_strategy().num_replicas_in_sync))

@@ -1,8 +1,11 @@
 """Training by teacher forcing: base classes of obj2sen, im_caption and sentence_ae (docs/method.md, equation X1).
 
-Shapes: B batch (of one replica), S words with both markers, E embedding, H hidden, N valid words of the batch.
-
     input of the stage -> unit feature -> Generator -> the batch's sentence, word by word
+
+A metric is a pair (sum, count); both are added over the replicas, then divided.
+
+Shapes: B batch (of one replica), S words of a sentence with start and end token, T steps, E embedding, H hidden,
+N valid words of the batch, V vocabulary.
 """
 
 import keras
@@ -16,13 +19,15 @@ from training.optimization import apply_gradients, make_optimizer
 
 
 def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, masks=None, input_embedding=None):
-    """Runs the generator on the feature and then on the given words.
+    """Runs the generator on a feature and then on given words.
 
     Args:
-      feature_BE: float32, unit vectors. inputs_BT: int32, start with the start token. targets_BT: int32, the word that
-        follows each input. lengths_B: int32, valid steps. masks, input_embedding: as in Generator.hidden_states.
+      generator: models.generator.WordDecoder. feature_BE: float32, unit vectors.
+      inputs_BT: int32, start with the start token. targets_BT: int32, the word that follows each input.
+      lengths_B: int32, number of valid steps. masks: models.generator.Masks; None for no dropout.
+      input_embedding: float32 [V, E], embedding of the input words; None for the generator's own.
 
-    Returns: outputs float32 [N, H] and targets int32 [N] of the valid steps, row by row.
+    Returns: (outputs float32 [N, H], targets int32 [N]) of the valid steps, row by row.
     """
     state = generator.initial_state(feature_BE, masks)
     hidden_BTH = generator.hidden_states(state, inputs_BT, lengths_B, masks, input_embedding)
@@ -31,10 +36,14 @@ def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, mask
 
 
 def word_losses(outputs_NH, generator, targets_N, weight):
-    """Returns (weight * summed cross entropy, log-probabilities, entropies and hits (1 or 0) of the words, [N] each).
+    """Returns the cross entropy of predicted words, and statistics of them.
 
-    Args: outputs_NH: float32, of `generator` before its projection to words. generator: WordDecoder. targets_N: int32.
-      weight: float32 scalar.
+    Args:
+      outputs_NH: float32, outputs of `generator` (models.generator.WordDecoder), from which logits are computed.
+      targets_N: int32, the true words. weight: float32 scalar.
+
+    Returns: (weight * summed cross entropy, a scalar; log-probability of each true word [N]; entropy of each predicted
+      distribution [N]; 1 or 0 [N]: whether the most probable word is the true one), all float32.
     """
     weights_N = tf.fill([tf.shape(targets_N)[0]], weight)
     loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
@@ -44,7 +53,10 @@ def word_losses(outputs_NH, generator, targets_N, weight):
 
 
 def sentence_metrics(log_probs_N, entropy_N, right_N, words):
-    """Returns the metrics of a batch's words: dict name -> (sum, count)."""
+    """Returns the metrics of a batch's words: dict name -> (sum, count).
+
+    Args: log_probs_N, entropy_N, right_N: from `word_losses`. words: float32 scalar, N.
+    """
     return {
         "loss/sentence": (-tf.reduce_sum(log_probs_N), words),
         "accuracy/sentence": (tf.reduce_sum(right_N), words),
@@ -53,10 +65,10 @@ def sentence_metrics(log_probs_N, entropy_N, right_N, words):
 
 
 def summed(losses):
-    """Returns (summed cross entropy, correctly predicted words, words): three float32 scalars.
+    """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
 
-    Token accuracy is the second divided by the third, perplexity exp(first / third).
-    Args: losses: from `word_losses` with a weight of 1.
+    Token accuracy is the second divided by the third, perplexity is exp(first / third).
+    Args: losses: result of `word_losses` with a weight of 1.
     """
     loss, log_probs_N, _, right_N = losses
     return loss, tf.reduce_sum(right_N), tf.cast(tf.size(log_probs_N), tf.float32)
@@ -66,16 +78,16 @@ class OneOptimizerObjective:
     """Base class of objectives with one optimizer; a subclass defines `gradients` and `evaluate`."""
 
     def __init__(self, options, networks, trained):
-        """Must be called inside `strategy.scope()`.
+        """Builds the optimizer; must be called inside `strategy.scope()`.
 
-        Args: options: config.CrossEntropyTrainer. networks: dict checkpoint name -> tf.Module. trained: list of the
+        Args: options: config.CrossEntropyTrainer. networks: dict name in checkpoints -> tf.Module. trained: list of the
           networks to train.
         """
         self.options, self.networks, self.trained = options, networks, trained
         self.optimizer = make_optimizer(options, self.learning_rate(), options.beta1, trained)
 
     def checkpointed(self):
-        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
+        """Returns what a checkpoint contains: dict name -> network or optimizer."""
         return self.networks | {"optimizer": self.optimizer}
 
     def learning_rate(self):
@@ -89,35 +101,49 @@ class OneOptimizerObjective:
         return [variable for network in self.trained for variable in network.trainable_variables]
 
     def phase(self, step):
-        """Returns (name of the phase, step at which it ends): one phase without end."""
+        """Returns (name of the training phase at `step`, its last step): ("train", None), one phase without end."""
         return "train", None
 
     def update(self, batch, seed, phase="train"):
         """Runs one training step on one replica's share of the batch.
 
         Args:
-          batch: dict of tensors, as for `gradients`.
-          seed: int32 [2], distinct for every step and replica.
+          batch: dict of tensors that the subclass's `gradients` reads.
+          seed: int32 [2], different in every step and replica.
+          phase: name from the method `phase`; not used.
 
-        Returns: dict name -> (sum, count), to be summed over replicas and divided.
+        Returns: metrics: dict name -> (sum, count).
         """
         return self.applied(*self.gradients(batch, seed))
 
     def applied(self, metrics, gradients):
-        """Applies the gradients; returns the metrics with the norm of the gradients added."""
+        """Applies the gradients, summed over replicas and clipped.
+
+        Returns: `metrics` (dict name -> (sum, count)) with the gradient norm added, a new dict.
+        """
         norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
         return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
 
     def evaluation_seed(self, purpose):
-        """Returns the seed of random draws in an evaluation, which is the same at every evaluation."""
+        """Returns the seed of random draws in an evaluation, the same in every evaluation: int32 [2].
+
+        Args: purpose: text, different for each kind of draw.
+        """
         return fold_in(tf.constant([self.options.seed, 1], tf.int32), purpose)
 
     def gradients(self, batch, seed):
-        """Returns (metrics, gradients of this replica's share of the loss for `trainable_variables`)."""
+        """Returns (metrics, gradients of this replica's share of the loss): dict name -> (sum, count); list of tensors.
+
+        The gradients are in the order of `trainable_variables`.
+        Args: batch: dict of tensors. seed: int32 [2], different in every step and replica.
+        """
         raise NotImplementedError
 
     def evaluate(self, batch):
-        """Returns the result of `summed` for a batch of sentences, without dropout."""
+        """Returns (summed cross entropy, correctly predicted words, words) of a batch, without dropout: float32.
+
+        Args: batch: dict of tensors.
+        """
         raise NotImplementedError
 
 
@@ -127,18 +153,26 @@ class CrossEntropyObjective(OneOptimizerObjective):
     input_embedding = None  # embedding of the input words; None for the generator's own
 
     def __init__(self, options, **networks):
-        """Must be called inside `strategy.scope()`. Args: networks: by checkpoint name, including `generator`."""
+        """Builds the optimizer of all given networks; must be called inside `strategy.scope()`.
+
+        Args: options: config.CrossEntropyTrainer. networks: tf.Modules, each with its name in checkpoints; one is
+          `generator`.
+        """
         super().__init__(options, networks, list(networks.values()))
         self.generator = networks["generator"]
 
     def feature(self, batch, seed):
-        """Returns the generator's first input, a unit vector: float32 [B, E]; no dropout without a seed."""
+        """Returns the generator's first input, a unit vector for each row: float32 [B, E].
+
+        Args: batch: dict of tensors. seed: int32 [2] of dropout and other random draws; None in an evaluation.
+        """
         raise NotImplementedError
 
     def gradients(self, batch, seed):
         """Returns (metrics, gradients of the trainable variables) of the mean cross entropy over the batch's words.
 
-        Args: batch: `sentence` int32 [B, S] with both markers, `length` int32 [B], and the inputs of `feature`.
+        Args: batch: dict of tensors: `sentence` int32 [B, S] with start and end token, `length` int32 [B], and what
+          `feature` reads. seed: int32 [2], different in every step and replica.
         """
         batch = layers.to_longest(batch)
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
@@ -149,14 +183,17 @@ class CrossEntropyObjective(OneOptimizerObjective):
         return metrics, tape.gradient(loss, self.trainable_variables)
 
     def token_weight(self, batch, words_global):
-        """Returns the weight of a word in the loss; here the loss is the mean over the words of all replicas."""
+        """Returns the weight of a word in the loss, 1 / `words_global`: the loss is a mean over all replicas.
+
+        Args: batch: dict of tensors. words_global: number of words in the batches of all replicas.
+        """
         return 1.0 / words_global
 
     def evaluate(self, batch):
         return summed(self._cross_entropy(batch, None, 1.0))
 
     def _cross_entropy(self, batch, seed, weight):
-        """Returns the result of `word_losses` for the batch's sentences; no dropout without a seed."""
+        """Returns the tuple of `word_losses` for the batch's sentences. Args: seed: int32 [2], None for no dropout."""
         inputs_BS, targets_BS = batch["sentence"][:, :-1], batch["sentence"][:, 1:]
         mask_seed = None if seed is None else fold_in(seed, "decoder")
         masks = self.generator.masks(tf.shape(inputs_BS)[0], tf.shape(inputs_BS)[1], mask_seed)

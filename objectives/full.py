@@ -1,14 +1,16 @@
 """The full model: networks, losses and one update (docs/method.md, equations 1 to 12).
 
-Shapes: B batch (of one replica), T time, D image vector, E embedding, C objects, V vocabulary.
+x: image feature, x': sentence feature. Quirks (Q1): docs/implementation_details.md.
 
     image  -> Generator.image_feature -> x -> sampled caption w, greedy caption g
     w, g   -> Discriminator -> adversarial reward, x' ;  objects -> concept reward ;  |x - x'| -> image reward
     returns of w minus returns of g = advantage -> policy gradient            (generator)
     sentence -> noise -> Discriminator -> x' -> Generator -> sentence         (generator, cross entropy)
-    real against generated, and x against x'                                  (discriminator)
+    real sentences against w, and x against x'                                (discriminator)
 
-Every mean is a sum divided by the count of the global batch, so that one device and many give the same update.
+Means are sums divided by counts over all replicas, so the update does not depend on their number; metrics are such
+(sum, count) pairs.
+Shapes: B batch (of one replica), T time, S words of a sentence, D image vector, E embedding, V vocabulary, N words.
 """
 
 import dataclasses
@@ -48,12 +50,11 @@ class FullObjective:
     concept_of_V = None  # None in stages without images
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
-        """Must be called inside `strategy.scope()`.
+        """Builds the networks and optimizers; must be called inside `strategy.scope()`.
 
         Args:
-          options: config.FullModel.
-          image_dim: D.
-          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
+          options: config.FullModel. vocabulary_size: V. image_dim: D.
+          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D]; None if batches have vectors.
           concept_of_V: int32 [V], the concept word that each word names for the concept reward; None: the word itself.
         """
         self.options, self.encode, self.concept_of_V = options, encode, concept_of_V
@@ -68,7 +69,7 @@ class FullObjective:
         self.discriminator_optimizer = make_optimizer(options, rate, options.beta1, self.discriminator)
 
     def checkpointed(self):
-        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
+        """Returns what a checkpoint contains: dict name -> network or optimizer."""
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -80,23 +81,20 @@ class FullObjective:
     # ---------------------------------------------------------------------------------------------- one step
 
     def phase(self, step):
-        """Returns (phase, step at which it ends): `warm-up` trains only the discriminator, `joint` both networks."""
+        """Returns (phase, its last step or None): "warm-up" trains only the discriminator, "joint" both networks."""
         warmup = self.options.dis_warmup_steps
         return ("warm-up", warmup) if step < warmup else ("joint", None)
 
     def update(self, batch, seed, phase="joint"):
         """Runs one training step on one replica's share of the batch.
 
-        With semantics `fixed`, generator and discriminator see the same captions and are updated together. With
-        `reference`, the generator is updated first; then the discriminator is trained on new captions of other images,
-        sampled from the updated generator (quirk Q12), and `batch` holds two batches, see `two_batches`.
+        With --semantics fixed, generator and discriminator are updated together, from the same captions. With
+        --semantics reference, the generator is updated first; then the discriminator is trained on captions of other
+        images, sampled from the updated generator (quirk Q12); so `batch` holds two batches, see `two_batches`.
 
-        Args:
-          batch: dict of tensors from input_pipeline.
-          seed: int32 [2], distinct for every step and replica.
-          phase: name returned by the method `phase`.
-
-        Returns: dict name -> (sum, count), to be summed over replicas and divided.
+        Args: batch: dict of tensors from input_pipeline. seed: int32 [2], different in every step and replica.
+          phase: "warm-up" or "joint", from the method `phase`.
+        Returns: metrics: dict name -> (sum, count).
         """
         batch = layers.to_longest(batch)
         if self.options.semantics == "reference":
@@ -121,44 +119,45 @@ class FullObjective:
         return metrics | more
 
     def two_batches(self, batch):
-        """Splits a batch for semantics `reference`: returns (the generator's batch, the discriminator's batch).
+        """Returns (the generator's batch, the discriminator's batch) for --semantics reference: dicts of tensors.
 
-        They are the first and the second half of every tensor, along the first axis.
+        They are the first and the second half of every tensor of `batch`, along the first axis.
         """
         half = tf.shape(batch["length"])[0] // 2
         first = {name: value[:half] for name, value in batch.items()}
         return first, {name: value[half:] for name, value in batch.items()}
 
     def generator_step(self, batch, seed, rollout=None, judged=None):
-        """Returns (metrics, gradients) of the generator for a batch.
+        """Returns (metrics: dict name -> (sum, count); gradients of the generator's variables: list) for a batch.
 
-        Args: rollout: captions of the batch; None: they are generated. judged: as for `rewards_and_advantages`.
+        Args: rollout: Rollout of the batch. judged: the discriminator's (logits [B, T], features [B, E]) for the
+          sampled captions. What is None is computed here.
         """
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
     def apply(self, optimizer, gradients, network, name):
-        """Reduces, clips and applies the gradients of a network; returns its gradient norm as a metric."""
+        """Applies gradients, summed over replicas and clipped. Returns {"gradient_norm/NAME": (norm, 1)}."""
         norm = apply_gradients(optimizer, gradients, network.trainable_variables, self.options.clip_norm)
         return {f"gradient_norm/{name}": (norm, tf.ones_like(norm))}
 
     # ---------------------------------------------------------------------------------------------- forward
 
     def generator_input(self, batch, seed):
-        """Returns the generator's input, a row for each caption: standardised image vectors float32 [B, D]."""
+        """Returns standardised image vectors of batch["image"], or of batch["pixels"] by `encode`: float32 [B, D]."""
         return self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
 
     def feature(self, generator_input):
-        """Returns x, the image feature: unit vectors float32 [B, E] (equation 2)."""
+        """Returns x, the unit image features, from standardised image vectors: float32 [B, E] (equation 2)."""
         return self.generator.image_feature(generator_input)
 
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
         """Returns the Rollout of a batch: sampled and greedy captions, without gradient.
 
-        With semantics `reference`, a greedy caption continues to its sample's length, because its words after the end
-        token are rewarded there (quirk Q1); with `fixed` it stops at its end token.
+        With --semantics reference, a greedy caption continues to its sample's length, because the authors' program
+        rewards its words after the end token (quirk Q1); with --semantics fixed it stops at its end token.
 
-        Args: greedy: whether greedy captions are needed. sample_BT: a given sample, for tests; None to draw one.
+        Args: greedy: whether greedy captions are needed. sample_BT: int32, given samples, for tests; None to draw them.
         """
         options, steps = self.options, self.options.max_caption_length
         generator_input = self.generator_input(batch, seed)
@@ -194,12 +193,10 @@ class FullObjective:
     def rewards_and_advantages(self, batch, rollout, seed, judged=None):
         """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
-        Args:
-          judged: the discriminator's (logits [B, T], features [B, E]) for the sampled captions; None: computed here.
-
-        Returns: dict of tensors: the result of `_returns` for the sample; the same for the greedy caption as
-          `baseline/…`; `difference` [B, T], returns minus baseline; `advantages` [B, T]; with sentence reconstruction
-          also `sentence_feature` [B, E] of the noised sentences, from the same pass.
+        Args: judged: the discriminator's (logits [B, T], features [B, E]) for the samples; None: computed here.
+        Returns: dict of tensors. Of the samples: `reward/NAME` (weighted) and `unweighted/NAME`, [B, T] or [B],
+          `returns` and `logits` [B, T]; of the greedy captions the same, as `baseline/…`; `difference` [B, T], returns
+          minus baseline; `advantages` [B, T]; if w_sen > 0 also `sentence_feature` [B, E], x' of the noised sentences.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
@@ -228,9 +225,9 @@ class FullObjective:
         return {name: tf.stop_gradient(value) for name, value in terms.items()}
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
-        """Returns rewards and returns of one set of captions.
+        """Returns the rewards and returns of one set of captions: dict of tensors, named as in rewards_and_advantages.
 
-        Returns: dict of tensors: `reward/NAME` (weighted), `unweighted/NAME`, `returns`, `logits`.
+        Args: mask_BT: 1 on rewarded words. logits_BT, sentence_feature_BE: outputs of the discriminator.
         """
         concepts_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
         captions = rewards.Captions(
@@ -254,8 +251,9 @@ class FullObjective:
     def generator_gradients(self, batch, rollout, terms, seed):
         """Returns (metrics, gradients of the generator's variables): policy gradient plus sentence reconstruction.
 
-        The policy gradient is computed by a teacher-forced pass over the sampled words with the sampler's dropout
-        masks; it and the sentence reconstruction share one product with the vocabulary. Source: equations 10 and 11.
+        The policy gradient is computed by a teacher-forced pass over the sampled words with the dropout masks of the
+        sampling. Both share one product with the vocabulary. Source: equations 10 and 11.
+        Args: terms: result of rewards_and_advantages.
         """
         generator, options = self.generator, self.options
         words, words_global = counted(rollout.mask_BT)
@@ -303,10 +301,10 @@ class FullObjective:
         return metrics, gradients
 
     def discriminator_gradients(self, batch, rollout, seed):
-        """Computes the discriminator's loss, adversarial plus image reconstruction (docs/method.md, equation 12).
+        """Computes the gradients of the discriminator's loss, adversarial plus image reconstruction (equation 12).
 
-        Returns: (metrics: dict name -> (sum, count); gradients of the discriminator's variables; its (logits [B, T],
-          features [B, E]) for the sampled captions).
+        Returns: (metrics: dict name -> (sum, count); gradients of the discriminator's variables: list; (logits [B, T],
+          features [B, E]): its outputs for the sampled captions).
         """
         options, discriminator = self.options, self.discriminator
         real_BS, real_lengths_B = batch["sentence"][:, 1:], batch["length"] - 1
@@ -343,13 +341,13 @@ class FullObjective:
         return metrics, gradients, (fake_logits_BT, feature_BE)
 
     def noised(self, batch, seed):
-        """Returns noised sentences, which end with the end token, and their lengths (equation 10)."""
+        """Returns (noised sentences int32 [B, S - 1], ending with the end token; lengths int32 [B]). Equation 10."""
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     # ---------------------------------------------------------------------------------------------- metrics
 
     def _reward_metrics(self, batch, rollout, terms, words):
-        """Returns metrics of rewards and returns, and early signs of a collapse: dict name -> (sum, count)."""
+        """Returns metrics of rewards, returns and diversity: dict name -> (sum, count). Args: words: sampled words."""
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = terms["difference"], self.options.advantage_clip
@@ -381,7 +379,10 @@ class FullObjective:
 
 
 def is_per_word(reward, values, mask_BT):
-    """Returns whether a reward is [B, T], one value for each word, and not [B]. Raises: cli.UserError if neither."""
+    """Returns whether a reward has a value for each word ([B, T]) and not for each sentence ([B]): bool.
+
+    Args: reward: reward_list.Reward. values: its tensor. mask_BT: [B, T]. Raises: cli.UserError for another shape.
+    """
     found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
     if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
         got, words, sentences = (list(shape) if shape.rank is not None else "unknown" for shape in (found, *expected))
@@ -393,7 +394,7 @@ def is_per_word(reward, values, mask_BT):
 
 
 def unique_rows(tokens_BT):
-    """Returns the number of distinct rows, by a 64-bit polynomial hash of each row: float32 scalar."""
+    """Returns the number of distinct rows: float32 scalar. Rows are compared by a 64-bit polynomial hash."""
     powers = tf.math.cumprod(tf.fill([tf.shape(tokens_BT)[1]], tf.constant(1_000_003, tf.int64)))
     keys = tf.reduce_sum(tf.cast(tokens_BT, tf.int64) * powers[None], 1)
     return tf.cast(tf.size(tf.unique(keys)[0]), tf.float32)

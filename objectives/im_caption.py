@@ -1,8 +1,10 @@
-"""im_caption: an image -> a caption, by teacher forcing on pseudo captions (docs/method.md, equation X1).
-
-Shapes: B batch, D image vector, E embedding.
+"""im_caption: image -> caption, trained by teacher forcing on pseudo captions (docs/method.md, equation X1).
 
     image -> Generator.image_feature -> unit feature -> Generator -> caption
+
+Pseudo captions are generated or retrieved for images that have no true caption.
+
+Shapes: B batch, D image vector, E embedding, S words of a caption with start and end token.
 """
 
 import tensorflow as tf
@@ -16,15 +18,17 @@ TEXT_GRADIENT_FACTOR = 0.1  # on all gradients but the projection's, before the 
 
 
 class ImageCaptionObjective(CrossEntropyObjective):
-    """Trains im_caption. Batches have `image` float32 [B, D], and a caption with markers as `sentence` and `length`."""
+    """Trains im_caption.
+
+    Batches have `image` float32 [B, D] or `pixels` (prepared crops), `sentence` int32 [B, S] and `length` int32 [B].
+    """
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None):
-        """Must be called inside `strategy.scope()`.
+        """Builds the networks and the optimizer; must be called inside `strategy.scope()`.
 
         Args:
-          options: config.ImageCaption.
-          image_dim: dimension D of an image vector.
-          encode: function batch["pixels"] -> image vectors, for batches of pixels; else None.
+          options: config.ImageCaption. vocabulary_size: number of words. image_dim: D.
+          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D]; None if batches have vectors.
         """
         self.encode, self.standardise = encode, Standardise(image_dim)
         generator = build_generator(options, vocabulary_size, image_dim)
@@ -39,7 +43,11 @@ class ImageCaptionObjective(CrossEntropyObjective):
         return self.generator.image_feature(apply_mask(vectors_BD, mask_BD))
 
     def gradients(self, batch, seed):
-        """As in the base class; under `reference` all gradients but the projection's are multiplied by 0.1."""
+        """Returns (metrics, gradients of the trainable variables) of the mean cross entropy over the batch's words.
+
+        With --semantics reference, all gradients but those of the image projection are multiplied by 0.1 (quirk Q9 of
+        docs/implementation_details.md). Args: batch: dict of tensors. seed: int32 [2].
+        """
         metrics, gradients = super().gradients(batch, seed)
         if self.options.semantics == "reference":
             projection = {variable.ref() for variable in self.generator.fully_connected.trainable_variables}

@@ -15,18 +15,25 @@ from models.randomness import fold_in
 
 
 def weight_seed(options):
-    """Returns the seed of the initial weights: int32 [2]."""
+    """Returns the seed of the initial weights: int32 [2]. Args: options: config.Trainer."""
     return fold_in(tf.constant([options.seed, 0], tf.int32), "weights")
 
 
 def build_generator(options, vocabulary_size, image_dim=None):
-    """Returns a models.generator.Generator. Args: options: config.UnpairedTrainer. image_dim: None in text stages."""
+    """Returns a models.generator.Generator with new weights.
+
+    Args: options: config.UnpairedTrainer. vocabulary_size: number of words. image_dim: dimension of the image vectors;
+      None in stages without images.
+    """
     sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
     return Generator(vocabulary_size, image_dim, *sizes, weight_seed(options), options.feature_scale)
 
 
 def build_discriminator(options, vocabulary_size, heads):
-    """Returns a models.discriminator.Discriminator with the given heads ("fc", "recon")."""
+    """Returns a models.discriminator.Discriminator with new weights.
+
+    Args: options: config.UnpairedTrainer. vocabulary_size: number of words. heads: names of its heads, "fc" or "recon".
+    """
     sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
     return Discriminator(vocabulary_size, *sizes, weight_seed(options), heads=heads)
 
@@ -34,7 +41,9 @@ def build_discriminator(options, vocabulary_size, heads):
 def build_rewards(options, image_dim):
     """Returns the rewards of a run with their functions: list of (reward_list.Reward, function of rewards.Captions).
 
-    Says which words a reward looked up that are not in the dictionary: no caption has them.
+    Prints a warning for words that a reward needs and the dictionary does not have, because no caption contains them.
+
+    Args: options: config.FullModel or config.SentenceGan. image_dim: dimension of the image vectors, or None.
     """
     found = []
     for reward in reward_list.of(options):

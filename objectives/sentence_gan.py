@@ -1,10 +1,11 @@
 """sentence_gan: sentences from noise, trained against a discriminator only on text (docs/method.md, Initialization).
 
-It is the full model with noise in place of images and only the adversarial term: no concepts, no reconstruction.
-
-Shapes: B batch (of one replica), E embedding.
-
     noise -> unit feature -> Generator -> sampled and greedy sentence -> Discriminator -> adversarial reward
+
+It is the full model with noise in place of images, and with the adversarial term alone: no concept reward, no
+reconstruction.
+
+Shapes: B batch (of one replica), S words of a sentence with start and end token, E embedding.
 """
 
 import tensorflow as tf
@@ -17,10 +18,16 @@ from training.optimization import make_optimizer
 
 
 class SentenceGanObjective(FullObjective):
-    """Trains sentence_gan. Batches have `sentence` and `length`; `update` is one training step in one replica."""
+    """Trains sentence_gan. Batches have `sentence` int32 [B, S] and `length` int32 [B].
+
+    `update` is one training step in one replica.
+    """
 
     def __init__(self, options, vocabulary_size):
-        """Must be called inside `strategy.scope()`. Args: options: config.SentenceGan."""
+        """Builds the networks and optimizers; must be called inside `strategy.scope()`.
+
+        Args: options: config.SentenceGan. vocabulary_size: number of words.
+        """
         self.options = options
         self.rewards = build_rewards(options, None)
         self.generator = build_generator(options, vocabulary_size)
@@ -29,7 +36,7 @@ class SentenceGanObjective(FullObjective):
         self.discriminator_optimizer = make_optimizer(options, options.dis_lr, options.beta1, self.discriminator)
 
     def checkpointed(self):
-        """Returns the contents of a checkpoint: dict name -> network or optimizer."""
+        """Returns what a checkpoint contains: dict name -> network or optimizer."""
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -38,11 +45,14 @@ class SentenceGanObjective(FullObjective):
         }
 
     def phase(self, step):
-        """Returns (name of the phase, step at which it ends): one phase without end."""
+        """Returns (name of the training phase at `step`, its last step): ("joint", None), one phase without end."""
         return "joint", None
 
     def two_batches(self, batch):
-        """Returns the batch twice: under `reference` one batch of sentences is enough, and only the noise is new."""
+        """Returns (the generator's batch, the discriminator's batch) for --semantics reference: twice the given one.
+
+        The two differ only in the noise, which is drawn later.
+        """
         return batch, batch
 
     def generator_input(self, batch, seed):
@@ -51,4 +61,5 @@ class SentenceGanObjective(FullObjective):
         return tf.random.stateless_normal(shape, fold_in(seed, "noise"))
 
     def feature(self, generator_input):
+        """Returns the unit features of noise: float32 [B, E]. Args: generator_input: float32 [B, E], the noise."""
         return layers.unit(generator_input)
