@@ -1,8 +1,8 @@
-"""Batches from records and feature banks. Every draw is a pure function of (seed, step), so resuming needs no state.
+"""Batches from record files and feature banks. Every random draw is a pure function of (seed, step).
 
 A stream is an endless sequence of examples: one epoch after the other, each a permutation drawn from (seed, epoch).
-Step t takes the positions [t B, (t + 1) B). There is no shuffle buffer: any batch can be made at any time on any
-machine, and the number of devices does not change the order.
+With batches of B examples, step t takes the positions t B to (t + 1) B - 1. There is no shuffle buffer: any batch can
+be made at any time on any machine, so resuming needs no state, and the number of devices does not change the order.
 """
 
 from input_pipeline.batches import (

@@ -2,6 +2,9 @@
 
 A step has `examples` rows: one batch, or two concatenated ones. `batch(step, rows)` makes only the given rows, those
 that the replicas of one process need. The order of the examples does not depend on the number of devices.
+
+An image set is an input_pipeline.sources.ImageSet, or a PointSet with the same methods. A corpus is a SentenceSet. A
+sentence has both markers, the start token and the end token.
 """
 
 import numpy as np
@@ -12,14 +15,20 @@ from input_pipeline.streams import Stream, generator_of
 
 
 def crop_draws(seed, step, examples):
-    """Draws the uniform numbers that choose the crops of a step's images: float64 [examples, 2] in 0 to 1."""
+    """Draws the uniform random numbers that choose the crops of a step's images: float64 [examples, 2] in [0, 1).
+
+    Args: examples: number of rows of the step.
+    """
     return generator_of(seed, "crops", step).random((examples, 2))
 
 
 class UnpairedBatches:
     """Batches of the full model: images and sentences, shuffled independently of each other.
 
-    With `per_step` 2 a step has two concatenated batches: the generator's and the discriminator's (quirk Q12).
+    Args:
+      image_set: ImageSet. corpus: SentenceSet.
+      per_step: number of batches concatenated in a step; 2 gives the generator and the discriminator different ones
+        (quirk Q12 of docs/implementation_details.md).
     """
 
     def __init__(self, image_set, corpus, batch_size, seed, per_step=1):
@@ -29,19 +38,27 @@ class UnpairedBatches:
         self.sentence_stream = Stream(len(corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a step: dict name -> numpy array.
+
+        Args: rows: which examples of the step; all by default.
+        """
         images = self.image_stream.indices(step * self.examples, self.examples)[rows]
         sentences = self.sentence_stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         return self.image_set.take(images, draws) | self.corpus.take(sentences)
 
     def names(self, step):
-        """Returns the file names of the images of a step."""
+        """Returns the file names of the images of a step: list in the order of the examples."""
         return [self.image_set.images.names[i] for i in self.image_stream.indices(step * self.examples, self.examples)]
 
 
 class SentenceBatches:
-    """Batches of the text stages. With `keys` they have concept words, and sentences without any are left out."""
+    """Batches of the text stages: sentences of the corpus.
+
+    Args:
+      corpus: SentenceSet.
+      keys: whether batches also have the concept words of each sentence; sentences without any are left out then.
+    """
 
     def __init__(self, corpus, batch_size, seed, keys=False):
         self.corpus, self.keys, self.seed = corpus, keys, seed
@@ -57,23 +74,30 @@ class SentenceBatches:
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a step: dict name -> numpy array.
+
+        Args: rows: which examples of the step; all by default.
+        """
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
     def rows(self, indices):
-        """Returns the sentences (and concept words) with the given indices: dict of numpy arrays."""
+        """Returns sentences, and their concept words if the batches have them: dict name -> numpy array.
+
+        Args: indices: int [n], indices into the corpus.
+        """
         batch = self.corpus.take(indices)
         return batch | self.corpus.take_keys(indices) if self.keys else batch
 
     def names(self, step):
-        """Returns the record numbers of the sentences of a step."""
+        """Returns the record numbers of the sentences of a step: list of int in the order of the examples."""
         return [int(self.corpus.rows[i]) for i in self.stream.indices(step * self.examples, self.examples)]
 
 
 class PairedBatches:
-    """Batches of pairs: an image and one of its captions (pseudo captions, or true ones for a supervised run).
+    """Batches of pairs of an image and one of its captions: pseudo captions, or true ones for a supervised run.
 
     Args:
+      image_set: ImageSet or PointSet.
       captions: list over images of lists of id arrays, without markers; images without captions are left out.
     """
 
@@ -92,7 +116,10 @@ class PairedBatches:
         self.stream = Stream(len(pairs), seed, "pairs")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a step: dict name -> numpy array.
+
+        Args: rows: which examples of the step; all by default.
+        """
         pairs = self.stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         batch = self.image_set.take(self.pair_images[pairs], draws)
@@ -100,7 +127,7 @@ class PairedBatches:
         return batch
 
     def names(self, step):
-        """Returns the file names of the images of a step."""
+        """Returns the file names of the images of a step: list in the order of the examples."""
         pairs = self.stream.indices(step * self.examples, self.examples)
         return [self.image_set.images.names[i] for i in self.pair_images[pairs]]
 
@@ -109,7 +136,8 @@ class ConceptImageBatches:
     """Batches of images with their concept words; images without concept words are left out.
 
     Args:
-      key_NK: int32, zero padded. key_length_N: int32. Both in the order of the image set.
+      image_set: ImageSet of N images.
+      key_NK: int32, ids of the concept words of each image, zero padded. key_length_N: int32, their number.
     """
 
     def __init__(self, image_set, key_NK, key_length_N, batch_size, seed):
@@ -123,7 +151,10 @@ class ConceptImageBatches:
         self.stream = Stream(len(self.used), seed, "images")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a step: dict name -> numpy array.
+
+        Args: rows: which examples of the step; all by default.
+        """
         images = self._images(step)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
         batch = {
@@ -132,24 +163,28 @@ class ConceptImageBatches:
         return batch | {"concepts": self.key_NK[images], "concepts_length": self.key_length_N[images]}
 
     def _images(self, step):
+        """Returns the indices of the images of a step: int64 [examples]."""
         return self.used[self.stream.indices(step * self.examples, self.examples)]
 
     def names(self, step):
-        """Returns the file names of the images of a step."""
+        """Returns the file names of the images of a step: list in the order of the examples."""
         return [self.image_set.images.names[i] for i in self._images(step)]
 
 
 class MergedBatches:
-    """Merges two kinds of batches whose tensors have different names."""
+    """Merges the batches of two objects, whose tensors must have different names, into one dict for each step."""
 
     def __init__(self, first, second):
         self.first, self.second = first, second
         self.batch_size, self.examples = first.batch_size, first.examples
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, or the given rows of them: dict of numpy arrays."""
+        """Returns the examples of a step: dict name -> numpy array.
+
+        Args: rows: which examples of the step; all by default.
+        """
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 
     def names(self, step):
-        """Returns the names of the examples of a step in both."""
+        """Returns the names of the examples of a step: list, those of the first object, then those of the second."""
         return [*self.first.names(step), *self.second.names(step)]

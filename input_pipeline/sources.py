@@ -1,4 +1,9 @@
-"""Sources of the batches: the corpus, feature banks, the images of a split."""
+"""Data that batches are made from: the corpus, feature banks, the images of a split.
+
+Shapes: n requested rows, S words of the longest sentence, K maximum number of concept words of a sentence, C maximum
+number of objects of an image, D dimension of an image vector, P points, T dimension of a point, s side of a crop in
+pixels.
+"""
 
 import dataclasses
 import functools
@@ -13,7 +18,11 @@ from formats.sidecars import damaged_file, read_sidecar
 
 
 def padded_rows(flat, offsets, indices, width):
-    """Returns rows of a ragged array: (zero-padded rows [n, width], lengths int32 [n])."""
+    """Returns rows of a ragged array: (zero-padded rows [n, width], lengths int32 [n]).
+
+    Args: flat: the values of all rows, concatenated. offsets: int, row i is flat[offsets[i]:offsets[i + 1]]. indices:
+      int [n], the requested rows. width: number of columns of the result.
+    """
     lengths = (offsets[indices + 1] - offsets[indices]).astype(np.int32)
     column = np.arange(width)
     valid = column[None, :] < lengths[:, None]
@@ -24,7 +33,16 @@ def padded_rows(flat, offsets, indices, width):
 
 
 def read_all(read, data_dir, stem, skip_damaged, **arguments):
-    """Reads all records of a kind. Raises cli.UserError if their number is not the sidecar's, unless `skip_damaged`."""
+    """Reads all record files of one kind in a data folder. Returns the result of `read`.
+
+    Args:
+      read: function of formats.records that takes a list of files.
+      stem: first part of the names of the files, for example "image_train".
+      skip_damaged: whether to skip damaged records.
+      arguments: further keyword arguments of `read`.
+
+    Raises: cli.UserError if the number of records differs from that in the sidecar, unless `skip_damaged`.
+    """
     found = read(records.find_files(data_dir, stem, skip_damaged), skip_damaged=skip_damaged, **arguments)
     sidecar = os.path.join(data_dir, f"{stem}.json")
     stated = read_sidecar(sidecar).get("count") if os.path.exists(sidecar) else len(found)
@@ -35,20 +53,29 @@ def read_all(read, data_dir, stem, skip_damaged, **arguments):
 
 @dataclasses.dataclass
 class SentenceSet:
-    """The sentences of a data folder, in memory as ragged ids."""
+    """Sentences of a data folder, held in memory as ragged arrays of word ids."""
 
     sentences: records.Sentences
     rows: np.ndarray  # int64, the sentences that are used
 
     @classmethod
     def load(cls, data_dir, max_length=0, skip_damaged=False):
-        """Reads `sentence*.tfrec` without sentences of more than `max_length` words (markers counted); 0: no limit."""
+        """Returns the sentences in `sentence*.tfrec`.
+
+        Args: max_length: longer sentences, markers counted, are left out; 0 for no limit. skip_damaged: whether to skip
+          damaged records.
+        """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
 
     @classmethod
     def load_split(cls, data_dir, max_length=0, skip_damaged=False, share=50):
-        """Returns (training part, held-out part); the first 1/`share` of the records are held out (quirk Q27)."""
+        """Returns (training part, held-out part) of the sentences in `sentence*.tfrec`, each a SentenceSet.
+
+        Args: max_length: longer sentences, markers counted, are left out; 0 for no limit. skip_damaged: whether to skip
+          damaged records. share: the first 1/share of the records is held out (quirk Q27 of
+          docs/implementation_details.md).
+        """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
         return (
@@ -58,6 +85,10 @@ class SentenceSet:
 
     @classmethod
     def _of(cls, sentences, rows, max_length, data_dir):
+        """Returns the SentenceSet of the given rows without sentences longer than `max_length`.
+
+        Raises cli.UserError if empty.
+        """
         rows = rows[np.diff(sentences.offsets)[rows] <= max_length] if max_length else rows
         if not len(rows):
             raise cli.UserError(f"{data_dir}: no sentence of at most {max_length} words; raise --max_sentence_length")
@@ -68,31 +99,45 @@ class SentenceSet:
 
     @functools.cached_property
     def width(self):
-        """The number of words of the longest sentence, markers counted."""
+        """S, the number of words of the longest sentence, markers counted."""
         return int(np.diff(self.sentences.offsets)[self.rows].max())
 
     @functools.cached_property
     def key_width(self):
-        """The maximum number of concept words of a sentence."""
+        """K, the maximum number of concept words of a sentence."""
         return max(1, int(np.diff(self.sentences.key_offsets)[self.rows].max()))
 
     def take(self, indices):
-        """Returns {"sentence" int32 [n, S], "length" int32 [n]} with both markers, zero padded."""
+        """Returns {"sentence": int32 [n, S], "length": int32 [n]}: sentences with both markers, zero padded.
+
+        Args: indices: int [n], indices into this set.
+        """
         rows = self.rows[indices]
         sentence, length = padded_rows(self.sentences.flat, self.sentences.offsets, rows, self.width)
         return {"sentence": sentence, "length": length}
 
     def take_keys(self, indices):
-        """Returns {"key" int32 [n, K], "key_length" int32 [n]}: the concept words of the sentences, in stored order."""
+        """Returns {"key": int32 [n, K], "key_length": int32 [n]}: the concept words of sentences, in record order.
+
+        Args: indices: int [n], indices into this set.
+        """
         rows = self.rows[indices]
         key, length = padded_rows(self.sentences.key_flat, self.sentences.key_offsets, rows, self.key_width)
         return {"key": key, "key_length": length}
 
 
 class FeatureBank:
-    """`features_SPLIT.npy` and its sidecar: image vectors of k + 1 crops, memory-mapped."""
+    """The feature bank of a split, `features_SPLIT.npy` and its sidecar: image vectors of several crops, memory-mapped.
+
+    Crop 0 of an image is the centre crop. A bank of grids has the vectors of several cells of each crop instead of one
+    vector.
+
+    Attributes: names: list of image names. features: [images, crops, D] or, with grids, [images, crops, cells, D].
+      sidecar: dict.
+    """
 
     def __init__(self, data_dir, split):
+        """Opens the bank. Raises: cli.UserError if a file is missing or damaged."""
         path = self.path = os.path.join(data_dir, f"features_{split}")
         again = f"make it again with: {made_by.command(data_dir, f'features_{split}', again=True)}"
         if not os.path.exists(path + ".json"):
@@ -114,16 +159,19 @@ class FeatureBank:
 
     @property
     def dim(self):
-        """D, the dimension of an image vector."""
+        """D, the dimension of an image vector, or of the vector of a cell."""
         return self.features.shape[-1]
 
     @property
     def statistics(self):
-        """(mean, std) over all crops of the split, each float32 [D]."""
+        """(mean, standard deviation) of the vectors of all crops of the split, each float32 [D]."""
         return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["std"], np.float32)
 
     def rows(self, names):
-        """Returns the row indices of the named images: int64 [n]. Raises cli.UserError naming the first missing one."""
+        """Returns the row indices of the named images: int64 [n].
+
+        Raises: cli.UserError naming the first image that the bank does not have.
+        """
         missing = [name for name in names if name not in self.row_of]
         if missing:
             raise cli.UserError(
@@ -133,15 +181,18 @@ class FeatureBank:
         return np.asarray([self.row_of[name] for name in names], np.int64)
 
     def centre(self, rows):
-        """Returns the vectors of the centre crop: float32 [n, D]."""
+        """Returns the vectors of the centre crops: float32 [n, D], or [n, cells, D] with grids.
+
+        Args: rows: int [n], from `rows`.
+        """
         return np.asarray(self.features[rows, 0], np.float32)
 
     def random_crops(self, rows, draws):
-        """Returns the vectors of random crops: float32 [n, D].
+        """Returns the vector of a random crop of each image: float32 [n, D], or [n, cells, D] with grids.
 
         The centre crop is used only if the bank has no other.
 
-        Args: rows: int [n]. draws: float [n, 2], random numbers in [0, 1); the first of each row selects the crop.
+        Args: rows: int [n], from `rows`. draws: float [n, 2], random numbers in [0, 1); draws[:, 0] selects the crops.
         """
         crops = self.features.shape[1]
         crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
@@ -149,7 +200,10 @@ class FeatureBank:
 
 
 class PointSet:
-    """Image vectors without photographs (initialization/assign_captions.py), used in place of an ImageSet."""
+    """Image vectors that belong to no photograph (initialization/assign_captions.py), in place of an ImageSet.
+
+    Args: vectors_PT: float, the vectors.
+    """
 
     def __init__(self, vectors_PT):
         self.vectors_PT = vectors_PT
@@ -159,13 +213,18 @@ class PointSet:
         return len(self.vectors_PT)
 
     def take(self, indices, draws):
-        """Returns {"image" float32 [n, T]}; `draws` is not used."""
+        """Returns {"image": float32 [n, T]}, the vectors with the given indices. Args: draws: not used."""
         return {"image": np.asarray(self.vectors_PT[indices], np.float32)}
 
 
 @dataclasses.dataclass
 class ImageSet:
-    """The images of a split: names and objects from the records, pixels from a feature bank or the JPEG bytes."""
+    """The images of a split: names and objects from its records, with image vectors of a feature bank or with pixels.
+
+    Attributes:
+      images: records.Images. bank: FeatureBank, or None if the pixels are read.
+      bank_rows: int64, the row of each image in the bank.
+    """
 
     images: records.Images
     bank: FeatureBank | None
@@ -174,16 +233,22 @@ class ImageSet:
 
     @classmethod
     def from_bank(cls, data_dir, split, skip_damaged=False):
-        """Reads objects from `image_SPLIT*.tfrec` and vectors from `features_SPLIT.npy`, joined by name."""
+        """Returns the images in `image_SPLIT*.tfrec` with the vectors in `features_SPLIT.npy`, joined by name.
+
+        Args: skip_damaged: whether to skip damaged records.
+        """
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged)
         bank = FeatureBank(data_dir, split)
         return cls(images, bank, bank.rows(images.names))
 
     @classmethod
     def from_records(cls, data_dir, split, load_pixels, skip_damaged=False):
-        """Reads objects and the places of JPEG bytes from `image_SPLIT*.tfrec`, for an encoder in the training step.
+        """Returns the images in `image_SPLIT*.tfrec` with their pixels, for an encoder that runs in the training step.
 
-        Args: load_pixels: function (locations, draws) -> float32 [n, s, s, 3], such as setup.load_random_crops.
+        Args:
+          load_pixels: function (locations of JPEG bytes, draws) -> float32 [n, s, s, 3], such as
+            training.setup.load_random_crops.
+          skip_damaged: whether to skip damaged records.
         """
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged, with_data=True)
         return cls(images, None, None, load_pixels)
@@ -193,20 +258,27 @@ class ImageSet:
 
     @functools.cached_property
     def width(self):
-        """The maximum number of objects of an image."""
+        """C, the maximum number of objects of an image."""
         return max(1, int(np.diff(self.images.class_offsets).max(initial=0)))
 
     def objects(self, indices):
-        """Returns {"classes" int32 [n, C], "scores" float32 [n, C], "num" int32 [n]}."""
+        """Returns the detected objects of images: {"classes": int32 [n, C], "scores": float32 [n, C], "num": int32 [n]}
+
+        "classes" are the word ids of the objects' classes, "num" the number of objects of an image; scores and classes
+        past it are 0.
+
+        Args: indices: int [n], indices into this set.
+        """
         offsets = self.images.class_offsets
         classes, num = padded_rows(self.images.class_flat, offsets, indices, self.width)
         scores, _ = padded_rows(self.images.score_flat, offsets, indices, self.width)
         return {"classes": classes, "scores": scores, "num": num}
 
     def take(self, indices, draws):
-        """Returns the objects and a random crop of each image.
+        """Returns the objects of images, and the image vector or the pixels of a random crop of each.
 
-        Args: indices: int [n]. draws: float [n, 2], random numbers in [0, 1), which determine the crops.
+        Args: indices: int [n], indices into this set. draws: float [n, 2], random numbers in [0, 1), which determine
+          the crops.
 
         Returns: the dict of `objects`, with "image" float32 [n, D] or "pixels" float32 [n, s, s, 3].
         """

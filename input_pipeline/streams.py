@@ -1,4 +1,4 @@
-"""Endless shuffled sequences of examples, each draw a pure function of (seed, purpose, position)."""
+"""Endless shuffled sequences of examples. Every random draw is a pure function of (seed, purpose, position)."""
 
 import functools
 import zlib
@@ -7,23 +7,30 @@ import numpy as np
 
 
 def generator_of(seed, purpose, number):
-    """Returns a numpy random generator that is a pure function of the arguments."""
+    """Returns a numpy random generator whose state is a pure function of the arguments.
+
+    Args: seed: int, of the run. purpose: text, what is drawn. number: int, for example the epoch or the step.
+    """
     key = [seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(purpose.encode())]
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, number]))
 
 
 class Stream:
-    """Endless shuffled indices of `size` examples, a pure function of (seed, purpose, position)."""
+    """An endless sequence of example indices, one random permutation of 0 .. size - 1 for each epoch.
+
+    Args: size: number of examples. seed: int, of the run. purpose: text, so that different streams are independent.
+    """
 
     def __init__(self, size, seed, purpose):
         self.size, self.seed, self.purpose = size, seed, purpose
         self._permutation = functools.lru_cache(maxsize=2)(self._draw)
 
     def _draw(self, epoch):
+        """Returns the permutation of an epoch: int64 [size]."""
         return generator_of(self.seed, self.purpose, epoch).permutation(self.size)
 
     def indices(self, first, count):
-        """Returns the example indices at positions [first, first + count): int64 [count]."""
+        """Returns the example indices at the positions first .. first + count - 1 of the sequence: int64 [count]."""
         positions = np.arange(first, first + count)
         epochs, offsets = positions // self.size, positions % self.size
         found = np.empty(count, np.int64)
