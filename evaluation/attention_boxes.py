@@ -22,7 +22,7 @@ from training import rankings
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of attention_boxes."""
+    """Flags of evaluation.attention_boxes."""
 
     job_dir: str = cli.field("runs/show_attend_tell", "run of baselines.show_attend_tell")
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
@@ -39,12 +39,16 @@ class Options:
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (), (self.job_dir,)
 
 
 def read_boxes(path):
-    """Returns dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax)."""
+    """Reads a file of objects with boxes.
+
+    Args: path: file with lines as for --boxes.
+    Returns: dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax) in 0 to 1.
+    """
     found = {}
     for image, objects in known_objects.read_objects(path, with_boxes=True).items():
         words = found.setdefault(image, {})
@@ -54,15 +58,17 @@ def read_boxes(path):
 
 
 def measure(tokens, weights_TC, boxes, singular):
-    """Measures attention on the boxes of one caption's named objects.
+    """Measures the attention on the boxes of the objects that one caption names.
 
     Args:
-      tokens: T words. weights_TC: float, rows sum to 1. boxes: dict concept word -> list of boxes.
-      singular: dict word -> the concept word that it names.
+      tokens: list of T words. weights_TC: float, attention on C cells of a square grid, rows sum to 1.
+      boxes: dict concept word -> list of boxes (ymin, xmin, ymax, xmax) in 0 to 1.
+      singular: dict word -> the concept word that it names, for plurals and synonyms.
 
-    Returns: list of {"word", "weight", "area", "cells_weight", "cells_area"}. `weight` and `area` weigh each cell by
-      the share of it that a box covers. `cells_weight` and `cells_area` count whole cells: those whose centre is in a
-      box, and at least the one that is covered most.
+    Returns: list of dicts, one for each named object, with "word", "weight", "area", "cells_weight" and "cells_area".
+      "weight" is the attention on the boxes and "area" their share of the photograph, each cell multiplied by the share
+      of it that a box covers. "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at
+      least the one that is covered most.
     """
     import numpy as np
 
@@ -83,9 +89,12 @@ def measure(tokens, weights_TC, boxes, singular):
 
 
 def summary(found):
-    """Returns the means over all named objects: dict name -> float.
+    """Returns the means over all named objects: dict with "objects", their number, and floats.
 
-    `ratio` is mean weight / mean area, `mean_of_ratios` the mean of weight / area.
+    "weight" and "area" are means, "ratio" is mean weight / mean area, "mean_of_ratios" is the mean of weight / area.
+    The same four with the prefix "cells_" are computed from whole cells.
+
+    Args: found: list of dicts from `measure`, not empty.
     """
     mean = lambda values: sum(values) / len(values)  # noqa: E731
     result = {"objects": len(found)}
@@ -99,7 +108,7 @@ def summary(found):
 
 @scoring.reads_data
 def main(options):
-    """Captions the split, measures attention, writes and prints the means."""
+    """Captions the split, measures attention on boxes, and writes and prints the means. Args: options: Options."""
     registry.import_packages(options.system)
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)

@@ -1,4 +1,4 @@
-"""Reads captions and references in the formats that people hand around, and matches their image ids.
+"""Reads captions and references in the usual file formats, and matches their image ids.
 
     COCO results      [{"image_id": 42, "caption": text}, ...], also with a file name, or a list of captions
     COCO captions     {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}, nocaps' as well
@@ -29,13 +29,13 @@ FLICKR_LINE = re.compile(r"[^\t]+#\d+\t")
 
 @dataclasses.dataclass(frozen=True)
 class CaptionFile:
-    """Content of a file.
+    """The captions or references in a file.
 
     Attributes:
-      path: the file. kind: its format in words.
-      captions: dict image id -> list of texts, in the order of the file; ids of `lines` are "1", "2", ...
-      other_names: dict another id -> image id: COCO's integers where images have file names.
-      parts: dict image id -> part of its split, "in", "near" or "out" of nocaps; empty without parts.
+      path: the file. kind: name of its format, e.g. "COCO results" or "lines".
+      captions: dict image id -> list of texts, in the order of the file; ids of the format "lines" are "1", "2", ...
+      other_names: dict alternative id -> image id: COCO's integers (as str) where images have file names.
+      parts: dict image id -> "in", "near" or "out", its domain in nocaps; empty for other data sets.
     """
 
     path: str
@@ -46,7 +46,7 @@ class CaptionFile:
 
     @property
     def ordered(self):
-        """Whether the captions have no ids, only an order."""
+        """Whether the captions have no image ids and are matched by their order."""
         return self.kind == "lines"
 
 
@@ -55,9 +55,10 @@ class CaptionFile:
 
 
 def read(path, split=""):
-    """Returns the CaptionFile of a file in any of these formats.
+    """Reads a file of captions or references in any of the formats listed at the top of this file.
 
-    Args: split: of a Karpathy file, whose images of other splits are left out; empty = all.
+    Args: path: the file. split: for Karpathy's list, the split whose images are kept; empty = all.
+    Returns: CaptionFile.
     Raises: cli.UserError naming the file, and the line or entry.
     """
     head, _ = texts.head_text(path, 1 << 14)
@@ -73,6 +74,7 @@ def read(path, split=""):
 
 
 def _is_object(line):
+    """Returns whether a line is a whole JSON object."""
     try:
         return isinstance(readers.parse_json(line), dict)
     except ValueError:
@@ -80,7 +82,7 @@ def _is_object(line):
 
 
 def _gathered(pairs):
-    """Returns dict id -> list of texts of pairs (id, text)."""
+    """Returns dict id -> list of its texts, in order. Args: pairs: iterable of (id, text)."""
     found = collections.defaultdict(list)
     for name, text in pairs:
         found[name].append(text)
@@ -88,12 +90,17 @@ def _gathered(pairs):
 
 
 def _of_lines_of_json(path):
+    """Returns the CaptionFile of a file with a JSON object a line."""
     found = readers.json_values(path, caption_lists.EXPECTED)
     return CaptionFile(path, "JSONL", _gathered(_entries(found, path)))
 
 
 def _entries(values, path):
-    """Yields (id, text) of (place, JSON object). Raises: cli.UserError naming the place."""
+    """Yields (image id, text) for each caption in JSON values.
+
+    Args: values: iterable of (place, JSON value); the place, e.g. "line 3", is for messages. path: the file.
+    Raises: cli.UserError naming file and place.
+    """
     for place, value in values:
         name = _first(value, IMAGE_KEYS)
         said = _first(value, TEXT_KEYS)
@@ -108,15 +115,17 @@ def _entries(values, path):
 
 
 def _first(value, keys):
-    """Returns the value of the first of `keys` in a JSON object; None without one."""
+    """Returns the value of the first of `keys` that a JSON object has; None if it has none or is not an object."""
     return next((value[key] for key in keys if key in value), None) if isinstance(value, dict) else None
 
 
 def _is_id(value):
+    """Returns whether a JSON value can be an image id: a non-empty string or an integer."""
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 def _of_json(path, split):
+    """Returns the CaptionFile of a file with one JSON value. Args: split: as for `read`. Raises: cli.UserError."""
     content = readers.read_json(path, "captions")
     if isinstance(content, list):
         values = ((f"entry {number}", value) for number, value in enumerate(content, 1))
@@ -137,6 +146,7 @@ def _of_json(path, split):
 
 
 def _coco(path, content):
+    """Returns the CaptionFile of a JSON object in COCO captions format. Raises: KeyError, TypeError, AttributeError."""
     names = {image["id"]: str(image.get("file_name") or image["id"]) for image in content.get("images", ())}
     found = {name: [] for name in names.values()}
     for entry in content["annotations"]:
@@ -147,6 +157,11 @@ def _coco(path, content):
 
 
 def _karpathy(path, content, split):
+    """Returns the CaptionFile of a JSON object in Karpathy's format.
+
+    Args: split: the split whose images are kept; empty = all.
+    Raises: UserError if no image is of this split; KeyError, TypeError or AttributeError for another format.
+    """
     found, other = {}, {}
     for image in content["images"]:
         if split and {"restval": "train"}.get(image.get("split"), image.get("split")) != split:
@@ -166,11 +181,11 @@ def _karpathy(path, content, split):
 
 @dataclasses.dataclass(frozen=True)
 class Matched:
-    """Captions for scoring, by the image ids of the references.
+    """Captions under the image ids of the references, ready to be scored.
 
     Attributes:
       captions: dict image id -> caption, for images of the references.
-      missing: images of the references without a caption. unknown: ids that the references do not have.
+      missing: list of ids of the references without a caption. unknown: list of ids that the references do not have.
     """
 
     captions: dict
@@ -179,7 +194,7 @@ class Matched:
 
 
 def spellings(name):
-    """Yields the ways to write an image id, the most exact first."""
+    """Yields the ways to write an image id as strings, the most exact first: full name, file name, stem, integer."""
     base = os.path.basename(name)
     stem = os.path.splitext(base)[0] if re.search(r"\.[A-Za-z]{1,5}$", base) else base
     yield from (name, base, stem)
@@ -190,7 +205,7 @@ def spellings(name):
 
 
 class Names:
-    """The image ids of references, found under each of their spellings unless two images share it."""
+    """Finds an image id of the references by any of its spellings (see `spellings`) that no other image shares."""
 
     def __init__(self, references):
         """Args: references: CaptionFile."""
@@ -203,16 +218,17 @@ class Names:
                 self._others[spelling] = name if self._others.get(spelling, name) == name else None
 
     def find(self, name):
-        """Returns the id of the references that a name means; None if there is none, or it fits two."""
+        """Returns the image id of the references that `name` means; None if it fits no image or several."""
         if name in self._exact:
             return self._exact[name]
         return next((self._others[way] for way in spellings(name) if self._others.get(way)), None)
 
 
 def match(found, references):
-    """Assigns the captions of a file to the images of the references; returns Matched.
+    """Assigns the captions of a file to the images of the references.
 
-    Args: found, references: CaptionFile.
+    Args: found: CaptionFile of the captions. references: CaptionFile of the references.
+    Returns: Matched.
     Raises: cli.UserError: an image has two captions, no image is in both files, or a file with one caption a line has
       not as many lines as the references have images.
     """

@@ -10,11 +10,22 @@ from training.run_directory import last_metric
 
 
 class CollapseWatch:
-    """Captions some validation images greedily at every checkpoint and warns if too few captions are distinct."""
+    """Captions some validation images greedily at every checkpoint and warns if too few captions are distinct.
+
+    `ALARM` is the share of distinct captions below which a captioner counts as collapsed.
+    """
 
     ALARM = statistics.COLLAPSE
 
     def __init__(self, objective, vocabulary, options, log):
+        """Reads the image vectors of the first --eval_images validation images.
+
+        Args:
+          objective: has the `generator` and `standardise` of the captioner in training.
+          vocabulary: formats.vocabulary.Vocabulary.
+          options: settings of the run, with job_dir, data_dir, skip_damaged, eval_images.
+          log: function of a text that prints it to the run's log.
+        """
         image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)
         rows = np.arange(min(options.eval_images, len(image_set)))
         self.vectors = image_set.bank.centre(image_set.bank_rows[rows])
@@ -24,7 +35,10 @@ class CollapseWatch:
 
     @classmethod
     def of_run(cls, objective, vocabulary, options, log):
-        """Returns the watch of a run; None if --eval_images is 0, or if the data folder has no validation images."""
+        """Returns a CollapseWatch; None if --eval_images is 0 or the data folder has no validation images.
+
+        Args: as for the constructor.
+        """
         if not options.eval_images:
             return None
         if not record_files.files_of(options.data_dir, "image_val"):
@@ -33,7 +47,11 @@ class CollapseWatch:
         return cls(objective, vocabulary, options, log)
 
     def __call__(self, step):
-        """Returns {"unique", "length", ...} of greedy captions; logs a warning if "unique" is low twice in a row."""
+        """Captions the validation images, and logs a warning if "unique" is below ALARM now and at the last checkpoint.
+
+        Args: step: number of the training step.
+        Returns: dict of `statistics.diversity`: "unique", "length" and others.
+        """
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
         found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))

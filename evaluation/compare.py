@@ -15,7 +15,7 @@ from evaluation.metrics import tokenizers
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the comparison."""
+    """Flags of evaluation.compare."""
 
     paths: tuple[str, ...] = field(
         (), "The two caption files, A and B, in COCO results format; also as positional arguments."
@@ -28,12 +28,15 @@ class Options:
     output: str = field("", "Also write the comparison to this JSON file.")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.output,), ()
 
 
 def format_comparison(comparison):
-    """Returns the result of `statistics.paired` as a table of text."""
+    """Returns a comparison as text: a table with one line for each metric.
+
+    Args: comparison: dict metric -> dict, from `statistics.paired`.
+    """
     lines = [f"{'':9}{'A':>8}{'B':>8}{'A - B':>9}   95 % interval        p"]
     for metric, entry in comparison.items():
         low, high = entry["interval"]
@@ -45,6 +48,7 @@ def format_comparison(comparison):
 
 
 def main(options):
+    """Scores both caption files, and prints the comparison for each metric. Args: options: Options."""
     if len(options.paths) != 2:
         raise UserError(f"found {len(options.paths)} caption files; expected two: A.json B.json --references refs.json")
     if not options.references:

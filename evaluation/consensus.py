@@ -1,18 +1,20 @@
-"""CIDEr-D of every sentence of a corpus as the one caption of all images, exactly, by one sparse product.
+"""Computes the mean CIDEr-D over all images of each corpus sentence, as if it were the caption of every image.
 
-CIDEr-D clips the count of an n-gram to the reference's count. It is still linear in the caption if every occurrence is
-a separate feature: min(t, f) = sum over s = 1..t of [s <= f], so the s-th occurrence of an n-gram g in the caption adds
-a fixed amount, and
+The scores are exact and computed by sparse matrix products. CIDEr-D clips the count of an n-gram to the reference's
+count. It is still linear in the caption if every occurrence is a separate feature: min(t, f) = sum over s = 1..t of
+[s <= f], so the s-th occurrence of an n-gram g in the caption c adds a fixed amount, and
 
     CIDEr-D(c) = 10 / (4 N) sum over n of 1 / |h_n| sum over the occurrences (g, s) in c of V_n[(g, s), length of c]
     V_n[(g, s), L] = idf(g)^2 sum over references r of image i with f_r(g) >= s of
                      f_r(g) / (|r_n| m_i) exp(-(L - L_r)^2 / (2 sigma^2))
 
-with f the counts, m_i the number of references of image i, and L the number of bigrams (pycocoevalcap's length). V_n is
-one matrix product: features x references times references x lengths. |h_n|^2 = sum over occurrences of
+with N the number of images, n = 1 to 4 the order of the n-grams, t and f the counts of an n-gram in the caption and in
+a reference, f_r(g) the count of g in r, h_n and r_n the tf-idf vectors of caption and reference for order n, m_i the
+number of references of image i, and L and L_r the numbers of bigrams of caption and reference (pycocoevalcap's length).
+V_n is one matrix product: features x references times references x lengths. |h_n|^2 = sum over occurrences of
 (2 s - 1) idf(g)^2, because 1 + 3 + ... + (2 t - 1) = t^2.
 
-Shapes: B sentences of one length, T tokens, K n-grams, J references, F features.
+Shapes: B sentences of one length, T tokens, K n-grams, J references, F features (pairs of an n-gram and its s).
 
 Source: pycocoevalcap's CIDEr scorer, n 1 to 4, sigma 6; a test compares the scores.
 """
@@ -30,7 +32,7 @@ AGAIN = np.uint64(0x9B7BABFB741A13B3)  # shifts the key of an n-gram for each fu
 
 
 class _Hashes(dict):
-    """dict word -> 64-bit hash, computed at the first look-up."""
+    """Dict word -> 64-bit hash (int); a missing word is hashed and added when it is looked up."""
 
     def __missing__(self, word):
         number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
@@ -39,7 +41,10 @@ class _Hashes(dict):
 
 
 def _by_length(sentences, hashes):
-    """Yields (indices [B], word hashes uint64 [B, T]) for each length among the sentences."""
+    """Groups sentences by their number of words; yields (indices into `sentences` [B], word hashes uint64 [B, T]).
+
+    Args: sentences: list of tokenized strings. hashes: _Hashes.
+    """
     words = [sentence.split() for sentence in sentences]
     lengths = np.array([len(sentence) for sentence in words], np.int64)
     flat = np.fromiter((hashes[word] for sentence in words for word in sentence), np.uint64, lengths.sum())
@@ -52,7 +57,10 @@ def _by_length(sentences, hashes):
 
 
 def _occurrences(words_BT, order):
-    """Returns the sorted n-grams of each row: keys uint64 [B, K], and s int64 [B, K] for the s-th occurrence."""
+    """Returns the n-grams of each row, sorted: keys uint64 [B, K], and int64 [B, K] with s for the s-th occurrence.
+
+    Args: words_BT: uint64 word hashes. order: n.
+    """
     grams_BK = np.sort(ngram_keys(words_BT, order), axis=1)
     nth_BK = np.ones(grams_BK.shape, np.int64)
     for k in range(1, grams_BK.shape[1]):
@@ -61,7 +69,7 @@ def _occurrences(words_BT, order):
 
 
 def _totals(grams_BK, nth_BK):
-    """Counts each n-gram in its row: int64 [B, K]."""
+    """Returns for each n-gram how often it occurs in its row: int64 [B, K]. Args: the results of `_occurrences`."""
     totals_BK = nth_BK.copy()
     for k in range(grams_BK.shape[1] - 2, -1, -1):
         totals_BK[:, k] = np.where(grams_BK[:, k] == grams_BK[:, k + 1], totals_BK[:, k + 1], nth_BK[:, k])
@@ -69,21 +77,31 @@ def _totals(grams_BK, nth_BK):
 
 
 def _keys(grams, nth):
-    """Returns the features of occurrences: the n-gram's key for the first one, shifted for each further one."""
+    """Returns a key uint64 for each feature (g, s), an n-gram and its occurrence number.
+
+    Args: grams: uint64, keys of n-grams. nth: int64 of the same shape, the occurrence numbers s, from 1.
+    """
     return grams + (nth - 1).astype(np.uint64) * AGAIN
 
 
 def _look_up(table, keys):
-    """Returns (positions of `keys` in the sorted `table`, whether each key is in it)."""
+    """Returns (indices of `keys` in `table`, bool array that is True where the key is in `table`).
+
+    Args: table: sorted uint64 [n]. keys: uint64 array; the results have its shape.
+    """
     positions = np.minimum(np.searchsorted(table, keys), len(table) - 1)
     return positions, table[positions] == keys
 
 
 class _Order:
-    """The references' n-grams of one order."""
+    """The n-grams of one order n in all references: their idf, and the matrix for V_n (see the top of this file)."""
 
     def __init__(self, groups, image_of_J, order):
-        """Args: groups: list of (indices [B], words [B, T]) of the references. image_of_J: image of each reference."""
+        """Counts the n-grams.
+
+        Args: groups: list of (indices [B], word hashes [B, T]) of the references. image_of_J: int, image index of each
+          reference. order: n.
+        """
         self.order = order
         found = [(rows, *_occurrences(words, order)) for rows, words in groups]
         grams = np.concatenate([grams.ravel() for _, grams, _ in found])
@@ -106,7 +124,11 @@ class _Order:
         self.weights_FJ = scipy.sparse.csr_array((weights, (feature, reference)), shape)
 
     def similarities(self, words_BT, closeness_J):
-        """Returns the sum over the references of the clipped cosines, weighted by `closeness_J` [J]: float64 [B]."""
+        """Returns for each sentence the clipped cosine to the references, mean per image, summed over images.
+
+        Args: words_BT: uint64 word hashes. closeness_J: float, factor of each reference for its difference in length.
+        Returns: float64 [B].
+        """
         grams, nth = _occurrences(words_BT, self.order)
         if not grams.size or not len(self.grams):
             return np.zeros(len(words_BT))
@@ -123,7 +145,7 @@ class Consensus:
     """Scores sentences against the references of all images at once.
 
     Args:
-      references: list over the images of lists of tokenized references; at least two images.
+      references: list over images of lists of tokenized references (strings); at least two images.
     """
 
     def __init__(self, references):
@@ -136,13 +158,10 @@ class Consensus:
         self._orders = [_Order(groups, image_of_J, order) for order in ORDERS]
 
     def scores(self, sentences):
-        """Returns the mean CIDEr-D x100 of each sentence as the caption of all images.
+        """Returns for each sentence the mean over all images of its CIDEr-D x100: float64 [number of sentences].
 
         Args:
-          sentences: list of tokenized sentences.
-
-        Returns:
-          float64 [number of sentences].
+          sentences: list of tokenized sentences (strings).
         """
         result = np.zeros(len(sentences))
         for rows, words_BT in _by_length(sentences, self._hashes):

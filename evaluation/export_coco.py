@@ -15,23 +15,23 @@ from preprocessing.sources import datasets
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of export_coco."""
+    """Flags of evaluation.export_coco."""
 
     captions: str = cli.field("", "file in COCO's results format (a list) or captions format (refs_test.json)")
     output: str = cli.field("", "file to write")
     dataset: str | None = cli.field(None, "data set with the integers, karpathy:FILE or coco:DIR")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.output,), ()
 
 
 def integer_ids(names, known):
-    """Returns dict file name -> COCO's integer.
+    """Returns dict file name -> COCO's integer image id.
 
     Args:
       names: iterable of file names.
-      known: dict file name -> integer of a data set; other names are read as COCO's.
+      known: dict file name -> integer id. The id of another name is read from the name (COCO_val2014_000000000042.jpg).
 
     Raises: cli.UserError naming the images without an integer, or two images with the same.
     """
@@ -53,7 +53,16 @@ def integer_ids(names, known):
 
 
 def exported(content, path, known):
-    """Returns the content of a results or captions file with integers for image ids."""
+    """Returns the content of a captions file with COCO's integers as image ids.
+
+    Args:
+      content: JSON value of the file: dict in COCO captions format, or list in COCO results format.
+      path: the file, read again if it is a list.
+      known: dict file name -> integer id.
+
+    Returns: a value of the same format as `content`.
+    Raises: cli.UserError as `integer_ids`; KeyError, TypeError or AttributeError if the content has another format.
+    """
     if isinstance(content, dict):
         ids = integer_ids((image["file_name"] for image in content["images"]), known)
         names = {image["id"]: image["file_name"] for image in content["images"]}
@@ -67,6 +76,7 @@ def exported(content, path, known):
 
 
 def main(options):
+    """Writes the file with integer image ids and prints their number. Args: options: Options."""
     if not options.captions or not options.output:
         raise cli.UserError("--captions and --output are missing: the file to read and the file to write")
     content = readers.read_json(options.captions, "captions in COCO's format")

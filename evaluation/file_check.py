@@ -1,4 +1,4 @@
-"""Checks that caption.py gives the captions that were scored, on some photographs of the split.
+"""Checks on some photographs of the split that caption.py gives the same captions as those that were scored.
 
 Scored captions are made from stored vectors or concept words, those of caption.py from files. A difference must not go
 unnoticed, so eval_val.py, eval_test.py and eval_obj2sen end with this comparison.
@@ -19,7 +19,14 @@ NOT_CHECKED = "NOTE: captions were not compared with those of caption.py: "
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How many of `images` photographs have the same caption from their files as in the scored captions."""
+    """The result of `compare`.
+
+    Attributes:
+      equal: number of photographs for which caption.py gives the caption that was scored.
+      images: number of photographs that were compared.
+      largest_difference: largest absolute difference of an element of the captioner's input (image vector or ids of
+        concept words); 0 if all captions are equal, NaN if no file could be read.
+    """
 
     equal: int
     images: int
@@ -27,7 +34,11 @@ class Agreement:
 
 
 def folder_of(options, data_dir, split):
-    """Returns the folder of the photographs: --image_dir, else that of the image records' sidecar; "" if unknown."""
+    """Returns the folder of the photographs: --image_dir, else the one that DATA_DIR/image_SPLIT.json names.
+
+    Args: options: evaluation.scoring.ScoringOptions. data_dir: data folder. split: "val" or "test".
+    Returns: path; "" if the folder is unknown.
+    """
     path = os.path.join(data_dir, f"image_{split}.json")
     known = sidecars.read_sidecar(path).get("image_dir", "") if os.path.exists(path) else ""
     return options.image_dir or known
@@ -37,9 +48,12 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
     """Captions up to 20 scored photographs from their files, as caption.py does, and prints how many captions agree.
 
     Args:
-      options: evaluation.scoring.ScoringOptions. data_dir: data folder. checkpoint: its prefix.
+      options: evaluation.scoring.ScoringOptions.
+      data_dir: data folder. split: "val" or "test".
+      checkpoint: prefix (path without ending) of the checkpoint that made the scored captions.
       scored: dict image name -> scored caption.
-      open_run: as for evaluation.scoring; gives the stored rows if captions differ.
+      open_run: function (checkpoint, split, names) -> (captioner, its input rows), see evaluation/scoring.py. It is
+        called if captions differ, to compare the inputs.
 
     Returns: Agreement, or None with a printed note if photographs, encoder or detector are not available.
     """
@@ -74,7 +88,11 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
 
 
 def _from_files(options, checkpoint, folder, names):
-    """Returns (dict name -> caption, dict name -> the captioner's input), as caption.py makes them."""
+    """Captions photographs from their files as caption.py does.
+
+    Returns: (dict image name -> caption, dict image name -> input row of the captioner), without unreadable files.
+    Raises: cli.UserError if encoder or detector is not available.
+    """
     where = {name: getattr(options, name, None) for name in ("encoder", "detector", "labels")}
     captioner, source = photographs.open_run(
         options.job_dir, checkpoint, **where, threshold=getattr(options, "threshold", 0.0)
@@ -90,7 +108,10 @@ def _from_files(options, checkpoint, folder, names):
 
 
 def _difference(row, stored):
-    """Returns the largest absolute difference of two rows; rows of concept words may have different lengths."""
+    """Returns the largest absolute difference of two input rows as float.
+
+    Args: row, stored: arrays [D]; rows of concept words may have different lengths, the shorter one is padded by 0.
+    """
     if row.shape != stored.shape:
         width = max(len(row), len(stored))
         row, stored = (np.pad(part, (0, width - len(part))) for part in (row, stored))

@@ -1,11 +1,12 @@
-"""Objects that captions name: CHAIR, and precision, recall and F1 of detected words and of all other words.
+"""Scores the objects that captions name: CHAIR, and precision, recall and F1 of detected words and of all other words.
 
-CHAIR (Rohrbach et al. 2018, "Object Hallucination in Image Captioning") asks which of the named objects are not there:
-CHAIR-i is their share of all mentions, CHAIR-s the share of captions with at least one. What is there is one of
+CHAIR (Rohrbach et al. 2018, "Object Hallucination in Image Captioning") measures which named objects are not in the
+image: CHAIR-i is their share of all mentions, CHAIR-s the share of captions with at least one. The objects of an image
+are taken from one of these sources:
 
     CHAIR       annotated boxes, and the objects that the references name
     CHAIR-ref   the objects that the references name
-    CHAIR-det   detections, and the objects that the references name; flatters a captioner told by that detector
+    CHAIR-det   detections, and the objects that the references name; favours a captioner that reads this detector
 
 These are three different measures: their columns have different names, and one never stands in for another.
 """
@@ -62,14 +63,17 @@ class ObjectNames:
         return {name for name, _, _ in self.mentions(tokens)}
 
     def class_of(self, label):
-        """Returns the class that a label of a detector or annotation names, as a whole or by its last word, or None."""
+        """Returns the class that the label of a detection or annotation names, or None.
+
+        The whole label is looked up first, then its last word.
+        """
         words = tuple(label.lower().replace("_", " ").split())
         name = self.phrases.get(words, self.phrases.get(words[-1:]))
         return None if name == NO_CLASS else name
 
 
 def of_concepts(concepts):
-    """Returns the ObjectNames whose classes are concept words, named also by their plurals and synonyms.
+    """Returns ObjectNames whose classes are the concept words, each named by the word, its plural and its synonyms.
 
     Args: concepts: formats.concepts.Concepts.
     """
@@ -78,8 +82,9 @@ def of_concepts(concepts):
 
 
 def read_names(path=COCO_OBJECTS):
-    """Reads ObjectNames from a file with lines `class: word, several words, ...`; adds plurals of their last words.
+    """Reads ObjectNames from a file, and adds the plural of each expression.
 
+    Args: path: file with lines `class: word, several words, ...`; the class `-` is NO_CLASS, lines with # are comments.
     Raises: cli.UserError naming the line.
     """
     phrases = {}
@@ -105,11 +110,14 @@ def read_names(path=COCO_OBJECTS):
 
 
 def read_objects(path, threshold=0.5):
-    """Returns the objects of images as a CaptionFile whose texts are labels.
+    """Reads which objects each image has, by annotation or detection.
 
     Args:
       path: COCO's instances_*.json, or lines {"image": NAME, "objects": [{"name", "score"}]}.
       threshold: minimum score of a detection.
+
+    Returns: CaptionFile whose `captions` are dict image id -> list of labels, one for each object.
+    Raises: cli.UserError naming the file.
     """
     from preprocessing.detection import known_objects
 
@@ -130,13 +138,16 @@ def read_objects(path, threshold=0.5):
 
 
 def annotated_in(data_dir):
-    """Returns dict image -> labels of the annotated objects that a data folder has (the miniature world's), or None."""
+    """Returns the annotated objects of a data folder: dict image name -> list of labels; None if it has none.
+
+    Only the drawn miniature world has such a file, raw/objects.jsonl.
+    """
     path = os.path.join(data_dir, "raw", "objects.jsonl")
     return read_objects(path).captions if os.path.exists(path) else None
 
 
 def _is_coco(path):
-    """Returns whether a file is one JSON object with categories, not one object a line."""
+    """Returns whether a file is in the format of COCO's instances: one JSON object, not one a line."""
     head, _ = texts.head_text(path, 1 << 14)
     try:
         first = readers.parse_json(head.split("\n")[0])
@@ -146,9 +157,10 @@ def _is_coco(path):
 
 
 def classes_of_labels(names, labels):
-    """Converts the labels of images to classes; returns (dict image -> set of classes, sorted labels without a class).
+    """Converts the labels of images to classes.
 
     Args: names: ObjectNames. labels: dict image -> list of labels.
+    Returns: (dict image -> set of classes, sorted list of the labels that name no class).
     """
     known = {label: names.class_of(label) for found in labels.values() for label in found}
     classes = {image: {known[label] for label in found if known[label]} for image, found in labels.items()}
@@ -160,12 +172,14 @@ def classes_of_labels(names, labels):
 
 
 def chair(tokens, there, names):
-    """Returns (CHAIR-i, CHAIR-s): the share of mentions, and of captions, that name an object that is not there.
+    """Returns (CHAIR-i, CHAIR-s) of captions, two floats 0 to 1; the first is None if no caption names an object.
+
+    CHAIR-i is the share of mentions of an object that is not in the image, CHAIR-s the share of captions with one.
 
     Args:
-      tokens: dict image -> tokens of its caption. names: ObjectNames.
+      tokens: dict image -> list of tokens of its caption.
       there: dict image -> set of the classes that are in the image.
-    Returns: two floats 0 to 1; the first is None if no caption names an object.
+      names: ObjectNames.
     """
     mentions = wrong = captions = 0
     for image, caption in tokens.items():
@@ -176,11 +190,15 @@ def chair(tokens, there, names):
 
 
 def measure(tokens, references, names, detected=None, annotated=None):
-    """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS; None where it is unknown.
+    """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS, floats 0 to 1.
+
+    A value is None if its objects are unknown (`detected` or `annotated` is None) or its denominator is 0.
 
     Args:
-      tokens: dict image -> tokens of its caption. references: dict image -> list of tokens of its references.
-      names: ObjectNames. detected, annotated: dict image -> set of classes, or None if there are none.
+      tokens: dict image -> list of tokens of its caption.
+      references: dict image -> list of its references, each a list of tokens.
+      names: ObjectNames.
+      detected, annotated: dict image -> set of classes, or None if unknown.
     """
     said = {image: set().union(*map(names.classes, texts)) for image, texts in references.items()}
     result = dict.fromkeys((*CHAIR, *WORDS))
@@ -202,9 +220,12 @@ def word_scores(tokens, references, names, detected):
 
     There is one set of scores for words that name a detected object and one for all other words. Each caption is
     compared as a bag of words with each of its references, and the counts are summed over all these pairs (Honda et al.
-    2021 report these scores).
+    2021 report these scores). A value is None if its denominator is 0.
 
-    Args: as for `measure`; `detected` must be given.
+    Args:
+      tokens: dict image -> list of tokens of its caption.
+      references: dict image -> list of its references, each a list of tokens.
+      names: ObjectNames. detected: dict image -> set of classes.
     """
     counts = {"detected": collections.Counter(), "other": collections.Counter()}
     for image, caption in tokens.items():
@@ -225,7 +246,11 @@ def word_scores(tokens, references, names, detected):
 
 
 def _bags(tokens, names, detected):
-    """Returns the bags of words of a caption: {"detected": Counter, "other": Counter}."""
+    """Divides the words of a caption into those that name a detected object and all others.
+
+    Args: tokens: list of words. names: ObjectNames. detected: set of the image's detected classes.
+    Returns: {"detected": Counter, "other": Counter} of words.
+    """
     places = {i for name, begin, end in names.mentions(tokens) if name in detected for i in range(begin, end)}
     bags = {"detected": collections.Counter(), "other": collections.Counter()}
     for i, token in enumerate(tokens):

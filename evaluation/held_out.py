@@ -1,4 +1,4 @@
-"""Validation of the text stages: cross entropy, token accuracy and perplexity of held-out sentences."""
+"""Evaluates held-out sentences during the training of text stages: cross entropy, token accuracy and perplexity."""
 
 import math
 import os
@@ -11,21 +11,26 @@ from formats.sidecars import write_json
 
 
 class HeldOut:
-    """Evaluates held-out sentences at every checkpoint; RUN/best.json has the step with the minimum loss."""
+    """Evaluates held-out sentences at every checkpoint, and writes the step with the minimum loss to RUN/best.json."""
 
     def __init__(self, objective, batches, run):
-        """Compiles the evaluation.
+        """Wraps the objective's evaluation in a tf.function.
 
         Args:
-          objective: an objectives.cross_entropy.CrossEntropyObjective.
+          objective: objectives.cross_entropy.CrossEntropyObjective.
           batches: input_pipeline.SentenceBatches of the held-out sentences.
-          run: the RunDirectory.
+          run: training.run_directory.RunDirectory.
         """
         self.batches, self.run = batches, run
         self._evaluate = tf.function(objective.evaluate, reduce_retracing=True)
 
     def __call__(self, step):
-        """Returns {"loss", "accuracy", "perplexity"} over all words of the held-out sentences."""
+        """Evaluates the current weights, logs the result, and updates RUN/best.json.
+
+        Args: step: number of the training step.
+        Returns: dict of the means over all words of the held-out sentences: "loss" (cross entropy, nats a word),
+          "accuracy" (0 to 1) and "perplexity".
+        """
         totals = np.zeros(3)
         for batch in self._batches():
             totals += [float(part) for part in self._evaluate(batch)]
@@ -39,7 +44,7 @@ class HeldOut:
         return found
 
     def _batches(self):
-        """Yields batches of the sentences, sorted by length, each batch as wide as its longest sentence."""
+        """Yields the sentences in batches, sorted by length and padded to the batch's longest: dicts of tensors."""
         lengths = np.diff(self.batches.corpus.sentences.offsets)[self.batches.corpus.rows]
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), self.batches.batch_size):
@@ -48,6 +53,7 @@ class HeldOut:
             yield {name: tf.constant(array) for name, array in batch.items()}
 
     def _keep_best(self, step, found):
+        """Writes {"step", "loss", ...} to RUN/best.json unless an earlier step there has a loss as low."""
         if not self.run.writes:
             return
         path = self.run.file("best.json")

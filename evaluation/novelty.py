@@ -1,4 +1,4 @@
-"""How much of the captions stands word for word in the corpus, and how their words and lengths are distributed."""
+"""Measures which share of captions is copied from the corpus, their number of distinct words, and their lengths."""
 
 import collections
 
@@ -8,19 +8,20 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that hashes of different w
 
 
 def words_of(text):
-    """Returns the words of a tokenized text: without tokens that hold neither letter nor digit."""
+    """Returns the list of words of a tokenized text: its tokens that have a letter or a digit."""
     return [token for token in text.split() if any(map(str.isalnum, token))]
 
 
 def measure(tokens, sentences):
-    """Returns how much of captions stands in a corpus.
+    """Measures how much of the captions is copied from the corpus.
 
     Args:
-      tokens: dict image -> tokens of its caption.
+      tokens: dict image -> list of tokens of its caption.
       sentences: list of tokenized sentences of the corpus, in lower case; punctuation is not compared.
 
-    Returns: dict: "in_corpus": share of captions that are a sentence of the corpus, word for word; "common_run": mean
-      over the captions of the number of consecutive words that they share with some sentence.
+    Returns: dict: "in_corpus": share (0 to 1) of captions that are, word for word, a sentence of the corpus;
+      "common_run": mean over the captions of the largest number of consecutive words that they share with one sentence.
+      Both are None without captions.
     """
     captions = [words_of(" ".join(caption)) for caption in tokens.values()]
     corpus = [words_of(sentence) for sentence in sentences]
@@ -34,7 +35,9 @@ def measure(tokens, sentences):
 
 
 def longest_runs(captions, corpus):
-    """Returns for each caption the length of its longest run of words that stands in one sentence: int [captions].
+    """Returns for each caption the largest number of consecutive words that one sentence has as well: int64 [captions].
+
+    The hash of each run of words is extended word by word, and runs without a match in the other side are dropped.
 
     Args: captions, corpus: lists of lists of words.
     """
@@ -58,20 +61,29 @@ def longest_runs(captions, corpus):
 
 
 def _flat(texts, ids):
-    """Returns the words of texts as numbers, each text followed by 0; words that the corpus does not have are 0."""
+    """Returns the ids of all words of `texts` in one array uint64, with a 0 after each text.
+
+    Args: texts: list of lists of words. ids: dict word -> id above 0; other words become 0.
+    """
     return np.array([ids.get(word, 0) for text in texts for word in (*text, "")], np.uint64)
 
 
 def _continued(begins, flat, length):
-    """Returns those beginnings of runs whose next word is in the same text and known."""
+    """Returns those of the runs whose next word is in the same text and known: int array of their first positions.
+
+    Args: begins: int array, positions in `flat` of the first words. flat: from `_flat`. length: words of each run.
+    """
     return begins[flat[begins + length] > 0]
 
 
 def vocabulary(tokens):
-    """Returns the number of distinct words of captions (dict image -> tokens)."""
+    """Returns the number of distinct words of captions. Args: tokens: dict image -> list of tokens of its caption."""
     return len({word for caption in tokens.values() for word in caption})
 
 
 def lengths(tokens):
-    """Returns dict number of words -> number of captions, from the shortest to the longest."""
+    """Returns dict number of tokens -> number of captions of this length, shortest length first.
+
+    Args: tokens: dict image -> list of tokens of its caption.
+    """
     return dict(sorted(collections.Counter(map(len, tokens.values())).items()))

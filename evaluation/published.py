@@ -39,7 +39,11 @@ _ROWS = (
 
 
 def published_rows():
-    """Returns rows for evaluation.table. `published` is the origin of the figures, `unverified`: from memory."""
+    """Returns the published results as a list of dicts in the format of evaluation.table.make_row.
+
+    Two fields are added: "published", where the figures come from (one of RESCORED, READ, RECALLED), and "unverified",
+    whether they are from memory.
+    """
     rows = []
     for name, corpus, *scores, known in _ROWS:
         row = {"row": name, "corpus": corpus, "split": "test", "decode": None, "seed": None}

@@ -1,10 +1,12 @@
 """Retrieval without training: the sentences that best fit the detections, and the most typical one among them.
 
-The fit of a sentence to an image adds, for each concept word that it names, score + bonus if the word was detected and
-- bonus if it was not. Sentences with the same set of concept words have the same fit, so a corpus has a few thousand
+The fit of a sentence to an image is a sum over the concept words that it names: score + bonus for a detected word,
+- bonus for any other. Sentences with the same set of concept words have the same fit, so a corpus has a few thousand
 sets, and all fits are one sparse product. The most typical sentence has the highest mean CIDEr-D against those that
 fit equally well (the consensus caption of Devlin et al. 2015, "Exploring Nearest Neighbor Approaches for Image
 Captioning").
+
+Shapes: S sets of concept words.
 """
 
 import collections
@@ -22,12 +24,12 @@ EQUAL = 1e-9  # fits that differ by less are equal
 
 
 def fits(sets, detections, bonus=BONUS):
-    """Yields for each image its fit to every concept set: float64 [S].
+    """Yields for each image the fit of every set of concept words to it: float64 [S].
 
     Args:
-      sets: list of distinct tuples of concept words (or their ids).
-      detections: list over images of dict word -> score.
-      bonus: see the top of this file.
+      sets: list of S distinct tuples of concept words (or their ids).
+      detections: list over images of dict concept word -> detection score.
+      bonus: added for a detected word and subtracted for any other, see the top of this file.
     """
     columns = {word: i for i, word in enumerate(sorted({w for group in (*sets, *detections) for w in group}))}
     flat = [columns[word] for words in sets for word in words]
@@ -44,7 +46,7 @@ def fits(sets, detections, bonus=BONUS):
 
 
 def best_fitting_sets(sets, detections, bonus=BONUS):
-    """Returns the concept sets with the best fit to each image: list over images of tuples of indices into `sets`.
+    """Returns for each image the sets of concept words with the best fit: list of tuples of indices into `sets`.
 
     A tuple has several indices if sets fit equally well. Args: as for `fits`.
     """
@@ -55,8 +57,8 @@ def draw_best_sentences(keys, detections, seeds, k, bonus=BONUS):
     """Returns the k best-fitting sentences of each image, chosen at random among equal fits.
 
     Args:
-      keys: list of tuples of the concept words in each sentence, sorted.
-      detections: list over images of dict concept word -> score.
+      keys: list with the sorted tuple of concept words of each sentence.
+      detections: list over images of dict concept word -> detection score.
       seeds: list over images of ints, the seed of each image's choice.
       k: number of sentences. bonus: see the top of this file.
 
@@ -83,7 +85,10 @@ def draw_best_sentences(keys, detections, seeds, k, bonus=BONUS):
 
 
 def most_typical(texts):
-    """Returns the sentence with the highest mean CIDEr-D against all of `texts`; the first one of a tie."""
+    """Returns the sentence with the highest mean CIDEr-D against all of `texts`; the first one of a tie.
+
+    Args: texts: list of sentences; of more than GROUP_LIMIT only an evenly spaced part is compared.
+    """
     if len(texts) <= 2:  # two sentences are equally typical
         return texts[0]
     texts = texts[:: -(-len(texts) // GROUP_LIMIT)]
@@ -91,15 +96,13 @@ def most_typical(texts):
 
 
 def retrieve(texts, keys, detections, bonus=BONUS):
-    """Returns one corpus sentence for each image.
+    """Returns for each image the most typical of the sentences that fit its detections best: list of sentences.
 
     Args:
       texts: list of sentences.
-      keys: list of tuples of the concept words in each sentence, sorted.
-      detections: list over images of dict concept word -> score.
-
-    Returns:
-      List of sentences, one per image; a pure function of the arguments.
+      keys: list with the sorted tuple of concept words of each sentence.
+      detections: list over images of dict concept word -> detection score.
+      bonus: see the top of this file.
     """
     members = collections.defaultdict(list)
     for text, key in zip(texts, keys, strict=True):

@@ -48,12 +48,12 @@ class Options:
     seed: int = field(0, "Seed of the draws.")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.output, self.per_image), ()
 
 
 def check(options):
-    """Raises UserError for flags that cannot be used."""
+    """Checks the flags before files are read. Raises: UserError naming a flag that cannot be used."""
     if not options.paths or not options.references:
         raise UserError("expected captions and references: python -m evaluation.score A.json --references REFERENCES")
     if options.resamples < 100:
@@ -69,7 +69,11 @@ def check(options):
 
 
 def read_references(options):
-    """Returns the CaptionFile of the references: a file, or a split of a data set. Prints what was read."""
+    """Reads --references, a file or a split of a data set, and prints how many images and captions it has.
+
+    Returns: caption_files.CaptionFile, without images that have no caption.
+    Raises: UserError for an unknown split, or if no image has a caption.
+    """
     from evaluation import caption_files
     from preprocessing.sources import datasets
 
@@ -96,7 +100,12 @@ def read_references(options):
 
 
 def read_captions(options, references):
-    """Returns dict path -> dict image -> caption, all of the same images. Prints what is missing or unknown."""
+    """Reads the caption files, and prints which images have no caption or are not among the references.
+
+    Args: options: Options. references: caption_files.CaptionFile.
+    Returns: dict path -> dict image id -> caption; the images are the same for all files, and named as in `references`.
+    Raises: UserError if a caption is missing without --partial, or no image is captioned in all files.
+    """
     from evaluation import caption_files
     from formats.captions import name_some
 
@@ -124,7 +133,13 @@ def read_captions(options, references):
 
 
 def _matched_objects(path, references, names, threshold):
-    """Returns dict image of the references -> set of classes, from a file of objects; None without one."""
+    """Reads a file of objects, and prints how many images it has and which labels name no class.
+
+    Args: path: file of objects, or "". references: caption_files.CaptionFile. names: hallucination.ObjectNames.
+      threshold: minimum score of a detection.
+    Returns: dict image id, as in `references`, -> set of classes; None if `path` is "".
+    Raises: UserError if none of its images is among the references.
+    """
     from evaluation import caption_files, hallucination
     from formats.captions import name_some
 
@@ -152,7 +167,13 @@ def _matched_objects(path, references, names, threshold):
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What captions are measured against besides references, see hallucination.measure and novelty.measure."""
+    """What captions are measured against besides references.
+
+    Attributes:
+      names: hallucination.ObjectNames.
+      detected, annotated: dict image id -> set of classes of its objects, or None if unknown.
+      sentences: list of tokenized sentences of the training corpus, or None if unknown.
+    """
 
     names: object
     detected: dict | None
@@ -161,6 +182,7 @@ class Truth:
 
 
 def main(options):
+    """Scores and compares the caption files, prints the table, and writes the output files. Args: options: Options."""
     check(options)
     from evaluation import hallucination, metrics
     from formats import captions, sidecars
@@ -192,13 +214,19 @@ def main(options):
 
 
 def labels_of(paths):
-    """Returns a short, distinct name of each file: without folder and extension where that suffices."""
+    """Returns a short, distinct name for each caption file: without folder and extension where that suffices.
+
+    Args: paths: iterable of paths. Returns: list of str, in the same order.
+    """
     short = [os.path.splitext(os.path.basename(path))[0] for path in paths]
     return [name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)]
 
 
 def _corpus(options, scorer):
-    """Returns the tokenized sentences of --corpus; None without it."""
+    """Returns the tokenized sentences of --corpus as a list of strings; None without the flag.
+
+    Args: scorer: metrics.Scorer, whose tokenizer is used.
+    """
     if not options.corpus:
         return None
     from formats import readers
@@ -207,7 +235,10 @@ def _corpus(options, scorer):
 
 
 def _row(label, scores, truth, options, split):
-    """Returns the row of one file: scores, their intervals, objects, novelty, lengths."""
+    """Returns the table row of one caption file as a dict: scores, their intervals, objects, novelty and lengths.
+
+    Args: label: the row's name. scores: metrics.Scores. truth: Truth. split: name of the split, or None.
+    """
     from evaluation import hallucination, novelty, statistics
 
     row = table.make_row(label, scores, corpus=None, split=split)
@@ -222,9 +253,14 @@ def _row(label, scores, truth, options, split):
 
 
 def _rows_of_parts(files, references, parts, whole, truth, options):
-    """Returns the rows of each part of the split (nocaps' domains), and prints what CIDEr's frequencies are of.
+    """Returns the list of table rows for each part of the split (domain of nocaps); prints how CIDEr was computed.
 
-    Args: whole: dict label -> metrics.Scores of all images.
+    Args:
+      files: dict label -> dict image id -> caption.
+      references: dict image id -> list of captions, for the images of `files`.
+      parts: dict image id -> name of its part; images without part are in no row.
+      whole: dict label -> metrics.Scores of all images.
+      truth: Truth.
     """
     from evaluation import metrics
 
@@ -247,12 +283,16 @@ def _rows_of_parts(files, references, parts, whole, truth, options):
 
 
 def _with_one_interval(row):
-    """Returns a row without the intervals of other scores than CIDEr, for a narrow table."""
+    """Returns a table row without its intervals (fields METRIC_95), except that of CIDEr, for a narrow table."""
     return {name: value for name, value in row.items() if name == "CIDEr_95" or not name.endswith("_95")}
 
 
 def _compared(scored, options):
-    """Prints and returns dict label -> comparison of the first file with it."""
+    """Compares the first caption file with each other one by a paired bootstrap, and prints the comparisons.
+
+    Args: scored: dict label -> metrics.Scores.
+    Returns: dict label -> result of `statistics.paired`, for all files but the first.
+    """
     from evaluation import compare, statistics
 
     (name, first), *others = scored.items()
@@ -265,7 +305,11 @@ def _compared(scored, options):
 
 
 def _lines_by_image(scored, files, parts):
-    """Yields lines {"file", "image", "caption", metric: score x100}."""
+    """Yields a JSON line for each file and image: {"file", "image", "caption", "part" if known, METRIC: score x100}.
+
+    Args: scored: dict label -> metrics.Scores. files: dict label -> dict image id -> caption.
+      parts: dict image id -> name of its part of the split.
+    """
     for label, scores in scored.items():
         for i, name in enumerate(scores.names):
             values = {metric: round(float(values[i]), 4) for metric, values in scores.per_image.items()}

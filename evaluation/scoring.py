@@ -1,8 +1,11 @@
 """Captions and scores the checkpoints of a run; used by eval_val.py, eval_test.py and eval_obj2sen.
 
 The caller passes a function
+
     open_run(checkpoint, split, names) -> (captioner, rows)
-that returns a captioning.captioner.Captioner and one row of its input for each name.
+
+checkpoint is a path without ending, split "val" or "test", names a list of image names. It returns a
+captioning.captioner.Captioner and an array with one row of its input (image vector or concept words) for each name.
 """
 
 import contextlib
@@ -47,7 +50,7 @@ class ScoringOptions:
     devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (table_of(self),), (self.job_dir,)
 
 
@@ -57,7 +60,7 @@ def table_of(options):
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts; returns the data folder.
+    """Checks flags and data before TensorFlow starts; returns the path of the data folder.
 
     Raises: cli.UserError if --decode or --job_dir cannot be used, or the data are inconsistent.
     """
@@ -68,14 +71,17 @@ def check(options):
 
 
 def data_dir_of(options):
-    """Returns the data folder: --data_dir, else the one that the run was trained on."""
+    """Returns the path of the data folder: --data_dir, else the one that the run was trained on."""
     from training import run_directory
 
     return options.data_dir or run_directory.data_dir_of(options.job_dir)
 
 
 def reads_data(score):
-    """Decorates a function of ScoringOptions so that its data cannot be replaced while it runs."""
+    """Decorates a function so that its data files cannot be replaced while it runs.
+
+    Args: score: function whose first argument is ScoringOptions.
+    """
 
     @functools.wraps(score)
     def locked(options, *arguments, **named):
@@ -99,9 +105,9 @@ def score_checkpoints(options, open_run, how=None):
     """Scores every checkpoint on the validation images, ranks them, and adds the row of the best one to the table.
 
     Args:
-      options: ScoringOptions with `steps` and `overwrite`.
-      open_run: see the top of this file.
-      how: dict of further settings that the captions depend on.
+      options: ScoringOptions that also have `steps` (checkpoints to score, empty = all) and `overwrite`.
+      open_run: function that opens a checkpoint, see the top of this file.
+      how: dict of further settings that the captions depend on, beside decoding and length normalization.
     """
     from captioning import splits
     from evaluation import file_check, metrics, table
@@ -137,19 +143,23 @@ def score_checkpoints(options, open_run, how=None):
 
 
 def _count(data_dir, split):
-    """Returns the number of images of a split, None if no sidecar has it."""
+    """Returns the number of images of a split by its sidecar; None if there is no sidecar or no count in it."""
     path = os.path.join(data_dir, f"image_{split}.json")
     return sidecars.read_sidecar(path).get("count") if os.path.exists(path) else None
 
 
 def _say_how_many(data_dir, split, references):
-    """Prints how many images of a split are scored, if some have no caption."""
+    """Prints how many images of a split are scored, if some have no caption.
+
+    Args: references: dict image name -> list of captions.
+    """
     total = _count(data_dir, split)
     if total and total > len(references):
         print(f"{split}: {len(references)} of {total} images have captions and are scored")
 
 
 def _steps(options):
+    """Returns the steps of the checkpoints to score, from --steps or the run, as list of int. Raises: cli.UserError."""
     from training import checkpoints
 
     if strange := [step for step in options.steps if not str(step).isdecimal()]:
@@ -161,14 +171,20 @@ def _steps(options):
 
 
 def _score_all(options, steps, folder, references, scorer, open_run, how):
-    """Captions and scores the steps that were not scored before, and merges them into RUN/val_checkpoints.json.
+    """Captions and scores the steps that were not scored before, and merges them into `folder`/val_checkpoints.json.
 
     Captions that were made from the same checkpoint with the same settings are kept; with other metrics or references
-    they are scored again. The captions of a step and its entry are written together, because another process may score
+    they are scored again. The captions of a step and its scores are written together, because another process may score
     the same run.
 
-    Returns: function of an entry {"how", "against", "values", "unique"} -> whether it can be ranked with these: same
-      settings, metrics and references.
+    Args:
+      options: ScoringOptions with `overwrite`. steps: list of int. folder: of captions and scores.
+      references: dict image name -> list of captions. scorer: metrics.Scorer of these.
+      open_run: function that opens a checkpoint, see the top of this file.
+      how: dict of the settings that the captions depend on.
+
+    Returns: function that takes the dict {"how", "against", "values", "unique"} of one step in val_checkpoints.json and
+      returns whether its scores can be ranked with these: same settings, metrics and references.
     """
     from evaluation import statistics
     from formats import captions, writing
@@ -208,11 +224,17 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
 
 
 def _scores_path(folder):
+    """Returns the path of val_checkpoints.json, the scores of the checkpoints."""
     return os.path.join(folder, "val_checkpoints.json")
 
 
 def _read_scores(folder):
-    """Reads RUN/val_checkpoints.json: dict step -> {"how", "against", "values"}; {} if it does not exist."""
+    """Reads the scores of the checkpoints from `folder`/val_checkpoints.json.
+
+    Returns: dict step (as str) -> {"how": settings and checkpoint of the captions, "against": metrics and references,
+      "values": scores, "unique"}; {} if the file does not exist.
+    Raises: cli.UserError if it is damaged.
+    """
     path = _scores_path(folder)
     known = readers.read_json(path, "the scores of the checkpoints; remove it", dict) if os.path.exists(path) else {}
     for step, entry in known.items():
@@ -222,7 +244,7 @@ def _read_scores(folder):
 
 
 def _digest(value):
-    """Returns the short sha256 of a JSON value."""
+    """Returns the short sha256 (16 hexadecimal digits) of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -232,7 +254,13 @@ def _digest(value):
 
 @reads_data
 def score_checkpoint(options, split, open_run):
-    """Captions and scores the images of a split with --checkpoint, and adds the row to the table."""
+    """Captions and scores the images of a split with the checkpoint of --checkpoint, and adds the row to the table.
+
+    Without references it only writes the captions.
+
+    Args: options: ScoringOptions with `checkpoint`. split: "val" or "test". open_run: function that opens a checkpoint,
+      see the top of this file.
+    """
     from captioning import splits
     from evaluation import file_check, metrics, table
     from formats import captions, writing
@@ -271,7 +299,7 @@ def score_checkpoint(options, split, open_run):
 
 
 def _earlier(scores_path):
-    """Returns the content of a scores file before it is replaced; {} if it does not exist or is damaged."""
+    """Returns the content of a scores file before it is replaced, as dict; {} if it does not exist or is damaged."""
     try:
         content = readers.read_json(scores_path, kind=dict)
         readers.check_fields(content, {"reasons": readers.optional(readers.is_object)}, scores_path)
@@ -285,7 +313,11 @@ def _earlier(scores_path):
 
 
 def _row(options, scores, split, checkpoint, selection):
-    """Returns the row of the table for one checkpoint (training.checkpoints.Chosen)."""
+    """Returns the row of the table for one checkpoint, as dict.
+
+    Args: scores: metrics.Scores. split: "val" or "test". checkpoint: training.checkpoints.Chosen.
+      selection: how the checkpoint was chosen, as text.
+    """
     from captioning import splits
     from evaluation import hallucination, table
     from formats.concepts import load_concepts
@@ -309,7 +341,7 @@ def _row(options, scores, split, checkpoint, selection):
 
 
 def _publish(options, row):
-    """Prints the row and adds it to the table."""
+    """Prints the row (a dict) and adds it to the table."""
     from evaluation import table
 
     table.print_table([row])

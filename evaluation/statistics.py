@@ -18,13 +18,17 @@ COLLAPSE = 0.05  # a captioner has collapsed if its share of distinct captions i
 
 
 def _draws(count, resamples, seed):
-    """Yields `resamples` times the indices int [N] of N images drawn with replacement; a pure function of its args."""
+    """Yields `resamples` bootstrap draws: int [N] indices of N = `count` images, drawn with replacement.
+
+    The same arguments give the same draws.
+    """
     generator = np.random.default_rng(seed)
     for _ in range(resamples):
         yield generator.integers(0, count, count)
 
 
 def _interval(values, level=LEVEL):
+    """Returns [low, high], the percentile interval that holds the share `level` of the values."""
     tail = 50.0 * (1.0 - level)
     return [float(bound) for bound in np.percentile(values, [tail, 100.0 - tail])]
 
@@ -36,24 +40,24 @@ def bootstrap_interval(per_image, resamples=RESAMPLES, seed=0):
 
     Args:
       per_image: float [N], e.g. `scores.per_image["CIDEr"]`.
-      resamples, seed: number of draws, and their seed; the same arguments give the same interval.
+      resamples: number of bootstrap draws. seed: of the draws; the same arguments give the same interval.
 
     Returns:
-      [low, high] in the unit of `per_image`.
+      list [low, high] in the unit of `per_image`.
     """
     values = np.asarray(per_image, np.float64)
     return _interval([values[draw].mean() for draw in _draws(len(values), resamples, seed)])
 
 
 def bleu_from_counts(counts, order=4):
-    """Returns the corpus BLEU x100 of summed counts, equal to pycocoevalcap's up to rounding.
+    """Returns the corpus BLEU x100 from summed n-gram counts, equal to pycocoevalcap's up to rounding.
 
     Args:
-      counts: int [..., 10], sums over images of `Scores.bleu_counts`.
-      order: 1 to 4.
+      counts: int [..., 10], sums over images of `metrics.Scores.bleu_counts`.
+      order: largest n of the n-grams, 1 to 4.
 
     Returns:
-      float [...].
+      float64 [...].
     """
     counts = np.asarray(counts, np.float64)
     tiny, small = 1e-15, 1e-9  # pycocoevalcap's guards against zero
@@ -64,11 +68,12 @@ def bleu_from_counts(counts, order=4):
 
 
 def intervals(scores, resamples=RESAMPLES, seed=0):
-    """Returns dict metric -> 95 % bootstrap interval x100 of each score whose parts are known by image.
+    """Returns the 95 % bootstrap intervals of all metrics that have a score for each image: dict metric -> [low, high].
 
-    BLEU is computed anew from the counts of each draw; METEOR's interval is that of its mean over images.
+    Bounds are x100. BLEU is computed anew from the counts of each draw; METEOR's interval is that of its mean over
+    images.
 
-    Args: scores: `metrics.Scores`. resamples, seed: as for `bootstrap_interval`.
+    Args: scores: `metrics.Scores`. resamples: number of bootstrap draws. seed: of the draws.
     """
     result = {}
     if scores.bleu_counts is not None:
@@ -85,13 +90,14 @@ def paired(first, second, resamples=RESAMPLES, seed=0):
 
     Args:
       first, second: `metrics.Scores` of the same images.
-      resamples, seed: as for `bootstrap_interval`.
+      resamples: number of bootstrap draws. seed: of the draws.
 
     Returns:
-      dict metric -> entry, for those of BLEU-4, CIDEr, METEOR and ROUGE-L that both have. An entry has "first" and
-      "second" (the scores x100), "difference" (first - second), "interval" (95 %, of the difference) and "p"
-      (two-sided: twice the smaller of the shares of draws with a difference <= 0 and >= 0, at least 2 / resamples).
-      METEOR is compared by its mean over images, because its corpus score cannot be resampled without Java.
+      dict metric -> dict, for those of BLEU-4, CIDEr, METEOR and ROUGE-L that both sets have. The inner dict has
+      "first" and "second" (the scores x100), "difference" (first - second), "interval" ([low, high], 95 %, of the
+      difference) and "p" (two-sided: twice the smaller of the shares of draws with a difference <= 0 and >= 0, at least
+      2 / resamples). METEOR is compared by its mean over images, because its corpus score cannot be resampled without
+      Java.
 
     Raises:
       ValueError: the images differ.
@@ -114,7 +120,10 @@ def paired(first, second, resamples=RESAMPLES, seed=0):
 
 
 def _comparison(first, second, differences):
-    """Returns an entry of `paired` from the two scores and the differences [S] of the draws."""
+    """Returns the inner dict that `paired` gives for one metric.
+
+    Args: first, second: the scores x100. differences: float [S], first - second in each draw.
+    """
     smaller = min((differences <= 0).mean(), (differences >= 0).mean())
     return {
         "first": first,
@@ -130,15 +139,15 @@ def _comparison(first, second, differences):
 
 
 def diversity(tokens):
-    """Returns the diversity of captions. A captioner with one caption for all images has "unique" 1 / N.
+    """Measures how much captions differ from each other. If all N images have the same caption, "unique" is 1 / N.
 
     Args:
-      tokens: dict image id -> list of tokens, e.g. `Scores.tokens`.
+      tokens: dict image id -> list of tokens, e.g. `metrics.Scores.tokens`.
 
     Returns:
       dict: "unique": distinct captions / captions; "length": mean number of tokens; "distinct-1", "distinct-2":
       distinct unigrams (bigrams) / unigrams (bigrams) of all captions together, 0 if there are none; "longest_run":
-      maximum number of consecutive repetitions of a word in a caption (1 = no word is followed by itself).
+      length of the longest run of one repeated word in a caption (1 = no word is followed by itself).
     """
     captions = list(tokens.values())
     pairs = [list(itertools.pairwise(caption)) for caption in captions]
@@ -153,6 +162,7 @@ def diversity(tokens):
 
 
 def _share(part, whole):
+    """Returns part / whole as float, 0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 

@@ -51,19 +51,16 @@ COLUMNS_HELP = f"also show these columns: {', '.join(MORE)}"
 def make_row(
     row, scores, *, corpus, split, decode=None, seed=None, concepts=None, threshold=0.5, annotated=None, **extra
 ):
-    """Returns one row of the table.
+    """Returns one row of the table as a dict, its fields in the order in which they are written.
 
     Args:
       row: its name, see ROWS.
       scores: `metrics.Scores`.
       corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if it does not apply.
-      concepts: `concepts.Concepts` of the split, for class recall and precision, or None.
+      concepts: formats.concepts.Concepts of the split, for class recall and precision, or None.
       threshold: minimum score of a detection that counts as a known object.
       annotated: dict image -> list of labels of annotated objects, for CHAIR, or None.
       **extra: further fields, e.g. minutes, checkpoint, command, steps, scored (see `digest_of_scored`).
-
-    Returns:
-      dict, in the order in which it is written.
     """
     from evaluation import novelty, statistics
 
@@ -87,7 +84,12 @@ def make_row(
 
 
 def objects_of(scores, concepts, threshold=0.5, annotated=None):
-    """Returns CHAIR and the word scores with the concept words of a data folder, see hallucination.measure."""
+    """Returns the scores of objects that captions name, the classes being the concept words of a data folder.
+
+    Args: scores: `metrics.Scores`. concepts: formats.concepts.Concepts. threshold: minimum score of a detection.
+      annotated: dict image -> list of labels of annotated objects, or None.
+    Returns: dict with the keys OBJECTS; values as `hallucination.measure` returns them.
+    """
     names = hallucination.of_concepts(concepts)
     if annotated is not None:
         annotated, _ = hallucination.classes_of_labels(names, annotated)
@@ -96,13 +98,17 @@ def objects_of(scores, concepts, threshold=0.5, annotated=None):
 
 
 def digest_of_scored(captions, references):
-    """Returns the short sha256 of captions (dict name -> text) and references (dict name -> texts)."""
+    """Returns the sha256, shortened to 16 digits, of captions and the references that they are scored against.
+
+    Args: captions: dict image name -> text. references: dict image name -> list of texts.
+    """
     written = {name: sanitise(caption) for name, caption in captions.items()}
     content = json.dumps([written, references], sort_keys=True).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _rounded(value):
+    """Returns floats rounded to 4 digits, other values as they are."""
     return round(value, 4) if isinstance(value, float) else value
 
 
@@ -112,9 +118,11 @@ def key_of(row):
 
 
 def read_table(path):
-    """Returns the rows of a table file, with "run" as an absolute path. Raises UserError if it is not a table.
+    """Reads a table file: list of rows (dicts), with "run" as an absolute path.
 
-    Older rows have no "run": it is then the folder of their checkpoint, or unknown if they name none.
+    Older rows have no "run": it is then the folder of their checkpoint, or missing if they name none.
+
+    Raises: UserError if the file is not a table of results.
     """
     rows = read_json(path, "a table of results, as eval_val.py and evaluation.untrained write it", list)
     wanted = dict.fromkeys((*TEXTS, "scored", "captions"), optional(is_text)) | {"reasons": optional(is_object)}
@@ -129,17 +137,18 @@ def read_table(path):
 
 
 def _folder(path):
+    """Returns the absolute path of the folder of a file, links resolved."""
     return os.path.dirname(os.path.realpath(path))
 
 
 def merge_row(path, row, run=None):
-    """Writes a row to a table file, replacing the one of the same run; creates the file if needed.
+    """Writes a row to a table file and replaces the earlier row of the same run; creates the file if needed.
 
     Scores that were computed earlier for the same captions, and are missing in `row`, are kept.
 
     Args:
       path: the table file; a link is followed.
-      row: from `make_row`.
+      row: dict from `make_row`.
       run: the run directory of the row; for rows without training the data folder.
     """
     path = os.path.realpath(path)
@@ -159,12 +168,12 @@ def merge_row(path, row, run=None):
 
 
 def _is_earlier(old, row):
-    """Returns whether `old` is an earlier row of the run of `row`; a row of unknown origin counts as one."""
+    """Returns whether the row `old` is an earlier version of `row`: same KEY, and same run or no known run."""
     return all(old.get(name) == row.get(name) for name in KEY) and old.get("run") in (None, row["run"])
 
 
 def with_earlier_scores(row, old):
-    """Returns `row` with the scores of `old` that were not requested this time, if both are of the same captions.
+    """Returns `row` with scores of `old` added that were not requested this time, if both are of the same captions.
 
     Args: row, old: dicts with "scored", the digest of captions and references, and "reasons" for missing scores.
     """
@@ -187,7 +196,7 @@ def with_earlier_scores(row, old):
 
 
 def _ordered(rows):
-    """Returns the rows sorted by corpus and split, then in the order of ROWS, other names last."""
+    """Returns the rows sorted by corpus and split, then in the order of ROWS with other names last: list."""
     rank = {name: i for i, name in enumerate(ROWS)}
     key_parts = ("corpus", "split", "row", "decode", "seed")
 
@@ -199,10 +208,12 @@ def _ordered(rows):
 
 
 def with_means(rows):
-    """Returns rows in printing order; a group that differs only in the seed is followed by a row of (mean, std) pairs.
+    """Returns the rows in printing order, with a row of means after each group of rows that differ only in the seed.
 
-    A group with two runs of the same seed has no mean, because repeated runs are not independent seeds. Rows of
-    different tokenizers are different groups.
+    In a row of means each score is a pair (mean, standard deviation). A group with two runs of the same seed has none,
+    because repeated runs are not independent seeds. Rows of different tokenizers are different groups.
+
+    Args: rows: list of dicts. Returns: list of dicts.
     """
     groups = {}
     for row in _ordered(rows):
@@ -223,7 +234,7 @@ def with_means(rows):
 
 
 def _cell(row, name):
-    """Returns the text of one cell."""
+    """Returns the text of one cell. Args: row: dict. name: of the column."""
     value, digits = row.get(name), 3 if name in SHARES else 1
     if value is None:
         return "-"
@@ -240,9 +251,11 @@ def _cell(row, name):
 
 
 def cells(rows, more=()):
-    """Returns the table as text: (column names, lines, rows); the first line is the heading, the others are rows.
+    """Returns the table as text: (column names, lines, rows), three lists.
 
-    Args: more: columns to show besides COLUMNS, some of MORE.
+    Args: rows: list of dicts. more: columns to show besides COLUMNS, some of MORE.
+    Returns: `lines` has the heading first, then one list of cells for each of `rows`, which are in printing order and
+      include the rows of means.
     Raises: UserError: no such column.
     """
     if unknown := [name for name in more if name not in MORE]:
@@ -259,11 +272,11 @@ def cells(rows, more=()):
 
 
 def format_table(rows, form="text", more=()):
-    """Returns the table without empty columns, followed by its notes.
+    """Returns the table as a string, without empty columns, followed by its notes.
 
     Args:
-      rows: list of rows from `make_row`. form: "text" (aligned), "markdown" or "latex" (for the package booktabs).
-      more: see `cells`.
+      rows: list of dicts from `make_row`. form: "text" (aligned), "markdown" or "latex" (for the package booktabs).
+      more: columns to show besides COLUMNS, some of MORE.
     """
     if not rows:
         return "no rows"
@@ -289,7 +302,7 @@ def format_table(rows, form="text", more=()):
 
 
 def _latex(columns, lines):
-    """Returns a tabular of the package booktabs."""
+    """Returns the table as a LaTeX tabular for the package booktabs. Args: columns, lines: from `cells`."""
     escape = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {"±": r"$\pm$", "\\": r"\textbackslash{}"}
     head, *body = [" & ".join(cell.translate(str.maketrans(escape)) for cell in line) + r" \\" for line in lines]
     kinds = "".join("l" if name in TEXTS else "r" for name in columns)
@@ -298,12 +311,15 @@ def _latex(columns, lines):
 
 
 def tokenizers_of(rows):
-    """Returns the sorted names of the tokenizers of rows; published rows have none."""
+    """Returns the sorted list of tokenizer names in rows (list of dicts); published rows have none."""
     return sorted({row["tokenizer"] for row in rows if row.get("tokenizer")})
 
 
 def notes(rows):
-    """Returns the notes below a table as sentences: the kind of scores, and reasons for missing metrics."""
+    """Returns the notes below a table as list of sentences: kind of scores, missing metrics with reasons, warnings.
+
+    Args: rows: list of dicts.
+    """
     tokenizers = tokenizers_of(rows)
     result = [
         "Scores x100 with pycocoevalcap, CIDEr is CIDEr-D with its 95 % bootstrap interval; shares 0 to 1"
@@ -329,7 +345,7 @@ def notes(rows):
 
 
 def print_table(rows, form="text", more=()):
-    """Prints `format_table`."""
+    """Prints the table with its notes. Args: rows, form, more: as for `format_table`."""
     print(format_table(rows, form, more))
 
 
@@ -345,13 +361,17 @@ class Options:
 
 
 def form_of(options):
-    """Returns the form of the table that --markdown and --latex ask for. Raises: UserError for both."""
+    """Returns "latex", "markdown" or "text", the form of the table that --latex and --markdown ask for.
+
+    Raises: UserError if both are given.
+    """
     if options.markdown and options.latex:
         raise UserError("--markdown and --latex: expected one of them")
     return "latex" if options.latex else "markdown" if options.markdown else "text"
 
 
 def main(options):
+    """Reads the table files and prints all rows as one table. Args: options: Options."""
     if not options.paths:
         raise UserError("no table given; expected files such as runs/demo/table.json")
     rows = [row for path in options.paths for row in read_table(path)]

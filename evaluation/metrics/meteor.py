@@ -1,8 +1,8 @@
-"""METEOR with pycocoevalcap's protocol and scores, by a Java process with a time limit.
+"""Computes METEOR with pycocoevalcap's protocol and scores, by a Java process with a time limit.
 
-pycocoevalcap's `Meteor` keeps a lock after any exception and then blocks for ever when it is collected, waits
+pycocoevalcap's `Meteor` keeps a lock after any exception and then blocks for ever when it is garbage-collected, waits
 without limit, never reads its error pipe, and waits for the answer about an image before it sends the next one. This
-one sends all images at once.
+class sends all images at once.
 """
 
 import os
@@ -16,7 +16,10 @@ class Meteor(java.Program):
     """METEOR 1.5 for English, `-norm`, as the COCO evaluation calls it."""
 
     def __init__(self, runtime):
-        """Starts the process, which needs about 1.1 GB and, for its first score, about 5 s."""
+        """Starts the process, which needs about 1.1 GB of memory and, for its first score, about 5 s.
+
+        Args: runtime: java.Java. Raises: JavaError.
+        """
         arguments = ("-Xmx2G", "-jar", meteor.METEOR_JAR, "-", "-", "-stdio", "-l", "en", "-norm")
         super().__init__("METEOR", runtime, *arguments, folder=os.path.dirname(os.path.abspath(meteor.__file__)))
 
@@ -24,12 +27,12 @@ class Meteor(java.Program):
         """Scores one caption per image.
 
         Args:
-          references: dict image id -> list of tokenized references, at least one.
+          references: dict image id -> list of tokenized references (strings), at least one.
           captions: dict image id -> list of exactly one tokenized caption, the same ids.
           timeout: seconds until the process is killed; default 120 s + 0.1 s for each image.
 
         Returns:
-          (score of the corpus, list of the images' scores), 0 to 1.
+          (score of the corpus, list of the images' scores in the order of `references`), floats 0 to 1.
 
         Raises:
           ValueError: the ids differ, an image does not have exactly one caption, or it has no reference.
@@ -48,6 +51,9 @@ class Meteor(java.Program):
 
 
 def _question(caption, references):
-    """Returns the line that asks for the statistics of one image."""
+    """Returns the line that requests METEOR's statistics of one image from the process.
+
+    Args: caption: tokenized string. references: list of tokenized strings.
+    """
     caption = caption.replace("|||", "").replace("  ", " ")
     return " ||| ".join(["SCORE", *references, caption]) + "\n"

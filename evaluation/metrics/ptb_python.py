@@ -1,13 +1,13 @@
-"""The Penn Treebank tokenizer of the COCO evaluation without Java: NLTK's Treebank tokenizer and rules around it.
+"""The Penn Treebank tokenizer of the COCO evaluation without Java: NLTK's Treebank tokenizer and additional rules.
 
-The rules make NLTK's tokens those of the jar that pycocoevalcap calls (tokenizers.py), as far as captions need it. A
-caption is changed in four steps:
+The rules make NLTK's tokens equal to those of the jar that pycocoevalcap calls (tokenizers.py), as far as captions need
+it. A caption is changed in four steps:
 
 1. Pieces that are one token are set aside: smileys, runs of ! and ?, tags, addresses, #words.
-2. Entities and signs are spelled as the jar spells them; what never reaches the output (quotation marks, dashes, runs
-   of stops) becomes a blank.
-3. A stop after a word becomes a blank unless it belongs to the word: abbreviations and letters with stops (U.S.).
-4. NLTK splits what is left; brackets are written -lrb-, punctuation is left out.
+2. HTML entities and signs are spelled as the jar spells them; what the jar never outputs (quotation marks, dashes,
+   several full stops in a row) becomes a space.
+3. A full stop after a word becomes a space unless it belongs to the word: abbreviations, and initials such as U.S.
+4. NLTK splits the rest; brackets are written -lrb-, punctuation is left out.
 """
 
 import functools
@@ -70,18 +70,19 @@ NUMBER = re.compile(r"\s*\d")
 
 @functools.lru_cache
 def _treebank():
+    """Returns NLTK's tokenizer, constructed at the first call."""
     from nltk.tokenize.treebank import TreebankWordTokenizer  # half a second
 
     return TreebankWordTokenizer()
 
 
 def tokenize(texts):
-    """Tokenizes captions; returns a list of strings as JavaTokenizer.tokenize does, without Java."""
+    """Returns the tokens of each caption, joined by spaces: list of str. Args: texts: iterable of captions."""
     return [tokens_of(text) for text in texts]
 
 
 def tokens_of(text):
-    """Returns the tokens of one caption, joined by blanks: lower case, without punctuation."""
+    """Returns the tokens of one caption, joined by spaces: lower case, without punctuation."""
     text = sanitise(text).replace("\0", " ")
     text = html.unescape(text) if "&" in text else text
     result = []
@@ -95,7 +96,7 @@ def tokens_of(text):
 
 
 def _prepared(text):
-    """Returns a text in which NLTK finds the jar's tokens: steps 2 and 3."""
+    """Returns a text from which NLTK makes the jar's tokens: applies steps 2 and 3 (see the top of this file)."""
     text = SPELLED.sub(lambda found: SPELLINGS[found[0]], text)
     if not text.isascii():
         text = "".join(" " if _is_dropped(letter) else letter for letter in text)
@@ -105,13 +106,16 @@ def _prepared(text):
 
 
 def _is_dropped(letter):
-    """Returns whether the jar deletes a character: pictures outside of the basic plane, control and private ones."""
+    """Returns whether the jar deletes a character: emojis, control characters and characters for private use."""
     kind = unicodedata.category(letter)
     return kind in ("Cc", "Co") or kind == "So" and ord(letter) > 0xFFFF
 
 
 def _with_stop(found, text):
-    """Returns a word and its stop if they belong together, else the word and a blank."""
+    """Returns a word with its full stop if it belongs to the word, else the word and a space.
+
+    Args: found: match of STOP in `text`.
+    """
     word, after = found[1].lstrip("([{'"), text[found.end() :]
     ends = not after.strip(" .")
     if len(word) == 1 and word.isalpha():
@@ -124,6 +128,7 @@ def _with_stop(found, text):
 
 
 def _bracketed(token):
+    """Returns a token with its brackets written as in the Penn Treebank, e.g. "-lrb-" for "("."""
     for bracket, name in BRACKETS.items():
         token = token.replace(bracket, name)
     return token

@@ -35,20 +35,22 @@ NOT_ASKED = "not asked for"
 
 @dataclasses.dataclass
 class Scores:
-    """Result of `score`. Arrays are in the order of `names`, which is sorted; N images.
+    """Scores of a set of captions. Arrays have one entry for each of the N images, in the order of `names`.
 
     Attributes:
-      values: metric name (see VALUES) -> score x100, or None if it could not be computed or was not requested.
-      reasons: metric name -> why its value is None.
-      per_image: metric name -> float64 [N], x100. The corpus BLEU and METEOR are not the means of these.
+      values: dict metric name (see VALUES) -> score x100, or None if it could not be computed or was not requested.
+      reasons: dict metric name -> why its value is None.
+      per_image: dict metric name -> float64 [N], x100. The corpus BLEU and METEOR are not the means of these.
       bleu_counts: int64 [N, 10]: matched 1- to 4-grams, 1- to 4-grams of the caption, length of the caption, length of
-        the reference with the closest length; the corpus BLEU is a function of their sums.
-      names: image ids.
-      tokens: image id -> the caption's tokens. reference_tokens: image id -> list of its references' tokens.
+        the reference with the closest length; the corpus BLEU is a function of their sums. None without BLEU.
+      names: sorted list of image ids.
+      tokens: dict image id -> list of the caption's tokens.
+      reference_tokens: dict image id -> list of the references, each a list of tokens.
       images, references: number of images and of reference captions.
       tokenizer: name of the tokenizer.
-      versions: of pycocoevalcap, Java, NLTK (which ptb-python uses) and Python, and the definition of "CIDEr".
-      caveats: sentences to print with the scores.
+      versions: dict of the versions of pycocoevalcap, Java, NLTK (which ptb-python uses) and Python; its entry "CIDEr"
+        says which variant of CIDEr is computed.
+      caveats: list of sentences to print with the scores.
     """
 
     values: dict
@@ -65,17 +67,17 @@ class Scores:
     caveats: list
 
     def provenance(self):
-        """Returns the fields that describe how the scores were computed, for JSON."""
+        """Returns the fields that describe how the scores were computed: dict for JSON."""
         keys = ("images", "references", "tokenizer", "versions", "reasons", "caveats")
         return {key: getattr(self, key) for key in keys}
 
     def to_json(self):
-        """Returns all fields except arrays and tokens, for JSON."""
+        """Returns `values` and the fields of `provenance` in one dict for JSON."""
         return self.values | self.provenance()
 
 
 def value_names(metric):
-    """Returns the entries of `Scores.values` that a metric fills."""
+    """Returns the keys of `Scores.values` that a metric fills: tuple of str. Args: metric: one of METRICS."""
     return VALUES[:4] if metric == "BLEU" else (metric,)
 
 
@@ -85,24 +87,31 @@ def score(captions, references, metrics=METRICS, tokenizer="auto"):
     Args:
       captions: dict image id -> caption.
       references: dict image id -> list of reference captions, for the same images.
-      metrics: some of METRICS. ("BLEU", "CIDEr") takes less than a second for 1,000 images.
+      metrics: sequence of some of METRICS. ("BLEU", "CIDEr") takes less than a second for 1,000 images.
       tokenizer: one of tokenizers.CHOICES.
 
     Returns:
       `Scores`.
 
     Raises:
-      UserError: the images differ, an image has no reference, a metric is unknown, or the tokenizer cannot be had.
+      UserError: the images differ, an image has no reference, a metric is unknown, or the tokenizer is not available.
     """
     with Scorer(references, metrics, tokenizer) as scorer:
         return scorer.score(captions)
 
 
 class Scorer:
-    """Scores many sets of captions against the same references; used in a `with` statement."""
+    """Scores many sets of captions against the same references. A `with` statement ends its Java processes."""
 
     def __init__(self, references, metrics=METRICS, tokenizer="auto"):
-        """Args: as for `score`. The Java processes are started by `with`, or by the first score."""
+        """Checks the references; the Java processes are started by `with`, or by the first score.
+
+        Args:
+          references: dict image id -> list of reference captions.
+          metrics: sequence of some of METRICS. tokenizer: one of tokenizers.CHOICES.
+
+        Raises: UserError: an image has no reference, a metric is unknown, or the tokenizer is not available.
+        """
         unknown = [metric for metric in metrics if metric not in METRICS]
         if unknown:
             raise UserError(f"no such metric: {', '.join(unknown)}; expected some of {', '.join(METRICS)}")
@@ -119,7 +128,7 @@ class Scorer:
             print(f"note: {caveat}", file=sys.stderr)
 
     def __enter__(self):
-        """Starts the Java processes, which load while captions are decoded."""
+        """Starts the Java processes, so that they load while the caller makes captions."""
         with contextlib.suppress(JavaError):  # the score says why
             self.tokenizer.start()
             if "METEOR" in self.metrics:
@@ -135,6 +144,7 @@ class Scorer:
         self._close_meteor()
 
     def _start_meteor(self):
+        """Starts METEOR's process unless it runs. Raises: JavaError."""
         from evaluation.metrics.meteor import Meteor
 
         if self._meteor is None:
@@ -146,7 +156,12 @@ class Scorer:
             self._meteor = None
 
     def score(self, captions):
-        """Scores one caption per image; see the function `score`."""
+        """Scores one caption per image.
+
+        Args: captions: dict image id -> caption, for exactly the images of the references.
+        Returns: `Scores`.
+        Raises: UserError if the images differ.
+        """
         self._check_images(captions)
         result = Scores(
             values=dict.fromkeys(VALUES),
@@ -181,7 +196,7 @@ class Scorer:
         return result
 
     def _check_images(self, captions):
-        """Raises UserError unless captions and references are for the same images."""
+        """Raises UserError unless `captions` (dict image id -> caption) and the references have the same images."""
         missing = self.references.keys() - captions.keys()
         if missing:
             raise UserError(
@@ -196,6 +211,7 @@ class Scorer:
             )
 
     def _caveats(self):
+        """Returns the sentences to print with the scores as a list, empty for FEW_IMAGES images or more."""
         count = len(self.references)
         if count >= FEW_IMAGES:
             return []
@@ -205,7 +221,12 @@ class Scorer:
         ]
 
     def _tokenize(self, captions):
-        """Returns (references, captions), each dict image id -> list of tokenized strings, in sorted order."""
+        """Tokenizes captions and references.
+
+        Returns: (references, captions), two dicts image id -> list of tokenized strings, with one string for a caption,
+          in sorted order of the ids.
+        Raises: UserError for references without a word.
+        """
         texts = tuple(text for texts in self.references.values() for text in texts)
         lines = iter(tokenizers.tokenize_once(texts, self.tokenizer))
         references = {name: [next(lines) for _ in texts] for name, texts in self.references.items()}
@@ -216,7 +237,11 @@ class Scorer:
         return references, {name: [line] for name, line in zip(references, lines, strict=True)}
 
     def _fill(self, result, metric, compute):
-        """Enters one metric into `result`. Args: compute: returns (values, scores of the images, BLEU's counts)."""
+        """Computes one metric and writes its value, or the reason why it has none, into `result` (a Scores).
+
+        Args: metric: one of METRICS. compute: function without arguments that returns (list of corpus scores, for each
+          the list of the images' scores, counts for `Scores.bleu_counts` or None).
+        """
         if metric == "CIDEr" and len(self.references) == 1:
             result.reasons[metric] = "with 1 image every n-gram's idf is log 1 = 0, so CIDEr is not defined"
             return
@@ -232,7 +257,11 @@ class Scorer:
             del result.reasons[name]
 
     def _run_meteor(self, references, hypotheses):
-        """Computes METEOR, with a new process if the first one fails."""
+        """Computes METEOR, with a new process if the first one fails.
+
+        Args: references, hypotheses: dicts from `_tokenize`.
+        Returns: ([corpus score], [scores of the images], None), as `_fill` expects. Raises: JavaError.
+        """
         for last in (False, True):
             self._start_meteor()
             try:
@@ -246,7 +275,11 @@ class Scorer:
 
 
 def _compute(metric, references, hypotheses):
-    """Returns ([score of the corpus, ...], [scores of the images, ...], BLEU's counts) of a metric without state."""
+    """Computes a metric other than METEOR.
+
+    Args: references, hypotheses: dicts image id -> list of tokenized strings.
+    Returns: (list of corpus scores, list of the images' scores for each, counts for `Scores.bleu_counts` or None).
+    """
     if metric == "BLEU":
         return _bleu(references, hypotheses)
     if metric == "SPICE":
@@ -263,7 +296,10 @@ def _compute(metric, references, hypotheses):
 
 
 def _versions(name):
-    """Returns the versions of what computes the scores. Args: name: of the tokenizer."""
+    """Returns the versions of the programs that compute the scores: dict name -> version.
+
+    Args: name: of the tokenizer.
+    """
     versions = {"pycocoevalcap": importlib.metadata.version("pycocoevalcap"), "python": platform.python_version()}
     try:
         versions["java"] = java.find_java().version
@@ -275,7 +311,11 @@ def _versions(name):
 
 
 def _bleu(references, hypotheses):
-    """Returns (BLEU-1 to 4 of the corpus, the same of the images, `Scores.bleu_counts`)."""
+    """Computes BLEU-1 to 4.
+
+    Args: references, hypotheses: dicts image id -> list of tokenized strings.
+    Returns: (list of four corpus scores, four lists with the images' scores, `Scores.bleu_counts`).
+    """
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 
     scorer = BleuScorer(n=4)

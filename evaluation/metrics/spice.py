@@ -1,4 +1,4 @@
-"""SPICE, if its jars and a Java runtime that it can use (8 or 11) are installed.
+"""Computes SPICE, if its jars and a suitable Java runtime (8 or 11) are installed.
 
 pycocoevalcap's `Spice` tries to download Stanford CoreNLP whenever it is constructed, and writes its cache into its
 package folder. Here a missing jar is reported as a reason, and files are written to a temporary folder.
@@ -15,14 +15,14 @@ MAJORS = (8, 11)
 
 
 def folder():
-    """Returns the folder of SPICE's jar inside pycocoevalcap."""
+    """Returns the path of the folder of SPICE's jar inside pycocoevalcap."""
     from pycocoevalcap.spice import spice
 
     return os.path.dirname(os.path.abspath(spice.__file__))
 
 
 def missing_jars():
-    """Returns the jars that SPICE needs and that are not installed."""
+    """Returns the list of the jars that SPICE needs and that are not installed, as paths relative to `folder()`."""
     jars = ["spice-1.0.jar", "lib/stanford-corenlp-3.6.0.jar", "lib/stanford-corenlp-3.6.0-models.jar"]
     return [jar for jar in jars if not os.path.exists(os.path.join(folder(), jar))]
 
@@ -31,11 +31,11 @@ def compute_score(references, captions):
     """Scores one caption per image.
 
     Args:
-      references: dict image id -> list of tokenized references.
+      references: dict image id -> list of tokenized references (strings).
       captions: dict image id -> list of exactly one tokenized caption, the same ids.
 
     Returns:
-      (mean of the images' F scores, list of the F scores in the order of `captions`), 0 to 1.
+      (mean of the images' F scores, list of the F scores in the order of `captions`), floats 0 to 1.
 
     Raises:
       JavaError: jars or a usable Java are missing, or the program failed or took too long.

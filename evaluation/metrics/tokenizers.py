@@ -1,7 +1,7 @@
 """The Penn Treebank tokenizer of the COCO evaluation: by pycocoevalcap's jar, or without Java.
 
     with tokenizers.find("auto") as found:        # the jar, or our own rules if there is no Java
-        found.tokenize(captions), found.name     # the name belongs to every score that is computed from the tokens
+        found.tokenize(captions), found.name     # the name is stored with every score computed from the tokens
 
 pycocoevalcap's wrapper starts Java for every call, writes a temporary file into its package folder, which fails in a
 read-only installation, and assigns lines to captions without counting them. Here one process answers all calls through
@@ -25,9 +25,10 @@ FILLER = "filler\n" * 4000
 
 
 def find(name="auto"):
-    """Returns a tokenizer by its name, one of CHOICES; a Java process starts at `start` or at the first call.
+    """Returns a JavaTokenizer or PythonTokenizer; a Java process starts at `start` or at the first call.
 
-    Raises: UserError if ptb-java is asked for and there is no Java, or the name is unknown.
+    Args: name: one of CHOICES; "auto" is ptb-java if a Java runtime starts, else ptb-python.
+    Raises: UserError if ptb-java is requested and there is no Java, or the name is unknown.
     """
     if name not in CHOICES:
         raise UserError(f"no tokenizer {name!r}; expected one of {', '.join(CHOICES)}")
@@ -44,14 +45,14 @@ def find(name="auto"):
 def noted(name):
     """Returns the field of a score file that names the tokenizer: {"tokenizer": NAME}, but {} for ptb-java.
 
-    Score files without this field are from ptb-java, which was once the only one. Args: name: as for `find`.
+    Score files without this field are from ptb-java, which was once the only one. Args: name: one of CHOICES.
     """
     found = find(name).name
     return {} if found == JAVA else {"tokenizer": found}
 
 
 class Tokenizer:
-    """Base class of the tokenizers: a context manager that calls `close` at the end."""
+    """Base class of the tokenizers: a context manager that calls `close` at the end. Subclasses define `tokenize`."""
 
     def start(self):
         """Starts the process that `tokenize` uses, if any, so that the first call is fast."""
@@ -68,12 +69,12 @@ class Tokenizer:
 
 @dataclasses.dataclass(frozen=True)
 class PythonTokenizer(Tokenizer):
-    """The Penn Treebank tokenizer in Python, without Java, see ptb_python.py."""
+    """The Penn Treebank tokenizer in Python, without Java (ptb_python.py)."""
 
     name = PYTHON
 
     def tokenize(self, texts):
-        """Tokenizes captions; see JavaTokenizer.tokenize."""
+        """Returns the tokens of each caption, joined by spaces: list of str. Args: texts: sequence of captions."""
         return ptb_python.tokenize(texts)
 
 
@@ -81,7 +82,8 @@ class PythonTokenizer(Tokenizer):
 class JavaTokenizer(Tokenizer):
     """The Penn Treebank tokenizer of pycocoevalcap's jar, run in one Java process.
 
-    Attributes: runtime: see `java.find_java`. program: the process, once started. calls: number of calls of `tokenize`.
+    Attributes: runtime: java.Java from `java.find_java`. program: the process, None before it is started.
+      calls: number of calls of `tokenize`.
     """
 
     name = JAVA
@@ -103,7 +105,7 @@ class JavaTokenizer(Tokenizer):
           texts: sequence of captions.
 
         Returns:
-          List of as many strings, tokens joined by spaces. A caption of punctuation only becomes "".
+          List of str, for each caption its tokens joined by spaces; "" for a caption of punctuation only.
 
         Raises:
           JavaError: the tokenizer failed, or its number of lines differs from that of the captions.
@@ -144,5 +146,8 @@ def _jar():
 
 @functools.lru_cache(maxsize=4)
 def tokenize_once(texts, found):
-    """Returns `found.tokenize(texts)`, cached: for a tuple of texts that is tokenized repeatedly (references)."""
+    """Returns `found.tokenize(texts)` from a cache, for texts that are tokenized repeatedly, such as references.
+
+    Args: texts: tuple of captions. found: Tokenizer.
+    """
     return found.tokenize(texts)

@@ -1,6 +1,6 @@
 """Draws the attention of a captioner over the photograph, one panel for each word.
 
-Shapes: T words, C cells of a square grid.
+Shapes: H, W height and width of the photograph, T words, C cells of a square grid.
 """
 
 import io
@@ -20,7 +20,7 @@ SIDE = 240  # pixels of the photograph in a panel, longer side
 def smooth_map(weights_C, width, height):
     """Interpolates the attention weights of a square grid to the size of the photograph, bicubically.
 
-    Args: weights_C: float [C], row by row. width, height: pixels.
+    Args: weights_C: float, the cells row by row. width, height: of the result, in pixels.
 
     Returns: float32 [height, width] in 0 to 1; 1 is the maximum weight.
     """
@@ -36,7 +36,10 @@ def smooth_map(weights_C, width, height):
 
 
 def grid_side(cells):
-    """Returns the side of a square grid of `cells` cells. Raises: cli.UserError if their number is not a square."""
+    """Returns how many cells a square grid of `cells` cells has in a row (int).
+
+    Raises: cli.UserError if their number is not a square.
+    """
     side = math.isqrt(cells)
     if side * side != cells:
         raise cli.UserError(f"{cells} cells are not a square grid, so attention cannot be drawn over a photograph")
@@ -44,9 +47,9 @@ def grid_side(cells):
 
 
 def figure(image_HWC, words, weights_TC):
-    """Returns a matplotlib figure: the photograph, then for each word the photograph with the word's attention.
+    """Returns a matplotlib Figure: the photograph, then for each word the photograph with the word's attention.
 
-    Args: image_HWC: uint8. words: T texts. weights_TC: float, rows sum to 1.
+    Args: image_HWC: uint8 RGB. words: list of T strings. weights_TC: float, rows sum to 1.
     """
     from matplotlib.figure import Figure
 
@@ -72,7 +75,7 @@ def figure(image_HWC, words, weights_TC):
 def save(path, image_HWC, words, weights_TC):
     """Draws the attention for each word over a photograph, and writes the figure to a PNG file, atomically.
 
-    Args: path: of the PNG file. image_HWC, words, weights_TC: as for `figure`.
+    Args: path: of the PNG file. image_HWC: uint8 RGB. words: list of T strings. weights_TC: float, rows sum to 1.
     """
     save_figure(path, figure(image_HWC, words, weights_TC))
 
@@ -86,7 +89,7 @@ def save_figure(path, drawing):
 
 
 def covered_cells(cells, box):
-    """Returns the share of each cell of a square grid that a box covers: float [C].
+    """Returns for each cell of a square grid which share of it a box covers: float [C], 0 to 1.
 
     Args: cells: C. box: (ymin, xmin, ymax, xmax) in 0 to 1.
     """
@@ -95,7 +98,10 @@ def covered_cells(cells, box):
 
 
 def middle_cells(cells, box):
-    """Returns 1 for each cell whose centre is in a box, else 0: float [C]. Arguments as for `covered_cells`."""
+    """Returns for each cell of a square grid 1 if its centre is in a box, else 0: float [C].
+
+    Args: cells: C. box: (ymin, xmin, ymax, xmax) in 0 to 1.
+    """
     side = grid_side(cells)
     middles = (np.arange(side) + 0.5) / side
     rows, columns = ((low <= middles) & (middles <= high) for low, high in ((box[0], box[2]), (box[1], box[3])))
@@ -103,6 +109,9 @@ def middle_cells(cells, box):
 
 
 def _covered(low, high, side):
-    """Returns the share of each of `side` equal parts of 0 to 1 that is between low and high: float [side]."""
+    """Divides the interval 0 to 1 into `side` equal parts; returns which share of each is between low and high.
+
+    Returns: float [side], 0 to 1.
+    """
     edges = np.arange(side + 1) / side
     return np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None) * side

@@ -1,4 +1,4 @@
-"""The report's section on what captions say: objects that are not there, what stands in the corpus, lengths."""
+"""The report's section on the content of captions: hallucinated objects, sentences copied from the corpus, lengths."""
 
 import cli
 from evaluation import hallucination, novelty, table, untrained
@@ -8,9 +8,12 @@ WIDEST = 40  # characters of the longest bar of the histogram
 
 
 def content(runs):
-    """Returns tables of all runs (measures as lines) and of the captions' lengths; None if no run has scores.
+    """Returns the values of the section for report.html: dict; None if no run has scores.
 
     Args: runs: list of run_facts.RunFacts.
+    Returns: dict with "lines" (table as list of rows, heading first: one measure a row, one run a column),
+      "histograms" (list of (run name, lines of `histogram`)) and "missing" (list of sentences on measures that could
+      not be computed).
     """
     shown = [run for run in runs if run.scores and run.scores.tokens]
     if not shown:
@@ -28,7 +31,11 @@ def content(runs):
 
 
 def measures(run):
-    """Returns (dict of measures of one run, why some are missing, or "")."""
+    """Computes the measures of one run's captions.
+
+    Args: run: run_facts.RunFacts with scores.
+    Returns: (dict name of a column of evaluation.table -> value, reasons why some are missing as text, or "").
+    """
     tokens = run.scores.tokens
     found, reasons = {"vocabulary": novelty.vocabulary(tokens)}, []
     try:
@@ -45,13 +52,17 @@ def measures(run):
 
 
 def _cell(name, value):
+    """Returns the text of one cell of the table. Args: name: of the measure. value: number, or None for "-"."""
     if value is None:
         return "-"
     return f"{value:.3f}" if name in table.SHARES else f"{value:.1f}" if isinstance(value, float) else value
 
 
 def histogram(lengths):
-    """Returns lines [words, captions, bar] under a heading. Args: lengths: see novelty.lengths."""
+    """Returns a histogram of caption lengths as list of rows [words, captions, bar of characters], heading first.
+
+    Args: lengths: dict number of words -> number of captions.
+    """
     most = max(lengths.values())
     lines = [["words", "captions", ""]]
     return lines + [[size, count, "█" * max(1, round(WIDEST * count / most))] for size, count in lengths.items()]

@@ -1,4 +1,4 @@
-"""Training curves from metrics.jsonl: their expected shapes, plots, and alarms."""
+"""Training curves from metrics.jsonl: the shapes to expect, plots, and alarms."""
 
 import collections
 import io
@@ -50,7 +50,10 @@ ONE_FOR_ALL = 0.2  # one caption for more than this share of the images is an al
 
 
 def read_metrics(job_dir):
-    """Returns dict metric name -> (steps, values) from RUN/metrics.jsonl; {} if there is none."""
+    """Reads the training curves of a run from RUN/metrics.jsonl.
+
+    Returns: dict metric name -> (list of steps, list of float values); {} if there is no such file.
+    """
     series = {}
     for entry in read_log(job_dir):
         for name, value in entry.items():
@@ -62,10 +65,11 @@ def read_metrics(job_dir):
 
 
 def alarms(series, captions=None):
-    """Returns the faults of a run as sentences with numbers; [] if there are none.
+    """Returns the faults of a run, such as collapse or repetition, as list of sentences with numbers; [] without any.
 
     Args:
-      series: from `read_metrics`. captions: dict image name -> caption of the scored images, or None.
+      series: training curves, dict metric name -> (list of steps, list of values).
+      captions: dict image name -> caption of the scored images, or None.
     """
     found = []
     unique = series.get("eval/unique", ([], []))
@@ -93,6 +97,7 @@ def alarms(series, captions=None):
 
 
 def _of_captions(captions):
+    """Returns the faults of a list of captions as a list of sentences with numbers."""
     found, counts = [], collections.Counter(captions)
     distinct = len(counts)
     if distinct < COLLAPSE * len(captions):
@@ -107,10 +112,10 @@ def _of_captions(captions):
 
 
 def drawing(lines, legend=True, broken=None):
-    """Returns a plot of one curve of one or several runs, as PNG bytes.
+    """Draws one training curve of one or several runs; returns the plot as PNG bytes.
 
     Args:
-      lines: dict run name -> (steps, values). broken: the same of other runs, drawn as broken lines.
+      lines: dict run name -> (list of steps, list of values). broken: the same of other runs, drawn as dashed lines.
       legend: whether to name the runs.
     """
     from matplotlib.figure import Figure
@@ -135,5 +140,5 @@ def drawing(lines, legend=True, broken=None):
 
 
 def _plain(name):
-    """Escapes a name for matplotlib: `$` begins mathematics, and a leading underscore would hide the line."""
+    """Returns a run's name escaped for matplotlib: `$` begins mathematics, and a leading underscore hides the line."""
     return "run " + name.replace("$", r"\$") if name.startswith("_") else name.replace("$", r"\$")

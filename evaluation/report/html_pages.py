@@ -19,15 +19,22 @@ _TEMPLATES = jinja2.Environment(
 
 
 def render(template, **values):
-    """Returns the text of a template with its values. Args: template: e.g. "evaluation/report/report.html"."""
+    """Returns the HTML text of a template filled with values.
+
+    Args: template: path from the project's root, e.g. "evaluation/report/report.html". values: variables of the
+      template.
+    """
     return _TEMPLATES.get_template(template).render(values)
 
 
 def macros(template):
-    """Returns an object with the macros of a template as attributes; each macro returns HTML (markupsafe.Markup)."""
+    """Returns an object with the macros of a template as attributes; each macro returns HTML (markupsafe.Markup).
+
+    Args: template: path from the project's root.
+    """
     return _TEMPLATES.get_template(template).module
 
 
 def data_url(data, kind):
-    """Returns the data URL of an image. Args: data: bytes of the image file. kind: "png" or "jpeg"."""
+    """Returns a data URL that holds an image. Args: data: bytes of the image file. kind: "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -16,7 +16,7 @@ from formats.sidecars import write_results
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the report."""
+    """Flags of evaluation.report."""
 
     paths: tuple[str, ...] = cli.field((), "run directories; also as positional arguments")
     output: str = cli.field("", "HTML file; empty = report.html in the first run")
@@ -36,7 +36,7 @@ class Options:
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.path(),), ()
 
     def path(self):
@@ -45,7 +45,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags. Raises cli.UserError."""
+    """Checks the flags and the config.json of each run. Raises: cli.UserError."""
     from training.run_directory import read_config
 
     registry.import_packages(options.system)
@@ -58,7 +58,7 @@ def check(options):
 
 
 def main(options):
-    """Writes the report and prints its path."""
+    """Writes the report and prints its path. Args: options: Options."""
     check(options)
 
     from evaluation.report import content, run_facts, sections

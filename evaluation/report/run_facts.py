@@ -21,11 +21,15 @@ class RunFacts:
     """The data of a run that the report shows.
 
     Attributes:
-      name: of its folder. job_dir, data_dir: folders.
-      content: its config.json. series: see curves.read_metrics.
-      split: "test", "val", or None if it has no captions yet. captions: dict image name -> caption.
-      scores: metrics.Scores of these captions (BLEU, CIDEr), or None. note: why something is missing, or "".
-      checkpoint: path of the checkpoint that made the captions, or None. row: content of its scores file, or {}.
+      name: of its folder. job_dir: the run directory. data_dir: its data folder.
+      content: dict, its config.json.
+      series: its training curves, dict metric name -> (list of steps, list of values).
+      split: "test", "val", or None if it has no captions yet.
+      captions: dict image name -> caption.
+      scores: metrics.Scores of these captions (BLEU, CIDEr), or None.
+      note: why something is missing, or "".
+      checkpoint: path of the checkpoint that made the captions, or None.
+      row: dict, content of its scores file, or {}.
     """
 
     name: str
@@ -42,22 +46,26 @@ class RunFacts:
 
     @property
     def alarms(self):
-        """The alarms of the run as sentences, see curves.alarms."""
+        """The alarms of the run as a list of sentences, see curves.alarms."""
         return curves.alarms(self.series, self.captions)
 
     @property
     def chosen_by(self):
-        """How the checkpoint of the captions was chosen: as eval_test.py noted it, else by eval_val.py, or ""."""
+        """How the checkpoint of the captions was chosen, as text; "" if unknown."""
         return self.row.get("selection") or (rankings.SELECTED_BY if self.split == "val" else "")
 
     def cider(self):
-        """Returns dict image name -> CIDEr x100; {} if there are no scores."""
+        """Returns the CIDEr of each caption: dict image name -> score x100; {} if there are no scores."""
         values = self.scores.per_image.get("CIDEr") if self.scores else None
         return {} if values is None else dict(zip(self.scores.names, values.tolist(), strict=True))
 
 
 def read_run(job_dir, data_dir="", split="auto"):
-    """Returns the RunFacts of one run. Raises cli.UserError if it is not a run or has a damaged file."""
+    """Reads the RunFacts of one run, and scores its captions for each image.
+
+    Args: job_dir: run directory. data_dir: "" = the folder that it was trained on. split: "auto", "test" or "val".
+    Raises: cli.UserError if it is not a run or has a damaged file.
+    """
     content = run_directory.read_config(job_dir)
     data_dir = data_dir or run_directory.data_dir_of(job_dir, missing_ok=True)
     split, path, checkpoint, row = _captions_of(job_dir, split)
@@ -78,7 +86,12 @@ def read_run(job_dir, data_dir="", split="auto"):
 
 
 def _captions_of(job_dir, split):
-    """Returns (split, path of the captions, checkpoint, content of the scores file); (None, None, None, {}) if none."""
+    """Finds the captions of a run.
+
+    Args: split: "test", "val", or "auto" for test captions if there are any, else those of the best checkpoint on val.
+    Returns: (split, path of the captions, path of the checkpoint, content of the scores file as dict);
+      (None, None, None, {}) if there are none.
+    """
     for name in ("test", "val"):  # files of eval_test.py
         path = os.path.join(job_dir, f"{name}.json")
         if split in ("auto", name) and os.path.exists(path):
@@ -98,7 +111,7 @@ def _captions_of(job_dir, split):
 def checkpoint_of(run):
     """Returns the prefix of the checkpoint that made the captions, else of the newest one; None if the run has none.
 
-    The run may have been moved since it was scored.
+    It is searched in the run directory, because the run may have been moved since it was scored. Args: run: RunFacts.
     """
     from training import checkpoints
 
@@ -110,18 +123,24 @@ def checkpoint_of(run):
 
 
 def archived_curves(folders):
-    """Returns dict name -> series (see curves.read_metrics) of archived runs."""
+    """Returns the training curves of archived runs: dict name -> dict metric name -> (list of steps, list of values).
+
+    Args: folders: paths of archived runs, e.g. results/miniature/full/seed_1.
+    """
     return {_archived_name(archive.read_entry(folder)): curves.read_metrics(folder) for folder in folders}
 
 
 def _archived_name(entry):
+    """Returns the name of an archived run in the report: EXPERIMENT/ROW, seed S. Args: entry: archive.Entry."""
     return f"{entry.experiment}/{entry.row}" + ("" if entry.seed is None else f", seed {entry.seed}")
 
 
 def table_rows(job_dirs, paths=(), references=()):
-    """Returns the rows of table.json in the runs' parent folders or of `paths`, of archived runs, and published rows.
+    """Returns the list of rows of the report's table: those of table files, of archived runs, and published rows.
 
-    Args: references: folders of the archive; their rows have the name EXPERIMENT/ROW, seed S.
+    Args:
+      job_dirs: run directories. paths: table files; empty = table.json beside each run, if it exists.
+      references: folders of archived runs; their rows are named EXPERIMENT/ROW, seed S.
     """
     beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
     found = {}
@@ -134,7 +153,7 @@ def table_rows(job_dirs, paths=(), references=()):
 
 
 def data_facts(data_dir):
-    """Returns a list of (file, count, short sha256, command) of a data folder's files."""
+    """Returns what the sidecars of a data folder say: list of (name, number of records, short sha256, command)."""
     facts = []
     for stem in SIDECARS:
         path = os.path.join(data_dir, f"{stem}.json")
@@ -149,7 +168,10 @@ def data_facts(data_dir):
 
 
 def thumbnails(data_dir, split, names, side=220):
-    """Returns dict image name -> JPEG bytes of a thumbnail, from the image records; names without image are omitted."""
+    """Returns thumbnails from the image records: dict image name -> JPEG bytes, without images that have no data there.
+
+    Args: names: image names. side: longer side in pixels.
+    """
     import io
 
     from PIL import Image

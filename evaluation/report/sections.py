@@ -1,4 +1,7 @@
-"""The sections of the HTML report: functions of the runs (run_facts.RunFacts) that return the values of report.html."""
+"""The sections of the HTML report: functions of the runs that return the values for the template report.html.
+
+`runs` is a list of run_facts.RunFacts. A table is a list of rows, each a list of cells, the heading first.
+"""
 
 import collections
 import datetime
@@ -17,7 +20,7 @@ NO_CHECKPOINT = "The run has no checkpoint."
 
 
 def heading(runs):
-    """Returns the values of the heading: dict with "names" of the runs, and "written", when and by which command."""
+    """Returns the values of the heading: dict with "names" (of all runs, a text) and "written" (date and command)."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"names": ", ".join(run.name for run in runs), "written": f"Written {now} by {cli.command_line()}"}
 
@@ -28,12 +31,12 @@ def alarms(runs):
 
 
 def scores(rows, runs):
-    """Returns the table of results, with the rows of these runs marked.
+    """Returns the table of results, in which the rows of the report's runs are marked.
 
-    Args: rows: list of dicts, the rows of the table. runs: the runs of this report.
+    Args: rows: list of dicts, the rows of the table. runs: list of RunFacts.
 
-    Returns: dict with "lines" (heading and rows of the table, published rows last), "left" (indices of left-aligned
-      columns), "classes" (for each row "own" for a run of this report, "published", or None) and "notes" (sentences).
+    Returns: dict with "lines" (the table, published rows last), "left" (indices of left-aligned columns), "classes"
+      (list: for each row "own" for a run of this report, "published", or None) and "notes" (list of sentences).
     """
     own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
     columns, (head, *lines), shown = table.cells(rows)
@@ -47,8 +50,8 @@ def scores(rows, runs):
 def variety(runs):
     """Returns the diversity and the most frequent captions of each run; None if no run has captions.
 
-    Returns: dict with "lines" (a table as list of rows, the heading first) and "common" (for each run its name and a
-      table of its five most frequent captions).
+    Returns: dict with "lines" (a table with one run a row) and "common" (list of (run name, table of its five most
+      frequent captions)).
     """
     head = ["run", "captions", "unique", "distinct-1", "distinct-2", "words a caption", "longest repeat", "words used"]
     head += ["recall", "precision"]
@@ -74,7 +77,7 @@ def variety(runs):
 def training(runs, references):
     """Returns a plot of each known training curve, with the runs of this report and, dashed, archived runs.
 
-    Args: references: dict name of an archived run -> its series, see run_facts.archived_curves.
+    Args: references: dict name of an archived run -> its training curves, from run_facts.archived_curves.
 
     Returns: list of dicts with "name", "expected" (a text on the shape to expect) and "picture" (data URL of a PNG).
     """
@@ -95,10 +98,10 @@ def training(runs, references):
 def pictures(runs, count):
     """Returns images with their captions: some spread evenly over the scores, and each run's best and worst.
 
-    Args: count: number of images that are spread evenly.
+    Args: count: number of images that are spread evenly; half as many are shown as best and as worst.
 
-    Returns: dict with "note" (a sentence), "cards" (list from `card`) and "ends" (list of pairs of a heading and a list
-      from `card`); None if no run has captions.
+    Returns: dict with "note" (a sentence), "cards" (list of dicts from `card`) and "ends" (list of pairs of a heading
+      and a list of dicts from `card`); None if no run has captions.
     """
     first = next((run for run in runs if run.captions), None)
     if first is None:
@@ -124,21 +127,29 @@ def pictures(runs, count):
 
 
 def by_score(scores, names):
-    """Returns the names sorted by decreasing score (0 for a name without one), ties by name. Args: scores: dict."""
+    """Returns the names as list, sorted by decreasing score, ties by name.
+
+    Args: scores: dict name -> score, 0 if missing. names: iterable.
+    """
     return sorted(names, key=lambda name: (-scores.get(name, 0.0), name))
 
 
 def best_and_worst(run, count):
-    """Returns (names of the images with the best CIDEr, best first; with the worst, worst first), without overlap."""
+    """Returns (names of the images with the best CIDEr, best first; with the worst, worst first), two lists.
+
+    Args: run: RunFacts. count: length of each list; it is smaller if an image would be in both.
+    """
     order = by_score(run.cider(), run.captions)
     count = min(count, len(order) // 2)
     return order[:count], order[::-1][:count]
 
 
 def card(name, runs, small):
-    """Returns the values of one image for cards.html: its name, its thumbnail, and each run's caption with its CIDEr.
+    """Returns the values of one image for cards.html: dict with "name", "picture" and "said".
 
-    Args: name: of the image. small: dict image name -> JPEG bytes of a thumbnail.
+    Args: name: of the image. runs: list of RunFacts. small: dict image name -> JPEG bytes of a thumbnail.
+    Returns: "picture" is the thumbnail as data URL, or None; "said" is a list of dicts, one a run, with "who" (name of
+      the run, None if there is only one), "score" (CIDEr x100 or None) and "caption".
     """
     return {
         "name": name,
@@ -159,13 +170,15 @@ def attention(runs, count):
 
     Args: count: number of images.
 
-    Returns: list of dicts, one a run, with "name", "note" and "figures" (dicts with "name", "words", "picture").
+    Returns: list of dicts, one a run, with "name", "note" and "figures", a list of dicts with "name", "words" and
+      "picture" (data URL of a PNG).
     """
     looking = [run for run in runs if registry.system_of(run.content).attends and run.captions and count]
     return [_attention_of(run, count) for run in looking]
 
 
 def _attention_of(run, count):
+    """Returns the dict that `attention` gives for one run; its note says why if nothing could be drawn."""
     import io
 
     from captioning import splits
@@ -204,6 +217,7 @@ def _attention_of(run, count):
 def word_map(run):
     """Returns a plot of a run's word vectors in two dimensions; the words of its most frequent captions are marked.
 
+    Args: run: RunFacts or None.
     Returns: dict with "name", "note" and "picture" (data URL of a PNG, or None); None if `run` is None.
     """
     if run is None:
@@ -236,8 +250,8 @@ def word_map(run):
 def provenance(runs):
     """Returns what determines each run: seed, recipe, data, checkpoint, commands and all settings.
 
-    Returns: list of dicts, one a run, with "name", "lines" (rows of two cells: what it is, its value), "data" (a table
-      of the data files, the heading first; empty without any) and "settings" (config.json as text).
+    Returns: list of dicts, one a run, with "name", "lines" (list of pairs: name of a fact, its value), "data" (table of
+      the data files; empty without any) and "settings" (config.json as text).
     """
     parts = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Draws word vectors in the plane, with the words of captions and their nearest neighbours marked.
+"""Draws word vectors in two dimensions; the words of captions and the words with the most similar vectors are marked.
 
 Shapes: V words, E embedding.
 """
@@ -12,9 +12,11 @@ MOST_WORDS = 3000  # only the most frequent words are drawn, which come first; t
 
 
 def project(vectors_VE, method="pca", seed=1):
-    """Projects word vectors to the plane: float [V, 2]. Vectors are normalised first, so distances follow the cosine.
+    """Projects word vectors to two dimensions: float [V, 2]. They are normalised first, so distances follow the cosine.
 
-    Args: method: "pca" or "tsne" (slow: about a second for 100 words, minutes for thousands). seed: of t-SNE.
+    Args: vectors_VE: float. method: "pca" or "tsne" (slow: about a second for 100 words, minutes for thousands).
+      seed: of t-SNE.
+    Raises: cli.UserError for another method.
     """
     unit = np.asarray(vectors_VE, np.float64)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
@@ -31,9 +33,11 @@ def project(vectors_VE, method="pca", seed=1):
 
 
 def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
-    """Returns the words nearest to each of `ids` by cosine, nearest first: dict id -> list of (id, cosine).
+    """Returns the words with the most similar vectors by cosine, most similar first: dict id -> list of (id, cosine).
 
-    Args: skip: ids of the markers, which are omitted; the unknown word, the last id, is omitted as well.
+    Args:
+      vectors_VE: float. ids: word ids, the keys of the result. count: number of words for each.
+      skip: ids of the markers, which are never returned; nor is the unknown word, the last id.
     """
     vectors = np.asarray(vectors_VE, np.float64)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -47,13 +51,13 @@ def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
 
 
 def figure(vectors_VE, vocabulary, ids, method="pca", count=5):
-    """Returns a matplotlib figure of the vocabulary's words, with labels on those of `ids` and their neighbours.
+    """Returns a matplotlib Figure of the word vectors; words of captions and their nearest words have labels.
 
     Args:
       vectors_VE: float, the network's input embedding.
       vocabulary: formats.vocabulary.Vocabulary.
       ids: word ids of the captions; unknown words and markers are omitted.
-      method: as for `project`. count: number of neighbours of each word.
+      method: "pca" or "tsne". count: number of nearest words, by cosine, for each word of the captions.
     """
     from matplotlib.figure import Figure
 

@@ -34,7 +34,7 @@ class Options:
 
 
 def main(options):
-    """Does what the flags ask for, in the order add, write, check."""
+    """Adds, writes and checks in this order, as far as the flags ask for it. Args: options: Options."""
     if not (options.add or options.write or options.check or options.check_submission):
         raise cli.UserError("nothing to do; expected --add PATH, --write, --check or --check_submission FOLDER")
     if options.data_dir and not options.experiment:
@@ -53,6 +53,7 @@ def main(options):
 
 
 def _add(options):
+    """Adds each path of --add to the archive, and prints the folders that were written."""
     from evaluation.results import add
 
     for path in options.add:
@@ -62,6 +63,11 @@ def _add(options):
 
 
 def _check(options, root, pages):
+    """Checks the archive in the folder `root`, and prints its faults.
+
+    Args: pages: whether to check the tables of pages too.
+    Raises: cli.UserError if there is a fault.
+    """
     from evaluation.results import check
 
     entries = archive.read(root)

@@ -1,4 +1,4 @@
-"""Adds scored runs to an archive of results."""
+"""Adds the rows of scored runs, with their captions and settings, to an archive of results."""
 
 import datetime
 import glob
@@ -24,14 +24,14 @@ DRAWN = ("miniature", "miniature_smoke")  # experiments whose sentences this pro
 
 
 def add(path, root, experiment="", row=""):
-    """Adds what a path holds to the archive `root`; returns the folders that were written.
+    """Adds the scored rows of a path to an archive; returns the list of folders that were written.
 
     Args:
       path: a run directory (its rows of the table beside it), a table file (all its rows), or a folder of the
         archive's layout, which is copied.
       root: folder of the archive.
-      experiment: its name; empty = that of the run's recipe.
-      row: of these rows, the only one that is added; empty = all.
+      experiment: name of its folder in the archive; empty = the experiment of the run's recipe.
+      row: name of the only row that is added; empty = all.
 
     Raises: UserError if there is no scored row, or its captions are not those that were scored.
     """
@@ -52,14 +52,21 @@ def add(path, root, experiment="", row=""):
 
 
 def _final(rows):
-    """Returns rows without those of the validation split that have only chosen the checkpoint of a test row."""
+    """Returns the rows as list, without validation rows of runs that have a test row, which was chosen by them.
+
+    Args: rows: iterable of dicts.
+    """
     rows = list(rows)
     tested = {(one["row"], one.get("run")) for one in rows if one["split"] == "test"}
     return [one for one in rows if one["split"] == "test" or (one["row"], one.get("run")) not in tested]
 
 
 def _copy(path, root, experiment, row):
-    """Copies the entries of a folder of the archive's layout."""
+    """Copies the archived runs below `path` into the archive `root`; returns the list of folders that were written.
+
+    Args: path: folder of the archive's layout. experiment, row: the only ones to copy; empty = all.
+    Raises: UserError if there is none.
+    """
     entries = [one for one in archive.read(path) if experiment in ("", one.experiment) and row in ("", one.row)]
     if not entries:
         raise UserError(
@@ -76,6 +83,12 @@ def _copy(path, root, experiment, row):
 
 
 def _add_row(row, where, root, experiment):
+    """Adds one row of a table to the archive; returns the folder that was written.
+
+    Args: row: dict from `table.read_table`. where: path of the table. root: folder of the archive.
+      experiment: name of its folder in the archive; empty = the experiment of the run's recipe.
+    Raises: UserError if there is no experiment, or the captions are not those that were scored.
+    """
     run = row.get("run") or ""
     trained = os.path.exists(os.path.join(run, "config.json"))
     config = run_directory.read_config(run) if trained else {"settings": row.get("made_from") or {}}
@@ -112,11 +125,12 @@ def _add_row(row, where, root, experiment):
 
 
 def _logged(run):
+    """Returns whether a run directory has a log, metrics.jsonl."""
     return os.path.exists(os.path.join(run, "metrics.jsonl"))
 
 
 def step_of(row):
-    """Returns the step of a row's checkpoint, or None if it has none."""
+    """Returns the training step of a row's checkpoint; None if it names none. Args: row: dict of a table."""
     match = re.search(r"(\d+)$", row.get("checkpoint") or "")
     return int(match[1]) if match else None
 
@@ -124,9 +138,10 @@ def step_of(row):
 def captions_of(row, where, references):
     """Returns the captions that a table row was scored with: dict image name -> caption.
 
-    Args: row: of `table.read_table`. where: path of the table. references: dict image name -> captions.
+    Args: row: dict from `table.read_table`. where: path of the table.
+      references: dict image name -> list of captions.
 
-    Raises: UserError if no caption file of the run has them any more.
+    Raises: UserError if no caption file of the run has these captions.
     """
     run = row.get("run") or ""
     step, split = step_of(row), row["split"]
@@ -147,18 +162,24 @@ def captions_of(row, where, references):
 
 
 def references_digest(references):
-    """Returns the short sha256 of references (dict image name -> captions), whatever their order."""
+    """Returns the sha256 of references, shortened to 16 digits; the order of the images does not matter.
+
+    Args: references: dict image name -> list of captions.
+    """
     content = json.dumps([[name, references[name]] for name in sorted(references)])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def corpus_digest(sentences):
-    """Returns the sha256 of a list of sentences."""
+    """Returns the sha256 of a list of sentences as hexadecimal digits."""
     return hashlib.sha256("\n".join(sentences).encode()).hexdigest()
 
 
 def without_folders(value):
-    """Returns a JSON value with absolute paths shortened to their last part: they say nothing on another machine."""
+    """Returns a copy of a JSON value in which absolute paths are shortened to their last part.
+
+    Folders of one machine mean nothing on another.
+    """
     if isinstance(value, dict):
         return {name: without_folders(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -167,7 +188,10 @@ def without_folders(value):
 
 
 def environment(row):
-    """Returns where and how a row was made: date, commit, versions, machine, command."""
+    """Returns the content of environment.json as dict: date, commit, versions, machine, command.
+
+    Args: row: dict of a table.
+    """
     return {
         "date": datetime.date.today().isoformat(),
         "commit": _git("rev-parse", "--short=10", "HEAD"),
@@ -182,12 +206,13 @@ def environment(row):
 
 
 def _git(*arguments):
+    """Returns the output of a git command, None if it fails. Args: arguments: strings that follow `git`."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _processor():
-    """Returns the processor's name, or its architecture where the system does not tell it."""
+    """Returns the name of the processor, or its architecture where the system has no name for it."""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
             for line in file:

@@ -27,12 +27,12 @@ VERSION = ("tokenizer", "scorer", "references_sha256")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One folder of the archive.
+    """One folder of the archive: the rows and the environment of one run.
 
     Attributes:
       path: the folder.
       experiment, row: names. seed: int, or None for a row without seed.
-      rows: list of dicts, one for each split and decoding.
+      rows: list of dicts, the content of scores.json: one for each split and decoding.
       environment: dict, content of environment.json.
     """
 
@@ -44,22 +44,22 @@ class Entry:
     environment: dict
 
     def file(self, name):
-        """Returns the path of a file of the entry."""
+        """Returns the path of the file `name` in the folder."""
         return os.path.join(self.path, name)
 
 
 def folder_of(root, experiment, row, seed):
-    """Returns the path of an entry's folder."""
+    """Returns the path of a run's folder in the archive: ROOT/EXPERIMENT/ROW/seed_S, or no_seed if `seed` is None."""
     return os.path.join(root, experiment, row, "no_seed" if seed is None else f"seed_{seed}")
 
 
 def captions_name(decode):
-    """Returns the name of the captions file for a decoding such as "greedy"; None and "beam3" give captions.json."""
+    """Returns the name of the captions file for a decoding such as "greedy"; captions.json for None and "beam3"."""
     return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
 
 
 def read(root):
-    """Returns all entries below a folder of the archive's layout, sorted by path; [] if there is no such folder.
+    """Reads all folders EXPERIMENT/ROW/seed_S below `root`: list of Entry, sorted by path; [] if `root` does not exist.
 
     Raises: UserError for a folder or file that does not fit the layout.
     """
@@ -76,13 +76,17 @@ def read(root):
 
 
 def read_entry(folder):
-    """Returns the Entry of one folder EXPERIMENT/ROW/seed_S. Raises: UserError if it is not one."""
+    """Reads one folder EXPERIMENT/ROW/seed_S; returns Entry. Raises: UserError if it is not such a folder."""
     if not os.path.exists(os.path.join(folder, "scores.json")):
         raise UserError(f"{folder}: no scores.json; expected a folder such as results/miniature/full/seed_1")
     return _read_entry(folder, *os.path.realpath(folder).split(os.sep)[-3:])
 
 
 def _read_entry(folder, experiment, row, seed):
+    """Reads one folder; returns Entry. Args: experiment, row, seed: names of the last three folders of the path.
+
+    Raises: UserError for a name or file that does not fit the layout.
+    """
     if seed != "no_seed" and not (seed.startswith("seed_") and seed[5:].isdecimal()):
         raise UserError(f"{folder}: expected seed_S, S a number, or no_seed")
     rows = readers.read_json(os.path.join(folder, "scores.json"), "a list of rows with scores", list)
@@ -96,17 +100,17 @@ def _read_entry(folder, experiment, row, seed):
 
 
 def write_entry(root, experiment, row, captions, *, config, environment, log):
-    """Writes or completes one entry: scores of the same split and decoding are replaced, all others kept.
+    """Writes or completes the folder of one run; a row of the same split and decoding is replaced, others are kept.
 
     Args:
-      root: folder of the archive's layout.
+      root: folder of the archive.
       experiment: its name.
-      row: dict as in `Entry.rows`.
+      row: dict, one element of `Entry.rows`.
       captions: dict image name -> caption, or dict from `as_sentence_numbers`.
-      config: dict, settings of the run. environment: dict.
-      log: list of bytes, lines of metrics.jsonl.
+      config: dict, settings of the run. environment: dict, from `add.environment`.
+      log: list of bytes, lines of metrics.jsonl; of many lines only LOG_LINES are written.
 
-    Returns: the entry's folder.
+    Returns: path of the folder.
     """
     folder = folder_of(root, experiment, row["row"], row.get("seed"))
     os.makedirs(folder, exist_ok=True)
@@ -128,11 +132,12 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
 
 
 def _complete(folder):
+    """Returns whether a folder has the files that `read_entry` reads."""
     return all(os.path.exists(os.path.join(folder, name)) for name in ("scores.json", "environment.json"))
 
 
 def thinned(lines, most=LOG_LINES):
-    """Returns at most `most` lines of a log, evenly spaced, with the first and the last. Args: lines: list."""
+    """Returns at most `most` lines of a log as list, evenly spaced, with the first and the last. Args: lines: list."""
     if len(lines) <= most:
         return lines
     return [lines[round(i * (len(lines) - 1) / (most - 1))] for i in range(most)]
@@ -147,8 +152,8 @@ def as_sentence_numbers(captions, sentences, digest):
 
     Args:
       captions: dict image name -> caption, each a sentence of the corpus.
-      sentences: list of all sentences; of equal ones, the first number is written.
-      digest: sha256 of the corpus, see `digest_of`.
+      sentences: list of all sentences; for repeated ones, the first number is written.
+      digest: sha256 of the corpus, from `add.corpus_digest`.
     """
     places = {}
     for number, text in enumerate(sentences):
@@ -163,8 +168,8 @@ def read_captions(path, sentences_of):
     corpus; without it, the result is None.
 
     Args:
-      path: a captions file of an entry.
-      sentences_of: function of a corpus' sha256; returns the list of its sentences, or None if it is not available.
+      path: a captions file of the archive.
+      sentences_of: function of a corpus' sha256 that returns the list of its sentences, or None if it is not available.
     """
     from formats import captions
 

@@ -14,21 +14,28 @@ METRICS = ("BLEU", "ROUGE-L", "CIDEr")  # rescored by default: METEOR and SPICE 
 
 
 def stale_pages(entries, root="."):
-    """Returns the paths of pages and experiments whose tables differ from the archive."""
+    """Returns the list of files (pages, modules of configs/) whose tables differ from the archive.
+
+    Args: entries: list of archive.Entry. root: folder of the project.
+    """
     return [path for path, old, new in tables.current(entries, root) if old != new]
 
 
 class References:
-    """References and corpora of experiments, each read once.
+    """Finds the references and corpora of experiments, and reads each once.
 
-    Args: data_dirs: data folders that are looked at first, dict experiment -> path.
+    Args: data_dirs: dict experiment -> data folder with its references. For other experiments, the drawn world is drawn
+      again, or the data set of the experiment is read.
     """
 
     def __init__(self, data_dirs=None):
         self._data_dirs, self._known = data_dirs or {}, {}
 
     def of(self, experiment, split):
-        """Returns (references, why there are none): dict image name -> captions, or None and the reason."""
+        """Returns the references of a split and the reason if there are none.
+
+        Returns: (dict image name -> list of captions, ""), or (None, why they are not available).
+        """
         key = experiment, split
         if key not in self._known:
             try:
@@ -38,7 +45,10 @@ class References:
         return self._known[key]
 
     def sentences_of(self, experiment):
-        """Returns a function of a corpus' sha256 -> its sentences, or None if they are not in the data folder."""
+        """Returns the function that archive.read_captions needs to look up sentences of an experiment's corpus.
+
+        It takes the sha256 of a corpus and returns the list of its sentences; None if the data folder does not have it.
+        """
         from evaluation.untrained import load_corpus
 
         def read(digest):
@@ -51,6 +61,10 @@ class References:
         return read
 
     def _read(self, experiment, split):
+        """Reads the references of a split: dict image name -> list of captions.
+
+        Raises: UserError if they are not available.
+        """
         folder = self._data_dirs.get(experiment)
         if folder:
             from formats.captions import read_references
@@ -70,14 +84,15 @@ class References:
 
 
 def rescore(entries, references, names=METRICS):
-    """Scores archived captions again.
+    """Scores archived captions again, and compares the scores with the archived ones.
 
     Args:
       entries: list of archive.Entry. references: References.
-      names: metrics that are computed, see evaluation.metrics.METRICS.
+      names: metrics that are computed, some of evaluation.metrics.METRICS.
 
     Returns:
-      (number of equal rows, list of differences, list of rows that could not be checked with the reason); texts.
+      (number of equal rows, list of differences, list of rows that could not be checked with the reason); both lists
+      hold strings.
     """
     equal, differences, unchecked = 0, [], []
     scorers = {}
@@ -111,7 +126,12 @@ def rescore(entries, references, names=METRICS):
 
 
 def _differences(captions, references, row, scorer):
-    """Returns the lines that say how the scores of captions differ from a row; a text if they cannot be compared."""
+    """Scores captions again, and compares the scores with the row that the archive has.
+
+    Args: captions: dict image name -> caption. references: dict image name -> list of captions. row: dict.
+      scorer: metrics.Scorer.
+    Returns: list of strings, one for each difference; a string with the reason if they cannot be compared.
+    """
     if table.digest_of_scored(captions, references) != row["scored"]:
         return ["its captions are not those that were scored"]
     scores = scorer.score(captions)

@@ -29,16 +29,16 @@ PAIRED = ("show_tell", "show_attend_tell", "supervised_ceiling")
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """One table of a page.
+    """Which rows and columns of the archive one table of a page has.
 
     Attributes:
-      command: the shell command that makes it again.
+      command: the shell command that produces the rows.
       experiment: name of its folder in the archive.
-      split: of its images.
-      rows: names of its rows in order; empty = all in the order of evaluation.table.
-      columns: metrics and shares.
-      decodes: decodings; None for rows that are not decoded.
-      interval: whether CIDEr has its 95 % interval over the images, where there is one seed.
+      split: "test" or "val", of the images.
+      rows: names of its rows in order; empty = all in the order of evaluation.table.ROWS.
+      columns: names of metrics and shares.
+      decodes: decodings that are shown; None for rows that are not decoded.
+      interval: whether CIDEr has its 95 % interval over the images, in rows with one seed.
     """
 
     command: str
@@ -79,11 +79,11 @@ TABLES = {
 
 
 def lines_of(entries, spec):
-    """Returns the rows of a table: list of (row name, decoding, list of scores with one dict a seed).
+    """Returns the rows of a table: list of (row name, decoding, list of score dicts, one for each seed).
 
     Args: entries: list of archive.Entry. spec: Table.
 
-    Raises: UserError if rows were not scored alike.
+    Raises: UserError if rows have different tokenizers, scorers or references.
     """
     groups = {}
     for entry in entries:
@@ -103,7 +103,10 @@ def lines_of(entries, spec):
 
 
 def markdown(entries, spec):
-    """Returns a table as Markdown: its command, its header of facts, its rows; a note if the archive has none."""
+    """Returns a table as Markdown: its command, its header of facts, its rows; a note if the archive has no row.
+
+    Args: entries: list of archive.Entry. spec: Table.
+    """
     lines = lines_of(entries, spec)
     if not lines:
         return f"`{spec.command}`: no row in the archive yet.\n"
@@ -119,7 +122,11 @@ def markdown(entries, spec):
 
 
 def cell(group, column, interval=False):
-    """Returns the text of one cell. Args: group: the same row of all seeds. interval: see Table."""
+    """Returns the text of one cell: the value of one seed, or mean ± standard deviation of several.
+
+    Args: group: list of score dicts of a row, one for each seed. column: name of a metric or share.
+      interval: whether CIDEr of one seed has its 95 % interval.
+    """
     values = [one.get(column) for one in group]
     if None in values:
         return "-"
@@ -134,7 +141,10 @@ def cell(group, column, interval=False):
 
 
 def header(entries, spec, lines):
-    """Returns the facts above a table: command, images, seeds, date, commit, versions, machine."""
+    """Returns the text above a table: command, images, seeds, versions, date, commit, machine.
+
+    Args: entries: list of archive.Entry. spec: Table. lines: from `lines_of`, not empty.
+    """
     shown = {(name, one["seed"]) for name, _, group in lines for one in group}
     made = [e.environment for e in entries if e.experiment == spec.experiment and (e.row, e.seed) in shown]
     one = lines[0][2][0]
@@ -160,7 +170,11 @@ def header(entries, spec, lines):
 
 
 def with_tables(text, entries, path):
-    """Returns the text of a page with its tables made again. Raises: UserError for an unknown table."""
+    """Returns the text of a page in which each marked table is replaced by one made from the archive.
+
+    Args: text: of the page. entries: list of archive.Entry. path: of the page, for messages.
+    Raises: UserError for an unknown table.
+    """
 
     def made(match):
         if match[2] not in TABLES:
@@ -171,7 +185,11 @@ def with_tables(text, entries, path):
 
 
 def with_expected(text, entries, experiment):
-    """Returns the source of configs/EXPERIMENT.py with its line `Expected:`, if the archive has rows of it."""
+    """Returns the source of configs/EXPERIMENT.py with `Expected:` in its docstring replaced by scores of the archive.
+
+    It is unchanged if the archive has no row of it. Args: text: the source. entries: list of archive.Entry.
+      experiment: its name.
+    """
     spec = next((one for one in TABLES.values() if one.experiment == experiment and not one.rows), None)
     lines = [(name, group) for name, decode, group in lines_of(entries, spec) if decode == "beam3"] if spec else []
     if not lines:
@@ -183,13 +201,16 @@ def with_expected(text, entries, experiment):
 
 
 def pages(root="."):
-    """Returns the paths of README and of all pages of the manual."""
+    """Returns the list of paths of README and of all pages of the manual. Args: root: folder of the project."""
     found = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(root, "docs")) for name in names]
     return [os.path.join(root, "README.md"), *sorted(path for path in found if path.endswith(".md"))]
 
 
 def current(entries, root="."):
-    """Yields (path, its text, its text as the archive has it) of all pages and experiments."""
+    """Yields (path, its text, its text with tables made from the archive) of all pages and modules of configs/.
+
+    Args: entries: list of archive.Entry. root: folder of the project.
+    """
     for path in pages(root):
         text = _text(path)
         yield path, text, with_tables(text, entries, path)
@@ -201,12 +222,16 @@ def current(entries, root="."):
 
 
 def _text(path):
+    """Returns the text of a file."""
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
 def write(entries, root="."):
-    """Writes all tables; returns the paths of the files that have changed."""
+    """Writes all tables made from the archive into their files; returns the list of paths that have changed.
+
+    Args: entries: list of archive.Entry. root: folder of the project.
+    """
     changed = []
     for path, old, new in current(entries, root):
         if old != new:
