@@ -1,6 +1,7 @@
-"""Captions images with a run: networks, vocabulary and encoder are read only from the run directory.
+"""Captions images by a trained run: networks, vocabulary and encoder are read from the run directory alone.
 
-Shapes: N images, D image vector.
+Shapes: N images, B batch, T time, K captions of an image (the beam size; 1 for greedy decoding), D image vector, E
+embedding, C cells of a grid.
 """
 
 import dataclasses
@@ -23,9 +24,14 @@ from training.run_directory import read_config
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """One caption of an image: its text, word ids, summed natural log-probability, and the score used for sorting.
+    """One generated caption of an image.
 
-    `ids` are the decoded ids with the end token; `words` are the ids of the text, without markers.
+    Attributes:
+      text: the caption.
+      ids: the decoded word ids, the end token included.
+      log_prob: summed natural log-probability of `ids`.
+      score: by which captions are ranked: log_prob / length^a, where a is --length_normalization (0 by default).
+      words: the word ids of the text, without start and end token.
     """
 
     text: str
@@ -36,9 +42,9 @@ class Hypothesis:
 
 
 class Captioner:
-    """A trained generator with its vocabulary; subclasses may caption from other inputs than image vectors.
+    """A trained generator with its vocabulary; the base class captions image vectors, subclasses may take other inputs.
 
-    If it is made inside `strategy.scope()`, it divides its batches among the strategy's devices.
+    If it is built inside `strategy.scope()`, its batches are divided among the devices of the strategy.
     """
 
     row_type = np.float32
@@ -46,13 +52,22 @@ class Captioner:
     suppress_unknown = True  # whether beam search never outputs the unknown word
 
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
+        """Args: generator: WordDecoder.
+
+        standardise: Standardise, applied to image vectors. vocabulary: Vocabulary. semantics: "reference" or "fixed".
+        max_caption_length: in words.
+        """
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
         self.semantics, self.max_caption_length = semantics, max_caption_length
         self._strategy, self._decoders = tf.distribute.get_strategy(), {}
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """Returns the captioner of a run. Args: checkpoint: as for training.checkpoints.choose."""
+        """Returns the captioner of a run with the weights of one of its checkpoints.
+
+        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
+        Raises: cli.UserError if the run is damaged or cannot caption images.
+        """
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
         if facts.get("image_dim") is None:
@@ -68,7 +83,10 @@ class Captioner:
         return captioner
 
     def load(self, prefix):
-        """Loads the weights of a checkpoint of the same run."""
+        """Assigns the weights of a checkpoint of the same run.
+
+        Args: prefix: path of the checkpoint without its ending.
+        """
         if not isinstance(self.generator, Generator):  # not the authors' network: no TF1 checkpoints
             parts = {"generator": self.generator, "standardise": self.standardise}
             return checkpoints.restore(prefix, parts)
@@ -80,18 +98,20 @@ class Captioner:
     # ---------------------------------------------------------------------------------------------- decoding
 
     def feature(self, rows_BD):
-        """Returns the unit feature of each row, here of image vectors: float32 [B, E]."""
+        """Returns the generator's feature of each input row: float32 [B, E]. Args: rows_BD: float32, image vectors."""
         return self.generator.image_feature(self.standardise(rows_BD))
 
     def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
-        """Captions image vectors.
+        """Captions image vectors, or other input rows of a subclass.
 
         Args:
           vectors_ND: float32 [N, D] from the encoder, or other rows that `feature` takes.
-          decode: `greedy` or `beamK`. length_normalization: as for models.decoding.beam_search.
-          batch: rows decoded at once. description: of the progress bar, None for none.
+          decode: "greedy", or "beamK" for beam search with a beam of K.
+          length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
+          batch: number of rows decoded at once.
+          description: text of the progress bar; None for no bar.
 
-        Returns: a list of N lists of `Hypothesis`, best first (one for greedy, at most K for a beam).
+        Returns: list of N lists of `Hypothesis`, best first (one for greedy decoding, at most K for a beam).
         """
         decoder = self._decoder(parse_decode(decode), length_normalization, np.shape(vectors_ND)[1:])
         batch += -batch % self._strategy.num_replicas_in_sync
@@ -106,7 +126,11 @@ class Captioner:
         return captions
 
     def _decoder(self, beam, length_normalization, row_shape):
-        """Returns the compiled decoder: rows -> (words [B,K,T], lengths, log_probs, scores, ended, each [B,K])."""
+        """Returns the compiled decoder: rows -> (words [B, K, T], lengths, log_probs, scores, ended, each [B, K]).
+
+        Args: beam: K, 0 for greedy decoding. length_normalization: float. row_shape: shape of one input row.
+        Raises: cli.UserError if the beam is larger than the vocabulary.
+        """
         if beam > self.generator.vocabulary_size:
             size = self.generator.vocabulary_size
             raise cli.UserError(f"--decode beam{beam}: the dictionary has {size} words; expected at most beam{size}")
@@ -133,7 +157,7 @@ class Captioner:
         return self._decoders[key]
 
     def _on_all_devices(self, decoder):
-        """Returns the decoder with its rows divided among the strategy's devices."""
+        """Returns a function like `decoder` that divides its rows among the devices of the strategy."""
         strategy, replicas = self._strategy, self._strategy.num_replicas_in_sync
         if replicas == 1:
             return decoder
@@ -151,9 +175,10 @@ class Captioner:
         """Returns the attention weights before each word of given captions.
 
         Args:
-          vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids, as `Hypothesis.ids`.
+          vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids with the end token
+            (Hypothesis.ids).
 
-        Returns: a list of N arrays float32 [words, C], whose rows sum to 1.
+        Returns: list of N arrays float32 [words, C], whose rows sum to 1.
         Raises: cli.UserError for a network without attention.
         """
         if not hasattr(self.generator, "attention_weights"):
@@ -167,6 +192,10 @@ class Captioner:
         return [row[: len(ids)] for row, ids in zip(weights.numpy(), captions, strict=True)]
 
     def _hypotheses(self, words, lengths, log_probs, scores, ended):
+        """Returns the decoded captions of one image as a list of Hypothesis.
+
+        Args: words: int [K, T]. lengths, log_probs, scores: [K]. ended: bool [K], whether a caption has an end token.
+        """
         found = []
         for ids, length, log_prob, score, has_ended in zip(words, lengths, log_probs, scores, ended, strict=True):
             if not np.isfinite(log_prob):
@@ -180,18 +209,27 @@ class Captioner:
         return found
 
     def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):
-        """Returns dict name -> text of the best caption."""
+        """Returns the best caption of each image: dict name -> text.
+
+        Args: names: N image names. vectors_ND: their input rows. The others are arguments of `caption_vectors`.
+        """
         captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
 def build_network(content, vocabulary_size):
-    """Returns the network of a run with new weights. Args: content: of its config.json."""
+    """Returns the network that a run captions with, with new weights.
+
+    Args: content: dict, the content of the run's config.json.
+    """
     return registry.system_of(content).load("network")(content, vocabulary_size)
 
 
 def unpaired_network(content, vocabulary_size):
-    """Returns the generator of the full model or of im_caption. Args: as `build_network`."""
+    """Returns the generator of a run of the full model or of im_caption, with new weights.
+
+    Args: content: dict, the content of the run's config.json.
+    """
     settings, facts = content["settings"], content["facts"]
     seed = tf.constant([0, 0], tf.int32)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
@@ -199,7 +237,11 @@ def unpaired_network(content, vocabulary_size):
 
 
 def greedy(generator, state, max_caption_length, input_embedding=None):
-    """Decodes greedily; returns the tensors of a beam of size 1, with log-probabilities."""
+    """Decodes greedily. Returns (words int32 [B, 1, T], lengths, log_probs, scores, ended, each [B, 1]).
+
+    The score of a caption is its log-probability. Args: generator: WordDecoder. state: before the first word.
+    input_embedding: float32 [V, E]; None for the generator's own.
+    """
     words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
     lengths_B = layers.sequence_lengths(words_BT)
     inputs_BT = tf.pad(words_BT[:, :-1], [[0, 0], [1, 0]])
@@ -214,7 +256,11 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
 
 
 def encoder_of_run(job_dir, spec=None):
-    """Returns the encoder saved with a run. Args: spec: its name, if its files have moved. Raises cli.UserError."""
+    """Returns the encoder saved with a run, or the one named by `spec`.
+
+    Args: spec: name of the encoder as in --encoder, needed if the run has no copy or the encoder's files have moved.
+    Raises: cli.UserError if it cannot be loaded or has another dimension than the run.
+    """
     saved = os.path.join(job_dir, "encoder")
     try:
         if os.path.exists(os.path.join(saved, "encoder.json")):

@@ -16,9 +16,12 @@ from models.concepts import select_concepts
 
 
 class ConceptCaptioner(Captioner):
-    """Captions rows of concept words: int32 [N, K], zero padded.
+    """Captions images from rows of concept words, int32 [N, K], zero padded.
 
-    Args: concept_order: `reference` or `fixed`, as for models.concepts.select_concepts; None for `semantics`.
+    Args:
+      generator: WordDecoder. vocabulary: Vocabulary. semantics: "reference" or "fixed".
+      concept_order: which concept words are read and in which order: "reference" takes the first objects of a record in
+        reverse order, "fixed" those with the highest scores; None for the value of `semantics`.
     """
 
     row_type = np.int32
@@ -28,16 +31,23 @@ class ConceptCaptioner(Captioner):
         self.concept_order = concept_order or semantics
 
     def rows_of(self, images, threshold=0.0):
-        """Returns the concept words of photographs: int32 [N, K]. Args: images: records.Images."""
+        """Returns the concept words of images: int32 [N, K], zero padded.
+
+        Args: images: records.Images. threshold: minimum detection score of an object.
+        """
         objects = ImageSet(images, None, None).objects(np.arange(len(images)))
         return self.select_words(objects["classes"], objects["scores"], objects["num"], threshold)
 
     def select_words(self, classes_BC, scores_BC, num_B, threshold=0.0):
-        """Returns the concept words selected from objects in the order of a record: int32 [B, K]."""
+        """Returns the concept words selected from the detected objects of images: int32 [B, K], zero padded.
+
+        Args: classes_BC: int32, word ids of the objects' classes in the order of the record. scores_BC: float32, their
+          detection scores. num_B: int32, number of objects. threshold: minimum detection score of an object.
+        """
         return select_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 
     def check_vocabulary(self, data_dir):
-        """Raises cli.UserError if the word ids in `data_dir` are those of another dictionary."""
+        """Raises cli.UserError if the data folder has another vocabulary than the run, so that word ids differ."""
         there = Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
         if there.fingerprint() != self.vocabulary.fingerprint():
             raise cli.UserError(
@@ -46,7 +56,11 @@ class ConceptCaptioner(Captioner):
             )
 
     def rows_of_split(self, data_dir, split, names, threshold=0.0):
-        """Returns the concept words of the named images of a split: int32 [N, K] in the order of `names`."""
+        """Returns the concept words of the named images of a split: int32 [N, K], in the order of `names`.
+
+        Args: data_dir: data folder with the image records. threshold: minimum detection score of an object.
+        Raises: cli.UserError if an image has no record, or the data folder has another vocabulary than the run.
+        """
         self.check_vocabulary(data_dir)
         images = records.read_images(records.find_files(data_dir, f"image_{split}"))
         row_of = {name: row for row, name in enumerate(images.names)}

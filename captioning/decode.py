@@ -1,10 +1,13 @@
-"""Parses --decode; does not import TensorFlow."""
+"""Parses the value of --decode. This module does not import TensorFlow."""
 
 import cli
 
 
 def parse_decode(decode):
-    """Returns the beam size of a --decode value: 0 for `greedy`, 3 for `beam3`. Raises cli.UserError."""
+    """Returns the beam size in a --decode value: 3 for "beam3", 0 for "greedy".
+
+    Raises cli.UserError for other values.
+    """
     if decode == "greedy":
         return 0
     size = decode.removeprefix("beam")

@@ -1,6 +1,7 @@
-"""Inputs of a captioner from photograph files: image vectors of the run's encoder, or concept words of its detector.
+"""Inputs of a captioner from photograph files: image vectors by the run's encoder, or concept words by its detector.
 
-A source has two methods: `prepared(path)` for one file, and `rows(prepared)` for a batch of them.
+A source is an object that makes these inputs. `prepared(path)` reads one file; `rows(prepared)` makes the input rows of
+a batch of prepared files. Its attribute `exif` says whether photographs are turned by their EXIF orientation.
 """
 
 import os
@@ -33,13 +34,18 @@ DEFAULTS = {
 
 
 def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0, exif=None):
-    """Returns (captioner, source) of a run.
+    """Returns (captioner, source) of a run: the object that captions, and the source of its input rows.
 
     Args:
-      checkpoint: as for training.checkpoints.choose. encoder: the run's encoder with its new path, if it has moved.
-      detector, labels: the detector of a run that reads concept words, if the run has no copy or it has moved.
+      checkpoint: "best", "newest", a step, or a path.
+      encoder: name of the run's encoder with its new path, if its files have moved; else None.
+      detector, labels: values of --detector and --labels, for a run that reads concept words but has no saved detector,
+        or one whose files have moved.
       threshold: minimum detection score of an object.
-      exif: whether photographs are turned by their EXIF orientation; None: as the run's training images were.
+      exif: whether photographs are turned by their EXIF orientation; None to treat them as the run's training images
+        were.
+
+    Raises: cli.UserError if the run, its encoder or its detector cannot be loaded.
     """
     system = registry.system_of(read_config(job_dir), job_dir)
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
@@ -49,14 +55,17 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
 
 
 def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):
-    """Captions image files batch by batch; all commands that caption files use it.
+    """Captions image files batch by batch; all commands that caption files use this function.
 
     Args:
-      captioner, source: of `open_run`. files: list of (path, image id).
-      broken: list to which (path, reason) of each file that cannot be captioned is appended.
-      decode, length_normalization: as Captioner.caption_vectors. description: of the progress bar, None for none.
+      captioner, source: from `open_run`.
+      files: list of (path, image id).
+      broken: list to which (path, reason) is appended for each file that cannot be captioned.
+      decode: "greedy" or "beamK". length_normalization: float, an argument of Captioner.caption_vectors.
+      description: text of the progress bar; None for no bar.
 
-    Yields: (captioned files of the batch, the captioner's input rows [n, ...], n lists of Hypothesis).
+    Yields: for each batch (list of (path, image id) of the n captioned files, the captioner's input rows [n, ...], list
+    of n lists of Hypothesis).
     """
     starts = range(0, len(files), batch_size)
     for start in cli.progress(starts, description, len(starts)) if description else starts:
@@ -78,32 +87,48 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
 
 
 def lies_otherwise(source, path):
-    """Returns whether viewers show a photograph turned by its EXIF orientation, but the source reads it unturned."""
+    """Returns whether image viewers turn a photograph by its EXIF orientation but the source reads it unturned.
+
+    Args: source: from `open_run`. path: of the photograph.
+    """
     return not source.exif and is_turned(path)
 
 
 class EncodedPhotographs:
-    """Source of image vectors, by an encoder."""
+    """Source of image vectors, computed by an encoder."""
 
     def __init__(self, encoder, exif=None):
-        """Args: exif: as `open_run`."""
+        """Args: exif: whether photographs are turned by their EXIF orientation; None for the encoder's own setting."""
         self.encoder = encoder
         self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
-        """Returns the centre crop of an image file. Raises formats.images.ImageError."""
+        """Returns the centre crop of an image file, [S, S, 3], S side in pixels. Raises formats.images.ImageError."""
         return self.encoder.crops(read_image(path, self.exif), 0, 0)[0]
 
     def rows(self, prepared):
-        """Returns the vectors of crops: float32 [n, D]."""
+        """Returns the image vectors of centre crops: float32 [n, D].
+
+        Args: prepared: list of n results of `prepared`.
+        """
         return self.encoder.encode(np.stack(prepared))
 
 
 class DetectedPhotographs:
-    """Source of concept words, by a detector with the settings of the training images."""
+    """Source of concept words, found by a detector with the same settings as for the training images."""
 
     def __init__(self, job_dir, captioner, detector=None, labels=None, threshold=0.0, exif=None):
-        """Args: threshold: minimum detection score of an object. The others: as `open_run`."""
+        """Loads the detector.
+
+        Args:
+          captioner: ConceptCaptioner of the run.
+          detector, labels: values of --detector and --labels; None for the detector saved with the run.
+          threshold: minimum detection score of an object.
+          exif: whether photographs are turned by their EXIF orientation; None to treat them as the training images
+            were.
+
+        Raises: cli.UserError if the detector cannot be loaded or is not the one that the run was trained with.
+        """
         self.captioner, self.threshold = captioner, threshold
         kept = read_detector(job_dir)
         self.settings = DEFAULTS | kept["settings"]
@@ -136,7 +161,7 @@ class DetectedPhotographs:
         return self.captioner.select_words(*objects, self.threshold)[0]
 
     def rows(self, prepared):
-        """Returns the words of photographs: int32 [n, K]."""
+        """Returns the concept words of n photographs: int32 [n, K]. Args: prepared: list of n results of `prepared`."""
         return np.stack(prepared)
 
 
@@ -145,7 +170,10 @@ class DetectedPhotographs:
 
 
 def read_detector(job_dir):
-    """Reads RUN/detector/detector.json: {"detector", "settings", "made_from"}, with empty values if it does not exist.
+    """Returns the content of RUN/detector/detector.json: dict with "detector", "settings" and "made_from".
+
+    "detector" is the spec of the saved detector, or None; "settings" are those that turn detections into concept words;
+    "made_from" are the identities of the detectors of the training images. Without the file all are empty.
 
     Raises: cli.UserError if its content is malformed.
     """
@@ -168,20 +196,21 @@ def _is_part(value):
 
 
 def _content(part):
-    """Returns the part of a detector's identity that is compared: sha256 of network (or its address) and of labels.
+    """Returns the entries of a detector's identity that must agree: (sha256 of the network, sha256 of the labels).
 
-    Args: part: detectors.Part, or its `identity()` as stored in a sidecar.
+    A network without sha256 is identified by its address. Args: part: detectors.Part, or its identity as a dict.
     """
     identity = part.identity() if isinstance(part, detectors.Part) else part
     return identity["sha256"] or identity["source"], identity.get("labels_sha256")
 
 
 def _stored_parts(job_dir, kept):
-    """Returns the parts of the detector saved with a run, without loading them.
+    """Returns the detectors saved with a run as a list of detectors.Part, without loading them.
 
     A program is never loaded because a run names it, and a file outside of the run only if it has the sha256 of the
     file that the run was trained with.
 
+    Args: job_dir: run directory. kept: dict, from `read_detector`.
     Raises: cli.UserError if the run has no detector, or its detector may not be loaded.
     """
     folder = os.path.join(job_dir, "detector")
@@ -210,11 +239,12 @@ def _is_inside(path, folder):
 
 
 def keep_detector(run, data_dir, spec="", labels=None):
-    """Saves in the run the settings that turn objects into concept words, and the detector if one is given.
+    """Saves in a run the settings that turn detected objects into concept words, and the detector if one is given.
 
     Args:
-      run: a RunDirectory. data_dir: data folder whose sidecars have these settings.
-      spec, labels: as for preprocessing.detection.detectors.parse; files below 50 MB together are copied.
+      run: RunDirectory.
+      data_dir: data folder; the sidecars of its detections and image records contain these settings.
+      spec, labels: values of --detector and --labels; the detector's files are copied if they are below 50 MB together.
     """
     if not run.writes:
         return
@@ -234,14 +264,17 @@ def keep_detector(run, data_dir, spec="", labels=None):
 
 
 def _sidecar(data_dir, name):
+    """Returns the content of a sidecar in the data folder; {} if it does not exist."""
     path = os.path.join(data_dir, name)
     return sidecars.read_sidecar(path) if os.path.exists(path) else {}
 
 
 def _kept(parts, folder):
-    """Copies the detectors' files to `folder` if they are small; returns their spec, in which {RUN} means `folder`.
+    """Copies the detectors' files to `folder` if they are small. Returns the spec of the copies.
 
-    Programs are not copied: they must be named again for captioning.
+    In the spec {RUN} stands for `folder`. Programs are not copied: captioning must name them again.
+
+    Args: parts: list of detectors.Part.
     """
     data = [part for part in parts if part.kind in detectors.DATA_ONLY]
     files = {path for part in data for path in (part.path, part.labels) if path and os.path.isfile(path)}

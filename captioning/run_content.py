@@ -1,6 +1,7 @@
-"""Opens a run for captioning and checks its settings before networks are built from them.
+"""Opens a run for captioning; checks its settings before networks are built from them.
 
-Otherwise a damaged number in config.json could allocate all memory, and a damaged word could raise anywhere.
+Without the checks, a damaged number in config.json could make a network allocate all memory, and a value of a wrong
+type could raise an error anywhere.
 """
 
 import math
@@ -22,9 +23,9 @@ NEEDED = (*NETWORK, "semantics", "feature_scale", "gates", "forget_bias", "fusio
 
 
 def open_run(job_dir, checkpoint="newest"):
-    """Returns (content of config.json, Vocabulary, prefix of the checkpoint) of a run.
+    """Returns (content of config.json as a dict, Vocabulary, path of a checkpoint without its ending) of a run.
 
-    Args: checkpoint: as for training.checkpoints.choose.
+    Args: checkpoint: "best", "newest", a step, or a path.
 
     Raises: cli.UserError if a file is missing or damaged, or if the settings do not agree with the checkpoint.
     """
@@ -39,7 +40,10 @@ def open_run(job_dir, checkpoint="newest"):
 
 
 def _check_settings(content, path):
-    """Raises cli.UserError unless every setting has the type of its field in the stage's dataclass."""
+    """Raises cli.UserError unless every setting has the type of its field in the dataclass of the run's stage.
+
+    Args: content: dict, the content of config.json. path: of config.json, for the message.
+    """
     hints = typing.get_type_hints(registry.system_of(content, os.path.dirname(path)).load("settings"))
     fields = {name: _fits(hint) for name, hint in hints.items() if name in content["settings"] or name in NEEDED}
     readers.check_fields(content["settings"], fields, path, MEND)
@@ -48,7 +52,10 @@ def _check_settings(content, path):
 
 
 def _fits(hint):
-    """Returns a function that checks whether a JSON value fits a type hint of a setting."""
+    """Returns a function value -> bool that says whether a JSON value has the type of a setting.
+
+    Args: hint: type hint of the setting's field, for example int or tuple[str, ...].
+    """
     kind, can_be_none, is_tuple = cli.flag_type(hint)
     checks = {bool: lambda value: isinstance(value, bool), int: _is_integer, float: readers.is_number}
     fits = checks.get(kind, readers.is_text)
@@ -62,7 +69,13 @@ def _is_integer(value):
 
 
 def _check_sizes(content, vocabulary_size, prefix, path):
-    """Raises cli.UserError if the checkpoint has fewer bytes than the largest tensor of a network of these sizes."""
+    """Raises cli.UserError if a checkpoint is too small for the network that the settings describe.
+
+    It is if it has fewer bytes than the largest tensor. Sizes below 1 are errors too.
+
+    Args: content: dict, the content of config.json. prefix: path of the checkpoint without its ending. path: of
+      config.json.
+    """
     settings = {name: content["settings"][name] for name in NETWORK if name in content["settings"]}
     longest = content["settings"].get("max_caption_length") or 1
     if not 0 < longest <= LONGEST_CAPTION:

@@ -1,4 +1,4 @@
-"""Data for scoring a run: references and image vectors of a split, and the training time."""
+"""Data for scoring a run: references, image names and image vectors of a split, and the time that training took."""
 
 import os
 
@@ -17,7 +17,9 @@ from training.run_directory import read_config, read_log
 
 
 def references_of(data_dir, split):
-    """Returns dict image name -> reference captions, from refs_SPLIT.json; {} if no image of the split has any.
+    """Returns the references in refs_SPLIT.json: dict image name -> list of captions.
+
+    Returns {} if no image of the split has a reference, or the data folder has no such split.
 
     Raises: cli.UserError if the file is missing although the image records have references.
     """
@@ -37,7 +39,7 @@ def references_of(data_dir, split):
 
 
 def names_of(data_dir, split):
-    """Returns the names of all images of a split, sorted, from the feature bank or else from the image records."""
+    """Returns the sorted list of the names of a split's images, from the feature bank or else from the records."""
     path = os.path.join(data_dir, f"features_{split}.json")
     if os.path.exists(path):
         return sorted(FeatureBank(data_dir, split).names)
@@ -45,9 +47,12 @@ def names_of(data_dir, split):
 
 
 def image_captioner(options, data_dir):
-    """Returns a function (checkpoint, split, names) -> (captioner, its input rows), for evaluation.scoring.
+    """Returns a function (checkpoint, split, names) -> (captioner, input rows of the named images).
 
-    The rows are image vectors, or the concept words in the image records for a run that reads concept words.
+    evaluation.scoring calls it. The rows are image vectors, or for a run that reads concept words the concept words in
+    the image records.
+
+    Args: options: settings of the command, with job_dir, encoder, system, devices and multi_gpu. data_dir: data folder.
     """
     registry.import_packages(options.system)
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
@@ -64,10 +69,12 @@ def image_captioner(options, data_dir):
 
 
 def split_vectors(job_dir, data_dir, split, names, encoder=None):
-    """Returns the image vectors of centre crops: float32 [N, D] in the order of `names`.
+    """Returns the image vectors of the centre crops of a split: float32 [N, D], in the order of `names`.
 
-    They are read from the feature bank if there is one, else encoded from the JPEGs in the image records.
+    They are read from the feature bank if there is one, else computed from the JPEG bytes in the image records.
 
+    Args: job_dir: run directory. names: N image names. encoder: name of the encoder, if the run has no copy or its
+      files have moved; else None.
     Raises: cli.UserError if the feature bank was made with another encoder than the run's.
     """
     if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
@@ -85,7 +92,10 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
 
 
 def _encoded(network, data_dir, split, names, batch=16):
-    """Encodes the JPEGs in the records: float32 [N, D]."""
+    """Encodes the JPEG bytes in the image records of a split: float32 [N, D], in the order of `names`.
+
+    Args: network: Encoder. batch: number of images encoded at once.
+    """
     from formats import images
 
     found = records.read_images(records.find_files(data_dir, f"image_{split}"), with_data=True)
@@ -101,7 +111,7 @@ def _encoded(network, data_dir, split, names, batch=16):
 
 
 def training_minutes(job_dir, step):
-    """Returns the minutes of training up to a step, from timing.jsonl; None if there is none."""
+    """Returns the minutes that training took up to a step, from timing.jsonl: float; None if nothing was logged."""
     timing = [entry for entry in read_log(job_dir, "timing.jsonl") if is_number(entry.get("seconds_per_step"))]
     seconds, last = 0.0, 0
     for entry in timing:
