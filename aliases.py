@@ -1,8 +1,8 @@
-"""Old names that are still accepted: flags and settings, recipes, metrics, variables, encoders, commands.
+"""Old names that are still accepted: of settings, recipes, metrics, variables, encoders and commands.
 
-A setting that was renamed or merged is a row of SETTINGS: its old flag is accepted and the present one is printed;
-config.json of older runs is read under the present name. Recipes are rows of RECIPES, names in metrics.jsonl rows of
-METRICS, variables in checkpoints rows of VARIABLES, kinds of encoders rows of ENCODERS, and commands rows of MODULES.
+Each kind of name has its table. SETTINGS: settings that were renamed or merged; the old flag is accepted and the
+present flags are printed, and config.json of older runs is read under the present names. RECIPES: values of --recipe.
+METRICS: names in metrics.jsonl. VARIABLES: names in checkpoints. ENCODERS: kinds of encoders. MODULES: commands.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 def note(old, new):
-    """Prints the present name of an old one to standard error."""
+    """Prints to standard error that `old` is an old name, now written `new`. Args: old, new: str."""
     print(f"NOTE: {old} is an old name; now written {new}", file=sys.stderr)
 
 
@@ -21,18 +21,20 @@ def note(old, new):
 
 
 def _identity(present, old):
+    """Returns the old value unchanged: the `translate` function of a setting that was only renamed."""
     return old
 
 
 @dataclasses.dataclass(frozen=True)
 class OldSetting:
-    """A setting that was renamed, merged, or changed its form.
+    """A setting that was renamed, merged, or whose values changed their form.
 
     Attributes:
       name: its old name. new: the setting that replaces it.
-      kind: int, float, bool or str, the type of its old flag; None if the flag is unchanged, but older runs have its
-        value in another form.
-      translate: function (present value of `new` or None, old value) -> value of `new`. Raises ValueError.
+      kind: int, float, bool or str, the type of its old flag; None if the flag kept its name and only values stored
+        by older runs have another form.
+      translate: function (present value of the setting `new`, or None; old value) -> value of the setting `new`; raises
+        ValueError if the old value is invalid.
     """
 
     name: str
@@ -42,7 +44,10 @@ class OldSetting:
 
 
 def _list_of_rewards(present, old):
-    """Returns the present form of `reward`, which was one FILE.py:ARGUMENT or null."""
+    """Returns the setting `reward` in its present form, a list of str.
+
+    Args: present: not used. old: such a list, or the old form: one FILE.py:ARGUMENT or None. Raises: ValueError.
+    """
     rewards = old if isinstance(old, list) else [old] if old else []
     if not all(isinstance(reward, str) for reward in rewards):
         raise ValueError(f"reward is {old!r}, expected texts")
@@ -50,9 +55,12 @@ def _list_of_rewards(present, old):
 
 
 def _consensus(setting):
-    """Returns a `translate` function for a setting of the consensus reward that was a separate flag.
+    """Returns a `translate` function for one setting of the consensus reward that used to be a flag of its own.
 
-    Other settings keep their value in the list, or else the old default; weight 0 removes the reward.
+    The function returns the list of rewards (values of --reward) in which this setting of `consensus` is replaced. The
+    other settings of `consensus` keep their values, or have the defaults of that time. Weight 0 removes the reward.
+
+    Args: setting: "weight" or "contrast".
     """
 
     def translate(present, old):
@@ -103,12 +111,12 @@ VARIABLES = {"Standardise/deviation": "Standardise/std"}  # in checkpoints
 
 
 def current_metric(name):
-    """Returns the present name of a metric. Args: name: an old name or the present one."""
+    """Returns the present name of a metric: str. Args: name: its old or its present name."""
     return METRICS.get(name, name)
 
 
 def current_variable(name):
-    """Returns the present name of a variable in a checkpoint. Args: name: an old name or the present one."""
+    """Returns the present name of a variable in a checkpoint: str. Args: name: its old or its present name."""
     return VARIABLES.get(name, name)
 
 
@@ -183,6 +191,9 @@ MODULES = {
 
 
 def run_module(old):
-    """Runs the present module of an old command. Args: old: key of MODULES."""
+    """Runs the present command in place of an old one, and prints its name.
+
+    Args: old: module name, a key of MODULES.
+    """
     note(f"python -m {old}", f"python -m {MODULES[old]}")
     runpy.run_module(MODULES[old], run_name="__main__", alter_sys=True)

@@ -1,13 +1,14 @@
-"""Captions image files or folders with a trained run, which needs only its run directory.
+"""Captions image files or folders with a trained run, of which only the run directory is needed.
 
     python caption.py --job_dir runs/full photo.jpg holiday/ --output captions.json
 
-`--attention DIR` draws the attention of a run of baselines.show_attend_tell for each word, `--embedding_map FILE` a map
-of the run's word vectors with the words of the captions and their neighbours.
+`--attention DIR` draws for each word of a caption which parts of the image the network attended to, for a run of
+baselines.show_attend_tell. `--embedding_map FILE` draws the run's word vectors in two dimensions, with the words of the
+captions and their nearest neighbours marked.
 
 Damaged images and missing paths are reported, and the other images are captioned. Exit code: 0 if every image has a
-caption, 1 if some have none, 2 if all have none. Outputs are checked first; captions that cannot be written at the end
-are written to another file.
+caption, 1 if some have none, 2 if all have none. Before the work begins, the outputs are checked; captions that cannot
+be written at the end are written to another file, whose name is printed.
 """
 
 import collections
@@ -56,7 +57,7 @@ class Options:
     map_method: str = cli.choice("pca", ("pca", "tsne"), "projection of the word vectors; tsne takes longer")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns the paths that the command writes, for cli.run: (files, folders), two tuples of str or None."""
         return (self.output, self.embedding_map), (self.attention,)
 
 
@@ -66,8 +67,8 @@ class Files:
 
     Attributes:
       files: list of (path, image id); the id is the file name, or the path if two files have the same name.
-      missing: list of (path, reason) of arguments that cannot be read.
-      notes: lines about entries of the folders that are not captioned.
+      missing: list of (path, reason: str) of paths that cannot be read.
+      notes: list of lines to print about entries of the folders that are not captioned.
     """
 
     files: list
@@ -76,7 +77,7 @@ class Files:
 
 
 def files_of(paths, recursive=False):
-    """Finds the files to caption; returns `Files`. The files of a folder are sorted by name.
+    """Finds the files to caption, those of a folder sorted by name: returns `Files`.
 
     Args: paths: files and folders. recursive: whether to include subfolders.
     """
@@ -104,11 +105,18 @@ def files_of(paths, recursive=False):
 
 
 def _hint(left_out):
+    """Returns the end of a note about --recursive, "" if no folder was left out.
+
+    Args: left_out: dict path -> reason.
+    """
     return "; --recursive takes the folders" if "a folder" in left_out.values() else ""
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Returns the `Files`. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts, and prints the number of files.
+
+    Args: options: Options. Returns: the `Files` to caption. Raises: cli.UserError.
+    """
     registry.import_packages(options.system)
     if not options.paths:
         raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
@@ -132,7 +140,7 @@ def check(options):
 
 
 def main(options):
-    """Captions the files; returns the exit code."""
+    """Captions the files and writes the outputs; returns the exit code (0, 1 or 2). Args: options: Options."""
     asked = check(options)
 
     from captioning import photographs
@@ -169,10 +177,12 @@ def main(options):
 
 
 def draw_attention(captioner, rows, files, found, folder, exif):
-    """Writes FOLDER/IMAGE.png for each image: the attention for each word of the best caption.
+    """Writes `folder`/IMAGE.png for each image: the image with the attention for each word of its best caption.
 
-    Args: rows: the captioner's inputs, one a file. files: list of (path, image id). found: list of lists of Hypothesis.
-      exif: as for read_image.
+    Args:
+      captioner: captioning.captioner.Captioner. rows: array of its inputs, one for each file.
+      files: list of (path, image id). found: for each file its list of Hypothesis, best first.
+      exif: whether the photographs are turned by their EXIF orientation.
     """
     from evaluation.report import attention_pictures
     from formats.images import read_image
@@ -186,9 +196,12 @@ def draw_attention(captioner, rows, files, found, folder, exif):
 
 
 def draw_map(captioner, results, options):
-    """Writes a plot of the word vectors in two dimensions to --embedding_map; the captions' words are marked.
+    """Writes a plot of the word vectors in two dimensions to --embedding_map.
 
-    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
+    The words of the captions and their nearest neighbours are marked.
+
+    Args: captioner: captioning.captioner.Captioner. results: dict image id -> list of Hypothesis, best first.
+      options: Options.
     """
     from evaluation.report import attention_pictures, word_map
 
@@ -200,9 +213,10 @@ def draw_map(captioner, results, options):
 
 
 def write(results, options):
-    """Writes the captions to --output or standard output; if that fails, to another file.
+    """Writes the captions to --output or to standard output; if that fails, to another file.
 
-    Args: results: as for `draw_map`. Raises: UserError if it fails, which names the other file.
+    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
+    Raises: UserError if --output or standard output cannot be written; the message names the other file.
     """
     text = text_of(results, options)
     if options.output:
@@ -212,10 +226,10 @@ def write(results, options):
 
 
 def text_of(results, options):
-    """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or text.
+    """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or plain text.
 
-    Args: results: as for `draw_map`.
-    Returns: str; bytes for a text file, because file names may be any bytes.
+    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
+    Returns: str; bytes if plain text is written to a file, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]
     kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
@@ -232,9 +246,9 @@ def text_of(results, options):
 
 
 def entry(image_id, found, nbest):
-    """Returns one image in COCO results format, with the n-best list if `nbest` is above 1: dict.
+    """Returns one image's entry of the COCO results format, with the n-best list if `nbest` is above 1: dict.
 
-    Args: found: list of Hypothesis, best first.
+    Args: found: list of Hypothesis, best first. nbest: number of captions.
     """
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
     if nbest > 1:

@@ -1,7 +1,7 @@
 """The command line: makes flags from a frozen dataclass, runs entry points, shows errors and progress.
 
-Every entry point has its settings in one frozen dataclass. Flags and their help are made from its fields, so that a
-setting is defined in exactly one place.
+Every entry point has its settings in one frozen dataclass. Flags and their help texts are made from its fields, so that
+each setting is defined once. A recipe is a named set of settings (experiments.py).
 """
 
 import contextlib
@@ -33,12 +33,12 @@ class UserError(Exception):
 
 
 def field(default, help):
-    """Returns a dataclass field with its text for `--help`."""
+    """Returns a dataclass field that is a flag. Args: default: its value. help: its text in `--help`."""
     return dataclasses.field(default=default, metadata={"help": help})
 
 
 def repeated(help):
-    """Returns a field of texts whose flag may be repeated; its values are appended to those of a recipe."""
+    """Returns a dataclass field for a flag that may be repeated: tuple of str, appended to the recipe's values."""
     return dataclasses.field(default=(), metadata={"help": help, "repeated": True})
 
 
@@ -53,12 +53,15 @@ def flag_type(annotation):
 
 
 def _own_fields(options_class, recipes):
-    """Returns the fields that are flags: all but `recipe` if the command has recipes, which define that flag."""
+    """Returns the fields that become flags: list of dataclasses.Field; not `recipe` if the command has recipes."""
     return [item for item in dataclasses.fields(options_class) if not (recipes and item.name == "recipe")]
 
 
 def _define_flags(options_class, values, recipes=None):
-    """Defines --recipe, and one flag for each field of `options_class` with its default."""
+    """Defines --recipe, and one flag for each field of `options_class` with its default.
+
+    Args: values: absl FlagValues to add them to. recipes: experiments.Recipes; None for a command without --recipe.
+    """
     hints = typing.get_type_hints(options_class)
     if recipes:
         flags.DEFINE_string("recipe", None, recipes.help(), flag_values=values)
@@ -90,20 +93,25 @@ def _define_flags(options_class, values, recipes=None):
 
 
 def _old_flags(options_class):
-    """Returns the rows of aliases.SETTINGS that are old flags of a command with these settings."""
+    """Returns the rows of aliases.SETTINGS that were flags of a command with these settings: list of OldSetting."""
     names = {item.name for item in dataclasses.fields(options_class)}
     return [old for old in aliases.SETTINGS if old.kind and old.new in names and old.name not in names]
 
 
 def choice(default, choices, help):
-    """Returns a string field whose value is one of `choices`."""
+    """Returns a dataclass field of type str with a fixed list of values.
+
+    Args: default: one of `choices`. choices: the allowed values, str. help: text in `--help`.
+    """
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 def _options_from_flags(options_class, argv, values, recipes):
     """Returns the dataclass with the recipe's values, overridden by every flag of the command line.
 
-    Args: argv: the program and the positional arguments, which become `paths` if the class has this field.
+    Args:
+      argv: list: the program, then the positional arguments, which are appended to `paths` if the class has this field.
+      values: absl FlagValues after parsing. recipes: experiments.Recipes or None.
     """
     takes_paths = hasattr(options_class, "paths")
     if len(argv) > 1 and not takes_paths:
@@ -130,9 +138,10 @@ def _options_from_flags(options_class, argv, values, recipes):
 
 
 def _given_by_old_flags(options, values, given):
-    """Returns the values of old flags: dict present setting -> value, also added to `given`; prints the present flags.
+    """Returns the values that old flags set: dict name of the present setting -> value. Prints the present flags.
 
-    Raises: UserError.
+    Args: options: dataclass before old flags. values: absl FlagValues. given: dict of given settings, changed.
+    Raises: UserError if a value is invalid.
     """
     found, said = {}, {}  # present setting -> value; old flag -> present setting
     for old in _old_flags(type(options)):
@@ -151,7 +160,7 @@ def _given_by_old_flags(options, values, given):
 
 
 def as_flags(options, name):
-    """Returns the command-line flags that set a setting to its value: list of texts, quoted for a shell."""
+    """Returns the command-line flags that set one field of `options` to its value: list of str, quoted for a shell."""
     (item,) = (item for item in dataclasses.fields(options) if item.name == name)
     value = getattr(options, name)
     if item.metadata.get("repeated"):
@@ -161,10 +170,9 @@ def as_flags(options, name):
 
 
 def parse(options_class, arguments, recipes=None):
-    """Returns the settings that a command gets from its arguments, without running it.
+    """Returns the settings that a command gets from its arguments, without running it: an `options_class`.
 
-    Args: as for `run`; arguments: list of str, without the program's name.
-
+    Args: options_class, recipes: those of `run`. arguments: list of str, without the program's name.
     Raises: UserError for a wrong recipe, absl.flags.Error for a wrong flag or value.
     """
     values = flags.FlagValues()
@@ -204,9 +212,9 @@ MEMORY = "there is not enough memory; close other programs, or use a smaller --b
 
 
 def file_fault(error):
-    """Returns one line about a file that cannot be read or written: name, reason, how to fix it; None for other errors.
+    """Returns one line about a file that cannot be read or written: name, reason, how to fix it. None for other errors.
 
-    Args: error: an OSError, or one of TensorFlow's, which names the file and the reason in its message.
+    Args: error: any exception: an OSError, a MemoryError, or one of TensorFlow's, whose message names file and reason.
     """
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         return f"{error.object!r}: holds the name of a file or folder that is not UTF-8; rename it"
@@ -224,7 +232,7 @@ def file_fault(error):
 
 @contextlib.contextmanager
 def tried(files=(), folders=()):
-    """Checks before the block that its outputs can be written, and creates missing folders.
+    """Context manager: checks before the block that its outputs can be written, and creates missing folders.
 
     If the block fails, folders that were created and are still empty are removed.
 
@@ -248,9 +256,9 @@ def tried(files=(), folders=()):
 
 
 def _try(folder, name, path, made):
-    """Writes and removes a trial file in a folder.
+    """Creates a folder if needed, then writes and removes a trial file in it.
 
-    Args: path: for the error. made: list to which created folders are appended.
+    Args: folder, name: of the trial file. path: for the error. made: list to which created folders are appended.
     """
     if is_device(path):
         return
@@ -274,14 +282,14 @@ def _try(folder, name, path, made):
 
 
 def is_device(path):
-    """Returns whether a path is a device, a pipe or an open file, which is written to and never replaced."""
+    """Returns whether a path is a device, a pipe or an open file, which is never replaced by a new file: bool."""
     path = os.path.abspath(path)
     is_open = path.startswith(("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"))
     return is_open or os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def end_output():
-    """Flushes standard output; if that fails (no reader, full disk), later writes go to the null device."""
+    """Flushes standard output; if that fails (its reader has ended, full disk), later output is discarded."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -294,13 +302,13 @@ def end_output():
 
 
 def run(main, options_class, recipes=None):
-    """Runs an entry point: flags -> dataclass -> `main(options)`.
+    """Runs an entry point: makes its dataclass from the command line, calls `main` with it, and ends the process.
 
     Args:
-      main: function of the options; its return value is the exit code (None is 0).
+      main: function of the dataclass; its return value is the exit code (None is 0).
       options_class: a frozen dataclass with a default for every field. Its method `outputs()`, if any, returns the
         (files, folders) that `main` will write; they are checked first.
-      recipes: experiments.Stage or experiments.Rows, for a command that takes `--recipe`; single flags override it.
+      recipes: experiments.Stage or experiments.Rows, for a command with `--recipe`; single flags override the recipe.
     """
     flags.DEFINE_bool("verbose", False, "show TensorFlow's own messages")
     # Only what ends the process: every error that concerns a user is raised in Python too. Read at TensorFlow's import.
@@ -342,7 +350,7 @@ def run(main, options_class, recipes=None):
 
 
 def command_line():
-    """Returns the command line as typed, for sidecars and result files."""
+    """Returns the command line as typed, for sidecars and result files: str, quoted for a shell."""
     module = sys.modules["__main__"].__spec__
     program = (
         f"python -m {module.name.removesuffix('.__main__')}"
@@ -357,7 +365,7 @@ def command_line():
 
 
 class _Lines:
-    """The error stream for a tqdm bar without a terminal: every update is printed on its own line."""
+    """The output stream of a tqdm bar where there is no terminal: prints every update on its own line."""
 
     def write(self, text):
         if text.strip():
@@ -368,7 +376,11 @@ class _Lines:
 
 
 def progress(iterable, description, total=None, every=30.0):
-    """Returns `iterable` with progress: a bar on a terminal, else a line every `every` seconds."""
+    """Returns an iterable of the same items that shows progress: a bar on a terminal, else a line from time to time.
+
+    Args: description: text before the numbers. total: number of items, if `iterable` has no length. every: seconds
+      between two lines.
+    """
     from tqdm import tqdm
 
     if sys.stderr.isatty():

@@ -48,13 +48,13 @@ class Trainer:
     inter_op_parallelism_threads: int = field(0, "TensorFlow threads between operations, 0 = all")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns the paths that a trainer writes, for cli.run: (files, folders), two tuples of str."""
         return (), (self.job_dir,)
 
 
 @dataclasses.dataclass(frozen=True)
 class UnpairedTrainer(Trainer):
-    """Settings of the full model and its initialization stages, which train the same networks."""
+    """Settings of the full model and of its initialization stages, which train the same networks."""
 
     feature_scale: float = field(1.0, "factor on the feature as input of the LSTM; losses use the unit feature")
 
@@ -82,7 +82,7 @@ class AdversarialTrainer(UnpairedTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class FullModel(AdversarialTrainer):
-    """The full model: adversarial, concept and reconstruction objectives (Feng et al. 2019, equations 3 to 12)."""
+    """Settings of the full model, with all rewards and losses of the paper (Feng et al. 2019, equations 3 to 12)."""
 
     job_dir: str = field("runs/full", "run directory: checkpoints, logs; the same command continues an interrupted run")
     images: str = choice(
@@ -126,7 +126,7 @@ class CrossEntropyTrainer(UnpairedTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class ObjectToSentence(CrossEntropyTrainer):
-    """obj2sen: concept words -> sentence."""
+    """Settings of obj2sen: a network that is trained to generate a sentence from its concept words."""
 
     job_dir: str = field("runs/obj2sen", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(5000, "steps between checkpoints")
@@ -136,7 +136,7 @@ class ObjectToSentence(CrossEntropyTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class ImageCaption(CrossEntropyTrainer):
-    """im_caption: image -> pseudo caption."""
+    """Settings of im_caption: a captioner that is trained on pseudo captions of images."""
 
     job_dir: str = field("runs/im_caption", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
@@ -162,7 +162,7 @@ class ImageCaption(CrossEntropyTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class SentenceAutoEncoder(CrossEntropyTrainer):
-    """sentence_ae: noised sentence -> sentence."""
+    """Settings of sentence_ae: an auto-encoder that is trained to restore noised sentences."""
 
     job_dir: str = field("runs/sentence_ae", "run directory; the same command continues an interrupted run")
     save_checkpoint_steps: int = field(5000, "steps between checkpoints")
@@ -170,7 +170,7 @@ class SentenceAutoEncoder(CrossEntropyTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class SentenceGan(AdversarialTrainer):
-    """sentence_gan: sentences from noise, trained against a discriminator."""
+    """Settings of sentence_gan: a generator of sentences from noise, trained against a discriminator."""
 
     job_dir: str = field("runs/sentence_gan", "run directory; the same command continues an interrupted run")
     batch_size: int = field(512, "global batch, split over the devices")
@@ -192,7 +192,7 @@ def check_trainer(options, *checkpoint_flags):
 
     Args:
       options: a Trainer.
-      checkpoint_flags: names of the settings that name a run or checkpoint to initialise from.
+      checkpoint_flags: names of the settings that name a run or checkpoint to initialise from, e.g. "sae_ckpt".
 
     Raises: UserError naming the flag.
     """

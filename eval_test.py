@@ -25,7 +25,7 @@ class Options(scoring.ScoringOptions):
 
 
 def main(options):
-    """Captions and scores the split, and adds the row to the table."""
+    """Captions and scores the split, and adds a row to the table. Args: options: Options."""
     data_dir = scoring.check(options)
 
     from captioning import splits

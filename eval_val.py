@@ -3,8 +3,9 @@
     python eval_val.py --job_dir runs/full
 
 Writes RUN/val_STEP.json (captions) and the rankings b34.json, cider.json, meteor.json, b4.json, b3.json, b2.json; the
-best checkpoint is the last entry of b34.json. With another --decode than beam3 they are written to RUN/DECODE/. The row
-of the best checkpoint is added to the table beside the run. Checkpoints that were scored before are not scored again.
+best checkpoint is the last entry of b34.json (BLEU-3 + BLEU-4). With another --decode than beam3 all these files are
+written to RUN/DECODE/. The row of the best checkpoint is added to the table beside the run. Checkpoints that were
+scored before are not scored again.
 """
 
 import cli

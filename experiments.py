@@ -1,14 +1,14 @@
 """Loads the experiments of configs/ by name: the settings that `--recipe` gives to a command.
 
-A module configs/EXPERIMENT.py holds all settings of one experiment in two tables:
+A module configs/EXPERIMENT.py holds all settings of one experiment in two dicts:
 
-    DATA   data stage -> dict of its settings, for `--recipe EXPERIMENT`; STAGE/VARIANT -> the same for
-           `--recipe EXPERIMENT/VARIANT`, if a stage runs a second time on another data folder
-    ROWS   row of the results table, or name of a stage without row -> settings of its trainer, for
-           `--recipe EXPERIMENT/ROW`
+    DATA   name of a data stage -> dict of its settings, for `--recipe EXPERIMENT`; a key STAGE/VARIANT has the settings
+           for `--recipe EXPERIMENT/VARIANT`, if the stage runs a second time on another data folder
+    ROWS   row of the results table -> settings of its trainer, for `--recipe EXPERIMENT/ROW`; a stage that has no row
+           in the table has its own name as key
 
-Text values may contain ${NAME}: the command's data_dir, `runs` (the parent folder of its job_dir), or an environment
-variable.
+Text values may contain ${NAME}. NAME is data_dir (the command's --data_dir), runs (the parent folder of its --job_dir),
+or an environment variable.
 """
 
 import dataclasses
@@ -22,12 +22,15 @@ from cli import UserError
 
 
 def names():
-    """Returns the names of all experiments, sorted."""
+    """Returns the names of all experiments: list of str, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("configs").__path__))
 
 
 def load(name, recipe=None):
-    """Returns the module of an experiment. Args: recipe: the value of --recipe, for the error. Raises: UserError."""
+    """Returns the Python module of an experiment.
+
+    Args: name: EXPERIMENT. recipe: the value of --recipe, for the message. Raises: UserError if there is none.
+    """
     if name not in names():
         raise UserError(
             f"--recipe {recipe or name}: no such experiment in configs/; expected one of {', '.join(names())}"
@@ -40,14 +43,14 @@ def load(name, recipe=None):
 
 
 class Recipes:
-    """Base class of a command's recipes; subclasses have `help()` and `settings(recipe, options_class)`."""
+    """Base class of a command's recipes; subclasses have the methods `help()` and `settings(recipe, options_class)`."""
 
     def fill_in(self, options, given, recipe):
-        """Returns `options` with ${NAME} replaced in the text values of the recipe.
+        """Returns `options` with ${NAME} replaced in all text values that come from the recipe: a new dataclass.
 
-        Args: given: settings of the command line, which are not changed. recipe: its name, for the error.
-
-        Raises: UserError naming a variable that is not set.
+        Args: options: the command's settings. given: names of settings to leave as they are.
+          recipe: its name, for the message.
+        Raises: UserError naming an environment variable that is not set.
         """
         runs = os.path.dirname(os.path.normpath(getattr(options, "job_dir", "")))
         folders = {"data_dir": getattr(options, "data_dir", ""), "runs": runs}
@@ -72,22 +75,21 @@ class Recipes:
 
 @dataclasses.dataclass(frozen=True)
 class Stage(Recipes):
-    """The recipes of a data stage. Args: name: the stage's name in DATA."""
+    """The recipes of a data stage. Args: name: the stage's name in DATA, e.g. "process_images"."""
 
     name: str
 
     def help(self):
-        """Returns the text of `--help`."""
+        """Returns the text of `--recipe` in `--help`: str."""
         return (
             f"EXPERIMENT of configs/: its settings of {self.name}, which single flags override; one of "
             f"{', '.join(names())}; or EXPERIMENT/VARIANT if it has several"
         )
 
     def settings(self, recipe, options_class):
-        """Returns the settings of the recipe, with ${NAME} not yet replaced.
+        """Returns the settings of a recipe, an `options_class`, with ${NAME} not yet replaced.
 
         Args: recipe: EXPERIMENT or EXPERIMENT/VARIANT. options_class: the dataclass of the command's settings.
-
         Raises: UserError if there is no such recipe.
         """
         experiment, _, variant = recipe.partition("/")
@@ -102,28 +104,33 @@ class Stage(Recipes):
 
 @dataclasses.dataclass(frozen=True)
 class Rows(Recipes):
-    """The recipes of a trainer: all rows whose settings are of its class."""
+    """The recipes of a trainer: all entries of ROWS whose settings are of the trainer's settings class."""
 
     def help(self):
-        """Returns the text of `--help`."""
+        """Returns the text of `--recipe` in `--help`: str."""
         return (
             "EXPERIMENT/ROW of configs/, e.g. miniature/full: its settings, which single flags override; experiments "
             f"are {', '.join(names())}; EXPERIMENT alone lists its rows for this trainer"
         )
 
     def settings(self, recipe, options_class):
-        """As Stage.settings. Args: recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed."""
+        """Returns the settings of a recipe, an `options_class`, with ${NAME} not yet replaced.
+
+        Args: recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed.
+          options_class: class of the trainer's settings.
+        Raises: UserError if there is no such recipe; the message lists the existing ones.
+        """
         return row(recipe, options_class)
 
 
 def row(recipe, settings_class=None):
-    """Returns the settings of a row, with ${NAME} not yet replaced; their `recipe` is EXPERIMENT/ROW.
+    """Returns the settings of a row of ROWS, with ${NAME} not yet replaced; their field `recipe` is EXPERIMENT/ROW.
 
     Args:
-      recipe: EXPERIMENT/ROW, or an old name.
-      settings_class: class of the trainer's settings; None for any.
+      recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed.
+      settings_class: class that the settings must have; None for any.
 
-    Raises: UserError naming the existing rows.
+    Raises: UserError if there is no such row; the message lists the existing ones.
     """
     recipe, changes = current_name(recipe)
     experiment, _, name = recipe.partition("/")
@@ -138,7 +145,11 @@ def row(recipe, settings_class=None):
 
 
 def current_name(recipe):
-    """Returns (EXPERIMENT/ROW, dict of settings that differ from it) of a recipe; for an old name it prints a note."""
+    """Returns (EXPERIMENT/ROW, dict setting -> value) for a value of --recipe.
+
+    For an old name the present one is printed, and the dict has the settings in which the old one differs; else it is
+    empty.
+    """
     if recipe not in aliases.RECIPES:
         return recipe, {}
     now = aliases.RECIPES[recipe]

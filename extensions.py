@@ -6,8 +6,8 @@
     --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> [B, T] or [B]
 
 docs/extending.md has a worked example of each. The file is executed: name only files that you trust. SavedModels,
-frozen graphs and hub handles are programs as well. None of them is ever loaded because a stored file (a run directory,
-a data folder, an .npz) names it, only if the command line of the same call names it.
+frozen graphs and hub handles are programs as well. If a stored file (a run directory, a data folder, an .npz) names a
+program, it is not loaded, unless the command line of the same call names it too.
 """
 
 import functools
@@ -19,14 +19,19 @@ import cli
 
 
 def is_file(kind):
-    """Returns whether the part before the colon names a Python file."""
+    """Returns whether the part of FILE.py:ARGUMENT before the colon is the name of a Python file: bool."""
     return kind.endswith(".py")
 
 
 class StoredCodeError(ValueError):
-    """Raised if a stored file names a program, which only the command line may do."""
+    """Raised if a stored file names a program that the command line does not name."""
 
     def __init__(self, stored_in, found, flag, spec):
+        """Makes the message.
+
+        Args: stored_in: the file or folder that names the program. found: the program's name. flag, spec: flag of the
+          command line and its value, by which the user can name it.
+        """
         super().__init__(
             f"{stored_in} names {found}, a program. Programs are never run because a stored file names them. If "
             f"you trust it, name it yourself: {cli.command_line()} {flag} {shlex.quote(spec)}"
@@ -34,7 +39,7 @@ class StoredCodeError(ValueError):
 
 
 def load(path, name):
-    """Returns the function or class `name` of a Python file; each file is executed once in a process.
+    """Returns the function or class `name` of the Python file `path`; each file is executed once in a process.
 
     Raises: ValueError if the file does not exist, cannot be executed, or does not define the name.
     """
@@ -46,6 +51,7 @@ def load(path, name):
 
 @functools.cache
 def _module(path):
+    """Returns the Python module that a file defines. Raises: ValueError if it does not exist or cannot be executed."""
     if not os.path.isfile(path):
         raise ValueError(f"{path} is not a file; expected a Python file with an extension (docs/extending.md)")
     spec = importlib.util.spec_from_file_location("extension_" + os.path.basename(path).removesuffix(".py"), path)

@@ -28,9 +28,9 @@ START_UP = re.compile(
 
 @contextlib.contextmanager
 def filtered_stderr():
-    """Removes START_UP lines from the output of native code to file descriptor 2 during the block.
+    """Context manager: removes START_UP lines from what native code writes to standard error (file descriptor 2).
 
-    A child process passes the other lines on, so that they arrive even if this process is aborted.
+    A child process passes the other lines on, so that they are shown even if this process is aborted.
     """
     if os.name != "posix" or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == VERBOSE_LEVEL:
         yield
@@ -40,6 +40,7 @@ def filtered_stderr():
 
 
 def _filtered_stderr():
+    """Generator behind `filtered_stderr`: yields once, while file descriptor 2 is filtered."""
     sys.stderr.flush()
     reading, writing = os.pipe()
     child = os.fork()
@@ -64,7 +65,7 @@ def _filtered_stderr():
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds `tensorflow` as Python does, and filters the messages of its import and its search for devices."""
+    """Import hook: filters the messages of the import of `tensorflow` and of its search for devices."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":
@@ -85,6 +86,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install():
-    """Filters the import of TensorFlow in this process, unless it is imported already."""
+    """Makes the import of TensorFlow in this process filter its messages; does nothing if it is imported already."""
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder())

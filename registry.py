@@ -1,8 +1,9 @@
-"""The registry of systems, by the stage name in a run directory: what they read, and where their parts are.
+"""The registry of systems: for each stage name, what the system reads, and in which modules its parts are.
 
-caption.py, serve.py, the evaluation and the report get the kind of a run from it. Parts are named as `module:name` and
-imported on demand, so this file imports no system. A package of your own adds its systems by `add` when it is imported;
-`--system PACKAGE` imports it (docs/extending.md).
+A system is a kind of trained captioner; a run directory stores its stage name. caption.py, serve.py, the evaluation and
+the report ask this registry what to do with a run. Parts are named as `module:name` and imported on demand, so this
+file imports no system. A package of your own calls `add` for its systems when it is imported; `--system PACKAGE`
+imports it (docs/extending.md).
 """
 
 import dataclasses
@@ -15,15 +16,16 @@ VECTORS, CELLS, CONCEPTS, NOTHING = "image vectors", "grids of cells", "concept 
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A trained system.
+    """A kind of trained captioner.
 
     Attributes:
       stage: its name in RUN/config.json, which is the name of its settings class.
-      settings: the frozen dataclass of its settings.
+      settings: the frozen dataclass of its settings, as `module:name`.
       reads: the captioner's input for a photograph; NOTHING for a stage that does not caption photographs.
-      captioner: class with `from_run(job_dir, checkpoint)`.
-      network: function (content of config.json, vocabulary size) -> network with new weights.
-      semantics: whether captions depend on `--semantics` (`reference` cuts the last token of unfinished ones, Q22).
+      captioner: class with `from_run(job_dir, checkpoint)`, as `module:name`.
+      network: function (content of config.json, vocabulary size) -> network with new weights, as `module:name`.
+      semantics: whether `--semantics` changes the captions: with "reference" the last token of a caption without end
+        token is cut (quirk Q22 of docs/implementation_details.md).
     """
 
     stage: str
@@ -35,20 +37,26 @@ class System:
 
     @property
     def attends(self):
-        """Whether it has attention weights for each word."""
+        """Whether it has attention weights over image cells for each word: bool."""
         return self.reads == CELLS
 
     @property
     def reads_concepts(self):
-        """Whether it reads concept words in place of an image."""
+        """Whether it reads concept words (names of detected objects) in place of an image: bool."""
         return self.reads == CONCEPTS
 
     def takes_photographs(self, content):
-        """Returns whether a run of this system can caption photographs. Args: content: of its config.json."""
+        """Returns whether a run of this system can caption photographs: bool.
+
+        Args: content: dict of the run's config.json.
+        """
         return self.reads_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
 
     def load(self, part):
-        """Imports the class or function of an attribute. Args: part: "settings", "captioner" or "network"."""
+        """Imports a part of the system: returns the class or function.
+
+        Args: part: "settings", "captioner" or "network".
+        """
         module, _, name = getattr(self, part).partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -85,7 +93,11 @@ SYSTEMS = {
 
 
 def system_of(content, job_dir="the run"):
-    """Returns the System of a run. Args: content: of its config.json. Raises: cli.UserError for an unknown stage."""
+    """Returns the System of a run.
+
+    Args: content: dict of its config.json. job_dir: the run directory, for the message.
+    Raises: cli.UserError if no system has its stage name.
+    """
     stage = content["stage"]
     if stage not in SYSTEMS:
         raise cli.UserError(
@@ -96,7 +108,10 @@ def system_of(content, job_dir="the run"):
 
 
 def is_stage(content, settings_class):
-    """Returns whether a run was trained with this settings class. Args: content: of its config.json."""
+    """Returns whether a run was trained with the settings class `settings_class`: bool.
+
+    Args: content: dict of the run's config.json.
+    """
     return content["stage"] == settings_class.__name__
 
 
@@ -105,18 +120,21 @@ def is_stage(content, settings_class):
 
 
 def add(system):
-    """Adds a System. Raises: ValueError if another system has its stage name."""
+    """Adds a System to the registry. Raises: ValueError if another system has the same stage name."""
     if SYSTEMS.setdefault(system.stage, system) != system:
         raise ValueError(f"the stage {system.stage!r} exists already; rename the settings class")
 
 
 def packages_field():
-    """Returns the field `system` of every command that opens runs: packages to import for their systems."""
+    """Returns the dataclass field `system` of commands that open runs: names of packages that add systems."""
     return cli.field((), "packages of your own that add systems to the registry (docs/extending.md)")
 
 
 def import_packages(names):
-    """Imports packages that add systems. Args: names: from the command line. Raises: cli.UserError."""
+    """Imports packages that add systems.
+
+    Args: names: of the packages, from --system. Raises: cli.UserError if one cannot be imported.
+    """
     for name in names:
         try:
             importlib.import_module(name)

@@ -3,10 +3,10 @@
     --reward consensus:weight=100,contrast=0.85     a reward of this program: a row of KINDS with its settings
     --reward FILE.py:ARGUMENT                       a reward of your own (docs/extending.md)
 
-The paper's three rewards come first; their weights are flags (--w_adv, --w_obj, --w_mse), which are weights of losses
-as well. A reward returns float32 [B, T], one value for each word, or float32 [B], one for each sentence
-(models/rewards.py computes returns from them). All modules get the needs of a reward from this list. It loads neither
-TensorFlow nor a file: the function of a reward is imported when the objective is built.
+The paper's three rewards come first; their weights have flags of their own (--w_adv, --w_obj, --w_mse), because they
+are weights of losses as well. A reward returns float32 [B, T], one value for each word, or float32 [B], one for each
+sentence (B captions of T words); models/rewards.py computes returns from them. This module imports neither TensorFlow
+nor a reward's function: that is imported when the objective is built.
 """
 
 import contextlib
@@ -29,8 +29,9 @@ class Kind:
       make: `module:function`, a function (options, image_dim, **settings) -> function of models.rewards.Captions.
       flag: the setting that is its weight; "" if it is named by `--reward`.
       help: what it rewards, for `--help`.
-      settings: its settings in `--reward`, with defaults, including `weight`.
-      needs: outputs of the data folder (formats/inventory.py) that it reads, besides those that every run reads.
+      settings: dict of its settings in `--reward` with their defaults; `weight` is one of them.
+      needs: names of the outputs of the data folder (formats/inventory.py) that it reads, besides those that every run
+        reads.
       reads_vectors: whether it reads the image vectors of the data folder.
     """
 
@@ -63,12 +64,12 @@ class Reward:
 
     Attributes:
       name: NAME of its metric, `reward/NAME`.
-      flag: the flag that requested it, for messages.
+      flag: the flag that requested it, with its value, for messages.
       weight: factor on the reward.
       make: function (options, image_dim) -> function of models.rewards.Captions.
       file: path of its Python file; None for a reward of this program.
-      needs: see Kind.
-      reads_vectors: see Kind.
+      needs: names of the outputs of the data folder that it reads, besides those that every run reads.
+      reads_vectors: whether it reads the image vectors of the data folder.
     """
 
     name: str
@@ -80,7 +81,11 @@ class Reward:
     reads_vectors: bool = False
 
     def check(self, options):
-        """Checks the reward before TensorFlow starts. Args: options: config.FullModel. Raises: cli.UserError."""
+        """Checks that the reward can be computed, before TensorFlow starts.
+
+        Args: options: config.FullModel.
+        Raises: cli.UserError if its file is missing, or it reads image vectors and the run does not.
+        """
         if self.file and not os.path.isfile(self.file):
             raise UserError(f"{self.flag}: {self.file} is missing; expected a Python file (docs/extending.md)")
         if self.weight and self.reads_vectors and (options.inc_ckpt or options.images == "records"):
@@ -94,7 +99,7 @@ class Reward:
 
 
 def help_text():
-    """Returns what `--help` says of `--reward`."""
+    """Returns the text of `--reward` in `--help`: str."""
     named = [f"{name}:{_written(kind.settings)}: {kind.help}. " for name, kind in KINDS.items() if not kind.flag]
     return (
         f"a further reward; may be repeated. {''.join(named)}weight=0 removes that of a recipe. FILE.py:ARGUMENT: a "
@@ -103,9 +108,9 @@ def help_text():
 
 
 def parse(spec):
-    """Returns (name, settings) of a reward of this program, with defaults filled in.
+    """Returns (name, settings) of a reward of this program; settings are a dict name -> float, with all defaults.
 
-    Args: spec: NAME or NAME:SETTING=NUMBER,… Raises: cli.UserError.
+    Args: spec: NAME or NAME:SETTING=NUMBER,… Raises: cli.UserError if the name, a setting or a number is wrong.
     """
     name, _, text = spec.partition(":")
     kind = KINDS.get(name)
@@ -129,16 +134,18 @@ def parse(spec):
 
 
 def _written(settings):
+    """Returns settings (dict name -> number) as they are written in `--reward`: SETTING=NUMBER,…"""
     return ",".join(f"{key}={value:.12g}" for key, value in settings.items())
 
 
 def canonical(specs):
-    """Returns the values of `--reward` in canonical form, with every setting: tuple of texts.
+    """Returns the values of `--reward` in canonical form, with every setting written out: tuple of str.
 
     A later reward of this program replaces an earlier one of the same name, and weight 0 removes it; an empty text
     removes all rewards before it.
 
-    Args: specs: texts, each NAME:SETTINGS or FILE.py:ARGUMENT. Raises: cli.UserError.
+    Args: specs: iterable of str, each NAME:SETTINGS or FILE.py:ARGUMENT.
+    Raises: cli.UserError if one is wrong.
     """
     found = {}  # name, or spec of an extension -> spec
     for spec in specs:
@@ -155,11 +162,12 @@ def canonical(specs):
 
 
 def _is_own(spec):
+    """Returns whether a value of `--reward` names a Python file: bool."""
     return extensions.is_file(spec.partition(":")[0])
 
 
 def of(options):
-    """Returns the rewards of a run, in the order in which they are added: tuple of Reward.
+    """Returns the rewards of a run, in the order in which they are added up: tuple of Reward.
 
     Args: options: config.FullModel or config.SentenceGan.
     """
@@ -185,13 +193,16 @@ def of(options):
 
 
 def _unused(name, taken):
-    """Returns `name`, or `name_2`, `name_3`, … if it is taken."""
+    """Returns `name`, or the first of `name_2`, `name_3`, … that is not in `taken` (a set of names)."""
     tries = (f"{name}_{number}" if number > 1 else name for number in range(1, len(taken) + 2))
     return next(each for each in tries if each not in taken)
 
 
 def needs(options):
-    """Returns the names of the data folder's outputs that the rewards need, besides those that every run reads."""
+    """Returns the names of the data folder's outputs that the rewards read, besides those that every run reads: tuple.
+
+    Args: options: config.FullModel or config.SentenceGan.
+    """
     return tuple(dict.fromkeys(name for reward in of(options) for name in reward.needs))
 
 
@@ -200,12 +211,20 @@ def needs(options):
 
 
 def _make(target, settings, options, image_dim):
+    """Returns the function of a reward of this program.
+
+    Args: target: `module:function`. settings: dict of its settings.
+    """
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)(options, image_dim, **settings)
 
 
 def _make_own(spec, file, argument, options, image_dim):
-    """Returns the function of an extension, which gets only words, mask and batch. Raises: cli.UserError."""
+    """Returns the function of an extension's reward: it passes only words, mask and batch to the extension.
+
+    Args: spec: value of --reward. file, argument: its parts. options: config.FullModel. image_dim: not used.
+    Raises: cli.UserError if the file cannot be used.
+    """
     with _own_errors(spec):
         reward = extensions.load(file, "make")(argument, options)
 
@@ -218,7 +237,10 @@ def _make_own(spec, file, argument, options, image_dim):
 
 @contextlib.contextmanager
 def _own_errors(spec):
-    """Context that turns whatever an extension raises into one line. Raises: cli.UserError."""
+    """Context manager: turns every exception of an extension into a cli.UserError of one line.
+
+    Args: spec: its --reward.
+    """
     try:
         yield
     except UserError as error:

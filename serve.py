@@ -49,7 +49,10 @@ class Options:
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Returns the run directories. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Returns the run directories: list of one or two str.
+
+    Args: options: Options. Raises: cli.UserError.
+    """
     registry.import_packages(options.system)
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]
     for job_dir in job_dirs:
@@ -65,7 +68,11 @@ def check(options):
 
 
 def example_files(paths):
-    """Returns paths of at most MAX_EXAMPLES images in folders and files, at even intervals. Raises cli.UserError."""
+    """Returns the paths of at most MAX_EXAMPLES images, taken at even intervals from files and folders: list of str.
+
+    Images that cannot be read are left out, with a message. Args: paths: files and folders.
+    Raises: cli.UserError if a path does not exist.
+    """
     from formats.images import image_names
     from web import uploads
 
@@ -86,7 +93,10 @@ def example_files(paths):
 
 
 def listening(port):
-    """Returns a listening socket on 127.0.0.1. Raises cli.UserError if the port cannot be used."""
+    """Returns a listening socket on 127.0.0.1.
+
+    Args: port: 0 for a free one. Raises: cli.UserError if the port cannot be used.
+    """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -98,7 +108,7 @@ def listening(port):
 
 
 def main(options):
-    """Serves the page until the process is stopped."""
+    """Serves the page until the process is stopped. Args: options: Options."""
     job_dirs = check(options)
     files = example_files(options.examples)
     bound = listening(options.port)

@@ -15,7 +15,7 @@ from formats import inventory
 
 
 def check(options):
-    """Checks the settings before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings before TensorFlow starts. Args: options: config.FullModel. Raises: cli.UserError."""
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     rewards = reward_list.of(options)
     if not any(reward.weight for reward in rewards) and not options.w_sen:
@@ -28,9 +28,9 @@ def check(options):
 
 
 def warm_up_notes(options, step):
-    """Returns what is said before training on the steps in which only the discriminator learns: list of texts.
+    """Returns notes about the coming steps in which only the discriminator is trained: list of str, to be printed.
 
-    Args: step: number of steps that the run has done.
+    Args: options: config.FullModel. step: number of steps that the run has already done.
     """
     end = options.dis_warmup_steps
     if step >= min(end, options.max_steps):
@@ -48,7 +48,7 @@ def warm_up_notes(options, step):
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains until --max_steps."""
+    """Trains the full model until --max_steps. Args: options: config.FullModel."""
     check(options)
 
     from evaluation.collapse import CollapseWatch
