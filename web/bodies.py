@@ -21,7 +21,10 @@ _DATA_URL = re.compile(r"data:[^,;]*(;[^,;]+)*;base64,", re.I)
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    """A request: the picture as bytes, the parameters [(name, value)], and the picture's file name, "" without one."""
+    """The content of a request.
+
+    Attributes: picture: bytes of the image file. parameters: list of (name, value). file_name: of the picture, or "".
+    """
 
     picture: bytes
     parameters: list
@@ -33,7 +36,7 @@ def kind_of(content_type, head):
 
     curl declares every body as a form by default, so for forms the first bytes of the body decide.
 
-    Args: content_type: header of the request, "" without one. head: the first bytes of the body.
+    Args: content_type: header of the request, "" without one. head: the first 64 bytes of the body.
     """
     name = content_type.partition(";")[0].strip().lower()
     if name == "multipart/form-data":
@@ -49,7 +52,11 @@ def kind_of(content_type, head):
 
 
 def read(body, content_type):
-    """Returns the content of a request as `Sent`. Args: body: bytes. Raises: Refused."""
+    """Returns the content of a request as Sent.
+
+    Args: body: bytes. content_type: header of the request, "" without one.
+    Raises: Refused if it has no picture or cannot be read.
+    """
     kind = kind_of(content_type, body[:64])
     if kind == "bytes":
         return Sent(body, [])
@@ -57,6 +64,7 @@ def read(body, content_type):
 
 
 def _multipart(body, content_type):
+    """Reads a form of type multipart/form-data (bytes); returns Sent. Raises: Refused."""
     from python_multipart import exceptions, multipart
 
     fields, files = [], []
@@ -92,10 +100,12 @@ def _multipart(body, content_type):
 
 
 def _text(value):
+    """Returns bytes decoded as UTF-8; a str as it is."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _urlencoded(body, _):
+    """Reads a form of type application/x-www-form-urlencoded (bytes); returns Sent. Raises: Refused."""
     try:
         text = body.decode("ascii")
         fields = urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -105,6 +115,7 @@ def _urlencoded(body, _):
 
 
 def _json(body, _):
+    """Reads a JSON object (bytes); returns Sent. Raises: Refused."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -115,7 +126,10 @@ def _json(body, _):
 
 
 def _with_text(fields):
-    """Returns as `Sent` a list of fields [(name, value)], one of which is a picture in base64. Raises: Refused."""
+    """Returns Sent from form or JSON fields, one of which is a picture in base64.
+
+    Args: fields: list of (name, value). Raises: Refused.
+    """
     found = [value for name, value in fields if name in PICTURE]
     others = [(name, value) for name, value in fields if name not in PICTURE]
     if len(found) != 1:
@@ -125,7 +139,7 @@ def _with_text(fields):
 
 
 def _decoded(text):
-    """Returns the bytes of a base64 text, with or without `data:…;base64,`. Raises: Refused."""
+    """Returns the bytes that a base64 text encodes; it may begin with `data:…;base64,`. Raises: Refused."""
     if not isinstance(text, str):
         raise Refused(f"image is a {type(text).__name__}; expected the bytes of a picture in base64.", 422)
     if _ADDRESS.match(text):

@@ -1,4 +1,4 @@
-"""Limits on the connections to a server: their number, and how long one may be silent."""
+"""Limits of connections to a server: their number, and the time until the first request must begin."""
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -7,9 +7,10 @@ HEAD_SECONDS = 10  # time limit for the head of the first request
 
 
 class Limited(AutoHTTPProtocol):
-    """uvicorn's protocol with these limits. A connection beyond them is closed without an answer."""
+    """uvicorn's HTTP protocol with these limits. A connection that exceeds them is closed without an answer."""
 
     def connection_made(self, transport):
+        """Closes the connection if there are too many, else sets its time limit. Args: transport: asyncio.Transport."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
@@ -17,5 +18,6 @@ class Limited(AutoHTTPProtocol):
             self.loop.call_later(HEAD_SECONDS, self._close_silent)
 
     def _close_silent(self):
+        """Closes the connection if the head of its first request has not arrived."""
         if self.cycle is None and not self.transport.is_closing():
             self.transport.close()

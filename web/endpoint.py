@@ -21,7 +21,11 @@ OLD_NAMES = {"least": "min_score"}
 
 
 class Asked(pydantic.BaseModel):
-    """Parameters. name: file name (for known objects). beam: beam size. min_score: minimum detection score."""
+    """The checked parameters of a request.
+
+    Attributes: name: file name of the picture, by which known objects are found. beam: beam size. min_score: minimum
+      detection score.
+    """
 
     model_config = {"extra": "forbid"}
     name: str = "picture"
@@ -30,7 +34,10 @@ class Asked(pydantic.BaseModel):
 
 
 def asked(parameters):
-    """Returns the parameters [(name, value)] of query and form, checked, as `Asked`. Raises uploads.Refused."""
+    """Checks the parameters of query and form; returns Asked.
+
+    Args: parameters: list of (name, value). Raises: uploads.Refused for an unknown, repeated or wrong one.
+    """
     given = {}
     for name, value in parameters:
         name = OLD_NAMES.get(name, str(name))
@@ -49,11 +56,12 @@ def asked(parameters):
 
 
 def _unexpected(name, value):
+    """Returns the uploads.Refused for a parameter with a wrong value."""
     return uploads.Refused(f"{name} is {str(value)[:40]}; expected {EXPECTED[name]}.", 422)
 
 
 def router(runs, turns, folder):
-    """Returns the routes /runs and /caption.
+    """Returns a fastapi.APIRouter with the routes /runs and /caption.
 
     Args: runs: list of showing.Shown. turns: turns.Turns. folder: folder of uploads while they are processed.
     """
@@ -82,14 +90,18 @@ def router(runs, turns, folder):
 
 
 async def receive_file(request, path):
-    """Writes the body of a request to the file `path`."""
+    """Writes the body of a request to the new file `path`. Args: request: fastapi.Request."""
     with open(path, "xb") as file:
         async for part in request.stream():
             file.write(part)
 
 
 async def unless_gone(request, function, *arguments):
-    """Returns function(*arguments, gone), run in a thread. `gone`: threading.Event, set when the client disconnects."""
+    """Runs function(*arguments, gone) in a thread, and returns its result.
+
+    Args: request: fastapi.Request. function: its last argument `gone` is a threading.Event that is set when the client
+      disconnects.
+    """
     gone = threading.Event()
 
     async def watch():
@@ -108,9 +120,11 @@ async def unless_gone(request, function, *arguments):
 
 
 def unpacked(body, content_type, query):
-    """Writes the picture of a request to a file; returns (its path, `Asked`). Raises uploads.Refused.
+    """Writes the picture of a request to a file; returns (path of the file, Asked).
 
-    Args: body: path of the request's body; the picture is written to a folder beside it. query: [(name, value)].
+    Args: body: path of the request's body; the picture is written to a new folder beside it.
+      content_type: header of the request. query: list of (name, value) from the address.
+    Raises: uploads.Refused.
     """
     with uploads.CHECKS:  # limits how many bodies are in memory at once
         with open(body, "rb") as file:
@@ -130,7 +144,13 @@ def unpacked(body, content_type, query):
 
 
 def answered(runs, body, content_type, query, turns, gone):
-    """Returns the JSON answer of the endpoint. Raises uploads.Refused; ClientDisconnect when the client is gone."""
+    """Captions the picture of a request; returns {"runs": list of dicts from `as_json`}.
+
+    Args: runs: list of showing.Shown. body: path of the request's body. content_type: its header.
+      query: list of (name, value) from the address. turns: turns.Turns.
+      gone: threading.Event that is set when the client disconnects.
+    Raises: uploads.Refused; ClientDisconnect when the client has disconnected.
+    """
     path, given = unpacked(body, content_type, query)
     try:
         _, found = answer_of(runs, path, given.beam, given.min_score, turns, gone)
@@ -142,11 +162,13 @@ def answered(runs, body, content_type, query, turns, gone):
 
 
 def answer_of(runs, path, beam, min_score, turns, gone=None):
-    """Captions a file when its turn comes; returns (a small copy of the picture as each run saw it, their Answers).
+    """Waits for a turn, and captions an image file by each run.
 
     Args:
-      runs: list of showing.Shown. path: the picture. beam: beam size. min_score: minimum detection score.
+      runs: list of showing.Shown. path: the image file. beam: beam size. min_score: minimum detection score.
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
+    Returns: (list of small copies of the picture in the orientation that each run read, uint8 [H, W, 3]; list of
+      showing.Answer, one a run).
     Raises: uploads.Refused, ClientDisconnect.
     """
     cost = uploads.check_file(path)
@@ -154,7 +176,7 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
 
 
 def _answers(runs, path, beam, min_score, gone):
-    """Does the work of `answer_of` without waiting for a turn."""
+    """Captions an image file by each run without waiting for a turn. Arguments and result are those of `answer_of`."""
     if gone is not None and gone.is_set():
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # decoded once for all runs
@@ -166,7 +188,7 @@ def _answers(runs, path, beam, min_score, gone):
 
 
 def as_json(run, answer):
-    """Returns the answer of a run as JSON-able dict."""
+    """Returns a run's answer as a dict for JSON. Args: run: showing.Shown. answer: showing.Answer."""
     result = {"run": run.name, "checkpoint": run.checkpoint, "caption": answer.hypotheses[0].text}
     result["nbest"] = [
         {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}

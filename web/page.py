@@ -35,14 +35,19 @@ ANSWERS = html_pages.macros("web/answers.html")
 
 
 def upload_field():
-    """Returns an image field that gives the path of the unchanged file, so that this program checks and reads it."""
+    """Returns a gr.Image whose value is the path of the unchanged upload; this program checks and reads the file."""
     field = gr.Image(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[], height=280)
     field.preprocess = lambda payload: payload.path if payload else None
     return field
 
 
 def example_field(examples, picture, register):
-    """Returns a gallery of pictures to click on. (A click on gr.Examples would let Gradio read the file.)"""
+    """Returns a gallery of example pictures (gr.Dataset); a click copies one into the field `picture`.
+
+    gr.Examples is not used, because a click on it would let Gradio read the file.
+
+    Args: examples: list of image files. picture: gr.Image. register: uploads.Register.
+    """
     paths = [[path] for path in examples]
     field = gr.Dataset(
         components=[picture],
@@ -67,13 +72,16 @@ def example_field(examples, picture, register):
 
 
 def said(run, answer):
-    """Returns HTML: the caption of a run, with a note when the run saw the picture in another orientation."""
+    """Returns HTML with the caption of a run, and a note if the run read the picture in another orientation than shown.
+
+    Args: run: showing.Shown. answer: showing.Answer.
+    """
     lies = showing.LIES_OTHERWISE if answer.lies_otherwise else ""
     return ANSWERS.said(run.name, answer.hypotheses[0].text, lies)
 
 
 def n_best(answer):
-    """Returns an HTML table of the hypotheses with their probabilities."""
+    """Returns an HTML table of the beam's captions with their probabilities. Args: answer: showing.Answer."""
     lines = [["", "caption", "probability", "per word"]]
     for rank, hypothesis in enumerate(answer.hypotheses, 1):
         whole, word = showing.chances(hypothesis)
@@ -82,7 +90,7 @@ def n_best(answer):
 
 
 def object_list(answer):
-    """Returns an HTML table of the detected objects, or the reason why there are none."""
+    """Returns an HTML table of the detected objects, or why there are none. Args: answer: showing.Answer."""
     if answer.objects is None:
         return ANSWERS.hint(f"No objects: {answer.no_objects}.")
     if not answer.objects:
@@ -97,9 +105,10 @@ def object_list(answer):
 
 
 def page(runs, examples, register, order):
-    """Returns the Gradio page.
+    """Returns the Gradio page as gr.Blocks.
 
-    Args: runs: one or two showing.Shown. examples: image files. register: uploads.Register. order: turns.Turns.
+    Args: runs: list of one or two showing.Shown. examples: list of image files. register: uploads.Register.
+      order: turns.Turns.
     """
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(ANSWERS.title(), padding=False)
@@ -153,15 +162,20 @@ def page(runs, examples, register, order):
 
 
 def events_of(blocks, register):
-    """Returns checks for what a browser sends: dict index of an event -> list of functions, one for each input.
+    """Returns checks for what a browser sends: dict index of an event -> list of functions, one for each of its inputs.
 
-    Each function returns the value to pass on, or raises uploads.Refused. All else that a browser sends is dropped.
+    Each function takes the value that was sent, and returns the value to pass on or raises uploads.Refused.
+
+    Args: blocks: gr.Blocks. register: uploads.Register.
     """
     return {number: [_taken(field, register) for field in event.inputs] for number, event in blocks.fns.items()}
 
 
 def _taken(field, register):
-    """Returns the check of an input, see `events_of`."""
+    """Returns the function that checks the values sent for one input field, as `events_of` needs it.
+
+    Args: field: Gradio component. register: uploads.Register.
+    """
 
     def picture(value):
         if value is None:
@@ -190,7 +204,11 @@ def _taken(field, register):
 
 
 def _column(run, number):
-    """Returns the fields of one run: {"answer": those that `_filled` fills, "map"}."""
+    """Creates the output fields of one run.
+
+    Args: run: showing.Shown. number: of the run, from 1, used in the ids of HTML elements.
+    Returns: dict: "answer": list of the fields that `_filled` gives values for; "map": field of the word map.
+    """
     with gr.Column(min_width=320):
         heading = gr.HTML(elem_id=f"said{number}")
         with gr.Tab("n-best"):
@@ -204,22 +222,26 @@ def _column(run, number):
 
 
 def _looked(run, number):
-    """Returns the field for a run's attention, as wide as the columns of all runs."""
+    """Returns the field for the attention of one run, as wide as the columns of all runs. Args: number: of the run."""
     with gr.Accordion(f"where {run.name} looked, word by word", open=True):
         return _picture(f"attention{number}")
 
 
 def _status(content):
-    """Returns the status line, hidden without content."""
+    """Returns the gr.HTML for the status line; without content it is hidden. Args: content: HTML."""
     return gr.HTML(content, visible=bool(content))
 
 
 def _picture(elem_id):
+    """Returns a gr.Image that only shows a picture. Args: elem_id: id of the HTML element."""
     return gr.Image(show_label=False, format="png", elem_id=elem_id, interactive=False, buttons=["fullscreen"])
 
 
 def _filled(run, answer, pixels_HWC):
-    """Returns the values of a run's fields."""
+    """Returns the values of a run's "answer" fields (see `_column`) as list.
+
+    Args: run: showing.Shown. answer: showing.Answer. pixels_HWC: uint8, the picture.
+    """
     drawn = None if answer.objects is None else showing.draw_objects(pixels_HWC, answer.objects)
     return [said(run, answer), n_best(answer), drawn, object_list(answer)]
 
@@ -231,7 +253,7 @@ def _filled(run, answer, pixels_HWC):
 def application(runs, examples, folder):
     """Returns the FastAPI application: the page at /, the endpoint at /caption.
 
-    Args: runs: list of showing.Shown. examples: image files. folder: folder of uploads while they are processed.
+    Args: runs: list of showing.Shown. examples: list of image files. folder: of uploads while they are processed.
     """
     register, order = uploads.Register(utils.get_upload_folder()), turns.Turns()
     blocks = page(runs, examples, register, order)
@@ -257,7 +279,7 @@ def application(runs, examples, folder):
 
 
 class Policy:
-    """Adds the content security policy to every answer."""
+    """ASGI middleware that adds the content security policy to every answer."""
 
     def __init__(self, app):
         self.app = app

@@ -1,7 +1,8 @@
 """Middleware that checks requests to serve.py and refuses all that the endpoint and the page do not need.
 
 Gradio has many routes, and reads files and addresses that its clients name. Here only the routes that the page uses are
-open, and a request to the queue is built anew from the few values that an event of the page accepts.
+open. A request to Gradio's queue (an event of the page, such as a click) is replaced by a new one that holds only
+checked values.
 """
 
 import asyncio
@@ -33,15 +34,16 @@ READ = re.compile(
 
 
 class Guard:
-    """The ASGI middleware."""
+    """ASGI middleware that refuses requests, or passes them on with a complete and checked body."""
 
     def __init__(self, app, register, events, folder, seconds=BODY_SECONDS, most=MAX_POSTS):
         """Wraps the application `app`.
 
         Args:
           register: uploads.Register.
-          events: dict index of an event -> list of functions, one for each of its inputs (see page.events_of).
-          folder: where Gradio writes files. seconds: time limit for a body. most: POST requests at once.
+          events: dict index of an event -> list of functions that check its inputs, from page.events_of.
+          folder: where Gradio writes files.
+          seconds: time limit for a body. most: maximum number of POST requests at once.
         """
         self.app, self.register, self.events = app, register, events
         self.folder, self.seconds, self.most = os.path.realpath(folder), seconds, most
@@ -67,7 +69,10 @@ class Guard:
             self.posts -= 1
 
     def _check_door(self, scope):
-        """Raises Refused for requests of foreign pages and for routes that the page does not use."""
+        """Raises Refused for requests of foreign pages and for routes that the page does not use.
+
+        Args: scope: ASGI scope.
+        """
         headers, path = dict(scope["headers"]), scope["path"]
         origin = headers.get(b"origin")
         own = scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
@@ -82,7 +87,7 @@ class Guard:
             raise Refused("There is nothing here.", 404)
 
     def _may_be_read(self, path):
-        """Returns whether GET asks for a route of the page or for a file that this server wrote."""
+        """Returns whether `path` is a route of the page for GET, or a file that this server wrote."""
         if not path.startswith(FILE):
             return READ.fullmatch(path) and ".." not in path
         name = path.removeprefix(FILE)
@@ -92,7 +97,7 @@ class Guard:
             return False
 
     async def _post(self, scope, receive, send):
-        """Passes a request on once its whole body has arrived, so that the application never sees part of one."""
+        """Passes a POST request on once its whole body has arrived, so that the application never sees part of one."""
         with tempfile.TemporaryFile(dir=self.folder) as body:
             try:
                 await receive_body(receive, scope, body, self.seconds)
@@ -127,7 +132,10 @@ class Guard:
             await send(message)
 
     def _rewrite(self, scope, body):
-        """Replaces the body of a request to the queue by a checked one; returns its scope. Raises Refused."""
+        """Replaces the body of a request to the queue by a checked one; returns the changed ASGI scope.
+
+        Args: body: file with the body, rewritten in place. Raises: Refused.
+        """
         body.seek(0)
         data = self._event(body.read())
         body.seek(0)
@@ -137,7 +145,10 @@ class Guard:
         return scope | {"headers": [*[pair for pair in scope["headers"] if pair[0] not in told], *told.items()]}
 
     def _event(self, data):
-        """Returns a request to the queue, built anew from checked values: bytes. Raises Refused."""
+        """Checks the body of a request to the queue; returns a new body with only the checked values: JSON as bytes.
+
+        Args: data: bytes. Raises: Refused.
+        """
         try:
             told = json.loads(data)
             number, values, session = told["fn_index"], told["data"], told["session_hash"]
@@ -155,7 +166,11 @@ class Guard:
 
 
 async def receive_body(receive, scope, file, seconds):
-    """Writes the body of a request to a file. Raises Refused, ClientDisconnect."""
+    """Writes the body of a request to a file.
+
+    Args: receive: ASGI function. scope: ASGI scope. file: binary file. seconds: time limit.
+    Raises: Refused if the body is too large or too slow, ClientDisconnect.
+    """
     most, count, complete = POSTS[scope["path"]], 0, False
     announced = dict(scope["headers"]).get(b"content-length", b"")
     if announced.isdigit() and int(announced) > PATIENCE:
@@ -177,7 +192,10 @@ async def receive_body(receive, scope, file, seconds):
 
 
 def replayed(file, after):
-    """Returns an ASGI `receive` that gives the content of `file` and then calls the `receive` named `after`."""
+    """Returns an ASGI function `receive` that gives the content of `file`, and then calls `after` for what follows.
+
+    Args: file: binary file. after: ASGI function `receive` of the server.
+    """
     ended = False
 
     async def receive():
@@ -192,6 +210,7 @@ def replayed(file, after):
 
 
 def _too_large(count, most):
+    """Returns the Refused for a body that is too large. Args: count: its bytes. most: accepted bytes."""
     try:
         check_size(count)
     except Refused as refused:
@@ -200,17 +219,21 @@ def _too_large(count, most):
 
 
 def say(scope, message):
-    """Prints one line on the terminal. The path comes from the client, so it is escaped."""
+    """Prints a line about a request on the terminal. The path comes from the client, so it is escaped.
+
+    Args: scope: ASGI scope.
+    """
     print(f"{scope['method'][:10]} {ascii(scope['path'][:100])}: {message}", file=sys.stderr, flush=True)
 
 
 def refusal(refused):
-    """Returns the response for a Refused: JSON with `error`, and `detail` for Gradio's page."""
+    """Returns the JSONResponse for a Refused: its message in `error`, and in `detail` for Gradio's page."""
     headers = {503: {"Retry-After": "3"}, 405: {"Allow": "POST"}}.get(refused.status, {})
     return JSONResponse({"error": refused.message, "detail": refused.message}, refused.status, headers)
 
 
 async def _answer(scope, receive, send, refused):
+    """Prints why a request is refused, and answers it. Args: scope, receive, send: of ASGI. refused: Refused."""
     say(scope, f"{refused.status} {refused.message}")
     response = refusal(refused)
     response.headers["Connection"] = "close"  # the rest of the body is not read

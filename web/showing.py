@@ -1,6 +1,6 @@
-"""Captions one photograph with a run and draws its objects, attention and words, for serve.py and the report.
+"""Captions one photograph with a run and draws its objects, attention and words, for serve.py.
 
-Shapes: T words of a caption, C cells, H x W pixels.
+Shapes: T words of a caption, C cells of the attention grid, H x W pixels, V words, E embedding.
 """
 
 import dataclasses
@@ -34,7 +34,8 @@ class Answer:
       hypotheses: list of captioning.captioner.Hypothesis, best first.
       objects: list of formats.records.Detection above the threshold; None without a detector.
       no_objects: why `objects` is None, or "".
-      words, weights_TC: the words of the best caption and the attention weights before each; None without attention.
+      words: list of the T words of the best caption. weights_TC: attention weights with which each word was generated.
+        Both are None for a run without attention.
       exif: whether the run read the picture turned by its EXIF orientation.
       lies_otherwise: whether the run read the picture in another orientation than viewers show it.
     """
@@ -49,15 +50,20 @@ class Answer:
 
 
 class Shown:
-    """A loaded run; `answer` may be called from several threads."""
+    """A loaded run that captions single image files; `answer` may be called from several threads.
+
+    Attributes: name: of the run directory. checkpoint: name of the checkpoint. looks: whether the run has attention.
+    """
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None, exif=None):
-        """Opens the run.
+        """Loads the run.
 
         Args:
-          checkpoint: see training.checkpoints.choose.
-          encoder, detector, labels, exif: see captioning.photographs.open_run. A run that does not read concept words
-            may have a detector too, whose objects are shown.
+          job_dir: run directory. checkpoint: "best", "newest", or a step (training.checkpoints.choose).
+          encoder: where the run's encoder is, if it has moved.
+          detector: detector of a run that reads concept words; for other runs its objects are only shown.
+          labels: class names of the detector.
+          exif: whether pictures are turned by their EXIF orientation; None = as the run's training photographs were.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
         chosen = checkpoints.choose(job_dir, checkpoint)
@@ -71,10 +77,9 @@ class Shown:
         self._one_at_a_time = threading.Lock()
 
     def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
-        """Captions one image file.
+        """Captions one image file; returns Answer.
 
-        Args: path: a checked file. beam: beam size. threshold: minimum detection score.
-        Returns: Answer.
+        Args: path: a checked file, or formats.images.Decoded. beam: beam size. threshold: minimum detection score.
         Raises: ImageError for a file that cannot be read, or that is missing in the file of known objects.
         """
         with self._one_at_a_time:
@@ -91,6 +96,7 @@ class Shown:
         return (self.captioner.generator.embedding if own is None else own).numpy()
 
     def _objects(self, path, threshold):
+        """Returns (list of Detection above the threshold, or None; why it is None, or "")."""
         if self.detector is None:
             return None, "no detector was given (--detector, --labels)"
         try:
@@ -101,13 +107,20 @@ class Shown:
         return [detection for detection in found if detection.score >= threshold], ""
 
     def _attention(self, rows, ids):
+        """Returns (words of a caption without markers, their attention weights float [T, C]).
+
+        Args: rows: input of the captioner, one row. ids: word ids of the caption.
+        """
         weights_TC = self.captioner.attention(rows, [ids])[0]
         said = [t for t, word in enumerate(ids) if word > 1]  # markers are not drawn
         return [self.vocabulary.word(ids[t]) for t in said], weights_TC[said]
 
 
 def chances(hypothesis):
-    """Returns (probability of the whole caption, geometric mean of its words' probabilities), each 0 to 1."""
+    """Returns (probability of the whole caption, geometric mean of its words' probabilities), floats 0 to 1.
+
+    Args: hypothesis: captioning.captioner.Hypothesis.
+    """
     log_prob = hypothesis.log_prob
     return math.exp(log_prob), math.exp(log_prob / max(len(hypothesis.ids), 1))
 
@@ -123,7 +136,7 @@ LONGER_SIDE = 480
 def draw_objects(image_HWC, objects, side=LONGER_SIDE):
     """Draws a box and a name for each object: returns a PIL image whose longer side has `side` pixels.
 
-    Args: image_HWC: uint8. objects: list of Detection; those of a classifier have no box and are not drawn.
+    Args: image_HWC: uint8 RGB. objects: list of Detection; those of a classifier have no box and are not drawn.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -150,12 +163,12 @@ def draw_objects(image_HWC, objects, side=LONGER_SIDE):
 
 
 def has_place(detection):
-    """Returns whether an object has a box; the box of a classifier's object is the whole picture."""
+    """Returns whether a Detection has a box of its own; for an object found by a classifier it is the whole picture."""
     return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
 
 
 def as_image(figure, dpi=110):
-    """Returns a matplotlib figure as uint8 pixels [H, W, 3]."""
+    """Renders a matplotlib figure; returns its pixels uint8 [H, W, 3]. Args: dpi: pixels an inch."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(dpi)
@@ -165,7 +178,10 @@ def as_image(figure, dpi=110):
 
 
 def attention(image_HWC, answer):
-    """Draws the attention before each word of the best caption: returns uint8 pixels [H, W, 3], with large titles."""
+    """Draws the attention for each word of the best caption, with large titles; returns uint8 [H, W, 3].
+
+    Args: image_HWC: uint8 RGB. answer: Answer of a run with attention.
+    """
     drawing = attention_pictures.figure(image_HWC, answer.words, answer.weights_TC)
     for panel in drawing.axes:
         panel.title.set_fontsize(15)
@@ -174,7 +190,11 @@ def attention(image_HWC, answer):
 
 
 def word_map(shown, hypotheses, method="pca"):
-    """Draws a run's word vectors with the words of captions and their nearest neighbours: returns uint8 [H, W, 3]."""
+    """Draws a run's word vectors in two dimensions, with the words of captions and their nearest words marked.
+
+    Args: shown: Shown. hypotheses: list of Hypothesis. method: "pca" or "tsne".
+    Returns: uint8 [H, W, 3].
+    """
     ids = {i for hypothesis in hypotheses for i in hypothesis.words}
     drawing = word_maps.figure(shown.vectors(), shown.vocabulary, ids, method)
     drawing.set_size_inches(6, 6)  # a small figure makes the words large

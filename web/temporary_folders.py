@@ -13,7 +13,7 @@ LOCK = ".lock"  # locked while the server runs: process ids alone are ambiguous 
 
 @contextlib.contextmanager
 def new():
-    """Creates a folder that is removed at exit; returns its path."""
+    """Returns a context manager that creates a temporary folder, gives its path, and removes it at the end."""
     with tempfile.TemporaryDirectory(prefix=f"captions-{os.getpid()}-") as folder:
         with open(os.path.join(folder, LOCK), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -21,7 +21,7 @@ def new():
 
 
 def remove_abandoned(parent):
-    """Removes the folders in `parent` whose process has ended."""
+    """Removes the folders in `parent` that ended servers of this user have left behind."""
     for entry in os.scandir(parent):
         found = NAME.fullmatch(entry.name)
         mine = found and entry.is_dir(follow_symlinks=False) and entry.stat().st_uid == os.getuid()
@@ -30,6 +30,7 @@ def remove_abandoned(parent):
 
 
 def _lives(process):
+    """Returns whether a process exists. Args: process: its id."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -40,6 +41,7 @@ def _lives(process):
 
 
 def _is_locked(path):
+    """Returns whether another process holds the lock of the file `path`."""
     try:
         with open(path) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Queue for the network: one request at a time, the cheapest first, and a limited number of waiting requests."""
+"""Limits the network to one request at a time: the cheapest waiting request is next, and few may wait."""
 
 import concurrent.futures
 import itertools
@@ -12,14 +12,14 @@ MAX_SECONDS = 30
 
 
 class Turns:
-    """Lets one caller at a time run; `take` may be called from several threads.
+    """Queue of functions that run one at a time; `take` may be called from several threads.
 
     The cheapest request runs first, so that small pictures are answered while large ones arrive. When too many wait,
     the most expensive one is refused.
     """
 
     def __init__(self, most=MAX_WAITING, seconds=MAX_SECONDS):
-        """Creates an empty queue. Args: most: callers that may wait. seconds: how long one may wait."""
+        """Creates an empty queue. Args: most: maximum number of waiting callers. seconds: how long one may wait."""
         self.most, self.seconds = most, seconds
         self._waiting, self._number, self._taken = [], itertools.count(), False
         self._changed = threading.Condition()
@@ -27,7 +27,11 @@ class Turns:
         self._worker = concurrent.futures.ThreadPoolExecutor(1)
 
     def take(self, cost, function):
-        """Returns function(), called when its turn comes. Args: cost: any number. Raises: Refused (503) on time-out."""
+        """Waits for this caller's turn, calls `function` without arguments in a worker thread, and returns its result.
+
+        Args: cost: number; of the waiting callers the one with the lowest cost is next.
+        Raises: Refused (status 503) if it waited too long or too many are waiting.
+        """
         self._wait((cost, next(self._number)))
         try:
             return self._worker.submit(function).result()
@@ -37,6 +41,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _wait(self, ticket):
+        """Returns when it is this caller's turn. Args: ticket: (cost, number of arrival). Raises: Refused."""
         deadline = time.monotonic() + self.seconds
         with self._changed:
             self._waiting.append(ticket)

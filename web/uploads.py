@@ -24,8 +24,7 @@ READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 class Refused(Exception):
     """Raised for a request or file that is refused.
 
-    Attributes:
-      message: text for the sender. status: HTTP status.
+    Attributes: message: text for the sender. status: HTTP status (int).
     """
 
     def __init__(self, message, status):
@@ -42,10 +41,7 @@ def check_size(count):
 
 
 def check_file(path):
-    """Checks an uploaded file without decoding its pixels.
-
-    Returns:
-      The cost of decoding: pixels times scans.
+    """Checks an uploaded file without decoding its pixels; returns the cost of decoding (int): pixels times scans.
 
     Raises: Refused when the file is empty, too large, not a picture, an animation or multi-page file, or when it has
       more than MAX_PIXELS (a decompression bomb).
@@ -79,7 +75,7 @@ def check_file(path):
 
 
 def read_upload(path):
-    """Returns the decoded picture of a checked file: formats.images.Decoded. Raises Refused."""
+    """Decodes a file that `check_file` has accepted; returns formats.images.Decoded. Raises: Refused."""
     try:
         return Decoded.read(path, MAX_SECONDS)
     except ImageError as error:
@@ -87,7 +83,10 @@ def read_upload(path):
 
 
 def small_copy(image_HWC):
-    """Returns a smaller copy for drawing: the longer side of a larger picture is reduced to PREVIEW to 2 * PREVIEW."""
+    """Returns a copy of a picture for drawing, in which only every n-th pixel is kept: uint8 [h, w, 3].
+
+    n is such that the longer side has fewer than 2 * PREVIEW pixels. Args: image_HWC: uint8.
+    """
     step = max(1, max(image_HWC.shape) // PREVIEW)
     return image_HWC[::step, ::step].copy()
 
@@ -95,17 +94,20 @@ def small_copy(image_HWC):
 class Register:
     """The files that the page may read: its examples and the latest uploads.
 
-    A path is compared as text. So the disk is not asked about an unregistered path, and the answer does not tell
-    whether such a file exists.
+    Paths are compared as text, so the disk is not read for an unregistered path, and the answer does not reveal whether
+    such a file exists.
     """
 
     def __init__(self, folder, most=MAX_KEPT):
-        """Creates an empty register. Args: folder: where Gradio writes files. most: uploads kept; older are deleted."""
+        """Creates an empty register.
+
+        Args: folder: where Gradio writes files. most: number of uploads that are kept; older ones are deleted.
+        """
         self.folder, self.most = os.path.realpath(folder), most
         self._uploads, self._examples = collections.OrderedDict(), set()
 
     def add(self, path):
-        """Registers an upload."""
+        """Registers the path of an upload, and deletes the oldest upload if there are too many."""
         self._uploads[path] = True
         self._uploads.move_to_end(path)
         while len(self._uploads) > self.most:
@@ -115,25 +117,33 @@ class Register:
                     os.remove(oldest)
 
     def add_example(self, path):
-        """Registers the copy of an example."""
+        """Registers the path of a copy of an example, which is never deleted."""
         self._examples.add(path)
 
     def check(self, path):
-        """Raises Refused for a path that is not registered, or that a link leads out of the folder."""
+        """Raises Refused for a path that is not registered, or that is a link to a file outside of the folder."""
         known = isinstance(path, str) and (path in self._uploads or path in self._examples)
         if not (known and os.path.isfile(path) and os.path.realpath(path).startswith(self.folder + os.sep)):
             raise Refused("This picture is not, or no longer, among the uploads of this page; upload it again.", 422)
 
 
 def _frames(image, path):
-    """Returns the number of pictures in an open file; 0 = several, in a file too large to count them."""
+    """Returns the number of pictures in a file; 0 = several, in a file too large to count them.
+
+    Args: image: PIL image, opened but not decoded. path: of the file.
+    """
     if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a phone's second view
         return 1
     return image.n_frames if os.path.getsize(path) <= COUNTED else 0
 
 
 def _surplus_scans(image, path):
-    """Returns the scans of an open JPEG file; for JPEG data in a TIFF file those beyond one a tile; 0 for others."""
+    """Returns the number of JPEG scans that have to be decoded (int), 0 for other formats.
+
+    In a TIFF file with JPEG data, one scan for each tile is usual; the result is then 1 plus the scans beyond these.
+
+    Args: image: PIL image, opened but not decoded. path: of the file.
+    """
     inside = image.format == "TIFF" and image.info.get("compression") == "jpeg"
     if image.format not in ("JPEG", "MPO") and not inside:
         return 0
@@ -143,8 +153,10 @@ def _surplus_scans(image, path):
 
 
 def _too_many_pixels(found):
+    """Returns the Refused for a picture with too many pixels. Args: found: their number as text."""
     return Refused(f"The picture has {found} pixels; at most {MAX_PIXELS // 10**6} million are accepted.", 413)
 
 
 def _short(error):
+    """Returns the first line of an exception's message, or its type without one, at most 100 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:100]
