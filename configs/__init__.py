@@ -1,4 +1,4 @@
-"""The experiments, one module each; experiments.py describes their format. Here: rows made from other rows."""
+"""The experiments, one module each; experiments.py describes their format. This module makes rows from other rows."""
 
 import dataclasses
 
@@ -8,12 +8,12 @@ IMAGE = {"w_sen": 0.0}
 
 
 def ablations(full, prefix=""):
-    """Returns the rows of the paper's ablation: dict name -> settings.
+    """Returns the settings of the paper's ablation rows: dict row name -> config.FullModel.
 
-    `adv` has only the adversarial term; `con` adds the concept reward; `im` adds the image reconstruction. The full
-    model adds the sentence reconstruction.
+    The row `adv` has only the adversarial term; `con` adds the concept reward, `im` also the image reconstruction. The
+    full model adds the sentence reconstruction.
 
-    Args: full: config.FullModel. prefix: text before the names.
+    Args: full: config.FullModel, the settings of the full model. prefix: text before the row names.
     """
     changes_of_name = {"adv": ADVERSARIAL, "con": CONCEPT, "im": IMAGE}
     return {prefix + name: dataclasses.replace(full, **changes) for name, changes in changes_of_name.items()}

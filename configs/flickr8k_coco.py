@@ -59,9 +59,10 @@ WHOLE_CORPUS = {"max_sentence_length": 18, "candidates": 0}
 
 
 def data_stages(sentences, min_word_count):
-    """Returns the settings of the data stages for a corpus: dict name of a stage -> dict of its settings.
+    """Returns the settings of the data stages for a corpus: dict stage name -> dict setting -> value.
 
-    Args: sentences: file of the corpus. min_word_count: rarer words are replaced by the unknown word.
+    Args: sentences: path of the corpus, one sentence a line. min_word_count: words that occur less often are replaced by
+      the unknown word.
     """
     return {
         "extract_descriptions": {"input": sentences, "min_tokens": 5},
@@ -85,9 +86,11 @@ def data_stages(sentences, min_word_count):
 
 
 def classifier_data(data):
-    """Returns DATA with a classifier's words in addition to the detector's classes.
+    """Returns DATA with the concept words of a classifier added to the classes of the detector.
 
-    The image vector then holds the classifier's features and the detector's score of each class.
+    The image vector then holds the classifier's features and, for each class, the detector's highest score.
+
+    Args: data: dict stage name -> dict setting -> value, from `data_stages`.
     """
     text, images = data["process_descriptions"], data["process_images"]
     return data | {
@@ -200,10 +203,12 @@ ROWS = {
 
 
 def classifier_rows(rows):
-    """Returns ROWS for the DATA of `classifier_data`: detections of both networks, feat2sen initialised from obj2sen.
+    """Returns ROWS for the data of `classifier_data`: dict row name -> settings.
 
-    The decoder of obj2sen has learned more sentences. So con2sen has the same sizes; its last checkpoint, which has the
-    lowest perplexity, is used.
+    con2sen and r2m read the objects of detector and classifier. feat2sen starts from the last checkpoint of con2sen
+    (stage obj2sen), whose decoder has learned more sentences; so con2sen has the sizes of feat2sen.
+
+    Args: rows: dict row name -> settings, like ROWS.
     """
     con2sen = dataclasses.replace(rows["con2sen"], **SIZE, save_checkpoint_steps=500, detector=BOTH)
     start = f"${{runs}}/obj2sen/ckpt-{con2sen.max_steps}"
