@@ -1,1 +1,1 @@
-"""The stages that initialise the full model (docs/initialization.md): sentences from concepts, images and noise."""
+"""The stages that make initial weights and pseudo captions for the full model (docs/initialization.md)."""

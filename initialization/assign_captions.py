@@ -2,18 +2,20 @@
 
     python -m initialization.assign_captions --data_dir data/flickr8k_predicted
 
-The points are the embeddings of all crops of the training images, and `--mixed` points between two training images that
-are usually similar. A captioner trained on so many points (`im_caption --captions fit`) learns which sentence belongs
-to which embedding and does not memorise a few sentences. No caption of an image is used.
+The points, to which sentences are assigned, are the predicted caption embeddings of all crops of the training images,
+and `--mixed` interpolations between the embeddings of two training images, which are similar images in most cases. A
+captioner trained on so many points (`im_caption --captions fit`) learns which sentence belongs to which embedding and
+does not memorise a few sentences. No caption of an image is used.
 
-Without a limit, one sentence would be assigned to a fifth of the images. So each sentence has a price, which is
-subtracted from its fit. The prices are those of an auction (Bertsekas 1988): at most a share `--most` of the training
-images choose the same sentence, and these are the images that it fits best. A price is the same for all points, so the
-choice remains a function of the embedding, which a captioner can learn.
+The fit of a sentence to a point is the dot product of their embeddings. Without a limit, one sentence would be assigned
+to a fifth of the images. So each sentence has a price, which is subtracted from its fit. The prices are those of an
+auction (Bertsekas 1988): at most a share `--most` of the training images choose the same sentence, and these are the
+images that it fits best. The price of a sentence is the same for all points, so the choice remains a function of the
+embedding, which a captioner can learn.
 
 Reads `features_train.npy`, `phrases.npz`, `sentence*.tfrec`. Writes `fit_captions.npz`, `fit_captions.json`.
 
-Shapes: N sentences, P points, T dimensions of the embedding, I images, K crops, L words.
+Shapes: N sentences, P points, B points of a block, T dimensions of an embedding, I images, K crops, L words.
 """
 
 import dataclasses
@@ -35,7 +37,7 @@ ROUNDS = 300  # rounds of the auction
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of assign_captions."""
+    """Settings of initialization.assign_captions."""
 
     data_dir: str = cli.field("data/default", "folder that initialization.predict_caption_embeddings wrote")
     contrast: float = cli.field(
@@ -55,7 +57,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings (Options) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     if min(options.mixed, options.candidates, options.max_sentence_length) < 0:
         raise cli.UserError("--mixed, --candidates and --max_sentence_length: expected no negative numbers")
     if not 0 <= options.contrast <= 1:
@@ -66,7 +68,10 @@ def check(options):
 
 
 def sentence_matrix(sentences, fit):
-    """Returns e(c) of all sentences, float32 [N, T]. Args: sentences: list of id arrays; fit: ConsensusReward."""
+    """Returns the embeddings of sentences: float32 [N, T].
+
+    Args: sentences: list of N arrays of word ids, without markers. fit: ConsensusReward, which computes the embeddings.
+    """
     import numpy as np
 
     rows, width = [], max(map(len, sentences)) + 1
@@ -80,12 +85,14 @@ def sentence_matrix(sentences, fit):
 
 
 def mixtures(vectors_IKT, count, seed):
-    """Returns random points between the vectors of two images, with the same mean length: float32 [count, T].
+    """Returns random interpolations between the embeddings of two images: float32 [count, T].
+
+    They are scaled to the mean length of the embeddings of centre crops.
 
     Args:
-      vectors_IKT: float [I, K, T], the vectors of all crops; crop 0 is the centre crop.
+      vectors_IKT: float [I, K, T], the embeddings of all crops; crop 0 is the centre crop.
       count: number of points.
-      seed: seed of the random draws.
+      seed: int, seed of the random draws.
     """
     import numpy as np
 
@@ -113,11 +120,12 @@ def mixtures(vectors_IKT, count, seed):
 
 
 def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
-    """Returns the index of the best sentence for each point after subtracting prices: int64 [P].
+    """Returns the index of the sentence with the highest fit minus price for each point: int64 [P].
 
     Args:
-      points_PT: float32 [P, T]. matrix_NT: float32 [N, T], embeddings of the sentences.
-      general_T: float32 [T], added to each point. price_N: float32 [N].
+      points_PT: float32. matrix_NT: float32, embeddings of the sentences.
+      general_T: float32, added to each point: a share of the mean caption embedding.
+      price_N: float32, prices of the sentences; 0 for none.
     """
     import numpy as np
 
@@ -128,16 +136,23 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
 
 
 def _fits(points_PT, matrix_NT, general_T, label):
-    """Yields (first point of a block, fits float32 [B, N])."""
+    """Yields (index of the first point of a block, fits of all sentences to the points of the block float32 [B, N]).
+
+    Args: points_PT, matrix_NT, general_T: arguments of `best_sentences`. label: text of the progress bar.
+    """
     step = max(1, BLOCK // len(matrix_NT))
     for start in cli.progress(range(0, len(points_PT), step), label):
         yield start, (points_PT[start : start + step] + general_T) @ matrix_NT.T
 
 
 def prices(points_PT, matrix_NT, general_T, most):
-    """Returns a price for each sentence so that (nearly) none is chosen by more than a share `most` of the points: [N].
+    """Returns prices of the sentences for which (nearly) none is chosen by too many points: float32 [N].
 
     A price rises while its sentence is chosen too often and falls while it is chosen too seldom, in decreasing steps.
+
+    Args:
+      points_PT, matrix_NT, general_T: arguments of `best_sentences`.
+      most: the largest share of the points that may choose the same sentence; 0 for no limit, then all prices are 0.
     """
     import numpy as np
 
@@ -161,7 +176,7 @@ def prices(points_PT, matrix_NT, general_T, most):
 
 
 def main(options):
-    """Assigns the sentences and writes them."""
+    """Assigns sentences to all points and writes `fit_captions.npz`. Args: options: Options."""
     check(options)
     with writing.working(options.data_dir, [STEM], ["features_train", "neighbours", "sentence", "word_counts"]):
         _make(options)

@@ -1,7 +1,8 @@
-"""Writes pseudo captions: one record file for each record file of the training images. Finished files are kept.
+"""Writes pseudo captions: one record file for each record file of the training images.
 
-Shared by gen_obj2sen_caption and retrieve_captions. The captions are in the order of the images, as in the authors'
-file. Each caption names its image, so that the two are joined by name.
+Used by gen_obj2sen_caption and retrieve_captions. After an interruption, finished files are kept. The captions are in
+the order of the images, as in the authors' file. Each record also has the name of its image, by which captions and
+images are joined.
 """
 
 import functools
@@ -14,15 +15,16 @@ from preprocessing.sharding import outputs, shards
 
 
 def write_captions(data_dir, stem, caption, settings, made_from, overwrite, vocabulary):
-    """Writes `STEM*.tfrec` and `STEM.json`, unless they are there.
+    """Writes `STEM*.tfrec` and their sidecar `STEM.json`; does nothing if they exist and were made in the same way.
 
     Args:
-      data_dir, stem: folder and first part of the names of the files.
-      caption: function that returns a function records.Images -> list of (image name, word ids without markers). It is
-        called only when a file has to be written.
-      settings, made_from: JSON-able dicts, recorded in the sidecar; the output is reused only when they are the same.
-      overwrite: whether to replace a complete output.
-      vocabulary: fingerprint of the dictionary that the ids belong to.
+      data_dir, stem: folder, and first part of the names of the files.
+      caption: function without arguments that returns a function records.Images -> list of (image name, word ids
+        without markers). It is called only if a file has to be written, because it may load a network.
+      settings, made_from: dicts that JSON can hold, recorded in the sidecar; complete files are kept only if both are
+        the same.
+      overwrite: whether to replace complete files.
+      vocabulary: fingerprint of the vocabulary that the word ids belong to.
     """
     sources = records.find_files(data_dir, "image_train")
     made_from = made_from | {"images": _content(data_dir, sources)}
@@ -60,11 +62,16 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
 
 
 def _distinct(paths):
+    """Returns the number of different captions in record files."""
     _, flat, offsets = records.read_captions(paths)
     return len({flat[start:end].tobytes() for start, end in zip(offsets[:-1], offsets[1:], strict=True)})
 
 
 def _write_shard(source, caption, path):
+    """Writes the captions of the images in one record file. Returns the dict of counts for the sidecar.
+
+    Args: source: record file of images. caption: argument of `write_captions`. path: file to write.
+    """
     images = records.read_images([source])
     pairs = caption()(images)
     count = records.write_records(path, (records.caption_example(ids, name) for name, ids in pairs))
@@ -76,7 +83,10 @@ def _write_shard(source, caption, path):
 
 
 def _content(data_dir, paths):
-    """Returns a dict that identifies the content of the image records: checksums from their sidecar, else sizes."""
+    """Returns what identifies the content of image record files: dict file name -> sha256, or size without a sidecar.
+
+    Args: paths: list of the record files.
+    """
     json_path = os.path.join(data_dir, "image_train.json")
     if os.path.exists(json_path):
         return {entry["name"]: entry["sha256"] for entry in sidecars.read_sidecar(json_path)["files"]}

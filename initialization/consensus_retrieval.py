@@ -1,17 +1,19 @@
-"""Retrieval by consensus: the corpus sentence with the highest expected similarity to all that plausibly fit an image.
+"""Retrieval by consensus: the corpus sentence that is most similar, on average, to all sentences that may fit an image.
 
-    p(s | i)  ~ exp(fit(s, i) / temperature) n(s)^(set_power - 1)  sentences that fit the objects detected in image i
-    q(. | i)  = own p(. | i) + (1 - own) sum over neighbours j of k(i, j) p(. | j)
+    p(s | i)  proportional to  exp(fit(s, i) / temperature) n(s)^(set_power - 1)
+    q(s | i)  = own_share p(s | i) + (1 - own_share) sum over j of k(i, j) p(s | j)
     caption   = argmax over c of  sum over s of (q(s | i) - contrast mean over images of p(s | .)) similarity(c, s)
 
-These are equations C1 to C4 of docs/consensus.md. The fit is computed by evaluation/retrieval.py. n(s) is the number of
+These are equations C1 to C4 of docs/consensus.md, for an image i and sentences s and c. The distribution p prefers
+sentences that fit the objects detected in the image; evaluation/retrieval.py computes the fit. n(s) is the number of
 sentences with the same concept words as s: a set_power below 1 reduces the weight of concepts that are frequent in the
-corpus. The neighbours are the images with the closest vectors. Their detections add what is missing in the detections
-of one image. The similarity is the mean over n = 1..4 of the cosines of tf-idf weighted n-grams, which is CIDEr without
-its clipping and length penalty. So the choice is a decision by minimum Bayes risk (Kumar and Byrne 2004). It uses
-detections, image vectors and the corpus, and no captions of images.
+corpus. The neighbours j of image i are the images with the closest image vectors, with weights k(i, j) that sum to 1;
+their detections add objects that were not detected in image i. The similarity is the mean over n = 1..4 of the cosines
+of tf-idf weighted n-grams, which is CIDEr without its clipping and length penalty. So the choice is minimum Bayes risk
+decoding (Kumar and Byrne 2004). It uses detections, image vectors and the corpus, and no captions of images.
 
-Shapes: N sentences, C sets of concept words, G n-grams, I images, D dimensions of an image vector.
+Shapes: N sentences, C distinct sets of concept words, G n-grams, I images, B images of a block, D dimensions of an
+image vector.
 """
 
 import collections
@@ -28,12 +30,13 @@ DEALT = 200  # best sentences of an image, among which `deal` chooses
 
 
 def sentence_vectors(sentences):
-    """Returns tf-idf vectors of n-grams, whose products are the similarities defined above: float32 CSR [N, G].
+    """Returns the tf-idf vectors of n-grams of sentences: float32 CSR matrix [N, G].
+
+    The dot product of two rows is the similarity of the two sentences. An n-gram that occurs in only one sentence
+    counts in the norm of its vector but has no column, because it contributes to no such product.
 
     Args:
-      sentences: list of arrays of word ids without markers.
-
-    n-grams that occur in only one sentence count in its norm but have no column: no product needs them.
+      sentences: list of N arrays of word ids without start token.
     """
     blocks = []
     for counts, _, seen_in in count_ngrams(sentences):
@@ -45,13 +48,13 @@ def sentence_vectors(sentences):
 
 
 def set_weights(sizes, fit_IC, temperature, set_power=1.0):
-    """Returns p(. | i) summed over the sentences of each concept set (eq. C2): float32 CSR [I, C].
+    """Returns p(s | i) summed over the sentences s of each set of concept words (eq. C2): float32 CSR matrix [I, C].
 
     Only the SETS_KEPT largest entries of a row are kept.
 
     Args:
-      sizes: [C], number of sentences of each set.
-      fit_IC: iterable over the images of float64 [C].
+      sizes: int [C], number of sentences of each set.
+      fit_IC: iterable over the images of float64 [C], the fit of each set.
       temperature: temperature of the softmax.
       set_power: exponent of the sizes; 1 gives all sentences the same weight, 0 all sets.
     """
@@ -68,14 +71,16 @@ def set_weights(sizes, fit_IC, temperature, set_power=1.0):
 
 
 class ConsensusRetrieval:
-    """Retrieval for a fixed set of images.
+    """Retrieves sentences for a fixed set of images.
 
     Args:
-      sentences: list of arrays of word ids without markers.
-      keys: list of tuples of the concept words in each sentence, sorted.
+      sentences: list of N arrays of word ids without start token.
+      keys: list of N sorted tuples, the concept words of each sentence.
       detections: list over the images of dict concept word -> score.
-      vectors_ID: float32 [I, D] image vectors, standardised; None for no neighbours.
-      bonus, temperature, neighbours, own_share, contrast, set_power: see the docstring of the module.
+      vectors_ID: float32, standardised image vectors; None for no neighbours.
+      bonus: added to the fit for each detected concept word of a sentence, and subtracted for each other one.
+      temperature, own_share, contrast, set_power: parameters of the equations in the module docstring.
+      neighbours: number of neighbours of an image; 0 for none.
     """
 
     def __init__(
@@ -108,7 +113,10 @@ class ConsensusRetrieval:
         self.general_N = (contrast * (self.vectors_NG @ (self.means_CG.T @ mean_C))).astype(np.float32)
 
     def expected(self, rows):
-        """Yields for blocks of B images (rows int [B], expected similarity of each sentence float32 [B, N])."""
+        """Yields for blocks of B images (image indices int [B], expected similarity of each sentence float32 [B, N]).
+
+        Args: rows: int array, indices of the images.
+        """
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             piece = rows[begin : begin + ROWS_AT_ONCE]
             weights_BC = self.weights_IC[piece]
@@ -121,14 +129,18 @@ class ConsensusRetrieval:
             yield piece, (self.vectors_NG @ expected_GB - self.general_N[:, None]).T
 
     def retrieve(self, rows, k):
-        """Returns the k sentences with the highest expected similarity for each of `rows`: int [n, k], best first."""
+        """Returns the k sentences with the highest expected similarity to each image: indices int [n, k], best first.
+
+        Args: rows: int [n], indices of the images.
+        """
         return np.concatenate([np.argsort(-s_BN, axis=1, kind="stable")[:, :k] for _, s_BN in self.expected(rows)])
 
     def deal(self, k, uses):
-        """Returns k sentences for each image, each sentence for at most `uses` images: int [I, k], -1 = none left.
+        """Returns k sentences for each image, each for at most `uses` images: indices int [I, k], -1 if none is left.
 
-        Pairs of image and sentence are taken in the order of their loss against the best sentence of the image. So a
-        sentence that fits many images goes to those that it fits best; the others get a more specific sentence.
+        Pairs of image and sentence are assigned in ascending order of their loss, which is the expected similarity of
+        the image's best sentence minus that of this one. So a sentence that fits many images is assigned to those that
+        it fits best; the others get more specific sentences.
         """
         best_IM, loss_IM = [], []
         for _, score_BN in self.expected(np.arange(self.weights_IC.shape[0])):

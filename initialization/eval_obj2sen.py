@@ -1,9 +1,10 @@
-"""Scores obj2sen on detected concept words: the row `con2sen`.
+"""Scores obj2sen, which captions from detected concept words: the row `con2sen` of the table.
 
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen                  # every checkpoint on validation
     python -m initialization.eval_obj2sen --job_dir runs/demo/obj2sen --split test     # the best one on test
 
-Writes what eval_val.py and eval_test.py write: RUN/val_STEP.json, rankings b34.json, cider.json, ..., RUN/test.json.
+Writes the same files as eval_val.py and eval_test.py: RUN/val_STEP.json, rankings b34.json, cider.json, ...,
+RUN/test.json.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from evaluation import scoring
 
 @dataclasses.dataclass(frozen=True)
 class Options(scoring.ScoringOptions):
-    """Flags of eval_obj2sen."""
+    """Settings of initialization.eval_obj2sen."""
 
     job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
     split: str = cli.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
@@ -26,7 +27,10 @@ class Options(scoring.ScoringOptions):
 
 
 def main(options):
-    """Scores the checkpoints, ranks them and adds the row to the table."""
+    """Scores checkpoints on a split and adds the row to the table; on validation it also writes the rankings.
+
+    Args: options: Options.
+    """
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
     data_dir = scoring.check(options)

@@ -1,11 +1,11 @@
-"""Trains image -> pseudo caption (docs/method.md, eq. X1); with true pairs it is the supervised ceiling.
+"""Trains a captioner on images and pseudo captions (docs/method.md, eq. X1), or on true pairs as an upper bound.
 
     python -m initialization.im_caption --recipe miniature/feat2sen --data_dir data/miniature \
         --captions retrieved --job_dir runs/demo/feat2sen
 
-Validation is that of the full model: captions of some images are watched for collapse, and eval_val.py scores every
-checkpoint (the row feat2sen) and chooses one. train.py initialises all generator variables from this run. The same
-command continues an interrupted run.
+It is validated like the full model: training warns if the captions of some images become all alike (collapse), and
+eval_val.py scores every checkpoint (the row feat2sen of the table) and chooses one. train.py initialises all generator
+variables from this run. The same command continues an interrupted run.
 """
 
 import os
@@ -17,7 +17,7 @@ from formats import inventory
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings (config.ImageCaption) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     config.check_trainer(options, "o2s_ckpt")
     kind, _, path = options.captions.partition(":")
     if kind == "pairs" and not os.path.exists(path):
@@ -34,7 +34,7 @@ def check(options):
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains until --max_steps."""
+    """Trains im_caption until --max_steps. Args: options: config.ImageCaption."""
     check(options)
 
     from evaluation.collapse import CollapseWatch

@@ -1,11 +1,11 @@
-"""Trains concept words -> sentence, only on the corpus (docs/method.md, eq. X1).
+"""Trains a translator from concept words to sentences on the corpus alone (docs/method.md, eq. X1).
 
     python -m initialization.obj2sen --recipe miniature/con2sen --data_dir data/miniature --job_dir runs/demo/obj2sen
 
 The first 1/50 of the sentences is held out. At every checkpoint token accuracy and perplexity are computed on it, and
-RUN/best.json names the step with the lowest loss. im_caption initialises its generator, except for the image
-projection, from this run; gen_obj2sen_caption writes its captions. With `--detector` the run keeps the detector, so
-that caption.py can caption photographs. The same command continues an interrupted run.
+RUN/best.json names the step with the lowest loss. gen_obj2sen_caption generates pseudo captions with this run;
+im_caption initialises its generator, except for the image projection, from it. With `--detector` the run keeps the
+detector, so that caption.py can caption photographs. The same command continues an interrupted run.
 """
 
 import os
@@ -18,7 +18,7 @@ from formats import inventory
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains until --max_steps."""
+    """Trains obj2sen until --max_steps. Args: options: config.ObjectToSentence."""
     config.check_trainer(options)
     if options.detector:
         from preprocessing.detection import detectors

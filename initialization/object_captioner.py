@@ -1,6 +1,6 @@
-"""Captions from an obj2sen run: only from detections, without the image vector.
+"""The captioner of obj2sen runs: it captions images from their detected objects, without image vectors.
 
-Shapes: B batch, N images, K concept words of an image.
+Shapes: B batch, N images, K concept words of an image, E embedding.
 """
 
 import dataclasses
@@ -19,16 +19,24 @@ from training.run_directory import read_config, read_options
 
 
 class ObjectCaptioner(ConceptCaptioner):
-    """Captions images with a trained run of initialization.obj2sen, from the concept words of detected objects."""
+    """Captions images by a trained run of initialization.obj2sen, from the concept words of detected objects."""
 
     def __init__(self, objective, vocabulary, semantics):
+        """Args: objective: ObjectToSentenceObjective, which has the networks.
+
+        vocabulary: Vocabulary. semantics: "reference" or "fixed".
+        """
         super().__init__(objective.generator, vocabulary, semantics)
         self.objective = objective
         self.input_embedding, self.suppress_unknown = objective.input_embedding, objective.suppress_unknown
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
-        """Returns the ObjectCaptioner of a run. Args: job_dir: run directory. checkpoint: see checkpoints.choose."""
+        """Returns the captioner of a run with the weights of one of its checkpoints.
+
+        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
+        Raises: cli.UserError if it is not a run of obj2sen, or is damaged.
+        """
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
             raise cli.UserError(f"{job_dir}: a run of {content['stage']}, expected one of initialization.obj2sen")
@@ -39,17 +47,26 @@ class ObjectCaptioner(ConceptCaptioner):
         return captioner
 
     def load(self, prefix):
-        """Loads the weights of another checkpoint of the same run."""
+        """Assigns the weights of a checkpoint of the same run.
+
+        Args: prefix: path of the checkpoint without its ending.
+        """
         networks = (self.objective.generator, self.objective.discriminator)
         checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """Encodes rows of word ids (int32, zero padded) as unit vectors float32 [B, E]; zeros for an empty row."""
+        """Returns the unit vectors that encode rows of concept words: float32 [B, E]; zeros for an empty row.
+
+        Args: rows_BK: int32, ids of the concept words, zero padded.
+        """
         return self.objective.encode(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))
 
 
 def object_captioner(options, data_dir):
-    """Returns the function that evaluation.scoring needs: (checkpoint, split, names) -> (captioner, rows)."""
+    """Returns a function (checkpoint, split, names) -> (ObjectCaptioner, the images' concept words int32 [N, K]).
+
+    evaluation.scoring calls it. Args: options: eval_obj2sen.Options. data_dir: data folder with the image records.
+    """
     strategy = distribution.local_strategy(options)
 
     def open_run(checkpoint, split, names):

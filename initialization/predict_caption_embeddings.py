@@ -2,19 +2,21 @@
 
     python -m initialization.predict_caption_embeddings --data_dir data/flickr8k --output_dir data/flickr8k_predicted
 
-The detections of a training image say which corpus sentences fit it (initialization/consensus_retrieval.py). The mean
-of their n-gram vectors, projected on the `--dim` main directions, is the target of the image. Kernel ridge regression
-on the training images (models/consensus/kernel_regression.py) predicts it from an image vector: this prediction is the
-new vector. A training image is left out of its own prediction, so that a captioner learns from vectors like those of
-new images. No caption of an image is used.
+The detections of a training image determine which corpus sentences fit it (initialization/consensus_retrieval.py). The
+mean of the n-gram vectors of these sentences, projected on the `--dim` principal directions, is the target of the
+image. Kernel ridge regression on the training images (models/consensus/kernel_regression.py) predicts the target from
+an image vector: this prediction is the new vector. The prediction for a training image is made without this image, so
+that training vectors have the same distribution as those of new images. No caption of an image is used.
 
-Reads the feature bank and the records of `--data_dir`. Writes into `--output_dir` a feature bank of the same images and
-crops; `neighbours.npz`, the file of the encoder `caption_embeddings:…`, which a run keeps; and `phrases.npz`, the
-projection of n-gram vectors, by which `train.py --reward consensus` compares captions with the embedding. All other
-files of `--data_dir` are linked there: pass this folder to the later stages as `--data_dir`.
+Reads the feature bank and the records of `--data_dir`. Writes into `--output_dir`:
+- a feature bank of the same images and crops, with the new vectors;
+- `neighbours.npz`, the regression; the encoder `caption_embeddings:FILE` reads it, and a run keeps a copy;
+- `phrases.npz`, the projection of n-gram vectors, by which `train.py --reward consensus` compares captions with the
+  embedding.
+All other files of `--data_dir` are linked there: pass this folder to the later stages as `--data_dir`.
 
-Shapes: I training images, M of them landmarks, C sets of concept words, G n-grams, D dimensions of an image vector,
-T `--dim`.
+Shapes: N images of a split, I training images, M of them landmarks, C sets of concept words, G n-grams, D dimensions of
+an image vector, T `--dim`.
 """
 
 import dataclasses
@@ -34,7 +36,7 @@ LANDMARK_SEED = 5
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of predict_caption_embeddings."""
+    """Settings of initialization.predict_caption_embeddings."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share, with a feature bank")
     output_dir: str = cli.field("", "folder to write; empty: the name of --data_dir with _neighbours appended")
@@ -59,7 +61,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags before anything is read. Raises cli.UserError."""
+    """Checks the settings (Options) before anything is read. Raises cli.UserError if one is invalid."""
     if options.dim < 1 or options.landmarks < 1:
         raise cli.UserError("--dim and --landmarks: expected at least 1")
     if not 0 <= options.threshold <= 1:
@@ -77,10 +79,10 @@ def check(options):
 
 
 def link_others(data_dir, output_dir):
-    """Links into `output_dir` the files of `data_dir` that are not replaced; copies them where links are impossible.
+    """Links into `output_dir` the files of `data_dir` that this stage does not replace; copies them if it cannot link.
 
-    Record files of an earlier division into shards, and references that `data_dir` no longer has, are removed from
-    `output_dir`.
+    Files of `output_dir` that `data_dir` no longer has are removed: references, and record files of an earlier division
+    into shards.
     """
     os.makedirs(output_dir, exist_ok=True)
     for name in made_by.LINKED:
@@ -107,11 +109,12 @@ def link_others(data_dir, output_dir):
 
 
 def main_directions(weights_IC, means_CG, dim):
-    """Returns the main directions of the expected n-gram vectors of the images: float32 [T, G], orthonormal.
+    """Returns the principal directions of the images' expected n-gram vectors: float32 [T, G], orthonormal.
 
     Args:
-      weights_IC: CSR, weight of each concept set for each image. means_CG: CSR, mean n-gram vector of each set.
-      dim: number of directions T; fewer are returned when the rank is lower.
+      weights_IC: CSR matrix, weight of each set of concept words for each image.
+      means_CG: CSR matrix, mean n-gram vector of the sentences of each set.
+      dim: number of directions T; fewer are returned if the rank is lower.
     """
     import numpy as np
     import scipy.sparse.linalg
@@ -126,7 +129,10 @@ def main_directions(weights_IC, means_CG, dim):
 
 
 def learn(options, vocabulary, images, bank):
-    """Fits the regression: returns (KnownImages, the KernelFit that it comes from, NgramProjection of the corpus).
+    """Fits the regression. Returns (KnownImages, KernelFit, NgramProjection).
+
+    KnownImages holds the weights for predictions, KernelFit the residuals for leaving out a training image, and
+    NgramProjection the projection of n-gram vectors.
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
@@ -165,13 +171,15 @@ def learn(options, vocabulary, images, bank):
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
-    """Writes the new vectors of a feature bank, float16 [N, 1 + k, T]; returns mean and std, each [T].
+    """Writes the predicted embeddings of a split, float16 [N, crops, T]. Returns (mean, standard deviation), each [T].
 
     Args:
-      path: path of the .npy file. bank: FeatureBank. known: KnownImages.
-      left_out: int [N], index of each image among the known images, which is left out of its own prediction; None
-        when the images are not among them.
-      fit: KernelFit of the known images, needed with `left_out`.
+      path: the .npy file to write.
+      bank: FeatureBank of the split with the image vectors.
+      known: KnownImages, from `learn`.
+      left_out: for training images int [N], the index of each image in the regression, which is made without it; else
+        None.
+      fit: KernelFit, from `learn`; needed with `left_out`.
     """
     import numpy as np
 
@@ -195,7 +203,7 @@ def write_bank(path, bank, known, left_out=None, fit=None):
 
 
 def main(options):
-    """Writes the encoder's file and the feature banks."""
+    """Fits the regression and writes the encoder's file and the feature banks. Args: options: Options."""
     check(options)
     output_dir = options.output_dir or made_by.derived(options.data_dir)
     features = [f"features_{split}" for split in SPLITS]

@@ -1,4 +1,4 @@
-"""Reads the captions that im_caption learns from: pseudo captions joined with the training images, or true pairs."""
+"""Reads the captions that im_caption learns from: pseudo captions joined with the training images, or true captions."""
 
 import dataclasses
 import hashlib
@@ -19,10 +19,11 @@ POINTS = "fit"
 
 @dataclasses.dataclass
 class PseudoCaptions:
-    """Captions of the training images.
+    """The captions of the training images, pseudo captions or true ones.
 
     Attributes:
-      captions: list over images of lists of word id arrays without markers; an image without any is left out.
+      captions: list over images of lists of word id arrays without markers; batches leave out an image without
+        captions.
       notes: list of messages for the log.
     """
 
@@ -30,7 +31,7 @@ class PseudoCaptions:
     notes: list
 
     def digest(self):
-        """Returns a short sha256 of the captions."""
+        """Returns the first 16 hexadecimal digits of a sha256 of all captions, which identifies them."""
         found = hashlib.sha256()
         for several in self.captions:
             for ids in several:
@@ -40,15 +41,14 @@ class PseudoCaptions:
 
 
 def load_captions(options, images, vocabulary):
-    """Returns the captions that `--captions` names.
+    """Returns the captions that the setting --captions names, as PseudoCaptions.
 
     Args:
-      options: config.ImageCaption.
+      options: config.ImageCaption, or baselines.supervised.settings.Supervised.
       images: records.Images of the training images.
       vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
-    Returns: PseudoCaptions.
-    Raises: cli.UserError when they are missing or belong to other images or to another dictionary.
+    Raises: cli.UserError if the captions are missing or belong to other images or to another vocabulary.
     """
     if options.captions.startswith(PAIRS):
         found = _true_pairs(options, images, vocabulary)
@@ -70,8 +70,8 @@ def load_points(options, vocabulary):
 
     Args: options: config.ImageCaption. vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
-    Returns: (input_pipeline.PointSet, PseudoCaptions).
-    Raises: cli.UserError when they are missing, damaged, or belong to another dictionary or other vectors.
+    Returns: (input_pipeline.PointSet, PseudoCaptions), with one caption for each embedding.
+    Raises: cli.UserError if the files are missing or damaged, or belong to another vocabulary or other vectors.
     """
     path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
     again = f"make it again with: {made_by.command(options.data_dir, 'fit_captions', again=True)}"
@@ -107,7 +107,10 @@ def load_points(options, vocabulary):
 
 
 def _generated(options, images, vocabulary):
-    """Returns the captions that gen_obj2sen_caption or retrieve_captions wrote, as PseudoCaptions."""
+    """Returns the captions that gen_obj2sen_caption or retrieve_captions wrote, as PseudoCaptions.
+
+    Raises cli.UserError.
+    """
     folder, stem = os.path.split(STEMS.get(options.captions, options.captions))
     folder = folder or options.data_dir
     paths = records.find_files(folder, stem)
@@ -134,7 +137,14 @@ def _generated(options, images, vocabulary):
 
 
 def _join(names, captions, images, paths):
-    """Joins by name, or by position when captions have no names: (list over images of lists of captions, notes)."""
+    """Joins captions with images, by name, or by position if the captions have no names.
+
+    Args: names: list of the captions' image names, or None. captions: list of id arrays. images: records.Images. paths:
+      files of the captions, for messages.
+
+    Returns: (list over images of lists of captions, list of messages for the log).
+    Raises: cli.UserError if they cannot be joined.
+    """
     if names is None:
         if len(captions) != len(images):
             raise cli.UserError(
@@ -161,7 +171,10 @@ def _join(names, captions, images, paths):
 
 
 def _true_pairs(options, images, vocabulary):
-    """Returns PseudoCaptions from lines {"image", "captions"} of a file, with word ids by the rules of the corpus."""
+    """Returns the true captions of the training images as PseudoCaptions, from a file with lines {"image", "captions"}.
+
+    The captions are tokenised and encoded by the same rules as the corpus.
+    """
     path = options.captions.removeprefix(PAIRS)
     encode = _corpus_encoder(options.data_dir, vocabulary)
     row_of = {name: row for row, name in enumerate(images.names)}
@@ -180,7 +193,11 @@ def _true_pairs(options, images, vocabulary):
 
 
 def _corpus_encoder(data_dir, vocabulary):
-    """Returns the function text -> word ids without markers, by the corpus' rules; None = too many unknown words."""
+    """Returns a function that encodes a text by the rules of the corpus: text -> word ids int32 without markers.
+
+    The function returns None for a text with too many unknown words. The rules are tokenizer, singular forms and the
+    largest share of unknown words, from the sidecars of the data folder.
+    """
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
     sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)
     split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))

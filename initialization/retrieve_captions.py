@@ -1,16 +1,18 @@
-"""Writes pseudo captions of the training images by retrieval: corpus sentences that fit the detections.
+"""Writes pseudo captions of the training images by retrieval: corpus sentences that fit the detected objects.
 
     python -m initialization.retrieve_captions --data_dir data/miniature
 
-The fit of a sentence adds, for each concept word in it, score + bonus if the word was detected, else -bonus.
---choice consensus takes the sentences with the highest expected similarity to all that fit the image and its nearest
-neighbours (initialization/consensus_retrieval.py, docs/consensus.md). --choice random takes one of the best fits at
-random; the image's name is the seed. Nothing is trained, and no caption of an image is used. On small data these pseudo
-captions are more varied than obj2sen's own and teach im_caption more.
+The fit of a sentence to an image is a sum over the concept words in the sentence: detection score + bonus if the word
+was detected in the image, else -bonus.
+--choice consensus takes the sentences that are most similar, on average, to all sentences that fit the image and the
+images with the nearest vectors, its neighbours (initialization/consensus_retrieval.py, docs/consensus.md).
+--choice random takes one of the best fits at random; the seed is made from the image's name.
+Nothing is trained, and no caption of an image is used. On small data these pseudo captions are more varied than those
+that obj2sen generates and teach im_caption more.
 
 Reads `sentence*.tfrec`, `image_train*.tfrec` and, for the neighbours, `features_train.npy`. Writes
-`retrieved_captions*.tfrec`, `retrieved_captions.json`. Images without a detection of at least --threshold get none,
-unless they have neighbours. Sentences with an unknown word are left out.
+`retrieved_captions*.tfrec`, `retrieved_captions.json`. Images without a detection of at least --threshold get no
+caption, unless they have neighbours. Sentences with an unknown word are left out.
 """
 
 import dataclasses
@@ -24,7 +26,7 @@ from formats import made_by, readers, writing
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of retrieve_captions."""
+    """Settings of initialization.retrieve_captions."""
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
     output: str = cli.field("retrieved_captions", "name of the record files without shard number and extension")
@@ -67,7 +69,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
+    """Checks the settings (Options) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     if options.k < 1:
         raise cli.UserError(f"--k {options.k}: expected at least 1")
     if not 0 <= options.threshold <= 1:
@@ -85,7 +87,10 @@ def check(options):
 
 
 def detections_of(images, threshold):
-    """Returns a list over images (records.Images) of dict concept word id -> best score, if at least `threshold`."""
+    """Returns the detected concept words of images: list over images of dict concept word id -> highest score.
+
+    Args: images: records.Images. threshold: minimum detection score.
+    """
     found = []
     for start, end in zip(images.class_offsets[:-1], images.class_offsets[1:], strict=True):
         scores = {}
@@ -99,9 +104,21 @@ def detections_of(images, threshold):
 
 
 class CandidateSentences:
-    """The sentences that may be retrieved: word ids without markers, and the ids of their concept words."""
+    """The corpus sentences that may be retrieved.
+
+    Attributes:
+      sentences: list of arrays of word ids without markers.
+      keys: list of sorted tuples, the ids of the concept words in each sentence.
+    """
 
     def __init__(self, data_dir, vocabulary, max_length):
+        """Reads the sentences of a data folder that have no unknown word and are short enough.
+
+        Sentences with a class name such as "hot dog", whose last word is another class, are left out as well.
+
+        Args: max_length: maximum number of words, markers counted; 0 for no limit.
+        Raises: cli.UserError if no sentence is left.
+        """
         import numpy as np
 
         from formats import records
@@ -124,7 +141,10 @@ class CandidateSentences:
 
     @staticmethod
     def _other_things(data_dir, vocabulary, found):
-        """Returns bool [N]: the sentence has a class name whose last word is another class (a hot dog is not a dog)."""
+        """Returns which sentences contain a class name whose last word is another class, as "hot dog": bool [N].
+
+        Args: found: records.Sentences, all N sentences of the data folder.
+        """
         import numpy as np
 
         path = os.path.join(data_dir, "concepts.json")
@@ -145,13 +165,16 @@ class CandidateSentences:
         return result
 
     def sample(self, count):
-        """Keeps the first `count` sentences (0: all). The records are in pseudo-random order."""
+        """Keeps the first `count` sentences, a random sample because the records are shuffled; 0 keeps all."""
         if count:
             self.sentences, self.keys = self.sentences[:count], self.keys[:count]
 
 
 def random_choice(options, corpus):
-    """Returns the function records.Images -> list of (image name, word ids) that draws among equally good fits."""
+    """Returns a function records.Images -> list of (image name, word ids) that draws at random among equal fits.
+
+    Args: options: Options. corpus: CandidateSentences.
+    """
     from evaluation.retrieval import draw_best_sentences
     from preprocessing.sharding import shards
 
@@ -166,7 +189,12 @@ def random_choice(options, corpus):
 
 
 def consensus(options, corpus):
-    """Returns the function records.Images -> list of (image name, word ids) with the highest expected similarity."""
+    """Returns a function records.Images -> list of (image name, word ids) that retrieves by consensus.
+
+    The sentences for all training images are chosen at once, before the function is returned.
+
+    Args: options: Options. corpus: CandidateSentences.
+    """
     import numpy as np
 
     from formats import records
@@ -209,6 +237,10 @@ def consensus(options, corpus):
 
 
 def _pairs(images, rows, chosen, corpus):
+    """Returns a list of (image name, word ids), one for each chosen sentence.
+
+    Args: rows: indices of the captioned images. chosen: for each of these, indices into corpus.sentences, -1 for none.
+    """
     return [
         (images.names[row], corpus.sentences[index].tolist())
         for row, several in zip(rows, chosen, strict=True)
@@ -218,7 +250,7 @@ def _pairs(images, rows, chosen, corpus):
 
 
 def main(options):
-    """Retrieves captions for the training images."""
+    """Retrieves captions for the training images and writes them. Args: options: Options."""
     check(options)
     reads = ["image", "sentence", "word_counts"]
     reads += ["features_train"] if options.choice == "consensus" and options.neighbours else []

@@ -1,4 +1,4 @@
-"""Trains noised sentence -> sentence, only on the corpus (docs/method.md, eq. X1).
+"""Trains a denoising autoencoder of sentences on the corpus alone (docs/method.md, eq. X1).
 
     python -m initialization.sentence_ae --recipe miniature/sentence_ae --data_dir data/miniature \
         --job_dir runs/demo/sentence_ae
@@ -18,7 +18,7 @@ from formats import inventory
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains until --max_steps."""
+    """Trains sentence_ae until --max_steps. Args: options: config.SentenceAutoEncoder."""
     config.check_trainer(options)
 
     from evaluation.held_out import HeldOut

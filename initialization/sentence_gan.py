@@ -1,4 +1,4 @@
-"""Trains sentences from noise against a discriminator, only on the corpus (docs/method.md, eq. 4, 5 and 11).
+"""Trains a GAN that generates sentences from noise, on the corpus alone (docs/method.md, eq. 4, 5 and 11).
 
     python -m initialization.sentence_gan --recipe miniature/sentence_gan --data_dir data/miniature \
         --sae_ckpt runs/demo/sentence_ae --job_dir runs/demo/sentence_gan
@@ -18,7 +18,7 @@ from formats import inventory
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains until --max_steps."""
+    """Trains sentence_gan until --max_steps. Args: options: config.SentenceGan."""
     config.check_trainer(options, "sae_ckpt")
 
     from formats.vocabulary import Vocabulary
