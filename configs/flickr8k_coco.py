@@ -61,8 +61,8 @@ WHOLE_CORPUS = {"max_sentence_length": 18, "candidates": 0}
 def data_stages(sentences, min_word_count):
     """Returns the settings of the data stages for a corpus: dict stage name -> dict setting -> value.
 
-    Args: sentences: path of the corpus, one sentence a line. min_word_count: words that occur less often are replaced by
-      the unknown word.
+    Args: sentences: path of the corpus, one sentence a line. min_word_count: words that occur less often are replaced
+      by the unknown word.
     """
     return {
         "extract_descriptions": {"input": sentences, "min_tokens": 5},
