@@ -191,7 +191,7 @@ MODULES = {
 
 
 def run_module(old):
-    """Runs the present command in place of an old one, and prints its name.
+    """Runs the present command in place of an old one, and prints the present name.
 
     Args: old: module name, a key of MODULES.
     """

@@ -105,7 +105,7 @@ def files_of(paths, recursive=False):
 
 
 def _hint(left_out):
-    """Returns the end of a note about --recursive, "" if no folder was left out.
+    """Returns a hint to use --recursive, for the end of a note; "" if no folder was left out.
 
     Args: left_out: dict path -> reason.
     """

@@ -43,7 +43,10 @@ def repeated(help):
 
 
 def flag_type(annotation):
-    """Returns (type, is optional, is a tuple) of a field's annotation, e.g. `int | None` -> (int, True, False)."""
+    """Returns (type, is optional, is a tuple) of a field's annotation; for a tuple the type is that of its items.
+
+    `int | None` gives (int, True, False), `tuple[str, ...]` gives (str, False, True).
+    """
     if isinstance(annotation, types.UnionType):
         kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
         return kinds[0], True, False
@@ -170,7 +173,7 @@ def as_flags(options, name):
 
 
 def parse(options_class, arguments, recipes=None):
-    """Returns the settings that a command gets from its arguments, without running it: an `options_class`.
+    """Returns the settings that a command gets from its arguments, without running it: an instance of `options_class`.
 
     Args: options_class, recipes: those of `run`. arguments: list of str, without the program's name.
     Raises: UserError for a wrong recipe, absl.flags.Error for a wrong flag or value.

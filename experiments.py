@@ -87,7 +87,7 @@ class Stage(Recipes):
         )
 
     def settings(self, recipe, options_class):
-        """Returns the settings of a recipe, an `options_class`, with ${NAME} not yet replaced.
+        """Returns the settings of a recipe, an instance of `options_class`, with ${NAME} not yet replaced.
 
         Args: recipe: EXPERIMENT or EXPERIMENT/VARIANT. options_class: the dataclass of the command's settings.
         Raises: UserError if there is no such recipe.
@@ -114,7 +114,7 @@ class Rows(Recipes):
         )
 
     def settings(self, recipe, options_class):
-        """Returns the settings of a recipe, an `options_class`, with ${NAME} not yet replaced.
+        """Returns the settings of a recipe, an instance of `options_class`, with ${NAME} not yet replaced.
 
         Args: recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed.
           options_class: class of the trainer's settings.

@@ -65,7 +65,7 @@ def _filtered_stderr():
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Import hook: filters the messages of the import of `tensorflow` and of its search for devices."""
+    """Import hook that filters the messages of TensorFlow's import and of its search for devices."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":
@@ -86,6 +86,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install():
-    """Makes the import of TensorFlow in this process filter its messages; does nothing if it is imported already."""
+    """Arranges that the messages of TensorFlow's import in this process are filtered; does nothing after the import."""
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder())

@@ -1,7 +1,7 @@
 """Finds and opens TensorFlow checkpoints: those of this program and those of the authors' program (TensorFlow 1).
 
-A checkpoint is named by its prefix: its files are `PREFIX.index` and `PREFIX.data-…`, or one file called PREFIX, which
-is the oldest format of TensorFlow 1.
+A checkpoint is named by its prefix: its files are `PREFIX.index` and `PREFIX.data-…`, or a single file PREFIX, an early
+format of TensorFlow 1.
 """
 
 import contextlib

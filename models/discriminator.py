@@ -51,9 +51,8 @@ class Discriminator(tf.Module):
           tokens_BT: int32 word ids. lengths_B: int32, number of words of each row.
           seed: int32 [2] of the dropout masks, None for no dropout.
 
-        Returns:
-          outputs_TBH: float32, after output dropout, zero past a row's length.
-          hidden_BH: float32, the hidden state after each row's last word, without dropout.
+        Returns: (outputs float32 [T, B, H], after output dropout, zero past a row's length; hidden states after each
+          row's last word, without dropout, float32 [B, H]).
         """
         shape = [tf.shape(tokens_BT)[1], tf.shape(tokens_BT)[0]]
         return self._run(tokens_BT, lengths_B, self._masks(*shape, seed))

@@ -4,7 +4,10 @@ import tensorflow as tf
 
 
 class Linear(tf.Module):
-    """The linear layer x W + b, with the authors' variable names (`SCOPE/weights`, `SCOPE/biases`)."""
+    """The linear layer x W + b, with the authors' variable names (`SCOPE/weights`, `SCOPE/biases`).
+
+    Args: input_dim, output_dim: sizes of x and of the result. seed: int32 [2] of the initial weights. scope: SCOPE.
+    """
 
     def __init__(self, input_dim, output_dim, seed, scope):
         super().__init__()

@@ -52,12 +52,10 @@ class BasicLSTM(tf.Module):
         """Runs the cell over a padded sequence.
 
         Args:
-          inputs_TBE: float32 [T, B, E].
-          lengths_B: int32 [B], valid steps of each row.
-          state: (c, h) before the first step, zeros if None.
+          inputs_TBE: float32. lengths_B: int32, number of valid steps of each row.
+          state: (c, h) before the first step, each float32 [B, H]; None for zeros.
 
-        Returns:
-          outputs float32 [T, B, H], exactly zero past a row's length; the state (c, h) after each row's last step.
+        Returns: (outputs float32 [T, B, H], exactly zero past a row's length; state (c, h) after each row's last step).
         """
         shape = tf.shape(inputs_TBE)
         steps, batch = shape[0], shape[1]
@@ -75,8 +73,10 @@ class BasicLSTM(tf.Module):
 class TwoBiasLSTM(BasicLSTM):
     """PyTorch's LSTM cell: a second bias, no forget bias, all weights uniform in +-1/sqrt(H).
 
-    The second bias changes only the number of parameters, by 4H; the PyTorch tutorial with ResNet-152 (recipe
-    show_tell_resnet152) counts them.
+    The second bias changes nothing but the number of parameters (4H more), so that the recipe
+    show_tell_resnet152/show_tell has as many as the PyTorch tutorial that it reproduces.
+
+    Args: input_dim: E. hidden_dim: H. seed: int32 [2] of the initial weights. scope: prefix of the variables' names.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, scope):

@@ -140,7 +140,8 @@ def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_B
 
     The target of a real token is 1 - label_smoothing/2 (0.875 with the authors' 0.25), of a generated one 0.
 
-    Args: logits: float32, that a word belongs to a real sentence. masks: float32, 1 on valid words.
+    Args: logits: float32, that a word belongs to a real sentence, for sentences of the corpus (real) and generated
+      captions (fake). masks: float32, 1 on valid words. label_smoothing: float.
     Returns: (sum over real tokens, sum over generated tokens), float32 scalars. The caller divides by their numbers.
     """
     target = (1.0 - label_smoothing) + 0.5 * label_smoothing

@@ -98,6 +98,7 @@ class OneOptimizerObjective:
 
     @property
     def trainable_variables(self):
+        """The trainable variables of the networks in `trained`: list of tf.Variable."""
         return [variable for network in self.trained for variable in network.trainable_variables]
 
     def phase(self, step):

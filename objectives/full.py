@@ -8,8 +8,8 @@ x: image feature, x': sentence feature. Quirks (Q1): docs/implementation_details
     sentence -> noise -> Discriminator -> x' -> Generator -> sentence         (generator, cross entropy)
     real sentences against w, and x against x'                                (discriminator)
 
-Means are sums divided by counts over all replicas, so the update does not depend on their number; metrics are such
-(sum, count) pairs.
+Every mean is a sum over all replicas divided by a count over all replicas, so the update does not depend on their
+number. Metrics are (sum, count) pairs for the same reason.
 Shapes: B batch (of one replica), T time, S words of a sentence, D image vector, E embedding, V vocabulary, N words.
 """
 
@@ -131,7 +131,7 @@ class FullObjective:
         """Returns (metrics: dict name -> (sum, count); gradients of the generator's variables: list) for a batch.
 
         Args: rollout: Rollout of the batch. judged: the discriminator's (logits [B, T], features [B, E]) for the
-          sampled captions. What is None is computed here.
+          sampled captions. Each of them is computed here if it is None.
         """
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)

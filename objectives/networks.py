@@ -32,7 +32,7 @@ def build_generator(options, vocabulary_size, image_dim=None):
 def build_discriminator(options, vocabulary_size, heads):
     """Returns a models.discriminator.Discriminator with new weights.
 
-    Args: options: config.UnpairedTrainer. vocabulary_size: number of words. heads: names of its heads, "fc" or "recon".
+    Args: options: config.UnpairedTrainer. vocabulary_size: number of words. heads: its heads, any of "fc" and "recon".
     """
     sizes = (options.emb_dim, options.mem_dim, options.keep_prob)
     return Discriminator(vocabulary_size, *sizes, weight_seed(options), heads=heads)

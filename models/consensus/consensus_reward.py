@@ -3,14 +3,16 @@
     fit(c, i) = l(c) sum over t of e(c)_t (x_t + (1 - contrast) general_t)
 
 e(c) is the embedding of caption c: the vector of its tf-idf weighted n-grams, n = 1..4, with unit length for each n,
-projected on T principal directions. x is the predicted caption embedding of image i minus `general`, which is the mean
-embedding over the training images. initialization/predict_caption_embeddings.py writes the directions, x and general.
-Consensus retrieval maximises the same sum over the sentences of the corpus. `contrast` is a setting of the reward.
+projected on T principal directions. x is the predicted caption embedding of image i minus `general`, the mean embedding
+over the training images. initialization/predict_caption_embeddings.py writes the directions, x and general. `contrast`
+is a setting of the reward: 1 leaves `general` out, 0 uses the whole predicted embedding. Consensus retrieval maximises
+the same sum over the sentences of the corpus.
 
-l(c) = exp(-d^2 / 72) is the length penalty of CIDEr-D (Vedantam et al. 2015); d is the difference between the lengths
-of the caption and of the corpus' mean sentence. Without it captions become 1.5 words shorter in training. In place of
-CIDEr-D's clipping, a repeated n-gram counts only in the norm of e(c). Without this captions become
-`a dog with a dog with a dog`. So the reward is CIDEr-D with the predicted caption embedding in place of references.
+l(c) = exp(-d^2 / 72) is the length penalty of CIDEr-D (Vedantam et al. 2015); d is the difference between the length of
+the caption and the mean length of the corpus' sentences. Without it captions become 1.5 words shorter in training.
+Repetitions of an n-gram are added to the norm of e(c) only, which replaces CIDEr-D's clipping. Without this captions
+become `a dog with a dog with a dog`. So the reward is CIDEr-D with the predicted caption embedding in place of
+references.
 
 Shapes: B batch, L words of a caption, G n-grams of one order n, T directions.
 """
@@ -158,8 +160,7 @@ class ConsensusReward:
 def make(options, image_dim, contrast):
     """Returns the consensus reward: a function of models.rewards.Captions that returns float32 [B].
 
-    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: float, see equation C7 in the
-      module's docstring.
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: setting of the reward, float.
     Raises: cli.UserError if phrases.npz of the data folder is damaged or was made for vectors of another dimension.
     """
     fit = load(os.path.join(options.data_dir, NgramProjection.FILE), image_dim)

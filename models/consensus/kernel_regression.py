@@ -40,8 +40,8 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
     Args:
       units_ND: float32, query images' vectors at unit length. known_ID: float32, known images' vectors at unit length.
       k: number of neighbours.
-      left_out_N: int, index of a known image that each query image ignores: itself, if the query images are known
-        images.
+      left_out_N: int, index of each query image among the known images, so that it is no neighbour of itself; None for
+        new images.
     """
     k = min(k, len(known_ID) - (left_out_N is not None))
     columns, values = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
@@ -153,7 +153,8 @@ class KnownImages:
 
         Args:
           vectors_ND: float32 image vectors, not standardised.
-          left_out_N: for images that are known ones: int, index of each among them; its prediction then leaves it out.
+          left_out_N: int, index of each image among the known images, if all are known ones; each is then predicted by
+            a regression without itself. None for new images.
           fit: the KernelFit that the weights are from, needed with `left_out_N`.
         """
         units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.std_D))

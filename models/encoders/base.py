@@ -58,6 +58,7 @@ class Encoder:
     exif = True
 
     def __init_subclass__(cls, **arguments):
+        """Makes the method `encode` of a subclass round its vectors to float16."""
         super().__init_subclass__(**arguments)
         if "encode" in vars(cls):
             cls.encode = _banked(cls.encode)

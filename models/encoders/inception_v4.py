@@ -111,7 +111,7 @@ def network(ops, x, aux=False):
 def _branch(ops, x, scope, steps):
     """Returns the result of one branch of a block.
 
-    Args: x: the block's input. scope: of the variables. steps: list of steps.
+    Args: x: the block's input. scope: of the variables. steps: list of steps, in the notation of the comment above.
     """
     for step in steps:
         if step == "max":
@@ -126,7 +126,10 @@ def _branch(ops, x, scope, steps):
 
 
 def _convolution(ops, x, scope, name, filters, mode="same"):
-    """Returns the result of a convolution. Args: name: e.g. "0b_1x7". mode: "same", "valid" or "stride 2"."""
+    """Returns the result of a convolution.
+
+    Args: name: its kernel size is the part after `_`, e.g. "0b_1x7". mode: "same", "valid" or "stride 2".
+    """
     height, width = (int(side) for side in name.split("_")[1].split("x"))
     stride, padding = {"same": (1, "SAME"), "valid": (1, "VALID"), "stride 2": (2, "VALID")}[mode]
     return ops.conv(x, f"{scope}/Conv2d_{name}", filters, (height, width), stride, padding)
@@ -137,7 +140,10 @@ def _convolution(ops, x, scope, name, filters, mode="same"):
 
 
 class _Shapes:
-    """Runs the network on channel counts; `found` is a dict variable name -> shape (tuple)."""
+    """Interprets `network` over channel counts: its layer methods record the shapes of their variables in `found`.
+
+    Attributes: found: dict variable name -> shape (tuple of int).
+    """
 
     def __init__(self):
         self.found = {}
@@ -339,6 +345,7 @@ def rule_weights(seed=None, aux=False):
 
 
 def _by_rule(name, shape, seed):
+    """Returns the random array of one variable: He-normal weights, variances from 1 to 1.1, all others of std 0.1."""
     crc = zlib.crc32(name.encode())
     rng = np.random.default_rng(crc if seed is None else [crc, seed])
     kind = name.rpartition("/")[2]

@@ -148,6 +148,7 @@ class _TFLiteEncoder(WholeImageEncoder):
 
 
 def _shape(details):
+    """Returns the shape of a tensor as a list of int. Args: details: dict of the tensor, from TFLiteModel."""
     return [int(side) for side in details["shape"]]
 
 

@@ -1,6 +1,6 @@
 """Loads encoders by name: photograph -> image vector (or a grid of cells).
 
-    inception_v4:CKPT         slim checkpoint; `inception_v4:rule` has seeded random weights, for tests
+    inception_v4:CKPT         TF-Slim checkpoint; `inception_v4:rule` has seeded random weights, for tests
     tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output;
                               #TENSOR@max its maximum over all cells or boxes, e.g. of an SSD's class logits
     compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
@@ -10,14 +10,12 @@
     caption_embeddings:FILE.npz   the predicted caption embedding, by kernel regression from the vectors of another
                               encoder, which the file names (initialization/predict_caption_embeddings.py);
                               caption_embeddings:FILE.npz+ENCODER if that encoder is a Python file or has moved
-    FILE.py:ARGUMENT          an encoder of your own, see extensions.py
+    FILE.py:ARGUMENT          an encoder of your own in a Python file (docs/extending.md)
     A+B                       several encoders: their pooled vectors, concatenated
 
 compact, keras and the supervised papers' encoders take #grid at the end: the grid of cells before pooling.
 Every encoder describes its preprocessing and its files, so that features can be compared with the encoder that a run
-directory holds.
-
-Shape suffixes: B batch, S side in pixels, D feature; cells is the number of grid cells (None for a pooled vector).
+directory holds. A description is the dict from `Encoder.describe`.
 """
 
 import os
@@ -72,9 +70,9 @@ def load_encoder_from(source, spec=None):
     """Returns the `Encoder` that a run directory, a feature bank's sidecar or a `caption_embeddings:` file describes.
 
     Args:
-      source: folder with an `encoder.json` that `save_encoder` wrote, or a dict from `Encoder.describe`.
+      source: folder with an `encoder.json` that `save_encoder` wrote, or a description.
       spec: value of --encoder, for files that have moved: the encoder's name with its current path, or the name of the
-        base of a `caption_embeddings:` encoder. None: the paths in the description are right.
+        base of a `caption_embeddings:` encoder. None: the files are in the folder, or at the described paths.
 
     Raises:
       ValueError: its files are absent, or are not those that the features were made with.
@@ -140,8 +138,7 @@ def _refuse_code(description, folder):
 def _load(description, folder):
     """Returns the Encoder of a description without Python files.
 
-    Args: description: dict from `Encoder.describe`. folder: with its copied files; None: they are at the recorded
-      paths.
+    Args: folder: with the encoder's copied files; None: the files are at the paths in the description.
     """
     if "members" in description:
         return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])

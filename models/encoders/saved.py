@@ -3,7 +3,8 @@
     save_encoder(description, RUN/encoder)
 
 Saving does not load the encoder. registry.load_encoder_from loads a saved one.
-A description is the dict from `Encoder.describe`; a leaf is the description of a single encoder, without its parts.
+A description is the dict from `Encoder.describe`. Its leaves are the descriptions of the single encoders inside it: the
+members of joined encoders; a `caption_embeddings:` encoder, and its base.
 """
 
 import json
@@ -63,7 +64,7 @@ def _own_files(leaf):
 
 
 def is_code(leaf):
-    """Returns whether a leaf is a Python file: bool."""
+    """Returns whether the encoder of a leaf is a Python file: bool."""
     return encoder_names.parse(leaf["spec"]).is_code
 
 

@@ -1,4 +1,4 @@
-"""Runs TensorFlow Lite files: float32 images and results, also for networks with quantised tensors."""
+"""Runs TensorFlow Lite files on uint8 images; tensors are returned as float32, quantised ones too."""
 
 import os
 import warnings
