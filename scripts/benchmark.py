@@ -28,7 +28,7 @@ KEY = ("item", "batch", "semantics", "lengths")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of the benchmark."""
+    """Flags of scripts.benchmark."""
 
     json: str | None = cli.field(None, "file for the results")
     compare: str | None = cli.field(None, "results of an earlier run: prints ratios, fails when something got slower")
@@ -42,13 +42,19 @@ class Options:
     precision: str | None = cli.field(None, "use the trainers' --precision")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (self.json, self.into), ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One line of the table."""
+    """What one line of the table measures.
+
+    Attributes:
+      item: name of the measured work. batch: number of examples.
+      semantics: "fixed" or "reference" for training steps, else None.
+      lengths: words of the captions, "all 20" or "mean 10.5"; None if they do not matter.
+    """
 
     item: str
     batch: int
@@ -57,11 +63,12 @@ class Case:
 
     @property
     def label(self):
+        """The name of the line in messages: all fields, separated by commas."""
         return ", ".join([self.item, str(self.batch), *(part for part in (self.semantics, self.lengths) if part)])
 
 
 def cases():
-    """Returns all lines, in the order of the table."""
+    """Returns what the benchmark measures as list of Case, in the order of the table."""
     both, lengths = ("fixed", "reference"), ("all 20", "mean 10.5")
     found = [
         Case("full step, feature bank", batch, semantics, length)
@@ -87,7 +94,10 @@ def cases():
 
 
 def _child(connection, case, options):
-    """Measures one line and sends the result or the error to the parent."""
+    """Measures one line and sends the result or the error to the parent process.
+
+    Args: connection: multiprocessing.Connection. case: Case. options: Options.
+    """
     from scripts import benchmark_items
 
     try:
@@ -97,7 +107,10 @@ def _child(connection, case, options):
 
 
 def measured(case, options):
-    """Measures a line in a new process; returns its entry. Raises what the process raised."""
+    """Measures one line in a new process; returns its results and the fields of the Case as one dict.
+
+    Args: case: Case. options: Options. Raises: what the process raised; cli.UserError if it was killed.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(theirs, case, options))
@@ -132,13 +145,13 @@ COLUMNS = {  # title: (key, format)
 
 
 def cells(entry):
-    """Returns the cells of a line of the table as texts."""
+    """Returns the cells of one line of the table as list of str. Args: entry: dict from `measured`."""
     found = [(entry.get(key), form) for key, form in COLUMNS.values()]
     return ["" if value is None else form.format(value) for value, form in found]
 
 
 def markdown(result):
-    """Returns the results as a table in Markdown."""
+    """Returns the results as a table in Markdown. Args: result: dict from `summary`."""
     rows = [list(COLUMNS), ["---"] * len(COLUMNS), *map(cells, result["items"])]
     head = f"2048-cube float32 product: median {result['matmul_gflops']:.0f} GFLOP/s, best "
     head += f"{result['matmul_gflops_best']:.0f}; {result['machine']}.\n\n"
@@ -146,7 +159,10 @@ def markdown(result):
 
 
 def put_into(path, table):
-    """Replaces the text between the two marks of a file. Raises cli.UserError if a mark is missing."""
+    """Writes a table into a file, in place of the text between the marks BEGIN and END.
+
+    Args: path: the file. table: text. Raises: cli.UserError if a mark is missing.
+    """
     with open(path, encoding="utf-8") as file:
         text = file.read()
     before, begin, rest = text.partition(BEGIN)
@@ -157,7 +173,10 @@ def put_into(path, table):
 
 
 def summary(entries, options):
-    """Returns the JSON-able dict that --json writes."""
+    """Returns the dict that --json writes: speed of the machine, settings, and the lines.
+
+    Args: entries: list of dicts from `measured`. options: Options.
+    """
     speeds = sorted(entry["matmul_gflops"] for entry in entries)
     return {
         "matmul_gflops": speeds[len(speeds) // 2],
@@ -170,7 +189,10 @@ def summary(entries, options):
 
 
 def compare(result, old, tolerance):
-    """Prints ratios to an earlier result; returns the labels of the lines that became slower than allowed."""
+    """Prints for each line the ratio to an earlier result; returns the list of labels of lines that became too slow.
+
+    Args: result, old: dicts from `summary`. tolerance: accepted increase as a share, e.g. 0.15.
+    """
     before = {tuple(entry.get(key) for key in KEY): entry for entry in old["items"]}
     slower = []
     print(f"{'ratio to the earlier run':40} GFLOP-equivalents  memory")
@@ -194,6 +216,7 @@ def compare(result, old, tolerance):
 
 
 def _read(path):
+    """Reads a file that --json has written: dict. Raises: cli.UserError."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -205,7 +228,10 @@ def _read(path):
 
 
 def main(options):
-    """Measures and prints; returns exit code 1 when a line is slower than --compare allows or could not be measured."""
+    """Measures and prints the table; returns the exit code. Args: options: Options.
+
+    It is 1 when a line is slower than --compare allows or could not be measured.
+    """
     if options.markdown:
         table = markdown(_read(options.markdown))
         return put_into(options.into, table) if options.into else print(table)
@@ -236,6 +262,7 @@ def main(options):
 
 
 def _names():
+    """Returns the names of all measured work as text."""
     return ", ".join(dict.fromkeys(case.item for case in cases()))
 
 

@@ -1,4 +1,4 @@
-"""Makes synthetic batches and data files for scripts.benchmark: random words, forced lengths."""
+"""Makes random batches and data files for scripts.benchmark; captions have prescribed lengths."""
 
 import os
 
@@ -24,7 +24,8 @@ def lengths_of(case, sizes, rows):
 def examples(case, sizes, rows, seed=0):
     """Returns a batch of random examples with all fields that any objective reads: dict name -> array [rows, ...].
 
-    Args: case, sizes: as for `lengths_of`. rows: number of examples. seed: int.
+    Args: case: benchmark.Case, which prescribes the lengths. sizes: benchmark_flops.Sizes. rows: number of examples.
+      seed: int.
     """
     random = np.random.default_rng(seed)
     length = lengths_of(case, sizes, rows) + 1
@@ -56,13 +57,17 @@ READS = {  # tensors of a batch by stage
 def stacked(case, sizes, names, rows, steps):
     """Returns `steps` batches stacked as the training loop expects them: dict name -> array [steps, rows, ...].
 
-    Args: case, sizes, rows: as for `examples`. names: the fields to return.
+    Args: case: benchmark.Case. sizes: benchmark_flops.Sizes. names: the fields to return. rows: examples of a batch.
     """
     made = [examples(case, sizes, rows, seed) for seed in range(steps)]
     return {name: np.stack([batch[name] for batch in made]) for name in names}
 
 
 def sentences_file(folder, sizes, count):
+    """Writes sentence records with random words and their sidecar to a folder.
+
+    Args: sizes: benchmark_flops.Sizes. count: number of sentences.
+    """
     lengths = np.resize(HISTOGRAM, count)
     random = np.random.default_rng(0)
     rows = (random.integers(2, sizes.vocabulary, length - 1).tolist() for length in lengths)
@@ -70,12 +75,17 @@ def sentences_file(folder, sizes, count):
 
 
 def _write(folder, stem, serialized):
+    """Writes records and their sidecar. Args: stem: file name without ending. serialized: list of bytes."""
     path = os.path.join(folder, stem)
     records.write_records(f"{path}.tfrec", serialized)
     records.write_sidecar(f"{path}.json", files=[f"{path}.tfrec"], count=len(serialized), settings={}, made_from={})
 
 
 def images_file(folder, sizes, count, crops):
+    """Writes image records without pixels and a feature bank, both with random content, and their sidecars to a folder.
+
+    Args: sizes: benchmark_flops.Sizes. count: number of images. crops: random crops of each image in the bank.
+    """
     random, names = np.random.default_rng(0), [f"{i:06d}.jpg" for i in range(count)]
     classes = random.integers(2, sizes.vocabulary, [count, OBJECTS]).tolist()
     _write(

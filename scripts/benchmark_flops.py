@@ -14,7 +14,11 @@ INCEPTION_V4 = 24.58e9  # forward, one picture
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The sizes that determine the number of operations."""
+    """The sizes that determine the number of operations.
+
+    Attributes: vocabulary: number of words. units: width of word vectors and LSTM. image_dim: length of image vectors.
+      words: of the longest caption, with the end token.
+    """
 
     vocabulary: int = 18_669
     units: int = 512
@@ -33,18 +37,19 @@ class Sizes:
 
     @property
     def projection(self):
+        """Operations of the projection of an image vector to the width of the LSTM."""
         return 2 * self.image_dim * self.units
 
     def said(self, words):
-        """Operations of the generator's forward pass over the image feature and a caption of `words` words."""
+        """Returns the operations of the generator's forward pass: an image feature, and a caption of `words` words."""
         return (words + 1) * self.cell + words * self.product
 
 
 def full(sizes, words, semantics, noised_words, image=True):
-    """Returns the operations per example of a training step of the full model, or of sentence_gan if not `image`.
+    """Returns the operations for one example in a training step of the full model, or of sentence_gan if not `image`.
 
-    Args: sizes: Sizes. words: mean words of captions and sentences. semantics: "reference" or "fixed".
-      noised_words: mean words of noised sentences.
+    Args: sizes: Sizes. words: mean words of captions and sentences. semantics: "reference" or "fixed", the value of
+      --semantics. noised_words: mean words of noised sentences. image: whether the model reads image vectors.
     """
     said, read = sizes.said(words), words * sizes.cell
     projection = sizes.projection if image else 0
@@ -59,7 +64,7 @@ def full(sizes, words, semantics, noised_words, image=True):
 
 
 def cross_entropy(sizes, words, read_words=0, image=False):
-    """Returns the operations per example of a training step with cross entropy.
+    """Returns the operations for one example in a training step with cross entropy.
 
     Args: sizes: Sizes. words: mean words of the sentences that are generated. read_words: mean words that an encoder
       reads, with gradient. image: whether an image vector is projected.

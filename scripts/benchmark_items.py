@@ -1,6 +1,8 @@
 """The measurements of scripts.benchmark, one function for each kind of line. Each runs in its own process.
 
-A measured training step is the real one: the objective's `update` in the compiled function of the training loop.
+A measured training step is the real one: the objective's `update` in the compiled function of the training loop. The
+functions of MEASURES get a benchmark.Case, benchmark.Options, benchmark_flops.Sizes of the networks and a Clock. They
+return a dict of fields for the line (see `Clock.entry`).
 """
 
 import dataclasses
@@ -37,7 +39,7 @@ TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
 def measure(case, options):
-    """Measures one line of the table; returns its results: dict, see `Clock.entry`. Args: case: benchmark.Case."""
+    """Measures the line for `case` (benchmark.Case); returns its dict from `Clock.entry`."""
     setup.configure(config.Trainer(precision=options.precision, xla=options.xla))
     sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
@@ -46,7 +48,7 @@ def measure(case, options):
 
 
 def sizes_of(case):
-    """Returns the Sizes of a line's networks: the authors', small ones, or the authors' with one size changed."""
+    """Returns the Sizes of the networks for a Case: the authors', small ones, or the authors' with one size changed."""
     name, _, number = case.item.rpartition(" ")
     if name in GROWING:
         return dataclasses.replace(AUTHORS, **{GROWING[name]: int(number)})
@@ -58,7 +60,7 @@ def sizes_of(case):
 
 
 class Clock:
-    """Measures the time of repeated calls, and the speed of a matrix product before each one for comparison."""
+    """Measures the time of `repeats` calls (`seconds`), and before each the speed of a matrix product (`products`)."""
 
     def __init__(self, repeats):
         self.repeats, self.seconds, self.products = repeats, [], []
@@ -75,7 +77,7 @@ class Clock:
             self.products.append(2 * CUBE**3 / (time.perf_counter() - start) / 1e9)
 
     def run(self, call, per_call=1, warm_up=1):
-        """Times `call`, which does `per_call` units of work and returns when they are finished."""
+        """Appends to `seconds` the time of each call, divided by `per_call`, its units of work (e.g. steps)."""
         for _ in range(warm_up):
             call()
         for _ in range(self.repeats):
@@ -88,9 +90,8 @@ class Clock:
     def entry(self, batch, more):
         """Returns the results of one line of the table: dict with the median time and what follows from it.
 
-        Args:
-          batch: number of examples in a unit of work.
-          more: dict of fields to add; its `flop_per_example` (useful operations) is used to compute the efficiency.
+        Args: batch: number of examples in a unit of work. more: dict of fields to add; its `flop_per_example` (useful
+          operations) is used to compute the share of the peak.
         """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
@@ -120,7 +121,7 @@ def peak_memory():
 
 
 def settings(cls, case, sizes, **changes):
-    """Returns an instance of the settings class `cls` for a line. Args: changes: further settings."""
+    """Returns the trainer's settings, of the class `cls`, for a Case. Args: sizes: Sizes. changes: further settings."""
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
         given["max_caption_length"] = sizes.words
@@ -128,12 +129,12 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Makes the generator end every caption at the length that the case prescribes."""
+    """Makes a Generator end every caption at the length that the Case prescribes. Args: sizes: Sizes."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 
 def run_training(objective, stack, clock, seed=1):
-    """Times the compiled function of the training loop on a stack of batches."""
+    """Times the compiled training loop. Args: stack: dict of arrays [steps, rows, ...], from benchmark_data.stacked."""
     steps = len(stack["length"])
     run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
     tensors = {name: tf.constant(values) for name, values in stack.items()}
@@ -210,6 +211,10 @@ def encoder_step(case, options, sizes, clock):
 
 
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
+    """Measures a step of the objective `build(settings)`.
+
+    Args: cls: its settings class. reads: key of READS. read_words: function: mean words of a caption -> words read.
+    """
     objective = build(settings(cls, case, sizes))
     run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)
     words = float(lengths_of(case, sizes, case.batch).mean())
@@ -217,6 +222,7 @@ def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_wor
 
 
 def obj2sen_step(case, options, sizes, clock):
+    """Measures a step of obj2sen."""
     build = lambda given: ObjectToSentenceObjective(given, sizes.vocabulary)  # noqa: E731
     cls = config.ObjectToSentence
     return _cross_entropy_step(
@@ -225,12 +231,14 @@ def obj2sen_step(case, options, sizes, clock):
 
 
 def im_caption_step(case, options, sizes, clock):
+    """Measures a step of im_caption."""
     build = lambda given: ImageCaptionObjective(given, sizes.vocabulary, sizes.image_dim)  # noqa: E731
     cls = config.ImageCaption
     return _cross_entropy_step(case, options, sizes, clock, cls, build, "im_caption", lambda words: 0, image=True)
 
 
 def sentence_ae_step(case, options, sizes, clock):
+    """Measures a step of sentence_ae."""
     build = lambda given: SentenceAutoEncoderObjective(given, sizes.vocabulary)  # noqa: E731
     cls = config.SentenceAutoEncoder
     noised = lambda words: 0.9 * (words - 1) + 1  # noqa: E731
@@ -238,6 +246,7 @@ def sentence_ae_step(case, options, sizes, clock):
 
 
 def sentence_gan_step(case, options, sizes, clock):
+    """Measures a step of sentence_gan."""
     objective = SentenceGanObjective(settings(config.SentenceGan, case, sizes), sizes.vocabulary)
     force_lengths(objective.generator, case, sizes)
     run_training(objective, stacked(case, sizes, READS["sentence"], case.batch, 2), clock)
@@ -250,7 +259,7 @@ def sentence_gan_step(case, options, sizes, clock):
 
 
 def _captioner(case, sizes):
-    """Returns (captioner as in evaluation, image vectors). Captions have the full length unless it is forced."""
+    """Returns (Captioner with random weights, 64 image vectors). Captions have the Case's length, else the full one."""
     from captioning.captioner import Captioner
     from models.generator import Generator
     from models.standardise import Standardise
@@ -265,6 +274,7 @@ def _captioner(case, sizes):
 
 
 def greedy(case, options, sizes, clock):
+    """Measures greedy decoding."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda: captioner.generator.decode(state(), sizes.words))
@@ -273,6 +283,7 @@ def greedy(case, options, sizes, clock):
 
 
 def sampling(case, options, sizes, clock):
+    """Measures sampling of captions."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda seed: captioner.generator.decode(state(), sizes.words, seed=seed))
@@ -281,16 +292,14 @@ def sampling(case, options, sizes, clock):
 
 
 def beam_batched(case, options, sizes, clock):
+    """Measures beam search with all images in one call."""
     captioner, vectors = _captioner(case, sizes)
     clock.run(lambda: captioner.caption_vectors(vectors, "beam3", batch=len(vectors)))
     return {"flop_per_example": flops.decoded(sizes, sizes.words - 1, 3)}
 
 
 def beam_single(case, options, sizes, clock):
-    """Measures beam search with one image in each call, after `beam_batched` with all images in one call.
-
-    Checks that both give the same captions.
-    """
+    """Measures beam search with one image in each call, and checks that the captions are those of `beam_batched`."""
     captioner, vectors = _captioner(case, sizes)
     few = vectors[:4]
     clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))
@@ -303,7 +312,7 @@ def beam_single(case, options, sizes, clock):
 
 
 def extract_features(case, options, sizes, clock):
-    """Measures Inception-v4 as extract_features runs it, without reading files."""
+    """Measures Inception-v4 as the stage extract_features runs it, without reading files."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
@@ -318,7 +327,7 @@ def extract_features(case, options, sizes, clock):
 
 
 def read_records(case, options, sizes, clock):
-    """Measures reading a corpus into memory."""
+    """Measures reading a corpus of sentence records into memory."""
     count = 500 if options.quick else case.batch
     with tempfile.TemporaryDirectory() as folder:
         benchmark_data.sentences_file(folder, sizes, count)
@@ -327,7 +336,7 @@ def read_records(case, options, sizes, clock):
 
 
 def process_sentences(case, options, sizes, clock):
-    """Measures converting raw text to records: tokenise, count, encode."""
+    """Measures the conversion of raw text to sentence records: tokenization, counting of words, encoding."""
     from preprocessing import extract_descriptions, process_descriptions
     from scripts import simulate_corpus
 
@@ -347,7 +356,7 @@ def process_sentences(case, options, sizes, clock):
 
 
 def waiting_for_data(case, options, sizes, clock):
-    """Measures the training loop from files: the share of a step in which the device waits for its batch."""
+    """Measures which share of a step the device waits for its batch when the training loop reads from files."""
     import json
 
     steps = 4 if options.quick else 12

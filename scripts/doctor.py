@@ -22,7 +22,7 @@ from scripts import uic_cost
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the doctor."""
+    """Flags of scripts.doctor."""
 
     data_dir: str = cli.field("", "folder that all stages share; empty: each one in data/")
     recipe: str = cli.field("", "what will be trained, EXPERIMENT/ROW of configs/; empty: the full model")
@@ -40,7 +40,10 @@ SCORING = ("image_val", "refs_val", "features_val")
 
 
 def needed(settings):
-    """Returns (outputs that training reads, outputs that scoring its checkpoints reads)."""
+    """Returns the data files that a recipe needs: (names read by training, names read by scoring), two tuples.
+
+    Args: settings: e.g. config.FullModel. Names are keys of formats.inventory.OUTPUTS.
+    """
     if not hasattr(settings, "images") and not hasattr(settings, "captions"):  # the trainers that only read sentences
         if isinstance(settings, (config.ObjectToSentence, config.SentenceAutoEncoder, config.SentenceGan)):
             return TEXT, ()
@@ -56,7 +59,10 @@ def needed(settings):
 
 
 def missing_files(settings):
-    """Returns the runs and checkpoints that the recipe names and that do not exist: list of (flag, path)."""
+    """Returns the runs and checkpoints that the recipe names and that do not exist: list of (flag, path).
+
+    Args: settings: e.g. config.FullModel.
+    """
     flags = ("inc_ckpt", "imcap_ckpt", "sae_ckpt", "o2s_ckpt")
     given = [(flag, getattr(settings, flag, None)) for flag in flags]
     return [
@@ -67,7 +73,10 @@ def missing_files(settings):
 
 
 def to_make(wanted, findings):
-    """Returns the names of all outputs that have to be made to get those in `wanted`, in the order of the stages."""
+    """Returns all outputs that have to be made to get the wanted ones: list of names in the order of the stages.
+
+    Args: wanted: names of outputs. findings: dict name of an output -> inventory.Finding.
+    """
     names, todo = set(), [name for name in wanted if findings[name].status not in ("there", "unchecked")]
     while todo:
         name = todo.pop()
@@ -86,10 +95,12 @@ PAPER = {"coco_shutterstock": "bank", "coco_shutterstock_in_step": "records"}  #
 
 
 def estimate(data_dir, settings, words):
-    """Returns estimates of (GB of disk still needed, GB of memory).
+    """Estimates what training needs: (GB of disk beyond what exists, GB of memory).
 
     Checkpoints hold two word matrices and two LSTMs with both moments of Adam, float32. The corpus is in memory as
     ragged ids, about as large as its records; feature banks are memory-mapped.
+
+    Args: data_dir: data folder. settings: e.g. config.FullModel. words: size of the vocabulary.
     """
     experiment = (settings.recipe or "").partition("/")[0]
     if experiment in PAPER:
@@ -105,12 +116,16 @@ def estimate(data_dir, settings, words):
 
 
 def _size(folder):
+    """Returns the bytes of all files below a folder."""
     paths = (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
     return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
 
 
 def machine(options, settings, words):
-    """Yields (ok, line) about disk and memory."""
+    """Yields (whether it suffices, line of the report) for the free disk space and the memory.
+
+    Args: settings: e.g. config.FullModel. words: size of the vocabulary.
+    """
     disk, memory = estimate(options.data_dir, settings, words)
     for path in (options.data_dir, options.job_dir):
         free, _ = uic_cost.free_disk(path)
@@ -137,7 +152,7 @@ def python(version):
 
 
 def tools(options):
-    """Yields (whether it is there, line of the report) for optional tools."""
+    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, GPU."""
     from evaluation.metrics import java, spice
 
     try:
@@ -176,7 +191,10 @@ def tools(options):
 
 
 def checked(data_dir, output, checksums):
-    """Returns the result of `inventory.check`; any other exception is reported as damage too."""
+    """Returns the state of an output's files as inventory.Finding; "damaged" if the check itself fails.
+
+    Args: data_dir: data folder. output: formats.made_by.Output. checksums: whether to compare sha256.
+    """
     try:
         return inventory.check(data_dir, output, checksums)
     except Exception as error:
@@ -184,7 +202,10 @@ def checked(data_dir, output, checksums):
 
 
 def misfits(data_dir):
-    """Returns the result of `inventory.misfits`; an empty list when a file is too damaged to tell."""
+    """Returns the outputs that do not fit others of the folder: list of (name, what is wrong, command that mends it).
+
+    The list is empty, with a printed note, if a file is too damaged for this check.
+    """
     try:
         return inventory.misfits(data_dir)
     except Exception as error:
@@ -193,7 +214,11 @@ def misfits(data_dir):
 
 
 def report_outputs(options, training, scoring):
-    """Prints the state of every output; returns (findings, whether nothing is wrong)."""
+    """Prints the state of every output, and the commands that make missing or damaged ones.
+
+    Args: training, scoring: tuples from `needed`.
+    Returns: (dict name of an output -> inventory.Finding, bool: all that training needs exists and nothing is damaged).
+    """
     findings, well = {}, True
     for name, output in cli.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):
         findings[name] = checked(options.data_dir, output, options.checksums)
@@ -232,7 +257,7 @@ def _print_commands(heading, commands):
 
 
 def data_folders(options):
-    """Returns the folders to check: --data_dir, else those in data/ with an output of a stage or unfinished work."""
+    """Returns the list of folders to check: --data_dir, else those in data/ that have an output or unfinished work."""
     if options.data_dir:
         return [options.data_dir]
     found = [entry.path for entry in sorted(os.scandir(DATA), key=lambda entry: entry.name) if entry.is_dir()]
@@ -242,11 +267,15 @@ def data_folders(options):
 
 
 def _has(folder, output):
+    """Returns whether a folder has files of an output or unfinished work on it.
+
+    Args: output: formats.made_by.Output.
+    """
     return bool(inventory.paths_of(folder, output)) or os.path.isdir(inventory.work_folder(folder, output))
 
 
 def main(options):
-    """Prints the report; returns the exit code."""
+    """Prints the report; returns the exit code. Args: options: Options."""
     well = {folder: report(dataclasses.replace(options, data_dir=folder)) for folder in data_folders(options)}
     mended, line = python(tuple(sys.version_info[:3]))
     print(f"  {'ok' if mended else 'WARNING':12}{line}")
@@ -259,7 +288,7 @@ def main(options):
 
 
 def report(options):
-    """Prints the report on one data folder and its disk; returns whether all is well."""
+    """Prints the report on one data folder and its disk; returns True if nothing is missing, damaged or too small."""
     settings = config.FullModel()
     if options.recipe:
         folders = {"data_dir": options.data_dir, "job_dir": options.job_dir}

@@ -25,7 +25,7 @@ MAX_IMAGE = 20 << 20  # bytes of an image; those of that page have about 50 KB
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of download."""
+    """Flags of scripts.download."""
 
     paths: tuple[str, ...] = cli.field((), "names of files or sets (--list); they are also taken as plain arguments")
     to: str = cli.field("downloads", "folder to download into")
@@ -39,7 +39,7 @@ class Options:
     backoff: float = cli.field(2.0, "seconds before the second attempt, doubled for each further one")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (), () if self.list else (self.to,)
 
 
@@ -48,7 +48,12 @@ class Options:
 
 
 def read_manifest(path):
-    """Returns (dict name -> entry, dict name of a set -> names of its files). Raises cli.UserError if it is invalid."""
+    """Reads the manifest; returns (dict file name -> entry, dict name of a set -> list of file names).
+
+    An entry is a dict with the fields "file", "folder", "urls", "bytes" and others.
+
+    Raises: cli.UserError if the manifest is invalid.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -71,7 +76,10 @@ def read_manifest(path):
 
 
 def chosen(names, entries, sets):
-    """Returns the entries of the named files and sets, each once, in order."""
+    """Returns the entries of the named files and sets as list, each once, in order.
+
+    Args: names: of files and sets. entries, sets: from `read_manifest`. Raises: cli.UserError for an unknown name.
+    """
     found = {}
     for name in names:
         if name not in entries and name not in sets:
@@ -84,12 +92,13 @@ def chosen(names, entries, sets):
 
 
 def _size(entry):
+    """Returns the size of an entry's file as text."""
     size = entry["bytes"]
     return "size unknown" if size is None else f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def show(entries, sets, folder):
-    """Prints what can be downloaded."""
+    """Prints what can be downloaded, and what of it is in `folder`. Args: entries, sets: from `read_manifest`."""
     print("sets:")
     for name, members in sets.items():
         print(f"  {name}: {', '.join(members)}")
@@ -105,11 +114,15 @@ def show(entries, sets, folder):
 
 
 def _note_path(entry, folder):
+    """Returns the path of the JSON file that records an entry's finished download. Args: folder: --to."""
     return os.path.join(folder, NOTES, f"{entry['name']}.json")
 
 
 def is_here(entry, folder):
-    """Returns whether the record of a finished download exists, and the files that it names."""
+    """Returns whether an entry is recorded as downloaded and its file or unpacked folder exists.
+
+    Args: entry: dict of the manifest. folder: --to.
+    """
     path = _note_path(entry, folder)
     if not os.path.exists(path):
         return False
@@ -121,7 +134,11 @@ def is_here(entry, folder):
 
 
 def _adopt(entry, options):
-    """Returns the digests of a file that was put there by hand, checked against the manifest; None without a file."""
+    """Returns the digests of a file that exists already, e.g. put there by hand; None without such a file.
+
+    Args: entry: dict of the manifest. options: Options. Returns: dict name of the checksum -> digest.
+    Raises: cli.UserError if size or checksum differ from the manifest, unless --unchecked.
+    """
     path = os.path.join(options.to, entry["folder"], entry["file"])
     if not os.path.exists(path):
         return None
@@ -134,7 +151,10 @@ def _adopt(entry, options):
 
 
 def download(entry, options):
-    """Downloads one entry, unpacks it, fetches the images that a page links to, and records the result."""
+    """Downloads one file, unpacks it, downloads the images that a page links to, and records the result.
+
+    Args: entry: dict of the manifest. options: Options. Raises: cli.UserError if it fails.
+    """
     own = os.path.join(options.to, entry["folder"])
     for folder in (os.path.join(options.to, NOTES), own):
         os.makedirs(folder, exist_ok=True)
@@ -164,7 +184,10 @@ def download(entry, options):
 
 
 def _linked_images(entry, page, settings):
-    """Downloads the images of a page into one folder; returns their number."""
+    """Downloads the images that a page links to into one folder; returns their number.
+
+    Args: entry: dict of the manifest. page: path of the HTML file. settings: dict of arguments of downloads.Download.
+    """
     folder = os.path.join(os.path.dirname(page), entry["linked_images"])
     os.makedirs(folder, exist_ok=True)
     with open(page, encoding="utf-8", errors="replace") as file:
@@ -186,6 +209,10 @@ def _linked_images(entry, page, settings):
 
 
 def main(options):
+    """Lists or downloads what the flags name; continues after a failure. Args: options: Options.
+
+    Raises: cli.UserError naming the files that could not be downloaded.
+    """
     entries, sets = read_manifest(options.manifest)
     if options.list:
         show(entries, sets, options.to)

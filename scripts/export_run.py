@@ -41,7 +41,7 @@ of that world.
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of export_run."""
+    """Flags of scripts.export_run."""
 
     job_dir: str = cli.field("runs/demo/full", "run directory")
     checkpoint: str = cli.field("best", "best (last entry of b34.json), newest, or a step")
@@ -49,12 +49,15 @@ class Options:
     scores: str = cli.field("", "the run's folder in the archive, e.g. results/miniature/full/seed_1")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (), (self.output,)
 
 
 def main(options):
-    """Writes the folder. Raises: cli.UserError if the run has another network or the output exists."""
+    """Writes the folder. Args: options: Options.
+
+    Raises: cli.UserError if the run has another network, the scores are of another step, or the output exists.
+    """
     if not options.output or not options.scores:
         raise cli.UserError("--output and --scores are needed, e.g. results/models/NAME, results/miniature/full/seed_1")
     if os.path.exists(options.output) and os.listdir(options.output):
@@ -108,7 +111,10 @@ def main(options):
 
 
 def _write_float16(arrays, prefix):
-    """Writes a checkpoint of named arrays, as float16. Args: arrays: dict name -> float32 array."""
+    """Writes arrays as float16 to a TensorFlow checkpoint.
+
+    Args: arrays: dict variable name -> float32 array. prefix: path of the checkpoint without ending.
+    """
     import numpy as np
     import tensorflow as tf
 

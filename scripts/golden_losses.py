@@ -36,7 +36,7 @@ SMALL = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of golden_losses."""
+    """Flags of scripts.golden_losses."""
 
     check: bool = cli.field(False, "compare with the files")
     write: bool = cli.field(False, "write the files")
@@ -44,7 +44,7 @@ class Options:
 
 
 def environment():
-    """Returns what the last bits depend on: processor, TensorFlow, threads."""
+    """Returns what the last bits of the losses depend on: dict with "processor", "tensorflow" and "threads"."""
     import tensorflow as tf
 
     with open("/proc/cpuinfo") as file:
@@ -58,7 +58,7 @@ def environment():
 
 
 def trainers(folder):
-    """Returns dict name -> function that trains 20 steps and returns the run directory.
+    """Returns dict trainer name -> function without arguments that trains 20 steps and returns the run directory.
 
     Args: folder: an empty folder, into which the data are written first.
     """
@@ -120,7 +120,7 @@ def trainers(folder):
 
 
 def losses_of(job_dir):
-    """Returns the stored metrics of a run: list over steps of dicts name -> number."""
+    """Reads the metrics of a run that are stored as golden losses: list over steps of dict metric name -> number."""
     with open(os.path.join(job_dir, "metrics.jsonl")) as file:
         entries = [json.loads(line) for line in file]
     kept = [{k: v for k, v in entry.items() if k == "step" or k.startswith(KEPT)} for entry in entries]
@@ -132,9 +132,10 @@ def losses_of(job_dir):
 
 
 def differences(golden, found, exact):
-    """Returns the differences between two lists of steps: list of lines.
+    """Compares two lists of losses; returns the differences as list of lines for the terminal.
 
-    Args: exact: whether all steps must be equal to the last bit; else step 20 to a relative TOLERANCE.
+    Args: golden, found: lists over steps of dict metric name -> number. exact: whether all steps must be equal to the
+      last bit; else only step 20 must agree, to a relative TOLERANCE.
     """
     if [sorted(entry) for entry in golden] != [sorted(entry) for entry in found]:
         return ["other steps or other metrics"]
@@ -148,7 +149,7 @@ def differences(golden, found, exact):
 
 
 def main(options):
-    """Trains, compares or writes; returns the exit code."""
+    """Trains, and compares or writes the losses; returns the exit code, 1 for a difference. Args: options: Options."""
     if options.check == options.write:
         raise cli.UserError("give one of --check and --write")
     import tensorflow as tf

@@ -22,7 +22,7 @@ import experiments
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of import_tf1_checkpoint."""
+    """Flags of scripts.import_tf1_checkpoint."""
 
     checkpoint: str = cli.field("", "prefix of the TF1 checkpoint: model.ckpt-N, or one of its files")
     word_counts: str = cli.field("data/word_counts.txt", "the dictionary it was trained with, `word count` a line")
@@ -38,7 +38,7 @@ class Options:
     fresh_optimizer: bool = cli.field(False, "start with a new Adam: for a checkpoint without its slots")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (), (self.job_dir,)
 
 
@@ -53,7 +53,7 @@ STAGES = {
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises cli.UserError."""
+    """Checks the flags before TensorFlow starts. Raises: cli.UserError naming the flag."""
     for name in ("checkpoint", "job_dir"):
         if not getattr(options, name):
             raise cli.UserError(f"--{name} is missing; see --help")
@@ -70,7 +70,10 @@ def check(options):
 
 
 def read_all(path):
-    """Returns dict name -> array of all variables of a TF1 checkpoint without the encoder. Raises cli.UserError."""
+    """Reads all variables of a TF1 checkpoint except those of the encoder: dict name -> array.
+
+    Args: path: prefix of the checkpoint, or one of its files. Raises: cli.UserError if it is damaged.
+    """
     from models import checkpoint_files
     from training import checkpoints
 
@@ -84,7 +87,10 @@ def read_all(path):
 
 
 def stage_of(arrays, options):
-    """Returns the stage whose trainer wrote a checkpoint, by the scopes of its variables. Raises cli.UserError."""
+    """Returns the stage whose trainer wrote a checkpoint, a key of STAGES: --stage, or found by the variables' scopes.
+
+    Args: arrays: dict variable name -> array. options: Options. Raises: cli.UserError.
+    """
     has = lambda *scopes: any(name.startswith(scopes) for name in arrays)  # noqa: E731
     if not has("Generator/"):
         raise cli.UserError(
@@ -102,12 +108,15 @@ def stage_of(arrays, options):
 
 
 def some_of(arrays):
-    """Returns the first eight names as a text."""
+    """Returns the first eight names in sorted order as a text."""
     return ", ".join(sorted(arrays)[:8]) + (", ..." if len(arrays) > 8 else "")
 
 
 def sizes_of(arrays, options):
-    """Returns (vocabulary size, dimension of words and LSTM, dimension of image vectors or None)."""
+    """Returns (vocabulary size, dimension of word vectors and LSTM, dimension of image vectors or None).
+
+    Args: arrays: dict variable name -> array. options: Options. Raises: cli.UserError if a variable is missing.
+    """
     path = options.checkpoint
     for name in ("Generator/embedding", "Generator/basic_lstm_cell/kernel", "global_step"):
         if name not in arrays:
@@ -121,7 +130,11 @@ def sizes_of(arrays, options):
 
 
 def trainer_options(stage, dim, options):
-    """Returns the settings of the run: the paper's recipe, the sizes of the checkpoint, and --settings."""
+    """Returns the settings of the run: the paper's recipe, the sizes of the checkpoint, and --settings.
+
+    Args: stage: key of STAGES. dim: dimension of word vectors and LSTM. options: Options.
+    Returns: e.g. config.FullModel. Raises: cli.UserError for a wrong --settings.
+    """
     base = experiments.row(STAGES[stage][0])
     changes = {"job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
     if stage == "full":
@@ -147,7 +160,11 @@ def trainer_options(stage, dim, options):
 
 
 def build(stage, options, vocabulary_size, image_dim):
-    """Returns (the stage's objective, dict name of an optimizer -> (its variables, scope of its beta powers))."""
+    """Returns (the stage's objective with new weights, its optimizers).
+
+    Args: stage: key of STAGES. options: settings from `trainer_options`. image_dim: dimension of image vectors or None.
+    Returns: the optimizers are a dict name -> (list of variables, scope of the beta powers' names in the checkpoint).
+    """
     if stage in ("full", "sentence_gan"):
         from objectives.full import FullObjective
         from objectives.sentence_gan import SentenceGanObjective
@@ -174,7 +191,10 @@ def build(stage, options, vocabulary_size, image_dim):
 
 
 def hand_over(objective, optimizers, arrays, options):
-    """Assigns all weights and, unless --fresh_optimizer, Adam's slots and steps."""
+    """Assigns the checkpoint's weights to the networks and, unless --fresh_optimizer, Adam's slots and updates.
+
+    Args: objective, optimizers: from `build`. arrays: dict variable name -> array. options: Options.
+    """
     from models import layers
     from training import checkpoints
 
@@ -187,9 +207,14 @@ def hand_over(objective, optimizers, arrays, options):
 
 
 def assign_adam(optimizer, variables, scope, arrays, source):
-    """Assigns TF1's Adam to Keras' Adam: m is NAME/Adam, v is NAME/Adam_1; the beta powers give the number of updates.
+    """Assigns the slots of TF1's Adam to Keras' Adam: m is NAME/Adam, v is NAME/Adam_1.
 
-    Args: variables: in the order in which the optimizer was built. scope: scope of the beta powers' names.
+    The beta powers give the number of updates.
+
+    Args:
+      optimizer: Keras optimizer. variables: list, in the order in which the optimizer was built.
+      scope: scope of the beta powers' names. arrays: dict variable name -> array. source: the checkpoint, for messages.
+    Raises: cli.UserError if a slot is missing or has another shape.
     """
     slots = {"": optimizer.iterations}
     for kind, ending in (("momentum", "/Adam"), ("velocity", "/Adam_1")):
@@ -210,10 +235,12 @@ def assign_adam(optimizer, variables, scope, arrays, source):
 
 
 def updates_made(beta2_power, global_step, beta2=0.999):
-    """Returns the number of updates of an optimizer, from its power beta2 ** (updates + 1) in float32.
+    """Returns the number of updates of an optimizer (int), from its power beta2 ** (updates + 1) in float32.
 
-    After many updates the power has lost its accuracy and is zero in the end. Then the global step is returned, which
-    is the same number in all of the authors' trainers.
+    After many updates the power is inaccurate, and zero in the end. Then the global step is returned, which is the same
+    number in all of the authors' trainers.
+
+    Args: beta2_power, global_step: numbers in the checkpoint.
     """
     if beta2_power < 1e-37:
         return int(global_step)
@@ -226,7 +253,11 @@ def updates_made(beta2_power, global_step, beta2=0.999):
 
 
 def find_encoder(options, image_dim):
-    """Returns a setup.TrainingImages with the encoder of the image vectors; None when it is not known."""
+    """Returns a training.setup.TrainingImages with the encoder of the image vectors; None when it is not known.
+
+    Args: options: Options. image_dim: dimension of the image vectors, or None.
+    Raises: cli.UserError if the encoder gives vectors of another dimension.
+    """
     from formats.sidecars import read_sidecar
     from models import checkpoint_files
     from training import checkpoints, setup
@@ -262,7 +293,7 @@ def find_encoder(options, image_dim):
 
 
 def main(options):
-    """Reads and checks the checkpoint and writes the run directory."""
+    """Reads and checks the checkpoint and writes the run directory. Args: options: Options."""
     check(options)
 
     from formats.vocabulary import Vocabulary
@@ -298,7 +329,10 @@ def main(options):
 
 
 def flags_of(settings):
-    """Returns the flags that give these settings to their trainer."""
+    """Returns the flags that give these settings to their trainer: list of str, quoted for a shell.
+
+    Args: settings: e.g. config.FullModel.
+    """
     base = experiments.row(settings.recipe)
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
     changed = {name: value for name, value in values.items() if value != getattr(base, name) and name != "recipe"}

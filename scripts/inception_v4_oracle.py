@@ -17,24 +17,27 @@ from unittest import mock
 
 
 class _NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Answers imports of torchvision, which timm imports but this network never uses."""
+    """Import hook that gives an empty mock for torchvision, which timm imports but this network never uses."""
 
     def find_spec(self, name, path, target=None):
+        """Returns a spec for torchvision and its parts, None for other modules."""
         if name.split(".")[0] == "torchvision":
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 
     def create_module(self, spec):
+        """Returns the mock module for a spec."""
         module = mock.MagicMock(name=spec.name)
         module.__spec__, module.__path__ = spec, []
         return module
 
     def exec_module(self, module):
+        """Does nothing: the mock module needs no code."""
         pass
 
 
 def main(path):
-    """Writes the oracle file."""
+    """Writes weights, input and outputs of the network to an .npz file. Args: path: the file."""
     sys.meta_path.insert(0, _NoTorchvision())
     import numpy as np
     import timm

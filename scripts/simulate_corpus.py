@@ -28,7 +28,7 @@ SHORTEST, LONGEST = 3, 80
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of simulate_corpus."""
+    """Flags of scripts.simulate_corpus."""
 
     data_dir: str = cli.field("data/simulated", "folder; the text is written to corpus.txt or corpus.jsonl in it")
     sentences: int = cli.field(2_500_000, "lines, repetitions included")
@@ -46,7 +46,7 @@ class Options:
     overwrite: bool = cli.field(False, "make the text again although it is there")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
         return (), (self.data_dir,)
 
 
@@ -55,8 +55,9 @@ class Options:
 
 
 def word(rank):
-    """Returns the word of a rank: first frequent words of photo descriptions, then syllables that encode the rank.
+    """Returns the word of a frequency rank (0 is the most frequent word).
 
+    The first ranks are frequent words of photo descriptions; other words are made of syllables that encode the rank.
     One word in a hundred is a possessive, so that a line in ten needs the whole tokenizer, as in real text.
     """
     if rank < len(FREQUENT):
@@ -69,7 +70,10 @@ def word(rank):
 
 
 def cumulative(words):
-    """Returns the cumulative distribution P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words]."""
+    """Returns the cumulative distribution P(rank <= r) for r = 0 .. words - 1 under Zipf's law: float64 [words].
+
+    Args: words: number of words.
+    """
     weights = 1.0 / (np.arange(words) + 1 + SHIFT)
     return np.cumsum(weights) / weights.sum()
 
@@ -77,7 +81,7 @@ def cumulative(words):
 def object_words(path):
     """Returns the words that name object classes: list of str in which each singular occurs twice, each plural once.
 
-    So a word drawn from it is a plural in a third of all cases. Args: path: file of class names.
+    So a word drawn from the list is a plural in a third of all cases. Args: path: file of class names.
     """
     from formats import vocabulary
 
@@ -96,8 +100,10 @@ class Law:
 
     Sentences are drawn in blocks of BLOCK. Each block has its own random seed, so it does not depend on the others.
 
-    Attributes: cumulative: see the function. median: of the sentence lengths. objects: words that name object classes.
-      concepts: their mean number in a sentence.
+    Attributes:
+      seed: int. words: array of str, by frequency rank.
+      cumulative: float64, P(rank <= r) for each rank r. median: of the sentence lengths, in tokens.
+      objects: array of words that name object classes. concepts: their mean number in a sentence.
     """
 
     seed: int
@@ -109,6 +115,7 @@ class Law:
 
     @classmethod
     def of(cls, options):
+        """Returns the Law for the settings. Args: options: Options."""
         names = object_words(options.class_names) if options.class_names and options.concepts else []
         # The mean of a log-normal distribution is its median times exp(SPREAD^2 / 2).
         median = options.mean_tokens / np.exp(SPREAD**2 / 2)
@@ -129,7 +136,10 @@ class Law:
 
 
 def sentences(options):
-    """Yields the sentences of the corpus. Half of the repeated ones are from the block before, half from the first."""
+    """Yields the sentences of the corpus as strings. Args: options: Options.
+
+    Half of the repeated ones are copied from the block before, half from the first block.
+    """
     law, first, last = Law.of(options), [], []
     for index, start in enumerate(range(0, options.sentences, BLOCK)):
         lines = law.block(index, min(BLOCK, options.sentences - start))
@@ -148,6 +158,7 @@ def sentences(options):
 
 
 def _check(options):
+    """Checks the flags. Raises: cli.UserError."""
     if options.sentences < 1 or options.words < len(FREQUENT) or options.seed < 0:
         raise cli.UserError(f"--sentences must be at least 1, --words at least {len(FREQUENT)}, --seed at least 0")
     if not 0 <= options.repeated <= 1 or options.concepts < 0 or not SHORTEST <= options.mean_tokens <= LONGEST / 2:
@@ -157,6 +168,7 @@ def _check(options):
 
 
 def main(options):
+    """Writes the corpus; prints its path and size. Args: options: Options."""
     _check(options)
     os.makedirs(options.data_dir, exist_ok=True)
     with writing.working(options.data_dir, ["corpus"]):
@@ -164,6 +176,7 @@ def main(options):
 
 
 def _make(options):
+    """Writes the corpus and its sidecar, unless they exist with the same settings."""
     path = os.path.join(options.data_dir, f"corpus.{options.format}")
     settings = dataclasses.asdict(options)
     del settings["data_dir"], settings["overwrite"]

@@ -36,7 +36,7 @@ STAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of the estimate."""
+    """Flags of scripts.uic_cost."""
 
     data_dir: str = cli.field("data/coco", "folder that the stages will write")
     runs: str = cli.field("runs/uic", "folder of the runs")
@@ -45,17 +45,23 @@ class Options:
 
 
 def settings(row):
-    """Returns the settings of a row of the paper's experiment."""
+    """Returns the settings of a row of configs/coco_shutterstock.py, e.g. config.FullModel for the row "full"."""
     return experiments.row(f"coco_shutterstock/{row}")
 
 
 def hours(flop, speed, steps=1):
-    """Returns the hours of `steps` steps of `flop` operations each on a device of `speed` operations a second."""
+    """Returns the hours that training steps take on a device, at least SECONDS_AT_LEAST a step.
+
+    Args: flop: operations of a step. speed: operations a second. steps: number of steps.
+    """
     return steps * max(flop / speed, SECONDS_AT_LEAST) / 3600
 
 
 def table(images):
-    """Returns a list of (stage, hours on each device)."""
+    """Returns the estimated hours: list of (stage, list of hours, one for each of DEVICES); the last one is the sum.
+
+    Args: images: "bank" if image vectors are stored, "records" if the encoder runs inside the step.
+    """
     rows = []
     if images == "bank":
         rows.append(("feature bank, 4 crops", [hours(CROPS * TRUNK, speed) for speed in DEVICES.values()]))
@@ -67,7 +73,7 @@ def table(images):
 
 
 def needs(options):
-    """Returns (GB of disk below data_dir, GB of disk below runs, GB of memory)."""
+    """Estimates what the experiment needs: (GB of disk below data_dir, GB of disk below runs, GB of memory)."""
     if options.smoke:
         return 0.2, 0.1, 2
     bank = 1.8 if options.images == "bank" else 0
@@ -77,7 +83,7 @@ def needs(options):
 
 
 def free_disk(path):
-    """Returns the free GB of the disk where `path` is or will be."""
+    """Returns (free GB of the disk where `path` is or will be, id of this disk)."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -85,12 +91,12 @@ def free_disk(path):
 
 
 def memory():
-    """Returns the GB of memory of this machine."""
+    """Returns the memory of this machine in GB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
 def main(options):
-    """Prints the estimate. Raises cli.UserError if disk or memory do not suffice."""
+    """Prints the estimate. Args: options: Options. Raises: cli.UserError if disk or memory do not suffice."""
     data_disk, runs_disk, least = needs(options)
     print("This run needs about (estimates):")
     print(f"  {data_disk:.1f} GB of disk for data, {runs_disk:.1f} GB for checkpoints, {least} GB of memory")
