@@ -1,7 +1,7 @@
 """R2M's objective: cross entropy on text, then triplet and reconstruction losses on images (docs/method.md, R1 to R6).
 
-Shapes: B batch (of one replica), G global batch, S words with both markers, T time, K concept words, E embedding, D
-image vector, O outputs of the memory, N valid words of the batch.
+Shapes: B batch (of one replica), G global batch, S words with start and end token, T time, K concept words, E
+embedding, D image vector, O outputs of the memory, N valid words of the batch.
 
     text    concepts of a sentence -> v -> decoder -> sentence;  o, o, ... -> reconstructor -> v~
     images  detected concepts -> v -> decoder -> greedy words; o, o, ... -> reconstructor -> v~;  image -> v^

@@ -106,9 +106,9 @@ def concepts_in_training(image_set, concept_order):
 
 
 def score(options, name, job_dir):
-    """Scores all checkpoints of a stage on the validation images and keeps the best one.
+    """Scores and ranks the checkpoints of a stage on the validation images; train then continues from the best one.
 
-    Without references of the validation images it prints a message and does nothing.
+    If the validation images have no references, it prints a message and does nothing else.
 
     Args: options: configuration.R2M of all stages. name: the stage. job_dir: run directory of the stage.
     """

@@ -1,6 +1,7 @@
-"""Two GRU cells: TensorFlow 1's, and Keras' with the reset gate applied after the matrix product.
+"""A GRU cell of two kinds: TensorFlow 1's, and Keras' with the reset gate applied after the matrix product.
 
-Shapes: B batch, T time, E input, H hidden. Gate order r, u in both; u is the share of the old state that is kept.
+Shapes: B batch, T time, E input, H hidden. Both compute the gates r (reset) and u (update) in this order; u is the
+share of the old state that is kept.
 """
 
 import tensorflow as tf

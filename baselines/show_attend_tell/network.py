@@ -26,9 +26,11 @@ class AdditiveAttention(tf.Module):
     """Additive attention: computes weights over the cells from a query (equation A2)."""
 
     def __init__(self, cell_dim, query_dim, units, seed, scale=1.0):
-        """Args: units: U.
+        """Builds the layers with new weights.
 
-        seed: int32 [2]. scale: factor s on the scores; a larger one makes attention peaked earlier in training.
+        Args:
+          cell_dim: dimension A of a projected cell. query_dim: dimension of the query. units: U. seed: int32 [2].
+          scale: factor s on the scores; a larger one makes attention peaked earlier in training.
         """
         super().__init__()
         self.scale = scale

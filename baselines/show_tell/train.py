@@ -3,9 +3,9 @@
     python -m baselines.show_tell --recipe flickr8k_coco/show_tell --data_dir data/flickr8k_supervised \
         --captions pairs:data/flickr8k_supervised/train_captions.jsonl --job_dir runs/flickr8k/show_tell
 
-The encoder is the feature bank's (`extract_features --encoder`). `--scst_from STEP` continues with self-critical
-training on CIDEr-D. eval_val.py, eval_test.py and caption.py take the run as any other. The same command continues an
-interrupted run.
+Image vectors are read from the feature bank, which `extract_features --encoder` made. `--scst_from STEP` continues with
+self-critical training on CIDEr-D from that step on. eval_val.py, eval_test.py and caption.py accept the run like that
+of any other system. The same command continues an interrupted run.
 """
 
 from baselines.supervised import train as supervised

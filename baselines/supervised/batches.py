@@ -28,9 +28,9 @@ class SupervisedBatches(PairedBatches):
         return len(self.pair_images)
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a training step: dict name -> numpy array.
+        """Returns the examples of a step: dict name -> numpy array.
 
-        Args: rows: which examples of the step, all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         batch = super().batch(step, rows)
         if not self.references:

@@ -1,4 +1,4 @@
-"""CIDEr-D on word ids, as tensor operations without a Python loop: the reward of self-critical training.
+"""CIDEr-D on word ids, as dense tensor operations: the reward of self-critical training.
 
 Shapes: B batch, R references of an image, T words, P n-grams of a caption, Q n-grams of a reference, G known n-grams.
 Captions include their end token: without it training produces captions that stop in mid-sentence.

@@ -1,6 +1,6 @@
 """The supervised objective: cross entropy on pairs, then self-critical training on CIDEr-D (docs/method.md, S1).
 
-Shapes: B batch (of one replica), T time, S words with both markers, R references, N valid words of the batch.
+Shapes: B batch (of one replica), T time, S words with start and end token, R references, N valid words of the batch.
 
     image -> feature -> network -> the true caption, word by word                          phase `train`
     image -> sampled caption w, greedy caption g; CIDEr-D(w) - CIDEr-D(g) = advantage      phase `self-critical`
@@ -59,9 +59,9 @@ def learning_rate(options, pairs):
 class SupervisedObjective(CrossEntropyObjective):
     """Trains a decoder on image-caption pairs: by cross entropy, then by self-critical training.
 
-    A batch has `image`, and a true caption with both markers as `sentence` int32 [B, S] and `length` int32 [B]. For
-    self-critical training it also has all captions of the image: `references` int32 [B, R, S] with end tokens,
-    `reference_lengths` int32 [B, R].
+    A batch has `image`, and a true caption with start and end token as `sentence` int32 [B, S] and `length` int32 [B].
+    For self-critical training it also has all captions of the image, with the end token only: `references` int32 [B, R,
+    S], `reference_lengths` int32 [B, R].
     """
 
     def __init__(self, options, generator, standardise, pairs, cider=None):
@@ -96,8 +96,9 @@ class SupervisedObjective(CrossEntropyObjective):
     def gradients(self, batch, seed):
         """Returns (metrics, list of gradients of this replica's share of the cross entropy for `trainable_variables`).
 
-        The batch is cut to its longest caption. Args: batch: dict of tensors. seed: int32 [2], distinct for step and
-        replica.
+        The metrics are a dict name -> (sum, count). The batch is cut to its longest caption.
+
+        Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica.
         """
         longest = tf.reduce_max(batch["length"])
         return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
@@ -105,7 +106,8 @@ class SupervisedObjective(CrossEntropyObjective):
     def update(self, batch, seed, phase="train"):
         """Runs one training step in one replica. Returns metrics: dict name -> (sum, count).
 
-        Args: batch: dict of tensors. seed: int32 [2], distinct for step and replica. phase: "train" or "self-critical".
+        Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica. phase: "train" or
+          "self-critical".
         """
         if phase == "train":
             return super().update(batch, seed, phase)
@@ -116,7 +118,9 @@ class SupervisedObjective(CrossEntropyObjective):
     def rollout(self, batch, seed):
         """Returns (dropout masks of sampling, sampled words int32 [B, T], greedy words int32 [B, T]), without gradient.
 
-        Greedy decoding is without dropout. Args: batch: dict with `image`. seed: int32 [2].
+        Greedy decoding is without dropout.
+
+        Args: batch: dict with `image`. seed: int32 [2].
         """
         generator, steps = self.generator, self.options.max_caption_length
         feature_BE = tf.stop_gradient(self.feature(batch, None))

@@ -95,7 +95,7 @@ def train(options, make_objective, grid):
 def check_bank(bank, grid, data_dir):
     """Returns the number of cells in the grids of a feature bank; None for a bank of pooled vectors.
 
-    Args: bank: the feature bank. grid: whether the system needs grids. data_dir: its folder, for the message.
+    Args: bank: input_pipeline.FeatureBank. grid: whether the system needs grids. data_dir: its folder, for the message.
     Raises: cli.UserError if the bank has pooled vectors but grids are needed, or the reverse.
     """
     shape = bank.features.shape
