@@ -132,12 +132,12 @@ def restore(prefix, parts):
 
 
 def restore_newest(job_dir, parts, warn):
-    """Restores the newest readable checkpoint of a run. Returns (step, state), or (0, {}) if the run has none.
+    """Restores the newest readable checkpoint of a run.
 
     Args: parts: dict name -> trackable object. warn: function(message), called for each damaged checkpoint, which is
       skipped.
 
-    Returns: the step, an int, and the Python state of the loop, a dict as given to `save`.
+    Returns: (its step, the Python state of the loop as given to `save`), or (0, {}) if the run has no checkpoint.
     Raises: cli.UserError if all checkpoints are damaged: training never silently starts from the beginning.
     """
     steps = list(_found(job_dir))

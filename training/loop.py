@@ -1,13 +1,13 @@
 """The training loop of all trainers: the device runs several updates in one call, Python does all else between calls.
 
-A call is one run of the compiled function, at most `steps_per_loop` updates. The loop depends on no model. An objective
-has
+A call is one run of the compiled function, at most `steps_per_loop` updates. The loop depends on no model. The methods
+of an objective are
     phase(step) -> (name, end):         the phase of a step, and the step at which it ends (None: never);
     update(batch, seed, phase) -> dict: one training step in one replica; metrics as name -> (sum, count);
     checkpointed() -> dict:             the contents of a checkpoint: name -> network or optimizer.
-Batches have `batch(step, rows) -> dict of numpy arrays` and `names(step) -> list`, names of the step's examples for
-error reports. Both are pure functions of the step, so that a resumed run does exactly what an uninterrupted one would
-have done. In a cluster every process runs this loop; only the chief writes files.
+Batches have `batch(step, rows)`, which returns a dict name -> numpy array, and `names(step)`, which returns the list of
+the examples' names for error reports. Both are pure functions of the step, so that a resumed run does exactly what an
+uninterrupted one would have done. In a cluster every process runs this loop; only the chief writes files.
 """
 
 import os
@@ -160,8 +160,8 @@ class Loop:
         """Restores the newest checkpoint of the run, if there is one.
 
         Args:
-          options: config.Trainer. objective, batches: see the module docstring. strategy: tf.distribute.Strategy.
-          run: training.run_directory.RunDirectory.
+          options: config.Trainer. strategy: tf.distribute.Strategy. run: training.run_directory.RunDirectory.
+          objective, batches: objects with the methods listed in the module docstring.
           evaluate: function step -> dict name -> number, called before every regular checkpoint; None for no
             evaluation.
         """
@@ -183,7 +183,7 @@ class Loop:
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Trains to the end.
+        """Trains until options.max_steps.
 
         Raises: Interrupted after SIGTERM or SIGINT; cli.UserError if a value is not finite, a worker is lost, or a file
           cannot be written.

@@ -113,8 +113,9 @@ class RunDirectory:
     def _check(self, saved):
         """Raises cli.UserError if the run was started with another stage, other settings or other data.
 
-        A fact whose value is unknown in the run, as in imported runs, is not compared. Args: saved: content of
-        config.json.
+        A fact whose value is unknown in the run, as in imported runs, is not compared.
+
+        Args: saved: dict, the content of config.json.
         """
         differences = []
         if saved["stage"] != self.content["stage"]:

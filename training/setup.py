@@ -50,7 +50,8 @@ class TrainingImages:
     Attributes:
       image_set: ImageSet. dim: dimension D of an image vector.
       encoder: the encoder that runs inside the training step; None with a feature bank.
-      encode: function pixels float32 [B, S, S, 3] -> vectors float32 [B, D]; None with a feature bank.
+      encode: function pixels float32 [B, S, S, 3] -> vectors float32 [B, D], for a batch of B images with sides of S
+        pixels; None with a feature bank.
       description: dict that describes the encoder of the vectors.
       statistics: (mean, std) of the feature bank's vectors, each float32 [D]; None without a bank.
     """
@@ -64,7 +65,7 @@ class TrainingImages:
 
     @property
     def identity(self):
-        """The entries of `description` that determine the vectors: dict, a fact of the run."""
+        """The entries of `description` that determine the vectors: dict, recorded in the run's config.json."""
         return encoders.identity(self.description)
 
 
@@ -93,7 +94,7 @@ def training_images(options):
 
 
 def concept_names(data_dir, vocabulary):
-    """Returns the concept word that each word of the vocabulary names, for the concept reward.
+    """Returns the concept word that each of the V words of the vocabulary names, for the concept reward.
 
     Synonyms and plurals (`names.json` of the data folder) name the concept word; any other word names itself.
 
@@ -110,9 +111,10 @@ def concept_names(data_dir, vocabulary):
 
 
 def reward_facts(options):
-    """Returns the files that the rewards of a run read: dict file -> sha256, facts of the run.
+    """Returns the files that the rewards of a run read: dict file -> sha256.
 
-    Args: options: config.FullModel.
+    They are recorded in the run's config.json and must be the same when it is continued. Args: options:
+    config.FullModel.
     """
     facts = {}
     for reward in reward_list.of(options):
