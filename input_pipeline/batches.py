@@ -3,8 +3,12 @@
 A step has `examples` rows: one batch, or two concatenated ones. `batch(step, rows)` makes only the given rows, those
 that the replicas of one process need. The order of the examples does not depend on the number of devices.
 
-An image set is an input_pipeline.sources.ImageSet, or a PointSet with the same methods. A corpus is a SentenceSet. A
-sentence has both markers, the start token and the end token.
+A batch is a dict with some of these numpy arrays, for n examples:
+    image float32 [n, D], or pixels float32 [n, s, s, 3]           image vectors, or crops of s x s pixels
+    classes int32, scores float32 [n, C], num int32 [n]            up to C detected objects
+    sentence int32 [n, S], length int32 [n]                        words with start and end token
+    key int32 [n, K], key_length int32 [n]                         concept words of the sentence
+    concepts int32 [n, K], concepts_length int32 [n]               concept words of the image
 """
 
 import numpy as np
@@ -23,7 +27,7 @@ def crop_draws(seed, step, examples):
 
 
 class UnpairedBatches:
-    """Batches of the full model: images and sentences, shuffled independently of each other.
+    """Batches of the full model: images with their objects, and sentences, shuffled independently of each other.
 
     Args:
       image_set: ImageSet. corpus: SentenceSet.
@@ -38,9 +42,9 @@ class UnpairedBatches:
         self.sentence_stream = Stream(len(corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns the examples of a step, with image, objects and sentence: dict name -> numpy array.
 
-        Args: rows: which examples of the step; all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         images = self.image_stream.indices(step * self.examples, self.examples)[rows]
         sentences = self.sentence_stream.indices(step * self.examples, self.examples)[rows]
@@ -74,9 +78,9 @@ class SentenceBatches:
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns the examples of a step, with sentence and, if requested, key: dict name -> numpy array.
 
-        Args: rows: which examples of the step; all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
@@ -98,7 +102,8 @@ class PairedBatches:
 
     Args:
       image_set: ImageSet or PointSet.
-      captions: list over images of lists of id arrays, without markers; images without captions are left out.
+      captions: list over images of lists of id arrays, without start and end token; images without captions are left
+        out.
     """
 
     def __init__(self, image_set, captions, batch_size, seed):
@@ -116,9 +121,9 @@ class PairedBatches:
         self.stream = Stream(len(pairs), seed, "pairs")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns the examples of a step, with image and sentence: dict name -> numpy array.
 
-        Args: rows: which examples of the step; all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         pairs = self.stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
@@ -151,9 +156,9 @@ class ConceptImageBatches:
         self.stream = Stream(len(self.used), seed, "images")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns the examples of a step, with image and concepts: dict name -> numpy array.
 
-        Args: rows: which examples of the step; all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         images = self._images(step)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
@@ -179,9 +184,9 @@ class MergedBatches:
         self.batch_size, self.examples = first.batch_size, first.examples
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns the examples of a step, with the arrays of both objects: dict name -> numpy array.
 
-        Args: rows: which examples of the step; all by default.
+        Args: rows: slice or indices, which examples of the step; all by default.
         """
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 

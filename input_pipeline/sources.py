@@ -60,10 +60,11 @@ class SentenceSet:
 
     @classmethod
     def load(cls, data_dir, max_length=0, skip_damaged=False):
-        """Returns the sentences in `sentence*.tfrec`.
+        """Returns the sentences in `sentence*.tfrec` as a SentenceSet.
 
-        Args: max_length: longer sentences, markers counted, are left out; 0 for no limit. skip_damaged: whether to skip
-          damaged records.
+        Args:
+          max_length: longer sentences, start and end token counted, are left out; 0 for no limit.
+          skip_damaged: whether to skip damaged records.
         """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
@@ -72,9 +73,10 @@ class SentenceSet:
     def load_split(cls, data_dir, max_length=0, skip_damaged=False, share=50):
         """Returns (training part, held-out part) of the sentences in `sentence*.tfrec`, each a SentenceSet.
 
-        Args: max_length: longer sentences, markers counted, are left out; 0 for no limit. skip_damaged: whether to skip
-          damaged records. share: the first 1/share of the records is held out (quirk Q27 of
-          docs/implementation_details.md).
+        Args:
+          max_length: longer sentences, start and end token counted, are left out; 0 for no limit.
+          skip_damaged: whether to skip damaged records.
+          share: the first 1/share of the records is held out (quirk Q27 of docs/implementation_details.md).
         """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
@@ -87,7 +89,7 @@ class SentenceSet:
     def _of(cls, sentences, rows, max_length, data_dir):
         """Returns the SentenceSet of the given rows without sentences longer than `max_length`.
 
-        Raises cli.UserError if empty.
+        Raises cli.UserError if no sentence is left. Args: data_dir: the data folder, for the message.
         """
         rows = rows[np.diff(sentences.offsets)[rows] <= max_length] if max_length else rows
         if not len(rows):
@@ -99,7 +101,7 @@ class SentenceSet:
 
     @functools.cached_property
     def width(self):
-        """S, the number of words of the longest sentence, markers counted."""
+        """S, the number of words of the longest sentence, start and end token counted."""
         return int(np.diff(self.sentences.offsets)[self.rows].max())
 
     @functools.cached_property
@@ -108,7 +110,7 @@ class SentenceSet:
         return max(1, int(np.diff(self.sentences.key_offsets)[self.rows].max()))
 
     def take(self, indices):
-        """Returns {"sentence": int32 [n, S], "length": int32 [n]}: sentences with both markers, zero padded.
+        """Returns {"sentence": int32 [n, S], "length": int32 [n]}: sentences with start and end token, zero padded.
 
         Args: indices: int [n], indices into this set.
         """
@@ -262,12 +264,13 @@ class ImageSet:
         return max(1, int(np.diff(self.images.class_offsets).max(initial=0)))
 
     def objects(self, indices):
-        """Returns the detected objects of images: {"classes": int32 [n, C], "scores": float32 [n, C], "num": int32 [n]}
-
-        "classes" are the word ids of the objects' classes, "num" the number of objects of an image; scores and classes
-        past it are 0.
+        """Returns the detected objects of images: dict of numpy arrays.
 
         Args: indices: int [n], indices into this set.
+
+        Returns:
+          "classes": int32 [n, C], word ids of the objects' classes, zero padded. "scores": float32 [n, C], their
+          detection scores, zero padded. "num": int32 [n], number of objects.
         """
         offsets = self.images.class_offsets
         classes, num = padded_rows(self.images.class_flat, offsets, indices, self.width)
