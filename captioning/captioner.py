@@ -1,7 +1,7 @@
 """Captions images by a trained run: networks, vocabulary and encoder are read from the run directory alone.
 
 Shapes: N images, B batch, T time, K captions of an image (the beam size; 1 for greedy decoding), D image vector, E
-embedding, C cells of a grid.
+embedding, V vocabulary, C cells of a grid.
 """
 
 import dataclasses
@@ -52,10 +52,11 @@ class Captioner:
     suppress_unknown = True  # whether beam search never outputs the unknown word
 
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
-        """Args: generator: WordDecoder.
+        """Holds the networks; nothing is computed or loaded yet.
 
-        standardise: Standardise, applied to image vectors. vocabulary: Vocabulary. semantics: "reference" or "fixed".
-        max_caption_length: in words.
+        Args:
+          generator: WordDecoder. standardise: Standardise, applied to image vectors. vocabulary: Vocabulary.
+          semantics: "reference" or "fixed". max_caption_length: maximum number of words of a caption.
         """
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
         self.semantics, self.max_caption_length = semantics, max_caption_length
@@ -211,7 +212,10 @@ class Captioner:
     def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):
         """Returns the best caption of each image: dict name -> text.
 
-        Args: names: N image names. vectors_ND: their input rows. The others are arguments of `caption_vectors`.
+        Args:
+          names: N image names. vectors_ND: their input rows.
+          decode: "greedy" or "beamK". length_normalization: float. description: text of the progress bar; None for no
+            bar.
         """
         captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
@@ -239,8 +243,10 @@ def unpaired_network(content, vocabulary_size):
 def greedy(generator, state, max_caption_length, input_embedding=None):
     """Decodes greedily. Returns (words int32 [B, 1, T], lengths, log_probs, scores, ended, each [B, 1]).
 
-    The score of a caption is its log-probability. Args: generator: WordDecoder. state: before the first word.
-    input_embedding: float32 [V, E]; None for the generator's own.
+    The score of a caption is its log-probability; `ended` is whether it has an end token.
+
+    Args: generator: WordDecoder. state: its state before the first word. max_caption_length: T. input_embedding:
+      float32 [V, E]; None for the generator's own.
     """
     words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
     lengths_B = layers.sequence_lengths(words_BT)

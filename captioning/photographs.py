@@ -61,11 +61,12 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
       captioner, source: from `open_run`.
       files: list of (path, image id).
       broken: list to which (path, reason) is appended for each file that cannot be captioned.
-      decode: "greedy" or "beamK". length_normalization: float, an argument of Captioner.caption_vectors.
+      decode: "greedy" or "beamK".
+      length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
       description: text of the progress bar; None for no bar.
 
-    Yields: for each batch (list of (path, image id) of the n captioned files, the captioner's input rows [n, ...], list
-    of n lists of Hypothesis).
+    Yields (files, rows, captions) for each batch with n captioned files: list of n (path, image id), the captioner's
+    input rows [n, ...], list of n lists of Hypothesis.
     """
     starts = range(0, len(files), batch_size)
     for start in cli.progress(starts, description, len(starts)) if description else starts:
@@ -198,7 +199,9 @@ def _is_part(value):
 def _content(part):
     """Returns the entries of a detector's identity that must agree: (sha256 of the network, sha256 of the labels).
 
-    A network without sha256 is identified by its address. Args: part: detectors.Part, or its identity as a dict.
+    A network without sha256 is identified by its address.
+
+    Args: part: detectors.Part, or its identity as a dict.
     """
     identity = part.identity() if isinstance(part, detectors.Part) else part
     return identity["sha256"] or identity["source"], identity.get("labels_sha256")

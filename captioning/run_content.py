@@ -71,7 +71,7 @@ def _is_integer(value):
 def _check_sizes(content, vocabulary_size, prefix, path):
     """Raises cli.UserError if a checkpoint is too small for the network that the settings describe.
 
-    It is if it has fewer bytes than the largest tensor. Sizes below 1 are errors too.
+    The file must have at least the bytes of the largest tensor. A size below 1 is an error too.
 
     Args: content: dict, the content of config.json. prefix: path of the checkpoint without its ending. path: of
       config.json.
