@@ -70,7 +70,9 @@ def check(options):
 def sentence_matrix(sentences, fit):
     """Returns the embeddings of sentences: float32 [N, T].
 
-    Args: sentences: list of N arrays of word ids, without markers. fit: ConsensusReward, which computes the embeddings.
+    Args:
+      sentences: list of N arrays of word ids, without start and end token.
+      fit: ConsensusReward, which computes the embeddings.
     """
     import numpy as np
 

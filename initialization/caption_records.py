@@ -20,7 +20,7 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     Args:
       data_dir, stem: folder, and first part of the names of the files.
       caption: function without arguments that returns a function records.Images -> list of (image name, word ids
-        without markers). It is called only if a file has to be written, because it may load a network.
+        without start and end token). It is called only if a file has to be written, because it may load a network.
       settings, made_from: dicts that JSON can hold, recorded in the sidecar; complete files are kept only if both are
         the same.
       overwrite: whether to replace complete files.

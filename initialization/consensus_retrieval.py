@@ -138,9 +138,9 @@ class ConsensusRetrieval:
     def deal(self, k, uses):
         """Returns k sentences for each image, each for at most `uses` images: indices int [I, k], -1 if none is left.
 
-        Pairs of image and sentence are assigned in ascending order of their loss, which is the expected similarity of
-        the image's best sentence minus that of this one. So a sentence that fits many images is assigned to those that
-        it fits best; the others get more specific sentences.
+        The loss of a sentence for an image is the expected similarity of the image's best sentence minus its own. Pairs
+        of image and sentence are assigned in ascending order of the loss. So a sentence that fits many images is
+        assigned to those that it fits best; the others get more specific sentences.
         """
         best_IM, loss_IM = [], []
         for _, score_BN in self.expected(np.arange(self.weights_IC.shape[0])):

@@ -2,7 +2,7 @@
 
     python -m initialization.gen_obj2sen_caption --job_dir runs/demo/obj2sen --data_dir data/miniature
 
-Reads `image_train*.tfrec`. Writes `obj2sen_captions*.tfrec` (word ids without markers, image name) and
+Reads `image_train*.tfrec`. Writes `obj2sen_captions*.tfrec` (word ids without start and end token, image name) and
 `obj2sen_captions.json`. An image without objects gets the caption that obj2sen generates without any concept word, as
 in the authors' program; im_caption leaves such images out. Many images are decoded at once. After an interruption the
 same command continues and keeps finished files.

@@ -22,9 +22,9 @@ class ObjectCaptioner(ConceptCaptioner):
     """Captions images by a trained run of initialization.obj2sen, from the concept words of detected objects."""
 
     def __init__(self, objective, vocabulary, semantics):
-        """Args: objective: ObjectToSentenceObjective, which has the networks.
+        """Takes the generator from the objective.
 
-        vocabulary: Vocabulary. semantics: "reference" or "fixed".
+        Args: objective: ObjectToSentenceObjective. vocabulary: Vocabulary. semantics: "reference" or "fixed".
         """
         super().__init__(objective.generator, vocabulary, semantics)
         self.objective = objective
@@ -65,7 +65,9 @@ class ObjectCaptioner(ConceptCaptioner):
 def object_captioner(options, data_dir):
     """Returns a function (checkpoint, split, names) -> (ObjectCaptioner, the images' concept words int32 [N, K]).
 
-    evaluation.scoring calls it. Args: options: eval_obj2sen.Options. data_dir: data folder with the image records.
+    evaluation.scoring calls this function.
+
+    Args: options: eval_obj2sen.Options. data_dir: data folder with the image records.
     """
     strategy = distribution.local_strategy(options)
 

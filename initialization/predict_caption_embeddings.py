@@ -131,11 +131,11 @@ def main_directions(weights_IC, means_CG, dim):
 def learn(options, vocabulary, images, bank):
     """Fits the regression. Returns (KnownImages, KernelFit, NgramProjection).
 
-    KnownImages holds the weights for predictions, KernelFit the residuals for leaving out a training image, and
-    NgramProjection the projection of n-gram vectors.
+    KnownImages predicts embeddings. KernelFit has what is needed to predict that of a training image without this
+    image. NgramProjection projects the n-gram vector of a caption into the space of the embeddings.
 
     Args:
-      options: Options. vocabulary: Vocabulary. images: records.Images of the split train. bank: its FeatureBank.
+      options: Options. vocabulary: Vocabulary. images: records.Images of the training images. bank: their FeatureBank.
     """
     import numpy as np
 

@@ -22,8 +22,8 @@ class PseudoCaptions:
     """The captions of the training images, pseudo captions or true ones.
 
     Attributes:
-      captions: list over images of lists of word id arrays without markers; batches leave out an image without
-        captions.
+      captions: list over images of lists of word id arrays without start and end token; batches leave out an image
+        without captions.
       notes: list of messages for the log.
     """
 
@@ -193,10 +193,10 @@ def _true_pairs(options, images, vocabulary):
 
 
 def _corpus_encoder(data_dir, vocabulary):
-    """Returns a function that encodes a text by the rules of the corpus: text -> word ids int32 without markers.
+    """Returns a function that encodes a text by the rules of the corpus: text -> word ids int32, or None.
 
-    The function returns None for a text with too many unknown words. The rules are tokenizer, singular forms and the
-    largest share of unknown words, from the sidecars of the data folder.
+    The ids are without start and end token. The function returns None for a text with too many unknown words. The rules
+    are tokenizer, singular forms and the largest share of unknown words, from the sidecars of the data folder.
     """
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
     sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)

@@ -107,7 +107,7 @@ class CandidateSentences:
     """The corpus sentences that may be retrieved.
 
     Attributes:
-      sentences: list of arrays of word ids without markers.
+      sentences: list of arrays of word ids without start and end token.
       keys: list of sorted tuples, the ids of the concept words in each sentence.
     """
 
@@ -116,7 +116,7 @@ class CandidateSentences:
 
         Sentences with a class name such as "hot dog", whose last word is another class, are left out as well.
 
-        Args: max_length: maximum number of words, markers counted; 0 for no limit.
+        Args: max_length: maximum number of words, start and end token counted; 0 for no limit.
         Raises: cli.UserError if no sentence is left.
         """
         import numpy as np
@@ -141,9 +141,9 @@ class CandidateSentences:
 
     @staticmethod
     def _other_things(data_dir, vocabulary, found):
-        """Returns which sentences contain a class name whose last word is another class, as "hot dog": bool [N].
+        """Returns for each sentence whether it contains a class name whose last word is another class: bool [N].
 
-        Args: found: records.Sentences, all N sentences of the data folder.
+        For example, a hot dog is not a dog. Args: found: records.Sentences, all N sentences of the data folder.
         """
         import numpy as np
 
