@@ -1,1 +1,1 @@
-"""The stages from raw photographs and raw text to records, one script each, and the modules they share."""
+"""The stages from raw photographs and raw text to records, one command each, and the modules that they share."""

@@ -4,8 +4,8 @@
 
 A classifier has more classes than a detector, but its labels are species and product names ("golden retriever", "sports
 car, sport car"). Each label has one or more names, separated by commas. Its concept word is the last word of the first
-name whose last word occurs at least --min_word_count times in `sentences.txt`. If this word is a synonym of a
-detector's class (--synonyms), the class is used. Labels without such a word are left out.
+name whose last word occurs at least --min_word_count times in `sentences.txt`. If this word is a synonym (--synonyms)
+of a detector's class, the word of that class is used instead. Labels without such a word are left out.
 
 Reads `sentences.txt`. Writes `class_names.txt`, the detector's classes and the new words, for `process_descriptions
 --class_names`; `class_map.json`, label -> word or null, for `process_images --class_map`; and `classifier_words.json`.
@@ -34,17 +34,14 @@ class Options:
 
 
 def words_of_labels(labels, counts, min_count, classes, synonyms):
-    """Returns the concept word of each label.
+    """Returns the concept word of each label: dict first name of the label -> word, or None if it has none.
 
     Args:
-      labels: list of labels, names separated by commas.
+      labels: list of labels, each with names separated by commas.
       counts: dict word -> occurrences in the corpus.
       min_count: minimum count of a concept word.
       classes: concept words of the detector, accepted whatever their count.
       synonyms: dict word -> concept word of the detector that it names.
-
-    Returns:
-      dict first name of the label -> word, or None if no name of the label has one.
     """
     found = {}
     for label in labels:
@@ -56,7 +53,7 @@ def words_of_labels(labels, counts, min_count, classes, synonyms):
 
 
 def main(options):
-    """Writes the three files."""
+    """Writes class_names.txt, class_map.json and their sidecar classifier_words.json."""
     if options.min_word_count < 0:
         raise cli.UserError(f"--min_word_count {options.min_word_count}: expected no negative number")
     with writing.working(options.data_dir, ["classifier_words"], ["sentences"]):

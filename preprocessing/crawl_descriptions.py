@@ -56,6 +56,7 @@ class Options:
 
 
 def _check(options):
+    """Raises cli.UserError for settings that are out of range."""
     for name in ("num_pages", "per_page", "concurrency", "attempts", "max_bytes", "max_failed"):
         if getattr(options, name) < 1:
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected at least 1")
@@ -77,6 +78,10 @@ def _check(options):
 
 
 def _categories(options):
+    """Returns the list of the categories to crawl.
+
+    Raises: cli.UserError if there are none, or two have the same file name.
+    """
     names = options.categories
     if not names:
         if not os.path.isfile(options.names):
@@ -97,10 +102,15 @@ def _categories(options):
 
 
 async def crawl_category(fetcher, source, store, num_pages, description):
-    """Fetches the missing pages of a category and publishes them.
+    """Fetches the missing pages of a category, stores them and writes the category's files.
 
-    Returns: dict page number -> why it failed.
-    Raises: fetching.CrawlStopped; the pages that were fetched are published.
+    Args:
+      fetcher: fetching.Fetcher. source: ApiSource or HtmlSource. store: crawl_store.CategoryStore.
+      num_pages: largest number of pages.
+      description: text of the progress bar.
+
+    Returns: dict page number -> why it could not be fetched.
+    Raises: fetching.CrawlStopped; the pages that were fetched before are written.
     """
     failed = {}
 
@@ -139,7 +149,12 @@ async def crawl_category(fetcher, source, store, num_pages, description):
 
 
 async def crawl(options, source, categories, folder):
-    """Crawls all categories one after another; returns (failures by category, stores, the Fetcher)."""
+    """Crawls all categories one after another.
+
+    Args: source: ApiSource or HtmlSource. categories: list of names. folder: folder of the output.
+    Returns: (failures: dict category -> dict page number -> reason; list of CategoryStore; the Fetcher).
+    Raises: cli.UserError if the crawl had to end; the same command continues it.
+    """
     limits = fetching.Limits(**{item.name: getattr(options, item.name) for item in dataclasses.fields(fetching.Limits)})
     failures, stores = {}, []
     headers = source.headers()
@@ -168,7 +183,10 @@ async def crawl(options, source, categories, folder):
 
 
 def report(failures, stores, fetcher):
-    """Prints the numbers of pages, descriptions, repeated requests and failures."""
+    """Prints the numbers of pages, descriptions, repeated requests and failures.
+
+    The arguments are the results of `crawl`.
+    """
     pages = sum(len(store.pages) for store in stores)
     count = sum(sum(store.pages.values()) for store in stores)
     print(f"{len(stores)} categories, {pages} pages, {count} descriptions; {fetcher.requests} requests")
@@ -183,6 +201,10 @@ def report(failures, stores, fetcher):
 
 
 def main(options):
+    """Crawls all categories and prints a report.
+
+    Raises: cli.UserError if more pages failed than --max_failures allows, or a category has no page.
+    """
     _check(options)
     categories = _categories(options)
     source = crawl_sources.SOURCES[options.source]()

@@ -54,7 +54,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """The images of one shard."""
+    """The images of one shard.
+
+    Attributes:
+      path: record file to write.
+      names: file names of the images.
+      parts: tuple of detectors.Part.
+      image_dir, classifier_threshold, classifier_top, score_threshold, exif: values of the flags.
+    """
 
     path: str
     names: tuple
@@ -67,11 +74,18 @@ class Task:
 
 
 def detect(task):
-    """Writes the detections of one shard; returns counts and the images that could not be read."""
+    """Runs a Task unless its file exists.
+
+    Returns: {"count": records, "failures": list of (file name, reason) of images that cannot be read, "classes":
+      Counter of class numbers (as text), "sure": Counter of class names with a score of at least SURE, "names": dict
+      class number ->
+      class name}.
+    """
     return shards.write_once(task.path, functools.partial(_write_shard, task))
 
 
 def _write_shard(task, path):
+    """Writes the detections of a Task to a record file; returns the result of `detect`."""
     detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top)
     failures, classes, sure, names, examples = [], collections.Counter(), collections.Counter(), {}, []
     for name in task.names:
@@ -102,6 +116,7 @@ COLUMNS = ("class_id", "class_name", "score", "box", "source")
 
 
 def _check(options):
+    """Raises cli.UserError for settings that are out of range."""
     if not os.path.isdir(options.image_dir):
         raise cli.UserError(
             f"--image_dir {options.image_dir!r} is not a folder; expected the folder of the photographs"
@@ -114,7 +129,7 @@ def _check(options):
 
 
 def _names(options):
-    """Returns the names of the images to process, sorted."""
+    """Returns the sorted file names of the images to process. Raises: cli.UserError if there are none."""
     if not options.dataset:
         names, note = images.look_into(options.image_dir)
         if note:
@@ -127,6 +142,7 @@ def _names(options):
 
 
 def _tasks(options, names, parts, count, work):
+    """Returns the list of `count` Tasks. Args: names: file names. parts: tuple of detectors.Part. work: work folder."""
     by_shard = collections.defaultdict(list)
     for name in names:
         by_shard[shards.shard_of(name, count)].append(name)
@@ -146,7 +162,11 @@ def _tasks(options, names, parts, count, work):
 
 
 def _publish(options, tasks, results, failures, settings, made_from):
-    """Moves the shards to their place and writes the sidecar; returns the number of detections."""
+    """Moves the record files to the data folder and writes the sidecar; returns the number of detections.
+
+    Args: tasks, results: list of Task and their results. failures: list of (file name, reason).
+      settings, made_from: dicts for the sidecar.
+    """
     detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top)
     counts = sum((collections.Counter(result["classes"]) for result in results), collections.Counter())
     names = {class_id: name for result in results for class_id, name in result["names"].items()}
@@ -175,6 +195,7 @@ def _publish(options, tasks, results, failures, settings, made_from):
 
 
 def main(options):
+    """Checks the settings, locks the output and makes it."""
     _check(options)
     os.makedirs(options.data_dir, exist_ok=True)
     with writing.working(options.data_dir, ["detections"]):
@@ -182,6 +203,7 @@ def main(options):
 
 
 def _make(options):
+    """Detects the objects of all images unless the output is complete; continues unfinished work."""
     how = shards.where(options)
     parts = detectors.parse(options.detector, options.labels)
     names = _names(options)

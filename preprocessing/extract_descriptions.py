@@ -60,7 +60,14 @@ WARN, REFUSE = 0.05, 0.5  # shares of lost characters
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: distributes the lines of one piece to buckets."""
+    """Task of the first pass: distributes the lines of one piece to buckets, one for each task of the second pass.
+
+    Attributes:
+      piece: the lines to read.
+      format: format of the file, one of corpora.FORMATS.
+      path: file to write, with all buckets.
+      shards: number of buckets.
+    """
 
     piece: shards.Piece
     format: str
@@ -69,6 +76,12 @@ class DealTask:
 
 
 def deal(task):
+    """Runs a DealTask unless its file exists.
+
+    Returns: dict with counts: "texts", "without_description", "characters", "lost" (characters without ASCII spelling),
+      "with_html", "unreadable"; and "named", a list of messages on unreadable entries.
+    """
+
     def write(part):
         counts, lines = collections.Counter(), {}  # a dict is a set that keeps its order
         bad = corpora.BadEntries()
@@ -86,7 +99,14 @@ def deal(task):
 
 @dataclasses.dataclass(frozen=True)
 class TokeniseTask:
-    """Second pass: tokenises and sorts one bucket of all pieces, without repetitions."""
+    """Task of the second pass: tokenises and sorts one bucket of all pieces, without repeated lines.
+
+    Attributes:
+      dealt: paths of the files of the first pass.
+      shard: index of the bucket.
+      path: file to write, one tokenised sentence a line.
+      tokenizer: name of the tokenizer. min_tokens: shorter sentences are dropped.
+    """
 
     dealt: tuple
     shard: int
@@ -96,6 +116,8 @@ class TokeniseTask:
 
 
 def tokenise(task):
+    """Runs a TokeniseTask unless its file exists; returns the counts {"distinct_lines", "kept"}."""
+
     def write(part):
         lines = set()
         for path in task.dealt:
@@ -115,7 +137,10 @@ def tokenise(task):
 
 
 def _settings(options, files):
-    """Returns (settings, made_from) of the sidecar, and the number of shards."""
+    """Returns (settings, made_from, number of shards); the first two are dicts for the sidecar.
+
+    Args: files: list of corpus_files.CorpusFile.
+    """
     import nltk
 
     paths = [file.path for file in files]
@@ -137,7 +162,11 @@ def _settings(options, files):
 
 
 def _report_unreadable(options, dealt, counts):
-    """Prints the lines and objects that cannot be read. Raises cli.UserError if they are too many."""
+    """Prints the lines and objects that cannot be read; returns messages on the first of them.
+
+    Args: dealt: results of `deal`. counts: dict with the sums over `dealt` of the counts READ.
+    Raises: cli.UserError if their share is larger than --max_failures.
+    """
     if not counts["unreadable"]:
         return []
     named = [line for result in dealt for line in result["named"]][: corpora.BAD_KEPT]
@@ -156,7 +185,14 @@ def _report_unreadable(options, dealt, counts):
 
 
 def _report_lost(files, dealing, dealt, counts):
-    """Prints how many characters have no ASCII spelling. Raises cli.UserError if they are most of the text."""
+    """Prints how many characters have no ASCII spelling, and how many texts contain HTML or are missing.
+
+    Args:
+      files: list of corpus_files.CorpusFile. dealing: list of DealTask. dealt: the result of each task.
+      counts: dict with the sums over `dealt` of the counts NOTED.
+
+    Raises: cli.UserError if more than the share REFUSE of the characters would be lost.
+    """
     share = counts["lost"] / max(1, counts["characters"])
     by_file = {file.path: [0, 0] for file in files}
     for task, result in zip(dealing, dealt, strict=True):
@@ -183,7 +219,12 @@ def _report_lost(files, dealing, dealt, counts):
 
 
 def _pieces(files, work, count, encoding):
-    """Returns the input of the first pass, list of shards.Piece in UTF-8; other files are copied to the work folder."""
+    """Returns the input of the first pass: list of shards.Piece of files in UTF-8.
+
+    Files in another encoding, and compressed ones, are first copied to the work folder.
+
+    Args: files: list of CorpusFile. work: work folder. count: number of shards. encoding: see --encoding.
+    """
     originals, whole = {}, set()
     for number, file in enumerate(files):
         path = file.path
@@ -201,6 +242,7 @@ def _pieces(files, work, count, encoding):
 
 
 def _concatenate(paths, path):
+    """Writes the contents of the files `paths`, one after the other, to the file `path`, atomically."""
     with writing.replacing(path) as part, open(part, "wb") as output:
         for source in paths:
             with open(source, "rb") as file:
@@ -208,6 +250,7 @@ def _concatenate(paths, path):
 
 
 def main(options):
+    """Checks the settings, locks the output and makes it."""
     if options.min_tokens < 1 or options.shards < 0 or options.processes < 0:
         raise cli.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
     if options.encoding:
@@ -220,6 +263,7 @@ def main(options):
 
 
 def _make(options):
+    """Makes `sentences.txt` and its sidecar; continues unfinished work of the same command."""
     how = shards.where(options)
     files, notes = corpus_files.corpora_of(options.input, options.encoding)
     vocabulary.tokenizer(options.tokenizer)  # raises now if its data is missing

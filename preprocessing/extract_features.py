@@ -67,7 +67,16 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Some images of a split, in order; `sources` are paths or locations inside record files."""
+    """Some consecutive images of one split, whose features one task computes.
+
+    Attributes:
+      path: .npy file to write.
+      names: file names of the images.
+      sources: for each image a path, or (path of a record file, byte offset, length).
+      encoder, crops, batch_size: values of the flags.
+      resize: "legacy", "modern" or None (the encoder's default).
+      exif: whether to turn photographs by their EXIF orientation.
+    """
 
     path: str
     names: tuple
@@ -81,7 +90,15 @@ class Task:
 
 @functools.cache
 def cached_encoder(spec, resize, exif):
-    """Returns the encoder, loaded once in a process that computes with one thread."""
+    """Returns an encoder, loaded once in each process; from then on TensorFlow computes with one thread.
+
+    Args:
+      spec: name of the encoder, as for --encoder.
+      resize: "legacy", "modern" or None (the encoder's default).
+      exif: whether the photographs are turned by their EXIF orientation.
+
+    Raises: cli.UserError if it cannot be loaded, or was made for photographs with another use of the EXIF orientation.
+    """
     shards.compute_with_one_thread()
     from models import encoders
 
@@ -99,11 +116,12 @@ def cached_encoder(spec, resize, exif):
 
 
 def extract(task):
-    """Writes the features of one part."""
+    """Runs a Task unless its file exists; returns {"count": number of images}."""
     return shards.write_once(task.path, functools.partial(_write_part, task))
 
 
 def _write_part(task, path):
+    """Computes the features of a Task and writes them to a .npy file; returns {"count": number of images}."""
     encoder = cached_encoder(task.encoder, task.resize, task.exif)
     shape = (1 + task.crops, *_feature_shape(encoder))
     bank = np.empty((len(task.names), *shape), np.float16)
@@ -123,10 +141,15 @@ def _write_part(task, path):
 
 
 def _feature_shape(encoder):
+    """Returns the shape of an encoder's features for one crop: (D,) or (cells, D)."""
     return (encoder.dim,) if encoder.cells is None else (encoder.cells, encoder.dim)
 
 
 def _pixels(name, source, exif):
+    """Returns the pixels of an image, uint8 [H, W, 3]. Args: source: see `Task`.
+
+    Raises: cli.UserError naming the image.
+    """
     try:
         return images.read_image(source if isinstance(source, str) else records.read_at(source), exif)
     except images.ImageError as error:
@@ -139,11 +162,11 @@ def _pixels(name, source, exif):
 
 
 def check_finite(features, names):
-    """Raises cli.UserError naming the first image whose features are too large for float16 or not finite.
+    """Raises cli.UserError naming the first image whose features are not finite or too large for float16.
 
     Args:
       features: float32 [n, ...], one row for each image.
-      names: n file names.
+      names: list of n file names.
     """
     rows = np.abs(features.reshape(len(names), -1)).max(axis=1)
     for name, largest in zip(names, rows, strict=True):
@@ -160,7 +183,7 @@ def check_finite(features, names):
 
 
 def check_encoder(name):
-    """Raises cli.UserError unless --encoder names encoders of known kinds."""
+    """Raises cli.UserError unless `name`, the value of --encoder, names encoders of known kinds."""
     if not encoder_names.is_name(name):
         raise cli.UserError(f"--encoder {name!r}: expected {encoder_names.USAGE}")
 
@@ -177,7 +200,10 @@ def _check(options):
 
 
 def present_splits(options):
-    """Returns the splits of --splits whose records exist. Raises the error of the first if there are none."""
+    """Returns the list of the splits in --splits whose image records exist; prints which do not.
+
+    Raises: cli.UserError if there are none.
+    """
     present = [split for split in options.splits if record_files.files_of(options.data_dir, f"image_{split}")]
     if not present:
         records.find_files(options.data_dir, f"image_{options.splits[0]}")
@@ -188,7 +214,10 @@ def present_splits(options):
 
 
 def exif_of_records(options, splits):
-    """Returns whether the photographs of the records were turned by their EXIF orientation. Raises cli.UserError."""
+    """Returns whether the photographs of image records were turned by their EXIF orientation.
+
+    Raises: cli.UserError if the splits differ in this, or --exif or --noexif contradicts it.
+    """
     noted = {split: images.exif_noted(os.path.join(options.data_dir, f"image_{split}.json")) for split in splits}
     found = set(noted.values())
     if len(found) > 1 or options.exif not in (None, *found):
@@ -202,7 +231,12 @@ def exif_of_records(options, splits):
 
 
 def _sources(options, split):
-    """Returns (names, location of each image, digest that identifies the images) of a split."""
+    """Finds the images of a split.
+
+    Returns: (list of file names, list with a path or (record file, byte offset, length) for each, dict that identifies
+      the images in the sidecar).
+    Raises: cli.UserError if the records have no image bytes and --image_dir is not given.
+    """
     found = records.read_images(records.find_files(options.data_dir, f"image_{split}"), with_data=True)
     sizes = [size for _, _, size in found.data]
     json_path = os.path.join(options.data_dir, f"image_{split}.json")
@@ -223,7 +257,11 @@ def _sources(options, split):
 
 
 def assemble(paths, count, target):
-    """Joins the parts into one .npy file of `count` images; returns mean and std [D] over images, crops, cells."""
+    """Joins the .npy files of the tasks into one feature bank.
+
+    Args: paths: the files, in order. count: number of images in all of them. target: file to write.
+    Returns: (mean, std), float64 [D], over images, crops and cells.
+    """
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     total = np.zeros(shape[-1])
     with writing.array_file(target, np.float16, shape) as file:
@@ -240,7 +278,13 @@ def assemble(paths, count, target):
 
 @dataclasses.dataclass(frozen=True)
 class SplitWork:
-    """The work to do for one split."""
+    """The work to do for one split.
+
+    Attributes:
+      names: file names of the images. tasks: list of Task.
+      work: work folder. target: path of the feature bank. json_path: path of its sidecar.
+      settings, made_from: dicts for the sidecar.
+    """
 
     names: list
     tasks: list
@@ -252,7 +296,7 @@ class SplitWork:
 
 
 def _plan_split(options, split, encoder):
-    """Returns the work for one split, None if its features are complete."""
+    """Returns the SplitWork of a split; None if its features are complete."""
     from models import encoders
 
     names, sources, digest = _sources(options, split)
@@ -275,7 +319,7 @@ def _plan_split(options, split, encoder):
 
 
 def _finish_split(options, split_work, encoder):
-    """Joins the parts of one split and writes its sidecar."""
+    """Joins the files of a split's tasks and writes its sidecar. Args: split_work: SplitWork."""
     if os.path.exists(split_work.json_path):
         os.remove(split_work.json_path)
     mean, std = assemble([task.path for task in split_work.tasks], len(split_work.names), split_work.target)
@@ -297,21 +341,27 @@ def _finish_split(options, split_work, encoder):
 
 
 def _resize(options):
+    """Returns the resizing method of the flag --resize for `load_encoder`; None for "own"."""
     return None if options.resize == "own" else options.resize
 
 
 def main(options):
+    """Checks the settings, locks the outputs and makes them."""
     _check(options)
     with working(options):
         _make(options)
 
 
 def working(options):
-    """Locks the splits against other processes; for stages that make a feature bank from image records."""
+    """Context manager: locks the feature banks of --splits for writing and the image records for reading.
+
+    import_features uses it as well.
+    """
     return writing.working(options.data_dir, [f"features_{split}" for split in options.splits], ["image"])
 
 
 def _make(options):
+    """Computes the feature bank of each split that is not complete."""
     how = shards.where(options)
     splits = present_splits(options)
     cached_encoder.cache_clear()  # its file may have changed since the last call in this process

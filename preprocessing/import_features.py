@@ -59,7 +59,10 @@ class Options:
 
 
 class ArrayFile:
-    """A `.npy` file and the names of its rows; rows are read when they are needed."""
+    """A `.npy` file of image vectors with the file names of its images; rows are read when they are needed.
+
+    Attributes: names: list of file names. path: the file. listed_in: the file and that of the names, for messages.
+    """
 
     def __init__(self, path, names_path):
         self.path, self.listed_in = path, f"{path} (named in {names_path})"
@@ -72,22 +75,24 @@ class ArrayFile:
             )
 
     def row(self, index):
+        """Returns the vectors of image `index`: [D], [crops, D] or [crops, cells, D]."""
         return self._rows[index]
 
 
 class DatasetFile:
-    """An HDF5 file with one dataset for each file name."""
+    """An HDF5 file with one dataset of vectors for each image file name; the attributes are those of ArrayFile."""
 
     def __init__(self, path):
         self.path = self.listed_in = path
         self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
+        """Returns the vectors of image `index` of `names`: [D], [crops, D] or [crops, cells, D]."""
         return readers.read_dataset(self._file, self.names[index], self.path, "one dataset for each file name")
 
 
 def read_names(path):
-    """Reads a list of file names: one a line, a JSON list, or a JSON object with the list "names"."""
+    """Returns the list of file names in a file: one a line, a JSON list, or a JSON object with the list "names"."""
     expected = 'for --names one file name a line, or JSON, a list or {"names": [...]}'
     if not path.endswith(".json"):
         lines = texts.read(path, expected, errors="surrogateescape").splitlines()
@@ -100,8 +105,10 @@ def read_names(path):
 
 
 class Vectors:
-    """The vectors of all files, found by the name of the image.
+    """The vectors of all files, found by the file name of the image.
 
+    Args: files: list of ArrayFile and DatasetFile. layout: value of --layout.
+    Attributes: shape: shape of the vectors of one image, None until the first were read.
     Raises: cli.UserError for a name that occurs twice.
     """
 
@@ -121,7 +128,10 @@ class Vectors:
         self.shape = None
 
     def find(self, names):
-        """Returns the places of the images' vectors. Raises: cli.UserError naming images that are in no file."""
+        """Returns the places of the images' vectors: list of (index of the file, index in it).
+
+        A name is also found if only its extension differs. Raises: cli.UserError naming images that are in no file.
+        """
         places = [self._places.get(name) or self._stems.get(os.path.splitext(name)[0]) for name in names]
         missing = [name for name, place in zip(names, places, strict=True) if place is None]
         if missing:
@@ -134,7 +144,11 @@ class Vectors:
         return places
 
     def read(self, name, place):
-        """Returns the vectors at a place: float [crops, D] or [crops, cells, D], the same shape for all images."""
+        """Returns the vectors at a place from `find`: float [crops, D] or [crops, cells, D].
+
+        Args: name: file name of the image, for messages.
+        Raises: cli.UserError if they are not real numbers, or have another shape than those of other images.
+        """
         file = self._files[place[0]]
         found = np.asarray(file.row(place[1]))
         if not np.issubdtype(found.dtype, np.floating) or not 1 <= found.ndim <= 3 or not found.size:
@@ -150,7 +164,11 @@ class Vectors:
 
 
 def open_files(options):
-    """Opens the files of --features and --names; returns a list of ArrayFile and DatasetFile."""
+    """Opens the files of --features and --names.
+
+    Returns: (list of ArrayFile and DatasetFile, list of the paths of all files).
+    Raises: cli.UserError if a file is missing or of another format, or the numbers of files do not agree.
+    """
     paths, names = file_lists.split(options.features, ","), file_lists.split(options.names or "", ",")
     arrays = [path for path in paths if path.endswith(".npy")]
     for path in paths:
@@ -172,8 +190,10 @@ def open_files(options):
 
 
 def write_bank(path, names, vectors):
-    """Writes float16 [N, crops, ...] at `path`; returns mean and std float64 [D] over images, crops and cells.
+    """Writes the vectors of images to a .npy file, float16 [N, crops, ...].
 
+    Args: path: the file. names: list of N image file names. vectors: Vectors.
+    Returns: (mean, std), float64 [D], over images, crops and cells.
     Raises: cli.UserError naming the image whose numbers are not finite or too large.
     """
     places = vectors.find(names)
@@ -198,7 +218,11 @@ def write_bank(path, names, vectors):
 
 
 def describe_encoder(options, files, shape):
-    """Returns the description of the encoder; without --encoder one that only names the files."""
+    """Returns the description of the encoder, a dict for the sidecar; without --encoder it only names the files.
+
+    Args: files: list of fingerprints of the files. shape: of the vectors of one image.
+    Raises: cli.UserError if the encoder makes vectors of another shape.
+    """
     cells = shape[1] if len(shape) == 3 else None
     if options.encoder:
         description = extract_features.cached_encoder(options.encoder, None, options.exif).describe()
@@ -227,12 +251,14 @@ def _check(options):
 
 
 def main(options):
+    """Checks the settings, locks the outputs and makes them."""
     _check(options)
     with extract_features.working(options):
         _make(options)
 
 
 def _make(options):
+    """Writes the feature bank of each split that is not complete."""
     sources, paths = open_files(options)
     vectors = Vectors(sources, options.layout)
     splits = extract_features.present_splits(options)

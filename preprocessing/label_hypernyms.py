@@ -1,13 +1,13 @@
-"""Writes the labels of an ImageNet classifier with their hypernyms from WordNet.
+"""Writes the labels of an ImageNet classifier with their hypernyms (more general terms) from WordNet.
 
     python -m nltk.downloader wordnet
     python -m preprocessing.label_hypernyms --synsets imagenet_synsets.txt --output data/imagenet_labels.txt
 
-A corpus mentions dogs and mountains, a classifier has labels such as borzoi and alp. A line has first the names of the
-label itself, then those of its hypernyms, nearest first: `classifier_words --labels` takes the first name that occurs
+A corpus mentions dogs and mountains, a classifier has labels such as borzoi and alp. A line of the output has the names
+of one label, then those of its hypernyms, nearest first: `classifier_words --labels` takes the first name that occurs
 in the corpus. Hypernyms of too many labels ("animal", "device") are too general and are left out.
 
---synsets has a line for each label, its WordNet 3.0 synset as ImageNet writes it: n02090622.
+The file --synsets has one line for each label: its WordNet 3.0 synset in ImageNet's notation, such as n02090622.
 """
 
 import collections
@@ -29,20 +29,21 @@ class Options:
     widest: float = cli.field(0.125, "hypernyms of more than this share of the labels are left out")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns two tuples of paths, (files, folders): what the command writes; `cli.run` checks that it can."""
         return (self.output,), ()
 
 
 def hypernyms(synset):
-    """Returns all hypernyms of a synset, nearest first."""
+    """Returns the list of all hypernyms (nltk synsets) of an nltk synset, nearest first."""
     return list(synset.closure(lambda s: s.hypernyms() + s.instance_hypernyms()))
 
 
 def lines(synsets, widest):
-    """Returns for each label its names and then those of its hypernyms, separated by commas.
+    """Returns a list with one text for each label: its names, then those of its hypernyms, separated by commas.
 
     Args:
-      synsets: list of nltk synsets. widest: largest share of the labels that may have a hypernym in common.
+      synsets: list of nltk synsets, one for each label.
+      widest: hypernyms of more than this share of the labels are left out.
     """
     above = [hypernyms(synset) for synset in synsets]
     covers = collections.Counter(hypernym for several in above for hypernym in several)
@@ -55,7 +56,11 @@ def lines(synsets, widest):
 
 
 def read_synsets(path):
-    """Returns the synsets named in a file. Raises: cli.UserError, which says how to install WordNet."""
+    """Returns the list of the nltk synsets that a file names.
+
+    Raises: cli.UserError for a name that is no noun synset, or if WordNet is missing, with the command that installs
+      it.
+    """
     from nltk.corpus import wordnet
 
     numbers = texts.read(path).split()
@@ -74,7 +79,7 @@ def read_synsets(path):
 
 
 def main(options):
-    """Writes the labels with their hypernyms."""
+    """Writes the file of labels with their hypernyms."""
     if not os.path.isfile(options.synsets):
         raise cli.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
     if not 0 < options.widest <= 1:

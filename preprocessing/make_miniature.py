@@ -2,15 +2,15 @@
 
 The demo, the smoke runs and the tests train on it. It has the structure of the real task:
 
-    raw/images/*.jpg                    scenes of one to three objects in eight places
+    raw/images/*.jpg                    pictures of one to three objects in eight kinds of places
     raw/{train,val,test}.jsonl          {"image", "captions"}; five references for val and test, none for train
-    raw/train_pairs.jsonl               five true captions for each train image, only for the supervised ceiling
+    raw/train_pairs.jsonl               five true captions for each train image, only for the supervised upper bound
     raw/descriptions/*.jsonl            the corpus: sentences about other scenes, and about other subjects
     raw/detections.jsonl                output of a noisy detector (preprocessing/miniature/noisy_detector.py)
     raw/objects.jsonl                   the true objects of each picture with boxes, to score attention and detections
     raw/classes.txt                     the detector's classes
     raw/miniature.json                  settings, counts and the measured values of all properties below
-    encoder/compact.npz                 a small encoder trained on pictures of single things, as Inception on ImageNet
+    encoder/compact.npz                 a small encoder trained on pictures of single objects, as Inception on ImageNet
 
 The properties of the world (preprocessing.miniature.promises) are measured and checked before the sidecar is written.
 All files depend only on --seed and the sizes, not on --processes. After an interruption the same command continues.
@@ -37,6 +37,8 @@ from preprocessing.sharding import shards
 
 @dataclasses.dataclass(frozen=True)
 class Options:
+    """Settings of make_miniature."""
+
     data_dir: str = cli.field("data/miniature", "folder of the world")
     seed: int = cli.field(1, "seed of the world, which depends on nothing but the seed and the sizes")
     train_images: int = cli.field(2400, "pictures without captions")
@@ -62,7 +64,7 @@ SIZES = ("train_images", "val_images", "test_images", "sentences")
 
 
 def _generator(seed, *purpose):
-    """Returns a numpy Generator for a purpose, which is given by strings and numbers."""
+    """Returns a numpy Generator whose numbers depend only on the seed and the purpose, given by strings and numbers."""
     return np.random.default_rng([seed, shards.digest_of(" ".join(str(part) for part in purpose))])
 
 
@@ -83,10 +85,10 @@ def _dump(path, rows):
 
 
 def draw_pictures(task):
-    """Draws the pictures start .. stop - 1 of a split and writes their data to one file.
+    """Draws the pictures of a task: the JPEG files, and their data in one file of JSON lines.
 
-    Args:
-      task: {"path", "image_dir", "split", "start", "stop", "options"}.
+    Returns {"count": pictures}.
+    Args: task: one dict of `picture_tasks`.
     """
     options = Options(**task["options"])
 
@@ -108,7 +110,7 @@ def draw_pictures(task):
 
 
 def _truth(scene):
-    """Returns the scene as a JSON-able dict: place, sky, and name, colour, size and box of every object."""
+    """Returns a Scene as a dict for JSON: place, sky, and name, colour, size and box of every object."""
     objects = [
         {"name": item.name, "colour": item.colour, "size": item.size, "box": [round(edge, 4) for edge in item.box]}
         for item in scene.items
@@ -117,9 +119,9 @@ def _truth(scene):
 
 
 def references(options, split):
-    """Returns the references of a split, dict image name -> captions, by drawing its pictures into a temporary folder.
+    """Returns the references of a split, "val" or "test": dict image name -> list of captions.
 
-    Args: options: Options; --processes of them draw. split: "val" or "test".
+    The pictures are drawn in a temporary folder.
     """
     with tempfile.TemporaryDirectory() as raw:
         work = os.path.join(raw, "work")
@@ -131,7 +133,7 @@ def references(options, split):
 
 
 def write_references(options):
-    """Writes DATA_DIR/refs_val.json and refs_test.json, as process_images does, and no pictures."""
+    """Writes DATA_DIR/refs_val.json and refs_test.json in the format of process_images, without writing pictures."""
     from preprocessing import process_images
 
     os.makedirs(options.data_dir, exist_ok=True)
@@ -143,7 +145,13 @@ def write_references(options):
 
 
 def picture_tasks(options, raw, work):
-    """Returns the tasks of `draw_pictures`, split by split."""
+    """Returns the tasks of `draw_pictures`, a list of dicts.
+
+    Each has the keys "path" (file of the data), "image_dir", "split", "options", and "start" and "stop" (range of
+    picture numbers).
+
+    Args: raw: folder of the world's files. work: work folder.
+    """
     sizes = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
     return [
         {
@@ -164,7 +172,7 @@ def picture_tasks(options, raw, work):
 
 
 def _sentence(rng, seed):
-    """Returns a random (category, sentence) of the corpus."""
+    """Returns a random (category, sentence) of the corpus. Args: rng: numpy Generator. seed: of the world."""
     kind = scenes.pick(rng, {"isolated": ISOLATED, "idle": IDLE, "scene": 1 - ISOLATED - IDLE})
     if kind == "idle":
         return "abstract", grammar.finished(rng, grammar.idle(rng))
@@ -176,7 +184,7 @@ def _sentence(rng, seed):
 
 
 def write_sentences(task):
-    """Writes the sentences start .. stop - 1 of the corpus to one file; task as in `draw_pictures`."""
+    """Writes the sentences of a task to one file of JSON lines. Args: task: one dict of `sentence_tasks`."""
     options = Options(**task["options"])
 
     def write(part):
@@ -196,7 +204,7 @@ def write_sentences(task):
 
 
 def sentence_tasks(options, work):
-    """Returns the tasks of `write_sentences`."""
+    """Returns the tasks of `write_sentences`: list of dicts with "path", "start", "stop" (sentences), "options"."""
     return [
         {
             "path": os.path.join(work, f"{number:04d}.jsonl"),
@@ -213,7 +221,10 @@ def sentence_tasks(options, work):
 
 
 def draw_singles(task):
-    """Draws pictures of single things: uint8 [n, side, side, 3]. Args: task: (seed, start, stop, side)."""
+    """Returns pictures of single objects: uint8 [n, side, side, 3].
+
+    Args: task: (seed, first number, last + 1, side).
+    """
     seed, start, stop, side = task
     pictures = []
     for index in range(start, stop):
@@ -260,7 +271,10 @@ def make_encoder(options, folder):
 
 
 def _merge(raw, work, options):
-    """Joins the outputs of the tasks to the files of raw/; returns (pictures by split, descriptions, files)."""
+    """Joins the outputs of the tasks to the files of raw/.
+
+    Returns: (dict split -> rows of `draw_pictures`, list of the corpus sentences, list of the files for the sidecar).
+    """
     pictures, tasks = collections.defaultdict(list), picture_tasks(options, raw, work)
     for task in tasks:
         pictures[task["split"]] += _lines(task["path"])
@@ -289,11 +303,12 @@ def _merge(raw, work, options):
 
 
 def _timed(phase, began):
+    """Prints the seconds since the time `began`. Args: phase: name of what was done."""
     print(f"{phase}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def make_raw(options, raw):
-    """Draws the pictures, writes the sentences, joins and checks them; writes raw/miniature.json last."""
+    """Makes all files of raw/, the sidecar raw/miniature.json last, unless they are complete. Args: raw: the folder."""
     sidecar, work = os.path.join(raw, "miniature.json"), os.path.join(raw, ".work")
     left_out = ("data_dir", "references_only", "overwrite", "processes", "encoder_images", "encoder_epochs")
     settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
@@ -329,7 +344,10 @@ def make_raw(options, raw):
 
 
 def _begin_or_continue(raw, work, sidecar, settings, overwrite):
-    """Continues the work of an earlier run with the same settings, or clears the folder for new work."""
+    """Keeps unfinished work of the same settings, or else empties the folder for new work.
+
+    Args: work: work folder. sidecar: path of raw/miniature.json, which is removed. settings: dict.
+    """
     images = os.path.join(raw, "images")
     if shards.is_unfinished(work, settings):
         print(f"{work}: continuing the unfinished work of the same settings")
@@ -344,7 +362,7 @@ def _begin_or_continue(raw, work, sidecar, settings, overwrite):
 
 
 def _images_there(raw, sidecar):
-    """Returns whether all pictures that the sidecar counts exist."""
+    """Returns whether the folder has as many pictures as the sidecar states."""
     there, wanted = len(os.listdir(os.path.join(raw, "images"))), sidecars.read_sidecar(sidecar)["count"]
     if there != wanted:
         print(f"{raw}/images: {there} pictures, expected {wanted}; making them again")
@@ -352,7 +370,7 @@ def _images_there(raw, sidecar):
 
 
 def check_options(options):
-    """Raises cli.UserError for an invalid size."""
+    """Raises cli.UserError for a size, number of processes or seed that is too small."""
     smallest = {"train_images": 1, "val_images": 1, "test_images": 1, "sentences": 1, "references": 1}
     smallest |= {"image_size": 32, "encoder_images": 0, "encoder_epochs": 1, "processes": 0, "seed": 0}
     for name, least in smallest.items():

@@ -64,17 +64,17 @@ class Options:
 
 
 def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
-    """Returns the dictionary of a corpus.
+    """Returns the dictionary of a corpus, a vocabulary.Vocabulary.
+
+    The markers come first, then the words by descending count, words of equal count in alphabetical order. As in the
+    authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, has count 0.
 
     Args:
       counts: dict word -> occurrences, before plurals are replaced.
       sentences: number of sentences, which is the count of both markers.
       concepts: the concept words; all of them are in the dictionary.
       min_count: minimum count of other words.
-      word_list: set of allowed words, or None.
-    Returns: vocabulary.Vocabulary; markers first, then by count, equal counts in alphabetical order.
-    As in the authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, is
-      listed with count 0.
+      word_list: set of allowed words; None allows all.
     """
     kept = {
         word: count
@@ -88,17 +88,14 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
 
 
 def read_word_list(path, flag="--word_list"):
-    """Returns the set of the first words of a file's lines."""
+    """Returns the set of the first words of a file's lines; the error for a missing file names the flag `flag`."""
     if not os.path.isfile(path):
         raise cli.UserError(f"{path}: no such file; expected one word a line for {flag}")
     return {line.split(maxsplit=1)[0] for _, line in readers.text_lines(path)}
 
 
 def naming(options, concepts):
-    """Reads the plurals and synonyms of the concept words.
-
-    Returns: (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
-    """
+    """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names)."""
     names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
     plurals = vocabulary.plurals("inflect", names)
     names |= {plural: names[name] for plural, name in plurals.items() if plural not in {*concepts, *names}}
@@ -114,7 +111,7 @@ def naming(options, concepts):
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """The rules by which a sentence becomes a record: words, plurals and limits."""
+    """The rules by which a sentence becomes a record; the limits are those of the flags with the same names."""
 
     singulars: dict  # plural -> singular
     names: dict  # word -> the concept word that it names
@@ -125,15 +122,11 @@ class Rules:
 
 
 def encode_sentence(tokens, words, rules):
-    """Encodes one sentence.
+    """Converts one sentence to ids (docs/stages.md).
 
-    Args:
-      tokens: list of tokens without markers.
-      words: vocabulary.Vocabulary.
-      rules: Rules.
-    Returns: (key ids, sentence ids, ""), or (None, None, reason) for a dropped sentence; the reason is "length" or
-      "unknown".
-    Source: docs/stages.md. The key ids are a set; here they are in ascending order.
+    Args: tokens: list of tokens without markers. words: vocabulary.Vocabulary. rules: Rules.
+    Returns: (ascending ids of its concept words, ids with markers, ""); (None, None, reason) for a dropped sentence,
+      where the reason is "length" or "unknown".
     """
     longest = records.LONGEST_SENTENCE - 2  # without the markers
     if not max(1, rules.min_length) <= len(tokens) <= min(rules.max_length or longest, longest):
@@ -151,7 +144,7 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: distributes the sentences of one piece to shards and counts their words."""
+    """First pass: distributes the sentences of a piece to `shards` buckets in the file `path` and counts words."""
 
     piece: shards.Piece
     path: str
@@ -160,6 +153,8 @@ class DealTask:
 
 
 def deal(task):
+    """Runs a DealTask unless its file exists; returns {"sentences", "counts": word -> number, "capitals"}."""
+
     def write(part):
         lines = [tokens for tokens in sentences.token_lines(task.piece) if _is_wanted(tokens, task.wanted)]
         counts = collections.Counter(word for tokens in lines for word in tokens)
@@ -179,7 +174,7 @@ TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # counts
 
 @dataclasses.dataclass(frozen=True)
 class EncodeTask:
-    """Second pass: writes one shard of all pieces as records."""
+    """Second pass: writes bucket `shard` of all files `dealt` of the first pass as records to the file `path`."""
 
     dealt: tuple
     shard: int
@@ -189,6 +184,8 @@ class EncodeTask:
 
 
 def encode(task):
+    """Runs an EncodeTask unless its file exists; returns the counts TALLY and "named": concept word -> number."""
+
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()
         named = collections.Counter()
@@ -235,7 +232,7 @@ def _sha256(path):
 
 
 def _describe(options, path, given, singulars):
-    """Returns (settings, made_from) of the sidecar; `given` is the existing dictionary or None."""
+    """Returns (settings, made_from) of the sidecar. Args: path: sentences.txt. given: path of a dictionary, or None."""
     names = ("new_dict", "min_word_count", "max_unknown", "min_length", "max_length")
     settings = {name: getattr(options, name) for name in names}
     settings["plurals"] = os.path.basename(options.plurals)
@@ -255,7 +252,7 @@ def _describe(options, path, given, singulars):
 
 
 def _deal_all(how, path, work, count, wanted):
-    """Runs the first pass; returns the paths of its files."""
+    """Runs the first pass; returns the paths of its files. Args: how: arguments of shards.map_shards. count: shards."""
     pieces = shards.cut([path], -(-os.path.getsize(path) // count))
     tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
     results = shards.map_shards(deal, tasks, **how, description="counting words")
@@ -264,7 +261,7 @@ def _deal_all(how, path, work, count, wanted):
 
 
 def _new_dictionary(options, dealt, concepts):
-    """Returns the dictionary made from the counts of the first pass."""
+    """Returns the Vocabulary made from the counts in the files `dealt` of the first pass."""
     counts, total = collections.Counter(), 0
     for path in dealt:
         result = shards.result_of(path)
@@ -275,7 +272,7 @@ def _new_dictionary(options, dealt, concepts):
 
 
 def _note_unnamed(concepts, results):
-    """Prints the concept words that no sentence contains, because captions with them cannot be learned."""
+    """Prints the concept words that no sentence contains. Args: results: of `encode`."""
     named = {word for result in results for word in result["named"]}
     if absent := [word for word in concepts if word not in named]:
         shown = ", ".join(absent[: outputs.SHOWN]) + (", …" if len(absent) > outputs.SHOWN else "")
@@ -292,7 +289,7 @@ def _check_some_left(total, path):
 
 
 def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
-    """Writes word_counts.txt (an existing dictionary keeps its bytes), concepts.json, names.json and their sidecar."""
+    """Writes word_counts.txt, concepts.json, names.json and their sidecar. Args: dictionary: file to copy unchanged."""
     paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json", "names.json")]
     if os.path.abspath(dictionary) != os.path.abspath(paths[0]):
         with writing.replacing(paths[0]) as part:
@@ -311,7 +308,7 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
 
 
 def _refuse_unknown(options, given):
-    """Raises cli.UserError if files that this stage did not make would be replaced."""
+    """Raises cli.UserError if files that this stage did not make would be replaced. Args: given: see `_describe`."""
     target = os.path.join(options.data_dir, "word_counts.txt")
     sidecars.refuse_unknown(
         record_files.files_of(options.data_dir, "sentence"),
@@ -323,6 +320,7 @@ def _refuse_unknown(options, given):
 
 
 def main(options):
+    """Checks the settings, locks the outputs and makes them."""
     _check(options)
     with writing.working(options.data_dir, ["sentence", "word_counts"], ["sentences"]):
         _make(options)

@@ -1,4 +1,4 @@
-"""Makes image records from photographs, their objects and splits, and writes the references for scoring.
+"""Makes image records from photographs, their detected objects and lists of splits; writes the references for scoring.
 
     python -m preprocessing.process_images --image_dir photographs --dataset flickr8k:Flickr8k_text
 
@@ -65,7 +65,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """The images of one shard of one split; `entries` are (name, vocabulary ids, scores)."""
+    """The images of one shard of one split.
+
+    Attributes:
+      path: record file to write.
+      split: "train", "val" or "test".
+      entries: tuple of (file name, list of the vocabulary ids of its objects, list of their scores).
+      image_dir, store_images, exif: values of the flags.
+    """
 
     path: str
     split: str
@@ -76,11 +83,16 @@ class Task:
 
 
 def process(task):
-    """Writes the records of one shard; returns counts and the images that could not be read."""
+    """Runs a Task unless its file exists.
+
+    Returns: {"count": records, "failures": list of (file name, reason) of images that cannot be read, "objects": number
+      of objects, "without_objects": number of images without any}.
+    """
     return shards.write_once(task.path, functools.partial(_write_shard, task))
 
 
 def _write_shard(task, path):
+    """Writes the records of a Task to a file; returns the result of `process`."""
     failures, sizes = [], []
 
     def examples():
@@ -102,6 +114,7 @@ def _write_shard(task, path):
 
 
 def _check(options):
+    """Raises cli.UserError for settings that are out of range."""
     if not os.path.isdir(options.image_dir):
         raise cli.UserError(
             f"--image_dir {options.image_dir!r} is not a folder; expected the folder of the photographs"
@@ -115,7 +128,7 @@ def _check(options):
 
 
 def _say_other_exif(options):
-    """Prints a note if the detector read the photographs with another EXIF setting than the records."""
+    """Prints a note if the detector read the photographs with another --exif setting than the records."""
     json_path = os.path.join(options.data_dir, "detections.json")
     if os.path.exists(json_path) and images.exif_noted(json_path) != options.exif:
         there, here = ("--noexif", "--exif") if options.exif else ("--exif", "--noexif")
@@ -123,6 +136,7 @@ def _say_other_exif(options):
 
 
 def _class_map(path):
+    """Returns the table in the file --class_map: dict class name -> concept word or None; {} without a file."""
     if path is None:
         return {}
     expected = "for --class_map a JSON object class name -> word or null"
@@ -132,7 +146,18 @@ def _class_map(path):
 
 
 def _objects(options, names, words, train):
-    """Returns the objects: (dict image -> (ids, scores), summary of the classes, dict word -> factor of the prior)."""
+    """Reads the detected objects of images and converts their classes to concept words.
+
+    Args:
+      names: file names of the images. words: vocabulary.Vocabulary.
+      train: file names of the training images, from which the prior is computed.
+
+    Returns: (objects, classes, prior):
+      objects: dict file name -> (list of vocabulary ids, list of scores).
+      classes: dict for the sidecar: the word of each class, and the classes whose word is not in the dictionary.
+      prior: dict concept word -> factor of the odds of its detections; {} without --prior_strength.
+    Raises: cli.UserError if an existing image has no record of detections.
+    """
     paths, wanted = records.find_files(options.data_dir, "detections"), set(names)
     seen, found = set(), collections.Counter()
     for name, items in records.each_detections(paths):
@@ -173,6 +198,11 @@ def _objects(options, names, words, train):
 
 
 def _tasks(options, splits, objects, train_shards, work):
+    """Returns the list of Tasks of all splits.
+
+    Args: splits: dict split -> file names. objects: see `_objects`. train_shards: shards of the training split; the
+      others have one. work: work folder.
+    """
     tasks = []
     for split, names in splits.items():
         count = train_shards if split == "train" else 1
@@ -189,7 +219,10 @@ def _tasks(options, splits, objects, train_shards, work):
 
 
 def references(names, captions):
-    """Returns the captions of the images that have any, in COCO's format, image by image; None if there are none."""
+    """Returns the captions of images as a dict in COCO captions format, ordered by image; None if there are none.
+
+    Args: names: file names of the images. captions: dict file name -> list of texts.
+    """
     pairs = [(name, text) for name in names for text in captions.get(name, ()) if text.strip()]
     if not pairs:
         return None
@@ -200,7 +233,10 @@ def references(names, captions):
 
 
 def _say_what_later_stages_lack(splits, captions):
-    """Prints which images will not be scored, and the consequences of a missing split or of missing captions."""
+    """Prints how many images will be scored, and the consequences of a missing split or of missing captions.
+
+    Args: splits: dict split -> file names. captions: dict file name -> list of texts.
+    """
     if not splits.get("train"):
         print("NOTE: no training images are listed: nothing can be trained on this folder")
     for split, program in (("val", "eval_val.py"), ("test", "eval_test.py")):
@@ -218,7 +254,13 @@ def _say_what_later_stages_lack(splits, captions):
 
 
 def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
-    """Moves the shards of one split to their place, writes its references and its sidecar."""
+    """Moves the record files of one split to the data folder; writes its references and its sidecar.
+
+    Args:
+      names: file names of the split's images. captions: dict file name -> list of texts.
+      hashes: dict file name -> sha256. tasks, results: the Tasks of the split and their results.
+      sidecar: dict of the sidecar's fields that are equal for all splits.
+    """
     stem, data_dir = f"image_{split}", options.data_dir
     json_path = os.path.join(data_dir, f"{stem}.json")
     if os.path.exists(json_path):
@@ -251,7 +293,10 @@ def _publish(options, split, names, captions, hashes, tasks, results, sidecar):
 
 
 def _complete(options, splits, settings, made_from):
-    """Returns whether the output of every split is complete. Raises cli.UserError for other settings or inputs."""
+    """Returns whether the output of every split is complete.
+
+    Raises: cli.UserError if an output was made with other settings or from other inputs.
+    """
     done = []
     for split in splits:
         json_path = os.path.join(options.data_dir, f"image_{split}.json")
@@ -266,6 +311,7 @@ def _complete(options, splits, settings, made_from):
 
 
 def _made_from(options, dataset, names, words, hashes):
+    """Returns the dict that identifies the inputs, for the sidecar. Args: hashes: dict file name -> sha256."""
     detections = records.find_files(options.data_dir, "detections")
     captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
     sentences = records.find_files(options.data_dir, "sentence") if options.prior_strength else []
@@ -279,12 +325,14 @@ def _made_from(options, dataset, names, words, hashes):
 
 
 def main(options):
+    """Checks the settings, locks the outputs and makes them."""
     _check(options)
     with writing.working(options.data_dir, ["image"], ["detections", "sentence", "word_counts"]):
         _make(options)
 
 
 def _make(options):
+    """Makes the image records of all splits unless they are complete; continues unfinished work."""
     how = shards.where(options)
     dataset = datasets.load_dataset(options.dataset)
     splits = {split: names for split, names in dataset.splits.items() if names}

@@ -1,4 +1,4 @@
-"""Writes the sidecar of a record file of another program: count, record offsets, sha256.
+"""Writes the sidecar of a record file of another program: number of records, size and sha256 of each file.
 
 python -m preprocessing.records --index FILE.tfrec
 
@@ -23,12 +23,15 @@ class Options:
     overwrite: bool = cli.field(False, "replace an existing sidecar")
 
     def outputs(self):
-        """Returns (files, folders) that the command writes, see cli.run."""
+        """Returns two tuples of paths, (files, folders): what the command writes; `cli.run` checks that it can."""
         return (os.path.splitext(self.index)[0] + ".json" if self.index else "",), ()
 
 
 def main(options):
-    """Reads a whole file or set of shards and writes its sidecar."""
+    """Reads a file, or the set of shards that it belongs to, and writes the sidecar.
+
+    Raises: cli.UserError if the file does not exist, is damaged, or has a sidecar and --overwrite is not given.
+    """
     if not options.index.endswith(".tfrec") or not os.path.isfile(options.index):
         raise cli.UserError(f"--index {options.index or '(not given)'}: expected a .tfrec file that is there")
     folder, name = os.path.split(options.index)
@@ -38,6 +41,10 @@ def main(options):
 
 
 def _write(options, folder, stem):
+    """Counts the records of all files of a set, which compares every checksum, and writes the sidecar.
+
+    Args: folder: folder of the files. stem: their name without shard number and extension.
+    """
     sidecar = os.path.join(folder, f"{stem}.json")
     if os.path.exists(sidecar) and not options.overwrite:
         raise cli.UserError(f"{sidecar} is there: the file has a sidecar. Add --overwrite to replace it.")

@@ -36,9 +36,12 @@ class Options:
 
 @dataclasses.dataclass
 class Shown:
-    """The text for a file: a heading, then rows (photograph or "", text).
+    """The text to print for a file.
 
-    Attributes: named: whether the rows belong to photographs, so that `--name` can select them.
+    Attributes:
+      heading: what the file is.
+      rows: iterable of (file name of the photograph or another label, or ""; text).
+      named: whether the rows belong to photographs, so that `--name` can select them.
     """
 
     heading: str
@@ -51,7 +54,11 @@ class Shown:
 
 
 def of_records(paths, sidecar):
-    """Returns what to print of record files of one kind, as `Shown`. Args: sidecar: their sidecar, {} without one."""
+    """Returns the text to print for record files of one kind, as `Shown`.
+
+    Args: paths: list of files. sidecar: their sidecar as a dict, {} without one.
+    Raises: cli.UserError if the first file has no records, or a file is damaged.
+    """
     spell = Spelling(os.path.dirname(paths[0]), sidecar)
     first = next((record for record in records.each_record(paths[0])), None)
     if first is None:
@@ -64,6 +71,7 @@ def of_records(paths, sidecar):
 
 
 def _record_text(record, spell):
+    """Returns the text of a records.Record. Args: spell: Spelling."""
     if record.kind == records.SENTENCE:
         keys = f" [{spell(record.keys)}]" if len(record.keys) else " [no concept word]"
         return spell(record.ids) + keys
@@ -81,7 +89,12 @@ def _record_text(record, spell):
 
 
 class Spelling:
-    """Converts ids to words by the dictionary in a folder, if the records were made with this dictionary."""
+    """Converts word ids to words by the dictionary in a folder, if the ids are those of this dictionary.
+
+    Args: folder: folder of word_counts.txt. sidecar: sidecar of the file with the ids, {} without one.
+    Attributes: words: vocabulary.Vocabulary; None if ids are printed as numbers. note: text that says why; ""
+      otherwise.
+    """
 
     def __init__(self, folder, sidecar):
         self.words, self.note = None, ""
@@ -98,6 +111,7 @@ class Spelling:
             self.words = words
 
     def __call__(self, ids):
+        """Returns the words of the ids as text; the ids themselves without a dictionary."""
         return " ".join(str(word) if self.words is None else self.words.word(int(word)) for word in ids)
 
 
@@ -106,7 +120,11 @@ class Spelling:
 
 
 def of_array(path, sidecar):
-    """Returns what to print of a feature bank or another array, as `Shown`. Args: sidecar: as for `of_records`."""
+    """Returns the text to print for a feature bank or another .npy file, as `Shown`.
+
+    Args: sidecar: sidecar of the file as a dict, {} without one.
+    Raises: cli.UserError if the file is damaged or its sidecar lists another number of names.
+    """
     array = readers.map_npy(path)
     encoder = (sidecar.get("encoder") or {}).get("spec")
     heading = f"{array.dtype} {list(array.shape)}" + (
@@ -123,7 +141,7 @@ def of_array(path, sidecar):
 
 
 def _numbers(row):
-    """Returns the first numbers of a row and statistics of all, as text."""
+    """Returns text for an array: its first NUMBERS numbers, and minimum, maximum and norm of all."""
     if row.dtype.kind not in "fiub":
         return str(row)
     flat = np.asarray(row, np.float64).reshape(-1)
@@ -134,7 +152,10 @@ def _numbers(row):
 
 
 def of_archive(path, sidecar):
-    """Returns what to print of an .npz file, as `Shown`; ids of the captions of assign_captions as words."""
+    """Returns the text to print for an .npz file, as `Shown`; word ids of captions become words.
+
+    Args: sidecar: sidecar of the file as a dict, {} without one.
+    """
     arrays = readers.read_npz(path)
     heading = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in arrays.items())
     if {"vectors", "words", "offsets"} <= arrays.keys():
@@ -153,7 +174,7 @@ def of_archive(path, sidecar):
 
 
 def of_json(path):
-    """Returns what to print of a JSON file, as `Shown`: sidecar, references, captions, ranking, table, or other."""
+    """Returns the text to print for a JSON file, as `Shown`; the kind of file is recognised by its fields."""
     value = readers.read_json(path)
     if isinstance(value, dict) and "files" in value and "settings" in value:
         return _of_sidecar(path)
@@ -173,7 +194,7 @@ def of_json(path):
 
 
 def _of_sidecar(path):
-    """Returns `Shown` for a sidecar: how its files were made, and their content."""
+    """Returns the `Shown` of a sidecar: how its files were made, and the rows of its records or first file."""
     about, folder = sidecars.read_sidecar(path), os.path.dirname(path)
     paths = [os.path.join(folder, entry["name"]) for entry in about.get("files") or ()]
     said = ("count", "settings", "made_from", "command")
@@ -188,6 +209,7 @@ def _of_sidecar(path):
 
 
 def _of_references(value):
+    """Returns the `Shown` of reference captions. Args: value: dict in COCO captions format."""
     captions = {}
     for image in value.get("images") or ():
         captions[str(image.get("id") if isinstance(image, dict) else image)] = []
@@ -199,12 +221,13 @@ def _of_references(value):
 
 
 def _ranked(entry):
+    """Returns the scores of one checkpoint as text. Args: entry: list of the values that RANKING names."""
     scores = zip(RANKING[1:], entry[1:], strict=True)
     return ", ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores)
 
 
 def _named(value):
-    """Returns (the photograph of a JSON value or "", its other fields as text)."""
+    """Returns (file name of the photograph that a JSON value is about, or ""; its other fields as text)."""
     if not isinstance(value, dict):
         return "", _short(value)
     field = next((field for field in NAMED_BY if isinstance(value.get(field), str | int)), None)
@@ -212,6 +235,7 @@ def _named(value):
 
 
 def _fields(value, but):
+    """Returns the fields of a dict as text, without the field `but` and without null values."""
     rest = {name: item for name, item in value.items() if name != but and item is not None}
     if len(rest) == 1 and isinstance(next(iter(rest.values())), str):
         return next(iter(rest.values()))
@@ -219,6 +243,7 @@ def _fields(value, but):
 
 
 def _short(value):
+    """Returns a JSON value as text: a string unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -227,7 +252,7 @@ def _short(value):
 
 
 def of_text(path):
-    """Returns what to print of a dictionary, JSON lines, or another text file, as `Shown`."""
+    """Returns the text to print for a dictionary, JSON lines, or another text file, as `Shown`."""
     if os.path.basename(path) in ("word_counts.txt", "vocabulary.txt"):
         words = vocabulary.Vocabulary.load(path)
         pairs = enumerate(zip(words.words, words.counts, strict=True))
@@ -240,6 +265,7 @@ def of_text(path):
 
 
 def _is_json(line):
+    """Returns whether a line is a JSON object."""
     try:
         return isinstance(readers.parse_json(line), dict)
     except ValueError:
@@ -247,7 +273,10 @@ def _is_json(line):
 
 
 def of_checkpoint(prefix):
-    """Returns what to print of a checkpoint of this project or of TensorFlow 1, as `Shown`: its variables."""
+    """Returns the text to print for a checkpoint of this project or of TensorFlow 1, as `Shown`: its variables.
+
+    Args: prefix: path without the extension .index. Raises: cli.UserError if it cannot be read.
+    """
     import tensorflow as tf
 
     try:
@@ -265,7 +294,10 @@ def of_checkpoint(prefix):
 
 
 def shown_of(path):
-    """Returns what to print of a file of any kind, as `Shown`. Raises: cli.UserError if it cannot be read."""
+    """Returns the text to print for a file of any kind, as `Shown`.
+
+    Raises: cli.UserError if the file cannot be read.
+    """
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if os.path.exists(prefix + ".index"):
         return of_checkpoint(prefix)
@@ -291,11 +323,12 @@ def shown_of(path):
 
 
 def _known():
+    """Returns the kinds of files that can be shown, as text for an error message."""
     return "records (.tfrec), arrays (.npy, .npz), JSON, text, or a checkpoint (ckpt-STEP)"
 
 
 def _sidecar_of(path):
-    """Returns the content of the sidecar that describes a file; {} without one."""
+    """Returns the content of the sidecar that describes a file, as a dict; {} without one."""
     stem = re.sub(r"(-\d{5}-of-\d{5})?\.(tfrec|npy|npz|txt|jsonl)$", "", path)
     names = [f"{stem}.json", *(os.path.join(os.path.dirname(path), o.sidecar) for o in made_by.OUTPUTS.values())]
     for name in names:
@@ -310,6 +343,7 @@ def _sidecar_of(path):
 
 
 def _names_in(folder):
+    """Returns text for an error message: some file names in a folder, the newest checkpoint first; "" without any."""
     found = sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
     steps = [int(match[1]) for name in found if (match := re.fullmatch(r"ckpt-(\d+)\.index", name))]
     found = [f"ckpt-{step}" for step in sorted(steps)[-1:]] + found
@@ -321,9 +355,9 @@ def _names_in(folder):
 
 
 def lines_of(path, rows, name):
-    """Yields the lines to print for a file: a heading and its first rows, or the rows of one image.
+    """Yields the lines to print for a file: a heading and its first rows, or the rows of one photograph.
 
-    Args: path: of the file. rows: maximum number of rows, 0 for all. name: file name of the image; empty for all.
+    Args: path: the file. rows: maximum number of rows, 0 for all. name: file name of the photograph; "" for all.
     Raises: cli.UserError if the file cannot be shown, or has no row of this name.
     """
     shown = shown_of(path)
@@ -350,7 +384,7 @@ def lines_of(path, rows, name):
 
 
 def main(options):
-    """Prints the files."""
+    """Prints the content of the files --paths."""
     if not options.paths:
         raise cli.UserError("no file given: python -m preprocessing.show FILE")
     if options.rows < 0:

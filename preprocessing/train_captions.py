@@ -28,7 +28,7 @@ class Options:
 
 
 def main(options):
-    """Writes both files and their sidecar."""
+    """Reads the captions of the training photographs and writes both files and their sidecar."""
     dataset = datasets.load_dataset(options.dataset, with_train_captions=True)
     names = [name for name in dataset.splits.get("train", []) if dataset.captions.get(name)]
     if not names:
@@ -45,6 +45,10 @@ def main(options):
 
 
 def _write(options, content, images, texts):
+    """Writes the files unless they are complete.
+
+    Args: content: dict file name -> text. images, texts: numbers of images and captions.
+    """
     target = os.path.join(options.data_dir, "train_captions.json")
     digest = hashlib.sha256(content["train_captions.jsonl"].encode()).hexdigest()
     made_from = {"dataset": {"images": images, "captions": texts, "sha256": digest}}

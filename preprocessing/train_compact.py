@@ -1,4 +1,4 @@
-"""Trains the compact encoder on pictures of single things, as Inception is trained on ImageNet."""
+"""Trains the compact encoder to classify pictures of single objects, as Inception is trained on ImageNet."""
 
 import math
 
@@ -16,14 +16,21 @@ INPUT = {"mean": MEAN, "scale": SCALE}
 
 
 def _batches(seed, count, epochs):
-    """Yields the index array [BATCH] of every step, a pure function of the arguments."""
+    """Yields the indices of the examples of each step, int [BATCH]; they depend on the arguments alone.
+
+    Args: count: number of examples.
+    """
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(count)
         yield from order[: count // BATCH * BATCH].reshape(-1, BATCH)
 
 
 def _augment(images_BHW3, seed, step):
-    """Mirrors half of the pictures and changes brightness and contrast a little; returns float32 in -1..1."""
+    """Mirrors half of the pictures and changes brightness and contrast a little.
+
+    Args: images_BHW3: uint8. seed, step: determine the random changes.
+    Returns: float32 [B, H, W, 3], about -1 to 1.
+    """
     rng = np.random.default_rng([seed, 1, step])
     mirrored = rng.random(len(images_BHW3)) < 0.5
     images = np.where(mirrored[:, None, None, None], images_BHW3[:, :, ::-1], images_BHW3).astype(np.float32) / 255
@@ -35,13 +42,14 @@ def train(images, labels, classes, *, epochs, seed):
     """Trains the encoder by cross entropy over the object classes.
 
     Args:
-      images: uint8 [N, s, s, 3].
+      images: uint8 [N, S, S, 3].
       labels: int [N].
       classes: number of classes.
       epochs: passes over the images.
       seed: seed of all random draws.
-    Returns: (kernels, biases, head): convolutions with batch normalisation folded in, and the classifier's weight
-      [D, classes] and bias [classes].
+
+    Returns: (kernels, biases, head): kernels and biases are lists of arrays, one for each convolution, with its batch
+      normalisation folded in; head is the classifier's (weight [D, classes], bias [classes]).
     """
     network = compact.TrainableCompact(classes, seed)
     optimizer = tf.keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, clipnorm=5.0)
@@ -73,14 +81,27 @@ def train(images, labels, classes, *, epochs, seed):
 
 
 def _add(total, moments):
-    """Returns (count, sums) of the layers' (mean, variance)."""
+    """Adds the moments of one step to a running sum.
+
+    Args:
+      total: (number of steps, sums), or None at the first step.
+      moments: list of [mean, variance] of the layers' batch normalisation; `sums` has the same form.
+
+    Returns: the new total.
+    """
     if total is None:
         return 1, moments
     return total[0] + 1, [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(total[1], moments, strict=True)]
 
 
 def accuracy(encoder, head, images, labels):
-    """Returns the share of the pictures that are classified correctly."""
+    """Returns the share (0 to 1) of the pictures that are classified correctly.
+
+    Args:
+      encoder: function of float32 [B, S, S, 3] in 0 to 1 that returns features [B, D].
+      head: (weight [D, classes], bias [classes]).
+      images: uint8 [N, S, S, 3]. labels: int [N].
+    """
     right = 0
     for start in range(0, len(images), 256):
         features = encoder(images[start : start + 256].astype(np.float32) / 255).numpy()

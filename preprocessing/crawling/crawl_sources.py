@@ -1,7 +1,8 @@
-"""The sources of crawled descriptions: how a page of search results is requested and parsed.
+"""The two sources of crawled descriptions: how a page of search results is requested and parsed.
 
     api    the official search API of the stock-photo agency, with a token
-    html   its search pages: the JSON-LD records in them, parsed as JSON and never evaluated
+    html   the agency's search pages: the JSON-LD records in them, parsed as JSON and never evaluated
+
 Source: docs/stages.md.
 """
 
@@ -34,14 +35,23 @@ class Page:
 
 @dataclasses.dataclass(frozen=True)
 class ApiSource:
-    """The search API: GET /v2/images/search, answers {"data": [{"description": ...}], "total_count": ...}."""
+    """The search API: GET /v2/images/search, answers {"data": [{"description": ...}], "total_count": ...}.
+
+    Attributes:
+      base_url: address of the server.
+      per_page: results on a page.
+      obeys_robots: whether robots.txt applies.
+    """
 
     base_url: str = "https://api.shutterstock.com"
     per_page: int = 100
     obeys_robots = False  # robots.txt concerns pages; for the API the token is the permission
 
     def headers(self):
-        """Returns the headers of a request. Raises cli.UserError when the token is not in the environment."""
+        """Returns the headers of a request as a dict.
+
+        Raises: cli.UserError when the token is not in the environment.
+        """
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:
             raise cli.UserError(
@@ -51,11 +61,12 @@ class ApiSource:
         return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     def url(self, query, page):
+        """Returns the address of a page (from 1) of the results for the text `query`."""
         values = {"query": query, "image_type": "photo", "language": "en", "page": page, "per_page": self.per_page}
         return f"{self.base_url}/v2/images/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Returns the Page of an answer (bytes). Raises PageError."""
+        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it has another form."""
         value = _json(body, "the answer")
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
             raise PageError(f'the answer has no list "data": {str(value)[:SHOWN]!r}')
@@ -66,21 +77,26 @@ class ApiSource:
 
 @dataclasses.dataclass(frozen=True)
 class HtmlSource:
-    """The search pages: a JSON-LD script with a list of ImageObject records, the page count in attribute data-max."""
+    """The search pages: a JSON-LD script with a list of ImageObject records, the page count in an attribute data-max.
+
+    The attributes are those of ApiSource; the results of a page cannot be chosen.
+    """
 
     base_url: str = "https://www.shutterstock.com"
     per_page: int | None = None
     obeys_robots = True
 
     def headers(self):
+        """Returns the headers of a request as a dict."""
         return {"Accept": "text/html", "Accept-Language": "en"}
 
     def url(self, query, page):
+        """Returns the address of a page (from 1) of the results for the text `query`."""
         values = {"language": "en", "image_type": "photo", "searchterm": query, "page": page}
         return f"{self.base_url}/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Returns the Page of a search page (bytes). Raises PageError."""
+        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it has another form."""
         scripts, available = _scripts_and_count(body.decode("utf-8", "replace"))
         lists, faults = [], []
         for script in scripts:  # a script that cannot be read may concern something else
@@ -103,12 +119,16 @@ SOURCES = {"api": ApiSource, "html": HtmlSource}
 
 
 class _Finder:
-    """Collects the bodies of JSON-LD scripts and the largest number in an attribute data-max."""
+    """Target of `html_reader.read`: collects the JSON-LD scripts and the largest number in an attribute data-max.
+
+    Attributes: scripts: list of lists of the pieces of a script. available: the number, None without one.
+    """
 
     def __init__(self):
         self.scripts, self.available, self._open = [], None, False
 
     def start(self, tag, attributes):
+        """Handles a start tag. Args: attributes: dict."""
         if re.fullmatch(r"[0-9]{1,9}", count := attributes.get("data-max", "")):
             self.available = max(self.available or 0, int(count))
         self._open = tag == "script" and attributes.get("type") == "application/ld+json"
@@ -116,24 +136,31 @@ class _Finder:
             self.scripts.append([])
 
     def data(self, text):
+        """Handles the text between tags."""
         if self._open:
             self.scripts[-1].append(text)
 
     def end(self, tag):
+        """Handles an end tag."""
         self._open = self._open and tag != "script"
 
     def close(self):
+        """Does nothing at the end of the page."""
         pass
 
 
 def _scripts_and_count(text):
+    """Returns (list of the texts of JSON-LD scripts, number of pages or None) of an HTML text."""
     finder = _Finder()
     html_reader.read(text, finder)
     return ["".join(pieces) for pieces in finder.scripts], finder.available
 
 
 def _records(script):
-    """Returns the records of a JSON-LD script if it is a list of images, else None."""
+    """Returns the image records of a JSON-LD script as a list of dicts; None if it is no list of images.
+
+    Raises: PageError.
+    """
     value = _json(script, "the JSON-LD script")
     if isinstance(value, dict):
         value = value.get("@graph")
@@ -144,6 +171,7 @@ def _records(script):
 
 
 def _json(text, what):
+    """Returns the value of a JSON text. Args: what: name of the text, for the message. Raises: PageError."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -151,5 +179,6 @@ def _json(text, what):
 
 
 def _descriptions(records):
+    """Returns the list of the descriptions in a list of records, without missing and empty ones."""
     found = (record.get("description") for record in records if isinstance(record, dict))
     return [text for text in found if isinstance(text, str) and text.strip()]

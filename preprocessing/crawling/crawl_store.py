@@ -1,9 +1,10 @@
-"""Stores the pages of one category on disk, so that a killed crawl continues without losing or doubling pages.
+"""Stores the pages of one category on disk, so that a crawl that was killed continues without losing or doubling pages.
 
 While a category is crawled, `.crawl/NAME.part` holds the lines of the pages in the order of their arrival, and
-`.crawl/NAME.journal` records after each page the length of that file. All after the last complete line of the journal
-is unfinished and is cut off. When all pages were requested, the lines are sorted by page into `NAME.jsonl`, with the
-sidecar `NAME.json`; a later run for more pages, or for those that failed, starts from these files.
+`.crawl/NAME.journal` records after each page the length of that file. Bytes after the length in the last complete line
+of the journal belong to an incomplete page and are cut off. When all pages were requested, the lines are sorted by page
+and written to `NAME.jsonl`, with the sidecar `NAME.json`. A later run that fetches more pages, or those that failed,
+starts from these two files.
 """
 
 import json
@@ -18,7 +19,7 @@ WORK = ".crawl"
 
 
 def file_name(category):
-    """Returns the name of a category's files: `traffic light` -> `traffic_light`."""
+    """Returns the name, without extension, of a category's files: "traffic light" -> "traffic_light"."""
     return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_") or "unnamed"
 
 
@@ -26,19 +27,22 @@ class CategoryStore:
     """The stored pages of one category.
 
     Attributes:
+      category: its name.
       pages: dict page number -> number of descriptions, of the stored pages.
-      available: number of pages of the source, None while it is unknown.
+      available: number of pages that the source has, None while it is unknown.
+      path, json_path: the output and its sidecar.
     """
 
     def __init__(self, folder, category, plan, overwrite=False):
         """Opens the stored pages.
 
         Args:
-          folder: the folder of the output. category: name of the category.
+          folder: the folder of the output.
+          category: name of the category.
           plan: dict of the settings that determine the content of a page.
-          overwrite: whether to remove pages of another plan.
+          overwrite: whether to remove the stored pages and begin again.
 
-        Raises: cli.UserError if there are pages of another plan, or a file of unknown origin.
+        Raises: cli.UserError if pages were stored with other settings, or the output exists without a sidecar.
         """
         name = file_name(category)
         self.category, self.plan, self.pages, self.available = category, plan, {}, None
@@ -52,12 +56,15 @@ class CategoryStore:
         sidecars.refuse_unknown([self.path], self.json_path, overwrite or os.path.exists(self._journal))
 
     def missing(self, wanted):
-        """Returns the missing pages among 1 .. `wanted`; only page 1 while the number of pages is unknown."""
+        """Returns the list of the missing pages among 1 to `wanted`; at most page 1 while their number is unknown."""
         count = 1 if self.available is None else min(wanted, self.available)
         return [page for page in range(1, count + 1) if page not in self.pages]
 
     def add(self, page, descriptions, available=None):
-        """Stores one page: first its lines, then the line of the journal that makes them valid."""
+        """Stores one page: first its lines, then the line of the journal that makes them valid.
+
+        Args: page: its number. descriptions: list of texts. available: number of pages that the source has, or None.
+        """
         if page in self.pages:
             raise AssertionError(f"page {page} of {self.category} a second time")
         part, journal = self._open()
@@ -72,9 +79,9 @@ class CategoryStore:
         self._apply(entry)
 
     def publish(self, failed):
-        """Writes the category's lines sorted by page, and the sidecar.
+        """Writes the category's output, lines sorted by page, and the sidecar, unless nothing was added.
 
-        Args: failed: dict page number -> why it failed.
+        Args: failed: dict page number -> why it could not be fetched.
         """
         if not self.pages or self._files is None and not os.path.exists(self._journal):
             return  # nothing new
@@ -97,7 +104,7 @@ class CategoryStore:
         self._remove_work()
 
     def close(self):
-        """Closes the open files."""
+        """Closes the files that are being written."""
         for file in self._files or ():
             file.close()
         self._files = None
@@ -105,6 +112,7 @@ class CategoryStore:
     # ------------------------------------------------------------------------------------------------ opening
 
     def _open(self):
+        """Returns the open files (part, journal), which start with the published pages if there are any."""
         if self._files is None:
             new = not os.path.exists(self._journal)
             if new and self.pages:  # start from the published pages
@@ -118,7 +126,7 @@ class CategoryStore:
         return self._files
 
     def _continue(self):
-        """Opens unfinished work and cuts off incomplete pages; returns False if there is none."""
+        """Reads the journal of an interrupted crawl and cuts off its incomplete page; returns False without one."""
         if not os.path.exists(self._journal):
             return False
         with open(self._journal, "rb") as file:
@@ -135,6 +143,7 @@ class CategoryStore:
         return True
 
     def _from_published(self):
+        """Reads the stored pages from the sidecar of the output."""
         damage = sidecars.damaged_file(self.json_path)
         if damage:
             print(f"{damage}; crawling {self.category} again")
@@ -144,11 +153,13 @@ class CategoryStore:
         self._apply({"pages": about["pages"], "available": about["available"]})
 
     def _apply(self, entry):
+        """Adds the pages of one line of the journal (a dict) to `pages`."""
         self.pages.update((int(page), count) for page, count in entry["pages"].items())
         if entry.get("available") is not None:
             self.available = entry["available"]
 
     def _check(self, plan, path):
+        """Raises cli.UserError if the pages described in the file `path` were crawled with another plan."""
         if plan != self.plan:
             raise cli.UserError(
                 f"{path}: its pages were crawled with other settings ({plan} there, {self.plan} wanted). Add "
@@ -156,6 +167,7 @@ class CategoryStore:
             )
 
     def _remove_work(self):
+        """Removes the files of an unfinished crawl."""
         self.close()
         for path in (self._journal, self._part):  # the part is useless without its journal
             if os.path.exists(path):
@@ -163,7 +175,7 @@ class CategoryStore:
 
 
 def _write(file, text):
-    """Writes text and waits until it is on the disk."""
+    """Writes text to an open binary file and waits until it is on the disk."""
     file.write(text.encode())
     file.flush()
     os.fsync(file.fileno())

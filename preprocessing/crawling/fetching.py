@@ -1,9 +1,9 @@
 """Fetches pages politely: limited concurrency and rate, robots.txt, time-outs, limits of size and redirects, retries.
 
 After a transient fault (429, 5xx, time-outs, broken connections, truncated bodies, unreadable pages) a request is
-repeated after an exponentially growing, random wait, or after the wait that the server asks for. After a permanent
-fault (404, an endless body, endless redirects) the page fails at once. A fault that concerns every page (a refused
-token, a server that asks for a long wait, many failures in a row) ends the crawl.
+repeated, after a random wait whose mean grows exponentially or after the wait that the server asks for. After a
+permanent fault (404, an endless body, endless redirects) the page fails at once. A fault that concerns every page (a
+refused token, a server that asks for a long wait, many failures in a row) ends the crawl.
 """
 
 import asyncio
@@ -31,10 +31,15 @@ class Limits:
     """Limits on the requests to a server.
 
     Attributes:
-      concurrency: requests at a time. rate: requests a second. attempts: attempts for a page.
-      backoff: seconds before the second attempt, doubled for each further one. max_wait: longest wait in seconds.
-      timeout: seconds for one request with its whole body. max_bytes: size of a body after decompression.
-      max_redirects: redirects in a row. max_failed: pages that fail one after another before the crawl ends.
+      concurrency: requests at a time.
+      rate: requests a second.
+      attempts: attempts for a page.
+      backoff: seconds before the second attempt, doubled for each further one.
+      max_wait: longest wait in seconds.
+      timeout: seconds for one request with its whole body.
+      max_bytes: bytes of a body after decompression.
+      max_redirects: redirects in a row.
+      max_failed: pages that fail one after another before the crawl ends.
     """
 
     concurrency: int
@@ -49,11 +54,15 @@ class Limits:
 
 
 class PageError(Exception):
-    """Raised for a page with unexpected content; another attempt may succeed."""
+    """Raised by `parse` functions for a page with unexpected content; another attempt may succeed."""
 
 
 class TransientError(Exception):
-    """Raised when an attempt fails but another may succeed. `kind`: the fault. `wait`: seconds the server asks for."""
+    """Raised when an attempt fails but another may succeed.
+
+    Attributes: kind: short name of the fault, by which faults are counted. wait: seconds that the server asks for, or
+      None.
+    """
 
     def __init__(self, kind, reason, wait=None):
         super().__init__(reason)
@@ -61,7 +70,10 @@ class TransientError(Exception):
 
 
 class FailedPage(Exception):
-    """Raised for a page that cannot be fetched. `kind`: the fault."""
+    """Raised for a page that cannot be fetched.
+
+    Attributes: kind: short name of the fault, by which faults are counted.
+    """
 
     def __init__(self, kind, reason):
         super().__init__(reason)
@@ -75,8 +87,13 @@ class CrawlStopped(Exception):
 class Fetcher:
     """Fetches pages of one host. Use it as `async with Fetcher(...) as fetcher`.
 
+    Args:
+      base_url: address of the host. limits: Limits.
+      headers: dict of further headers. obey_robots: whether to follow robots.txt.
+
     Attributes:
-      retried: Counter of the faults after which a request was repeated. failed: Counter of the faults of failed pages.
+      retried: Counter of the faults after which a request was repeated.
+      failed: Counter of the faults of the pages that failed.
       requests: number of requests.
     """
 
@@ -109,7 +126,7 @@ class Fetcher:
           parse: function of the body (bytes) that returns its content or raises PageError.
 
         Returns: the result of `parse`.
-        Raises: FailedPage, CrawlStopped.
+        Raises: FailedPage if this page cannot be fetched; CrawlStopped if the crawl must end or has ended.
         """
         async with self._slots:
             self._go_on()  # the crawl may have ended while this page waited
@@ -121,7 +138,7 @@ class Fetcher:
                 raise
 
     async def _page(self, url, parse):
-        """Does the work of `page` once it is its turn."""
+        """Fetches one page; called by `page` when fewer than `concurrency` requests are made."""
         self._begun += 1
         number = self._begun
         await self._read_robots()
@@ -139,12 +156,15 @@ class Fetcher:
         return found
 
     def _go_on(self):
-        """Raises CrawlStopped once the crawl has ended, before a new request; answers under way are still accepted."""
+        """Raises CrawlStopped once the crawl has ended.
+
+        Called before each request; answers that are awaited are still used.
+        """
         if self._end.is_set():
             raise CrawlStopped(self._stopped)
 
     async def _sleep(self, seconds):
-        """Sleeps until the time has passed or the crawl ends. Raises: CrawlStopped."""
+        """Waits for some seconds, or until the crawl ends. Raises: CrawlStopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._end.wait()
@@ -153,6 +173,10 @@ class Fetcher:
     # ------------------------------------------------------------------------------------------------ tries
 
     async def _tries(self, url, parse, attempts):
+        """Makes up to `attempts` attempts to fetch a URL; returns the result of `parse`.
+
+        Raises: FailedPage, CrawlStopped.
+        """
         for attempt in range(1, attempts + 1):
             try:
                 return await self._once(url, parse)
@@ -184,7 +208,10 @@ class Fetcher:
                 return
 
     async def _once(self, url, parse):
-        """Makes one attempt: the request, its redirects, its body."""
+        """Makes one attempt, with its redirects; returns the result of `parse`.
+
+        Raises: TransientError, FailedPage, CrawlStopped.
+        """
         url = httpx.URL(url)
         for _ in range(self.limits.max_redirects + 1):
             if self._robots is not None and not self._robots.allows(url):
@@ -213,6 +240,10 @@ class Fetcher:
             raise TransientError("unreadable page", str(error)) from error
 
     def _redirected(self, response):
+        """Returns the URL (httpx.URL) to which an answer redirects.
+
+        Raises: FailedPage for another host or an invalid URL.
+        """
         try:
             url = response.url.join(response.headers["location"])
         except httpx.InvalidURL as error:
@@ -224,6 +255,7 @@ class Fetcher:
         return url
 
     def _check_status(self, response):
+        """Raises TransientError, FailedPage or CrawlStopped unless the status of an answer is 200."""
         status = response.status_code
         if status in PASSING:
             raise TransientError(str(status), f"answer {status}", _retry_after(response.headers.get("retry-after")))
@@ -233,7 +265,10 @@ class Fetcher:
             raise FailedPage(str(status), f"answer {status}")
 
     async def _body(self, response):
-        """Returns the decompressed body. Raises FailedPage if it has more than `max_bytes`."""
+        """Returns the decompressed body of an answer (bytes).
+
+        Raises: FailedPage if it is too large, TransientError if damaged.
+        """
         most, size, received, chunks = self.limits.max_bytes, 0, 0, []
         announced = count_of(response.headers.get("content-length"))
         if announced is not None and announced > most:
@@ -259,6 +294,10 @@ class Fetcher:
     # ------------------------------------------------------------------------------------------------ robots.txt
 
     async def _read_robots(self):
+        """Reads robots.txt before the first page.
+
+        Raises: CrawlStopped if it cannot be read or asks for a long delay.
+        """
         async with self._robots_lock:
             if self._robots is not None:
                 return
@@ -279,7 +318,7 @@ class Fetcher:
 
 
 def parse_robots(body):
-    """Returns the rules for this crawler in the bytes of a robots.txt. Raises: PageError."""
+    """Returns the rules for this crawler, a robots.Robots, in the bytes of a robots.txt. Raises: PageError."""
     try:
         return robots.parse(body.decode("utf-8-sig", "replace"), AGENT)
     except ValueError as error:
@@ -299,12 +338,12 @@ def checked_url(url):
 
 
 def count_of(text):
-    """Returns the number in a header; None if it is missing or not a number of at most 18 digits."""
+    """Returns the number (int) in the text of a header; None if it is missing or not a number of at most 18 digits."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text or "") else None
 
 
 def _retry_after(text):
-    """Returns the seconds of a Retry-After header (a number or a date); None if it is missing or cannot be read."""
+    """Returns the seconds (float) in a Retry-After header, a number or a date; None if it is missing or unreadable."""
     text = (text or "").strip()
     if re.fullmatch("[0-9]+", text):
         return float(text)

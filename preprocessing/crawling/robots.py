@@ -1,4 +1,4 @@
-"""Reads robots.txt (RFC 9309) with the library protego: what a crawler may fetch, and how fast."""
+"""Parses robots.txt (RFC 9309) with the library protego: which URLs a crawler may fetch, and how fast."""
 
 import dataclasses
 
@@ -10,27 +10,30 @@ MAX_RULES = 1_000_000  # user agents times lines: the library stores every rule 
 
 @dataclasses.dataclass(frozen=True)
 class Robots:
-    """The rules for one crawler; without `rules` all is allowed."""
+    """The rules of a site for one crawler; without `rules` all URLs are allowed.
+
+    Attributes: rules: parsed file. agent: product name of the crawler.
+    """
 
     rules: protego.Protego = dataclasses.field(default_factory=protego.Protego)
     agent: str = "*"
 
     def allows(self, url):
-        """Returns whether a URL may be fetched: the longest matching pattern decides; if equally long, "allow"."""
+        """Returns whether a URL may be fetched. The longest matching pattern decides; of equally long ones "allow"."""
         return self.rules.can_fetch(str(url), self.agent)
 
     @property
     def crawl_delay(self):
-        """Returns the seconds between two requests that the site asks for; 0 without a finite number."""
+        """Returns the seconds (float) between two requests that the site asks for; 0 if it asks for none."""
         return self.rules.crawl_delay(self.agent) or 0.0
 
 
 def parse(text, agent):
-    """Returns the rules of a robots.txt for a crawler.
+    """Returns the rules of a robots.txt for a crawler, as `Robots`.
 
     Args:
       text: content of the file.
-      agent: product name of the crawler; the groups that name it are used, else those of `*`.
+      agent: product name of the crawler; the rules for this name are used, else those for `*`.
 
     Raises: ValueError when parsing would take too long.
     """

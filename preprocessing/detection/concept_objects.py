@@ -1,4 +1,7 @@
-"""Converts a detector's classes to the objects of a record: words of the dictionary with scores."""
+"""Converts detections to the objects of an image record: vocabulary ids of concept words, with scores.
+
+A concept word is the word of the dictionary that names an object class.
+"""
 
 import collections
 
@@ -15,10 +18,12 @@ def class_words(class_names, words, class_map):
     Args:
       class_names: iterable of display names.
       words: vocabulary.Vocabulary.
-      class_map: dict class name -> word, or None for a class to be dropped; overrides the last word of the name.
+      class_map: dict class name -> word, or None to drop the class. For other classes the last word of the name is
+        used.
 
     Returns:
-      (dict class name -> vocabulary id, dict class name -> its word if that is not in the vocabulary).
+      (dict class name -> vocabulary id, dict class name -> its word, for the classes whose word is not in the
+        vocabulary).
     """
     ids, absent = {}, {}
     for name in sorted(set(class_names)):
@@ -37,14 +42,16 @@ def objects_of(detections, ids, threshold, word_threshold=None):
 
     Args:
       detections: list of records.Detection.
-      ids: dict class name -> vocabulary id; other classes are left out.
-      threshold: minimum score.
+      ids: dict class name -> vocabulary id; detections of other classes are left out.
+      threshold: minimum score of a detector's detection.
       word_threshold: minimum score of a classifier's word; None: `threshold`.
 
     Returns:
-      (vocabulary ids, scores): one entry per class of a detector, ascending by its class number, with its best score;
-      two classes with the same word stay two entries. Then one entry per word of a classifier, ascending by its first
-      class number, with the sum of its labels' probabilities.
+      (list of vocabulary ids, list of scores). First one entry per class of a detector, ascending by class number, with
+        the
+      best score of its detections; two classes with the same word stay two entries. Then one entry per word of a
+        classifier,
+      ascending by the first class number, with the sum of the probabilities of the labels with this word, at most 1.
     Source: docs/stages.md; the authors had no classifier.
     """
     best, classified = {}, {}
@@ -69,20 +76,17 @@ def objects_of(detections, ids, threshold, word_threshold=None):
 
 
 def prior_factors(objects, key_flat, sentences, strength):
-    """Returns the factor by which the odds of each concept's detections are multiplied.
-
-    Args:
-      objects: list over the training images of vocabulary ids.
-      key_flat: int [n], the concept ids of all sentences, one sentence after the other.
-      sentences: number of sentences.
-      strength: exponent, 0 to 1.
-
-    Returns:
-      dict vocabulary id -> factor between 0 and 1.
+    """Returns the factor by which the odds of each concept's detections are multiplied: dict vocabulary id -> 0 to 1.
 
     A detector trained on other photographs has false detections. If a concept is detected often but the corpus hardly
     mentions it, most of its detections are false. This is Bayes' rule with the corpus as prior, weakened by `strength`
     because the corpus describes other photographs.
+
+    Args:
+      objects: list over the training images, each with a list of vocabulary ids.
+      key_flat: int [n], the concept ids of all sentences, concatenated.
+      sentences: number of sentences.
+      strength: exponent, 0 to 1.
     """
     found = collections.Counter(word_id for ids in objects for word_id in set(ids))
     named = np.bincount(key_flat, minlength=max(found, default=0) + 1).tolist()
@@ -91,13 +95,15 @@ def prior_factors(objects, key_flat, sentences, strength):
 
 
 def with_prior(ids, scores, factors, threshold, below=1.0):
-    """Applies the prior to the objects of one image and leaves out those below the threshold.
+    """Applies the factors of `prior_factors` to the objects of one image and drops those below a threshold.
 
     Args:
-      ids, scores: as `objects_of` returns them. factors: dict vocabulary id -> factor of the odds; 1 if it is missing.
-      threshold: minimum score after the prior. below: scores from this value on are unchanged.
+      ids, scores: lists, as `objects_of` returns them.
+      factors: dict vocabulary id -> factor of the odds; 1 for other ids.
+      threshold: minimum score after the change.
+      below: scores above this value are not changed.
 
-    Returns: (ids, scores).
+    Returns: (ids, scores), two lists.
     """
     kept = []
     for word_id, score in zip(ids, scores, strict=True):

@@ -1,6 +1,7 @@
 """Detectors that are networks, in the formats in which object detectors are published.
 
-TensorFlow is imported when a network is loaded, tensorflow-hub only for networks of TensorFlow Hub.
+Their interface is described in detectors.py. TensorFlow is imported when a network is loaded, tensorflow-hub only for
+networks of TensorFlow Hub.
 """
 
 import contextlib
@@ -21,9 +22,10 @@ from preprocessing.sharding import shards
 
 
 class TFLiteDetector:
-    """An SSD network that ends in boxes [1, N, 4], classes [1, N], scores [1, N] and a count [1], in any order.
+    """An SSD network in TensorFlow Lite with the outputs boxes [1, N, 4], classes [1, N], scores [1, N], count [1].
 
-    The name of class c is line c of the label file, or line c + 1 if its first line is a placeholder.
+    The outputs may be in any order. The name of class c (from 0) is entry c of the label file, or entry c + 1 if the
+    first entry is a placeholder.
     """
 
     needs_pixels = True
@@ -39,7 +41,7 @@ class TFLiteDetector:
         self._first = 1 if is_placeholder(self.classes[0]) else 0
 
     def detect(self, name, image_HWC):
-        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection."""
         self._model.run(_resized(image_HWC, self._model.image_size))
         boxes, numbers, scores, count = (self._model.read(self._outputs[role]) for role in tflite_outputs.ROLES)
         count = tflite_outputs.count_of(count, len(scores), self._path)
@@ -48,9 +50,10 @@ class TFLiteDetector:
 
 
 class TFLiteClassifier:
-    """A classifier as a detector without boxes: its most probable classes, from `classifier_threshold` on.
+    """A classifier as a detector without boxes: it returns its `classifier_top` most probable classes.
 
-    Of a label with synonyms ("tench, Tinca tinca") the first one is the name.
+    Classes with a probability below `classifier_threshold` are left out. Of a label with synonyms ("tench, Tinca
+    tinca") the first one is the class name.
     """
 
     needs_pixels = True
@@ -68,7 +71,10 @@ class TFLiteClassifier:
         self.classes = [label.partition(",")[0].strip() for label in labels]
 
     def detect(self, name, image_HWC):
-        """Returns the classes of one photograph, uint8 [H, W, 3], by descending score; the box is the whole image."""
+        """Returns the classes of a photograph, uint8 [H, W, 3], by descending probability: list of Detection.
+
+        The box of each is the whole image.
+        """
         self._model.run(_resized(image_HWC, self._model.image_size))
         scores = self._model.read(self._model.outputs[0]).reshape(-1)
         if not np.isfinite(scores).all():
@@ -83,6 +89,7 @@ class TFLiteClassifier:
 
 
 def _load(model_class, path):
+    """Returns a TFLiteModel. Raises: cli.UserError if the file cannot be read."""
     try:
         return model_class(path)
     except ValueError as error:
@@ -90,6 +97,7 @@ def _load(model_class, path):
 
 
 def _resized(image_HWC, size):
+    """Returns a picture uint8 [H, W, 3] resized to uint8 [size, size, 3]."""
     from PIL import Image
 
     if image_HWC.shape[:2] == (size, size):
@@ -98,7 +106,7 @@ def _resized(image_HWC, size):
 
 
 def _probabilities(scores):
-    """Returns scores unchanged if they are probabilities; their softmax if one is outside 0 to 1."""
+    """Returns scores unchanged if all are in 0 to 1, else their softmax. Args: scores: float [classes]."""
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     powers = np.exp(scores - scores.max())
@@ -115,18 +123,28 @@ CLASS_NUMBERS = 1000  # class numbers reserved for an Open Images detector, whic
 
 
 class _ZooDetector:
-    """Base of frozen graphs and SavedModels of the zoo: classes are numbered from 1, the output has N rows."""
+    """Base class of detectors with the outputs of the object-detection zoo, which number their classes from 1.
+
+    Subclasses set `source` and call `_take_labels`.
+    """
 
     needs_pixels = True
 
     def _take_labels(self, path, shapes):
-        """Reads the class names. Args: shapes: dict output -> shape, a tuple with None for unknown sizes."""
+        """Sets `classes` and `note` from a label file, after comparing the number of classes with the network's.
+
+        Args: path: the file. shapes: dict output name -> shape, a sequence with None for unknown sizes.
+        """
         columns = next((shapes[name][-1] for name in COLUMNS if shapes.get(name) and shapes[name][-1]), None)
         counts = (columns - 1, columns) if columns else ()  # most have a column for the background
         labels = label_maps.from_one(label_maps.read_labels(path))
         self.classes, self.note = label_maps.for_detector(labels, counts, path)
 
     def _named(self, name, outputs):
+        """Returns the list of Detection in the outputs for one photograph.
+
+        Args: outputs: dict output name -> array or tensor.
+        """
         outputs = {key: np.asarray(outputs[key]) for key in ZOO}
         count = int(outputs["num_detections"].reshape(-1)[0])
         columns = (outputs[key][0][:count] for key in ZOO[:3])
@@ -134,9 +152,9 @@ class _ZooDetector:
 
 
 class FrozenGraphDetector(_ZooDetector):
-    """A frozen graph of TensorFlow 1's object-detection zoo, like the authors' detector: `frozen_inference_graph.pb`.
+    """A frozen graph of TensorFlow 1's object-detection zoo, as the authors' detector: `frozen_inference_graph.pb`.
 
-    Takes uint8 [1, H, W, 3] at `image_tensor:0`. Source: docs/detectors_encoders.md.
+    Its input is `image_tensor:0`, uint8 [1, H, W, 3]. Source: docs/detectors_encoders.md.
     """
 
     def __init__(self, part, settings):
@@ -164,23 +182,23 @@ class FrozenGraphDetector(_ZooDetector):
         self._take_labels(part.labels, _static_shapes(whole.graph))
 
     def detect(self, name, image_HWC):
-        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection."""
         import tensorflow as tf
 
         return self._named(name, self._run(tf.constant(image_HWC[None])))
 
 
 def _static_shapes(graph):
-    """Returns dict name -> shape of the tensors of COLUMNS in a graph whose rank is known."""
+    """Returns the shapes of the tensors COLUMNS in a graph, if their rank is known: dict name -> list."""
     there = {operation.name: operation.outputs[0].shape for operation in graph.get_operations() if operation.outputs}
     return {name: there[name].as_list() for name in COLUMNS if name in there and there[name].rank}
 
 
 class SavedModelDetector(_ZooDetector):
-    """A SavedModel folder or a handle of TensorFlow Hub.
+    """A SavedModel folder or a handle of TensorFlow Hub, with one of two signatures.
 
-    With the Open Images signature (float pictures in 0 to 1; the network names its classes), or with that of the
-    zoo (uint8 pictures; class names from a file).
+    Open Images: float pictures in 0 to 1, the network names its classes. Object-detection zoo: uint8 pictures, class
+    names from a file.
     """
 
     def __init__(self, part, settings):
@@ -214,7 +232,10 @@ class SavedModelDetector(_ZooDetector):
         )
 
     def detect(self, name, image_HWC):
-        """Returns the detections in a photograph, uint8 [H, W, 3], by decreasing score: list of Detection."""
+        """Returns the detections in a photograph, uint8 [H, W, 3]: list of Detection.
+
+        They are sorted by descending score with the Open Images signature, else in the order of the network's output.
+        """
         import tensorflow as tf
 
         if self._named_by_network and self._type.is_floating:
@@ -225,6 +246,10 @@ class SavedModelDetector(_ZooDetector):
         return self._open_images(name, outputs) if self._named_by_network else self._named(name, outputs)
 
     def _open_images(self, name, outputs):
+        """Returns the list of Detection in the outputs of a network with the Open Images signature.
+
+        Args: name: of the photograph.
+        """
         boxes, names, numbers, scores = (outputs[key].numpy() for key in OPEN_IMAGES)
         boxes, names, numbers, scores = boxes.reshape(-1, 4), names.reshape(-1), numbers.reshape(-1), scores.reshape(-1)
         raw_detections.check_finite(self.source, name, boxes, scores)
@@ -239,7 +264,7 @@ class SavedModelDetector(_ZooDetector):
 
 
 def load_hub(path):
-    """Loads a SavedModel from a folder or a handle of TensorFlow Hub (cached in TFHUB_CACHE_DIR).
+    """Returns the SavedModel in a folder or at a handle of TensorFlow Hub (downloads are cached in TFHUB_CACHE_DIR).
 
     Raises: cli.UserError when tensorflow-hub or the model cannot be loaded.
     """

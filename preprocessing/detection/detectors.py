@@ -12,9 +12,16 @@
     FILE.py:ARGUMENT                your own detector, see extensions.py
 
 Class names are read from `--labels FILE`, or from FILE in `KIND:PATH#labels=FILE` (see label_maps.py); annotations and
-networks with the Open Images signature have their own. Several detectors are joined by `+`. Each detection records its
-source. The class numbers of a detector follow those of the detectors before it, so a number is one class of one
-detector.
+networks with the Open Images signature have their own. Several detectors are joined by `+`. Each detection records the
+name of its detector. If there are several, the class numbers of each begin after those of the one before it, so that a
+number stands for one class of one detector.
+
+A detector is a class with
+    __init__(part, settings)    part: Part; settings: dict with "classifier_threshold" and "classifier_top"
+    source                      its name, stored with each detection
+    classes                     list of class names by number; None if its output has them
+    needs_pixels                whether `detect` needs the pixels and not only the file name
+    detect(name, image_HWC)     returns a list of records.Detection for the image uint8 [H, W, 3] with this file name
 """
 
 import dataclasses
@@ -50,10 +57,10 @@ class Part:
     """One of the detectors that `--detector` names.
 
     Attributes:
-      kind: one of KINDS.
-      path: its file, folder or address.
+      kind: one of KINDS, or the path of a Python file.
+      path: its file, folder or address; for a Python file the text after the colon.
       labels: path of its class names, or None.
-      sha256: sha256 of `path`; None for an address, which identifies a network by its version.
+      sha256: sha256 of its file or folder; None for an address, which identifies a network by its version.
       labels_sha256: sha256 of `labels`, or None.
     """
 
@@ -65,18 +72,19 @@ class Part:
 
     @property
     def source(self):
+        """Returns the name of the detector that is stored with its detections: KIND:NAME, without folders."""
         if extensions.is_file(self.kind):
             return f"{os.path.basename(self.kind)}:{self.path}"
         name = self.path if self.kind == "hub" else os.path.basename(os.path.normpath(self.path))
         return f"{self.kind}:{name}"
 
     def identity(self):
-        """Returns what determines the detections, as a dict for JSON: source, sha256 of the files."""
+        """Returns what determines the detections, as a dict for JSON: the source and the sha256 of the files."""
         return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
 def _kind_of(text):
-    """Returns (kind, argument) of one part of a specification."""
+    """Returns (kind, argument) of one detector's name; kind is "tflite" for a name that is only a file."""
     kind, _, argument = text.partition(":")
     if kind not in KINDS and _path_and_labels(text)[0].endswith(".tflite"):
         return "tflite", text
@@ -84,16 +92,18 @@ def _kind_of(text):
 
 
 def _path_and_labels(argument):
+    """Splits PATH#labels=FILE into (path, path of the class names or "")."""
     path, mark, labels = argument.rpartition("#labels=")
     return (path, labels) if mark else (argument, "")
 
 
 def _split(spec):
-    """Returns the parts of a specification as texts; a path may contain a + as well."""
+    """Splits a value of --detector at the `+` between detectors; returns a list. A path may contain a + as well."""
     return paths.split(spec, "+", _is_there, BEGINS.match)
 
 
 def _is_there(text):
+    """Returns whether the files that one detector's name contains exist."""
     kind, argument = _kind_of(text)
     if extensions.is_file(kind):
         return os.path.isfile(kind) and "+" not in argument
@@ -101,7 +111,10 @@ def _is_there(text):
 
 
 def programs_in(spec):
-    """Returns the detectors in a --detector value that run code, or are unknown; stored files must not name them."""
+    """Returns the list of the detectors in a --detector value that run code or are unknown.
+
+    Stored files must not name them.
+    """
     return [text for text in _split(spec) if _kind_of(text)[0] not in DATA_ONLY]
 
 
@@ -109,8 +122,8 @@ def parse(spec, labels=None):
     """Parses the value of `--detector`; returns a tuple of Part. Does not need TensorFlow.
 
     Args:
-      spec: str, one detector or several joined by +, see the docstring of the module.
-      labels: file of class names for parts that do not name one.
+      spec: the value: one detector or several joined by +, see the docstring of the module.
+      labels: file of class names for detectors whose name does not include one; None without such a file.
 
     Raises:
       cli.UserError: unknown kind or missing file.
@@ -139,6 +152,7 @@ def parse(spec, labels=None):
 
 
 def _address(handle):
+    """Returns the complete address of a handle of TensorFlow Hub. Raises: cli.UserError if it is no handle."""
     if "://" not in handle and ("/" not in handle.strip("/") or os.path.exists(handle)):
         raise cli.UserError(
             f"--detector hub:{handle}: expected hub:PUBLISHER/NAME/VERSION or an address; folders: saved_model:FOLDER"
@@ -147,7 +161,10 @@ def _address(handle):
 
 
 def _digest(text, kind, path):
-    """Returns the sha256 (hex) of the file or folder `path` of the part `text`; None for an address."""
+    """Returns the sha256 (hex) of a file or folder; None for an address or for `path` None.
+
+    Args: text: name of the detector, for messages. kind: kind of the detector, or "labels". Raises: cli.UserError.
+    """
     if path is None or kind == "hub":
         return None
     if kind != "saved_model":
@@ -164,11 +181,16 @@ def _digest(text, kind, path):
 
 
 class Detectors:
-    """Several detectors as one: the detections of all, with distinct class numbers.
+    """Several detectors as one: `detect` returns the detections of all, with distinct class numbers.
 
     Args:
       parts: sequence of Part, from `parse`.
       settings: dict with "classifier_threshold" and "classifier_top".
+
+    Attributes:
+      members: list of the detectors.
+      needs_pixels: whether one of them needs the pixels of a photograph.
+      first_ids: list of the first class number of each.
     """
 
     def __init__(self, parts, settings):
@@ -194,7 +216,10 @@ class Detectors:
         ]
 
     def describe(self):
-        """Returns a dict for each detector: source, first class number, class names (None: they are in its output)."""
+        """Returns a list with a dict for each detector, for the sidecar.
+
+        Its keys are "source", "first_class_id" and "class_names" (None if the network's output names the classes).
+        """
         return [
             {"source": member.source, "first_class_id": first, "class_names": member.classes}
             for member, first in zip(self.members, self.first_ids, strict=True)
@@ -202,7 +227,10 @@ class Detectors:
 
 
 def _class_of(kind):
-    """Returns the class for a kind of detector, or that of a Python file, see extensions.py."""
+    """Returns the class of a kind of detector.
+
+    Args: kind: one of KINDS, or the path of a Python file (extensions.py).
+    """
     if not extensions.is_file(kind):
         return KINDS[kind]
     try:
@@ -213,5 +241,8 @@ def _class_of(kind):
 
 @functools.cache
 def load(parts, classifier_threshold, classifier_top):
-    """Returns the `Detectors` of a tuple of Part; cached, so that each process loads them once."""
+    """Returns the `Detectors` of a tuple of Part; cached, so that each process loads them once.
+
+    Args: classifier_threshold, classifier_top: see the flags of detect_objects.
+    """
     return Detectors(parts, {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top})

@@ -1,8 +1,8 @@
-"""Detectors without a network: they read objects from a file.
+"""Detectors without a network: they read objects from a file. Their interface is described in detectors.py.
 
-annotations:FILE.jsonl          lines {"image": NAME, "objects": [{"name", "score", "box"}]}
-hdf5:FILE.hdf5                  the released output of the authors' detect_objects (`object.hdf5`): a group for each
-                                photograph, with its name without `.jpg`, with detection_boxes [n, 4],
+annotations:FILE.jsonl          lines {"image": NAME, "objects": [{"name", "score", "box"}]} hdf5:FILE.hdf5
+the output that the authors' detect_objects writes (`object.hdf5`): for each photograph a
+                                group that is named like it, without `.jpg`, with the datasets detection_boxes [n, 4],
                                 detection_classes [n] (from 1) and detection_scores [n]
 """
 
@@ -28,9 +28,10 @@ OTHER_BOXES = (
 
 
 class Annotations:
-    """Known objects. A photograph without a line is an error; a photograph without objects has the list [].
+    """Detector that returns known objects, from a file of JSON lines.
 
-    A photograph may have several lines, each with a list of objects or one object; all are used.
+    A photograph may have several lines, each with a list of objects or one object; all are used. A photograph without
+    objects has a line with the list []; one without a line is an error.
     """
 
     needs_pixels = False
@@ -42,7 +43,10 @@ class Annotations:
         self._path = part.path
 
     def detect(self, name, image_HWC=None):
-        """Returns the known objects of one photograph, by descending score."""
+        """Returns the known objects of one photograph, by descending score: list of Detection.
+
+        Raises: ImageError if the file has no line for it.
+        """
         if name not in self._objects:
             raise ImageError(name, f"has no line in {self._path}")
         objects = sorted(self._objects[name], key=lambda item: -item[1])
@@ -50,7 +54,9 @@ class Annotations:
 
 
 def read_objects(path, with_boxes=False):
-    """Reads a file of known objects; returns dict image name -> list of (name, score, box).
+    """Reads a file of known objects; returns dict image name -> list of (class name, score, box).
+
+    A box is (ymin, xmin, ymax, xmax) in 0 to 1.
 
     Args: with_boxes: whether every object must have a box; else the box of an object without one is the whole image.
     Raises: cli.UserError naming the line.
@@ -68,7 +74,10 @@ def read_objects(path, with_boxes=False):
 
 
 def _annotations(value, with_boxes):
-    """Returns (file name, list of (name, score, box)) of a JSON value. Raises: ValueError or TypeError."""
+    """Returns (file name, list of (class name, score, box)) of a JSON value.
+
+    Raises: ValueError, TypeError or OverflowError.
+    """
     image = value.get("image", value.get("file_name", value.get("filename"))) if isinstance(value, dict) else None
     if not isinstance(image, str):
         raise ValueError("no file name under `image`")
@@ -80,7 +89,10 @@ def _annotations(value, with_boxes):
 
 
 def _annotated(item, with_boxes):
-    """Returns (name, score, box) of one object. Raises: ValueError, TypeError: a part is missing or out of range."""
+    """Returns (class name, score, box) of a JSON object.
+
+    Raises: ValueError, TypeError: a field is missing or out of range.
+    """
     if not isinstance(item, dict):
         raise ValueError(f"an object is {str(item)[:40]!r}")
     if strange := [key for key in OTHER_BOXES if key in item]:
@@ -102,7 +114,7 @@ def _annotated(item, with_boxes):
 
 
 class DetectionFile:
-    """The authors' HDF5 file of detections (docs/detectors_encoders.md).
+    """Detector that returns the detections in the authors' HDF5 file (docs/detectors_encoders.md).
 
     A photograph without a group is an error: the authors' file has a group, which may be empty, for each photograph.
     """
@@ -119,7 +131,10 @@ class DetectionFile:
             raise cli.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
 
     def detect(self, name, image_HWC=None):
-        """Returns the stored detections of one photograph, by descending score."""
+        """Returns the stored detections of one photograph, by descending score: list of Detection.
+
+        Raises: ImageError if the file has no group for it; cli.UserError if the group is damaged.
+        """
         stem = os.path.splitext(name)[0]
         if stem not in self._groups:
             raise ImageError(name, f"has no group {stem} in {self._path}")

@@ -1,4 +1,4 @@
-"""Checks the raw detections of one photograph and adds class names."""
+"""Checks the detections that a network gives for one photograph and adds class names."""
 
 import numpy as np
 
@@ -11,13 +11,19 @@ WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
 def check_finite(source, name, *arrays):
-    """Raises cli.UserError when a box, class number or score of image `name` is not a finite number."""
+    """Raises cli.UserError when an array of image `name` has a number that is not finite.
+
+    Args: source: name of the detector.
+    """
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
         raise cli.UserError(f"{source}: a box, class or score of {name} is not a finite number")
 
 
 def check_scores(source, name, scores):
-    """Raises cli.UserError when a score of image `name` is not a probability, e.g. if the wrong output was read."""
+    """Raises cli.UserError when a score of image `name` is not in 0 to 1, e.g. if the wrong output was read.
+
+    Args: source: name of the detector. scores: sequence of float.
+    """
     if len(scores) and not -ROUNDING <= min(scores) <= max(scores) <= 1 + ROUNDING:
         raise cli.UserError(
             f"{source}: the scores of {name} are from {min(scores):g} to {max(scores):g}, expected 0 to 1; are they "
@@ -26,19 +32,21 @@ def check_scores(source, name, scores):
 
 
 def inside(box):
-    """Returns a box clipped to the image: (ymin, xmin, ymax, xmax) in 0 to 1."""
+    """Returns a box clipped to the image: tuple (ymin, xmin, ymax, xmax), each in 0 to 1."""
     return tuple(np.clip(np.asarray(box, np.float32), 0.0, 1.0).tolist())
 
 
 def named(source, labels, name, boxes, numbers, scores, first=0):
-    """Returns the arrays of one photograph as a list of `Detection`, in order, without placeholder classes.
+    """Returns the detections in a photograph as a list of `Detection`, in the given order, without placeholders.
 
     Args:
       source: name of the detector.
       labels: class names by number.
-      name: file name, for messages.
-      boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1. numbers, scores: float [n].
-      first: offset added to the class numbers.
+      name: file name of the photograph, for messages.
+      boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1.
+      numbers: float [n], class numbers.
+      scores: float [n], in 0 to 1.
+      first: offset added to the class numbers, so that they are indices of `labels`.
 
     Raises: cli.UserError when a number is not finite, a score is outside 0 to 1, or a class number is not an integer or
       has no name.

@@ -21,12 +21,14 @@ WHOLE = 1e-4  # tolerance of class numbers that are not integers
 
 
 def outputs_of(model):
-    """Returns (dict role -> details of the output, number of classes or None) of a models.encoders.tflite.TFLiteModel.
+    """Identifies the outputs of a detector.
 
-    The post-processing operation at the end of the network gives both. Without it the outputs are identified by their
+    The post-processing operation at the end of the network determines them. Without it they are identified by their
     names in the signature or the graph. Without names they are identified by their shapes, and classes and scores by
     their values: scores are in 0 to 1, class numbers are integers.
 
+    Args: model: models.encoders.tflite.TFLiteModel.
+    Returns: (dict role -> details of the output, a dict of the TensorFlow Lite interpreter; number of classes or None).
     Raises: cli.UserError: the outputs are not those of a detector, or classes and scores cannot be distinguished.
     """
     found, count = _by_operation(model)
@@ -40,17 +42,22 @@ def outputs_of(model):
 
 
 def _fault(model, found):
+    """Returns the cli.UserError for outputs that are not those of a detector. Args: found: what was found, as text."""
     return cli.UserError(
         f"{model.path}: {found}; expected {EXPECTED}, in any order; a classifier is given as classifier:FILE"
     )
 
 
 def _shape(details):
+    """Returns the shape in the details of an output, as a list of int."""
     return [int(side) for side in details["shape"]]
 
 
 def _by_operation(model):
-    """Returns (outputs or None, number of classes or None) by the post-processing operation of the network."""
+    """Identifies the outputs by the post-processing operation of the network.
+
+    Returns: (dict role -> details, number of classes or None), or (None, None) without this operation.
+    """
     from flatbuffers import flexbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -68,7 +75,7 @@ def _by_operation(model):
 
 
 def _by_name(model):
-    """Returns the outputs by their names in the signature or the graph; None unless all four are identified."""
+    """Identifies the outputs by their names; returns dict role -> details, or None unless all four are identified."""
     for names in (model.signature_outputs(), {details["name"]: details for details in model.outputs}):
         found = {}
         for name, details in names.items():
@@ -81,6 +88,10 @@ def _by_name(model):
 
 
 def _by_shape(model):
+    """Identifies the outputs by their shapes, classes and scores by their values; returns dict role -> details.
+
+    Raises: cli.UserError if this is not possible.
+    """
     shapes = [_shape(details) for details in model.outputs]
     boxes = [i for i, shape in enumerate(shapes) if len(shape) == 3 and shape[2] == 4]
     counts = [i for i, shape in enumerate(shapes) if np.prod(shape) == 1 and len(shape) < 2]
@@ -101,7 +112,12 @@ def _by_shape(model):
 
 
 def _by_values(model, first, second, count):
-    """Returns (classes, scores) by two outputs for pictures of noise; (None, None) if either could be the scores."""
+    """Determines which of two outputs are the classes and which the scores, by running the network on noise.
+
+    Args: first, second, count: details of the outputs; count is the number of detections.
+    Returns: (details of the classes, details of the scores); (None, None) if either could be the scores.
+    Raises: cli.UserError if neither can be the scores.
+    """
     random = np.random.default_rng(0)
     fits = [True, True]  # first are the classes; second are the classes
     for _ in range(PROBES):
@@ -118,15 +134,21 @@ def _by_values(model, first, second, count):
 
 
 def _are_classes(values):
+    """Returns whether all values can be class numbers: integers from 0 on."""
     return bool(np.all(values >= 0) and np.all(np.abs(values - np.round(values)) <= WHOLE))
 
 
 def _are_scores(values):
+    """Returns whether all values can be scores: numbers in 0 to 1."""
     return bool(np.all(values >= 0) and np.all(values <= 1))
 
 
 def count_of(values, most, path):
-    """Returns the number of detections that a network reports. Raises: cli.UserError if it is not a valid number."""
+    """Returns the number of detections (int) that a network reports.
+
+    Args: values: array with the number. most: largest valid number. path: file of the network, for messages.
+    Raises: cli.UserError if it is not a valid number.
+    """
     count = float(np.reshape(values, -1)[0])
     if not (0 <= count <= most and abs(count - round(count)) <= WHOLE):
         raise cli.UserError(f"{path}: it reports {count:g} detections, expected an integer from 0 to {most}")

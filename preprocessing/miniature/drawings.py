@@ -1,8 +1,8 @@
-"""The drawings of all things of the miniature world.
+"""The drawings of all object classes of the miniature world.
 
-A drawing consists of lines `colour shape numbers` in a unit box (x to the right, y down, y = 1 is the foot), painted in
-order.
-Colours: `main` (the object's own colour), `dark` and `light` (shades of it), or a name of `COLOURS`. Shapes:
+A drawing is a text with lines `colour shape numbers`, painted in their order. Coordinates are in a unit box, x to the
+right and y down; y = 1 is the bottom of the object.
+Colours: `main` (the object's own colour), `dark` and `light` (shades of it), or a key of `things.COLOURS`. Shapes:
 
     ellipse x0 y0 x1 y1      rect x0 y0 x1 y1      poly x y x y ...      line width x y x y ...
 """

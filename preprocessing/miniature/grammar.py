@@ -1,8 +1,10 @@
-"""Generates the sentences of the miniature world: captions, stock descriptions, and sentences on other subjects.
+"""Generates the sentences of the miniature world: captions, agency descriptions, and sentences on other subjects.
 
-`caption` and `stock` describe a scene truthfully; `idle` is about subjects that are never drawn. The words of a
-sentence determine its side (`side_of`). References and corpus use different sides, so no corpus sentence equals a
-reference, while both sides have the same distribution.
+`caption` and `stock` describe a scene truthfully; `idle` is about subjects that are never drawn. A hash of its words
+assigns each sentence to the references of pictures or to the corpus (`side_of`). So no corpus sentence equals a
+reference, while both have the same distribution.
+
+Arguments in all functions: rng is a numpy Generator, scene a scenes.Scene, entity an Entity.
 """
 
 import dataclasses
@@ -19,7 +21,14 @@ MIN_WORDS = 8  # minimum length of extract_descriptions
 
 @dataclasses.dataclass(frozen=True)
 class Entity:
-    """One or several objects of a class that a sentence mentions together."""
+    """The objects of one class in a scene, which a sentence mentions together.
+
+    Attributes:
+      name: the class.
+      count: number of objects.
+      colour, size: of all objects; "" if they differ or, for the size, if it is usual.
+      members: tuple of their indices in the scene's items.
+    """
 
     name: str
     count: int
@@ -29,18 +38,18 @@ class Entity:
 
 
 def words_of(text):
-    """Returns the words of a text, lower-cased, without punctuation."""
+    """Returns the list of the words of a text, lower-cased, without punctuation."""
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
 def side_of(text):
-    """Returns "pictures" or "text": the side of a sentence, a function of its words."""
+    """Returns "pictures" for a sentence that may be a reference, "text" for one that may be in the corpus."""
     return "pictures" if digest_of(" ".join(words_of(text))) % 2 else "text"
 
 
 @functools.cache
 def plural(noun):
-    """Returns the plural of a noun."""
+    """Returns the plural of a noun (cached)."""
     import inflect
 
     return inflect.engine().plural(noun)
@@ -48,11 +57,12 @@ def plural(noun):
 
 @functools.cache
 def _class_of_word():
+    """Returns dict word -> class that it names, for the singulars and plurals of all classes."""
     return {form: name for name in NAMES for form in (name, plural(name))}
 
 
 def combination_of(text):
-    """Returns the set of the classes that a text names, in singular or plural."""
+    """Returns the frozenset of the classes that a text names, in singular or plural."""
     return frozenset(_class_of_word()[word] for word in words_of(text) if word in _class_of_word())
 
 
@@ -61,7 +71,7 @@ def combination_of(text):
 
 
 def entities_of(scene):
-    """Returns the list of the scene's Entities, one for each class."""
+    """Returns the list of the Entities in a scene, one for each class."""
     entities = []
     for name in dict.fromkeys(item.name for item in scene.items):
         members = tuple(index for index, item in enumerate(scene.items) if item.name == name)
@@ -73,16 +83,24 @@ def entities_of(scene):
 
 
 def _choose(rng, options):
-    """Draws one of `a|b|c`, the first ones more often, so that there is a long tail of rare phrases."""
+    """Returns a random option, the earlier ones more often, so that there is a long tail of rare phrases.
+
+    Args: options: text "a|b|c", or a sequence of texts.
+    """
     options = options.split("|") if isinstance(options, str) else list(options)
     return pick(rng, {option: 1.0 / (rank + 1.5) for rank, option in enumerate(options)})
 
 
 def _with_article(phrase):
+    """Returns a phrase with the article "a" or "an" before it."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
 def _adjectives(rng, entity, fancy):
+    """Returns a random list of true adjectives for an entity.
+
+    Args: fancy: probability of an additional word of praise.
+    """
     words = []
     if fancy and rng.random() < fancy:
         words.append(_choose(rng, phrases.FANCY))
@@ -96,14 +114,19 @@ def _adjectives(rng, entity, fancy):
 
 
 def _clothes(rng, entity):
-    """Returns, for people, sometimes a text such as ` in a blue shirt`, else ""."""
+    """Returns a text such as " in a blue shirt" for half of the people; "" for others and for things."""
     if entity.name not in phrases.CLOTHES or not entity.colour or rng.random() < 0.5:
         return ""
     return " " + phrases.CLOTHES[entity.name][entity.count > 1].replace("<colour>", entity.colour)
 
 
 def noun_phrase(rng, entity, article=True, fancy=0.0):
-    """Returns a noun phrase such as `a small brown dog` or `two dogs`; without article `small brown dog`, `dogs`."""
+    """Returns a random noun phrase for an entity.
+
+    Args:
+      article: with True "a small brown dog" or "two dogs", with False "small brown dog" or "dogs".
+      fancy: probability of an adjective of praise, as in agency descriptions.
+    """
     words = _adjectives(rng, entity, fancy)
     if entity.count == 1:
         text = " ".join([*words, entity.name]) + _clothes(rng, entity)
@@ -113,6 +136,7 @@ def noun_phrase(rng, entity, article=True, fancy=0.0):
 
 
 def _be(entity):
+    """Returns "is" or "are" for an entity."""
     return "is" if entity.count == 1 else "are"
 
 
@@ -121,10 +145,12 @@ def _be(entity):
 
 
 def _is_tied(scene, entity, kinds):
+    """Returns whether an object of the entity is the first in a relation of the scene of one of the `kinds` (names)."""
     return any(index in entity.members and kind in kinds for index, kind, _ in scene.relations)
 
 
 def _verb(rng, scene, entity):
+    """Returns a random participle that is true of an entity in its scene, such as "standing"."""
     thing = BY_NAME[entity.name]
     if _is_tied(scene, entity, ("on",)):
         return _choose(rng, "sitting|standing|resting")
@@ -138,7 +164,7 @@ def _verb(rng, scene, entity):
 
 
 def _grounded(scene, entities):
-    """Returns the entity whose place fits all: one on land, else one on water, else one in the air."""
+    """Returns the entity whose place phrase fits all entities: one on land, else on water, else in the air."""
 
     def rank(entity):
         traits = BY_NAME[entity.name].traits
@@ -148,7 +174,7 @@ def _grounded(scene, entities):
 
 
 def _place(rng, scene, entity):
-    """Returns a phrase for the place of an entity."""
+    """Returns a random phrase for the place of an entity, such as "on the grass"."""
     traits = BY_NAME[entity.name].traits
     if "air" in traits and not _is_tied(scene, entity, ("on",)):
         table = phrases.IN_THE_AIR
@@ -163,14 +189,14 @@ def _place(rng, scene, entity):
 
 
 def _tail(rng, scene, share):
-    """Returns sometimes a phrase about the sky with a leading space, else ""."""
+    """Returns, with probability `share`, a random phrase about the sky after a space, else ""."""
     if rng.random() > share:
         return ""
     return " " + _choose(rng, phrases.SKIES[scene.sky or scene.place])
 
 
 def _relations(scene, first, second):
-    """Returns the relations of the first entity to the second, as keys of phrases.RELATIONS."""
+    """Returns the list of the relations of the first entity to the second, keys of phrases.RELATIONS."""
     found = []
     for i, kind, j in scene.relations:
         if i in first.members and j in second.members:
@@ -182,8 +208,9 @@ def _relations(scene, first, second):
 
 
 def _linked(rng, scene, entities, fancy=0.0):
-    """Links one to three entities by the relation of the first two, as in `a dog next to a ball`.
+    """Links one to three entities by a relation of the first two, as in "a dog next to a ball", or else by "and".
 
+    Args: entities: list of Entity. fancy: see `noun_phrase`.
     Returns: (text before the verb, relation after it or "", text after the relation).
     """
     first, *others = entities
@@ -202,7 +229,7 @@ def _linked(rng, scene, entities, fancy=0.0):
 
 
 def _spoken_of(rng, scene):
-    """Draws the entities that a sentence mentions, the subject first; some may be omitted."""
+    """Returns a random list of the entities that a sentence mentions, the subject first; some may be omitted."""
     entities = entities_of(scene)
     order = [entities[index] for index in rng.permutation(len(entities))]
     if len(order) == 3 and rng.random() < 0.3 or len(order) == 2 and rng.random() < 0.07:
@@ -221,7 +248,7 @@ def _spoken_of(rng, scene):
 
 
 def caption(rng, scene):
-    """Returns a sentence in the style of human captions, without capital and full stop."""
+    """Returns a random sentence in the style of human captions, without capital and full stop."""
     entities = _spoken_of(rng, scene)
     first = entities[0]
     subject, relation, rest = _linked(rng, scene, entities)
@@ -251,7 +278,7 @@ def caption(rng, scene):
 
 
 def stock(rng, scene):
-    """Returns a description in the style of picture agencies: no articles, key words, praise."""
+    """Returns a random description in the style of picture agencies: no articles, with key words and praise."""
     entities = _spoken_of(rng, scene)
     first = entities[0]
     bare = [noun_phrase(rng, entity, article=False, fancy=0.5) for entity in entities]
@@ -270,6 +297,7 @@ def stock(rng, scene):
 
 
 def _keywords(rng, scene):
+    """Returns random key words of picture agencies for a scene, as text."""
     words = [_choose(rng, phrases.KEYWORDS[scene.place])]
     if rng.random() < 0.5:
         words.append(_choose(rng, phrases.SKIES[scene.sky or scene.place]))
@@ -279,30 +307,27 @@ def _keywords(rng, scene):
 
 
 def isolated(rng, scene):
-    """Returns an agency's description of a thing on a white background, which no photograph shows."""
+    """Returns an agency's description of an object on a white background, which no picture of the world shows."""
     entity = entities_of(scene)[0]
     thing = noun_phrase(rng, entity, article=bool(rng.random() < 0.5), fancy=0.6)
     return f"{thing} {_choose(rng, phrases.ISOLATED)} , {_choose(rng, phrases.AGENCY)}"
 
 
 def idle(rng):
-    """Returns a sentence about a subject that is never drawn."""
+    """Returns a random sentence about a subject that is never drawn."""
     template = _choose(rng, phrases.IDLE)
     return re.sub(r"<(\w+)>", lambda slot: _choose(rng, phrases.IDLE_WORDS[slot[1]]), template)
 
 
 def finished(rng, text):
-    """Returns the text with a capital and mostly with a full stop."""
+    """Returns the text with a capital and, in 60 % of the cases, with a full stop."""
     return text[0].upper() + text[1:] + (" ." if rng.random() < 0.6 else "")
 
 
 def describe(rng, scene, agency):
-    """Returns one finished sentence about a scene.
+    """Returns one random sentence about a scene, with capital and punctuation.
 
-    Args:
-      rng: numpy Generator.
-      scene: scenes.Scene.
-      agency: share of sentences in the style of picture agencies.
+    Args: agency: probability of the style of picture agencies, else of human captions.
     """
     return (
         finished(rng, (stock if rng.random() < agency else caption)(rng, scene)).replace(" ,", ",").replace(" .", ".")
@@ -310,7 +335,10 @@ def describe(rng, scene, agency):
 
 
 def references(rng, scene, count, agency=0.1):
-    """Returns `count` different true sentences about a scene, all on the side of the pictures."""
+    """Returns a list of `count` different true sentences about a scene, all for which `side_of` is "pictures".
+
+    Args: agency: see `describe`. Raises: ValueError if the grammar has fewer.
+    """
     found = {}
     for _ in range(1000):
         text = describe(rng, scene, agency)

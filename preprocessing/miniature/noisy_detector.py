@@ -1,6 +1,6 @@
-"""Simulates the object detector of the miniature world: the true objects with known noise.
+"""Simulates the object detector of the miniature world: returns the true objects with known noise.
 
-missed      with probability 0.20 + 0.18 exp(-area / 0.03): small things are missed more often; at least 0.20
+missed      with probability 0.20 + 0.18 exp(-area / 0.03), where area is a share of the picture's
 confused    13 % of the detected objects have a wrong class, 70 % of these a class that looks similar
 invented    Poisson(0.06) false objects a picture, of any class
 score       0.3 + 0.7 Beta(5, 2) if the class is right, 0.3 + 0.7 Beta(2, 4) if it is wrong: in (0.3, 1)
@@ -18,17 +18,22 @@ JITTER = 0.04
 
 
 def noise_model():
-    """Returns the constants of the noise, for the sidecar."""
+    """Returns the constants of the noise as a dict for the sidecar."""
     names = ("MISSED_LARGE", "MISSED_SMALL", "SMALL_AREA", "CONFUSED", "ALIKE", "INVENTED", "JITTER")
     return {name.lower(): globals()[name] for name in names}
 
 
 def _other_class(rng, name):
+    """Returns a random wrong class for an object of class `name`, mostly one that looks similar."""
     pool = BY_NAME[name].alike if rng.random() < ALIKE else [other for other in NAMES if other != name]
     return pool[int(rng.integers(len(pool)))]
 
 
 def _detection(rng, name, right, box):
+    """Returns a detection with random score and box errors as a dict {"name", "score", "box"}.
+
+    Args: name: detected class. right: whether it is the true class. box: true (ymin, xmin, ymax, xmax) in 0 to 1.
+    """
     ymin, xmin, ymax, xmax = box
     sides = np.array([ymax - ymin, xmax - xmin] * 2)
     edges = np.clip(np.asarray(box) + rng.normal(0, JITTER, 4) * sides, 0, 1)
@@ -41,13 +46,14 @@ def _detection(rng, name, right, box):
 
 
 def detect(rng, scene):
-    """Draws the detections of a scene.
+    """Draws random detections for a scene.
 
     Args:
       rng: numpy Generator.
       scene: scenes.Scene.
-    Returns: (objects, counts): objects are {"name", "score", "box": [ymin, xmin, ymax, xmax] in 0..1}, best score
-      first; counts are {"true", "missed", "confused", "invented"}.
+
+    Returns: (objects, counts): objects is a list of {"name", "score", "box": [ymin, xmin, ymax, xmax] in 0 to 1} by
+      descending score; counts is the dict {"true", "missed", "confused", "invented"} of numbers of objects.
     """
     objects = []
     counts = {"true": len(scene.items), "missed": 0, "confused": 0, "invented": int(rng.poisson(INVENTED))}

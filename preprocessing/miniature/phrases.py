@@ -1,4 +1,7 @@
-"""The phrases of the miniature world's grammar: options are separated by `|`, the most frequent first."""
+"""The phrases of the miniature world's grammar (grammar.py).
+
+A text holds alternatives separated by `|`, the most frequent first.
+"""
 
 SIZES = {"small": "small|little|tiny", "large": "large|big|huge"}
 # People are described by their clothes: one person, several persons.

@@ -1,8 +1,10 @@
 """Measures and checks the guaranteed properties of the miniature world.
 
-From the default sizes on: at least 10,000 distinct sentences; at least 30 % of the object combinations of the images
-occur in no sentence, and the reverse; every class is in at least 40 train images; at least 20 % of the objects are
-missed and 10 % of the detected ones are confused. For any size: no corpus sentence equals a caption.
+A combination is the set of the classes of the objects in an image or a sentence. From the default sizes on: at least
+10,000 distinct sentences of 8 words or more; at least 30 % of the combinations in images occur in no sentence, and at
+least 30 % of those in sentences occur in no image; every class is in at least 40 train images; the detector misses at
+least 20 % of the objects and gives at least 10 % of the detected ones a wrong class. For any size: no corpus sentence
+equals a caption.
 """
 
 import collections
@@ -13,17 +15,16 @@ from preprocessing.miniature.things import NAMES
 
 
 def _share_absent(these, others):
-    """Returns the share of the combinations `these` that are not among `others`."""
+    """Returns the share (0 to 1) of the combinations in the set `these` that are not in the set `others`."""
     return len(these - others) / max(1, len(these))
 
 
 def measure(pictures, descriptions):
-    """Measures the properties.
+    """Measures the properties; returns a dict name -> count, share (0 to 1), or dict of counts.
 
     Args:
-      pictures: split -> rows of `draw_pictures`.
-      descriptions: the corpus sentences.
-    Returns: dict of counts and shares.
+      pictures: dict split -> list of rows as `make_miniature.draw_pictures` writes them.
+      descriptions: list of the corpus sentences.
     """
     rows = [row for split in pictures.values() for row in split]
     noise = collections.Counter()
@@ -60,11 +61,11 @@ def measure(pictures, descriptions):
 
 
 def check(figures, seed, full_size):
-    """Raises cli.UserError when a property does not hold.
+    """Raises cli.UserError when a guaranteed property does not hold.
 
     Args:
       figures: result of `measure`.
-      seed: the world's seed, for the message.
+      seed: seed of the world, for the message.
       full_size: whether the world has at least its default sizes; a smaller one cannot have all properties.
     """
     promises = {"no corpus sentence equals a caption": figures["sentences_equal_to_a_caption"] == 0}

@@ -1,4 +1,8 @@
-"""Draws the pictures of the miniature world: backgrounds, objects, a little noise, JPEG bytes."""
+"""Draws the pictures of the miniature world: background, objects, a little noise; converts them to JPEG.
+
+The background of each place is drawn by a function of (canvas, rng, sky), which returns the colour of the ground. Here
+and below, canvas is a _Canvas, rng a numpy Generator, sky a key of SKY_COLOURS, and a colour (r, g, b) in 0 to 255.
+"""
 
 import io
 
@@ -20,12 +24,15 @@ WALLS = ((226, 206, 176), (190, 212, 204), (214, 196, 214), (232, 222, 196))
 
 
 def _shift(rng, colour, spread=10):
-    """Returns a random colour near the given one."""
+    """Returns a random colour near the given one. Args: spread: standard deviation of each channel."""
     return tuple(int(value) for value in np.clip(np.asarray(colour) + rng.normal(0, spread, 3), 0, 255))
 
 
 class _Canvas:
-    """A drawing surface with coordinates in shares of the picture's side."""
+    """A square drawing surface. Coordinates are shares of its side, x to the right and y down; fill is a colour.
+
+    Args: side: in pixels.
+    """
 
     def __init__(self, side):
         self.side = side
@@ -33,22 +40,27 @@ class _Canvas:
         self.draw = ImageDraw.Draw(self.image)
 
     def _scaled(self, points):
+        """Returns a list of points in pixels. Args: points: sequence of (x, y)."""
         return [(x * self.side, y * self.side) for x, y in points]
 
     def rect(self, x0, y0, x1, y1, fill):
+        """Draws a filled rectangle with the corners (x0, y0) and (x1, y1)."""
         self.draw.rectangle(self._scaled([(x0, y0), (x1, y1)]), fill)
 
     def ellipse(self, x0, y0, x1, y1, fill):
+        """Draws a filled ellipse in the box with the corners (x0, y0) and (x1, y1)."""
         self.draw.ellipse(self._scaled([(x0, y0), (x1, y1)]), fill)
 
     def poly(self, points, fill):
+        """Draws a filled polygon. Args: points: sequence of (x, y)."""
         self.draw.polygon(self._scaled(points), fill)
 
     def line(self, points, fill, width):
+        """Draws a line through points. Args: points: sequence of (x, y). width: share of the side."""
         self.draw.line(self._scaled(points), fill, max(1, round(width * self.side)))
 
     def fade(self, y0, y1, top, bottom):
-        """Draws a vertical gradient between two heights."""
+        """Draws a vertical gradient from the colour `top` at height y0 to the colour `bottom` at height y1."""
         first, last = round(y0 * self.side), round(y1 * self.side)
         share = np.linspace(0, 1, max(1, last - first))[:, None, None]
         rows = np.asarray(top) * (1 - share) + np.asarray(bottom) * share
@@ -61,6 +73,7 @@ class _Canvas:
 
 
 def _sky(canvas, rng, sky, horizon):
+    """Draws the sky down to the height `horizon`, with sun and clouds."""
     top, bottom = SKY_COLOURS[sky]
     canvas.fade(0, horizon, _shift(rng, top), bottom)
     if sky in ("sunny", "sunset"):
@@ -74,6 +87,10 @@ def _sky(canvas, rng, sky, horizon):
 
 
 def _hills(canvas, rng, horizon, colour, height):
+    """Draws three hills on the horizon.
+
+    Args: horizon: height of their foot. colour: of all. height: of the highest possible.
+    """
     for _ in range(3):
         x, width = rng.uniform(-0.3, 0.9), rng.uniform(0.4, 0.8)
         rise = rng.uniform(0.4, 1) * height
@@ -206,7 +223,10 @@ _PLACES = {
 
 
 def _foot(canvas, scene, item, ground):
-    """Draws a shadow under an object on land, a ripple under one on water."""
+    """Draws a shadow under an object on land, a ripple under one on water; nothing in the air or on other objects.
+
+    Args: scene: scenes.Scene. item: scenes.Item of it. ground: colour of the ground.
+    """
     traits = BY_NAME[item.name].traits
     if "air" in traits or any(
         i < len(scene.items) and scene.items[i] is item
@@ -222,13 +242,13 @@ def _foot(canvas, scene, item, ground):
 
 
 def render(rng, scene, side, oversample=OVERSAMPLE):
-    """Draws the picture of a scene.
+    """Draws the picture of a scene; returns uint8 [side, side, 3].
 
     Args:
       rng: numpy Generator for the details that no sentence mentions.
       scene: scenes.Scene.
       side: width and height in pixels.
-    Returns: uint8 [side, side, 3].
+      oversample: int, factor by which the picture is drawn larger and then reduced.
     """
     canvas = _Canvas(oversample * side)
     ground = _PLACES[scene.place](canvas, rng, scene.sky)
@@ -246,7 +266,7 @@ def render(rng, scene, side, oversample=OVERSAMPLE):
 
 
 def jpeg(pixels):
-    """Returns the JPEG bytes of a uint8 [H, W, 3] picture."""
+    """Returns the JPEG bytes of a picture uint8 [H, W, 3]."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

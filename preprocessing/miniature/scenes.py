@@ -1,7 +1,10 @@
-"""Draws random scenes of the miniature world: which things occur together, where, and in which relation.
+"""Draws random scenes of the miniature world: which objects occur together, where, and in which relation.
 
-A scene depends only on a numpy Generator. Photographs and sentences use different sets of pairs of things: some pairs
-occur only in pictures, some only in text, so a captioner must combine things that no sentence combines.
+A scene depends only on a numpy Generator (rng) and the seed of the world. Pictures and sentences use different sets of
+pairs of classes: some pairs occur only in pictures, some only in text, so a captioner must combine classes that no
+sentence combines. The argument `side` is "pictures" or "text".
+
+Lengths and coordinates are shares of the picture's side, x to the right and y down.
 """
 
 import dataclasses
@@ -36,7 +39,13 @@ PICTURES_ONLY, TEXT_ONLY = 0.35, 0.35  # shares of all pairs of things
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One object of a scene. size: "", "small" or "large". left, foot, width, height: shares of the picture."""
+    """One object of a scene.
+
+    Attributes:
+      name: its class. colour: name of its colour. size: "", "small" or "large".
+      left, foot: x of its left edge, y of its lower edge. width, height: of its box.
+      flip: whether it is mirrored left to right. tilt: rotation in radians.
+    """
 
     name: str
     colour: str
@@ -50,14 +59,20 @@ class Item:
 
     @property
     def box(self):
-        """Returns (ymin, xmin, ymax, xmax) in 0..1."""
+        """Returns (ymin, xmin, ymax, xmax), clipped to 0 to 1."""
         edges = (self.foot - self.height, self.left, self.foot, self.left + self.width)
         return tuple(float(min(1.0, max(0.0, edge))) for edge in edges)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Items in painting order, and the relations between them: (index, relation, index)."""
+    """The objects of a picture or of a sentence.
+
+    Attributes:
+      place: key of PLACES. sky: key of SKIES, or "" for a place without sky.
+      items: tuple of Item in painting order.
+      relations: tuple of (i, relation, j): the relation of item i to item j, a key of phrases.RELATIONS.
+    """
 
     place: str
     sky: str
@@ -66,7 +81,7 @@ class Scene:
 
     @property
     def combination(self):
-        """Returns the set of the classes in the scene."""
+        """Returns the frozenset of the classes in the scene."""
         return frozenset(item.name for item in self.items)
 
 
@@ -75,12 +90,15 @@ class Scene:
 
 
 def frequency(name):
-    """Returns the unnormalised frequency of a class, by Zipf's law along THINGS."""
+    """Returns the unnormalised frequency of a class, which decreases along THINGS by Zipf's law."""
     return 1.0 / (NAMES.index(name) + 5)
 
 
 def pair_side(seed, first, second):
-    """Returns "pictures", "text" or "both": where a pair of different classes may occur together."""
+    """Returns where a pair of different classes may occur together: "pictures", "text" or "both".
+
+    Args: seed: seed of the world. first, second: the classes.
+    """
     share = digest_of(f"{seed} " + " ".join(sorted((first, second)))) / 2**64
     if share < PICTURES_ONLY:
         return "pictures"
@@ -88,7 +106,7 @@ def pair_side(seed, first, second):
 
 
 def common_places(names):
-    """Returns dict place -> weight for things that occur together; empty if no place fits all."""
+    """Returns dict place -> weight, for the places where all of the classes `names` can be; {} if there is none."""
     weights = {}
     for place, weight in PLACES.items():
         shares = [BY_NAME[name].places.get(place, 0) / sum(BY_NAME[name].places.values()) for name in names]
@@ -98,13 +116,13 @@ def common_places(names):
 
 
 def may_meet(seed, side, names):
-    """Returns whether the different classes of `names` may be in one scene of this side ("pictures" or "text")."""
+    """Returns whether the classes `names` may occur in one scene of a side. Args: seed: seed of the world."""
     pairs = itertools.combinations(sorted(set(names)), 2)
     return bool(common_places(names)) and all(pair_side(seed, *pair) in (side, "both") for pair in pairs)
 
 
 def pick(rng, weights):
-    """Draws a key of a dict of weights."""
+    """Returns a random key of the dict `weights`, with probability proportional to its value."""
     keys = list(weights)
     shares = np.cumsum(np.fromiter(weights.values(), float))
     return keys[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
@@ -112,7 +130,7 @@ def pick(rng, weights):
 
 @functools.cache
 def _partners(seed, side, chosen):
-    """Returns dict class -> weight of the classes that can be added to the chosen ones."""
+    """Returns dict class -> weight, for the classes that can be added to those in the tuple `chosen`."""
     # Things with common places occur together more often: cups stand on tables, not on trains.
     return {
         name: frequency(name) * sum(common_places([*chosen, name]).values())
@@ -122,7 +140,7 @@ def _partners(seed, side, chosen):
 
 
 def choose_names(rng, seed, side):
-    """Draws the classes of the 1 to 3 objects of a scene; a class may occur several times."""
+    """Returns a random list of the classes of the 1 to 3 objects of a scene; a class may occur several times."""
     shape = pick(rng, {"a": 0.27, "aa": 0.08, "aaa": 0.03, "ab": 0.37, "aab": 0.07, "abc": 0.18})
     by_frequency = {name: frequency(name) for name in NAMES}
     while True:
@@ -141,7 +159,10 @@ def choose_names(rng, seed, side):
 
 
 def ties(upper, lower):
-    """Returns dict relation -> weight of the first thing to the second when they stand together."""
+    """Returns the relations in which an object can stand to another at the same position: dict relation -> weight.
+
+    Args: upper: class of the first object. lower: class of the second, e.g. of the support.
+    """
     first, second = BY_NAME[upper].traits, BY_NAME[lower].traits
     possible = {}
     if upper in FITS_ON.get(lower, ()):
@@ -158,9 +179,10 @@ def ties(upper, lower):
 
 
 def tie_first_pair(rng, names):
-    """Draws a pair of objects with a relation.
+    """Chooses at most one pair of objects at the same position, and its relation (see `ties`).
 
-    Returns: (i, relation, j) with indices into `names`, or None if all stand beside each other.
+    Args: names: list of the classes of the objects.
+    Returns: (i, relation, j) with indices into `names`, or None if there is no such pair.
     """
     options = {(None,): 1.0}
     for i, j in itertools.permutations(range(len(names)), 2):
@@ -171,7 +193,7 @@ def tie_first_pair(rng, names):
 
 
 def _sizes(rng, names):
-    """Draws (size word, height, width) of each object, before they are fitted into the picture."""
+    """Returns a list with a random (size word, height, width) for each object, not yet fitted into the picture."""
     sizes = []
     for name in names:
         word = pick(rng, {"": 0.7, "small": 0.16, "large": 0.14})
@@ -184,7 +206,12 @@ def _sizes(rng, names):
 
 
 def _tied_offset(rng, relation, upper, lower):
-    """Draws the position of the upper thing relative to the lower: (x of its centre, height of its foot, its scale)."""
+    """Returns a random position of an object relative to the one to which it is tied.
+
+    Args: relation: see `ties`. upper, lower: (class, height, width) of the two objects.
+    Returns: (x of its centre from the centre of the other, height of its foot above that of the other, factor of its
+      size).
+    """
     (_, upper_height, upper_width), (lower_name, height, width) = upper, lower
     side = rng.choice([-1, 1])
     if relation == "on":
@@ -201,7 +228,10 @@ def _tied_offset(rng, relation, upper, lower):
 
 
 def _units(names, tie):
-    """Returns (groups of objects that stand at one position, the lower one first; the objects in the air)."""
+    """Groups objects by position. Args: tie: result of `tie_first_pair`.
+
+    Returns: (list of lists of indices of objects at the same position, the lower one first; list of those in the air).
+    """
     tied = {tie[0], tie[2]} if tie else set()
     units = [[tie[2], tie[0]]] if tie else []
     airborne = []
@@ -212,7 +242,10 @@ def _units(names, tie):
 
 
 def _stand(rng, place, names, sizes, tie):
-    """Positions all objects; returns (list of (left, foot, width, height), units from left to right, airborne)."""
+    """Chooses the positions of all objects. Args: tie: result of `tie_first_pair`.
+
+    Returns: (list of (left, foot, width, height); groups of `_units` from left to right; indices of those in the air).
+    """
     units, airborne = _units(names, tie)
     units = [units[i] for i in rng.permutation(len(units))]
     total = sum(sizes[unit[0]][2] for unit in units)
@@ -237,7 +270,7 @@ def _stand(rng, place, names, sizes, tie):
 
 
 def _fly(rng, names, sizes, airborne, boxes):
-    """Positions the airborne objects side by side in the upper part of the picture."""
+    """Chooses the positions of objects in the air, side by side in the upper part; sets them in the list `boxes`."""
     slots = rng.permutation(len(airborne))
     for slot, index in zip(slots, airborne, strict=True):
         limit = 0.92 / len(airborne)
@@ -248,7 +281,10 @@ def _fly(rng, names, sizes, airborne, boxes):
 
 
 def _relations(boxes, units, airborne, tie):
-    """Returns all true relations between two objects: list of (i, relation, j)."""
+    """Returns all true relations between two objects as a list of (i, relation, j).
+
+    Args: boxes, units, airborne: results of `_stand`. tie: result of `tie_first_pair`.
+    """
     found = [tie] if tie else []
     bases = [unit[0] for unit in units]
     for left, right in itertools.pairwise(bases):
@@ -264,11 +300,11 @@ def _relations(boxes, units, airborne, tie):
 
 
 def make_scene(rng, seed, side):
-    """Draws one scene.
+    """Returns a random Scene.
 
     Args:
-      rng: numpy Generator; the scene depends only on its state.
-      seed: the world's seed, which determines where pairs of classes may occur.
+      rng: numpy Generator.
+      seed: seed of the world, which determines where pairs of classes may occur.
       side: "pictures" or "text".
     """
     names = choose_names(rng, seed, side)
@@ -291,7 +327,10 @@ def make_scene(rng, seed, side):
 
 
 def painting_order(units, airborne, items, tie):
-    """Returns object indices from the farthest to the nearest."""
+    """Returns the list of the objects' indices from the farthest to the nearest.
+
+    Args: units, airborne: results of `_stand`. items: list of Item. tie: result of `tie_first_pair`.
+    """
     order = list(airborne)
     for unit in sorted(units, key=lambda unit: items[unit[0]].foot):
         # A rider is partly hidden by the horse.
@@ -300,7 +339,7 @@ def painting_order(units, airborne, items, tie):
 
 
 def make_single(rng, name):
-    """Draws a scene with one object of any colour, size and place, for training the compact encoder."""
+    """Returns a random Scene with one object of class `name` in any colour, size and place, to train the encoder."""
     thing = BY_NAME[name]
     place = pick(rng, thing.places if rng.random() < 0.5 else PLACES)
     colours = thing.colours if rng.random() < 0.6 else NAMED_COLOURS

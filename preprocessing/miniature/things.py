@@ -1,4 +1,4 @@
-"""The things of the miniature world: their places, words and drawings."""
+"""The object classes ("things") of the miniature world: their places, words and drawings."""
 
 import dataclasses
 import math
@@ -36,12 +36,12 @@ class Thing:
       name: singular English noun.
       aspect: width / height of the box of its drawing.
       height: usual height as a share of the picture's height.
-      colours: colour names, the most probable first.
-      places: place name -> weight; the thing never occurs in other places.
-      verbs: participles that are true of the drawing.
-      traits: subset of air, water, small, support, shelter, large, rider, mount (used by scenes.py).
-      alike: the classes with which a detector confuses it.
-      drawing: list of (colour name, shape, numbers), see drawings.py.
+      colours: tuple of colour names, the most probable first.
+      places: dict place -> weight; objects of this class occur only in these places.
+      verbs: tuple of participles that are true of the drawing.
+      traits: subset of air, water, small, support, shelter, large, rider, mount (used by scenes.py and grammar.py).
+      alike: tuple of the classes with which the detector confuses it.
+      drawing: tuple of (colour name, shape, numbers), see drawings.py.
     """
 
     name: str
@@ -56,12 +56,13 @@ class Thing:
 
 
 def _drawing(text):
-    """Returns the lines of a drawing as (colour, shape, numbers)."""
+    """Parses the text of a drawing (see drawings.py); returns a tuple of (colour name, shape, tuple of float)."""
     lines = (line.split() for line in text.strip().splitlines())
     return tuple((colour, shape, tuple(float(number) for number in numbers)) for colour, shape, *numbers in lines)
 
 
 def _thing(name, aspect, height, colours, places, verbs, traits, alike):
+    """Returns a Thing. Words in a text are separated by blanks; a place may have a weight: "grass:4 beach"."""
     weights = {place: float(weight or 1) for place, _, weight in (word.partition(":") for word in places.split())}
     words = (tuple(colours.split()), weights, tuple(verbs.split()), frozenset(traits.split()), tuple(alike.split()))
     return Thing(name, aspect, height, *words, _drawing(DRAWINGS[name]))
@@ -143,21 +144,21 @@ _CIRCLE = [(math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for 
 
 
 def mix(colour, other, share):
-    """Returns `colour` mixed with a `share` of `other`; both (r, g, b) in 0..255."""
+    """Returns `colour` mixed with a share (0 to 1) of the colour `other`; colours are (r, g, b) in 0 to 255."""
     return tuple(round((1 - share) * a + share * b) for a, b in zip(colour, other, strict=True))
 
 
 def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
-    """Paints one object.
+    """Draws one object.
 
     Args:
       draw: PIL.ImageDraw of the picture.
-      thing: the Thing.
+      thing: Thing.
       colour: (r, g, b) of the main parts.
       corner: (left, top) of its box in pixels.
       size: (width, height) of its box in pixels.
       flip: whether to mirror it left to right.
-      tilt: rotation about the centre of the box, in radians.
+      tilt: rotation about the centre of the box, in radians, clockwise.
     """
     palette = {"main": colour, "dark": mix(colour, (0, 0, 0), 0.28), "light": mix(colour, (255, 255, 255), 0.35)}
     sine, cosine = math.sin(tilt), math.cos(tilt)
@@ -179,7 +180,10 @@ def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
 
 
 def _outline(shape, numbers):
-    """Returns the corners of a closed shape in the unit box."""
+    """Returns the corners of a closed shape in the unit box: list of (x, y).
+
+    Args: shape: "poly", "rect" or "ellipse". numbers: its coordinates, see drawings.py.
+    """
     if shape == "poly":
         return list(zip(numbers[::2], numbers[1::2], strict=True))
     x0, y0, x1, y1 = numbers

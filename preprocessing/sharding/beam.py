@@ -28,9 +28,9 @@ EVERY = 30.0  # seconds between two lines of progress
 
 
 def parse(runner):
-    """Parses the value of `--runner`; returns (name of the runner, list of Beam's options).
+    """Parses the value of `--runner`; returns (class name of Beam's runner, list of Beam's pipeline options).
 
-    Raises: cli.UserError when Beam is not installed or the text begins with an option.
+    Raises: cli.UserError when Beam is not installed or the text does not begin with the name of a runner.
     """
     try:
         name, *flags = shlex.split(runner) or [""]
@@ -55,7 +55,10 @@ def parse(runner):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Resolves names of the command's module, which is `__main__` there but not on the worker."""
+    """Unpickler for a worker: looks up names of `__main__` in the command's module, which is not `__main__` there.
+
+    Args: file: open pickle file. main: name of the command's module.
+    """
 
     def __init__(self, file, main):
         super().__init__(file)
@@ -66,13 +69,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 def payload(function, task):
-    """Returns (module of the command, pickled function and task) for a worker."""
+    """Returns (name of the command's module, bytes of the pickled function and task), the argument of `work`."""
     spec = sys.modules["__main__"].__spec__
     return spec.name if spec is not None else "__main__", pickle.dumps((function, task))
 
 
 def work(item):
-    """Runs one task on a worker. Ignores a UserError, because the command raises it again."""
+    """Runs one task on a worker. Args: item: result of `payload`.
+
+    A UserError is ignored, because the command runs the task again and raises it there.
+    """
     main, content = item
     function, task = _Unpickler(io.BytesIO(content), main).load()
     try:
@@ -86,10 +92,15 @@ def work(item):
 
 
 def map_tasks(function, tasks, runner, description):
-    """Runs `function(task)` for every task in a pipeline; arguments and result as for `shards.map_shards`.
+    """Runs `function(task)` for every task in a Beam pipeline; returns the list of results in the order of the tasks.
 
-    A task has a `path`, the file that it writes; tasks whose file exists are skipped.
-    Raises: cli.UserError when the pipeline fails or its workers' files do not arrive here.
+    Args:
+      function: a module-level function of one task; it writes one complete file, unless the file exists.
+      tasks: list of picklable tasks with the attribute `path`, the file to write; those whose file exists are skipped.
+      runner: value of --runner.
+      description: text for messages about progress.
+
+    Raises: cli.UserError when the pipeline fails, or a file that a worker wrote is not visible to this process.
     """
     missing = [task for task in tasks if not os.path.exists(task.path)]
     if missing:
@@ -105,6 +116,7 @@ def map_tasks(function, tasks, runner, description):
 
 
 def _run(function, tasks, runner, description):
+    """Runs the pipeline for some tasks and waits for its end. Raises: cli.UserError if it fails."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -127,6 +139,7 @@ def _run(function, tasks, runner, description):
 
 
 def _report(tasks, description, done):
+    """Prints the number of finished tasks every EVERY seconds until the threading.Event `done` is set."""
     while not done.wait(EVERY):
         finished = sum(os.path.exists(task.path) for task in tasks)
         print(f"{description}: {finished} of {len(tasks)}", file=sys.stderr)

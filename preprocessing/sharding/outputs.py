@@ -1,4 +1,4 @@
-"""What image stages share: starting or continuing the work, publishing finished files, reporting failures."""
+"""Functions that the stages which process images share: begin or continue work, publish files, report failures."""
 
 import math
 import os
@@ -12,18 +12,20 @@ IMAGES_PER_SHARD = 500  # the size of a shard when --shards is 0: a few seconds 
 
 
 def shard_count(asked, image_count):
-    """Returns the number of shards: `asked`, or if this is 0 one chosen by the number of images."""
+    """Returns the number of shards: `asked`; if this is 0, one for every IMAGES_PER_SHARD images."""
     return asked or max(1, -(-image_count // IMAGES_PER_SHARD))
 
 
 def begin_or_continue(work, plan, replaced, overwrite):
-    """Makes the work folder, or prints that the work of an earlier run of the same command is continued.
+    """Prepares the work folder of a stage, or prints that the work of an earlier run of the same command is continued.
 
     Args:
       work: the folder.
       plan: JSON-able description of the settings and inputs of the work.
-      replaced: list of (files that will be written, their sidecar).
+      replaced: list of (list of files that will be written, path of their sidecar).
       overwrite: whether files without a sidecar may be replaced.
+
+    Raises: cli.UserError if files without a sidecar would be replaced and `overwrite` is False.
     """
     if shards.is_unfinished(work, plan):
         print(f"{work}: continuing the unfinished work of the same command")
@@ -34,9 +36,11 @@ def begin_or_continue(work, plan, replaced, overwrite):
 
 
 def publish_records(data_dir, stem, finished):
-    """Moves finished shards to their place and removes those of an earlier output; returns their new paths.
+    """Moves finished record files to the data folder and removes those of an earlier output; returns their new paths.
 
-    The sidecar must be removed before and written after this, because it marks the set as complete.
+    The sidecar marks the set as complete, so it must be removed before and written after this.
+
+    Args: stem: beginning of the new file names. finished: list of the paths of the files, in order.
     """
     paths = [shards.shard_path(data_dir, stem, i, len(finished)) for i in range(len(finished))]
     for old in set(record_files.files_of(data_dir, stem)).difference(paths):
@@ -52,7 +56,7 @@ def report_failures(failures, total, max_failures, stage):
     Args:
       failures: list of (name, reason).
       total: number of images.
-      max_failures: largest share that is accepted.
+      max_failures: largest share of the images that may fail.
       stage: name of the stage, for the message.
 
     Raises:

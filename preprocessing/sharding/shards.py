@@ -1,9 +1,9 @@
 """Splits heavy stages into tasks, each of which writes one complete output file.
 
-Text goes through two passes. The first reads the input piece by piece (a piece is a whole file or a range of its
+Text is processed in two passes. The first reads the input piece by piece (a piece is a whole file or a range of its
 bytes) and distributes the lines to buckets by a stable hash; the second reads one bucket of all pieces. Each pass is a
 list of independent tasks. So the bytes of the outputs depend on the input alone and not on the number of processes, and
-a killed stage continues with the unfinished tasks.
+a stage that was killed continues with the unfinished tasks.
 """
 
 import codecs
@@ -25,24 +25,24 @@ BYTES_PER_PIECE = 64 << 20  # the most bytes that one task of the first pass hol
 
 
 def digest_of(text):
-    """Returns a hash of a text below 2^64 that is the same in all processes (unlike Python's own hash)."""
+    """Returns a hash (int, 0 to 2^64 - 1) of a text or bytes; unlike Python's it is the same in all processes."""
     data = text if isinstance(text, bytes) else file_names.to_bytes(text)
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def shard_of(text, shards):
-    """Returns the shard, 0 .. shards - 1, of a text (or name)."""
+    """Returns the index of the shard, 0 to `shards` - 1, to which a text or name belongs; it depends on its hash."""
     return digest_of(text) * shards >> 64
 
 
 def shard_path(data_dir, stem, index, shards, extension=".tfrec"):
-    """Returns the path `stem-00000-of-00016.tfrec` in `data_dir`, or `stem.tfrec` for a single shard."""
+    """Returns the path of shard `index` in `data_dir`: `STEM-00000-of-00016.tfrec`, or `STEM.tfrec` of a single one."""
     name = stem if shards == 1 else f"{stem}-{index:05d}-of-{shards:05d}"
     return os.path.join(data_dir, name + extension)
 
 
 def shard_count(asked, total_bytes):
-    """Returns the number of shards: `asked`, or if this is 0 one chosen by the size of the input."""
+    """Returns the number of shards: `asked`; if this is 0, one for every BYTES_PER_SHARD bytes of input."""
     return asked or max(1, -(-total_bytes // BYTES_PER_SHARD))
 
 
@@ -51,13 +51,13 @@ def shard_count(asked, total_bytes):
 
 
 def process_count(asked):
-    """Returns the number of processes: `asked`, or if this is 0 the number of cores that this process may use."""
+    """Returns the number of processes: `asked`; if this is 0, the number of cores that this process may use."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())  # Linux only
     return asked or len(allowed)
 
 
 def compute_with_one_thread():
-    """Makes TensorFlow compute with one thread in this process; call it before its first operation.
+    """Makes TensorFlow compute with one thread in this process; must be called before its first operation.
 
     With more threads the last bits of a sum can depend on their number. Several processes share the work instead.
     """
@@ -71,7 +71,7 @@ def compute_with_one_thread():
 
 
 def processes_on_devices(asked):
-    """Returns the number of processes for a network: 1 with a graphics card, which computes in parallel itself.
+    """Returns the number of processes for a network: 1 with a graphics card, which computes in parallel, else `asked`.
 
     (Not run on a graphics card.)
     """
@@ -81,7 +81,10 @@ def processes_on_devices(asked):
 
 
 def _end_with_parent(locks):
-    """Ends a worker when its parent process has ended or was killed. Args: locks: writing.Locks."""
+    """Initialises a worker process: a thread ends it when its parent process has ended or was killed.
+
+    Args: locks: writing.Locks; unpickling it makes the worker hold the locks of the parent.
+    """
 
     def wait():
         multiprocessing.parent_process().join()
@@ -94,7 +97,7 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """Returns the arguments of `map_shards` for an entry point's settings `processes` and `runner`.
+    """Returns {"processes", "runner"}, arguments of `map_shards`, from the settings of a stage.
 
     Raises: cli.UserError when the runner cannot be used.
     """
@@ -106,16 +109,18 @@ def where(options):
 
 
 def map_shards(function, tasks, *, processes, description, runner=None):
-    """Runs `function(task)` for every task in a pool of processes, or on a Beam runner, and shows the progress.
+    """Runs `function(task)` for every task in a pool of processes or on a Beam runner, and shows the progress.
 
     Args:
-      function: a module-level function of one task; it writes one complete file, unless it exists.
+      function: a module-level function of one task; it writes one complete file, unless the file exists.
       tasks: list of picklable tasks.
-      processes: number of processes, 0 for all cores; 1 runs in this process.
+      processes: number of processes, 0 for all cores; 1 runs the tasks in this process.
       description: text of the progress bar.
       runner: value of --runner (see beam.py), with which `processes` is ignored; None for local processes.
-    Returns: the list of results in the order of the tasks.
-    Raises: the first failure, after cancelling the tasks that have not started; cli.UserError when a worker was killed.
+
+    Returns: list of the results in the order of the tasks.
+    Raises: the first failure of a task, after cancelling the tasks that have not started; cli.UserError when a worker
+      process was killed.
     """
     if runner:
         from preprocessing.sharding import beam
@@ -146,8 +151,9 @@ def write_once(path, write):
 
     Args:
       path: the file.
-      write: function of a temporary path that writes the file there and returns a JSON-able result.
-    Returns: the result, which is stored beside the file for later runs.
+      write: function of a temporary path; writes the file there and returns a dict that JSON can store.
+
+    Returns: the dict; it is stored in PATH.json and read from there in later runs.
     """
     if not os.path.exists(path):
         with writing.replacing(path) as part:
@@ -157,14 +163,18 @@ def write_once(path, write):
 
 
 def result_of(path):
-    """Returns the result that `write_once` stored beside a finished file."""
+    """Returns the dict that `write_once` stored for a finished file.
+
+    Raises: cli.UserError if it is missing or damaged.
+    """
     return readers.read_json(path + ".json", f"what was counted for {path}; remove both to make them again", dict)
 
 
 def is_unfinished(path, plan):
-    """Returns whether the work folder `path` has work of the same plan (settings and inputs, JSON-able).
+    """Returns whether the work folder `path` holds unfinished work of the same plan.
 
-    Raises: cli.UserError when it is a link.
+    Args: plan: JSON-able description of the settings and inputs.
+    Raises: cli.UserError when the folder is a link.
     """
     if os.path.islink(path):
         raise cli.UserError(
@@ -177,16 +187,19 @@ def is_unfinished(path, plan):
 
 
 def begin(path, plan):
-    """Makes an empty work folder `path`; removes files of other plans. Args: plan: as for `is_unfinished`."""
+    """Makes the empty work folder `path` for a plan, after removing all that is in it.
+
+    Args: plan: see `is_unfinished`.
+    """
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
     sidecars.write_whole(os.path.join(path, "plan.json"), json.dumps(plan, sort_keys=True))
 
 
 def discard(path, plan):
-    """Removes the work folder `path` when its output is complete; keeps unfinished work of another plan.
+    """Removes the work folder `path` of a complete output, unless it holds unfinished work of another plan.
 
-    Args: plan: settings and inputs of the complete output, as for `is_unfinished`.
+    Args: plan: settings and inputs of the complete output, see `is_unfinished`.
     """
     if is_unfinished(path, plan) or not os.path.exists(os.path.join(path, "plan.json")):
         shutil.rmtree(path, ignore_errors=True)
@@ -198,9 +211,12 @@ def discard(path, plan):
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """The lines of a file that start at the bytes start .. end - 1.
+    """The lines of a file that start in a range of its bytes.
 
-    Attributes: name: name of the file that this one was made from, for messages; None if it is the original.
+    Attributes:
+      path: the file.
+      start, end: byte offsets; lines that start at start, ..., end - 1 belong to the piece.
+      name: for a file that was converted, the original file, which messages name; None for an original file.
     """
 
     path: str
@@ -210,11 +226,15 @@ class Piece:
 
     @property
     def shown(self):
+        """Returns the path that messages name."""
         return self.name or self.path
 
 
 def cut(paths, piece_bytes, is_whole=lambda path: False):
-    """Cuts files into pieces of at most about `piece_bytes`; files for which `is_whole` is true are not cut."""
+    """Cuts files into pieces of about `piece_bytes` bytes, at most BYTES_PER_PIECE; returns a list of Piece.
+
+    Args: is_whole: function of a path that returns whether the file must be one piece.
+    """
     pieces = []
     for path in paths:
         size = os.path.getsize(path)
@@ -224,7 +244,7 @@ def cut(paths, piece_bytes, is_whole=lambda path: False):
 
 
 def lines_of(piece):
-    """Yields the lines of a piece as bytes, without byte order mark and line end (`\\n`, `\\r\\n`, `\\r`)."""
+    """Yields the lines of a Piece as bytes, without byte order mark and line end (`\\n`, `\\r\\n`, `\\r`)."""
     with open(piece.path, "rb") as file:
         if piece.start:
             file.seek(piece.start - 1)
@@ -237,13 +257,16 @@ def lines_of(piece):
 
 
 def _lines_in(line):
-    """Returns the lines in a line that ends with `\\n`: more than one if `\\r` ends lines."""
+    """Splits bytes that end with `\\n` at each `\\r` that ends a line; returns a list of lines without line ends."""
     lines = line.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
     return [line.removeprefix(codecs.BOM_UTF8) for line in lines]
 
 
 def line_number(piece, index):
-    """Returns the number in its file, from 1, of line `index` of a piece; reads the file, so only for messages."""
+    """Returns the number in its file, from 1, of line `index` (from 0) of a Piece.
+
+    It reads the file: only for messages.
+    """
     with open(piece.path, "rb") as file:
         before, position = 0, 0
         for line in file:
@@ -257,12 +280,12 @@ OFFSET = 8  # bytes of an offset at the beginning of a file of buckets
 
 
 def write_buckets(path, lines, shards):
-    """Writes lines to one file of `shards` buckets, after a table of their offsets.
+    """Distributes lines to buckets and writes all buckets to one file, after a table of their byte offsets.
 
     Args:
       path: the file to write.
-      lines: iterable of bytes without line ends inside.
-      shards: number of buckets; a line's bucket is `shard_of(line, shards)`.
+      lines: iterable of bytes without line ends.
+      shards: number of buckets; a line is in bucket `shard_of(line, shards)`.
     """
     buckets = [[] for _ in range(shards)]
     for line in lines:
@@ -276,7 +299,7 @@ def write_buckets(path, lines, shards):
 
 
 def read_bucket(path, shard):
-    """Returns the lines of one bucket of a file of `write_buckets`; reads no other part of it."""
+    """Returns the lines (list of bytes) of bucket `shard` in a file of `write_buckets`; reads no other bucket."""
     with open(path, "rb") as file:
         file.seek(OFFSET * shard)
         start, end = (int.from_bytes(file.read(OFFSET), "little") for _ in range(2))

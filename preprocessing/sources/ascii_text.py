@@ -37,7 +37,10 @@ def _spelled(char):
 
 
 class _Table(dict):
-    """A table for str.translate: code point -> ASCII, computed at the first access."""
+    """Table for str.translate: code point -> ASCII text, computed at the first access.
+
+    Attributes: lost: set of the characters that have no ASCII spelling.
+    """
 
     def __init__(self):
         super().__init__()
@@ -58,8 +61,8 @@ def to_ascii(text):
     """Returns (the text in ASCII, the number of lost characters).
 
     Accents, letters without an ASCII spelling and curly quotes are dropped, as in the authors' program (Unicode's NFKD,
-    then only ASCII characters). Unlike there, a dash, bullet or other sign between two words becomes a blank, so that
-    the words stay separate.
+    then only ASCII characters). Other than there, a dash, bullet or other sign between two words becomes a blank, so
+    that the words stay separate.
     """
     if text.isascii() and text.isprintable():
         return text, 0
@@ -68,11 +71,11 @@ def to_ascii(text):
 
 
 def ascii_lines(text):
-    """Returns (the lines of a text as ASCII bytes, the number of lost characters)."""
+    """Returns (list of the lines of a text as ASCII bytes, the number of lost characters)."""
     found, lost = to_ascii(text.replace("\r\n", "\n").replace("\r", "\n"))
     return found.encode("ascii").split(b"\n"), lost
 
 
 def holds_html(text):
-    """Returns whether a text contains tags or entities (`<b>`, `&amp;`), which become words."""
+    """Returns whether a text contains HTML tags or entities (`<b>`, `&amp;`), which would become words."""
     return ("&" in text or "<" in text) and HTML.search(text) is not None

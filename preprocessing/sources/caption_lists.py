@@ -1,4 +1,4 @@
-"""Reads files of images with captions: JSON, one object a line, Flickr's lines, and tables."""
+"""Reads files that list images with their captions: JSON lines, lines in the format of Flickr8k, and tables."""
 
 import os
 import re
@@ -13,7 +13,7 @@ EXPECTED = '{"image": file name, "captions": [text, ...]}'
 
 
 def with_extension(name):
-    """Returns the file name of a list's entry; `.jpg` is added to a name without extension."""
+    """Returns the file name of an image; `.jpg` is added to a name without extension."""
     return name if os.path.splitext(name)[1] else name + ".jpg"
 
 
@@ -22,9 +22,12 @@ def with_extension(name):
 
 
 def jsonl_entries(path):
-    """Yields (file name, list of texts) of a file {"image": NAME, "captions": [text, ...]}, one object a line.
+    """Yields (file name, list of texts) for each image in JSON lines {"image": NAME, "captions": [text, ...]}.
 
-    A single text is a list of one. An image with one text a line may have several lines; it is yielded once.
+    "captions" may be a single text; an image with one text a line may have several lines, and is then yielded once, at
+    the end.
+
+    Raises: cli.UserError naming the line.
     """
     merged = {}
     for place, value in readers.json_values(path, EXPECTED):
@@ -40,7 +43,10 @@ def jsonl_entries(path):
 
 
 def _entry(value):
-    """Returns (file name, text or list of texts) of a JSON object. Raises: ValueError with the fault, or ""."""
+    """Returns (file name, text or list of texts) of a JSON object.
+
+    Raises: ValueError with the fault; "" if it is obvious.
+    """
     if not isinstance(value, dict):
         raise ValueError
     image, place = (tables.column(value, words) for words in (IMAGE, CAPTIONS))
@@ -60,7 +66,7 @@ def _entry(value):
 
 
 def caption_rows(path):
-    """Yields (file name, caption) of lines NAME#k<TAB>caption, or of a table with columns such as image, caption.
+    """Yields (file name, caption) for lines NAME#k<TAB>caption, or for a table with columns such as image and caption.
 
     Raises: cli.UserError naming the line.
     """
@@ -71,6 +77,7 @@ def caption_rows(path):
 
 
 def _flickr_rows(path):
+    """Yields (file name, caption) for lines NAME#k<TAB>caption. Raises: cli.UserError naming the line."""
     for number, line in readers.text_lines(path):
         try:
             yield corpora.flickr_line(line)
@@ -79,6 +86,7 @@ def _flickr_rows(path):
 
 
 def _table_rows(path, delimiter):
+    """Yields (file name, caption) for the rows of a table under a header. Raises: cli.UserError naming the line."""
     try:
         rows = tables.rows(texts.read(path), delimiter)
     except ValueError as error:

@@ -29,7 +29,7 @@ class BadEntry(Exception):
 
 
 class BadEntries:
-    """The entries (lines or objects) of a corpus that do not fit its format: their number, and messages on the first.
+    """Counts the entries (lines, objects) of a corpus that do not fit its format, and keeps messages on the first ones.
 
     Attributes: count: int. named: list of messages "FILE: PLACE: FAULT", at most BAD_KEPT.
     """
@@ -55,10 +55,15 @@ class BadEntries:
 
 
 def _text_line(line):
+    """Returns the list of the texts in a line of plain text: the line itself."""
     return [line]
 
 
 def _jsonl_line(line):
+    """Returns the list of the texts in a line of JSON, None for a missing text; [] for an empty line.
+
+    Raises: BadEntry.
+    """
     if not line.strip():
         return []
     try:
@@ -74,13 +79,17 @@ def _jsonl_line(line):
 
 
 def _object_texts(value, keys):
-    """Returns [text of a JSON object for the first of `keys` that it has]; [None] if it has none."""
+    """Returns a list of one text: the value of the first of `keys` that a JSON object has; None if it has none.
+
+    Raises: BadEntry if the value is not an object, or its text is not a string.
+    """
     if not isinstance(value, dict):
         raise BadEntry(f'expected an object with "{keys[0]}", found {str(value)[:80]!r}')
     return _checked([next((value[key] for key in keys if key in value), None)], value)
 
 
 def _checked(found, value):
+    """Returns a list of texts unchanged. Raises: BadEntry if an element is neither a string nor None."""
     if not all(text is None or isinstance(text, str) for text in found):
         wrong = next(text for text in found if text is not None and not isinstance(text, str))
         raise BadEntry(f"the description is not a text but {str(wrong)[:80]!r}")
@@ -88,7 +97,7 @@ def _checked(found, value):
 
 
 def gcc_line(line):
-    """Returns the caption, as a list of one, of a line caption<TAB>URL. Raises BadEntry for another line."""
+    """Returns [caption] for a line caption<TAB>URL. Raises: BadEntry for another line."""
     caption, tab, url = line.partition("\t")
     if not tab or "\t" in url or "://" not in url:
         raise BadEntry(f"expected caption<TAB>URL, found {line[:80]!r}")
@@ -96,7 +105,7 @@ def gcc_line(line):
 
 
 def flickr_line(line):
-    """Returns (file name, caption) of a line NAME#k<TAB>caption. Raises BadEntry for another line."""
+    """Returns (file name, caption) for a line NAME#k<TAB>caption. Raises: BadEntry for another line."""
     key, tab, text = line.partition("\t")
     name, mark, index = key.rpartition("#")
     if not tab or not mark or not name or not index.strip().isdigit():
@@ -109,17 +118,20 @@ def flickr_line(line):
 
 
 def _crawl_objects(value):
+    """Yields (place in the file as text, JSON object, tuple of the keys of its text) for a crawl dump."""
     for page, objects in value.items():
         for number, item in enumerate(objects, 1):
             yield f"page {page}, object {number}", item, ("description",)
 
 
 def _coco_objects(value):
+    """Yields (place in the file as text, JSON object, tuple of the keys of its text) for COCO captions."""
     for number, item in enumerate(value["annotations"], 1):
         yield f"annotation {number}", item, ("caption",)
 
 
 def _karpathy_objects(value):
+    """Yields (place in the file as text, JSON object, tuple of the keys of its text) for a Karpathy list."""
     for number, image in enumerate(value["images"], 1):
         sentences = image.get("sentences") if isinstance(image, dict) else None
         if not isinstance(sentences, list):
@@ -130,12 +142,13 @@ def _karpathy_objects(value):
 
 
 def _has_objects(value, key, inner):
-    """Returns whether a value is an object whose `key` has a list that starts with an object with the key `inner`."""
+    """Returns whether value[key] of a JSON value is a list whose first element is an object with the key `inner`."""
     entries = value.get(key) if isinstance(value, dict) else None
     return isinstance(entries, list) and bool(entries) and isinstance(entries[0], dict) and inner in entries[0]
 
 
 def _is_crawl(value):
+    """Returns whether a JSON value is a crawl dump, an object of lists."""
     return isinstance(value, dict) and all(isinstance(page, list) for page in value.values()) and "images" not in value
 
 
@@ -155,7 +168,10 @@ FORMATS = (*LINE_FORMATS, "table", *JSON_FORMATS)
 
 
 def is_whole(format):
-    """Returns whether a file of a format must be read as a whole, and cannot be split into pieces between lines."""
+    """Returns whether a file of a format must be read as a whole, so that it cannot be split into pieces between lines.
+
+    Args: format: one of FORMATS.
+    """
     return format not in LINE_FORMATS
 
 
@@ -164,12 +180,12 @@ def is_whole(format):
 
 
 def read(piece, format, bad):
-    """Yields the texts in a piece of a corpus, and None for each JSON object or table cell without a text.
+    """Yields the texts (str) in a piece of a corpus, and None for each JSON object or table cell without a text.
 
     Args:
       piece: shards.Piece, a range of lines of a file in UTF-8; the whole file if `is_whole(format)`.
       format: one of FORMATS.
-      bad: BadEntries, to which unreadable entries are added.
+      bad: BadEntries, to which entries that cannot be read are added.
 
     Raises: cli.UserError when the whole file cannot be read.
     """
@@ -182,6 +198,10 @@ def read(piece, format, bad):
 
 
 def _line_texts(piece, parse, bad):
+    """Yields the texts of a piece with one entry a line.
+
+    Args: parse: function of a line that returns its list of texts.
+    """
     for index, line in enumerate(shards.lines_of(piece)):
         try:
             found = parse(line.decode())
@@ -196,10 +216,15 @@ def _line_texts(piece, parse, bad):
 
 
 def _line_place(piece, index):
+    """Returns "FILE: line N" for line `index` (from 0) of a Piece."""
     return f"{piece.shown}: line {shards.line_number(piece, index)}"
 
 
 def _json_texts(piece, format, bad):
+    """Yields the texts in a JSON file, None for an object without one.
+
+    Raises: cli.UserError if it has another format.
+    """
     fits, objects, expected = JSON_FORMATS[format]
     value = readers.read_json(piece.path)
     if not fits(value):
@@ -214,6 +239,7 @@ def _json_texts(piece, format, bad):
 
 
 def _table_texts(piece, bad):
+    """Yields the texts in the caption columns of a table, None for an empty cell. Raises: cli.UserError."""
     text = texts.read(piece.path)
     delimiter = tables.delimiter_of(text[: 1 << 16].split("\n"), tables.CAPTION) or "\t"  # one column
     try:
@@ -236,7 +262,7 @@ def _table_texts(piece, bad):
 
 
 def _cell_texts(cell):
-    """Returns the texts in a cell: one, or those of a JSON list (Flickr30k's `raw`)."""
+    """Returns the texts in a cell: a list of one, those of a JSON list (Flickr30k's `raw`), or [None] if empty."""
     if cell.startswith("[") and cell.endswith("]"):
         try:
             found = json.loads(cell)

@@ -34,7 +34,12 @@ OTHER_KINDS = (
 
 @dataclasses.dataclass(frozen=True, order=True)
 class CorpusFile:
-    """A file with texts; `given`: whether the format was named instead of recognised."""
+    """A file with texts of the corpus.
+
+    Attributes:
+      path: the file. format: one of corpora.FORMATS.
+      given: whether the user named the format; else it was recognised.
+    """
 
     path: str
     format: str
@@ -44,8 +49,8 @@ class CorpusFile:
 def corpora_of(text, encoding=None):
     """Finds the files of `--input`: files or folders, separated by commas, each with an optional FORMAT: before it.
 
-    Args: encoding: encoding of files without a byte order mark.
-    Returns: (sorted list of CorpusFile, notes about what was left out of folders).
+    Args: text: value of --input. encoding: encoding of files without a byte order mark; None: UTF-8.
+    Returns: (sorted list of CorpusFile, list of notes about what was left out of folders).
     Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found, notes = {}, []
@@ -61,10 +66,12 @@ def corpora_of(text, encoding=None):
 
 
 def _is_there(part):
+    """Returns whether a part of --input, PATH or FORMAT:PATH, names an existing file or folder."""
     return os.path.exists(part.strip()) or os.path.exists(part.partition(":")[2].strip())
 
 
 def _format_and_path(part):
+    """Splits PATH or FORMAT:PATH into (format or None, path). Raises: cli.UserError for an unknown format."""
     format, colon, path = part.partition(":")
     if colon and format in FORMATS:
         return format, path
@@ -74,7 +81,11 @@ def _format_and_path(part):
 
 
 def _files(path, part):
-    """Returns (the files of a part of --input, a note about what was left out)."""
+    """Returns (list of the files of a part of --input, note about what was left out or "").
+
+    Args: path: file or folder. part: the part of --input, for messages.
+    Raises: cli.UserError if there is nothing to read.
+    """
     if os.path.isfile(path):
         return [path], ""
     if not os.path.isdir(path):
@@ -91,13 +102,14 @@ def _files(path, part):
 
 
 def _why_not(name):
+    """Returns why a file with this name is not read from a folder; "" if it is read."""
     if not texts.unpacked_name(name).lower().endswith(EXTENSIONS):
         return f"not among {', '.join(EXTENSIONS)}"
     return "describes the other files" if ABOUT.match(name) else ""
 
 
 def _is_sidecar(path):
-    """Returns whether a file is the sidecar of a stage, NAME.json beside NAME.jsonl or NAME.txt."""
+    """Returns whether a file is the sidecar of a stage's output: NAME.json beside NAME.jsonl or NAME.txt."""
     stem, extension = os.path.splitext(path)
     if extension != ".json" or not any(os.path.exists(stem + other) for other in (".jsonl", ".txt")):
         return False
@@ -110,8 +122,9 @@ def _is_sidecar(path):
 
 
 def recognise(path, encoding=None):
-    """Returns the format of a file by its content, or by its name if any content is possible.
+    """Returns the format of a file, one of FORMATS, by its content, or by its name if any content is possible.
 
+    Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
     Raises: cli.UserError, which lists the known formats, if it is none of them.
     """
     name = texts.unpacked_name(path).lower()
@@ -144,7 +157,10 @@ def _is_single_column(lines):
 
 
 def _why_no_text(lines, name):
-    """Returns why lines are not sentences, as the end of a message; "" if they may be sentences."""
+    """Returns why lines are not plain sentences, as the end of a message; "" if they may be sentences.
+
+    Args: lines: first lines of a file. name: its name in lower case, uncompressed.
+    """
     if not lines:
         return ""
     if lines[0].lstrip().lower().startswith(OTHER_KINDS) or _LIST.match(lines[0]):
@@ -170,6 +186,7 @@ def _why_no_text(lines, name):
 
 
 def _fits(format, line):
+    """Returns whether a line has a format. Args: format: key of LINE_FORMATS."""
     try:
         if format == "jsonl" and not line.lstrip().startswith("{"):
             return False
@@ -179,6 +196,7 @@ def _fits(format, line):
 
 
 def _recognise_json(path, encoding):
+    """Returns the format of a JSON file, a key of JSON_FORMATS. Raises: cli.UserError if it is none of them."""
     if re.match(r'\s*\{\s*"\d+"\s*:\s*\[', texts.head_text(path, SAMPLE_BYTES, encoding)[0]):
         return "crawl"  # pages by number; such files are large, so they are not read twice
     value = _load(path, encoding)
@@ -192,6 +210,7 @@ def _recognise_json(path, encoding):
 
 
 def _load(path, encoding=None):
+    """Returns the value in a JSON file. Raises: cli.UserError, with a hint if the file is JSON lines."""
     try:
         return readers.read_json(path, encoding=encoding)
     except cli.UserError as error:

@@ -47,8 +47,8 @@ class Dataset:
       splits: dict split -> list of file names, in the order of the list.
       captions: dict file name -> list of texts; images without captions are absent.
       ids: dict file name -> integer id of the image in the original data set; empty without ids.
-      files: dict split -> the file that lists its images, if each split has one; for messages.
-      parts: dict file name -> part of its split, "in", "near" or "out" of nocaps; empty without parts.
+      files: dict split -> the file that lists its images, for messages; empty if there is no such file.
+      parts: dict file name -> part of nocaps to which it belongs: "in", "near" or "out"; empty for other data sets.
     """
 
     splits: dict
@@ -59,10 +59,10 @@ class Dataset:
 
 
 def load_dataset(spec, with_train_captions=False):
-    """Returns the Dataset that `spec` names.
+    """Returns the Dataset that the text `spec` names.
 
     Args:
-      spec: KIND:PATH, see the docstring of the module.
+      spec: KIND:PATH, see the docstring of the module, or FILE.py:ARGUMENT, see extensions.py.
       with_train_captions: whether to read the captions of the training images too.
 
     Raises:
@@ -87,11 +87,12 @@ def load_dataset(spec, with_train_captions=False):
 
 
 def _without_year(path):
+    """Returns the folder in DIR or DIR#YEAR, where YEAR may begin with "test-dev"."""
     return paths.cut(path, "#", lambda part: part.removeprefix(TEST_DEV).isdigit() or not part)[0]
 
 
 def _of_own_file(file, argument, with_train_captions):
-    """Returns the dataset that a Python file makes, see extensions.py."""
+    """Returns the Dataset made by the function `load` of a user's Python file, see extensions.py."""
     try:
         dataset = extensions.load(file, "load")(argument, with_train_captions)
     except ValueError as error:
@@ -115,6 +116,7 @@ def _check_names(dataset, path):
 
 
 def _check_disjoint(dataset, path):
+    """Raises cli.UserError if an image occurs twice; COCO's file names of 2014 and 2017 for it count as equal."""
     seen, wrong, places = {}, [], {}
     for split, names in dataset.splits.items():
         for name in names:
@@ -141,7 +143,7 @@ def _check_disjoint(dataset, path):
 
 
 def _present(folder, names):
-    """Returns the path of the file with one of several names, compressed or not; None if there is none."""
+    """Returns the path of the file with one of several names, compressed or not; None without one. Raises for two."""
     endings = ("", *texts.PACKED_NAMES)
     paths = dict.fromkeys(os.path.join(folder, name + ending) for name in names for ending in endings)
     found = [path for path in paths if os.path.lexists(path)]
@@ -151,9 +153,9 @@ def _present(folder, names):
 
 
 def _name_lists(folder, names_of):
-    """Reads the existing lists; returns (dict split -> file names, dict split -> path of the list).
+    """Reads lists of file names; returns (dict split -> list of file names, dict split -> path of the list).
 
-    `.jpg` is added to a name without extension.
+    Args: names_of: dict split -> possible names of its list. `.jpg` is added to a file name without extension.
     """
     splits, files = {}, {}
     for split, names in names_of.items():
@@ -165,7 +167,7 @@ def _name_lists(folder, names_of):
 
 
 def _wanted(splits, with_train_captions):
-    """Returns the images whose captions are read."""
+    """Returns the set of the images whose captions are to be read. Args: splits: dict split -> list of file names."""
     return {name for split, names in splits.items() if split != "train" or with_train_captions for name in names}
 
 
@@ -251,7 +253,10 @@ def _coco(path, with_train_captions):
 
 
 def _coco_files(folder, year):
-    """Returns dict split -> COCO's file of one year. Args: year: "2017", "test-dev2017", or "" if there is one."""
+    """Returns dict split -> path of COCO's file.
+
+    Args: year: "2017", "test-dev2017", or "" if there is only one year.
+    """
     found, dev, year = collections.defaultdict(dict), year.startswith(TEST_DEV), year.removeprefix(TEST_DEV)
     wanted = rf"(?:captions_(train|val)|image_info_{TEST_DEV if dev else 'test'})(\d{{4}})\.json"
     for name in sorted(os.listdir(folder)):
@@ -284,6 +289,7 @@ TOKEN_FILES = ("captions.token.txt", "Flickr8k.token.txt", "results_20130124.tok
 
 
 def _flickr(lists, folder, with_train_captions):
+    """Returns the Dataset of Flickr8k or Flickr30k. Args: lists: dict split -> possible names of its list."""
     splits, files = _name_lists(folder, lists)
     wanted = _wanted(splits, with_train_captions)
     path = _present(folder, TOKEN_FILES) or _present(folder, KAGGLE_FILES)
@@ -336,6 +342,7 @@ def _pascal(path, with_train_captions):
 
 
 def _is_tsv(name):
+    """Returns whether a file name is that of a .tsv file, compressed or not."""
     return texts.unpacked_name(name).lower().endswith(".tsv")
 
 

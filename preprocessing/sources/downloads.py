@@ -1,6 +1,7 @@
 """Downloads one large file: tries several mirrors, resumes interrupted downloads, compares size and checksum.
 
-`FILE.part` holds the bytes so far, `FILE.part.json` their origin; both are removed when the file is complete.
+`FILE.part` holds the bytes received so far, and `FILE.part.json` the URL that they came from; both are removed when the
+file is complete. The manifest is data/MANIFEST.json, a list of the files that can be downloaded.
 """
 
 import asyncio
@@ -28,11 +29,11 @@ MAX_UNKNOWN = 20 * 10**9  # bytes of a file whose size is not in the manifest; t
 
 
 class MirrorFailed(Exception):
-    """Raised when a mirror does not have the right file."""
+    """Raised when a mirror does not have the right file, or does not send it after many attempts."""
 
 
 def digests(path):
-    """Returns {"sha256", "md5"} of a file."""
+    """Returns the checksums of a file: {"sha256": hex, "md5": hex}."""
     found = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "md5")}
     with open(path, "rb") as file:
         while block := file.read(CHUNK):
@@ -42,7 +43,11 @@ def digests(path):
 
 
 def fault_of(path, entry, found):
-    """Returns how a file differs from its entry in the manifest; "" if it does not."""
+    """Returns text that says how a file differs from its entry in the manifest; "" if it does not.
+
+    Args: entry: dict with "bytes", "sha256", "md5", as far as they are known. found: the file's checksums, from
+      `digests`.
+    """
     size = os.path.getsize(path)
     if entry.get("bytes") is not None and size != entry["bytes"]:
         return f"it has {size} bytes, not {entry['bytes']}"
@@ -53,7 +58,7 @@ def fault_of(path, entry, found):
 
 
 def need_space(folder, size, what):
-    """Raises cli.UserError if the disk of `folder` has less than `size` bytes free, besides a reserve.
+    """Raises cli.UserError unless the disk of `folder` has `size` bytes free, and RESERVE bytes more.
 
     Args: what: name of the file that needs the space, for the message.
     """
@@ -70,8 +75,11 @@ class Download:
     Args:
       entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" if they are known; "most": largest
         number of bytes if "bytes" is not known.
-      folder: folder of the file. attempts: attempts at a mirror without any progress. timeout: seconds without data.
-      backoff: seconds before the second attempt. unchecked: whether differences from the manifest are only printed.
+      folder: folder in which the file is written.
+      attempts: attempts at one mirror in a row without receiving any bytes.
+      timeout: seconds without data after which an attempt fails.
+      backoff: seconds before the second attempt, doubled for each further one.
+      unchecked: whether a file that differs from the manifest is accepted with a note.
     """
 
     def __init__(self, entry, folder, *, attempts=5, timeout=60.0, backoff=2.0, unchecked=False):
@@ -85,8 +93,8 @@ class Download:
     def fetch(self):
         """Downloads the file from the first mirror that has it.
 
-        Returns: (url, digests).
-        Raises: cli.UserError with the failure of every mirror and the manifest's advice.
+        Returns: (url, checksums as `digests` returns them).
+        Raises: cli.UserError with the failure of every mirror and the manifest's advice, or if the disk is too full.
         """
         failures = []
         if self.entry.get("bytes"):
@@ -104,7 +112,12 @@ class Download:
         raise cli.UserError(gone(self.entry, failures))
 
     def _from_mirror(self, url):
-        """Downloads from one mirror and compares; repeats once from the beginning, as an old part may be wrong."""
+        """Downloads the file from one mirror to FILE.part and compares it with the manifest; returns its checksums.
+
+        If a resumed download differs, it is repeated once from the beginning, because the earlier part may be wrong.
+
+        Raises: MirrorFailed.
+        """
         self._keep_only_from(url)
         self._resumed = False
         self._tries(url)
@@ -124,6 +137,7 @@ class Download:
         return found
 
     def _tries(self, url):
+        """Repeats `_once` until the file is complete. Raises: MirrorFailed after too many attempts without progress."""
         left = self.attempts
         for tried in itertools.count(1):
             before = self._have()
@@ -142,7 +156,10 @@ class Download:
                 time.sleep(wait)
 
     async def _once(self, mirror):
-        """Makes one request from the end of the part; returns when the file is complete."""
+        """Makes one request for the missing bytes and follows its redirects; returns when the file is complete.
+
+        Raises: MirrorFailed, or an exception after which `_tries` repeats it (_Again, _TooSlow, httpx.TransportError).
+        """
         if self._have() > self.most:
             self._forget()
         have, url = self._have(), fetching.checked_url(mirror)
@@ -165,11 +182,13 @@ class Download:
         raise MirrorFailed(f"more than {MAX_REDIRECTS} redirects")
 
     async def _take(self, response, mirror, have, limit):
-        """Appends the body of an answer to the part, or starts the part again with it.
+        """Writes the body of an answer to FILE.part: appends it, or starts the file again if the whole file is sent.
 
         Args:
-          response: the answer. mirror: the URL that was requested first. have: bytes of the part.
-          limit: the time-out, which is extended with every MB.
+          response: httpx.Response. mirror: the URL that was requested first. have: bytes in FILE.part.
+          limit: asyncio.Timeout, which is extended with every MB.
+
+        Raises: MirrorFailed if the file is too large; _Again if the answer ends too early.
         """
         start, total = self._begins_at(response, have)
         self._resumed |= start > 0
@@ -202,7 +221,11 @@ class Download:
             raise _Again(f"the answer ended at {size} of {total} bytes")
 
     def _begins_at(self, response, have):
-        """Returns (first byte, bytes of the whole file or None) of an answer."""
+        """Returns (offset of the first byte, bytes of the whole file or None if unknown) from the headers of an answer.
+
+        Args: response: httpx.Response. have: bytes in FILE.part.
+        Raises: _Again if another attempt may succeed, else MirrorFailed.
+        """
         status = response.status_code
         if status in fetching.PASSING:
             raise _Again(f"answer {status}")
@@ -227,6 +250,10 @@ class Download:
         return have, fetching.count_of(total)
 
     def _check_total(self, total):
+        """Checks the size of the whole file that an answer states.
+
+        Raises: MirrorFailed; cli.UserError if the disk is too full.
+        """
         if total is not None:
             if self.entry.get("bytes") not in (None, total) and not self.unchecked:
                 raise MirrorFailed(f"not the file of the manifest: it has {total} bytes, not {self.entry['bytes']}")
@@ -235,6 +262,7 @@ class Download:
             need_space(os.path.dirname(self.path), total - self._have(), self.entry["file"])
 
     def _too_large(self, what):
+        """Returns the message for a file that is too large. Args: what: its size, as text."""
         if self.most == self.entry.get("bytes"):
             return f"not the file of the manifest: {what}"
         return f"{what}; at most {self.most} are accepted for a file of unknown size"
@@ -242,9 +270,11 @@ class Download:
     # ------------------------------------------------------------------------------------------------ the part
 
     def _have(self):
+        """Returns the number of bytes in FILE.part, 0 without the file."""
         return os.path.getsize(self.part) if os.path.exists(self.part) else 0
 
     def _note(self):
+        """Returns the content of FILE.part.json as a dict; {} if it is missing or damaged."""
         try:
             with open(self.note) as file:
                 return json.load(file)
@@ -252,7 +282,7 @@ class Download:
             return {}
 
     def _keep_only_from(self, url):
-        """Removes a part from another mirror, unless a checksum can verify that both have the same file."""
+        """Prepares FILE.part for a mirror: bytes from another mirror are removed unless a checksum is known."""
         known = self.entry.get("sha256") or self.entry.get("md5")
         if self._note().get("url") != url:
             if not known:
@@ -261,6 +291,7 @@ class Download:
                 sidecars.write_json(self.note, {"url": url, "validator": None})
 
     def _forget(self):
+        """Removes FILE.part and FILE.part.json."""
         for path in (self.part, self.note):
             if os.path.exists(path):
                 os.remove(path)
@@ -271,11 +302,14 @@ class _Again(Exception):
 
 
 class _TooSlow(Exception):
-    """Raised when an attempt is too slow."""
+    """Raised when an attempt receives less than CHUNK bytes within SLOWEST seconds."""
 
 
 def gone(entry, failures):
-    """Returns the error text when no mirror has a file: the failures, and what to do."""
+    """Returns the error message when no mirror has a file: the failures, and what the user can do.
+
+    Args: entry: dict of the manifest. failures: list of messages, one for each mirror.
+    """
     tried = "no mirror has it:\n" + "\n".join(failures) if failures else "it cannot be fetched by a program."
     unverified = ""
     if any("not the file of the manifest" in line for line in failures) and not entry.get("verified"):

@@ -1,7 +1,7 @@
 """Reads Localized Narratives (Pont-Tuset et al. 2020): spoken descriptions of photographs of other data sets.
 
-coco_val_captions.jsonl, coco_val_localized_narratives.jsonl, open_images_test_captions.jsonl, …, also in shards
--00000-of-00005: lines {"image_id", "caption"}; one image may have several
+The files are coco_val_captions.jsonl, coco_val_localized_narratives.jsonl, open_images_test_captions.jsonl, …, also in
+shards -00000-of-00005. Their lines are {"image_id", "caption"}; one image may have several.
 """
 
 import collections
@@ -19,14 +19,17 @@ EXPECTED = '{"image_id": ID, "caption": text}'
 
 
 def folder_of(path):
-    """Returns the folder of FOLDER or FOLDER#SET."""
+    """Returns the folder in FOLDER or FOLDER#SET."""
     return paths.cut(path, "#", str.isidentifier)[0]
 
 
 def load(path, with_train_captions):
-    """Returns the fields of a datasets.Dataset as a dict.
+    """Reads one set; returns the fields of a datasets.Dataset as a dict.
 
-    Args: path: folder, with #coco, #flickr30k, … behind it if it holds files of several sets.
+    Args:
+      path: FOLDER, or FOLDER#SET (coco, flickr30k, ade20k, open_images) if it holds files of several sets.
+      with_train_captions: whether to read the captions of the training images too.
+
     Raises: cli.UserError: no file, files of several sets, or another format.
     """
     folder = folder_of(path)
@@ -57,5 +60,5 @@ def load(path, with_train_captions):
 
 
 def _file_name(kind, image_id):
-    """Returns the file name of an image of one of the sets; COCO's is that of 2017."""
+    """Returns the file name of an image. Args: kind: the set, such as "coco", whose file names are those of 2017."""
     return f"{int(image_id):012d}.jpg" if kind == "coco" and image_id.isdecimal() else f"{image_id}.jpg"

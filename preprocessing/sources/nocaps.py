@@ -14,7 +14,10 @@ DOMAINS = {"in-domain": "in", "near-domain": "near", "out-domain": "out"}
 
 
 def load(folder):
-    """Returns the fields of a datasets.Dataset as a dict. Raises: cli.UserError: no file, or another format."""
+    """Reads a folder of nocaps; returns the fields of a datasets.Dataset as a dict.
+
+    Raises: cli.UserError: no file, two files of one split, or another format.
+    """
     fields = {"splits": {}, "captions": {}, "ids": {}, "files": {}, "parts": {}}
     for name in sorted(os.listdir(folder)):
         if match := re.fullmatch(r"nocaps_(val|test)\w*\.json", texts.unpacked_name(name)):
@@ -29,6 +32,10 @@ def load(folder):
 
 
 def _read(path, split, fields):
+    """Adds the images and captions of one file to the dict `fields` of `load`.
+
+    Raises: cli.UserError: another format.
+    """
     content = readers.read_json(path, "nocaps' captions", dict)
     try:
         names = {image["id"]: image["file_name"] for image in content["images"]}
@@ -45,5 +52,8 @@ def _read(path, split, fields):
 
 
 def parts_of(images):
-    """Returns dict file name -> "in", "near" or "out", for images of COCO's format that have a "domain"."""
+    """Returns dict file name -> "in", "near" or "out" (of COCO's domain).
+
+    Args: images: list of dicts with "file_name" and "domain"; images without a known domain are left out.
+    """
     return {image["file_name"]: DOMAINS[image["domain"]] for image in images if image.get("domain") in DOMAINS}

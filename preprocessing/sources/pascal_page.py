@@ -4,19 +4,23 @@ from preprocessing.crawling import html_reader
 
 
 def captions(text):
-    """Returns dict path of an image, as in the page -> list of its sentences."""
+    """Returns the captions in the HTML text of the page: dict path of an image in the page -> list of sentences."""
     reader = _Reader()
     html_reader.read(text, reader)
     return reader.captions
 
 
 class _Reader:
-    """Reads the page's table: an image, then cells with its sentences."""
+    """Target of `html_reader.read`: collects the sentences in the table cells that follow an image.
+
+    Attributes: captions: dict path of an image -> list of sentences.
+    """
 
     def __init__(self):
         self.captions, self._image, self._cell = {}, None, None
 
     def start(self, tag, attributes):
+        """Handles a start tag. Args: attributes: dict."""
         if tag == "img" and (source := attributes.get("src")):
             self._image = source
             self.captions.setdefault(source, [])
@@ -25,15 +29,17 @@ class _Reader:
             self._cell = []
 
     def data(self, text):
+        """Handles the text between tags."""
         if self._cell is not None:
             self._cell.append(text)
 
     def end(self, tag):
+        """Handles an end tag."""
         if tag in ("td", "tr", "table"):
             self.close()
 
     def close(self):
-        """Ends the open cell, if there is one."""
+        """Ends the open cell, if there is one: its text is a sentence of the last image."""
         text, self._cell = " ".join("".join(self._cell or ()).split()), None
         if text and self._image is not None:
             self.captions[self._image].append(text)

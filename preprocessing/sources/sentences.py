@@ -12,7 +12,9 @@ MARKERS = frozenset({START, END, UNKNOWN, "<s>", "<unk>", "<pad>", "<sos>", "<eo
 
 
 def sentences_file(data_dir):
-    """Returns the path of sentences.txt, checked against its sidecar (which the user's own file need not have).
+    """Returns the path of sentences.txt in a data folder, after checking it.
+
+    If it has a sidecar, its size is compared; a file that the user made need not have one.
 
     Raises: cli.UserError: it is missing, damaged, compressed or not UTF-8.
     """
@@ -29,7 +31,7 @@ def sentences_file(data_dir):
 
 
 def token_lines(piece):
-    """Yields the tokens of each sentence in a piece of the file, without empty lines.
+    """Yields the list of tokens of each sentence in a piece of sentences.txt, without empty lines.
 
     Args: piece: shards.Piece.
     Raises: cli.UserError naming a line that is not UTF-8 or contains a marker (`<S>`, `</S>`, `<UNK>`, …).
@@ -48,13 +50,14 @@ def token_lines(piece):
 
 
 def _fault(piece, index, reason):
+    """Returns the cli.UserError about line `index` (from 0) of a Piece."""
     return cli.UserError(f"{piece.shown}: line {shards.line_number(piece, index)}: {reason}")
 
 
 def note_capitals(path, results):
-    """Prints how many sentences contain capital letters, which extract_descriptions lower-cases.
+    """Prints how many sentences contain capital letters, because "Dog" and "dog" are different words of the dictionary.
 
-    Args: results: counts of the first pass, dicts with "sentences" and "capitals".
+    Args: path: file of the sentences. results: list of dicts with the counts "sentences" and "capitals".
     """
     capitals, total = (sum(result.get(name, 0) for result in results) for name in ("capitals", "sentences"))
     if capitals:

@@ -1,6 +1,6 @@
-"""Unpacks untrusted archives: writes only plain files, and only inside the folder.
+"""Unpacks archives that need not be trustworthy: writes only regular files, and only inside the target folder.
 
-All members are checked before the first file is written, so that a refused archive leaves no files.
+All members are checked before the first file is written, so an archive that is refused leaves no files.
 """
 
 import contextlib
@@ -50,11 +50,14 @@ DAMAGE = (  # exceptions of zipfile and tarfile for damaged archives
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One member of an archive.
+    """One member (file or folder) of an archive.
 
     Attributes:
-      name: path in the archive. size: bytes of its content. folder: whether it is a folder.
-      fault: why it must not be unpacked, or "". open: function that returns its content as a binary file.
+      name: path in the archive.
+      size: bytes of its content.
+      folder: whether it is a folder.
+      fault: why it must not be unpacked, or "".
+      open: function without arguments that returns its content as a binary file.
     """
 
     name: str
@@ -71,12 +74,13 @@ def unpack(path, folder, flatten=False):
     continues.
 
     Args:
-      path: the archive. folder: target folder.
-      flatten: whether to write all files into that folder, without the folders of the archive.
+      path: the archive.
+      folder: target folder.
+      flatten: whether to write all files directly into the target folder, without the folders of the archive.
 
     Returns: (number of files, bytes of all files).
-    Raises: cli.UserError: damaged, an unsafe name, members other than plain files and folders, names that clash, a
-      decompression bomb, encrypted, or too little disk space.
+    Raises: cli.UserError: damaged, an unsafe name, members other than plain files and folders, two members for the same
+      path, a decompression bomb, encrypted, or too little disk space.
     """
     os.makedirs(folder, exist_ok=True)
     members = _zip_members if path.endswith(".zip") else _tar_members
@@ -98,7 +102,10 @@ def unpack(path, folder, flatten=False):
 
 @contextlib.contextmanager
 def _damage_explained(path, member=""):
-    """Converts exceptions for damaged archives to cli.UserError. Args: member: name of the member that is read."""
+    """Context manager: converts exceptions for damaged archives to cli.UserError.
+
+    Args: path: the archive. member: name of the member that is read, or "".
+    """
     try:
         yield
     except DAMAGE as error:
@@ -114,7 +121,12 @@ def _damage_explained(path, member=""):
 
 
 def _plan(path, members, flatten):
-    """Returns (dict member name -> parts of its path in the folder, bytes of all files). Raises for unsafe archives."""
+    """Checks all members of an archive and determines where they are written.
+
+    Args: path: the archive, for messages. members: iterable of Member. flatten: see `unpack`.
+    Returns: (dict member name -> tuple of the parts of its path in the target folder, bytes of all files).
+    Raises: cli.UserError for an unsafe archive.
+    """
     targets, total = {}, 0
     packed_size = os.path.getsize(path)
     taken = {_key((PART,)): ("the temporary file", True)}  # key -> (name, whether it is a file)
@@ -145,7 +157,13 @@ def _most_bytes(packed_size):
 
 
 def _take(path, taken, parts, member):
-    """Records the path of a member in `taken`. Raises cli.UserError if another member has it, also as a folder."""
+    """Records the path of a member.
+
+    Raises: cli.UserError if another member has the same path, as a file or as a folder.
+    Args:
+      path: the archive, for messages. taken: dict key of a path -> (member name, whether it is a file); is changed.
+      parts: tuple of the parts of the member's path. member: Member.
+    """
     for length in range(1, len(parts) + 1):
         is_file = length == len(parts) and not member.folder
         other, other_is_file = taken.get(_key(parts[:length]), ("", False))
@@ -163,12 +181,15 @@ def _take(path, taken, parts, member):
 
 
 def _key(parts):
-    """Returns a key that is equal for paths which some file systems identify (by case or Unicode normal form)."""
+    """Returns a text that is equal for two paths if some file system treats them as one (case, Unicode normal form)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", "/".join(parts)).casefold())
 
 
 def _safe_parts(path, name):
-    """Returns the parts of a member's name. Raises cli.UserError if it leads out of the folder."""
+    """Returns the parts of a member's name as a tuple.
+
+    Raises: cli.UserError if it leads out of the folder or is too long.
+    """
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
         raise cli.UserError(
@@ -181,6 +202,10 @@ def _safe_parts(path, name):
 
 
 def _write(path, member, part, target):
+    """Writes a member to the path `target`, unless a file of its size exists there.
+
+    Args: path: the archive, for messages. part: temporary file. Raises: cli.UserError.
+    """
     if os.path.exists(target) and os.path.getsize(target) == member.size and not os.path.islink(target):
         return
     try:
@@ -202,6 +227,10 @@ def _write(path, member, part, target):
 
 
 def _refuse(path, name, what):
+    """Raises cli.UserError for an archive with a member that must not be unpacked.
+
+    Args: what: what is wrong with it.
+    """
     raise cli.UserError(f"{path}: {name!r} is {what}. It is not unpacked; do not use it")
 
 
@@ -210,6 +239,7 @@ def _refuse(path, name, what):
 
 
 def _zip_members(path, folder):
+    """Yields the Members of a .zip file. Args: folder: not used."""
     del folder
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -225,7 +255,10 @@ def _zip_members(path, folder):
 
 
 def _tar_members(path, folder):
-    """Yields the members, then reads the rest of the file, because compressed files have a checksum at the end."""
+    """Yields the Members of a tar file, compressed by gzip or not; reads on to its end, where a checksum is compared.
+
+    Args: folder: target folder.
+    """
     with open(path, "rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -244,6 +277,7 @@ def _tar_members(path, folder):
 
 
 def _tar_fault(info, folder):
+    """Returns why a tarfile.TarInfo must not be unpacked into a folder; "" if it may."""
     if info.issparse() or info.type == tarfile.GNUTYPE_SPARSE:
         return "a sparse file, not a plain file"
     if not info.isreg() and not info.isdir():
@@ -256,19 +290,22 @@ def _tar_fault(info, folder):
 
 
 class _ForwardOnly:
-    """A tar file as a stream that is only read forward, in limited steps and up to a limited size.
+    """A decompressed tar file as a stream that can only be read forward, in small blocks and up to a limited size.
 
     Args:
-      file: the decompressed stream. most: largest number of bytes that are read or skipped.
+      file: the decompressed stream.
+      most: largest number of bytes that are read or skipped in total.
 
     Attributes:
-      last: result of the last `read`. reads_left: how often `read` may still be called.
+      last: result of the last `read`.
+      reads_left: how often `read` may still be called.
     """
 
     def __init__(self, file, most):
         self._file, self._most, self.last, self.reads_left = file, most, b"", MAX_READS
 
     def read(self, size):
+        """Returns the next bytes. Raises: tarfile.ReadError if a limit is exceeded."""
         self.reads_left -= 1
         if size > BLOCK or self.reads_left < 0:
             raise tarfile.ReadError(f"the header of a member has more than {BLOCK:,} bytes or {MAX_READS} parts")
@@ -277,6 +314,7 @@ class _ForwardOnly:
         return self.last
 
     def seek(self, position):
+        """Moves forward to a position. Raises: tarfile.ReadError for a move backward, or beyond the limit."""
         # tarfile seeks back only by one byte, to check that the byte before a header exists. A member of negative size
         # would lead it back to an earlier header in an endless loop (CVE-2025-8194).
         if position < self.tell() - 1:
@@ -285,6 +323,7 @@ class _ForwardOnly:
         return self._file.seek(position)
 
     def tell(self):
+        """Returns the position in bytes."""
         return self._file.tell()
 
     def _check(self, position):
