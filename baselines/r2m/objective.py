@@ -219,6 +219,7 @@ class R2MObjective(OneOptimizerObjective):
         return word_losses(outputs_NO, self.decoder, targets_N, weight), v_BE, outputs_BTO
 
     def evaluate(self, batch):
+        """Returns (summed cross entropy, correctly predicted words, words) of sentences: float32 scalars."""
         return summed(self._cross_entropy(batch, None, 1.0)[0])
 
 

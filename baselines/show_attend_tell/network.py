@@ -82,10 +82,12 @@ class ShowAttendTell(WordDecoder):
         return tf.nn.relu(self.projection(image_BCD))
 
     def initial_state(self, feature_BCA, masks=None):
+        """Returns the state before the first word. Args: feature_BCA: from `image_feature`. masks: not used."""
         (h_BH,) = self.cell.zero_state(tf.shape(feature_BCA)[0])
         return h_BH, feature_BCA, self.attention.keys(feature_BCA)
 
     def step(self, inputs_BE, state):
+        """Runs one step. Returns (output float32 [B, H], new state)."""
         h_BH, cells_BCA, keys_BCU = state
         h_BH, _ = self._attend(inputs_BE, h_BH, cells_BCA, keys_BCU)
         return self.hidden_layer(h_BH), (h_BH, cells_BCA, keys_BCU)
@@ -99,6 +101,7 @@ class ShowAttendTell(WordDecoder):
         return self.cell.step(tf.concat([context_BA, inputs_BE], 1), (before,))[0], alpha_BC
 
     def sequence(self, inputs_TBE, lengths_B, state):
+        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
         hidden_TBH, _, state = self._run(inputs_TBE, lengths_B, state)
         valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
         return self.hidden_layer(hidden_TBH) * valid_TB1, state

@@ -31,6 +31,7 @@ class ShowAttendTellObjective(SupervisedObjective):
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)
 
     def token_weight(self, batch, words_global):
+        """Returns the weight of a word: 1 / captions with --semantics reference, else 1 / words (of all replicas)."""
         if self.options.semantics == "reference":
             return 1.0 / global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32))
         return super().token_weight(batch, words_global)

@@ -89,10 +89,12 @@ class ShowTell(WordDecoder):
         return self.cell.step(inputs, self.cell.zero_state(tf.shape(feature_BE)[0]))
 
     def step(self, inputs_BE, state):
+        """Runs one step. Returns (output float32 [B, H], new state)."""
         state = self.cell.step(inputs_BE, state)
         return state[-1], state
 
     def sequence(self, inputs_TBE, lengths_B, state):
+        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
         return self.cell.sequence(inputs_TBE, lengths_B, state)
 
 

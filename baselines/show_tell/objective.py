@@ -41,6 +41,7 @@ class ShowTellObjective(SupervisedObjective):
         return self.generator.image_feature(self.standardise(batch["image"]), total)
 
     def token_weight(self, batch, words_global):
+        """Returns the weight of a target in the loss: 1 / number of targets of all replicas."""
         if not self.predicts_start:
             return super().token_weight(batch, words_global)
         return 1.0 / (words_global + global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32)))

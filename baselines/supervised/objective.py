@@ -78,6 +78,7 @@ class SupervisedObjective(CrossEntropyObjective):
         super().__init__(options, generator=generator, standardise=standardise)
 
     def learning_rate(self):
+        """Returns the learning rate: a float or a Keras schedule."""
         return learning_rate(self.options, self.pairs)
 
     def phase(self, step):
@@ -91,6 +92,7 @@ class SupervisedObjective(CrossEntropyObjective):
         return "train", start or None
 
     def feature(self, batch, seed):
+        """Returns the feature from which the generator starts. Args: batch: dict with `image`. seed: not used here."""
         return self.generator.image_feature(self.standardise(batch["image"]))
 
     def gradients(self, batch, seed):
