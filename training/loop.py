@@ -71,6 +71,7 @@ class Prefetch:
         self._thread.start()
 
     def _fill(self, batches, calls):
+        """Makes the batches of all calls and puts them into the queue, then None; an error is put there as well."""
         try:
             for first, count, phase in calls:
                 made = [batches.batch(step, self._rows) for step in range(first, first + count)]

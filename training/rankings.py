@@ -23,6 +23,7 @@ SELECTED_BY = "selected on validation by BLEU-3 + BLEU-4, as in the paper"
 
 
 def _sum_or_none(*values):
+    """Returns the sum of numbers; None if one of them is None."""
     return None if None in values else sum(values)
 
 

@@ -135,7 +135,9 @@ class RunDirectory:
             )
 
     def _same_file(self, name, old, new):
-        """Returns whether two paths name the same initial checkpoint, because it was moved since the run was started.
+        """Returns whether two values of a setting name the same checkpoint, which was moved after the run was started.
+
+        For "inc_ckpt" it is enough that both values are given, because the encoder is compared as a fact.
 
         Args: name: the setting, for example "sae_ckpt". old: its value in the run. new: its value now.
         """
@@ -356,6 +358,7 @@ class MetricsFile:
             ) from error
 
     def _write_events(self, step, values):
+        """Writes the numbers among `values` (dict name -> value) as TensorBoard scalars."""
         import tensorflow as tf
 
         if self._events is None:

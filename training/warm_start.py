@@ -57,5 +57,6 @@ def _check_source(run, prefix, settings):
 
 
 def _short(value):
+    """Returns a value as text of at most 80 characters."""
     text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."
