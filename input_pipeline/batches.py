@@ -191,5 +191,5 @@ class MergedBatches:
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 
     def names(self, step):
-        """Returns the names of the examples of a step: list, those of the first object, then those of the second."""
+        """Returns the names of the examples of a step: a list, the first object's names, then the second's."""
         return [*self.first.names(step), *self.second.names(step)]
