@@ -108,7 +108,7 @@ class EncodedPhotographs:
         return self.encoder.crops(read_image(path, self.exif), 0, 0)[0]
 
     def rows(self, prepared):
-        """Returns the image vectors of centre crops: float32 [n, D].
+        """Returns the image vectors of centre crops: float32 [n, D], or [n, cells, D] if the encoder returns grids.
 
         Args: prepared: list of n results of `prepared`.
         """
@@ -238,6 +238,7 @@ def _stored_parts(job_dir, kept):
 
 
 def _is_inside(path, folder):
+    """Returns whether a path, its links resolved, is inside a folder."""
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
@@ -273,9 +274,12 @@ def _sidecar(data_dir, name):
 
 
 def _kept(parts, folder):
-    """Copies the detectors' files to `folder` if they are small. Returns the spec of the copies.
+    """Copies the detectors' files to `folder` if they are small.
 
-    In the spec {RUN} stands for `folder`. Programs are not copied: captioning must name them again.
+    Returns the spec by which captioning finds the detectors.
+
+    In the spec {RUN} stands for `folder`; files that are not copied have their absolute paths. Programs are not copied:
+    captioning must name them again.
 
     Args: parts: list of detectors.Part.
     """

@@ -65,6 +65,7 @@ def _fits(hint):
 
 
 def _is_integer(value):
+    """Returns whether a JSON value is an integer; true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
