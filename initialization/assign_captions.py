@@ -185,6 +185,7 @@ def main(options):
 
 
 def _make(options):
+    """Computes and writes the captions, unless they were made before with the same settings from the same files."""
     import numpy as np
 
     from formats import sidecars

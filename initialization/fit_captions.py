@@ -1,4 +1,4 @@
-"""The old name of `python -m initialization.assign_captions`."""
+"""The old name of `python -m initialization.assign_captions`; runs that command."""
 
 import aliases
 

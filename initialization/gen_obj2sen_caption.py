@@ -54,6 +54,7 @@ def main(options):
 
 
 def _make(options, data_dir):
+    """Checks the data folder, loads the captioner and writes the captions."""
     from formats import inventory
 
     inventory.require_fit(data_dir, ("dictionary", "image_train"), options.verify)

@@ -1,4 +1,4 @@
-"""The old name of `python -m initialization.predict_caption_embeddings`."""
+"""The old name of `python -m initialization.predict_caption_embeddings`; runs that command."""
 
 import aliases
 

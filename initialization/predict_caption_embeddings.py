@@ -215,6 +215,7 @@ def main(options):
 
 
 def _make(options, output_dir):
+    """Links the other files, fits the regression and writes the feature banks; complete outputs are kept."""
     import numpy as np
 
     from formats import feature_banks, inventory, records, sidecars

@@ -259,6 +259,7 @@ def main(options):
 
 
 def _make(options):
+    """Checks the data folder and writes the captions of the chosen kind of retrieval."""
     from formats import inventory, sidecars
     from formats.vocabulary import Vocabulary
     from initialization.caption_records import write_captions
