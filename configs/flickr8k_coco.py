@@ -1,4 +1,4 @@
-"""The standing experiment: photographs of Flickr8k, sentences of MS COCO, a small object detector.
+"""The main experiment with photographs: images of Flickr8k, sentences of MS COCO, a small object detector.
 
 Task:      a captioner from 6,000 training photographs of Flickr8k, read without their captions, the 25,000 sentences
            about COCO's val2017 photographs and an SSD detector of 80 classes. The 1,000 development photographs with
@@ -86,11 +86,11 @@ def data_stages(sentences, min_word_count):
 
 
 def classifier_data(data):
-    """Returns DATA with the concept words of a classifier added to the classes of the detector.
+    """Returns settings of the data stages that add the concept words of a classifier to the classes of the detector.
 
     The image vector then holds the classifier's features and, for each class, the detector's highest score.
 
-    Args: data: dict stage name -> dict setting -> value, from `data_stages`.
+    Args: data: dict stage name -> dict setting -> value, for the detector alone. Returns: dict of the same form.
     """
     text, images = data["process_descriptions"], data["process_images"]
     return data | {
@@ -203,12 +203,12 @@ ROWS = {
 
 
 def classifier_rows(rows):
-    """Returns ROWS for the data of `classifier_data`: dict row name -> settings.
+    """Returns the settings of all rows for the data of `classifier_data`: dict row name -> settings.
 
     con2sen and r2m read the objects of detector and classifier. feat2sen starts from the last checkpoint of con2sen
     (stage obj2sen), whose decoder has learned more sentences; so con2sen has the sizes of feat2sen.
 
-    Args: rows: dict row name -> settings, like ROWS.
+    Args: rows: dict row name -> settings for the data without classifier.
     """
     con2sen = dataclasses.replace(rows["con2sen"], **SIZE, save_checkpoint_steps=500, detector=BOTH)
     start = f"${{runs}}/obj2sen/ckpt-{con2sen.max_steps}"

@@ -1,1 +1,1 @@
-"""Scores and their uncertainty, tables, the report, and systems without training."""
+"""Scores captions: metrics and their uncertainty, tables, the HTML report, and captioners without training."""

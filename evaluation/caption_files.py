@@ -125,7 +125,10 @@ def _is_id(value):
 
 
 def _of_json(path, split):
-    """Returns the CaptionFile of a file with one JSON value. Args: split: as for `read`. Raises: cli.UserError."""
+    """Returns the CaptionFile of a file with one JSON value.
+
+    Args: split: for Karpathy's list, the split whose images are kept; empty = all. Raises: cli.UserError.
+    """
     content = readers.read_json(path, "captions")
     if isinstance(content, list):
         values = ((f"entry {number}", value) for number, value in enumerate(content, 1))
@@ -146,7 +149,10 @@ def _of_json(path, split):
 
 
 def _coco(path, content):
-    """Returns the CaptionFile of a JSON object in COCO captions format. Raises: KeyError, TypeError, AttributeError."""
+    """Returns the CaptionFile of a JSON object in COCO captions format.
+
+    Raises: KeyError, TypeError or AttributeError for another format.
+    """
     names = {image["id"]: str(image.get("file_name") or image["id"]) for image in content.get("images", ())}
     found = {name: [] for name in names.values()}
     for entry in content["annotations"]:
@@ -205,10 +211,13 @@ def spellings(name):
 
 
 class Names:
-    """Finds an image id of the references by any of its spellings (see `spellings`) that no other image shares."""
+    """Finds an image id of the references by any of its spellings that no other image shares.
+
+    Spellings are the full name, the file name with and without extension, and COCO's integer.
+    """
 
     def __init__(self, references):
-        """Args: references: CaptionFile."""
+        """Collects the spellings of all image ids. Args: references: CaptionFile."""
         self._exact = {name: name for name in references.captions} | {
             other: name for other, name in references.other_names.items() if other not in references.captions
         }

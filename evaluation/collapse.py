@@ -37,7 +37,7 @@ class CollapseWatch:
     def of_run(cls, objective, vocabulary, options, log):
         """Returns a CollapseWatch; None if --eval_images is 0 or the data folder has no validation images.
 
-        Args: as for the constructor.
+        Args: those of the constructor.
         """
         if not options.eval_images:
             return None

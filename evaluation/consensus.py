@@ -124,7 +124,7 @@ class _Order:
         self.weights_FJ = scipy.sparse.csr_array((weights, (feature, reference)), shape)
 
     def similarities(self, words_BT, closeness_J):
-        """Returns for each sentence the clipped cosine to the references, mean per image, summed over images.
+        """Returns for each sentence the sum over images of its mean clipped cosine to the image's references.
 
         Args: words_BT: uint64 word hashes. closeness_J: float, factor of each reference for its difference in length.
         Returns: float64 [B].

@@ -61,7 +61,8 @@ def exported(content, path, known):
       known: dict file name -> integer id.
 
     Returns: a value of the same format as `content`.
-    Raises: cli.UserError as `integer_ids`; KeyError, TypeError or AttributeError if the content has another format.
+    Raises: cli.UserError if an image has no integer or two have the same; KeyError, TypeError or AttributeError if the
+      content has another format.
     """
     if isinstance(content, dict):
         ids = integer_ids((image["file_name"] for image in content["images"]), known)

@@ -174,7 +174,8 @@ def classes_of_labels(names, labels):
 def chair(tokens, there, names):
     """Returns (CHAIR-i, CHAIR-s) of captions, two floats 0 to 1; the first is None if no caption names an object.
 
-    CHAIR-i is the share of mentions of an object that is not in the image, CHAIR-s the share of captions with one.
+    CHAIR-i is the share of mentions whose object is not in the image, CHAIR-s the share of captions with such a
+    mention. CHAIR-s is None without captions.
 
     Args:
       tokens: dict image -> list of tokens of its caption.

@@ -53,7 +53,7 @@ class HeldOut:
             yield {name: tf.constant(array) for name, array in batch.items()}
 
     def _keep_best(self, step, found):
-        """Writes {"step", "loss", ...} to RUN/best.json unless an earlier step there has a loss as low."""
+        """Writes {"step", "loss", ...} to RUN/best.json unless the file has a step with a loss as low."""
         if not self.run.writes:
             return
         path = self.run.file("best.json")

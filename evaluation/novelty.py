@@ -35,11 +35,12 @@ def measure(tokens, sentences):
 
 
 def longest_runs(captions, corpus):
-    """Returns for each caption the largest number of consecutive words that one sentence has as well: int64 [captions].
+    """Returns for each caption the length of its longest word sequence that occurs in a corpus sentence.
 
-    The hash of each run of words is extended word by word, and runs without a match in the other side are dropped.
+    The hash of each word sequence is extended word by word; sequences without a match in the other list are dropped.
 
     Args: captions, corpus: lists of lists of words.
+    Returns: int64 [number of captions].
     """
     ids = {word: number for number, word in enumerate(dict.fromkeys(w for text in corpus for w in text), 1)}
     own, theirs = _flat(captions, ids), _flat(corpus, ids)

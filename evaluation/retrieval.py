@@ -29,7 +29,7 @@ def fits(sets, detections, bonus=BONUS):
     Args:
       sets: list of S distinct tuples of concept words (or their ids).
       detections: list over images of dict concept word -> detection score.
-      bonus: added for a detected word and subtracted for any other, see the top of this file.
+      bonus: added for a detected word, subtracted for any other.
     """
     columns = {word: i for i, word in enumerate(sorted({w for group in (*sets, *detections) for w in group}))}
     flat = [columns[word] for words in sets for word in words]
@@ -48,7 +48,7 @@ def fits(sets, detections, bonus=BONUS):
 def best_fitting_sets(sets, detections, bonus=BONUS):
     """Returns for each image the sets of concept words with the best fit: list of tuples of indices into `sets`.
 
-    A tuple has several indices if sets fit equally well. Args: as for `fits`.
+    A tuple has several indices if sets fit equally well. Args: those of `fits`.
     """
     return [tuple(np.flatnonzero(fit_S >= fit_S.max() - EQUAL).tolist()) for fit_S in fits(sets, detections, bonus)]
 
@@ -60,7 +60,7 @@ def draw_best_sentences(keys, detections, seeds, k, bonus=BONUS):
       keys: list with the sorted tuple of concept words of each sentence.
       detections: list over images of dict concept word -> detection score.
       seeds: list over images of ints, the seed of each image's choice.
-      k: number of sentences. bonus: see the top of this file.
+      k: number of sentences. bonus: added to the fit for a detected word, subtracted for any other.
 
     Returns:
       List over images of lists of indices into `keys`, best first (fewer than k if there are fewer sentences).
@@ -102,7 +102,7 @@ def retrieve(texts, keys, detections, bonus=BONUS):
       texts: list of sentences.
       keys: list with the sorted tuple of concept words of each sentence.
       detections: list over images of dict concept word -> detection score.
-      bonus: see the top of this file.
+      bonus: added to the fit for a detected word, subtracted for any other.
     """
     members = collections.defaultdict(list)
     for text, key in zip(texts, keys, strict=True):

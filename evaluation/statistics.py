@@ -179,7 +179,7 @@ def class_recall_precision(tokens, image_words, concept_words, singular):
       tokens: dict image id -> list of tokens.
       image_words: dict image id -> set of concept words that are known (detected or annotated) in the image.
       concept_words: set of all concept words.
-      singular: dict plural -> singular.
+      singular: dict plural -> concept word.
 
     Returns:
       dict: "class_recall": (image, word) pairs known and named / pairs known; "class_precision": pairs known and

@@ -251,11 +251,11 @@ def _cell(row, name):
 
 
 def cells(rows, more=()):
-    """Returns the table as text: (column names, lines, rows), three lists.
+    """Returns the table as text: a tuple of three lists (column names, lines, rows).
 
     Args: rows: list of dicts. more: columns to show besides COLUMNS, some of MORE.
-    Returns: `lines` has the heading first, then one list of cells for each of `rows`, which are in printing order and
-      include the rows of means.
+    Returns: `lines` has the heading first, then one list of cells for each of the returned rows; these are in printing
+      order and include the rows of means.
     Raises: UserError: no such column.
     """
     if unknown := [name for name in more if name not in MORE]:
@@ -345,7 +345,7 @@ def notes(rows):
 
 
 def print_table(rows, form="text", more=()):
-    """Prints the table with its notes. Args: rows, form, more: as for `format_table`."""
+    """Prints the table with its notes. Args: those of `format_table`."""
     print(format_table(rows, form, more))
 
 

@@ -172,7 +172,7 @@ def retrieval_captions(names, corpus, concepts, threshold, bonus, mend=""):
       names: list of image names. corpus: SentenceTexts.
       concepts: formats.concepts.Concepts with the detections.
       threshold: minimum detection score.
-      bonus: weight of a named word, see evaluation/retrieval.py.
+      bonus: added to the fit of a sentence for a detected word that it names, subtracted for any other.
       mend: the command that makes image records and references again, for the error message.
 
     Raises: UserError if an image has no image record.

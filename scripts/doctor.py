@@ -275,7 +275,10 @@ def _has(folder, output):
 
 
 def main(options):
-    """Prints the report; returns the exit code. Args: options: Options."""
+    """Prints the report; returns the exit code: 1 if something needed is missing or a file is damaged.
+
+    Args: options: Options.
+    """
     well = {folder: report(dataclasses.replace(options, data_dir=folder)) for folder in data_folders(options)}
     mended, line = python(tuple(sys.version_info[:3]))
     print(f"  {'ok' if mended else 'WARNING':12}{line}")

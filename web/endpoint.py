@@ -23,8 +23,8 @@ OLD_NAMES = {"least": "min_score"}
 class Asked(pydantic.BaseModel):
     """The checked parameters of a request.
 
-    Attributes: name: file name of the picture, by which known objects are found. beam: beam size. min_score: minimum
-      detection score.
+    Attributes: name: file name of the picture; the detector `annotations:FILE` looks up its objects by this name.
+      beam: beam size. min_score: minimum detection score.
     """
 
     model_config = {"extra": "forbid"}
@@ -176,7 +176,7 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
 
 
 def _answers(runs, path, beam, min_score, gone):
-    """Captions an image file by each run without waiting for a turn. Arguments and result are those of `answer_of`."""
+    """Captions an image file by each run, without waiting for a turn. Arguments and result are those of `answer_of`."""
     if gone is not None and gone.is_set():
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # decoded once for all runs

@@ -80,7 +80,7 @@ class Shown:
         """Captions one image file; returns Answer.
 
         Args: path: a checked file, or formats.images.Decoded. beam: beam size. threshold: minimum detection score.
-        Raises: ImageError for a file that cannot be read, or that is missing in the file of known objects.
+        Raises: ImageError for a file that cannot be read, or whose objects a detector `annotations:FILE` does not know.
         """
         with self._one_at_a_time:
             rows = self.source.rows([self.source.prepared(path)])
@@ -163,7 +163,7 @@ def draw_objects(image_HWC, objects, side=LONGER_SIDE):
 
 
 def has_place(detection):
-    """Returns whether a Detection has a box of its own; for an object found by a classifier it is the whole picture."""
+    """Returns whether an object (Detection) has a box; the box of a classifier's object is the whole picture."""
     return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
 
 

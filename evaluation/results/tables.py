@@ -201,7 +201,7 @@ def with_expected(text, entries, experiment):
 
 
 def pages(root="."):
-    """Returns the list of paths of README and of all pages of the manual. Args: root: folder of the project."""
+    """Returns the paths of README and of all pages of the manual as list. Args: root: folder of the project."""
     found = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(root, "docs")) for name in names]
     return [os.path.join(root, "README.md"), *sorted(path for path in found if path.endswith(".md"))]
 
