@@ -2,7 +2,7 @@
 
     python -m docs.building.draw_overview --data_dir data/miniature --job_dir runs/demo/full
 
-The photographs are the first ones of the split with at least two detected classes; they are not
+The photographs are the first ones, by name, of a split that have at least --classes detected classes; they are not
 chosen by hand.
 """
 
@@ -32,7 +32,10 @@ class Options:
 
 
 def detections(data_dir, split):
-    """Returns dict photograph -> list of Detection with at least the score threshold of the image records."""
+    """Returns dict image name -> list of Detection, those with at least the score threshold of the image records.
+
+    Args: split: split of the image records that state the threshold.
+    """
     settings = sidecars.read_sidecar(os.path.join(data_dir, f"image_{split}.json"))["settings"]
     return {
         name: [found for found in all_found if found.score >= settings["score_threshold"]]
@@ -41,7 +44,10 @@ def detections(data_dir, split):
 
 
 def corpus_sentence(lines, words):
-    """Returns the first sentence with the largest number of the given concept words. Args: lines: iterable of text."""
+    """Returns the sentence with the largest number of the given words, the first of several.
+
+    Args: lines: iterable of str, one sentence each. words: set of concept words.
+    """
     best, most = "", -1
     for line in lines:
         count = len(words.intersection(line.split()))
@@ -53,7 +59,11 @@ def corpus_sentence(lines, words):
 
 
 def captions(job_dir, paths):
-    """Returns the caption of each file by the best checkpoint of a run, with beam search."""
+    """Returns the list of the captions of image files by the best checkpoint of a run, decoded by beam search.
+
+    Args: job_dir: the run. paths: list of image files.
+    Raises: cli.UserError if a file cannot be read.
+    """
     from captioning import photographs
 
     captioner, source = photographs.open_run(job_dir, "best")
@@ -67,7 +77,10 @@ def captions(job_dir, paths):
 
 
 def figure(rows):
-    """Returns the matplotlib figure. Args: rows: list of (uint8 [H, W, 3], list of Detection, sentence, caption)."""
+    """Returns the matplotlib Figure with one row of panels for each photograph.
+
+    Args: rows: list of (pixels uint8 [H, W, 3], list of Detection, sentence, caption).
+    """
     from matplotlib.figure import Figure
 
     from web import showing
@@ -87,7 +100,7 @@ def figure(rows):
 
 
 def main(options):
-    """Draws the picture."""
+    """Draws the picture and writes it to --output."""
     from PIL import Image
 
     from web import showing

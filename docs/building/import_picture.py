@@ -1,10 +1,10 @@
-"""Draws the floors of the program and the imports between packages: docs/images/floors.svg.
+"""Draws the packages of the program and the imports between them: docs/images/floors.svg.
 
     python -m docs.building.import_picture
 
-Boxes are the packages and the modules of the root, on the floors that tests/test_import_floors.py defines. An arrow
-goes from a package to each package that it imports. Arrows that are implied by others are left out: if A imports B and
-B imports C, there is no arrow from A to C.
+Boxes are the packages and the modules of the root folder. They are on floors, which tests/test_import_floors.py
+defines: a package imports only from its own floor and those below. An arrow goes from a package to each package that it
+imports. Arrows that are implied by others are left out: if A imports B and B imports C, there is no arrow from A to C.
 """
 
 import collections
@@ -18,7 +18,10 @@ COLOURS = ("#e8eaf6", "#ffffff")  # of the floors, alternating
 
 
 def package_imports(imports):
-    """Returns dict package -> other packages that it imports. Args: imports: as `read_imports` returns them."""
+    """Returns the imports between packages: dict package -> set of the other packages that it imports.
+
+    Args: imports: dict module -> modules that it imports, from `read_imports`.
+    """
     packages = collections.defaultdict(set)
     for module, targets in imports.items():
         package = module.partition(".")[0]
@@ -27,7 +30,10 @@ def package_imports(imports):
 
 
 def reduced(packages):
-    """Returns the imports that are not implied by others (transitive reduction): dict package -> set of packages."""
+    """Returns the imports that others do not imply (transitive reduction): dict package -> set of packages.
+
+    Args: packages: result of `package_imports`.
+    """
     reach = {}
 
     def reachable(package):
@@ -42,7 +48,10 @@ def reduced(packages):
 
 
 def places(packages):
-    """Returns dict package -> (x, y, width) of its box, with the lowest floor at the bottom."""
+    """Returns dict package -> (x, y, width) of its box in pixels; the lowest floor is at the bottom.
+
+    Args: packages: names of the packages to draw; others on the floors are left out.
+    """
     found = {}
     for number, floor in enumerate(FLOORS):
         names = [name for name in floor if name in packages]
@@ -56,7 +65,10 @@ def places(packages):
 
 
 def arrow(start, end):
-    """Returns the SVG of an arrow between two boxes: down to a lower floor, or above the boxes of the same floor."""
+    """Returns the SVG text of an arrow between two boxes: down to a lower floor, or above the boxes of the same floor.
+
+    Args: start, end: (x, y, width) of the boxes.
+    """
     (x1, y1, w1), (x2, y2, w2) = start, end
     a, b, bend = x1 + w1 / 2, x2 + w2 / 2, max(GAP, (y2 - y1 - BOX) / 2)
     top, bottom = y1 + BOX, y2
@@ -69,7 +81,10 @@ def arrow(start, end):
 
 
 def picture(imports):
-    """Returns the SVG file as text. Args: imports: as `read_imports` returns them."""
+    """Returns the content of the SVG file.
+
+    Args: imports: dict module -> modules that it imports, from `read_imports`.
+    """
     packages = package_imports(imports)
     boxes = places(packages)
     height = FLOOR * len(FLOORS)
@@ -96,6 +111,7 @@ def picture(imports):
 
 
 def main():
+    """Reads the imports of all modules and writes the picture."""
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture(read_imports()))
     print(f"{pathlib.Path(PICTURE).relative_to(ROOT)} written")

@@ -1,7 +1,8 @@
-"""MkDocs hook: turns the equations of a page into MathML, so that the manual needs no script and no internet for them.
+"""MkDocs hook: converts the equations of a page to MathML, so that the manual needs no script and no internet for them.
 
-`pymdownx.arithmatex` marks `$...$` and `$$...$$`; the hook converts them. In a displayed equation `\\tag{4}` sets its
-printed number and the anchor `#eq-4`; on pages with several papers `\\tag{R2M 4}` gives `#eq-r2m-4`.
+`pymdownx.arithmatex` marks `$...$` and `$$...$$` in the HTML; the hook converts what it marked. In a displayed equation
+`\\tag{4}` sets its printed number and the anchor `#eq-4`; on pages about several papers `\\tag{R2M 4}` gives
+`#eq-r2m-4`.
 """
 
 import html
@@ -16,18 +17,24 @@ FUNCTION = re.compile(r"(<mi>(?:log|ln|max|min|exp)</mi>)(?!<mo[^>]*>&#x00028;)"
 
 
 def converted(latex, display="inline"):
-    """Returns the MathML of LaTeX, with a thin space between the name of a function and its argument."""
+    """Returns the MathML of a LaTeX equation, with a thin space between the name of a function and its argument.
+
+    Args: display: "inline" or "block".
+    """
     mathml = latex2mathml.converter.convert(latex.strip(), display=display)
     return FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)
 
 
 def inline(match):
-    """Returns the MathML of an inline equation. Args: match: of INLINE."""
+    """Returns the MathML of an inline equation. Args: match: match of the regular expression INLINE."""
     return converted(html.unescape(match.group(1)))
 
 
 def displayed(match):
-    """Returns the HTML of a displayed equation, with number and anchor if it has a tag. Args: match: of DISPLAYED."""
+    """Returns the HTML of a displayed equation, with its number and anchor if it has a tag.
+
+    Args: match: match of the regular expression DISPLAYED.
+    """
     latex = html.unescape(match.group(1))
     tag = TAG.search(latex)
     mathml = converted(TAG.sub("", latex), "block")
@@ -39,7 +46,7 @@ def displayed(match):
 
 
 def with_mathml(content):
-    """Returns the HTML of a page with MathML in place of LaTeX."""
+    """Returns the HTML of a page with its marked equations converted to MathML. Args: content: HTML of the page."""
     return INLINE.sub(inline, DISPLAYED.sub(displayed, content))
 
 

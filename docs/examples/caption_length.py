@@ -1,8 +1,9 @@
-"""Example of a reward per sentence: a penalty for the difference from a target length.
+"""Example of a reward per sentence: a penalty for the difference between a caption's length and a target length.
 
     python train.py --recipe miniature/scratch --data_dir data/miniature --reward docs/examples/caption_length.py:8
 
-The argument is the target number of words, without the end token.
+The argument (the text after the colon) is the target number of words, without the end token.
+Shapes: B captions of a batch, T tokens of a caption, zero padded.
 """
 
 import tensorflow as tf
@@ -11,13 +12,21 @@ WEIGHT = 0.5  # penalty for each word; the adversarial reward is about -0.7 a wo
 
 
 def make(argument, options):
-    """Returns the reward; called once. Args: argument: text after the colon. options: the settings of the run."""
+    """Returns the reward, a function (below); called once at the start of a run.
+
+    Args: argument: text after the colon in `--reward FILE.py:ARGUMENT`. options: the settings of the run.
+    """
     target = float(argument)
 
     def reward(tokens_BT, mask_BT, batch):
-        """Returns the penalty; runs in the compiled update, so only TensorFlow operations are allowed.
+        """Returns the reward of each caption, float32 [B], which is added once to the return of each of its words.
 
-        Returns: float32 [B], one value for each sentence, which is added once to the return of each of its words.
+        The function runs in the compiled update, so it may only use TensorFlow operations.
+
+        Args:
+          tokens_BT: int32 [B, T], a sampled or greedily decoded caption in each row.
+          mask_BT: float32 [B, T], 1 on the words that can be rewarded, else 0.
+          batch: dict of the tensors of the training step (see no_repeats.py); not used here.
         """
         words_B = tf.reduce_sum(tf.cast(tokens_BT > 1, tf.float32), 1)  # 0 is padding, 1 the end token
         return -WEIGHT * tf.abs(words_B - target)

@@ -14,9 +14,12 @@ def load(path, with_train_captions=False):
     """Reads a data set of images with captions from a CSV file.
 
     Args:
-      path: of the CSV file, the text after the colon in `--dataset FILE.py:PATH`.
+      path: the CSV file, the text after the colon in `--dataset FILE.py:PATH`.
       with_train_captions: whether to read captions of training images; True only for supervised systems.
-    Returns: Dataset: file names by split, and captions by file name. The caller checks for images in two splits.
+
+    Returns: Dataset with the file names of each split and the captions of each file name. The caller checks that no
+      image is in two splits.
+    Raises: ValueError naming the line.
     """
     splits, captions = {}, {}
     with open(path, newline="", encoding="utf-8-sig") as file:

@@ -1,6 +1,8 @@
-"""Example of a detector: one box around all pixels that differ from the border; the argument is its class name.
+"""Example of a detector: one box around all pixels that differ from the border of the photograph.
 
 python -m preprocessing.detect_objects --data_dir D --image_dir photos --detector docs/examples/foreground.py:duck
+
+The argument (the text after the colon) is the class name of the box.
 """
 
 import numpy as np
@@ -14,18 +16,27 @@ class Detector:
     """The interface that preprocessing/detection/detectors.py expects.
 
     Attributes:
-      source: its name, stored with each detection. classes: class names by number, or None if not known before.
+      source: name of the detector, stored with each detection.
+      classes: list of class names by number; None if only the output has them.
       needs_pixels: False for a detector that needs only the file name.
     """
 
     needs_pixels = True
 
     def __init__(self, part, settings):
-        """Args: part: detectors.Part with `path` (text after the colon) and `labels` (--labels). settings: dict."""
+        """Makes the detector.
+
+        Args:
+          part: detectors.Part with `path` (text after the colon) and `labels` (value of --labels).
+          settings: dict of settings for classifiers, "classifier_threshold" and "classifier_top"; not used here.
+        """
         self.source, self.classes = part.source, [part.path or "thing"]
 
     def detect(self, name, image_HWC):
-        """Returns the objects in uint8 [H, W, 3]: list of Detection, boxes (ymin, xmin, ymax, xmax) in 0 to 1."""
+        """Returns the objects in a photograph: list of Detection, with boxes (ymin, xmin, ymax, xmax) in 0 to 1.
+
+        Args: name: file name of the photograph. image_HWC: its pixels, uint8 [H, W, 3].
+        """
         pixels = image_HWC.astype(np.int32)
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
         differs = np.abs(pixels - np.median(border, axis=0)).sum(2) > DIFFERENCE

@@ -1,10 +1,10 @@
-"""A system of your own in six small files: a captioner from photographs and unrelated sentences, in two stages.
+"""Example of a system of your own: a captioner trained on photographs and unrelated sentences, in two stages.
 
     words       on sentences only: predicts a sentence from the sum of the vectors of its concept words
     pictures    on photographs and their detections: maps an image vector to this sum
 
-A photograph is then captioned from its image vector. Importing this package adds the two stages to the registry.
-docs/extending.md has the commands.
+Concept words are the words that name object classes. After both stages a photograph is captioned from its image vector.
+Importing this package adds the two stages to the registry. docs/extending.md has the commands.
 """
 
 import registry

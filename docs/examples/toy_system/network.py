@@ -1,10 +1,12 @@
-"""The network: a plain recurrent network generates the caption; the feature is added to its input at every word.
+"""The network: a plain recurrent network generates the caption; the feature x is added to its input at every word.
 
-Shapes: B batch, T time, K concept words, D image vector, E word vector, V vocabulary. Time-major inside.
+Shapes: B batch, T time, K concept words, D image vector, E word vector, V vocabulary. Sequences are time-major.
 
     x = unit(sum_k E(concept_k))        of a sentence or of detected objects
     x = unit(W_p image + b_p)           of a photograph
     s_0 = x;   s_t = tanh(W [E(w_{t-1}) ; s_{t-1}] + b + x);   p(w_t) = softmax(E s_t + c)
+
+unit(v) is v / |v|, E(w) the vector of word w, s_t the hidden state, and [ ; ] concatenation.
 """
 
 import tensorflow as tf
@@ -19,15 +21,18 @@ from training.run_directory import options_of
 class ToyNetwork(WordDecoder):
     """Generates a caption word by word from the feature x of concept words or of an image.
 
-    The state is the pair (s, x): hidden state and feature, float32 [B, E] each. The base class WordDecoder samples
-    captions and decodes them by greedy and beam search with the methods below.
+    The state is the pair (hidden state s, feature x), each float32 [B, E]. The base class WordDecoder samples captions
+    and decodes them by greedy and beam search; it calls `initial_state`, `step`, `sequence` and `output_matrix`.
     """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
         """Creates the weights.
 
-        Args: image_dim: D, None for a network that reads no images. options: settings with emb_dim and keep_prob.
-          seed: int32 [2].
+        Args:
+          vocabulary_size: V.
+          image_dim: D; None for a network that reads no images.
+          options: settings with emb_dim and keep_prob.
+          seed: int32 [2], seed of the initial weights.
         """
         super().__init__()
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -40,28 +45,43 @@ class ToyNetwork(WordDecoder):
 
     @property
     def output_matrix(self):
+        """Returns the matrix [V, E] that maps a hidden state to the logits of the words."""
         return self.embedding
 
     def concept_feature(self, concepts_BK, lengths_B):
         """Returns the feature x of concept words: float32 [B, E].
 
-        Args: concepts_BK: int32, zero padded. lengths_B: int32.
+        Args: concepts_BK: int32 [B, K], word ids, zero padded. lengths_B: int32 [B], number of words.
         """
         mask_BK = layers.mask_of(lengths_B, tf.shape(concepts_BK)[1])
         return layers.unit(tf.reduce_sum(tf.gather(self.embedding, concepts_BK) * mask_BK[:, :, None], 1))
 
     def image_feature(self, image_BD):
+        """Returns the feature x of image vectors, float32 [B, D]: float32 [B, E]."""
         return layers.unit(self.projection(image_BD))
 
     def initial_state(self, feature_BE, masks=None):
+        """Returns the state before the first word, for features float32 [B, E].
+
+        Args: masks: of dropout; not used here.
+        """
         return feature_BE, feature_BE
 
     def step(self, inputs_BE, state):
+        """Computes one time step; returns (output float32 [B, E], new state).
+
+        Args: inputs_BE: vectors of the previous words. state: pair (hidden state, feature).
+        """
         before_BE, feature_BE = state
         hidden_BE = tf.tanh(self.recurrent(tf.concat([inputs_BE, before_BE], 1)) + feature_BE)
         return hidden_BE, (hidden_BE, feature_BE)
 
     def sequence(self, inputs_TBE, lengths_B, state):
+        """Computes all time steps; returns (outputs float32 [T, B, E], 0 after the end of a sequence; last state).
+
+        Args: inputs_TBE: vectors of the previous words. lengths_B: int32 [B], number of steps. state: the initial
+          state.
+        """
         valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
         first_BE, feature_BE = state
 
@@ -75,6 +95,9 @@ class ToyNetwork(WordDecoder):
 
 
 def of_run(content, vocabulary_size):
-    """Returns a network for a run of the second stage, its weights not yet loaded. Args: content: of config.json."""
+    """Returns a ToyNetwork for a run of the second stage; its weights are not yet loaded.
+
+    Args: content: content of RUN/config.json, a dict. vocabulary_size: V.
+    """
     options = options_of(content, settings.ToyPictures)
     return ToyNetwork(vocabulary_size, content["facts"]["image_dim"], options, tf.constant([0, 0], tf.int32))

@@ -1,6 +1,6 @@
 """The objectives of both stages. training/loop.py describes the interface.
 
-Shapes: B batch (of one replica), D image vector, E word vector.
+Shapes: B batch of one replica, K concept words, D image vector, E word vector.
 """
 
 import tensorflow as tf
@@ -16,42 +16,53 @@ class WordsObjective(CrossEntropyObjective):
     """Mean cross entropy of the words of a sentence, given its concept words."""
 
     def __init__(self, options, vocabulary_size):
-        """Must be called inside `strategy.scope()`."""
+        """Builds network and optimizer; must be called inside `strategy.scope()`.
+
+        Args: options: settings.ToyWords. vocabulary_size: number of word ids.
+        """
         super().__init__(options, generator=ToyNetwork(vocabulary_size, None, options, tf.constant([options.seed, 0])))
 
     def feature(self, batch, seed):
+        """Returns the feature x of the concept words of each sentence, float32 [B, E] (network.py).
+
+        Args: batch: dict with `key` int32 [B, K] and `key_length` int32 [B]. seed: not used here.
+        """
         return self.generator.concept_feature(batch["key"], batch["key_length"])
 
 
 class PicturesObjective:
-    """Mean squared distance between the feature of a photograph and the feature of its detections.
+    """Mean squared distance between the feature x of a photograph and that of its detected concept words (network.py).
 
     Only the projection of image vectors is trained; the other weights are those of the first stage.
     """
 
     def __init__(self, options, vocabulary_size, image_dim):
-        """Must be called inside `strategy.scope()`."""
+        """Builds network and optimizer; must be called inside `strategy.scope()`.
+
+        Args: options: settings.ToyPictures. vocabulary_size: number of word ids. image_dim: D.
+        """
         self.options = options
         self.generator = ToyNetwork(vocabulary_size, image_dim, options, tf.constant([options.seed, 0]))
         self.standardise = Standardise(image_dim)
         self.optimizer = make_optimizer(options, options.lr, options.beta1, self.generator.projection)
 
     def checkpointed(self):
-        """Returns the contents of a checkpoint, by name; captioning needs `generator` and `standardise`."""
+        """Returns the objects in a checkpoint, dict name -> object; captioning needs `generator` and `standardise`."""
         return {"generator": self.generator, "standardise": self.standardise, "optimizer": self.optimizer}
 
     def phase(self, step):
-        """Returns (name, last step) of the phase: one phase without end."""
+        """Returns (name of the training phase of a step, step at which it ends): here one phase without end (None)."""
         return "train", None
 
     def update(self, batch, seed, phase="train"):
         """Does one training step in one replica.
 
         Args:
-          batch: `image` float32 [B, D], `concepts` int32 [B, K], `concepts_length` int32 [B].
+          batch: dict with `image` float32 [B, D], `concepts` int32 [B, K], `concepts_length` int32 [B].
           seed: int32 [2], distinct for every step and replica; not used here.
+          phase: name of the training phase, from `phase`.
 
-        Returns: dict name -> (sum, count), to be summed over replicas and divided.
+        Returns: dict name -> (sum, count), scalars that are summed over the replicas; sum / count is logged.
         """
         wanted_BE = self.generator.concept_feature(batch["concepts"], batch["concepts_length"])
         rows, rows_of_all_replicas = counted(tf.ones(tf.shape(wanted_BE)[:1]))

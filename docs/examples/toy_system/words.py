@@ -13,7 +13,7 @@ from toy_system import settings
 
 
 def main(options):
-    """Trains until --max_steps."""
+    """Trains the first stage until --max_steps."""
     config.check_trainer(options)
 
     from evaluation.held_out import HeldOut
