@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The standing experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
+# The main experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
 # checkpoints and give the scores. Data are read from $UIC_REALDATA. The same command continues after an interruption.
 #   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1] [--more_concepts yes|no]
