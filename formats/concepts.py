@@ -26,7 +26,7 @@ class Concepts:
     singular: dict
 
     def image_words(self, threshold=0.5):
-        """Returns dict image name -> set of the concept words detected with at least this score."""
+        """Returns dict image name -> set of its concept words with a detection score of at least `threshold`."""
         return {
             name: {word for word, score in found.items() if score >= threshold} for name, found in self.scores.items()
         }

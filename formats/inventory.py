@@ -1,6 +1,7 @@
 """Checks the outputs in a data folder: whether each is complete, and whether they were made from each other.
 
-This module does not need TensorFlow.
+The data folder is the value of --data_dir. An output is a file, or a set of files, that one stage writes
+(formats/made_by.py); its sidecar is a JSON file that describes it. This module does not need TensorFlow.
 """
 
 import dataclasses

@@ -167,7 +167,10 @@ _NUMBER_CELL = re.compile(r"""[\[(#"']*(-?\d{1,6})[\])"']*""")
 
 
 def _delimiter(lines, is_table):
-    """Returns the delimiter of a table, by its header or an equal number of cells in all lines; None for no table."""
+    """Returns the delimiter of a table, found by its header or equal numbers of cells in all lines; else None.
+
+    Args: lines: list of texts. is_table: whether the file name says that it is a table.
+    """
     if delimiter := tables.delimiter_of(lines, NAME):
         header = lines[0].split(delimiter)
         known = sum(tables.word_of(cell) in NAME + NUMBER for cell in header)
@@ -207,7 +210,7 @@ def _of_table(text, delimiter):
 
 
 def _is_header(cells):
-    """Returns whether the first row is a header: it names the columns and has no numbers."""
+    """Returns whether the cells of a first row are a header: one is a word of NAME, and none is a number."""
     words = [tables.word_of(cell) for cell in cells]
     return any(word in NAME for word in words) and not any(word.isdigit() for word in words)
 

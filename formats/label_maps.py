@@ -47,7 +47,7 @@ def _labels(text, name):
 
 
 def names_of(labels):
-    """Returns the class names of a detector without the placeholders for unused numbers: list of str."""
+    """Returns the list of the class names in `Labels`, without the placeholders for unused numbers."""
     return [name for name in labels if not is_placeholder(name)]
 
 

@@ -1,7 +1,8 @@
 """Finds the shell command that makes an output of a data folder, for error messages and for the command `doctor`.
 
-If the output exists, its sidecar records the command that made it, and this command is returned. Else words in upper
-case stand for values that only the user knows.
+An output is a file, or a set of files, that one stage writes to the data folder (--data_dir). If the output exists, its
+sidecar, a JSON file that describes it, records the command that made it, and this command is returned. Else words in
+upper case stand for values that only the user knows.
 """
 
 import dataclasses
@@ -17,16 +18,16 @@ SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """One output of a stage.
+    """One output of a stage: a file or a set of files in the data folder.
 
     Attributes:
       name: name of the output, such as "image_train".
-      files: file names; () for record files, whose names start with `name`.
+      files: tuple of file names; () for record files, whose names start with `name`.
       sidecar: file name of its sidecar; "" for references, which the sidecar of their image records describes.
       stage: module that makes it.
-      flags: flags that the command needs besides --data_dir.
-      needs: names of the outputs that it is made from.
-      also: other modules that can make it.
+      flags: flags that the command needs besides --data_dir, as one text.
+      needs: tuple of the names of the outputs that it is made from.
+      also: tuple of other modules that can make it.
     """
 
     name: str
@@ -165,11 +166,11 @@ def _content(path):
 
 
 def _recorded(data_dir, output):
-    """Returns (stage, arguments) of the command that is recorded in the sidecar of an output.
+    """Returns the command that is recorded in the sidecar of an output: (module name, list of command-line arguments).
 
-    Returns None if the sidecar is missing or its command is not that of a stage which can make the output.
+    Returns None if there is no sidecar, or if its command is not that of a stage which can make the output.
+
     Args: output: Output.
-    Returns: (module name, list of command-line arguments), or None.
     """
     features = [f"features_{split}.json" for split in SPLITS] if output is NEIGHBOURS else []  # made together with it
     for sidecar in (output.described_by, *features):

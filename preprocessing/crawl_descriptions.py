@@ -151,7 +151,11 @@ async def crawl_category(fetcher, source, store, num_pages, description):
 async def crawl(options, source, categories, folder):
     """Crawls all categories one after another.
 
-    Args: source: ApiSource or HtmlSource. categories: list of names. folder: folder of the output.
+    Args:
+      options: Options.
+      source: ApiSource or HtmlSource.
+      categories: list of names. folder: folder of the output.
+
     Returns: (failures: dict category -> dict page number -> reason; list of CategoryStore; the Fetcher).
     Raises: cli.UserError if the crawl had to end; the same command continues it.
     """

@@ -202,7 +202,7 @@ def _check(options):
 def present_splits(options):
     """Returns the list of the splits in --splits whose image records exist; prints which do not.
 
-    Raises: cli.UserError if there are none.
+    Args: options: settings with `data_dir` and `splits`. Raises: cli.UserError if there are none.
     """
     present = [split for split in options.splits if record_files.files_of(options.data_dir, f"image_{split}")]
     if not present:
@@ -216,6 +216,7 @@ def present_splits(options):
 def exif_of_records(options, splits):
     """Returns whether the photographs of image records were turned by their EXIF orientation.
 
+    Args: options: Options. splits: list of split names.
     Raises: cli.UserError if the splits differ in this, or --exif or --noexif contradicts it.
     """
     noted = {split: images.exif_noted(os.path.join(options.data_dir, f"image_{split}.json")) for split in splits}
@@ -355,7 +356,7 @@ def main(options):
 def working(options):
     """Context manager: locks the feature banks of --splits for writing and the image records for reading.
 
-    import_features uses it as well.
+    import_features uses it as well. Args: options: settings with `data_dir` and `splits`.
     """
     return writing.working(options.data_dir, [f"features_{split}" for split in options.splits], ["image"])
 

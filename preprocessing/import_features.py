@@ -166,6 +166,7 @@ class Vectors:
 def open_files(options):
     """Opens the files of --features and --names.
 
+    Args: options: Options.
     Returns: (list of ArrayFile and DatasetFile, list of the paths of all files).
     Raises: cli.UserError if a file is missing or of another format, or the numbers of files do not agree.
     """
@@ -220,7 +221,7 @@ def write_bank(path, names, vectors):
 def describe_encoder(options, files, shape):
     """Returns the description of the encoder, a dict for the sidecar; without --encoder it only names the files.
 
-    Args: files: list of fingerprints of the files. shape: of the vectors of one image.
+    Args: options: Options. files: list of fingerprints of the files. shape: of the vectors of one image.
     Raises: cli.UserError if the encoder makes vectors of another shape.
     """
     cells = shape[1] if len(shape) == 3 else None

@@ -85,10 +85,9 @@ def _dump(path, rows):
 
 
 def draw_pictures(task):
-    """Draws the pictures of a task: the JPEG files, and their data in one file of JSON lines.
+    """Draws the pictures of a task and writes JPEG files, and their data to one file of JSON lines.
 
-    Returns {"count": pictures}.
-    Args: task: one dict of `picture_tasks`.
+    Args: task: one dict of `picture_tasks`. Returns: {"count": number of pictures}.
     """
     options = Options(**task["options"])
 
@@ -121,7 +120,7 @@ def _truth(scene):
 def references(options, split):
     """Returns the references of a split, "val" or "test": dict image name -> list of captions.
 
-    The pictures are drawn in a temporary folder.
+    Args: options: Options. The pictures are drawn in a temporary folder.
     """
     with tempfile.TemporaryDirectory() as raw:
         work = os.path.join(raw, "work")
@@ -150,7 +149,7 @@ def picture_tasks(options, raw, work):
     Each has the keys "path" (file of the data), "image_dir", "split", "options", and "start" and "stop" (range of
     picture numbers).
 
-    Args: raw: folder of the world's files. work: work folder.
+    Args: options: Options. raw: folder of the world's files. work: work folder.
     """
     sizes = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
     return [
@@ -184,7 +183,7 @@ def _sentence(rng, seed):
 
 
 def write_sentences(task):
-    """Writes the sentences of a task to one file of JSON lines. Args: task: one dict of `sentence_tasks`."""
+    """Writes the sentences of a task, one dict of `sentence_tasks`, to a file of JSON lines; returns {"count"}."""
     options = Options(**task["options"])
 
     def write(part):

@@ -95,7 +95,10 @@ def read_word_list(path, flag="--word_list"):
 
 
 def naming(options, concepts):
-    """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names)."""
+    """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
+
+    Args: options: Options, with the sources of plurals and synonyms. concepts: the concept words.
+    """
     names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
     plurals = vocabulary.plurals("inflect", names)
     names |= {plural: names[name] for plural, name in plurals.items() if plural not in {*concepts, *names}}

@@ -43,7 +43,7 @@ def words_of(text):
 
 
 def side_of(text):
-    """Returns "pictures" for a sentence that may be a reference, "text" for one that may be in the corpus."""
+    """Returns "pictures" if a sentence may be a reference, "text" if it may be in the corpus (a hash of its words)."""
     return "pictures" if digest_of(" ".join(words_of(text))) % 2 else "text"
 
 
@@ -229,7 +229,7 @@ def _linked(rng, scene, entities, fancy=0.0):
 
 
 def _spoken_of(rng, scene):
-    """Returns a random list of the entities that a sentence mentions, the subject first; some may be omitted."""
+    """Returns a random list of the Entities that a sentence about the scene mentions, its subject first."""
     entities = entities_of(scene)
     order = [entities[index] for index in rng.permutation(len(entities))]
     if len(order) == 3 and rng.random() < 0.3 or len(order) == 2 and rng.random() < 0.07:
@@ -248,7 +248,7 @@ def _spoken_of(rng, scene):
 
 
 def caption(rng, scene):
-    """Returns a random sentence in the style of human captions, without capital and full stop."""
+    """Returns a random sentence (str) in the style of human captions, without capital letter and full stop."""
     entities = _spoken_of(rng, scene)
     first = entities[0]
     subject, relation, rest = _linked(rng, scene, entities)

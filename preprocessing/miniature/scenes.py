@@ -116,13 +116,19 @@ def common_places(names):
 
 
 def may_meet(seed, side, names):
-    """Returns whether the classes `names` may occur in one scene of a side. Args: seed: seed of the world."""
+    """Returns whether the classes `names` may occur together in one scene.
+
+    Args: seed: seed of the world. side: "pictures" or "text".
+    """
     pairs = itertools.combinations(sorted(set(names)), 2)
     return bool(common_places(names)) and all(pair_side(seed, *pair) in (side, "both") for pair in pairs)
 
 
 def pick(rng, weights):
-    """Returns a random key of the dict `weights`, with probability proportional to its value."""
+    """Returns a random key of the dict `weights`, with probability proportional to its value.
+
+    Args: rng: numpy Generator.
+    """
     keys = list(weights)
     shares = np.cumsum(np.fromiter(weights.values(), float))
     return keys[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
@@ -140,7 +146,10 @@ def _partners(seed, side, chosen):
 
 
 def choose_names(rng, seed, side):
-    """Returns a random list of the classes of the 1 to 3 objects of a scene; a class may occur several times."""
+    """Returns a random list of the classes of the 1 to 3 objects of a scene; a class may occur several times.
+
+    Args: rng: numpy Generator. seed: seed of the world. side: "pictures" or "text".
+    """
     shape = pick(rng, {"a": 0.27, "aa": 0.08, "aaa": 0.03, "ab": 0.37, "aab": 0.07, "abc": 0.18})
     by_frequency = {name: frequency(name) for name in NAMES}
     while True:

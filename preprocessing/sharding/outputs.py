@@ -1,4 +1,4 @@
-"""Functions that the stages which process images share: begin or continue work, publish files, report failures."""
+"""Functions shared by the stages that process images: begin or continue work, publish files, report failures."""
 
 import math
 import os

@@ -97,8 +97,9 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """Returns {"processes", "runner"}, arguments of `map_shards`, from the settings of a stage.
+    """Returns the arguments of `map_shards` that say where tasks run: {"processes", "runner"}.
 
+    Args: options: settings of a stage, with the fields `processes` and `runner`.
     Raises: cli.UserError when the runner cannot be used.
     """
     if options.runner:
