@@ -27,11 +27,14 @@ class Hypothesis:
     """One generated caption of an image.
 
     Attributes:
-      text: the caption.
-      ids: the decoded word ids, the end token included.
-      log_prob: summed natural log-probability of `ids`.
-      score: by which captions are ranked: log_prob / length^a, where a is --length_normalization (0 by default).
-      words: the word ids of the text, without start and end token.
+      text: the caption, its words separated by spaces; "" if the end token was decoded first.
+      ids: tuple of int, all decoded word ids without the start token; the last one is the end token, unless the caption
+        reached the maximum length first.
+      log_prob: sum of the natural log-probabilities of `ids`.
+      score: the number by which the captions of an image are ranked, highest first. By default it is log_prob; with an
+        exponent a (--length_normalization) a finished caption of beam search has log_prob / length^a, where the length
+        counts the start and the end token.
+      words: tuple of int, the word ids of `text`, without start and end token.
     """
 
     text: str
@@ -42,9 +45,12 @@ class Hypothesis:
 
 
 class Captioner:
-    """A trained generator with its vocabulary; the base class captions image vectors, subclasses may take other inputs.
+    """A trained generator with its vocabulary, which captions images.
 
-    If it is built inside `strategy.scope()`, its batches are divided among the devices of the strategy.
+    The base class captions image vectors; a subclass may take other input rows, for example concept words. If it is
+    built inside `strategy.scope()`, its batches are divided among the devices of the strategy.
+
+    Attributes: generator, standardise, vocabulary, semantics, max_caption_length: the arguments of `__init__`.
     """
 
     row_type = np.float32
@@ -55,8 +61,14 @@ class Captioner:
         """Holds the networks; nothing is computed or loaded yet.
 
         Args:
-          generator: WordDecoder. standardise: Standardise, applied to image vectors. vocabulary: Vocabulary.
-          semantics: "reference" or "fixed". max_caption_length: maximum number of words of a caption.
+          generator: WordDecoder.
+          standardise: Standardise, applied to image vectors; None in a subclass whose `feature` does not use it.
+          vocabulary: Vocabulary.
+          semantics: what happens to the text of a caption that reaches the maximum length without an end token:
+            "reference" cuts its last word, as the authors' program does (quirk Q22 of docs/implementation_details.md);
+            "fixed" keeps it. Captions that have ended are the same in both.
+          max_caption_length: maximum number of words of a greedy caption, the end token counted; beam search generates
+            at most one word less (quirk Q22).
         """
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
         self.semantics, self.max_caption_length = semantics, max_caption_length
@@ -66,8 +78,8 @@ class Captioner:
     def from_run(cls, job_dir, checkpoint="newest"):
         """Returns the captioner of a run with the weights of one of its checkpoints.
 
-        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
-        Raises: cli.UserError if the run is damaged or cannot caption images.
+        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or the path of a checkpoint.
+        Raises: cli.UserError if the run is damaged or cannot caption images, or there is no such checkpoint.
         """
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         settings, facts = content["settings"], content["facts"]
@@ -87,6 +99,7 @@ class Captioner:
         """Assigns the weights of a checkpoint of the same run.
 
         Args: prefix: path of the checkpoint without its ending.
+        Raises: cli.UserError if the checkpoint cannot be read or does not have all variables of the networks.
         """
         if not isinstance(self.generator, Generator):  # not the authors' network: no TF1 checkpoints
             parts = {"generator": self.generator, "standardise": self.standardise}
@@ -99,20 +112,28 @@ class Captioner:
     # ---------------------------------------------------------------------------------------------- decoding
 
     def feature(self, rows_BD):
-        """Returns the generator's feature of each input row: float32 [B, E]. Args: rows_BD: float32, image vectors."""
+        """Returns the features from which the generator starts, one for each input row.
+
+        Args: rows_BD: float32, image vectors that are not yet standardised; with attention float32 [B, C, D].
+
+        Returns: float32 [B, E]; for a generator with attention the projected cells, float32 [B, C, --cell_dim].
+        """
         return self.generator.image_feature(self.standardise(rows_BD))
 
     def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
         """Captions image vectors, or other input rows of a subclass.
 
         Args:
-          vectors_ND: float32 [N, D] from the encoder, or other rows that `feature` takes.
+          vectors_ND: float32 [N, D], the encoder's vectors, not standardised; or other rows that `feature` takes, such
+            as int32 [N, number of concept words].
           decode: "greedy", or "beamK" for beam search with a beam of K.
           length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
           batch: number of rows decoded at once.
           description: text of the progress bar; None for no bar.
 
-        Returns: list of N lists of `Hypothesis`, best first (one for greedy decoding, at most K for a beam).
+        Returns: list of N lists of `Hypothesis`, in the order of the rows. Each list is sorted by score, best first; it
+          has one caption for greedy decoding, at most K for a beam.
+        Raises: cli.UserError if `decode` has another form, or the beam is larger than the vocabulary.
         """
         decoder = self._decoder(parse_decode(decode), length_normalization, np.shape(vectors_ND)[1:])
         batch += -batch % self._strategy.num_replicas_in_sync
@@ -127,7 +148,10 @@ class Captioner:
         return captions
 
     def _decoder(self, beam, length_normalization, row_shape):
-        """Returns the compiled decoder: rows -> (words [B, K, T], lengths, log_probs, scores, ended, each [B, K]).
+        """Returns the compiled decoder for these settings; it is made once and kept for later calls.
+
+        The decoder is a function input rows -> (words [B, K, T], lengths, log_probs, scores, ended, each [B, K]), the
+        tensors that models.decoding.Beams describes.
 
         Args: beam: K, 0 for greedy decoding. length_normalization: float. row_shape: shape of one input row.
         Raises: cli.UserError if the beam is larger than the vocabulary.
@@ -158,7 +182,10 @@ class Captioner:
         return self._decoders[key]
 
     def _on_all_devices(self, decoder):
-        """Returns a function like `decoder` that divides its rows among the devices of the strategy."""
+        """Returns a function with the argument and results of `decoder` that divides the rows among the devices.
+
+        With one device this is `decoder` itself; with R devices the number of rows must be a multiple of R.
+        """
         strategy, replicas = self._strategy, self._strategy.num_replicas_in_sync
         if replicas == 1:
             return decoder
@@ -173,13 +200,13 @@ class Captioner:
         return dealt_out
 
     def attention(self, vectors, captions):
-        """Returns the attention weights before each word of given captions.
+        """Returns the attention weights over the cells with which each word of given captions is predicted.
 
         Args:
-          vectors: float32 [N, C, D], grids of cells. captions: N sequences of word ids with the end token
-            (Hypothesis.ids).
+          vectors: float32 [N, C, D], grids of cells, one for each caption.
+          captions: N sequences of word ids as in Hypothesis.ids.
 
-        Returns: list of N arrays float32 [words, C], whose rows sum to 1.
+        Returns: list of N arrays float32 [number of ids, C], whose rows sum to 1.
         Raises: cli.UserError for a network without attention.
         """
         if not hasattr(self.generator, "attention_weights"):
@@ -193,9 +220,11 @@ class Captioner:
         return [row[: len(ids)] for row, ids in zip(weights.numpy(), captions, strict=True)]
 
     def _hypotheses(self, words, lengths, log_probs, scores, ended):
-        """Returns the decoded captions of one image as a list of Hypothesis.
+        """Returns the decoded captions of one image as a list of Hypothesis, in the order of the arrays.
 
-        Args: words: int [K, T]. lengths, log_probs, scores: [K]. ended: bool [K], whether a caption has an end token.
+        Args: words: int [K, T], word ids. lengths: int [K], number of ids, the end token counted. log_probs: [K]; -inf
+          marks a place without a caption, which is left out. scores: [K]. ended: bool [K], whether a caption has an end
+          token.
         """
         found = []
         for ids, length, log_prob, score, has_ended in zip(words, lengths, log_probs, scores, ended, strict=True):
@@ -213,26 +242,28 @@ class Captioner:
         """Returns the best caption of each image: dict name -> text.
 
         Args:
-          names: N image names. vectors_ND: their input rows.
-          decode: "greedy" or "beamK". length_normalization: float. description: text of the progress bar; None for no
-            bar.
+          names: N image names.
+          vectors_ND: their input rows in the same order.
+          decode, length_normalization, description: arguments of `caption_vectors`.
+
+        Raises: cli.UserError if `decode` has another form, or the beam is larger than the vocabulary.
         """
         captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
         return {name: several[0].text for name, several in zip(names, captions, strict=True)}
 
 
 def build_network(content, vocabulary_size):
-    """Returns the network that a run captions with, with new weights.
+    """Returns the network that generates the captions of a run (a WordDecoder), with new weights.
 
-    Args: content: dict, the content of the run's config.json.
+    Args: content: dict, the content of the run's config.json. vocabulary_size: V.
     """
     return registry.system_of(content).load("network")(content, vocabulary_size)
 
 
 def unpaired_network(content, vocabulary_size):
-    """Returns the generator of a run of the full model or of im_caption, with new weights.
+    """Returns the generator of a run of the full model or of im_caption as a Generator, with new weights.
 
-    Args: content: dict, the content of the run's config.json.
+    Args: content: dict, the content of the run's config.json. vocabulary_size: V.
     """
     settings, facts = content["settings"], content["facts"]
     seed = tf.constant([0, 0], tf.int32)
@@ -241,12 +272,20 @@ def unpaired_network(content, vocabulary_size):
 
 
 def greedy(generator, state, max_caption_length, input_embedding=None):
-    """Decodes greedily. Returns (words int32 [B, 1, T], lengths, log_probs, scores, ended, each [B, 1]).
+    """Decodes captions greedily, taking the most probable word at each step.
 
-    The score of a caption is its log-probability; `ended` is whether it has an end token.
+    Args:
+      generator: WordDecoder.
+      state: tuple of tensors [B, ...], the generator's state before the first word.
+      max_caption_length: T, maximum number of words, the end token counted.
+      input_embedding: float32 [V, E], embedding of the input words; None for the generator's own.
 
-    Args: generator: WordDecoder. state: its state before the first word. max_caption_length: T. input_embedding:
-      float32 [V, E]; None for the generator's own.
+    Returns: tuple of tensors, those of beam search with K = 1:
+      words: int32 [B, 1, T], without the start token; 0 after the end token.
+      lengths: int32 [B, 1], number of words, the end token counted.
+      log_probs: float64 [B, 1], summed natural log-probabilities.
+      scores: the same tensor as log_probs.
+      ended: bool [B, 1], whether the caption has an end token.
     """
     words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
     lengths_B = layers.sequence_lengths(words_BT)
@@ -262,9 +301,10 @@ def greedy(generator, state, max_caption_length, input_embedding=None):
 
 
 def encoder_of_run(job_dir, spec=None):
-    """Returns the encoder saved with a run, or the one named by `spec`.
+    """Returns the encoder saved with a run, or the one named by `spec`, as an encoders.Encoder.
 
-    Args: spec: name of the encoder as in --encoder, needed if the run has no copy or the encoder's files have moved.
+    Args: job_dir: run directory. spec: name of the encoder as in --encoder, needed if the run has no copy or the
+      encoder's files have moved; else None.
     Raises: cli.UserError if it cannot be loaded or has another dimension than the run.
     """
     saved = os.path.join(job_dir, "encoder")

@@ -16,12 +16,14 @@ from models.concepts import select_concepts
 
 
 class ConceptCaptioner(Captioner):
-    """Captions images from rows of concept words, int32 [N, K], zero padded.
+    """Captions images from rows of concept words, int32 [N, K], zero padded. A subclass must define `feature`.
 
     Args:
-      generator: WordDecoder. vocabulary: Vocabulary. semantics: "reference" or "fixed".
+      generator: WordDecoder. vocabulary: Vocabulary.
+      semantics: "reference" cuts the last word of a caption that has no end token, "fixed" keeps it (`Captioner`).
       concept_order: which concept words are read and in which order: "reference" takes the first objects of a record in
         reverse order, "fixed" those with the highest scores; None for the value of `semantics`.
+      max_caption_length: maximum number of words of a caption, the end token counted.
     """
 
     row_type = np.int32
@@ -31,9 +33,10 @@ class ConceptCaptioner(Captioner):
         self.concept_order = concept_order or semantics
 
     def rows_of(self, images, threshold=0.0):
-        """Returns the concept words of images: int32 [N, K], zero padded.
+        """Returns the concept words of images, selected from their objects: word ids int32 [N, K], zero padded.
 
-        Args: images: records.Images. threshold: minimum detection score of an object.
+        Args: images: records.Images, N images with their detected objects. threshold: minimum detection score of an
+          object.
         """
         objects = ImageSet(images, None, None).objects(np.arange(len(images)))
         return self.select_words(objects["classes"], objects["scores"], objects["num"], threshold)
@@ -41,8 +44,9 @@ class ConceptCaptioner(Captioner):
     def select_words(self, classes_BC, scores_BC, num_B, threshold=0.0):
         """Returns the concept words selected from the detected objects of images: int32 [B, K], zero padded.
 
-        Args: classes_BC: int32, word ids of the objects' classes in the order of the record. scores_BC: float32, their
-          detection scores. num_B: int32, number of objects. threshold: minimum detection score of an object.
+        Args: classes_BC: int32, word ids of the classes of up to C objects in the order of the record, zero padded.
+          scores_BC: float32, their detection scores. num_B: int32, number of objects. threshold: minimum detection
+          score of an object.
         """
         return select_concepts(classes_BC, scores_BC, num_B, self.concept_order, threshold)[0]
 
@@ -58,7 +62,8 @@ class ConceptCaptioner(Captioner):
     def rows_of_split(self, data_dir, split, names, threshold=0.0):
         """Returns the concept words of the named images of a split: int32 [N, K], in the order of `names`.
 
-        Args: data_dir: data folder with the image records. threshold: minimum detection score of an object.
+        Args: data_dir: data folder with the image records. split: "train", "val" or "test". names: N image names.
+          threshold: minimum detection score of an object.
         Raises: cli.UserError if an image has no record, or the data folder has another vocabulary than the run.
         """
         self.check_vocabulary(data_dir)

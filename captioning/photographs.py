@@ -1,7 +1,8 @@
 """Inputs of a captioner from photograph files: image vectors by the run's encoder, or concept words by its detector.
 
-A source is an object that makes these inputs. `prepared(path)` reads one file; `rows(prepared)` makes the input rows of
-a batch of prepared files. Its attribute `exif` says whether photographs are turned by their EXIF orientation.
+A source is an object that makes these inputs, EncodedPhotographs or DetectedPhotographs. Its method `prepared(path)`
+reads one file; `rows(prepared)` makes the input rows of a batch of prepared files. Its attribute `exif` says whether
+photographs are turned by their EXIF orientation.
 """
 
 import os
@@ -34,10 +35,11 @@ DEFAULTS = {
 
 
 def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, threshold=0.0, exif=None):
-    """Returns (captioner, source) of a run: the object that captions, and the source of its input rows.
+    """Returns (captioner, source) of a run: a Captioner, and the object that reads files as its inputs.
 
     Args:
-      checkpoint: "best", "newest", a step, or a path.
+      job_dir: run directory.
+      checkpoint: "best", "newest", a step, or the path of a checkpoint.
       encoder: name of the run's encoder with its new path, if its files have moved; else None.
       detector, labels: values of --detector and --labels, for a run that reads concept words but has no saved detector,
         or one whose files have moved.
@@ -61,12 +63,13 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
       captioner, source: from `open_run`.
       files: list of (path, image id).
       broken: list to which (path, reason) is appended for each file that cannot be captioned.
-      decode: "greedy" or "beamK".
+      decode: "greedy", or "beamK" for beam search with a beam of K.
       length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
+      batch_size: number of files read and captioned at once.
       description: text of the progress bar; None for no bar.
 
-    Yields (files, rows, captions) for each batch with n captioned files: list of n (path, image id), the captioner's
-    input rows [n, ...], list of n lists of Hypothesis.
+    Yields (files, rows, captions) for each batch in which n > 0 files could be captioned: list of n (path, image id),
+    the captioner's input rows [n, ...], list of n lists of Hypothesis, each sorted best first.
     """
     starts = range(0, len(files), batch_size)
     for start in cli.progress(starts, description, len(starts)) if description else starts:
@@ -90,21 +93,28 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
 def lies_otherwise(source, path):
     """Returns whether image viewers turn a photograph by its EXIF orientation but the source reads it unturned.
 
-    Args: source: from `open_run`. path: of the photograph.
+    Args: source: from `open_run`. path: path of the photograph.
     """
     return not source.exif and is_turned(path)
 
 
 class EncodedPhotographs:
-    """Source of image vectors, computed by an encoder."""
+    """Source of image vectors, which an encoder computes from photographs."""
 
     def __init__(self, encoder, exif=None):
-        """Args: exif: whether photographs are turned by their EXIF orientation; None for the encoder's own setting."""
+        """Holds the encoder.
+
+        Args: encoder: models.encoders.Encoder. exif: whether photographs are turned by their EXIF orientation; None for
+          the encoder's own setting.
+        """
         self.encoder = encoder
         self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
-        """Returns the centre crop of an image file, [S, S, 3], S side in pixels. Raises formats.images.ImageError."""
+        """Returns the centre crop of an image file, prepared for the encoder: [S, S, 3], S its side in pixels.
+
+        Raises: formats.images.ImageError if the file is not an image that can be read.
+        """
         return self.encoder.crops(read_image(path, self.exif), 0, 0)[0]
 
     def rows(self, prepared):
@@ -122,6 +132,7 @@ class DetectedPhotographs:
         """Loads the detector.
 
         Args:
+          job_dir: run directory.
           captioner: ConceptCaptioner of the run.
           detector, labels: values of --detector and --labels; None for the detector saved with the run.
           threshold: minimum detection score of an object.
@@ -146,7 +157,10 @@ class DetectedPhotographs:
         self.detector = detectors.load(parts, *limits)
 
     def prepared(self, path):
-        """Returns the concept words of an image file: int32 [K], zero padded. Raises formats.images.ImageError."""
+        """Returns the concept words of an image file: word ids int32 [K], zero padded; K is the same for all files.
+
+        Raises: formats.images.ImageError if the file is not an image that can be read.
+        """
         pixels = read_image(path, self.exif) if self.detector.needs_pixels else None
         found = self.detector.detect(os.path.basename(path), pixels)
         names = [detection.class_name for detection in found]
@@ -171,10 +185,15 @@ class DetectedPhotographs:
 
 
 def read_detector(job_dir):
-    """Returns the content of RUN/detector/detector.json: dict with "detector", "settings" and "made_from".
+    """Returns the content of RUN/detector/detector.json as a dict.
 
-    "detector" is the spec of the saved detector, or None; "settings" are those that turn detections into concept words;
-    "made_from" are the identities of the detectors of the training images. Without the file all are empty.
+    Args: job_dir: run directory.
+
+    Returns:
+      "detector": the saved detector as text in the form of --detector; None if none was saved.
+      "settings": dict name -> value, the settings by which detections are converted to concept words.
+      "made_from": list of dicts (detectors.Part.identity), the detectors that found the objects of the training images.
+      Without the file: None, {} and [].
 
     Raises: cli.UserError if its content is malformed.
     """
@@ -248,7 +267,8 @@ def keep_detector(run, data_dir, spec="", labels=None):
     Args:
       run: RunDirectory.
       data_dir: data folder; the sidecars of its detections and image records contain these settings.
-      spec, labels: values of --detector and --labels; the detector's files are copied if they are below 50 MB together.
+      spec, labels: values of --detector and --labels; "" and None for no detector. The detector's files are copied if
+        they are below 50 MB together.
     """
     if not run.writes:
         return
@@ -268,18 +288,16 @@ def keep_detector(run, data_dir, spec="", labels=None):
 
 
 def _sidecar(data_dir, name):
-    """Returns the content of a sidecar in the data folder; {} if it does not exist."""
+    """Returns the content of a sidecar as a dict; {} if it does not exist. Args: name: its file name in `data_dir`."""
     path = os.path.join(data_dir, name)
     return sidecars.read_sidecar(path) if os.path.exists(path) else {}
 
 
 def _kept(parts, folder):
-    """Copies the detectors' files to `folder` if they are small.
+    """Copies the detectors' files to `folder` if they are small. Returns the detectors as text in --detector's form.
 
-    Returns the spec by which captioning finds the detectors.
-
-    In the spec {RUN} stands for `folder`; files that are not copied have their absolute paths. Programs are not copied:
-    captioning must name them again.
+    In the text {RUN} stands for `folder`; files that are not copied have their absolute paths. Detectors that run
+    code are never copied: users must name them again by --detector when captioning.
 
     Args: parts: list of detectors.Part.
     """

@@ -23,9 +23,12 @@ NEEDED = (*NETWORK, "semantics", "feature_scale", "gates", "forget_bias", "fusio
 
 
 def open_run(job_dir, checkpoint="newest"):
-    """Returns (content of config.json as a dict, Vocabulary, path of a checkpoint without its ending) of a run.
+    """Returns (content, vocabulary, prefix) of a run.
 
-    Args: checkpoint: "best", "newest", a step, or a path.
+    `content` is the dict in config.json with "stage", "settings" and "facts"; `vocabulary` a Vocabulary; `prefix` the
+    path of the chosen checkpoint without its ending.
+
+    Args: job_dir: run directory. checkpoint: "best", "newest", a step, or the path of a checkpoint.
 
     Raises: cli.UserError if a file is missing or damaged, or if the settings do not agree with the checkpoint.
     """
@@ -41,6 +44,8 @@ def open_run(job_dir, checkpoint="newest"):
 
 def _check_settings(content, path):
     """Raises cli.UserError unless every setting has the type of its field in the dataclass of the run's stage.
+
+    The fact "image_dim" must be a non-negative integer or null.
 
     Args: content: dict, the content of config.json. path: of config.json, for the message.
     """
@@ -72,10 +77,11 @@ def _is_integer(value):
 def _check_sizes(content, vocabulary_size, prefix, path):
     """Raises cli.UserError if a checkpoint is too small for the network that the settings describe.
 
-    The file must have at least the bytes of the largest tensor. A size below 1 is an error too.
+    The file must have at least the bytes of the largest tensor. A size below 1, or a maximum caption length that is too
+    large, is an error too.
 
-    Args: content: dict, the content of config.json. prefix: path of the checkpoint without its ending. path: of
-      config.json.
+    Args: content: dict, the content of config.json. prefix: path of the checkpoint without its ending. path: path of
+      config.json, for the message.
     """
     settings = {name: content["settings"][name] for name in NETWORK if name in content["settings"]}
     longest = content["settings"].get("max_caption_length") or 1

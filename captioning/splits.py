@@ -47,12 +47,14 @@ def names_of(data_dir, split):
 
 
 def image_captioner(options, data_dir):
-    """Returns a function (checkpoint, split, names) -> (captioner, input rows of the named images).
+    """Returns a function (checkpoint, split, names) -> (Captioner, its input rows for the named images).
 
-    evaluation.scoring calls it. The rows are image vectors, or for a run that reads concept words the concept words in
-    the image records.
+    evaluation.scoring calls the function. The rows are image vectors float32 [N, D] or [N, cells, D]; for a run that
+    reads concept words they are the concept words in the image records, int32 [N, K].
 
     Args: options: settings of the command, with job_dir, encoder, system, devices and multi_gpu. data_dir: data folder.
+    Raises: cli.UserError if the run cannot be read or a device does not exist; the function raises it if checkpoint,
+      records or feature bank are missing or do not belong to the run.
     """
     registry.import_packages(options.system)
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
@@ -69,13 +71,14 @@ def image_captioner(options, data_dir):
 
 
 def split_vectors(job_dir, data_dir, split, names, encoder=None):
-    """Returns the image vectors of the centre crops of a split: float32 [N, D], in the order of `names`.
+    """Returns the vectors of the centre crops of N named images: float32 [N, D] or [N, cells, D], in their order.
 
     They are read from the feature bank if there is one, else computed from the JPEG bytes in the image records.
 
-    Args: job_dir: run directory. names: N image names. encoder: name of the encoder, if the run has no copy or its
-      files have moved; else None.
-    Raises: cli.UserError if the feature bank was made with another encoder than the run's.
+    Args: job_dir: run directory. data_dir: data folder. split: "train", "val" or "test". names: names of images of the
+      split. encoder: name of the encoder, if the run has no copy or its files have moved; else None.
+    Raises: cli.UserError if the feature bank was made with another encoder than the run's or lacks an image, or the
+      encoder cannot be loaded.
     """
     if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
         bank = FeatureBank(data_dir, split)
@@ -92,9 +95,10 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
 
 
 def _encoded(network, data_dir, split, names, batch=16):
-    """Encodes the JPEG bytes in the image records of a split: float32 [N, D], in the order of `names`.
+    """Encodes the centre crops of the JPEG images in a split's records: float32 [N, D] or [N, cells, D].
 
-    Args: network: Encoder. batch: number of images encoded at once.
+    Args: network: Encoder. names: N image names, which determine the order of the result. batch: number of images
+      encoded at once.
     """
     from formats import images
 
@@ -111,7 +115,7 @@ def _encoded(network, data_dir, split, names, batch=16):
 
 
 def training_minutes(job_dir, step):
-    """Returns the minutes that training took up to a step, from timing.jsonl: float; None if nothing was logged."""
+    """Returns the minutes that a run's training took up to a step, a float; None if RUN/timing.jsonl has no times."""
     timing = [entry for entry in read_log(job_dir, "timing.jsonl") if is_number(entry.get("seconds_per_step"))]
     seconds, last = 0.0, 0
     for entry in timing:
