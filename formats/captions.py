@@ -35,7 +35,8 @@ def name_some(names, limit=5):
 def write_json(path, value):
     """Writes a JSON-able value to a file atomically.
 
-    Raises: cli.UserError if the file cannot be written; the value is then saved elsewhere (`sidecars.write_results`).
+    Raises: cli.UserError if the file cannot be written. The JSON text is then saved elsewhere, and the message says
+      where.
     """
     sidecars.write_results(os.fspath(path), json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 

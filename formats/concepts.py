@@ -39,13 +39,9 @@ def load_concepts(data_dir, split):
       data_dir: the data folder that all stages share.
       split: "train", "val" or "test".
 
-    Returns:
-      `Concepts`. Without `concepts.json`, as with the files that the authors released, its words are those that occur
-        in
-      the images.
-
-    Raises:
-      cli.UserError if a file is missing or damaged.
+    Returns: `Concepts`. Without `concepts.json`, as with the files that the authors released, its `words` are those
+      that occur in the images.
+    Raises: cli.UserError if a file is missing or damaged.
     """
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
     images = records.read_images(records.find_files(data_dir, f"image_{split}"))

@@ -54,7 +54,10 @@ class EncoderName(typing.NamedTuple):
         return extensions.is_file(self.kind)
 
     def at(self, path):
-        """Returns the name (str) of the same encoder if its file is at another path."""
+        """Returns the name (str) of the same encoder and part with another path of its file.
+
+        Args: path: the new path.
+        """
         before = f"{self.network}#" if self.kind == "keras" else ""
         return f"{self.kind}:{before}{path}" + (f"#{self.part}" if self.part else "")
 
@@ -81,7 +84,10 @@ def _is_part(text):
 
 
 def split(name):
-    """Splits a name of encoders joined by `+` into a list of names of one encoder; a path may contain a + as well."""
+    """Splits a name of encoders joined by `+` into a list of str, each the name of one encoder.
+
+    A `+` inside the path of an existing file does not split it.
+    """
     return paths.split(name, "+", _is_there, BEGINS.match) or [name]
 
 

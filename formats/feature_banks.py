@@ -22,10 +22,13 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
     Args:
       json_path, npy_path: paths of the sidecar and of the bank.
       names: file names of the images, in the order of the rows.
-      encoder: dict that describes the encoder (`Encoder.describe`).
+      encoder: dict that describes the encoder (`Encoder.describe`), with "dim" and "cells".
       crops: number of random crops of each image, in addition to the centre crop.
       statistics: (mean, std), each float64 [D], over images, crops and cells.
-      settings, made_from: see sidecars.write_sidecar.
+      settings: dict of the settings that determine the vectors.
+      made_from: dict that identifies the inputs (fingerprints, counts).
+
+    Raises: OSError if it cannot be written.
     """
     mean_D, std_D = statistics
     sidecars.write_sidecar(
@@ -46,7 +49,9 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
 
 
 def read_sidecar(json_path, mend):
-    """Returns the sidecar of a feature bank as a dict.
+    """Returns the sidecar of a feature bank as a dict, with the keys that `write_sidecar` writes.
+
+    Checked are "names" (list of str), "encoder" (dict), "mean" and "std" (lists of D numbers each).
 
     Args: mend: advice for the user, appended to the message of the error.
     Raises: cli.UserError when it is missing or damaged.

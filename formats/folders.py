@@ -62,7 +62,7 @@ def walk(folder, why_not, recursive=True):
 def note(folder, left_out):
     """Returns a line of text that names what was left out and why; "" if nothing was left out.
 
-    Args: folder: the folder that was searched. left_out: dict path -> reason, as in `Found`.
+    Args: folder: the folder that was searched. left_out: dict path -> reason (`Found.left_out`).
     """
     if not left_out:
         return ""

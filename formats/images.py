@@ -64,7 +64,9 @@ def read_image(source, exif=True):
 def is_turned(source):
     """Returns whether an image file has an EXIF orientation that turns or mirrors it.
 
-    Reads only the header; returns False for a file that cannot be read. Args: source: see `read_image`.
+    Reads only the header; returns False for a file that cannot be read.
+
+    Args: source: path, the bytes of the file, or `Decoded`.
     """
     from PIL import Image
 
@@ -95,7 +97,9 @@ def exif_noted(json_path):
     """Returns whether an output was made from photographs turned by their EXIF orientation, according to its sidecar.
 
     Outputs without this entry, or without a sidecar, come from an earlier version or from another program; both used
-    the photographs as they are stored. Args: json_path: path of the sidecar.
+    the photographs as they are stored.
+
+    Args: json_path: path of the sidecar. Raises: cli.UserError if it is damaged.
     """
     return os.path.exists(json_path) and sidecars.read_sidecar(json_path).get("settings", {}).get("exif") is True
 
@@ -154,8 +158,11 @@ def jpeg_bytes(source, exif=True):
     `read_image` of these bytes with the same `exif` returns the picture. The file is always decoded, to be sure that
     the record can be read.
 
-    Args: source, exif: see `read_image`.
-    Raises: ImageError.
+    Args:
+      source: path, the bytes of the file, or `Decoded`.
+      exif: whether to turn a picture that is converted to JPEG by its EXIF orientation.
+
+    Raises: ImageError if the file cannot be used as a picture.
     """
     from PIL import Image
 
@@ -169,7 +176,7 @@ def jpeg_bytes(source, exif=True):
 
 
 def image_names(folder):
-    """Returns the sorted names of the files in a folder; see `look_into`, which also returns what is left out."""
+    """Returns the sorted list of the names of the files in a folder, without hidden files and subfolders."""
     return look_into(folder)[0]
 
 
@@ -179,6 +186,7 @@ def look_into(folder):
     Returns: (names, note):
       names: sorted list of file names, including broken links, so that they are reported as files that cannot be read.
       note: text that names what was left out; "" if nothing was.
+    Raises: OSError if the folder cannot be read.
     """
     found = folders.walk(folder, lambda name: "", recursive=False)
     names = sorted(os.path.basename(path) for path in (*found.files, *found.broken))
@@ -225,7 +233,10 @@ def _folders_in(folder, time):
 
 
 def digest_of_sizes(names, sizes):
-    """Returns the sha256 (hex) over file names and sizes. Args: names: list of str. sizes: list of int, in bytes."""
+    """Returns the sha256 (hex) over file names and sizes, in the given order.
+
+    Args: names: list of str. sizes: list of int, in bytes, one for each name.
+    """
     digest = hashlib.sha256()
     for name, size in zip(names, sizes, strict=True):
         digest.update(file_names.to_bytes(f"{name}\t{size}\n"))
@@ -333,6 +344,10 @@ def _errors_of(path):
 
 
 def _decode_jpeg(path, data):
+    """Returns the pixels of an RGB or greyscale JPEG file, decoded by TensorFlow: uint8 [H, W, 3].
+
+    Args: path: for the message. data: bytes of the file. Raises: ImageError.
+    """
     import tensorflow as tf
 
     try:

@@ -24,7 +24,7 @@ READ_BY_TRAINERS = tuple(
 
 
 def paths_of(data_dir, output):
-    """Returns the paths of the existing files of an output. Args: output: formats.made_by.Output."""
+    """Returns the list of the paths of the existing files of an output. Args: output: formats.made_by.Output."""
     if not output.files:
         return record_files.files_of(data_dir, output.name)
     return [path for path in (os.path.join(data_dir, name) for name in output.files) if os.path.lexists(path)]
@@ -86,7 +86,8 @@ def check(data_dir, output, checksums=True):
 def _records(data_dir, output, paths, json_path, checksums):
     """Counts the records, lines or rows of an output and compares them with its sidecar; returns a Finding.
 
-    Args: output: Output. paths: its existing files. json_path: path of its sidecar. checksums: see `check`.
+    Args: output: Output. paths: its existing files. json_path: path of its sidecar. checksums: compare the sha256 as
+      well.
     Raises: cli.UserError if a file cannot be read.
     """
     if output.name == "dictionary":
@@ -117,8 +118,10 @@ def _records(data_dir, output, paths, json_path, checksums):
 
 
 def _arrays(output, paths, json_path, checksums):
-    """Compares the .npz files of an output with its sidecar; returns a Finding. Arguments are those of `_records`.
+    """Compares the .npz files of an output with its sidecar; returns a Finding.
 
+    Args: output: Output. paths: its existing files. json_path: path of its sidecar. checksums: compare the sha256 as
+      well.
     Raises: cli.UserError if the sidecar is damaged.
     """
     missing = {*output.files} - {os.path.basename(path) for path in paths}
@@ -215,16 +218,20 @@ def require_fit(data_dir, names, verify=False):
 
 
 def reading(data_dir, names=READ_BY_TRAINERS):
-    """Context manager: locks outputs, so that no other process replaces them within the block.
+    """Returns a context manager that locks outputs, so that no other process replaces them within its block.
 
-    Args: names: names of the outputs, keys of OUTPUTS.
+    Args: names: names of the outputs, keys of OUTPUTS; the default are those that trainers read.
     Raises: cli.UserError if another process is writing one of them.
     """
     return writing.working(data_dir, [], {OUTPUTS[name].lock for name in names})
 
 
 def read_by_trainer(train):
-    """Decorator of a trainer's `main(options, ...)`: no other process can replace its inputs while it trains."""
+    """Decorator of a trainer's `main(options, ...)`: locks the outputs in `options.data_dir` that trainers read.
+
+    So no other process can replace them while it trains. Raises: cli.UserError if another process is writing one of
+    them.
+    """
 
     @functools.wraps(train)
     def locked(options, *arguments, **named):

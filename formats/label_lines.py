@@ -61,11 +61,17 @@ def of_lines(text, is_table=False):
 
 
 def _fits(rule, lines):
-    """Returns whether a regular expression matches at least the share SHARE of the lines, so that all must match it."""
+    """Returns whether a regular expression matches at least the share SHARE of the lines.
+
+    If so, the file has this form, and a line that does not match is an error.
+
+    Args: rule: compiled regular expression. lines: list of str.
+    """
     return sum(bool(rule.fullmatch(line)) for line in lines) >= SHARE * len(lines)
 
 
 def _place(number):
+    """Returns the place of a line for a message: "line N". Args: number: line number from 1."""
     return f"line {number}"
 
 

@@ -40,7 +40,10 @@ class Output:
 
     @property
     def lock(self):
-        """Returns the name of its lock for `writing.working`; the outputs that a stage makes together have one lock."""
+        """Returns the name under which `writing.working` locks the output.
+
+        Outputs that one stage makes together share the name.
+        """
         kind = self.name.partition("_")[0]
         return {"refs": "image", "image": "image", "dictionary": "word_counts"}.get(kind, self.name)
 
@@ -104,7 +107,8 @@ def command(data_dir, name, again=False, **changes):
       data_dir: the folder.
       name: name of the output, a key of OUTPUTS.
       again: whether the output exists and is to be replaced.
-      **changes: flags to change, name -> text; True or False for a switch.
+      **changes: flag name -> text, or bool for a switch. Each replaces the flag's value in the command, or is added if
+        the command does not have the flag.
     """
     data_dir = os.fspath(data_dir)
     output, origin = OUTPUTS[name], source_of(data_dir)
@@ -199,9 +203,9 @@ def _given(words, flag):
 
 
 def _with(words, **values):
-    """Returns a list of command-line arguments with some flags set or replaced; these come first.
+    """Returns a list of command-line arguments with some flags replaced or added; these come first.
 
-    Args: words: list of arguments. **values: flag name -> text, or bool for a switch.
+    Args: words: list of arguments. **values: flag name without "--" -> text, or bool for a switch.
     """
     rest, skipped = [], False
     for word in words:

@@ -39,9 +39,10 @@ def check_regular(path):
 
 
 def text_lines(path, errors="strict"):
-    """Yields (line number from 1, line) for the lines of a text file that are not empty. Raises: cli.UserError.
+    """Returns a generator of (line number from 1, line) for the lines of a text file that are not empty.
 
     Args: errors: "surrogateescape" for a list of file names, which need not be UTF-8 (formats/file_names.py).
+    Raises: cli.UserError, while it is read, if the file is missing or not text.
     """
     return ((number, line) for number, line in texts.lines(path, errors=errors) if line.strip())
 
@@ -170,7 +171,10 @@ def are_numbers(value):
 
 
 def optional(fits):
-    """Returns a check for `check_fields` that also accepts a field that is missing or null. Args: fits: the check."""
+    """Returns a check for `check_fields` that also accepts a field that is missing or null.
+
+    Args: fits: function that returns whether a value is valid.
+    """
     return lambda value: value is None or fits(value)
 
 
@@ -202,7 +206,10 @@ def _npy_header(file, size):
 
 
 def map_npy(path):
-    """Returns the array in a .npy file, memory-mapped (an empty array is read). Raises: cli.UserError."""
+    """Returns the array in a .npy file, memory-mapped and read-only (an empty array is read into memory).
+
+    Raises: cli.UserError if it is missing, damaged, or has neither numbers nor text.
+    """
     expected = "a .npy file of numbers"
     try:
         with open(path, "rb") as file:
@@ -263,7 +270,10 @@ def check_arrays(arrays, wanted, path, mend):
 
 
 def open_hdf5(path):
-    """Opens an HDF5 file; returns (h5py.File, list of the names of its groups and datasets). Raises: cli.UserError."""
+    """Opens an HDF5 file for reading; the caller must close it.
+
+    Returns: (h5py.File, list of the names of its groups and datasets). Raises: cli.UserError if it cannot be read.
+    """
     import h5py
 
     try:

@@ -33,7 +33,7 @@ def _id_list(values):
 
 
 def _float_list(rows):
-    """Returns a tf.train.FeatureList with one step for each row; a row is a number or a sequence of numbers."""
+    """Returns a tf.train.FeatureList with one step for each element, a number or a sequence of numbers."""
     tf = _tensorflow()
     values = [np.asarray(row, np.float32).reshape(-1) for row in rows]
     return tf.train.FeatureList(

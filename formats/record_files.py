@@ -41,6 +41,7 @@ def _tensorflow():
 
 
 def _warn(message):
+    """Prints a warning to standard error."""
     print(f"WARNING: {message}", file=sys.stderr, flush=True)
 
 
@@ -208,7 +209,9 @@ def count_records(path):
 
 
 def salvaged(path, index, position):
-    """Yields the undamaged records after a damaged one, as `read_examples` does, and warns about those left out.
+    """Yields (index, byte offset of the data, data) for the undamaged records after a damaged one; the data are bytes.
+
+    At the end it prints a warning with the number of the damaged records that were left out.
 
     Args: index, position: index and byte offset of the first damaged record.
     """

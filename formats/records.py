@@ -120,10 +120,10 @@ def _offsets(lengths):
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """A corpus in memory.
+    """A corpus of N sentences in memory.
 
-    Sentence i has the ids `flat[offsets[i]:offsets[i + 1]]`; its concept words have the ids
-    `key_flat[key_offsets[i]:key_offsets[i + 1]]`.
+    Sentence i has the word ids `flat[offsets[i]:offsets[i + 1]]`, with the start and the end marker; its concept words
+    have the ids `key_flat[key_offsets[i]:key_offsets[i + 1]]`. Ids are int32, offsets int64 [N + 1].
     """
 
     key_flat: np.ndarray  # int32
@@ -187,8 +187,7 @@ def read_sentences(paths, skip_damaged=False):
     """Reads the sentences of `sentence*.tfrec` files, in the order of the files; returns `Sentences`.
 
     Args:
-      paths: list of files.
-      skip_damaged: leave damaged records out, with a warning that counts them.
+      paths: list of files. skip_damaged: leave damaged records out, with a warning that counts them.
 
     Raises: cli.UserError naming the file (and record) that is damaged, empty or of another kind.
     """
@@ -220,7 +219,12 @@ def read_sentences(paths, skip_damaged=False):
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """The images of one split; image i has the objects `class_flat[class_offsets[i]:class_offsets[i + 1]]`."""
+    """The images of one split; image i has the objects `class_flat[class_offsets[i]:class_offsets[i + 1]]`.
+
+    Attributes: names: list of N file names. class_flat: int32, the vocabulary ids of all objects' concept words.
+      class_offsets: int64 [N + 1]. score_flat: float32, the score (0 to 1) of each object, as long as class_flat.
+      data: list of (path, byte offset, length) of the JPEG bytes, for `read_at`; None if they were not asked for.
+    """
 
     names: list  # file names
     class_flat: np.ndarray  # int32, vocabulary ids
@@ -236,8 +240,7 @@ def read_images(paths, with_data=False, skip_damaged=False):
     """Reads the photographs of `image_*.tfrec` files, in the order of the files; returns `Images`.
 
     Args:
-      paths: list of files.
-      with_data: whether to fill `Images.data`, the locations of the JPEG bytes.
+      paths: list of files. with_data: whether to fill `Images.data`, the locations of the JPEG bytes.
       skip_damaged: leave damaged records out, with a warning that counts them.
 
     Raises: cli.UserError naming the record that is damaged or of another kind.
@@ -323,16 +326,16 @@ DETECTIONS, CAPTION = "what detectors found", "generated captions"
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The content of a record of any kind.
+    """The content of a record of any kind; a field that the kind does not have keeps its default.
 
     Attributes:
       kind: SENTENCE, IMAGE, DETECTIONS or CAPTION.
       name: file name of the photograph; None if the record has none.
       ids: vocabulary ids of the sentence or caption; for IMAGE those of the objects' concept words.
       keys: vocabulary ids of a sentence's concept words.
-      scores: scores of the objects, for IMAGE.
-      detections: tuple of Detection.
-      bytes: number of bytes of the JPEG file.
+      scores: scores (0 to 1) of the objects, for IMAGE.
+      detections: tuple of Detection, for DETECTIONS.
+      bytes: number of bytes of the JPEG file, for IMAGE.
     """
 
     kind: str

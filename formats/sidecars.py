@@ -242,7 +242,10 @@ def differing(name, there, here):
 
 
 def shown(value):
-    """Returns a JSON value as text of at most LONGEST_SHOWN characters for an error message; of a list its items."""
+    """Returns a JSON value as text for an error message; a list becomes its elements separated by commas.
+
+    Text longer than LONGEST_SHOWN characters is cut.
+    """
     text = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value) or "''"
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 

@@ -21,9 +21,10 @@ def word_of(cell):
 
 
 def columns(header, words):
-    """Returns the list of the indices of the columns whose header is the earliest possible one of `words`.
+    """Returns the list of the indices of all columns with one header word: the first of `words` that the header has.
 
-    A number after the word is ignored: the header image, caption_1, caption_2 has two columns of captions.
+    A number at the end of a header cell is ignored, so image, caption_1, caption_2 has two columns of "caption". The
+    list is empty if the header has none of the words.
 
     Args: header: cells of the header. words: tuple of words as `word_of` returns them, the preferred ones first.
     """
@@ -33,12 +34,15 @@ def columns(header, words):
 
 
 def column(header, words):
-    """Returns the index of the first column that `columns` finds for the same arguments; None if there is none."""
+    """Returns the index of the first column whose header is the most preferred word that occurs; None if none occurs.
+
+    Args: header: cells of the header. words: tuple of words as `word_of` returns them, the preferred ones first.
+    """
     return next(iter(columns(header, words)), None)
 
 
 def delimiter_of(lines, words):
-    """Returns the delimiter of a table by its header: the first line must have a cell with one of `words`; else None.
+    """Returns the first of DELIMITERS that splits the first line into a header with one of `words`; None if none does.
 
     Args: lines: first lines of the text. words: tuple of words as `word_of` returns them.
     """
@@ -51,7 +55,9 @@ def delimiter_of(lines, words):
 
 
 def is_table(lines, delimiter):
-    """Returns whether at least half of the lines have as many cells as the header; else the "header" is a sentence too.
+    """Returns whether at least half of the lines have as many cells as the header.
+
+    If not, the lines are sentences, and the supposed header is one too.
 
     Args: lines: list of str, the header first. delimiter: one of DELIMITERS.
     """
@@ -94,6 +100,7 @@ def rows(text, delimiter):
 
 
 def _rows(text, delimiter, quoting):
+    """Does the work of `rows` with one rule for quotes. Args: quoting: csv.QUOTE_MINIMAL or csv.QUOTE_NONE."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=True
     )

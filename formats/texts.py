@@ -154,7 +154,10 @@ def _is_wide(head, encoding):
 def decode(data, encoding=None, errors="strict"):
     """Returns the text (str) of bytes, without byte order mark and with line ends `\\n`.
 
-    Args: encoding, errors: see `read`.
+    Args:
+      encoding: encoding of bytes without a byte order mark; None: UTF-8.
+      errors: error handler of `bytes.decode`.
+
     Raises: ValueError naming the first byte that cannot be decoded, and its line; also for a text with a zero byte.
     """
     try:
@@ -211,8 +214,11 @@ def read(path, expected="", encoding=None, errors="strict"):
 def lines(path, encoding=None, errors="strict"):
     """Yields (line number from 1, line without line end) for all lines of a file, without reading it as a whole.
 
-    Args: encoding, errors: see `read`.
-    Raises: cli.UserError.
+    Args:
+      encoding: encoding of a file without a byte order mark; None: UTF-8.
+      errors: error handler of `bytes.decode`; "surrogateescape" for a list of file names.
+
+    Raises: cli.UserError if the file cannot be read or decoded.
     """
     found = encoding_of(head_of(path), encoding)
     try:
@@ -231,11 +237,12 @@ def lines(path, encoding=None, errors="strict"):
 
 
 def head_text(path, size, encoding=None):
-    """Returns the text in the first `size` bytes of a file, and whether these are the whole file: (str, bool).
+    """Returns (text in the first `size` bytes of a file, whether these are the whole file): (str, bool).
 
-    Bytes that cannot be decoded become U+FFFD.
+    Bytes that cannot be decoded become U+FFFD; line ends become `\\n`.
 
-    Raises: cli.UserError: the file cannot be read.
+    Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
+    Raises: cli.UserError if the file cannot be read.
     """
     head = head_of(path, size + 1)
     decoder = codecs.getincrementaldecoder(encoding_of(head, encoding))("replace")

@@ -31,6 +31,11 @@ class Vocabulary:
     """The dictionary of a corpus: the id of a word is its line number in the file, from 0.
 
     The unknown word has the last id and no line. This is the authors' format (docs/stages.md).
+
+    Attributes:
+      words: list of str by id, without the unknown word.
+      counts: list of int, how often each of them occurs in the corpus.
+      start_id, end_id: ids of the start and the end marker.
     """
 
     start_id, end_id = 0, 1
@@ -77,7 +82,7 @@ class Vocabulary:
             raise cli.UserError(f"{path}: {error}") from error
 
     def save(self, path):
-        """Writes the file with `word count` on each line, atomically."""
+        """Writes the file with `word count` on each line, atomically. Raises: OSError."""
         lines = [f"{word} {count}\n" for word, count in zip(self.words, self.counts, strict=True)]
         sidecars.write_whole(path, "".join(lines))
 

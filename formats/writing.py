@@ -97,7 +97,7 @@ def replacing(path):
 
 
 def copy_file(source, target):
-    """Copies the file `source` to the path `target` atomically."""
+    """Copies the file `source` to the path `target` atomically. Raises: OSError."""
     with replacing(target) as part:
         shutil.copyfile(source, part)
 
