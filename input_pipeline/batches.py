@@ -1,9 +1,12 @@
 """Batches of the trainers.
 
-A step has `examples` rows: one batch, or two concatenated ones. `batch(step, rows)` makes only the given rows, those
-that the replicas of one process need. The order of the examples does not depend on the number of devices.
+The classes of this module have the attributes `batch_size`, the number of examples of one batch, and `examples`, the
+number of examples of a training step: those of one batch, or of `per_step` concatenated ones. Their method
+`batch(step, rows)` makes only the given rows of a step, those that the replicas of one process need; the result is a
+pure function of its arguments and the seed, and all its arrays are new. `names(step)` identifies all examples of a step
+in error reports. The order of the examples does not depend on the number of devices.
 
-A batch is a dict with some of these numpy arrays, for n examples:
+A batch is a dict with some of these numpy arrays, for n examples; word ids past a length are 0:
     image float32 [n, D], or pixels float32 [n, s, s, 3]           image vectors, or crops of s x s pixels
     classes int32, scores float32 [n, C], num int32 [n]            up to C detected objects
     sentence int32 [n, S], length int32 [n]                        words with start and end token
@@ -19,9 +22,9 @@ from input_pipeline.streams import Stream, generator_of
 
 
 def crop_draws(seed, step, examples):
-    """Draws the uniform random numbers that choose the crops of a step's images: float64 [examples, 2] in [0, 1).
+    """Returns the uniform random numbers that choose the crops of a step's images: float64 [examples, 2] in [0, 1).
 
-    Args: examples: number of rows of the step.
+    Args: seed: int, seed of the run. step: int, training step. examples: number of examples of the step.
     """
     return generator_of(seed, "crops", step).random((examples, 2))
 
@@ -30,7 +33,7 @@ class UnpairedBatches:
     """Batches of the full model: images with their objects, and sentences, shuffled independently of each other.
 
     Args:
-      image_set: ImageSet. corpus: SentenceSet.
+      image_set: ImageSet. corpus: SentenceSet. batch_size: examples of one batch. seed: int, seed of the run.
       per_step: number of batches concatenated in a step; 2 gives the generator and the discriminator different ones
         (quirk Q12 of docs/implementation_details.md).
     """
@@ -42,7 +45,9 @@ class UnpairedBatches:
         self.sentence_stream = Stream(len(corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, with image, objects and sentence: dict name -> numpy array.
+        """Returns examples of a step as a dict name -> numpy array.
+
+        Its keys are image (or pixels), classes, scores, num, sentence and length; the module docstring has the shapes.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
@@ -52,7 +57,7 @@ class UnpairedBatches:
         return self.image_set.take(images, draws) | self.corpus.take(sentences)
 
     def names(self, step):
-        """Returns the file names of the images of a step: list in the order of the examples."""
+        """Returns the file names of the images of a step: list of str in the order of the examples."""
         return [self.image_set.images.names[i] for i in self.image_stream.indices(step * self.examples, self.examples)]
 
 
@@ -60,8 +65,10 @@ class SentenceBatches:
     """Batches of the text stages: sentences of the corpus.
 
     Args:
-      corpus: SentenceSet.
+      corpus: SentenceSet. batch_size: examples of one batch. seed: int, seed of the run.
       keys: whether batches also have the concept words of each sentence; sentences without any are left out then.
+
+    Raises: cli.UserError if no sentence is left.
     """
 
     def __init__(self, corpus, batch_size, seed, keys=False):
@@ -78,16 +85,18 @@ class SentenceBatches:
         self.stream = Stream(len(self.corpus), seed, "sentences")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, with sentence and, if requested, key: dict name -> numpy array.
+        """Returns examples of a step as a dict name -> numpy array.
+
+        Its keys are sentence, length, and with `keys` also key and key_length; the module docstring has the shapes.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
     def rows(self, indices):
-        """Returns sentences, and their concept words if the batches have them: dict name -> numpy array.
+        """Returns the sentences with the given indices, in the form of `batch`: dict name -> numpy array.
 
-        Args: indices: int [n], indices into the corpus.
+        Args: indices: int [n], indices into the SentenceSet `self.corpus`.
         """
         batch = self.corpus.take(indices)
         return batch | self.corpus.take_keys(indices) if self.keys else batch
@@ -102,8 +111,11 @@ class PairedBatches:
 
     Args:
       image_set: ImageSet or PointSet.
-      captions: list over images of lists of id arrays, without start and end token; images without captions are left
-        out.
+      captions: list over the images of `image_set` of lists of word id arrays, without start and end token; empty
+        captions and images without captions are left out.
+      batch_size: pairs of one batch. seed: int, seed of the run.
+
+    Raises: cli.UserError if there is no pair.
     """
 
     def __init__(self, image_set, captions, batch_size, seed):
@@ -121,7 +133,10 @@ class PairedBatches:
         self.stream = Stream(len(pairs), seed, "pairs")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, with image and sentence: dict name -> numpy array.
+        """Returns examples of a step as a dict name -> numpy array.
+
+        Its keys are sentence, length and those of the image set: image (or pixels), and for an ImageSet classes, scores
+        and num. The module docstring has the shapes.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
@@ -132,7 +147,7 @@ class PairedBatches:
         return batch
 
     def names(self, step):
-        """Returns the file names of the images of a step: list in the order of the examples."""
+        """Returns the file names of the images of a step: list of str in the order of the examples."""
         pairs = self.stream.indices(step * self.examples, self.examples)
         return [self.image_set.images.names[i] for i in self.pair_images[pairs]]
 
@@ -143,6 +158,9 @@ class ConceptImageBatches:
     Args:
       image_set: ImageSet of N images.
       key_NK: int32, ids of the concept words of each image, zero padded. key_length_N: int32, their number.
+      batch_size: images of one batch. seed: int, seed of the run.
+
+    Raises: cli.UserError if no image has a concept word.
     """
 
     def __init__(self, image_set, key_NK, key_length_N, batch_size, seed):
@@ -156,7 +174,9 @@ class ConceptImageBatches:
         self.stream = Stream(len(self.used), seed, "images")
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, with image and concepts: dict name -> numpy array.
+        """Returns examples of a step as a dict name -> numpy array.
+
+        Its keys are image (or pixels), concepts and concepts_length; the module docstring has the shapes.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
@@ -168,28 +188,32 @@ class ConceptImageBatches:
         return batch | {"concepts": self.key_NK[images], "concepts_length": self.key_length_N[images]}
 
     def _images(self, step):
-        """Returns the indices of the images of a step: int64 [examples]."""
+        """Returns the indices into `image_set` of a step's images: int64 [examples]."""
         return self.used[self.stream.indices(step * self.examples, self.examples)]
 
     def names(self, step):
-        """Returns the file names of the images of a step: list in the order of the examples."""
+        """Returns the file names of the images of a step: list of str in the order of the examples."""
         return [self.image_set.images.names[i] for i in self._images(step)]
 
 
 class MergedBatches:
-    """Merges the batches of two objects, whose tensors must have different names, into one dict for each step."""
+    """Batches that have the arrays of two other batch objects, for example images and sentences.
+
+    Args: first, second: batch objects of this module, whose arrays have different names. They must have the same
+      batch_size and number of examples.
+    """
 
     def __init__(self, first, second):
         self.first, self.second = first, second
         self.batch_size, self.examples = first.batch_size, first.examples
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step, with the arrays of both objects: dict name -> numpy array.
+        """Returns examples of a step, with the arrays of both objects: dict name -> numpy array.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 
     def names(self, step):
-        """Returns the names of the examples of a step: a list, the first object's names, then the second's."""
+        """Returns one list with the first object's names of a step's examples, then the second object's."""
         return [*self.first.names(step), *self.second.names(step)]

@@ -18,10 +18,12 @@ from formats.sidecars import damaged_file, read_sidecar
 
 
 def padded_rows(flat, offsets, indices, width):
-    """Returns rows of a ragged array: (zero-padded rows [n, width], lengths int32 [n]).
+    """Returns rows of a ragged array: (zero-padded rows [n, width] of flat's dtype, lengths int32 [n]).
 
-    Args: flat: the values of all rows, concatenated. offsets: int, row i is flat[offsets[i]:offsets[i + 1]]. indices:
-      int [n], the requested rows. width: number of columns of the result.
+    Args:
+      flat: the values of all rows, concatenated. offsets: int [rows + 1], row i is flat[offsets[i]:offsets[i + 1]].
+      indices: int [n], the requested rows.
+      width: number of columns of the result. A longer row is cut to it, but `lengths` has its full length.
     """
     lengths = (offsets[indices + 1] - offsets[indices]).astype(np.int32)
     column = np.arange(width)
@@ -33,15 +35,17 @@ def padded_rows(flat, offsets, indices, width):
 
 
 def read_all(read, data_dir, stem, skip_damaged, **arguments):
-    """Reads all record files of one kind in a data folder. Returns the result of `read`.
+    """Reads all record files of one kind in a data folder. Returns what `read` returns for the list of these files.
 
     Args:
-      read: function of formats.records that takes a list of files.
+      read: function of formats.records that reads a list of files, such as read_sentences or read_images.
+      data_dir: data folder.
       stem: first part of the names of the files, for example "image_train".
       skip_damaged: whether to skip damaged records.
       arguments: further keyword arguments of `read`.
 
-    Raises: cli.UserError if the number of records differs from that in the sidecar, unless `skip_damaged`.
+    Raises: cli.UserError if there are no files, or, unless `skip_damaged`, if a record is damaged or the number of
+      records differs from that in the sidecar.
     """
     found = read(records.find_files(data_dir, stem, skip_damaged), skip_damaged=skip_damaged, **arguments)
     sidecar = os.path.join(data_dir, f"{stem}.json")
@@ -53,7 +57,12 @@ def read_all(read, data_dir, stem, skip_damaged, **arguments):
 
 @dataclasses.dataclass
 class SentenceSet:
-    """Sentences of a data folder, held in memory as ragged arrays of word ids."""
+    """Sentences of a data folder, held in memory as ragged arrays of word ids. len() is the number of used sentences.
+
+    Attributes:
+      sentences: records.Sentences, all sentences of the folder.
+      rows: int64 [number of used sentences], the indices of the used sentences in `sentences`.
+    """
 
     sentences: records.Sentences
     rows: np.ndarray  # int64, the sentences that are used
@@ -63,8 +72,11 @@ class SentenceSet:
         """Returns the sentences in `sentence*.tfrec` as a SentenceSet.
 
         Args:
+          data_dir: data folder.
           max_length: longer sentences, start and end token counted, are left out; 0 for no limit.
           skip_damaged: whether to skip damaged records.
+
+        Raises: cli.UserError if the files are missing or damaged, or no sentence is left.
         """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         return cls._of(sentences, np.arange(len(sentences)), max_length, data_dir)
@@ -74,9 +86,11 @@ class SentenceSet:
         """Returns (training part, held-out part) of the sentences in `sentence*.tfrec`, each a SentenceSet.
 
         Args:
-          max_length: longer sentences, start and end token counted, are left out; 0 for no limit.
-          skip_damaged: whether to skip damaged records.
-          share: the first 1/share of the records is held out (quirk Q27 of docs/implementation_details.md).
+          data_dir, max_length, skip_damaged: arguments of `load`.
+          share: the first 1/share of the records is held out, at least one record (quirk Q27 of
+            docs/implementation_details.md).
+
+        Raises: cli.UserError if the files are missing or damaged, or a part has no sentence left.
         """
         sentences = read_all(records.read_sentences, data_dir, "sentence", skip_damaged)
         rows, count = np.arange(len(sentences)), max(1, len(sentences) // share)
@@ -87,9 +101,11 @@ class SentenceSet:
 
     @classmethod
     def _of(cls, sentences, rows, max_length, data_dir):
-        """Returns the SentenceSet of the given rows without sentences longer than `max_length`.
+        """Returns the SentenceSet of those given sentences that are not longer than `max_length`.
 
-        Raises cli.UserError if no sentence is left. Args: data_dir: the data folder, for the message.
+        Args: sentences: records.Sentences. rows: int array, indices of the given sentences. max_length: maximum number
+          of words, start and end token counted; 0 for no limit. data_dir: the data folder, for the message.
+        Raises: cli.UserError if no sentence is left.
         """
         rows = rows[np.diff(sentences.offsets)[rows] <= max_length] if max_length else rows
         if not len(rows):
@@ -101,12 +117,12 @@ class SentenceSet:
 
     @functools.cached_property
     def width(self):
-        """S, the number of words of the longest sentence, start and end token counted."""
+        """S, the number of words of the longest used sentence, start and end token counted: int."""
         return int(np.diff(self.sentences.offsets)[self.rows].max())
 
     @functools.cached_property
     def key_width(self):
-        """K, the maximum number of concept words of a sentence."""
+        """K, the maximum number of concept words of a used sentence, at least 1: int."""
         return max(1, int(np.diff(self.sentences.key_offsets)[self.rows].max()))
 
     def take(self, indices):
@@ -119,7 +135,9 @@ class SentenceSet:
         return {"sentence": sentence, "length": length}
 
     def take_keys(self, indices):
-        """Returns {"key": int32 [n, K], "key_length": int32 [n]}: the concept words of sentences, in record order.
+        """Returns {"key": int32 [n, K], "key_length": int32 [n]}: the concept words of sentences.
+
+        "key" has the word ids of each sentence in the order of its record, zero padded; "key_length" their number.
 
         Args: indices: int [n], indices into this set.
         """
@@ -134,12 +152,20 @@ class FeatureBank:
     Crop 0 of an image is the centre crop. A bank of grids has the vectors of several cells of each crop instead of one
     vector.
 
-    Attributes: names: list of image names. features: [images, crops, D] or, with grids, [images, crops, cells, D].
-      sidecar: dict.
+    Attributes:
+      names: list of image names, one for each row of `features`.
+      features: memory-mapped float16 array [images, crops, D] or, with grids, [images, crops, cells, D].
+      sidecar: dict, the content of `features_SPLIT.json`.
+      row_of: dict image name -> row.
+      path: the path of the files without extension.
     """
 
     def __init__(self, data_dir, split):
-        """Opens the bank. Raises: cli.UserError if a file is missing or damaged."""
+        """Opens the bank.
+
+        Args: data_dir: data folder. split: "train", "val" or "test".
+        Raises: cli.UserError if a file is missing or damaged.
+        """
         path = self.path = os.path.join(data_dir, f"features_{split}")
         again = f"make it again with: {made_by.command(data_dir, f'features_{split}', again=True)}"
         if not os.path.exists(path + ".json"):
@@ -161,17 +187,18 @@ class FeatureBank:
 
     @property
     def dim(self):
-        """D, the dimension of an image vector, or of the vector of a cell."""
+        """D, the dimension of an image vector, or of the vector of a cell: int."""
         return self.features.shape[-1]
 
     @property
     def statistics(self):
-        """(mean, standard deviation) of the vectors of all crops of the split, each float32 [D]."""
+        """Tuple (mean, standard deviation) over the vectors of all crops of the split, each float32 [D]."""
         return np.asarray(self.sidecar["mean"], np.float32), np.asarray(self.sidecar["std"], np.float32)
 
     def rows(self, names):
-        """Returns the row indices of the named images: int64 [n].
+        """Returns the rows of named images in `features`: int64 [n].
 
+        Args: names: n image names.
         Raises: cli.UserError naming the first image that the bank does not have.
         """
         missing = [name for name in names if name not in self.row_of]
@@ -190,9 +217,9 @@ class FeatureBank:
         return np.asarray(self.features[rows, 0], np.float32)
 
     def random_crops(self, rows, draws):
-        """Returns the vector of a random crop of each image: float32 [n, D], or [n, cells, D] with grids.
+        """Returns the vector of one of the stored crops of each image: float32 [n, D], or [n, cells, D] with grids.
 
-        The centre crop is used only if the bank has no other.
+        The random numbers in `draws` select the crop. The centre crop is used only if the bank has no other.
 
         Args: rows: int [n], from `rows`. draws: float [n, 2], random numbers in [0, 1); draws[:, 0] selects the crops.
         """
@@ -202,7 +229,10 @@ class FeatureBank:
 
 
 class PointSet:
-    """Image vectors that belong to no photograph (initialization/assign_captions.py), in place of an ImageSet.
+    """Image vectors that belong to no photograph (initialization/assign_captions.py), used in place of an ImageSet.
+
+    It has the parts of an ImageSet that PairedBatches needs: len(), `take`, and `images.names`, which are "point 0" to
+    "point P - 1".
 
     Args: vectors_PT: float, the vectors.
     """
@@ -215,7 +245,10 @@ class PointSet:
         return len(self.vectors_PT)
 
     def take(self, indices, draws):
-        """Returns {"image": float32 [n, T]}, the vectors with the given indices. Args: draws: not used."""
+        """Returns {"image": float32 [n, T]}, the vectors with the given indices.
+
+        Args: indices: int [n]. draws: not used, because a point has no crops.
+        """
         return {"image": np.asarray(self.vectors_PT[indices], np.float32)}
 
 
@@ -223,9 +256,14 @@ class PointSet:
 class ImageSet:
     """The images of a split: names and objects from its records, with image vectors of a feature bank or with pixels.
 
+    len() is the number of images. With neither a bank nor `load_pixels` only `objects` can be used.
+
     Attributes:
-      images: records.Images. bank: FeatureBank, or None if the pixels are read.
-      bank_rows: int64, the row of each image in the bank.
+      images: records.Images.
+      bank: FeatureBank, or None if the pixels are read.
+      bank_rows: int64 [images], the row of each image in the bank; None without a bank.
+      load_pixels: function (list of n locations of JPEG bytes, draws float [n, 2]) -> float32 [n, s, s, 3], which reads
+        a random crop of each image; None with a bank.
     """
 
     images: records.Images
@@ -237,7 +275,8 @@ class ImageSet:
     def from_bank(cls, data_dir, split, skip_damaged=False):
         """Returns the images in `image_SPLIT*.tfrec` with the vectors in `features_SPLIT.npy`, joined by name.
 
-        Args: skip_damaged: whether to skip damaged records.
+        Args: data_dir: data folder. split: "train", "val" or "test". skip_damaged: whether to skip damaged records.
+        Raises: cli.UserError if a file is missing or damaged, or the bank lacks an image.
         """
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged)
         bank = FeatureBank(data_dir, split)
@@ -248,9 +287,12 @@ class ImageSet:
         """Returns the images in `image_SPLIT*.tfrec` with their pixels, for an encoder that runs in the training step.
 
         Args:
-          load_pixels: function (locations of JPEG bytes, draws) -> float32 [n, s, s, 3], such as
-            training.setup.load_random_crops.
+          data_dir: data folder. split: "train", "val" or "test".
+          load_pixels: function that reads a random crop of each image, such as training.setup.load_random_crops; its
+            arguments are described at the attribute `load_pixels`.
           skip_damaged: whether to skip damaged records.
+
+        Raises: cli.UserError if the record files are missing or damaged.
         """
         images = read_all(records.read_images, data_dir, f"image_{split}", skip_damaged, with_data=True)
         return cls(images, None, None, load_pixels)
@@ -260,7 +302,7 @@ class ImageSet:
 
     @functools.cached_property
     def width(self):
-        """C, the maximum number of objects of an image."""
+        """C, the maximum number of objects of an image, at least 1: int."""
         return max(1, int(np.diff(self.images.class_offsets).max(initial=0)))
 
     def objects(self, indices):
@@ -283,7 +325,8 @@ class ImageSet:
         Args: indices: int [n], indices into this set. draws: float [n, 2], random numbers in [0, 1), which determine
           the crops.
 
-        Returns: the dict of `objects`, with "image" float32 [n, D] or "pixels" float32 [n, s, s, 3].
+        Returns: dict of numpy arrays: "classes", "scores" and "num" as from `objects`, and with a bank "image" float32
+          [n, D] (with grids [n, cells, D]), without a bank "pixels" float32 [n, s, s, 3].
         """
         batch = self.objects(indices)
         if self.bank is not None:

@@ -7,9 +7,10 @@ import numpy as np
 
 
 def generator_of(seed, purpose, number):
-    """Returns a numpy random generator whose state is a pure function of the arguments.
+    """Returns a new numpy random generator (np.random.Generator) whose state is a pure function of the arguments.
 
-    Args: seed: int, of the run. purpose: text, what is drawn. number: int, for example the epoch or the step.
+    Args: seed: int, seed of the run. purpose: text that says what is drawn; different texts give independent
+      generators. number: int, for example the epoch or the step.
     """
     key = [seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(purpose.encode())]
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, number]))
@@ -18,7 +19,8 @@ def generator_of(seed, purpose, number):
 class Stream:
     """An endless sequence of example indices, one random permutation of 0 .. size - 1 for each epoch.
 
-    Args: size: number of examples. seed: int, of the run. purpose: text, so that different streams are independent.
+    Args: size: number of examples. seed: int, seed of the run. purpose: text that says what is drawn; streams with
+      different texts are independent.
     """
 
     def __init__(self, size, seed, purpose):
@@ -26,11 +28,14 @@ class Stream:
         self._permutation = functools.lru_cache(maxsize=2)(self._draw)
 
     def _draw(self, epoch):
-        """Returns the permutation of an epoch: int64 [size]."""
+        """Returns the permutation of an epoch, 0 for the first: int64 [size]."""
         return generator_of(self.seed, self.purpose, epoch).permutation(self.size)
 
     def indices(self, first, count):
-        """Returns the example indices at the positions first .. first + count - 1 of the sequence: int64 [count]."""
+        """Returns the example indices at the positions first .. first + count - 1 of the sequence: int64 [count].
+
+        Args: first: int, position from the beginning of the sequence, 0 for the first. count: number of positions.
+        """
         positions = np.arange(first, first + count)
         epochs, offsets = positions // self.size, positions % self.size
         found = np.empty(count, np.int64)
