@@ -9,7 +9,10 @@ from training.optimization import global_sum
 
 
 def counted(mask):
-    """Returns (sum of a mask in this replica; sum over all replicas, but at least 1): float32 scalars."""
+    """Returns (sum of a mask in this replica; sum over all replicas, but at least 1): float32 scalars.
+
+    Must be called in every replica. Args: mask: float32 of any shape, 1 on what is counted, else 0.
+    """
     local = tf.reduce_sum(mask)
     return local, tf.maximum(global_sum(local), 1.0)
 

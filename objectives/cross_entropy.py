@@ -118,9 +118,10 @@ class OneOptimizerObjective:
         return self.applied(*self.gradients(batch, seed))
 
     def applied(self, metrics, gradients):
-        """Applies the gradients, summed over replicas and clipped.
+        """Updates the trained networks with the gradients, summed over the replicas and clipped.
 
-        Returns: `metrics` (dict name -> (sum, count)) with the gradient norm added, a new dict.
+        Args: metrics: dict name -> (sum, count). gradients: list in the order of `trainable_variables`.
+        Returns: a new dict: `metrics` and the gradient norm before clipping.
         """
         norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
         return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
@@ -133,17 +134,18 @@ class OneOptimizerObjective:
         return fold_in(tf.constant([self.options.seed, 1], tf.int32), purpose)
 
     def gradients(self, batch, seed):
-        """Returns (metrics, gradients of this replica's share of the loss): dict name -> (sum, count); list of tensors.
+        """Computes the gradients of this replica's share of the loss: the shares of all replicas add up to the loss.
 
-        The gradients are in the order of `trainable_variables`.
-        Args: batch: dict of tensors. seed: int32 [2], different in every step and replica.
+        Args: batch: dict of tensors of this replica. seed: int32 [2], different in every step and replica.
+        Returns: (metrics: dict name -> (sum, count); gradients: list in the order of `trainable_variables`, None for a
+          variable on which the loss does not depend).
         """
         raise NotImplementedError
 
     def evaluate(self, batch):
-        """Returns (summed cross entropy, correctly predicted words, words) of a batch, without dropout: float32.
+        """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
 
-        Args: batch: dict of tensors.
+        They are sums over the given batch, under teacher forcing without dropout. Args: batch: dict of tensors.
         """
         raise NotImplementedError
 
@@ -165,15 +167,21 @@ class CrossEntropyObjective(OneOptimizerObjective):
     def feature(self, batch, seed):
         """Returns the generator's first input, a unit vector for each row: float32 [B, E].
 
-        Args: batch: dict of tensors. seed: int32 [2] of dropout and other random draws; None in an evaluation.
+        Args: batch: dict of tensors. seed: int32 [2] of dropout and other random draws; None in an evaluation: no
+          dropout, and other draws are the same in every evaluation.
         """
         raise NotImplementedError
 
     def gradients(self, batch, seed):
-        """Returns (metrics, gradients of the trainable variables) of the mean cross entropy over the batch's words.
+        """Computes the cross entropy of the batch's sentences under teacher forcing, and its gradients.
 
-        Args: batch: dict of tensors: `sentence` int32 [B, S] with start and end token, `length` int32 [B], and what
-          `feature` reads. seed: int32 [2], different in every step and replica.
+        The loss is summed over this replica's words and divided by the number of words of all replicas. So the sum of
+        the replicas' gradients is the gradient of the mean over all words.
+
+        Args: batch: dict of tensors of this replica: `sentence` int32 [B, S] with start and end token, `length` int32
+          [B], and what `feature` reads. seed: int32 [2], different in every step and replica.
+        Returns: (metrics: dict name -> (sum, count); gradients: list in the order of `trainable_variables`, None for a
+          variable on which the loss does not depend).
         """
         batch = layers.to_longest(batch)
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
@@ -184,9 +192,9 @@ class CrossEntropyObjective(OneOptimizerObjective):
         return metrics, tape.gradient(loss, self.trainable_variables)
 
     def token_weight(self, batch, words_global):
-        """Returns the weight of a word in the loss, 1 / `words_global`: the loss is a mean over all replicas.
+        """Returns the weight of each word in the loss, 1 / `words_global`: float32 scalar.
 
-        Args: batch: dict of tensors. words_global: number of words in the batches of all replicas.
+        Args: batch: dict of tensors, not used here. words_global: float32, number of words of all replicas.
         """
         return 1.0 / words_global
 

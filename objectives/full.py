@@ -32,20 +32,34 @@ from training.optimization import apply_gradients, make_optimizer, piecewise_rat
 
 @dataclasses.dataclass
 class Rollout:
-    """Sampled and greedy captions of a batch of images."""
+    """Sampled and greedy captions of a batch of images; T is --max_caption_length.
 
-    generator_input: tf.Tensor  # standardised image vectors [B, D], from which the feature is computed
-    feature_BE: tf.Tensor  # x, no gradient
-    masks: object  # the sampler's dropout masks
+    Attributes:
+      generator_input: float32 [B, D], standardised image vectors; in sentence_gan float32 [B, E], noise.
+      feature_BE: float32, x, the unit image features, computed from generator_input; no gradient.
+      masks: models.generator.Masks, the dropout masks with which the sampled captions were drawn.
+      sample_BT, greedy_BT: int32 word ids, 0 after a caption's end; greedy_BT is all 0 if no greedy captions were made.
+        With --semantics reference, a greedy caption goes on past its end token to its sample's length (quirk Q1).
+      sample_lengths_B, greedy_lengths_B: int32, words up to and including the first end token; T without an end token.
+      mask_BT: float32, 1 on the first sample_lengths_B words of a row of sample_BT, 0 after them.
+    """
+
+    generator_input: tf.Tensor
+    feature_BE: tf.Tensor
+    masks: object
     sample_BT: tf.Tensor
     sample_lengths_B: tf.Tensor
     greedy_BT: tf.Tensor
     greedy_lengths_B: tf.Tensor
-    mask_BT: tf.Tensor  # 1 on the words of the sample
+    mask_BT: tf.Tensor
 
 
 class FullObjective:
-    """The networks and optimizers of the full model; `update` is one training step in one replica."""
+    """The networks and optimizers of the full model; `update` is one training step in one replica.
+
+    Batches have `sentence` int32 [B, S], `length` int32 [B], and `image` float32 [B, D] or `pixels` (prepared crops);
+    for the concept reward also detected objects: `classes` (word ids) and `scores` [B, C], `num` [B], their number.
+    """
 
     concept_of_V = None  # None in stages without images
 
@@ -78,8 +92,6 @@ class FullObjective:
             "discriminator_optimizer": self.discriminator_optimizer,
         }
 
-    # ---------------------------------------------------------------------------------------------- one step
-
     def phase(self, step):
         """Returns (phase, its last step or None): "warm-up" trains only the discriminator, "joint" both networks."""
         warmup = self.options.dis_warmup_steps
@@ -88,12 +100,12 @@ class FullObjective:
     def update(self, batch, seed, phase="joint"):
         """Runs one training step on one replica's share of the batch.
 
-        With --semantics fixed, generator and discriminator are updated together, from the same captions. With
-        --semantics reference, the generator is updated first; then the discriminator is trained on captions of other
-        images, sampled from the updated generator (quirk Q12); so `batch` holds two batches, see `two_batches`.
+        With --semantics fixed, both networks are updated together, from the same captions. With --semantics reference,
+        the first of `two_batches` updates the generator; then captions by the updated generator for the second one
+        train the discriminator (quirk Q12).
 
-        Args: batch: dict of tensors from input_pipeline. seed: int32 [2], different in every step and replica.
-          phase: "warm-up" or "joint", from the method `phase`.
+        Args: batch: dict of tensors. seed: int32 [2], different in every step and replica.
+          phase: "warm-up" or "joint", from the method `phase`; in the warm-up only the discriminator is updated.
         Returns: metrics: dict name -> (sum, count).
         """
         batch = layers.to_longest(batch)
@@ -119,10 +131,7 @@ class FullObjective:
         return metrics | more
 
     def two_batches(self, batch):
-        """Returns (the generator's batch, the discriminator's batch) for --semantics reference: dicts of tensors.
-
-        They are the first and the second half of every tensor of `batch`, along the first axis.
-        """
+        """Returns (generator's batch, discriminator's batch): two dicts with the halves of each tensor on axis 0."""
         half = tf.shape(batch["length"])[0] // 2
         first = {name: value[:half] for name, value in batch.items()}
         return first, {name: value[half:] for name, value in batch.items()}
@@ -130,8 +139,8 @@ class FullObjective:
     def generator_step(self, batch, seed, rollout=None, judged=None):
         """Returns (metrics: dict name -> (sum, count); gradients of the generator's variables: list) for a batch.
 
-        Args: rollout: Rollout of the batch. judged: the discriminator's (logits [B, T], features [B, E]) for the
-          sampled captions. Each of them is computed here if it is None.
+        Args: rollout: Rollout of the batch. judged: the discriminator's (logits [B, T], features [B, E] or None) for
+          the sampled captions. Each of them is computed here if it is None.
         """
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
@@ -140,8 +149,6 @@ class FullObjective:
         """Applies gradients, summed over replicas and clipped. Returns {"gradient_norm/NAME": (norm, 1)}."""
         norm = apply_gradients(optimizer, gradients, network.trainable_variables, self.options.clip_norm)
         return {f"gradient_norm/{name}": (norm, tf.ones_like(norm))}
-
-    # ---------------------------------------------------------------------------------------------- forward
 
     def generator_input(self, batch, seed):
         """Returns standardised image vectors of batch["image"], or of batch["pixels"] by `encode`: float32 [B, D]."""
@@ -152,12 +159,10 @@ class FullObjective:
         return self.generator.image_feature(generator_input)
 
     def rollout(self, batch, seed, greedy=True, sample_BT=None):
-        """Returns the Rollout of a batch: sampled and greedy captions, without gradient.
+        """Samples captions for a batch and decodes greedy ones, without gradient: returns their `Rollout`.
 
-        With --semantics reference, a greedy caption continues to its sample's length, because the authors' program
-        rewards its words after the end token (quirk Q1); with --semantics fixed it stops at its end token.
-
-        Args: greedy: whether greedy captions are needed. sample_BT: int32, given samples, for tests; None to draw them.
+        Args: greedy: False: no greedy captions; with --baseline none there are none in any case. sample_BT: int32,
+          sampled captions given by a test; None to draw them.
         """
         options, steps = self.options, self.options.max_caption_length
         generator_input = self.generator_input(batch, seed)
@@ -193,7 +198,7 @@ class FullObjective:
     def rewards_and_advantages(self, batch, rollout, seed, judged=None):
         """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
-        Args: judged: the discriminator's (logits [B, T], features [B, E]) for the samples; None: computed here.
+        Args: judged: the discriminator's (logits [B, T], features [B, E] or None) for the samples; None: computed here.
         Returns: dict of tensors. Of the samples: `reward/NAME` (weighted) and `unweighted/NAME`, [B, T] or [B],
           `returns` and `logits` [B, T]; of the greedy captions the same, as `baseline/…`; `difference` [B, T], returns
           minus baseline; `advantages` [B, T]; if w_sen > 0 also `sentence_feature` [B, E], x' of the noised sentences.
@@ -246,14 +251,11 @@ class FullObjective:
             found |= {f"unweighted/{reward.name}": unweighted, f"reward/{reward.name}": weighted}
         return found | {"returns": rewards.returns(words_BT, sentences_B, mask_BT, self.options.gamma)}
 
-    # ---------------------------------------------------------------------------------------------- gradients
-
     def generator_gradients(self, batch, rollout, terms, seed):
-        """Returns (metrics, gradients of the generator's variables): policy gradient plus sentence reconstruction.
+        """Computes the gradients of the generator's loss: policy gradient plus sentence reconstruction (eq. 10, 11).
 
-        The policy gradient is computed by a teacher-forced pass over the sampled words with the dropout masks of the
-        sampling. Both share one product with the vocabulary. Source: equations 10 and 11.
-        Args: terms: result of rewards_and_advantages.
+        One teacher-forced pass reads the sampled captions, with the dropout masks of their sampling, and the sentences.
+        Args: terms: result of rewards_and_advantages. Returns: (metrics: dict name -> (sum, count); gradients: list).
         """
         generator, options = self.generator, self.options
         words, words_global = counted(rollout.mask_BT)
@@ -304,7 +306,7 @@ class FullObjective:
         """Computes the gradients of the discriminator's loss, adversarial plus image reconstruction (equation 12).
 
         Returns: (metrics: dict name -> (sum, count); gradients of the discriminator's variables: list; (logits [B, T],
-          features [B, E]): its outputs for the sampled captions).
+          features [B, E], None without the head recon): its outputs for the sampled captions).
         """
         options, discriminator = self.options, self.discriminator
         real_BS, real_lengths_B = batch["sentence"][:, 1:], batch["length"] - 1
@@ -343,8 +345,6 @@ class FullObjective:
     def noised(self, batch, seed):
         """Returns (noised sentences int32 [B, S - 1], ending with the end token; lengths int32 [B]). Equation 10."""
         return noised_sentences(batch["sentence"], batch["length"], seed)
-
-    # ---------------------------------------------------------------------------------------------- metrics
 
     def _reward_metrics(self, batch, rollout, terms, words):
         """Returns metrics of rewards, returns and diversity: dict name -> (sum, count). Args: words: sampled words."""

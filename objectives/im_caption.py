@@ -20,7 +20,8 @@ TEXT_GRADIENT_FACTOR = 0.1  # on all gradients but the projection's, before the 
 class ImageCaptionObjective(CrossEntropyObjective):
     """Trains im_caption.
 
-    Batches have `image` float32 [B, D] or `pixels` (prepared crops), `sentence` int32 [B, S] and `length` int32 [B].
+    Batches have `image` float32 [B, D] or `pixels` (float32 [B, height, width, 3], prepared crops), `sentence` int32
+    [B, S] and `length` int32 [B].
     """
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None):
@@ -43,10 +44,13 @@ class ImageCaptionObjective(CrossEntropyObjective):
         return self.generator.image_feature(apply_mask(vectors_BD, mask_BD))
 
     def gradients(self, batch, seed):
-        """Returns (metrics, gradients of the trainable variables) of the mean cross entropy over the batch's words.
+        """Computes the cross entropy of the batch's captions under teacher forcing, and its gradients.
 
-        With --semantics reference, all gradients but those of the image projection are multiplied by 0.1 (quirk Q9 of
-        docs/implementation_details.md). Args: batch: dict of tensors. seed: int32 [2].
+        Loss and gradients are those of CrossEntropyObjective; but with --semantics reference, all gradients except
+        those of the image projection are multiplied by 0.1 (quirk Q9 of docs/implementation_details.md).
+
+        Args: batch: dict of tensors of this replica. seed: int32 [2], different in every step and replica.
+        Returns: (metrics: dict name -> (sum, count); gradients: list in the order of `trainable_variables`).
         """
         metrics, gradients = super().gradients(batch, seed)
         if self.options.semantics == "reference":

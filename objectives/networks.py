@@ -39,8 +39,9 @@ def build_discriminator(options, vocabulary_size, heads):
 
 
 def build_rewards(options, image_dim):
-    """Returns the rewards of a run with their functions: list of (reward_list.Reward, function of rewards.Captions).
+    """Returns the rewards of a run with their functions: list of (reward_list.Reward, function).
 
+    Each function takes models.rewards.Captions and returns float32 [B, T] or [B]: a value per word or per sentence.
     Prints a warning for words that a reward needs and the dictionary does not have, because no caption contains them.
 
     Args: options: config.FullModel or config.SentenceGan. image_dim: dimension of the image vectors, or None.

@@ -49,14 +49,17 @@ class SentenceGanObjective(FullObjective):
         return "joint", None
 
     def two_batches(self, batch):
-        """Returns (the generator's batch, the discriminator's batch) for --semantics reference: twice the given one.
+        """Returns (the generator's batch, the discriminator's batch) for --semantics reference: `batch`, `batch`.
 
-        The two differ only in the noise, which is drawn later.
+        Generator and discriminator use the same sentences, but different noise, which is drawn later.
         """
         return batch, batch
 
     def generator_input(self, batch, seed):
-        """Returns standard normal noise in place of image vectors: float32 [B, E]."""
+        """Returns standard normal noise in place of image vectors: float32 [B, E].
+
+        Args: batch: dict of tensors, of which only B is used. seed: int32 [2].
+        """
         shape = [tf.shape(batch["length"])[0], self.options.emb_dim]
         return tf.random.stateless_normal(shape, fold_in(seed, "noise"))
 
