@@ -23,6 +23,8 @@ def newest(folder):
     The newest one is named in the folder's file `checkpoint`. Of the path in that file only the last part is used,
     because the folder may have been copied from another machine. If that file or the checkpoint that it names is
     missing, the checkpoint with the largest step is taken.
+
+    Raises: OSError if there is no such folder, or it cannot be read.
     """
     state = None
     if os.path.isfile(os.path.join(folder, "checkpoint")):
@@ -53,7 +55,7 @@ def is_there(prefix):
 
 
 def files(path):
-    """Returns the paths of a checkpoint's files: tuple of str.
+    """Returns the paths of a checkpoint's files: tuple of str, sorted; (the path itself,) if no such files exist.
 
     Args: path: a prefix, the single file of a checkpoint, or a folder with checkpoints, of which the newest is taken.
     """

@@ -17,7 +17,8 @@ def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limi
       classes_BC: int32, word id of each object's class, in the order of the image's record.
       scores_BC: float32, detection score of each object.
       num_B: int32, number of objects of each image; entries past it are padding.
-      semantics: value of --semantics: "reference" takes the first objects, "fixed" those with the highest scores.
+      semantics: value of --semantics: "reference" takes the first objects, in reverse order (`first_concepts`); "fixed"
+        takes the distinct words with the highest scores, the best one last (`best_concepts`).
       threshold: minimum detection score of a selected object.
       limit: K, the maximum number of words.
 

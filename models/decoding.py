@@ -18,14 +18,15 @@ IMPROBABLE = 1e-12  # less probable words are never appended
 
 @dataclasses.dataclass
 class Beams:
-    """The best captions of each image, best first.
+    """The best captions of each image, best first; an image may have fewer than K.
 
     Attributes:
       words: int32 [B, K, T] without the start token, with the end token if the caption has ended, zero padded.
       lengths: int32 [B, K], number of words, the end token counted.
-      log_probs: float64 [B, K], summed natural log-probabilities; -inf in places without a caption.
+      log_probs: float64 [B, K], summed natural log-probabilities; -inf in places without a caption, whose words and
+        lengths mean nothing.
       scores: float64 [B, K], the sort key: log_probs, or log_probs divided by a power of the length.
-      ended: bool [B, K], whether the caption has reached the end token.
+      ended: bool [B, K], whether the captions of the image have reached the end token; the same value K times.
     """
 
     words: tf.Tensor

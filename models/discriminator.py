@@ -14,7 +14,10 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 
 class SentenceLSTM(tf.Module):
-    """Holds the LSTM cell, so that its variables are named as in the authors' checkpoints (`Discriminator/rnn/...`)."""
+    """Holds the LSTM cell, so that its variables are named as in the authors' checkpoints (`Discriminator/rnn/...`).
+
+    Args: emb_dim: E. mem_dim: H. seed: int32 [2] of the initial weights.
+    """
 
     def __init__(self, emb_dim, mem_dim, seed):
         super().__init__()
@@ -61,6 +64,7 @@ class Discriminator(tf.Module):
         """Runs the LSTM once over several sets of sentences, each with the dropout masks that `read` would draw.
 
         Args: sentences: for each set a tuple (tokens_BT, lengths_B, seed), the arguments of `read`; B and T may differ.
+          Either all seeds are None or none is.
 
         Returns: list of float32 [T, B, H], one for each set: outputs after output dropout, zero past a row's length.
         """
@@ -98,7 +102,7 @@ class Discriminator(tf.Module):
         )
 
     def judge(self, outputs_TBH):
-        """Returns the logit that each position belongs to a real sentence: float32 [B, T].
+        """Returns the logit that each position belongs to a real sentence: float32 [B, T]. Needs the head fc.
 
         Past a row's length it is the bias of the head fc.
 
@@ -107,7 +111,7 @@ class Discriminator(tf.Module):
         return tf.transpose(self.fc(outputs_TBH)[:, :, 0])
 
     def sentence_feature(self, outputs_TBH, lengths_B):
-        """Returns the unit sentence feature x' = unit(W o_last + b) of the head recon: float32 [B, E].
+        """Returns the unit sentence feature x' = unit(W o_last + b) of the head recon, which it needs: float32 [B, E].
 
         o_last is the output at a row's last word, after output dropout (quirk Q10).
 
@@ -120,7 +124,7 @@ class Discriminator(tf.Module):
     def __call__(self, tokens_BT, lengths_B, seed):
         """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
 
-        Args: tokens_BT, lengths_B, seed: the arguments of `read`.
+        It needs the head fc. Args: tokens_BT, lengths_B, seed: the arguments of `read`.
         """
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
         return self.judged(outputs_TBH, lengths_B)

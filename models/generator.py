@@ -20,11 +20,16 @@ START_ID, END_ID = 0, 1
 
 @dataclasses.dataclass
 class Masks:
-    """Dropout masks of one pass through a decoder; each is None without dropout."""
+    """Dropout masks of one pass through a decoder: float32, factors 0 or 1/keep_prob. Each is None without dropout.
 
-    image_BE: tf.Tensor | None = None  # on the image feature, which is read once
-    inputs_TBE: tf.Tensor | None = None  # on the word vectors
-    outputs_TBH: tf.Tensor | None = None  # on the outputs
+    Attributes:
+      image_BE: on the image feature, the input before the first word.
+      inputs_TBE: on the vectors of the input words. outputs_TBH: on the outputs, from which logits are computed.
+    """
+
+    image_BE: tf.Tensor | None = None
+    inputs_TBE: tf.Tensor | None = None
+    outputs_TBH: tf.Tensor | None = None
 
 
 class WordDecoder(tf.Module):
@@ -73,7 +78,7 @@ class WordDecoder(tf.Module):
         raise NotImplementedError
 
     def masks(self, batch, steps, seed):
-        """Draws the dropout masks of one pass: `Masks`.
+        """Returns the dropout masks of one pass, a pure function of the seed: `Masks`.
 
         Args: batch: B. steps: T, number of words. seed: int32 [2], None for no dropout.
         """
@@ -92,7 +97,7 @@ class WordDecoder(tf.Module):
         return tf.nn.bias_add(matmul(hidden_BH, self.output_matrix, transpose_b=True), self.softmax_b)
 
     def decode(self, state, steps, masks=None, seed=None, at_least_B=None, input_embedding=None):
-        """Decodes captions: samples the words if a seed is given, else takes the most probable ones. No gradient.
+        """Decodes captions: samples each word if a seed is given, else takes the most probable one. No gradient.
 
         A caption ends with its end token, or after `at_least_B` words if that is later; the words after its end are 0.
         The loop stops when all captions have ended, at the latest after `steps` words.

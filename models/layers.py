@@ -39,15 +39,19 @@ def embedding_variable(vocabulary_size, dim, seed, scope):
 
 
 def unit(vectors):
-    """Divides vectors by their L2 norm along the last axis: float32 of the same shape.
+    """Returns the vectors divided by their L2 norm: float32 of the same shape.
 
     The squared norm is clipped to at least 1e-12, so that a zero vector stays zero.
+    Args: vectors: float32 [..., E], vectors along the last axis.
     """
     return vectors * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vectors * vectors, -1, keepdims=True), 1e-12))
 
 
 def sequence_lengths(tokens_BT, end_id=1):
-    """Returns the number of words up to and including the first end token, T in rows without one: int32 [B]."""
+    """Returns the number of words up to and including the first end token, T in rows without one: int32 [B].
+
+    Args: tokens_BT: int32 word ids. end_id: word id of the end token.
+    """
     is_end = tf.cast(tf.equal(tokens_BT, end_id), tf.int32)
     length = tf.shape(tokens_BT)[1]
     first = tf.argmax(is_end, axis=1, output_type=tf.int32)
@@ -55,9 +59,9 @@ def sequence_lengths(tokens_BT, end_id=1):
 
 
 def stacked_rows(several):
-    """Concatenates matrices int32 [B, T] along the first axis; narrower ones are padded with zeros.
+    """Returns the rows of several matrices, one matrix below the other: int32 [sum of all B, largest T].
 
-    Args: several: list of matrices.
+    Args: several: list of int32 [B, T]; B and T may differ. Narrower ones are padded with zeros on the right.
     """
     steps = tf.reduce_max([tf.shape(tokens)[1] for tokens in several])
     return tf.concat([tf.pad(tokens, [[0, 0], [0, steps - tf.shape(tokens)[1]]]) for tokens in several], 0)
@@ -77,5 +81,8 @@ def mask_of(lengths_B, steps):
 
 
 def named_variables(*networks):
-    """Returns the trainable variables of networks: dict variable name, e.g. `Generator/embedding` -> tf.Variable."""
+    """Returns the trainable variables of networks: dict variable name, e.g. `Generator/embedding` -> tf.Variable.
+
+    Args: networks: tf.Modules.
+    """
     return {v.name.split(":")[0]: v for network in networks for v in network.trainable_variables}

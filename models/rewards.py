@@ -20,9 +20,10 @@ class Captions:
     """Captions of a batch, sampled or greedy, and the networks' outputs for them: the input of every reward.
 
     Attributes:
-      tokens_BT: int32, the words.
-      mask_BT: float32, 1 on the words that are rewarded.
-      batch: dict of the training step's input tensors.
+      tokens_BT: int32, word ids, 0 after a caption's end.
+      mask_BT: float32, 1 on the words that are rewarded, else 0.
+      batch: dict of the training step's input tensors, e.g. `image` or `pixels`, `sentence`, `length`, and of detected
+        objects `classes`, `scores` and `num`.
       concepts_BT: int32, the words, each synonym replaced by the concept word that it stands for.
       logits_BT: float32, the discriminator's logit that each word belongs to a real sentence.
       sentence_feature_BE: float32, x', the discriminator's feature of the caption; None if it has no head `recon`.
@@ -140,8 +141,12 @@ def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_B
 
     The target of a real token is 1 - label_smoothing/2 (0.875 with the authors' 0.25), of a generated one 0.
 
-    Args: logits: float32, that a word belongs to a real sentence, for sentences of the corpus (real) and generated
-      captions (fake). masks: float32, 1 on valid words. label_smoothing: float.
+    Args:
+      real_logits_BT, real_mask_BT: for sentences of the corpus: float32, logits that each word belongs to a real
+        sentence; float32, 1 on words, 0 on padding.
+      fake_logits_BT, fake_mask_BT: the same for generated captions; B and T may differ.
+      label_smoothing: float.
+
     Returns: (sum over real tokens, sum over generated tokens), float32 scalars. The caller divides by their numbers.
     """
     target = (1.0 - label_smoothing) + 0.5 * label_smoothing

@@ -47,7 +47,7 @@ class Standardise(tf.Module):
         self.std = self.deviation  # checkpoints have it under both names, older ones only under the first
 
     def assign(self, mean_D, std_D):
-        """Sets the statistics.
+        """Sets the mean and the standard deviation; the latter becomes 0 for constant dimensions.
 
         Args: mean_D, std_D: mean and standard deviation of each dimension over a feature bank.
         """
