@@ -90,7 +90,8 @@ SETTINGS = (  # in the order in which they are translated
 def current_settings(settings):
     """Returns the settings of a run under their present names and in their present form: a new dict.
 
-    Args: settings: dict of a config.json. Raises: ValueError if a value is invalid for the old setting.
+    Args: settings: dict name -> value, from the config.json of a run of any version; it is not changed.
+    Raises: ValueError if a value is invalid for the old setting.
     """
     settings = dict(settings)
     for old in SETTINGS:
@@ -191,7 +192,7 @@ MODULES = {
 
 
 def run_module(old):
-    """Runs the present command in place of an old one, and prints the present name.
+    """Runs the present command in place of an old one, with the same flags, and prints the present name.
 
     Args: old: module name, a key of MODULES.
     """

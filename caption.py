@@ -57,7 +57,10 @@ class Options:
     map_method: str = cli.choice("pca", ("pca", "tsne"), "projection of the word vectors; tsne takes longer")
 
     def outputs(self):
-        """Returns the paths that the command writes, for cli.run: (files, folders), two tuples of str or None."""
+        """Returns the paths that the command writes, for cli.run: (files, folders), two tuples of str.
+
+        None stands for a flag that is not given.
+        """
         return (self.output, self.embedding_map), (self.attention,)
 
 
@@ -67,7 +70,7 @@ class Files:
 
     Attributes:
       files: list of (path, image id); the id is the file name, or the path if two files have the same name.
-      missing: list of (path, reason: str) of paths that cannot be read.
+      missing: list of (path, reason) of paths that cannot be read, two str.
       notes: list of lines to print about entries of the folders that are not captioned.
     """
 
@@ -77,9 +80,9 @@ class Files:
 
 
 def files_of(paths, recursive=False):
-    """Finds the files to caption, those of a folder sorted by name: returns `Files`.
+    """Finds the files to caption, each once, those of a folder sorted by name: returns `Files`.
 
-    Args: paths: files and folders. recursive: whether to include subfolders.
+    Args: paths: files and folders. recursive: whether to include the files in subfolders of the folders.
     """
     found, missing, notes = [], [], []
     for path in paths:
@@ -115,7 +118,8 @@ def _hint(left_out):
 def check(options):
     """Checks the flags before TensorFlow starts, and prints the number of files.
 
-    Args: options: Options. Returns: the `Files` to caption. Raises: cli.UserError.
+    Args: options: Options. Returns: the `Files` to caption.
+    Raises: cli.UserError if a flag is wrong, does not fit the run, or there is no file to caption.
     """
     registry.import_packages(options.system)
     if not options.paths:
@@ -140,7 +144,11 @@ def check(options):
 
 
 def main(options):
-    """Captions the files and writes the outputs; returns the exit code (0, 1 or 2). Args: options: Options."""
+    """Captions the files and writes the outputs. Args: options: Options.
+
+    Returns: the exit code: 0 if every image has a caption, 1 if some have none, 2 if all have none.
+    Raises: cli.UserError if a flag is wrong, or the run or an output cannot be used.
+    """
     asked = check(options)
 
     from captioning import photographs
@@ -181,7 +189,8 @@ def draw_attention(captioner, rows, files, found, folder, exif):
 
     Args:
       captioner: captioning.captioner.Captioner. rows: array of its inputs, one for each file.
-      files: list of (path, image id). found: for each file its list of Hypothesis, best first.
+      files: list of (path, image id). found: list with each file's list of captioning.captioner.Hypothesis, best first.
+      folder: path of the folder to write to.
       exif: whether the photographs are turned by their EXIF orientation.
     """
     from evaluation.report import attention_pictures
@@ -200,8 +209,8 @@ def draw_map(captioner, results, options):
 
     The words of the captions and their nearest neighbours are marked.
 
-    Args: captioner: captioning.captioner.Captioner. results: dict image id -> list of Hypothesis, best first.
-      options: Options.
+    Args: captioner: captioning.captioner.Captioner. results: dict image id -> list of captioning.captioner.Hypothesis,
+      best first. options: Options.
     """
     from evaluation.report import attention_pictures, word_map
 
@@ -215,8 +224,9 @@ def draw_map(captioner, results, options):
 def write(results, options):
     """Writes the captions to --output or to standard output; if that fails, to another file.
 
-    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
-    Raises: UserError if --output or standard output cannot be written; the message names the other file.
+    Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
+    Raises: cli.UserError if --output or standard output cannot be written; the message names the other file.
+      BrokenPipeError if the reader of standard output has ended.
     """
     text = text_of(results, options)
     if options.output:
@@ -228,7 +238,7 @@ def write(results, options):
 def text_of(results, options):
     """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or plain text.
 
-    Args: results: dict image id -> list of Hypothesis, best first. options: Options.
+    Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
     Returns: str; bytes if plain text is written to a file, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]
@@ -246,9 +256,10 @@ def text_of(results, options):
 
 
 def entry(image_id, found, nbest):
-    """Returns one image's entry of the COCO results format, with the n-best list if `nbest` is above 1: dict.
+    """Returns one image's entry of the COCO results format: dict with `image_id`, `caption` and `log_prob`.
 
-    Args: found: list of Hypothesis, best first. nbest: number of captions.
+    If `nbest` is above 1, it also has `nbest`: a list of dicts with `caption` and `log_prob`, best first.
+    Args: found: list of captioning.captioner.Hypothesis, best first. nbest: maximum number of captions in that list.
     """
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
     if nbest > 1:

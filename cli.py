@@ -33,12 +33,15 @@ class UserError(Exception):
 
 
 def field(default, help):
-    """Returns a dataclass field that is a flag. Args: default: its value. help: its text in `--help`."""
+    """Returns a dataclass field that becomes a flag. Args: default: its default value. help: its text in `--help`."""
     return dataclasses.field(default=default, metadata={"help": help})
 
 
 def repeated(help):
-    """Returns a dataclass field for a flag that may be repeated: tuple of str, appended to the recipe's values."""
+    """Returns a dataclass field for a flag that may be repeated: a tuple of str, appended to the recipe's values.
+
+    Args: help: its text in `--help`.
+    """
     return dataclasses.field(default=(), metadata={"help": help, "repeated": True})
 
 
@@ -308,7 +311,8 @@ def run(main, options_class, recipes=None):
     """Runs an entry point: makes its dataclass from the command line, calls `main` with it, and ends the process.
 
     Args:
-      main: function of the dataclass; its return value is the exit code (None is 0).
+      main: function of the dataclass; its return value is the exit code (None is 0). If it raises a UserError, or an
+        error of a file (`file_fault`), one line is printed and the exit code is 1.
       options_class: a frozen dataclass with a default for every field. Its method `outputs()`, if any, returns the
         (files, folders) that `main` will write; they are checked first.
       recipes: experiments.Stage or experiments.Rows, for a command with `--recipe`; single flags override the recipe.

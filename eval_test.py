@@ -25,7 +25,10 @@ class Options(scoring.ScoringOptions):
 
 
 def main(options):
-    """Captions and scores the split, and adds a row to the table. Args: options: Options."""
+    """Captions and scores the split, and adds a row to the table.
+
+    Args: options: Options. Raises: cli.UserError if a flag, the run or the data folder cannot be used.
+    """
     data_dir = scoring.check(options)
 
     from captioning import splits

@@ -29,7 +29,8 @@ def names():
 def load(name, recipe=None):
     """Returns the Python module of an experiment.
 
-    Args: name: EXPERIMENT. recipe: the value of --recipe, for the message. Raises: UserError if there is none.
+    Args: name: EXPERIMENT. recipe: the value of --recipe, for the message; None: `name`.
+    Raises: UserError if there is no such experiment; the message lists all.
     """
     if name not in names():
         raise UserError(
@@ -49,7 +50,7 @@ class Recipes:
         """Returns `options` with ${NAME} replaced in all text values that come from the recipe: a new dataclass.
 
         Args: options: the command's settings. given: names of settings to leave as they are.
-          recipe: its name, for the message.
+          recipe: value of --recipe, for the message.
         Raises: UserError naming an environment variable that is not set.
         """
         runs = os.path.dirname(os.path.normpath(getattr(options, "job_dir", "")))
@@ -147,8 +148,9 @@ def row(recipe, settings_class=None):
 def current_name(recipe):
     """Returns (EXPERIMENT/ROW, dict setting -> value) for a value of --recipe.
 
-    For an old name the present one is printed, and the dict has the settings in which the old one differs; else it is
-    empty.
+    For an old name the present one is printed, and the dict has the settings in which the old recipe differs from the
+    row; they override those of the row. For any other value the dict is empty, and whether the row exists is not
+    checked.
     """
     if recipe not in aliases.RECIPES:
         return recipe, {}

@@ -19,7 +19,10 @@ import cli
 
 
 def is_file(kind):
-    """Returns whether the part of FILE.py:ARGUMENT before the colon is the name of a Python file: bool."""
+    """Returns whether the value of a flag names a Python file: bool. The file need not exist.
+
+    Args: kind: str, the part of the value before the first colon, e.g. FILE.py of FILE.py:ARGUMENT.
+    """
     return kind.endswith(".py")
 
 
@@ -29,8 +32,8 @@ class StoredCodeError(ValueError):
     def __init__(self, stored_in, found, flag, spec):
         """Makes the message.
 
-        Args: stored_in: the file or folder that names the program. found: the program's name. flag, spec: flag of the
-          command line and its value, by which the user can name it.
+        Args: stored_in: path of the file or folder that names the program. found: the program's name there. flag, spec:
+          flag (with --) and value by which the user can name the program on the command line.
         """
         super().__init__(
             f"{stored_in} names {found}, a program. Programs are never run because a stored file names them. If "
@@ -39,8 +42,9 @@ class StoredCodeError(ValueError):
 
 
 def load(path, name):
-    """Returns the function or class `name` of the Python file `path`; each file is executed once in a process.
+    """Returns the function or class `name` of the Python file `path`.
 
+    Each file is executed once in a process; later calls use the module of the first one.
     Raises: ValueError if the file does not exist, cannot be executed, or does not define the name.
     """
     module = _module(os.path.abspath(path))

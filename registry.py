@@ -21,7 +21,8 @@ class System:
     Attributes:
       stage: its name in RUN/config.json, which is the name of its settings class.
       settings: the frozen dataclass of its settings, as `module:name`.
-      reads: the captioner's input for a photograph; NOTHING for a stage that does not caption photographs.
+      reads: the captioner's input for a photograph: VECTORS, CELLS or CONCEPTS; NOTHING for a stage that does not
+        caption photographs.
       captioner: class with `from_run(job_dir, checkpoint)`, as `module:name`.
       network: function (content of config.json, vocabulary size) -> network with new weights, as `module:name`.
       semantics: whether `--semantics` changes the captions: with "reference" the last token of a caption without end
@@ -53,9 +54,10 @@ class System:
         return self.reads_concepts or (self.reads != NOTHING and content["facts"].get("image_dim") is not None)
 
     def load(self, part):
-        """Imports a part of the system: returns the class or function.
+        """Imports a part of the system: returns the class or function that the attribute `part` names.
 
         Args: part: "settings", "captioner" or "network".
+        Raises: ImportError or AttributeError if there is no such module or name.
         """
         module, _, name = getattr(self, part).partition(":")
         return getattr(importlib.import_module(module), name)
@@ -120,7 +122,10 @@ def is_stage(content, settings_class):
 
 
 def add(system):
-    """Adds a System to the registry. Raises: ValueError if another system has the same stage name."""
+    """Adds a System to the registry; adding an equal one again changes nothing.
+
+    Raises: ValueError if a different system has the same stage name.
+    """
     if SYSTEMS.setdefault(system.stage, system) != system:
         raise ValueError(f"the stage {system.stage!r} exists already; rename the settings class")
 

@@ -169,6 +169,7 @@ def _is_own(spec):
 def of(options):
     """Returns the rewards of a run, in the order in which they are added up: tuple of Reward.
 
+    Those of the paper come first, also with weight 0, then those of --reward.
     Args: options: config.FullModel or config.SentenceGan.
     """
     found = []
@@ -199,8 +200,9 @@ def _unused(name, taken):
 
 
 def needs(options):
-    """Returns the names of the data folder's outputs that the rewards read, besides those that every run reads: tuple.
+    """Returns the names of the data folder's outputs that the rewards read, besides those that every run reads.
 
+    Returns: tuple of str, keys of formats.made_by.OUTPUTS, each once.
     Args: options: config.FullModel or config.SentenceGan.
     """
     return tuple(dict.fromkeys(name for reward in of(options) for name in reward.needs))
@@ -211,17 +213,19 @@ def needs(options):
 
 
 def _make(target, settings, options, image_dim):
-    """Returns the function of a reward of this program.
+    """Returns the function of a reward of this program: models.rewards.Captions -> float32 [B, T] or [B].
 
-    Args: target: `module:function`. settings: dict of its settings.
+    Args: target: `module:function` that makes it. options: config.FullModel or config.SentenceGan, and image_dim,
+      dimension of the image vectors or None: its first arguments. settings: dict of its further arguments.
     """
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)(options, image_dim, **settings)
 
 
 def _make_own(spec, file, argument, options, image_dim):
-    """Returns the function of an extension's reward: it passes only words, mask and batch to the extension.
+    """Returns the function of an extension's reward: models.rewards.Captions -> float32 [B, T] or [B].
 
+    It passes only words, mask and batch to the extension.
     Args: spec: value of --reward. file, argument: its parts. options: config.FullModel. image_dim: not used.
     Raises: cli.UserError if the file cannot be used.
     """

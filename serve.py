@@ -51,7 +51,8 @@ class Options:
 def check(options):
     """Checks the flags before TensorFlow starts. Returns the run directories: list of one or two str.
 
-    Args: options: Options. Raises: cli.UserError.
+    Args: options: Options.
+    Raises: cli.UserError if a flag is wrong, a run cannot caption images, or a package is not installed.
     """
     registry.import_packages(options.system)
     job_dirs = [path for path in (options.job_dir, options.job_dir2) if path]

@@ -15,7 +15,11 @@ from formats import inventory
 
 
 def check(options):
-    """Checks the settings before TensorFlow starts. Args: options: config.FullModel. Raises: cli.UserError."""
+    """Checks the settings and the data folder before TensorFlow starts.
+
+    Args: options: config.FullModel.
+    Raises: cli.UserError if a setting is wrong, or a file that the run reads is missing.
+    """
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
     rewards = reward_list.of(options)
     if not any(reward.weight for reward in rewards) and not options.w_sen:
@@ -48,7 +52,10 @@ def warm_up_notes(options, step):
 
 @inventory.read_by_trainer
 def main(options):
-    """Trains the full model until --max_steps. Args: options: config.FullModel."""
+    """Trains the full model until --max_steps; continues the run if --job_dir has a checkpoint.
+
+    Args: options: config.FullModel. Raises: cli.UserError if settings or data cannot be used.
+    """
     check(options)
 
     from evaluation.collapse import CollapseWatch
