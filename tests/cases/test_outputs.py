@@ -24,7 +24,13 @@ ROOT = tiny_runs.ROOT
 # folder when it has something to do (formats/sidecars.py).
 WRITTEN = {"output", "table", "job_dir", "to", "json", "into", "attention", "embedding_map", "index"}
 READS_ITS_RUN = {"serve", "scripts.doctor"}  # and write nothing
-ARE_READ = {("caption", "job_dir"), ("baselines.r2m_traces", "job_dir"), ("evaluation.report", "table")}
+ARE_READ = {
+    ("caption", "job_dir"),
+    ("scripts.export_run", "job_dir"),
+    ("docs.building.draw_overview", "job_dir"),
+    ("baselines.r2m_traces", "job_dir"),
+    ("evaluation.report", "table"),
+}
 ARE_READ |= {("evaluation.report", "attention")}  # a number
 STEMS = {"initialization.gen_obj2sen_caption", "initialization.retrieve_captions"}  # --output: a name in --data_dir
 PRINTS = {"evaluation.table"}

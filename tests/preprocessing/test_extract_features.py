@@ -107,7 +107,7 @@ def test_resize_is_recorded_and_matters(options, tmp_path):
     run(options, splits=("val",), resize="legacy")
     legacy, about = bank_of(options, "val")
     assert about["encoder"]["preprocessing"]["resize"] == "legacy"
-    with pytest.raises(cli.UserError, match="encoder: .*legacy.*modern"):
+    with pytest.raises(cli.UserError, match="encoder preprocessing resize: legacy there, modern wanted"):
         run(options, splits=("val",))
     run(options, splits=("val",), overwrite=True)
     assert not np.array_equal(bank_of(options, "val")[0], legacy)
@@ -141,7 +141,7 @@ def test_new_photographs_are_noticed(options, tmp_path):
     (tmp_path / "photographs/pic_0000.jpg").write_bytes(jpeg(pixels(50, 50)))
     names = images.image_names(tmp_path / "photographs")
     write_records(tmp_path / "data", "train", names[:10], tmp_path / "photographs", 2)
-    with pytest.raises(cli.UserError, match="images: .*--overwrite"):
+    with pytest.raises(cli.UserError, match=r"images names_and_sizes: (.|\n)*--overwrite"):
         run(options)
 
 

@@ -330,4 +330,5 @@ def test_help_is_fast():
 def test_options_are_written_to_the_sidecar(world):
     settings = sidecars.read_sidecar(str(world / "miniature.json"))["settings"]
     fields = {field.name for field in dataclasses.fields(make_miniature.Options)}
-    assert set(settings) == fields - {"data_dir", "overwrite", "processes", "encoder_images", "encoder_epochs"}
+    left_out = {"data_dir", "references_only", "overwrite", "processes", "encoder_images", "encoder_epochs"}
+    assert set(settings) == fields - left_out

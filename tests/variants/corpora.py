@@ -219,7 +219,7 @@ def own_sentences(count, seed):
         found.append(_own(f"marker {marker}", f"{OWN[0]}\n{OWN[1]} {marker}\n".encode(), None, "line 2", marker))
     for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):
         found.append(_own(encoding, written("\n".join(OWN), encoding), None, "UTF-8"))
-    found.append(_own("gz", written("\n".join(OWN), packing=".gz"), None, "packed"))
+    found.append(_own("gz", written("\n".join(OWN), packing=".gz"), None, "compressed"))
     found.append(_own("latin-1", f"{OWN[0]}\na caf\u00e9\n".encode("latin-1"), None, "line 2", "0xe9"))
     found.append(_own("zero byte", f"{OWN[0]}\na d\0g\n".encode(), None, "line 2"))
     return found
