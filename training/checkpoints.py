@@ -4,7 +4,9 @@
 loop. All are written to a temporary folder, `part-STEP`; the checkpoint is complete when this folder has been renamed
 to `ready-STEP`. Then the files are moved to RUN.
 
-A prefix is the path of a checkpoint without its ending, RUN/ckpt-STEP.
+A prefix is the path of a checkpoint without its ending, RUN/ckpt-STEP. `job_dir` is the path of a run directory RUN.
+The parts of a checkpoint are a dict name -> network or optimizer; the name of an optimizer is "optimizer" or ends in
+"_optimizer".
 """
 
 import glob
@@ -51,16 +53,16 @@ def _found(job_dir):
 
 
 def prefix_of(job_dir, step):
-    """Returns the prefix of the checkpoint that a run directory has, or will have, for a step."""
+    """Returns the prefix of a run's checkpoint of a step, RUN/ckpt-STEP, whether or not the checkpoint exists."""
     return os.path.join(job_dir, f"ckpt-{step}")
 
 
 def save(job_dir, step, parts, state):
     """Writes a checkpoint and returns its prefix. If it fails, it leaves no files.
 
-    Args: parts: dict name -> trackable object (network or optimizer). state: dict, the Python state of the loop as
-      JSON.
-    Raises: OSError, tf.errors.OpError.
+    Args: job_dir: run directory. step: int, number of finished training steps. parts: dict name -> trackable object
+      (network or optimizer). state: dict that JSON can hold, the Python state of the training loop.
+    Raises: OSError or tf.errors.OpError if a file cannot be written.
     """
     finish_saves(job_dir)
     part, ready = (os.path.join(job_dir, f"{name}-{step}") for name in ("part", "ready"))
@@ -79,7 +81,10 @@ def save(job_dir, step, parts, state):
 
 
 def finish_saves(job_dir):
-    """Completes a save that was interrupted while its files were moved; removes one interrupted before that."""
+    """Repairs a run directory after an interrupted `save`.
+
+    A checkpoint that was complete, so that only its files had to be moved, is completed; an incomplete one is removed.
+    """
     for ready in _folders(job_dir, "ready"):
         files = [name for name in os.listdir(ready) if FILE.fullmatch(name)]
         for name in sorted(files, key=lambda name: name.endswith(".index")):  # the index last
@@ -90,7 +95,7 @@ def finish_saves(job_dir):
 
 
 def _folders(job_dir, kind):
-    """Returns the sorted list of folders `KIND-STEP` in a run directory; links and files of such names are ignored.
+    """Returns the paths of the folders `KIND-STEP` in a run directory as a list sorted by name, without links.
 
     Args: kind: "part" or "ready".
     """
@@ -121,7 +126,7 @@ def restore(prefix, parts):
     """Restores networks and optimizers from a checkpoint, which must contain all their variables and may have more.
 
     Args: prefix: path of the checkpoint without its ending. parts: dict name -> trackable object.
-    Raises: cli.UserError naming the checkpoint and the fault.
+    Raises: cli.UserError if the checkpoint cannot be read, or lacks a variable or has another shape of it.
     """
     try:
         with checkpoint_files.readable(prefix) as plain:
@@ -137,7 +142,8 @@ def restore_newest(job_dir, parts, warn):
     Args: parts: dict name -> trackable object. warn: function(message), called for each damaged checkpoint, which is
       skipped.
 
-    Returns: (its step, the Python state of the loop as given to `save`), or (0, {}) if the run has no checkpoint.
+    Returns: (its step, the dict `state` that was given to `save`), or (0, {}) if the run has no checkpoint; `parts` are
+      unchanged then.
     Raises: cli.UserError if all checkpoints are damaged: training never silently starts from the beginning.
     """
     steps = list(_found(job_dir))
@@ -165,9 +171,9 @@ def _are_pending(value):
 
 
 def not_finite(parts):
-    """Returns the list of the names of variables that contain a NaN or an infinity.
+    """Returns the names of the variables that contain a NaN or an infinity, as a list of texts PART/VARIABLE.
 
-    Args: parts: dict name -> trackable.
+    Args: parts: dict name -> network or optimizer.
     """
     found = []
     for part, trackable in parts.items():
@@ -188,7 +194,7 @@ class Chosen(typing.NamedTuple):
     Attributes:
       prefix: path of the checkpoint without its ending.
       step: its step; None if it was given by a path.
-      why: why it was chosen, for messages.
+      why: text for messages, the reason why it was chosen, for example "newest" or "as given".
     """
 
     prefix: str
@@ -209,9 +215,9 @@ def choose(path, which="best", ranked=None):
       which: the value of `--checkpoint`, one of
         "best": the last entry of b34.json (eval_val.py), else the step of best.json (minimum validation loss), else the
                 newest;
-        "newest";
-        a step;
-        a path, which replaces `path`.
+        "newest": the checkpoint of the highest step;
+        a step, as int or text;
+        a path as in `path`, which replaces it.
       ranked: folder whose b34.json alone determines the best checkpoint; None to use that of the run directory, or what
         "best" falls back on.
 
@@ -244,9 +250,12 @@ def choose(path, which="best", ranked=None):
 
 
 def _best(job_dir, ranked):
-    """Returns (step, reason) of a run's best checkpoint; (None, "newest") if neither b34.json nor best.json exists.
+    """Returns (step, reason as text) of a run's best checkpoint; (None, "newest") if no file names one.
+
+    The file is b34.json or, if it does not exist or has no scores, best.json.
 
     Args: ranked: folder whose b34.json must name the best checkpoint; None for that of the run, which may be absent.
+    Raises: cli.UserError if a file is damaged, or `ranked` has no b34.json with scores.
     """
     step = rankings.best_step(ranked or job_dir, missing_ok=ranked is None)
     if step is not None:
@@ -289,7 +298,8 @@ def digest(prefix):
 def read_variables(path):
     """Returns the variables of a checkpoint: dict name as in the authors' program -> numpy array; no optimizer slots.
 
-    Args: path: a run directory (its newest checkpoint is read), one of our checkpoints, or a TF1 prefix or folder.
+    Args: path: a run directory (its newest checkpoint is read), the prefix of one of our checkpoints, the prefix of a
+      TF1 checkpoint, or a folder of TF1 checkpoints (the newest is read).
     Raises: cli.UserError if there is no checkpoint or it cannot be read.
     """
     prefix = choose(path, "newest").prefix
@@ -304,7 +314,7 @@ def read_variables(path):
 
 
 def is_optimizer(part):
-    """Returns whether a part of a checkpoint is an optimizer, by its name; all other parts are networks."""
+    """Returns whether a part of a checkpoint is an optimizer; all other parts are networks. Args: part: its name."""
     return part == "optimizer" or part.endswith("_optimizer")
 
 
@@ -313,6 +323,8 @@ def _network_keys(reader):
 
     The keys alone are not sufficient: TensorFlow names a variable by the shortest path to it, which may go through an
     optimizer. So this function traverses the object graph, beginning at the networks.
+
+    Args: reader: TensorFlow's checkpoint reader, from `checkpoint_files.reader`.
     """
     graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     found = {}
@@ -331,13 +343,13 @@ def _network_keys(reader):
 
 
 def assign_variables(variables, arrays, source, wanted=lambda name: True):
-    """Assigns the arrays of a checkpoint to variables. Returns the list of the names of assigned variables.
+    """Assigns the arrays of a checkpoint to variables. Returns the names of the assigned variables as a list.
 
     Args:
       variables: dict name -> tf.Variable, from models.layers.named_variables.
-      arrays: dict name -> array, from `read_variables`.
+      arrays: dict name -> numpy array, from `read_variables`; arrays without a variable are ignored.
       source: path of the checkpoint, for messages.
-      wanted: function name -> bool that selects the variables to assign; `arrays` must contain all of these.
+      wanted: function name -> bool that selects the variables to assign, by default all; `arrays` must contain these.
 
     Raises: cli.UserError naming the first variable that is missing or has another shape; nothing is assigned then.
     """

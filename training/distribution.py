@@ -1,6 +1,6 @@
 """Distribution strategies for one or many devices and machines, and the division of a batch among replicas.
 
-A replica is the copy of the networks on one device.
+A replica is the copy of the networks on one device; all replicas of all processes are numbered from 0.
 """
 
 import json
@@ -34,6 +34,7 @@ def make_strategy(options):
 def local_strategy(options):
     """Returns the tf.distribute.Strategy for `--devices` or `--multi_gpu` on this machine, by default one device.
 
+    Args: options: settings with `devices` (tuple of device names, () for none) and `multi_gpu` (bool).
     Raises: cli.UserError for a device that does not exist.
     """
     if options.devices:
@@ -65,7 +66,7 @@ def check_cluster(text):
 
 
 def spans_processes(strategy):
-    """Returns whether training runs in several processes."""
+    """Returns whether training runs in a cluster of processes (TF_CONFIG). Args: strategy: tf.distribute.Strategy."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
@@ -80,7 +81,10 @@ def is_chief(strategy):
 def make_total(strategy):
     """Returns a function number -> float that sums a number over all replicas of a cluster.
 
-    In one process the function returns its argument.
+    All processes must call the function at the same point of the program, each with its own number. If training runs in
+    one process, the function returns its argument, however many replicas there are.
+
+    Args: strategy: tf.distribute.Strategy.
     """
     if not spans_processes(strategy):
         return lambda number: number
@@ -105,7 +109,8 @@ def replica_rows(rows, replica, replicas, per_step=1):
 
     Each of the `per_step` concatenated batches is divided evenly, so the share contains a part of every batch.
 
-    Args: rows: number of examples of a step. replica: index of the replica. replicas: number of replicas.
+    Args: rows: number of examples of a step. replica: index of the replica, 0 to replicas - 1. replicas: number of
+      replicas. per_step: number of batches that are concatenated in a step.
     """
     size = rows // per_step
     share = size // replicas
@@ -115,15 +120,19 @@ def replica_rows(rows, replica, replicas, per_step=1):
 class Shares:
     """The rows of a step that this process needs, and their division among the replicas of this process.
 
-    Attributes: rows: int array, the row indices. replicas: list of the indices of the replicas. size: rows of one
-      replica.
+    Attributes:
+      rows: int array, indices of this process's rows among the examples of a step, replica after replica.
+      replicas: list of the indices of this process's replicas.
+      size: number of rows of one replica.
     """
 
     def __init__(self, strategy, examples, per_step=1):
         """Computes the shares.
 
         Args:
-          examples: number of rows of a step. per_step: number of batches that are concatenated in a step.
+          strategy: tf.distribute.Strategy.
+          examples: number of rows of a step, over all replicas.
+          per_step: number of batches that are concatenated in a step.
 
         Raises: cli.UserError if the batch size is not a multiple of the number of replicas.
         """
@@ -139,23 +148,30 @@ class Shares:
         self.rows = np.concatenate([replica_rows(examples, r, replicas, per_step) for r in self.replicas])
 
     def _note(self, context):
-        """Records the index of a replica in this process; called once for each replica."""
+        """Records the index of a replica of this process; TensorFlow calls it once for each of them.
+
+        Args: context: tf.distribute.experimental.ValueContext. Returns: a tensor that is not used.
+        """
         self.replicas.append(context.replica_id_in_sync_group)
         return tf.zeros([])
 
     def deal(self, stack):
-        """Converts the batches of several steps to tensors; with several replicas, to per-replica values.
+        """Converts the batches of several steps to the arguments of `strategy.run`.
 
-        Args: stack: dict name -> numpy array [steps, rows, ...], with the rows of this process.
+        Args: stack: dict name -> numpy array [steps, rows, ...], with the rows of this process in the order of `rows`.
 
-        Returns: dict name -> tensor, or per-replica value of tensors.
+        Returns: dict name -> tensor [steps, rows, ...]; with several replicas dict name -> tf.distribute's per-replica
+          value of tensors [steps, size, ...].
         """
         if self.strategy.num_replicas_in_sync == 1:
             return {name: tf.convert_to_tensor(values) for name, values in stack.items()}
         return {name: self._dealt(values) for name, values in stack.items()}
 
     def _dealt(self, values):
-        """Returns a per-replica value whose tensors [steps, size, ...] are the replicas' shares of an array."""
+        """Returns a per-replica value whose tensors [steps, size, ...] are the replicas' shares of an array.
+
+        Args: values: numpy array [steps, rows, ...].
+        """
 
         def share(context):
             place = self.replicas.index(context.replica_id_in_sync_group) * self.size

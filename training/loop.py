@@ -5,8 +5,10 @@ of an objective are
     phase(step) -> (name, end):         the phase of a step, and the step at which it ends (None: never);
     update(batch, seed, phase) -> dict: one training step in one replica; metrics as name -> (sum, count);
     checkpointed() -> dict:             the contents of a checkpoint: name -> network or optimizer.
-Batches have `batch(step, rows)`, which returns a dict name -> numpy array, and `names(step)`, which returns the list of
-the examples' names for error reports. Both are pure functions of the step, so that a resumed run does exactly what an
+The (sum, count) of a metric is over the rows of the replica; the loop adds up those of all replicas and of the steps of
+a summary interval, then logs sum / count. Batches have the attributes and methods that input_pipeline/batches.py
+describes: `batch(step, rows)` returns a dict name -> numpy array, and `names(step)` the list of the examples' names for
+error reports. Both are pure functions of the step, so that a resumed run does exactly what an
 uninterrupted one would have done. In a cluster every process runs this loop; only the chief writes files.
 """
 
@@ -44,7 +46,7 @@ def plan(step, options, phase):
     """Yields (first step, number of steps, phase name) for each call, from `step` until options.max_steps.
 
     A call ends at multiples of steps_per_loop, of the summary interval and of the checkpoint interval, and at the end
-    of a phase. So a resumed run has the same calls as an uninterrupted one.
+    of a phase. So a resumed run has the same calls as an uninterrupted one. Steps are counted from 0.
 
     Args: options: config.Trainer. phase: function step -> (name, step at which the phase ends or None).
     """
@@ -64,14 +66,15 @@ class Prefetch:
         """Starts the thread.
 
         Args: batches: object with `batch(step, rows)`. rows: indices of the rows of each step that this process needs.
-          calls: iterable of (first step, number of steps, phase), from `plan`.
+          calls: iterable of (first step, number of steps, phase), from `plan`. depth: maximum number of calls whose
+          batches wait in memory.
         """
         self._queue, self._stopped, self._rows = queue.Queue(depth), threading.Event(), rows
         self._thread = threading.Thread(target=self._fill, args=(batches, calls), daemon=True)
         self._thread.start()
 
     def _fill(self, batches, calls):
-        """Makes the batches of all calls and puts them into the queue, then None; an error is put there as well."""
+        """Makes the batches of all calls and puts them into the queue, then None; if an error occurs, the error."""
         try:
             for first, count, phase in calls:
                 made = [batches.batch(step, self._rows) for step in range(first, first + count)]
@@ -95,8 +98,8 @@ class Prefetch:
     def __iter__(self):
         """Yields (first step, number of steps, phase, batches, seconds waited for them) for each call.
 
-        The batches of a call are stacked: dict name -> numpy array [steps, rows, ...]. An error of the thread is raised
-        here.
+        The batches of a call are stacked: dict name -> numpy array [steps, rows, ...]. An error that occurred in the
+        thread is raised here. It can be iterated once.
         """
         while True:
             start = time.monotonic()
@@ -108,7 +111,7 @@ class Prefetch:
             yield *item, time.monotonic() - start
 
     def stop(self):
-        """Ends the thread."""
+        """Ends the thread and waits for its end; batches that were made and not yet used are lost."""
         self._stopped.set()
         self._thread.join()
 
@@ -121,8 +124,11 @@ def make_run_steps(objective, strategy, seed):
     """Returns (run_steps, names): a compiled function that runs several updates, and the names of their metrics.
 
     run_steps(stack, first step, number of steps, phase) returns the metrics, float32 [steps, metrics, 2], each a pair
-    (sum, count) over all replicas; stack is the result of Shares.deal. names is a dict phase -> list of the metrics'
-    names in this order, filled at the first call of each phase.
+    (sum, count) over all replicas; stack is the result of Shares.deal, the two numbers are int32 scalar tensors, phase
+    is a str. names is a dict phase -> list of the metrics' names in this order, filled at the first call of each phase.
+
+    Args: objective: object with the methods in the module docstring. strategy: tf.distribute.Strategy. seed: int, seed
+      of the run.
     """
     names = {}
 
@@ -154,7 +160,7 @@ def make_run_steps(objective, strategy, seed):
 class Loop:
     """Trains an objective in a run directory until max_steps, a signal, or a value that is not finite.
 
-    Attributes: step: the number of finished steps. resumed: whether a checkpoint was restored.
+    Attributes: step: the number of finished steps. resumed: whether a checkpoint of a step above 0 was restored.
     """
 
     def __init__(self, options, objective, batches, strategy, run, evaluate=None):
@@ -163,8 +169,11 @@ class Loop:
         Args:
           options: config.Trainer. strategy: tf.distribute.Strategy. run: training.run_directory.RunDirectory.
           objective, batches: objects with the methods listed in the module docstring.
-          evaluate: function step -> dict name -> number, called before every regular checkpoint; None for no
-            evaluation.
+          evaluate: function that is called with the step before every regular checkpoint and returns a dict name ->
+            number, which is logged with the prefix "eval/"; None for no evaluation.
+
+        Raises: cli.UserError if all checkpoints are damaged, or the batch size is not a multiple of the number of
+          replicas.
         """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
@@ -184,7 +193,10 @@ class Loop:
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Trains until options.max_steps.
+        """Trains until options.max_steps; can be called once.
+
+        If this step was reached before, it prints a message and trains nothing. Otherwise the lock of the run is
+        released at the end, after an error too.
 
         Raises: Interrupted after SIGTERM or SIGINT; cli.UserError if a value is not finite, a worker is lost, or a file
           cannot be written.
@@ -228,7 +240,10 @@ class Loop:
         self.signal = number
 
     def _calls(self, prefetch):
-        """Runs the planned calls; between them it checks, logs, evaluates and saves. Args: prefetch: Prefetch."""
+        """Runs the planned calls; between them it checks, logs, evaluates and saves.
+
+        Args: prefetch: Prefetch over the calls. Raises: the errors of `train`.
+        """
         options = self.options
         run_steps, names = make_run_steps(self.objective, self.strategy, options.seed)
         bar = self._bar()
@@ -257,7 +272,7 @@ class Loop:
         bar.close()
 
     def _bar(self):
-        """Returns a progress bar over the steps."""
+        """Returns tqdm's progress bar over the steps; it is shown on a terminal, by the chief only."""
         from tqdm import tqdm
 
         return tqdm(
@@ -270,7 +285,9 @@ class Loop:
         )
 
     def _summarise(self, bar, seconds, waited, steps):
-        """Writes and logs the metrics and timing of a summary interval; a metric is its sum divided by its count.
+        """Writes and logs the metrics and timing of a summary interval, then sets the sums to zero.
+
+        The value of a metric is its sum divided by its count, both over the steps and replicas of the interval.
 
         Args: bar: the progress bar. seconds: duration of the interval. waited: seconds of it spent waiting for batches.
           steps: number of steps in it.
@@ -319,8 +336,8 @@ class Loop:
     def _check_finite(self, values, names, first):
         """Raises cli.UserError, before anything is saved, if a metric is not finite.
 
-        Args: values: float32 [steps, metrics, 2], from run_steps. names: list of the metrics' names. first: the first
-          step.
+        Args: values: float32 [steps, metrics, 2], (sum, count) from run_steps. names: list of the metrics' names.
+          first: int, the step of values[0].
         """
         bad = ~np.isfinite(values).all(axis=(1, 2))
         if not bad.any():
@@ -338,7 +355,8 @@ class Loop:
     def _stop(self, step, report):
         """Writes a report to RUN/postmortem.json and raises cli.UserError.
 
-        Args: report: dict with "not_finite": list of names.
+        Args: step: int, for the message. report: dict that JSON can hold, with "not_finite", the list of the names of
+          the metrics or variables that are not finite.
         """
         path = self.run.file("postmortem.json")
         if self.run.writes:

@@ -32,10 +32,12 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def make_optimizer(options, learning_rate, beta1, network):
-    """Returns the optimizer of a network, with its slots built. Must be called inside `strategy.scope()`.
+    """Returns the optimizer of a network with its slot variables: FusedAdam, or keras.optimizers.SGD.
+
+    Must be called inside `strategy.scope()`.
 
     Args:
-      options: a config.Trainer.
+      options: a config.Trainer; its `optimizer` is "adam" or "sgd".
       learning_rate: float, or a Keras schedule over the optimizer's own steps.
       beta1: float, Adam's beta1; not used by SGD.
       network: tf.Module whose trainable variables the optimizer updates, or a list of such modules.
@@ -50,15 +52,23 @@ def make_optimizer(options, learning_rate, beta1, network):
 
 
 def piecewise_rate(boundaries, values):
-    """Returns a Keras schedule: rate values[i] up to step boundaries[i] of the optimizer, then the last value.
+    """Returns a Keras learning rate schedule that is constant between given steps of the optimizer.
 
-    Args: boundaries: list of n steps. values: list of n + 1 rates.
+    The first boundaries[0] updates have the rate values[0]; values[i] follows from then on up to the update with number
+    boundaries[i], and the last value has no end.
+
+    Args: boundaries: ascending list of n numbers of updates. values: list of n + 1 learning rates.
     """
     return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
 
 
 def global_sum(value):
-    """Returns the sum of a tensor, or of each tensor in a list, over the replicas; must be called in every replica."""
+    """Returns the sum over all replicas of a tensor, or a list with the sum of each tensor in a list.
+
+    Must be called in every replica, inside `strategy.run`. With one replica it returns its argument.
+
+    Args: value: tensor or list of tensors of this replica.
+    """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
@@ -69,11 +79,12 @@ def apply_gradients(optimizer, gradients, variables, clip_norm):
 
     Args:
       optimizer: Keras optimizer.
-      gradients: list of gradients of this replica's share of the global loss; None for a variable without gradient.
+      gradients: list of gradients of this replica's share of the global loss, which is the sum of all shares; None for
+        a variable without gradient, which counts as zero.
       variables: list of tf.Variable in the same order.
       clip_norm: float, maximum global norm; sparse gradients are converted to dense ones before the norm is computed.
 
-    Returns: the global norm before clipping, float32 scalar.
+    Returns: the global norm of the summed gradients before clipping, float32 scalar, the same in all replicas.
     """
     dense = [
         tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)

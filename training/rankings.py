@@ -38,9 +38,9 @@ KEYS = {
 
 
 def _entry(step, values):
-    """Returns [step, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] with scores in 0 to 1.
+    """Returns the list [step as text, CIDEr, METEOR, BLEU-4, BLEU-3, BLEU-2] with scores in 0 to 1.
 
-    Args: values: dict metric -> score in 0 to 100, or None if it was not computed.
+    Args: step: int. values: dict metric -> score in 0 to 100, or None if it was not computed; None stays None.
     """
     columns = [values[name] for name in ("CIDEr", "METEOR", "BLEU-4", "BLEU-3", "BLEU-2")]
     return [str(step), *(None if value is None else value / 100.0 for value in columns)]
@@ -58,8 +58,9 @@ def write_rankings(job_dir, values_of):
 
     Args:
       job_dir: the folder to write to.
-      values_of: dict step (int) -> dict metric -> score in 0 to 100, or None if it was not computed. None sorts below
-        every number; ties are sorted by step, so the later checkpoint is ranked higher.
+      values_of: dict step (int) -> dict metric -> score in 0 to 100, or None if it was not computed. The five metrics
+        named in the module docstring are needed; others are ignored. None sorts below every number; ties are sorted by
+        step, so the later checkpoint is ranked higher.
     """
     entries = [_entry(step, values_of[step]) for step in sorted(values_of, key=int)]
     for name, key in KEYS.items():
@@ -80,15 +81,15 @@ def scoring_command(folder):
 
 
 def best_step(folder, ranking=SELECTION, missing_ok=False):
-    """Returns the step of the best checkpoint: int.
+    """Returns the step of the best checkpoint, the last entry of a ranking file: int.
 
     Args:
       folder: a run directory, or its subfolder with the scores for another value of --decode.
-      ranking: name of the ranking file.
+      ranking: name of the ranking file, one of the six in the module docstring.
       missing_ok: whether to return None if the file does not exist, or no checkpoint in it has a score.
 
     Raises:
-      UserError: the file does not exist, is damaged, or has no checkpoint with a score.
+      cli.UserError: the file is damaged; or, unless `missing_ok`, it does not exist or has no checkpoint with a score.
     """
     path = os.path.join(folder, ranking)
     if missing_ok and not os.path.exists(path):

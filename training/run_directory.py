@@ -54,18 +54,25 @@ BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkp
 class RunDirectory:
     """A run directory, locked by one process. Its settings and facts must be the same at every start.
 
-    Attributes: path: the directory. writes: whether this process writes to it. content: the content of its config.json.
+    Attributes:
+      path: the directory, as given by --job_dir.
+      writes: whether this process writes to it; False in the processes of a cluster that are not the chief.
+      content: dict, the content of its config.json: "stage", "settings", "facts".
     """
 
     def __init__(self, options, facts, writes=True):
         """Locks the directory; compares its settings with `options`, or writes them at the first start.
 
+        Without `writes` it locks, compares and writes nothing.
+
         Args:
           options: the trainer's settings, a config.Trainer.
-          facts: dict, properties of the run's data (vocabulary fingerprint, encoder, image dimension).
+          facts: dict that JSON can hold, properties of the run's data (vocabulary fingerprint, encoder, image
+            dimension).
           writes: False in the processes of a cluster that are not the chief.
 
-        Raises: cli.UserError if another process has the lock, or if settings or facts differ from the run's.
+        Raises: cli.UserError if another process has the lock, if settings or facts differ from the run's, or if the
+          path is not UTF-8 or its config.json is damaged.
         """
         self.path, self.writes = options.job_dir, writes
         settings = json.loads(json.dumps(dataclasses.asdict(options)))
@@ -92,11 +99,11 @@ class RunDirectory:
             self._lock_file.close()
 
     def file(self, name):
-        """Returns the path of a file in the run directory."""
+        """Returns the path of a file in the run directory, which need not exist. Args: name: its file name."""
         return os.path.join(self.path, name)
 
     def _lock(self):
-        """Takes the exclusive lock on RUN/lock. Raises: cli.UserError if another process has it."""
+        """Locks the file RUN/lock exclusively. Raises: cli.UserError if another process has locked it."""
         self._lock_file = open(self.file("lock"), "a+")  # kept open: closing it releases the lock
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +160,7 @@ class RunDirectory:
         return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in begun)
 
     def log(self, message):
-        """Prints a message to standard error, in the chief only."""
+        """Prints a message (str) to standard error, in the chief only."""
         if self.writes:
             print(message, file=sys.stderr, flush=True)
 
@@ -161,11 +168,12 @@ class RunDirectory:
 def _without_folders(name, value):
     """Returns a setting or fact without the folders of the files that it names, because files may be moved.
 
-    Their content is compared by its sha256, which is a fact.
+    The result is only compared with another result of this function. The files' content is compared by sha256, which is
+    a fact.
 
     Args:
-      name: "reward" (value: list of texts FILE.py:ARGUMENT), "rewards" (dict file -> sha256) or "captions"
-        (pairs:FILE); the values of all other names are returned unchanged.
+      name: the setting or fact: "reward" (its value is a list of texts FILE.py:ARGUMENT), "rewards" (dict file ->
+        sha256) or "captions" (text pairs:FILE); the values of all other names are returned unchanged.
     """
     if name == "captions" and str(value).startswith("pairs:"):
         return "pairs:"
@@ -178,9 +186,11 @@ def _without_folders(name, value):
 
 
 def _differences(name, old, new):
-    """Returns the differences between two values of a setting or fact as a list of lines, one for each differing field.
+    """Returns the differences between two values of a setting or fact as a list of lines of text for a message.
 
-    Args: old: the value in the run. new: the value now.
+    If the values are dicts, each differing field has a line.
+
+    Args: name: name of the setting or fact. old: the value in the run. new: the value now.
     """
     shown = sidecars.shown
     found = sidecars.differing(name, old, new)
@@ -188,8 +198,9 @@ def _differences(name, old, new):
 
 
 def read_config(job_dir, missing_ok=False):
-    """Returns the content of RUN/config.json: dict with "stage", "settings", "facts".
+    """Returns the content of RUN/config.json as a dict.
 
+    Its keys are "stage" (name of the settings class), "settings" (dict name -> value) and "facts" (dict name -> value).
     Settings that had other names in older versions get their present names.
 
     Args: missing_ok: whether to return None if the file does not exist.
@@ -211,9 +222,9 @@ def read_config(job_dir, missing_ok=False):
 
 
 def _what_instead(job_dir):
-    """Returns advice for a path that is not a run directory.
+    """Returns the end of an error message for a path that is not a run directory.
 
-    The advice names the run around it, the runs in it, or the command that trains one.
+    It names the run directory that contains the path, or those in it, or else the command that trains a run.
     """
     above = os.path.dirname(os.path.normpath(job_dir))
     if os.path.exists(os.path.join(above, "config.json")):
@@ -250,12 +261,19 @@ def data_dir_of(job_dir, missing_ok=False):
 
 
 def read_options(job_dir, options_class):
-    """Returns the settings of a run as an instance of the dataclass `options_class`. Raises cli.UserError."""
+    """Returns the settings in RUN/config.json as an instance of the dataclass `options_class`.
+
+    Settings that the class does not have are ignored; settings that the run does not have get the class's defaults.
+
+    Raises: cli.UserError if the file is missing or damaged.
+    """
     return options_of(read_config(job_dir), options_class)
 
 
 def options_of(content, options_class):
-    """Returns the settings of a run as an instance of the dataclass `options_class`; unknown settings are ignored.
+    """Returns the settings of a run as an instance of the dataclass `options_class`.
+
+    Settings that the class does not have are ignored; settings that the run does not have get the class's defaults.
 
     Args: content: dict, from `read_config`.
     """
@@ -277,8 +295,8 @@ def log_entries(path):
     Damaged lines are reported by a warning. A last line without a newline is in neither list: it is still being
     written, or the run was killed while writing it.
 
-    Returns: (intact, damaged): a list of (line as bytes, its content {"step": int, ...}), and a list of (line number,
-      line as bytes).
+    Returns: (intact, damaged): a list of (line as bytes, its content {"step": int, ...}), and a list of (line number
+      from 1, line as bytes); all lines have their newline.
     Raises: cli.UserError if the file cannot be read.
     """
     try:
@@ -303,7 +321,10 @@ def log_entries(path):
 
 
 def read_log(job_dir, name="metrics.jsonl"):
-    """Returns the entries of a run's log as a list of dicts {"step": int, ...}; [] if there is no log."""
+    """Returns the intact lines of a run's log as a list of dicts {"step": int, ...}; [] if there is no log.
+
+    Args: job_dir: run directory. name: file name of the log. Raises: cli.UserError if it cannot be read.
+    """
     path = os.path.join(job_dir, name)
     return [entry for _, entry in log_entries(path)[0]] if os.path.exists(path) else []
 
@@ -318,7 +339,7 @@ class MetricsFile:
     """Writes metrics to `metrics.jsonl` (deterministic ones), `timing.jsonl` (others) and TensorBoard event files."""
 
     def __init__(self, run, step):
-        """Removes the lines after the restored step, so that a resumed run writes no line twice.
+        """Removes the lines of later steps than the restored one, so that a resumed run writes no line twice.
 
         Damaged lines, whose step is unknown, are moved to metrics.jsonl.damaged and timing.jsonl.damaged.
 
@@ -339,7 +360,9 @@ class MetricsFile:
     def write(self, step, values, name="metrics.jsonl"):
         """Appends the line {"step": step, **values} to a log, and writes the numbers as TensorBoard events.
 
-        Args: values: dict name -> value. name: file name of the log.
+        Does nothing in the processes of a cluster that are not the chief.
+
+        Args: step: int. values: dict name -> value that JSON can hold. name: file name of the log.
         Raises: cli.UserError if a file cannot be written.
         """
         if not self.run.writes:

@@ -48,11 +48,12 @@ class TrainingImages:
     """The training images, and the encoder that computes their vectors.
 
     Attributes:
-      image_set: ImageSet. dim: dimension D of an image vector.
+      image_set: ImageSet of the split "train". dim: dimension D of an image vector.
       encoder: the encoder that runs inside the training step; None with a feature bank.
       encode: function pixels float32 [B, S, S, 3] -> vectors float32 [B, D], for a batch of B images with sides of S
         pixels; None with a feature bank.
-      description: dict that describes the encoder of the vectors.
+      description: dict that JSON can hold, which describes the encoder of the vectors: its name, its files with their
+        sha256, the preparation of photographs.
       statistics: (mean, std) of the feature bank's vectors, each float32 [D]; None without a bank.
     """
 
@@ -72,8 +73,10 @@ class TrainingImages:
 def training_images(options):
     """Returns the TrainingImages: from a feature bank, or from photographs that are encoded in each training step.
 
-    Args: options: the trainer's settings; `images` and `inc_ckpt` decide.
-    Raises: cli.UserError for an encoder or a setting that needs a feature bank.
+    Args: options: settings of a trainer with `images` and `inc_ckpt`. The encoder runs in the training step if `images`
+      is "records", or if it is "auto" and `inc_ckpt` is given.
+    Raises: cli.UserError if records or feature bank are missing or damaged, or for an encoder or a setting that needs a
+      feature bank.
     """
     in_step = options.images == "records" or (options.images == "auto" and options.inc_ckpt)
     if not in_step:
@@ -98,8 +101,10 @@ def concept_names(data_dir, vocabulary):
 
     Synonyms and plurals (`names.json` of the data folder) name the concept word; any other word names itself.
 
-    Returns: (dict synonym or plural -> concept word, word id -> id of the concept word as int32 [V]), or (None, None)
-      if there is no names.json.
+    Args: data_dir: data folder. vocabulary: Vocabulary.
+
+    Returns: (names, concept_of_V), or (None, None) if there is no names.json or it is empty. names: dict synonym or
+      plural -> concept word. concept_of_V: int32 [V], for each word id the id of the concept word that it names.
     """
     names = load_names(data_dir)
     if not names:
@@ -113,8 +118,9 @@ def concept_names(data_dir, vocabulary):
 def reward_facts(options):
     """Returns the files that the rewards of a run read: dict file -> sha256.
 
-    They are recorded in the run's config.json and must be the same when it is continued. Args: options:
-    config.FullModel.
+    They are recorded in the run's config.json and must be the same when it is continued.
+
+    Args: options: config.FullModel.
     """
     facts = {}
     for reward in reward_list.of(options):
@@ -127,10 +133,10 @@ def reward_facts(options):
 
 
 def encoder_of_checkpoint(path, exif):
-    """Returns the encoder that `--inc_ckpt` names.
+    """Returns the encoder that `--inc_ckpt` names, as a models.encoders.Encoder.
 
-    Args: path: a checkpoint of Inception-v4, or the name of an encoder. exif: whether it turns photographs by their
-      EXIF orientation.
+    Args: path: value of the flag, a checkpoint of Inception-v4 or the name of an encoder as in --encoder. exif: whether
+      the encoder turns photographs by their EXIF orientation.
     Raises: cli.UserError if it cannot be loaded.
     """
     try:
@@ -158,6 +164,8 @@ def load_random_crops(locations, draws, exif=False):
 
 def keep_for_inference(run, vocabulary, images=None):
     """Saves in the run directory what captioning needs: the vocabulary, and the encoder if `images` are given.
+
+    If the encoder cannot be saved, it logs a warning; captioning then needs --encoder.
 
     Args: run: RunDirectory. vocabulary: Vocabulary. images: TrainingImages; None for a run without images.
     """

@@ -12,16 +12,18 @@ SAME_FACTS = ("vocabulary", "image_dim", "encoder")  # compared if both runs hav
 
 
 def warm_start(run, network, path, wanted=lambda name: True):
-    """Initialises a network from the best checkpoint of a run, from one of our checkpoints, or from a TF1 prefix.
+    """Initialises a network from the best checkpoint of a run, from one of our checkpoints, or from a TF1 checkpoint.
 
     Args:
       run: RunDirectory of the new run; its file started_from.json records the source.
       network: tf.Module whose variables have the names of the authors' program; its attribute `weights_depend_on`, if
         any, lists settings that must be the same in both runs, because the weights were trained for them.
-      path: the source: a run directory, one of our checkpoints, or a TF1 prefix.
-      wanted: function variable name -> bool that selects the variables to initialise; the others keep their values.
+      path: the source: a run directory, or the path of one of our checkpoints or a TF1 checkpoint without its ending.
+      wanted: function variable name -> bool that selects the variables to initialise, by default all; the others keep
+        their values.
 
-    Raises: cli.UserError if the source has another vocabulary, other image vectors or other sizes.
+    Raises: cli.UserError if there is no such checkpoint, if it lacks a variable, or if it has another vocabulary, other
+      image vectors, other sizes or other values of the settings in `weights_depend_on`.
     """
     prefix, _, why = checkpoints.choose(path)
     variables = {name: variable for name, variable in layers.named_variables(network).items() if wanted(name)}
@@ -38,6 +40,8 @@ def warm_start(run, network, path, wanted=lambda name: True):
 
 def _check_source(run, prefix, settings):
     """Raises cli.UserError if the run of a checkpoint has another vocabulary, other image vectors or other `settings`.
+
+    Nothing is compared if the checkpoint is not in a run directory; a value that one of the runs lacks is not compared.
 
     Args: run: RunDirectory of the new run. prefix: path of the checkpoint without its ending. settings: names of the
       settings that must be the same.
@@ -57,6 +61,6 @@ def _check_source(run, prefix, settings):
 
 
 def _short(value):
-    """Returns a value as text of at most 80 characters."""
+    """Returns str(value), cut to 80 characters, for a message."""
     text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."
