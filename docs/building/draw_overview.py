@@ -30,6 +30,10 @@ class Options:
     classes: int = cli.field(2, "minimum number of detected classes in a photograph")
     output: str = cli.field("docs/images/overview.png", "the picture")
 
+    def outputs(self):
+        """Returns the files and the folders that it writes, see cli.run."""
+        return (self.output,), ()
+
 
 def detections(data_dir, split):
     """Returns dict image name -> list of Detection, those with at least the score threshold of the image records.
