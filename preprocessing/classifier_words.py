@@ -53,7 +53,10 @@ def words_of_labels(labels, counts, min_count, classes, synonyms):
 
 
 def main(options):
-    """Writes class_names.txt, class_map.json and their sidecar classifier_words.json."""
+    """Writes class_names.txt, class_map.json and their sidecar classifier_words.json, unless they are complete.
+
+    Raises: cli.UserError if a setting is out of range or an input is missing.
+    """
     if options.min_word_count < 0:
         raise cli.UserError(f"--min_word_count {options.min_word_count}: expected no negative number")
     with writing.working(options.data_dir, ["classifier_words"], ["sentences"]):

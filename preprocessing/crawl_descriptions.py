@@ -189,7 +189,9 @@ async def crawl(options, source, categories, folder):
 def report(failures, stores, fetcher):
     """Prints the numbers of pages, descriptions, repeated requests and failures.
 
-    The arguments are the results of `crawl`.
+    Args:
+      failures: dict category -> dict page number -> why it could not be fetched.
+      stores: list of CategoryStore, one for each category. fetcher: the fetching.Fetcher that made the requests.
     """
     pages = sum(len(store.pages) for store in stores)
     count = sum(sum(store.pages.values()) for store in stores)

@@ -74,12 +74,11 @@ class Task:
 
 
 def detect(task):
-    """Runs a Task unless its file exists.
+    """Runs a Task unless its file exists; returns a dict.
 
-    Returns: {"count": records, "failures": list of (file name, reason) of images that cannot be read, "classes":
-      Counter of class numbers (as text), "sure": Counter of class names with a score of at least SURE, "names": dict
-      class number ->
-      class name}.
+    Its keys are "count" (number of records), "failures" (list of (file name, reason) of the images that cannot be
+    read), "classes" (Counter of class numbers, as text), "sure" (Counter of class names with a score of at least SURE)
+    and "names" (dict class number -> class name).
     """
     return shards.write_once(task.path, functools.partial(_write_shard, task))
 
@@ -195,7 +194,7 @@ def _publish(options, tasks, results, failures, settings, made_from):
 
 
 def main(options):
-    """Checks the settings, locks the output and makes it."""
+    """Checks the settings, locks the output and makes it; cli.UserError names a wrong setting or input."""
     _check(options)
     os.makedirs(options.data_dir, exist_ok=True)
     with writing.working(options.data_dir, ["detections"]):

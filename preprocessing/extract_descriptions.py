@@ -250,7 +250,7 @@ def _concatenate(paths, path):
 
 
 def main(options):
-    """Checks the settings, locks the output and makes it."""
+    """Checks the settings, locks the output and makes it; cli.UserError names a wrong setting or input."""
     if options.min_tokens < 1 or options.shards < 0 or options.processes < 0:
         raise cli.UserError("--min_tokens must be at least 1, --shards and --processes at least 0")
     if options.encoding:

@@ -282,9 +282,9 @@ class SplitWork:
     """The work to do for one split.
 
     Attributes:
-      names: file names of the images. tasks: list of Task.
-      work: work folder. target: path of the feature bank. json_path: path of its sidecar.
-      settings, made_from: dicts for the sidecar.
+      names: list of the file names of the images. tasks: list of Task.
+      work: path of the folder of the tasks' files. target: path of the feature bank. json_path: path of its sidecar.
+      settings: dict of the settings that determine the bank. made_from: dict that identifies its inputs.
     """
 
     names: list
@@ -347,16 +347,17 @@ def _resize(options):
 
 
 def main(options):
-    """Checks the settings, locks the outputs and makes them."""
+    """Checks the settings, locks the outputs and makes them; cli.UserError names a wrong setting or input."""
     _check(options)
     with working(options):
         _make(options)
 
 
 def working(options):
-    """Context manager: locks the feature banks of --splits for writing and the image records for reading.
+    """Returns a context manager that locks the feature banks of --splits for writing and the image records for reading.
 
-    import_features uses it as well. Args: options: settings with `data_dir` and `splits`.
+    Args: options: settings with `data_dir` and `splits`; those of import_features fit as well.
+    Raises: cli.UserError if another process holds a lock.
     """
     return writing.working(options.data_dir, [f"features_{split}" for split in options.splits], ["image"])
 

@@ -61,7 +61,9 @@ class Options:
 class ArrayFile:
     """A `.npy` file of image vectors with the file names of its images; rows are read when they are needed.
 
-    Attributes: names: list of file names. path: the file. listed_in: the file and that of the names, for messages.
+    Args: path: the .npy file. names_path: file of the names, in the order of the rows.
+    Attributes: names: list of file names. path: the file. listed_in: text for messages that names both files.
+    Raises: cli.UserError if a file is damaged, or the numbers of rows and names differ.
     """
 
     def __init__(self, path, names_path):
@@ -80,14 +82,22 @@ class ArrayFile:
 
 
 class DatasetFile:
-    """An HDF5 file with one dataset of vectors for each image file name; the attributes are those of ArrayFile."""
+    """An HDF5 file with one dataset of vectors for each image file name.
+
+    Args: path: the file.
+    Attributes: names: list of the datasets' names. path, listed_in: the file.
+    Raises: cli.UserError if the file cannot be read.
+    """
 
     def __init__(self, path):
         self.path = self.listed_in = path
         self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
-        """Returns the vectors of image `index` of `names`: [D], [crops, D] or [crops, cells, D]."""
+        """Returns the vectors of image `index` of `names`: [D], [crops, D] or [crops, cells, D].
+
+        Raises: cli.UserError if the dataset is damaged.
+        """
         return readers.read_dataset(self._file, self.names[index], self.path, "one dataset for each file name")
 
 
@@ -252,7 +262,7 @@ def _check(options):
 
 
 def main(options):
-    """Checks the settings, locks the outputs and makes them."""
+    """Checks the settings, locks the outputs and makes them; cli.UserError names a wrong setting or input."""
     _check(options)
     with extract_features.working(options):
         _make(options)

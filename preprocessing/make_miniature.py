@@ -85,7 +85,10 @@ def _dump(path, rows):
 
 
 def draw_pictures(task):
-    """Draws the pictures of a task and writes JPEG files, and their data to one file of JSON lines.
+    """Draws the pictures of a task and writes JPEG files, and one file of JSON lines with a row for each picture.
+
+    A row has the keys "image", "captions" (list), "objects" and "noise" (results of noisy_detector.detect), "truth"
+    (dict of the scene), "classes" (sorted list) and "sha256" (of the JPEG file).
 
     Args: task: one dict of `picture_tasks`. Returns: {"count": number of pictures}.
     """
@@ -220,10 +223,7 @@ def sentence_tasks(options, work):
 
 
 def draw_singles(task):
-    """Returns pictures of single objects: uint8 [n, side, side, 3].
-
-    Args: task: (seed, first number, last + 1, side).
-    """
+    """Returns pictures of single objects, uint8 [n, side, side, 3], for a task (seed, first number, last + 1, side)."""
     seed, start, stop, side = task
     pictures = []
     for index in range(start, stop):
@@ -270,7 +270,7 @@ def make_encoder(options, folder):
 
 
 def _merge(raw, work, options):
-    """Joins the outputs of the tasks to the files of raw/.
+    """Joins the files of the tasks in the folder `work` to the files of the folder `raw`.
 
     Returns: (dict split -> rows of `draw_pictures`, list of the corpus sentences, list of the files for the sidecar).
     """
@@ -378,6 +378,7 @@ def check_options(options):
 
 
 def main(options):
+    """Makes the world unless it is complete; cli.UserError names too small a setting or a property that fails."""
     check_options(options)
     if options.references_only:
         write_references(options)

@@ -69,12 +69,9 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
     The markers come first, then the words by descending count, words of equal count in alphabetical order. As in the
     authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, has count 0.
 
-    Args:
-      counts: dict word -> occurrences, before plurals are replaced.
-      sentences: number of sentences, which is the count of both markers.
-      concepts: the concept words; all of them are in the dictionary.
-      min_count: minimum count of other words.
-      word_list: set of allowed words; None allows all.
+    Args: counts: dict word -> occurrences, before plurals are replaced. sentences: number of sentences, which is the
+      count of both markers. concepts: the concept words; all of them are in the dictionary. min_count: minimum count of
+      other words. word_list: set of allowed words; None allows all.
     """
     kept = {
         word: count
@@ -98,6 +95,7 @@ def naming(options, concepts):
     """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
 
     Args: options: Options, with the sources of plurals and synonyms. concepts: the concept words.
+    Raises: cli.UserError if a table of plurals or synonyms cannot be read.
     """
     names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
     plurals = vocabulary.plurals("inflect", names)
@@ -128,8 +126,7 @@ def encode_sentence(tokens, words, rules):
     """Converts one sentence to ids (docs/stages.md).
 
     Args: tokens: list of tokens without markers. words: vocabulary.Vocabulary. rules: Rules.
-    Returns: (ascending ids of its concept words, ids with markers, ""); (None, None, reason) for a dropped sentence,
-      where the reason is "length" or "unknown".
+    Returns: (sorted ids of concept words, ids with markers, ""); (None, None, "length" or "unknown") if it is dropped.
     """
     longest = records.LONGEST_SENTENCE - 2  # without the markers
     if not max(1, rules.min_length) <= len(tokens) <= min(rules.max_length or longest, longest):
@@ -156,7 +153,10 @@ class DealTask:
 
 
 def deal(task):
-    """Runs a DealTask unless its file exists; returns {"sentences", "counts": word -> number, "capitals"}."""
+    """Runs a DealTask unless its file exists; returns a dict.
+
+    Its keys are "sentences" (their number), "counts" (word -> number) and "capitals" (sentences with capital letters).
+    """
 
     def write(part):
         lines = [tokens for tokens in sentences.token_lines(task.piece) if _is_wanted(tokens, task.wanted)]
@@ -177,7 +177,7 @@ TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # counts
 
 @dataclasses.dataclass(frozen=True)
 class EncodeTask:
-    """Second pass: writes bucket `shard` of all files `dealt` of the first pass as records to the file `path`."""
+    """Second pass: writes bucket `shard` of the first pass's files `dealt` as records to `path`, by a `dictionary`."""
 
     dealt: tuple
     shard: int
@@ -187,7 +187,7 @@ class EncodeTask:
 
 
 def encode(task):
-    """Runs an EncodeTask unless its file exists; returns the counts TALLY and "named": concept word -> number."""
+    """Runs an EncodeTask unless its file exists; returns dict: counts TALLY, and "named": concept word -> sentences."""
 
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()
@@ -323,7 +323,7 @@ def _refuse_unknown(options, given):
 
 
 def main(options):
-    """Checks the settings, locks the outputs and makes them."""
+    """Checks the settings, locks the outputs and makes them; cli.UserError names a wrong setting or input."""
     _check(options)
     with writing.working(options.data_dir, ["sentence", "word_counts"], ["sentences"]):
         _make(options)

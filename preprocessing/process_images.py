@@ -325,7 +325,7 @@ def _made_from(options, dataset, names, words, hashes):
 
 
 def main(options):
-    """Checks the settings, locks the outputs and makes them."""
+    """Checks the settings, locks the outputs and makes them; cli.UserError names a wrong setting or input."""
     _check(options)
     with writing.working(options.data_dir, ["image"], ["detections", "sentence", "word_counts"]):
         _make(options)

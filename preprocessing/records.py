@@ -1,6 +1,6 @@
 """Writes the sidecar of a record file of another program: number of records, size and sha256 of each file.
 
-python -m preprocessing.records --index FILE.tfrec
+    python -m preprocessing.records --index FILE.tfrec
 
 For a set of shards, name any of them: the sidecar describes the whole set.
 """

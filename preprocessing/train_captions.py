@@ -28,7 +28,10 @@ class Options:
 
 
 def main(options):
-    """Reads the captions of the training photographs and writes both files and their sidecar."""
+    """Reads the captions of the training photographs and writes both files and their sidecar, unless they are complete.
+
+    Raises: cli.UserError if the data set cannot be read, or no training image has a caption.
+    """
     dataset = datasets.load_dataset(options.dataset, with_train_captions=True)
     names = [name for name in dataset.splits.get("train", []) if dataset.captions.get(name)]
     if not names:

@@ -79,7 +79,10 @@ class ApiSource:
 class HtmlSource:
     """The search pages: a JSON-LD script with a list of ImageObject records, the page count in an attribute data-max.
 
-    The attributes are those of ApiSource; the results of a page cannot be chosen.
+    Attributes:
+      base_url: address of the server.
+      per_page: None: the server determines the number of results on a page.
+      obeys_robots: whether robots.txt applies.
     """
 
     base_url: str = "https://www.shutterstock.com"
@@ -159,7 +162,7 @@ def _scripts_and_count(text):
 def _records(script):
     """Returns the image records of a JSON-LD script as a list of dicts; None if it is no list of images.
 
-    Raises: PageError.
+    Args: script: text of the script. Raises: PageError if it is not JSON.
     """
     value = _json(script, "the JSON-LD script")
     if isinstance(value, dict):

@@ -56,14 +56,21 @@ class CategoryStore:
         sidecars.refuse_unknown([self.path], self.json_path, overwrite or os.path.exists(self._journal))
 
     def missing(self, wanted):
-        """Returns the list of the missing pages among 1 to `wanted`; at most page 1 while their number is unknown."""
+        """Returns the list of the page numbers among 1 to `wanted` that the source has and that are not stored.
+
+        While the number of the source's pages is unknown, it has at most page 1.
+        """
         count = 1 if self.available is None else min(wanted, self.available)
         return [page for page in range(1, count + 1) if page not in self.pages]
 
     def add(self, page, descriptions, available=None):
         """Stores one page: first its lines, then the line of the journal that makes them valid.
 
-        Args: page: its number. descriptions: list of texts. available: number of pages that the source has, or None.
+        Args:
+          page: its number. descriptions: list of texts.
+          available: number of pages that the source has; None if it is unknown.
+
+        Raises: AssertionError if the page is stored already; OSError if it cannot be written.
         """
         if page in self.pages:
             raise AssertionError(f"page {page} of {self.category} a second time")

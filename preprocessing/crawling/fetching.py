@@ -60,8 +60,9 @@ class PageError(Exception):
 class TransientError(Exception):
     """Raised when an attempt fails but another may succeed.
 
-    Attributes: kind: short name of the fault, by which faults are counted. wait: seconds that the server asks for, or
-      None.
+    Attributes:
+      kind: short name of the fault, by which faults are counted.
+      wait: seconds to wait that the server asks for; None if it does not.
     """
 
     def __init__(self, kind, reason, wait=None):

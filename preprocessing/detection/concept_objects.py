@@ -46,12 +46,10 @@ def objects_of(detections, ids, threshold, word_threshold=None):
       threshold: minimum score of a detector's detection.
       word_threshold: minimum score of a classifier's word; None: `threshold`.
 
-    Returns:
-      (list of vocabulary ids, list of scores). First one entry per class of a detector, ascending by class number, with
-        the
-      best score of its detections; two classes with the same word stay two entries. Then one entry per word of a
-        classifier,
-      ascending by the first class number, with the sum of the probabilities of the labels with this word, at most 1.
+    Returns: (list of vocabulary ids, list of scores), of equal length. First one entry per class of a detector,
+      ascending by class number, with the best score of its detections; two classes with the same word stay two entries.
+      Then one entry per word of a classifier, ascending by the first class number, with the sum of the probabilities of
+      the labels with this word, at most 1.
     Source: docs/stages.md; the authors had no classifier.
     """
     best, classified = {}, {}

@@ -50,10 +50,10 @@ class TFLiteDetector:
 
 
 class TFLiteClassifier:
-    """A classifier as a detector without boxes: it returns its `classifier_top` most probable classes.
+    """A classifier as a detector without boxes: it returns the most probable classes of a photograph.
 
-    Classes with a probability below `classifier_threshold` are left out. Of a label with synonyms ("tench, Tinca
-    tinca") the first one is the class name.
+    `settings` limits them: at most "classifier_top" classes, each with a probability of at least
+    "classifier_threshold". Of a label with synonyms ("tench, Tinca tinca") the first one is the class name.
     """
 
     needs_pixels = True
@@ -89,7 +89,10 @@ class TFLiteClassifier:
 
 
 def _load(model_class, path):
-    """Returns a TFLiteModel. Raises: cli.UserError if the file cannot be read."""
+    """Returns the TFLiteModel of a file; `model_class` is this class, which imports TensorFlow.
+
+    Raises: cli.UserError if the file cannot be read.
+    """
     try:
         return model_class(path)
     except ValueError as error:
@@ -126,6 +129,8 @@ class _ZooDetector:
     """Base class of detectors with the outputs of the object-detection zoo, which number their classes from 1.
 
     Subclasses set `source` and call `_take_labels`.
+
+    Attributes: classes: list of class names by number. note: message about what was changed in the labels, or "".
     """
 
     needs_pixels = True

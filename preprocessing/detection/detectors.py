@@ -243,6 +243,10 @@ def _class_of(kind):
 def load(parts, classifier_threshold, classifier_top):
     """Returns the `Detectors` of a tuple of Part; cached, so that each process loads them once.
 
-    Args: classifier_threshold, classifier_top: see the flags of detect_objects.
+    Args:
+      classifier_threshold: minimum probability of a classifier's class.
+      classifier_top: largest number of a classifier's classes for one photograph.
+
+    Raises: cli.UserError if a detector or its labels cannot be loaded.
     """
     return Detectors(parts, {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top})

@@ -1,9 +1,9 @@
 """Detectors without a network: they read objects from a file. Their interface is described in detectors.py.
 
-annotations:FILE.jsonl          lines {"image": NAME, "objects": [{"name", "score", "box"}]} hdf5:FILE.hdf5
-the output that the authors' detect_objects writes (`object.hdf5`): for each photograph a
-                                group that is named like it, without `.jpg`, with the datasets detection_boxes [n, 4],
-                                detection_classes [n] (from 1) and detection_scores [n]
+annotations:FILE.jsonl   lines {"image": NAME, "objects": [{"name", "score", "box"}]}
+hdf5:FILE.hdf5           the file `object.hdf5` that the authors' detect_objects writes: for each photograph a group
+                         named like it, without `.jpg`, with the datasets detection_boxes [n, 4], detection_classes
+                         [n] (from 1) and detection_scores [n]
 """
 
 import os

@@ -28,7 +28,9 @@ def outputs_of(model):
     their values: scores are in 0 to 1, class numbers are integers.
 
     Args: model: models.encoders.tflite.TFLiteModel.
-    Returns: (dict role -> details of the output, a dict of the TensorFlow Lite interpreter; number of classes or None).
+    Returns: (outputs, number of classes or None if it is unknown). `outputs` is a dict with the keys "boxes",
+      "classes", "scores" and "count"; each value is the dict by which the TensorFlow Lite interpreter describes this
+      output.
     Raises: cli.UserError: the outputs are not those of a detector, or classes and scores cannot be distinguished.
     """
     found, count = _by_operation(model)
@@ -49,14 +51,14 @@ def _fault(model, found):
 
 
 def _shape(details):
-    """Returns the shape in the details of an output, as a list of int."""
+    """Returns the shape of an output, a list of int, from `details`, the dict by which the interpreter describes it."""
     return [int(side) for side in details["shape"]]
 
 
 def _by_operation(model):
     """Identifies the outputs by the post-processing operation of the network.
 
-    Returns: (dict role -> details, number of classes or None), or (None, None) without this operation.
+    Returns: (outputs as `outputs_of` returns them, number of classes or None), or (None, None) without this operation.
     """
     from flatbuffers import flexbuffers
     from tensorflow.lite.python import schema_py_generated as schema
@@ -75,7 +77,11 @@ def _by_operation(model):
 
 
 def _by_name(model):
-    """Identifies the outputs by their names; returns dict role -> details, or None unless all four are identified."""
+    """Identifies the outputs by their names.
+
+    Returns: dict with the keys ROLES, whose values are the interpreter's descriptions of the outputs (dicts); None
+      unless all four are identified.
+    """
     for names in (model.signature_outputs(), {details["name"]: details for details in model.outputs}):
         found = {}
         for name, details in names.items():
@@ -88,8 +94,9 @@ def _by_name(model):
 
 
 def _by_shape(model):
-    """Identifies the outputs by their shapes, classes and scores by their values; returns dict role -> details.
+    """Identifies the outputs by their shapes, classes and scores by their values.
 
+    Returns: dict with the keys ROLES, whose values are the interpreter's descriptions of the outputs (dicts).
     Raises: cli.UserError if this is not possible.
     """
     shapes = [_shape(details) for details in model.outputs]

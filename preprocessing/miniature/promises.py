@@ -20,11 +20,16 @@ def _share_absent(these, others):
 
 
 def measure(pictures, descriptions):
-    """Measures the properties; returns a dict name -> count, share (0 to 1), or dict of counts.
+    """Measures the properties of a world.
 
     Args:
       pictures: dict split -> list of rows as `make_miniature.draw_pictures` writes them.
       descriptions: list of the corpus sentences.
+
+    Returns: dict. "images" is a dict split -> number, "train_images_of_class" a dict class -> number. Shares (0 to 1)
+      are "image_combinations_absent_from_text", "text_combinations_absent_from_images", "objects_missed" and
+      "found_objects_confused"; "objects_invented_per_image" is a mean. All other values are counts, of what the key
+      names.
     """
     rows = [row for split in pictures.values() for row in split]
     noise = collections.Counter()

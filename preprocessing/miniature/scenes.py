@@ -237,7 +237,7 @@ def _tied_offset(rng, relation, upper, lower):
 
 
 def _units(names, tie):
-    """Groups objects by position. Args: tie: result of `tie_first_pair`.
+    """Groups objects by position. Args: names: list of the objects' classes. tie: result of `tie_first_pair`.
 
     Returns: (list of lists of indices of objects at the same position, the lower one first; list of those in the air).
     """

@@ -36,11 +36,12 @@ def begin_or_continue(work, plan, replaced, overwrite):
 
 
 def publish_records(data_dir, stem, finished):
-    """Moves finished record files to the data folder and removes those of an earlier output; returns their new paths.
+    """Moves finished record files to the data folder and removes those of an earlier output.
 
     The sidecar marks the set as complete, so it must be removed before and written after this.
 
     Args: stem: beginning of the new file names. finished: list of the paths of the files, in order.
+    Returns: list of their new paths, in order.
     """
     paths = [shards.shard_path(data_dir, stem, i, len(finished)) for i in range(len(finished))]
     for old in set(record_files.files_of(data_dir, stem)).difference(paths):

@@ -97,7 +97,7 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """Returns the arguments of `map_shards` that say where tasks run: {"processes", "runner"}.
+    """Returns the arguments of `map_shards` that say where tasks run, as a dict with the keys "processes" and "runner".
 
     Args: options: settings of a stage, with the fields `processes` and `runner`.
     Raises: cli.UserError when the runner cannot be used.
@@ -190,7 +190,8 @@ def is_unfinished(path, plan):
 def begin(path, plan):
     """Makes the empty work folder `path` for a plan, after removing all that is in it.
 
-    Args: plan: see `is_unfinished`.
+    Args: plan: JSON-able description of the settings and inputs; `is_unfinished` compares it later.
+    Raises: OSError if the folder cannot be written.
     """
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
@@ -200,7 +201,7 @@ def begin(path, plan):
 def discard(path, plan):
     """Removes the work folder `path` of a complete output, unless it holds unfinished work of another plan.
 
-    Args: plan: settings and inputs of the complete output, see `is_unfinished`.
+    Args: plan: JSON-able description of the settings and inputs of the complete output.
     """
     if is_unfinished(path, plan) or not os.path.exists(os.path.join(path, "plan.json")):
         shutil.rmtree(path, ignore_errors=True)

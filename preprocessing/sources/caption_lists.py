@@ -66,7 +66,10 @@ def _entry(value):
 
 
 def caption_rows(path):
-    """Yields (file name, caption) for lines NAME#k<TAB>caption, or for a table with columns such as image and caption.
+    """Yields (file name, caption), both str, for each caption in a file.
+
+    The file has lines NAME#k<TAB>caption, or is a table under a header with columns such as image and caption. A row
+    with several caption columns is yielded once for each.
 
     Raises: cli.UserError naming the line.
     """

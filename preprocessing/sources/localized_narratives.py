@@ -24,7 +24,10 @@ def folder_of(path):
 
 
 def load(path, with_train_captions):
-    """Reads one set; returns the fields of a datasets.Dataset as a dict.
+    """Reads one set; returns the arguments of datasets.Dataset as a dict.
+
+    Its keys are "splits" (split -> list of file names), "captions" (file name -> list of texts) and "files" (split ->
+    path).
 
     Args:
       path: FOLDER, or FOLDER#SET (coco, flickr30k, ade20k, open_images) if it holds files of several sets.

@@ -14,7 +14,10 @@ DOMAINS = {"in-domain": "in", "near-domain": "near", "out-domain": "out"}
 
 
 def load(folder):
-    """Reads a folder of nocaps; returns the fields of a datasets.Dataset as a dict.
+    """Reads a folder of nocaps; returns the arguments of datasets.Dataset as a dict.
+
+    Its keys are "splits" (split -> list of file names), "captions" (file name -> list of texts), "ids" (file name ->
+    int), "files" (split -> path) and "parts" (file name -> "in", "near" or "out").
 
     Raises: cli.UserError: no file, two files of one split, or another format.
     """

@@ -4,7 +4,10 @@ from preprocessing.crawling import html_reader
 
 
 def captions(text):
-    """Returns the captions in the HTML text of the page: dict path of an image in the page -> list of sentences."""
+    """Returns the captions in the HTML of the page: dict `src` attribute of an image -> list of its sentences.
+
+    Args: text: content of the page.
+    """
     reader = _Reader()
     html_reader.read(text, reader)
     return reader.captions
