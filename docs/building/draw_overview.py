@@ -38,7 +38,8 @@ class Options:
 def detections(data_dir, split):
     """Returns dict image name -> list of Detection, those with at least the score threshold of the image records.
 
-    Args: split: split of the image records that state the threshold.
+    Args: split: split of the image records that state the threshold; the images of all splits are returned.
+    Raises: cli.UserError if the detections or the sidecar of the image records are missing or damaged.
     """
     settings = sidecars.read_sidecar(os.path.join(data_dir, f"image_{split}.json"))["settings"]
     return {
@@ -48,7 +49,7 @@ def detections(data_dir, split):
 
 
 def corpus_sentence(lines, words):
-    """Returns the sentence with the largest number of the given words, the first of several.
+    """Returns the sentence (str) that contains the most of the given words, the first of several; "" without sentences.
 
     Args: lines: iterable of str, one sentence each. words: set of concept words.
     """
@@ -63,7 +64,7 @@ def corpus_sentence(lines, words):
 
 
 def captions(job_dir, paths):
-    """Returns the list of the captions of image files by the best checkpoint of a run, decoded by beam search.
+    """Returns the captions of image files, a list of str, by the best checkpoint of a run, decoded by beam search.
 
     Args: job_dir: the run. paths: list of image files.
     Raises: cli.UserError if a file cannot be read.
@@ -104,7 +105,10 @@ def figure(rows):
 
 
 def main(options):
-    """Draws the picture and writes it to --output."""
+    """Draws the picture and writes it to --output.
+
+    Raises: cli.UserError if no photograph of the split has enough detected classes.
+    """
     from PIL import Image
 
     from web import showing

@@ -51,5 +51,8 @@ def with_mathml(content):
 
 
 def on_page_content(content, **_):
-    """Returns the converted HTML of a page; MkDocs calls this hook for each page."""
+    """Returns the HTML of a page with its equations converted to MathML. MkDocs calls this hook for each page.
+
+    Args: content: HTML of the page. The other arguments of MkDocs are not used.
+    """
     return with_mathml(content)

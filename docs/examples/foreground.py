@@ -1,6 +1,6 @@
 """Example of a detector: one box around all pixels that differ from the border of the photograph.
 
-python -m preprocessing.detect_objects --data_dir D --image_dir photos --detector docs/examples/foreground.py:duck
+    python -m preprocessing.detect_objects --data_dir D --image_dir photos --detector docs/examples/foreground.py:duck
 
 The argument (the text after the colon) is the class name of the box.
 """
@@ -13,12 +13,12 @@ DIFFERENCE = 60  # summed over the three colours, of 765
 
 
 class Detector:
-    """The interface that preprocessing/detection/detectors.py expects.
+    """Detector that finds at most one object: the pixels that differ from the border of the photograph.
 
-    Attributes:
+    Attributes (those that preprocessing/detection/detectors.py expects):
       source: name of the detector, stored with each detection.
-      classes: list of class names by number; None if only the output has them.
-      needs_pixels: False for a detector that needs only the file name.
+      classes: list of class names by number, here of one.
+      needs_pixels: True, because `detect` needs the pixels and not only the file name.
     """
 
     needs_pixels = True
@@ -33,7 +33,9 @@ class Detector:
         self.source, self.classes = part.source, [part.path or "thing"]
 
     def detect(self, name, image_HWC):
-        """Returns the objects in a photograph: list of Detection, with boxes (ymin, xmin, ymax, xmax) in 0 to 1.
+        """Returns the object in a photograph as a list of one Detection; [] if no pixel differs from the border.
+
+        Its box is (ymin, xmin, ymax, xmax) in 0 to 1, its score the share of differing pixels in the box.
 
         Args: name: file name of the photograph. image_HWC: its pixels, uint8 [H, W, 3].
         """

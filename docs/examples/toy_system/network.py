@@ -61,16 +61,16 @@ class ToyNetwork(WordDecoder):
         return layers.unit(self.projection(image_BD))
 
     def initial_state(self, feature_BE, masks=None):
-        """Returns the state before the first word, for features float32 [B, E].
+        """Returns the state before the first word, for features x float32 [B, E]: the pair (x, x).
 
-        Args: masks: of dropout; not used here.
+        Args: masks: dropout masks, which the base class passes; not used here.
         """
         return feature_BE, feature_BE
 
     def step(self, inputs_BE, state):
         """Computes one time step; returns (output float32 [B, E], new state).
 
-        Args: inputs_BE: vectors of the previous words. state: pair (hidden state, feature).
+        Args: inputs_BE: float32 [B, E], vectors of the previous words. state: pair (hidden state, feature x).
         """
         before_BE, feature_BE = state
         hidden_BE = tf.tanh(self.recurrent(tf.concat([inputs_BE, before_BE], 1)) + feature_BE)
@@ -79,8 +79,8 @@ class ToyNetwork(WordDecoder):
     def sequence(self, inputs_TBE, lengths_B, state):
         """Computes all time steps; returns (outputs float32 [T, B, E], 0 after the end of a sequence; last state).
 
-        Args: inputs_TBE: vectors of the previous words. lengths_B: int32 [B], number of steps. state: the initial
-          state.
+        Args: inputs_TBE: float32 [T, B, E], vectors of the previous words. lengths_B: int32 [B], number of steps.
+          state: the initial state, a pair (hidden state, feature x).
         """
         valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
         first_BE, feature_BE = state

@@ -14,7 +14,10 @@ from toy_system import settings
 
 
 def main(options):
-    """Trains the second stage until --max_steps. Raises: cli.UserError if settings are missing or inputs do not fit."""
+    """Trains the second stage until --max_steps. Args: options: settings.ToyPictures.
+
+    Raises: cli.UserError if settings are missing or inputs do not fit.
+    """
     config.check_trainer(options, "start_ckpt")
     if not options.start_ckpt:
         raise cli.UserError("--start_ckpt is missing: expected a run of python -m toy_system.words")

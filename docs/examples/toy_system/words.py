@@ -13,7 +13,10 @@ from toy_system import settings
 
 
 def main(options):
-    """Trains the first stage until --max_steps."""
+    """Trains the first stage until --max_steps. Args: options: settings.ToyWords.
+
+    Raises: cli.UserError if the sentences are missing or damaged, or do not fit the run that is continued.
+    """
     config.check_trainer(options)
 
     from evaluation.held_out import HeldOut
