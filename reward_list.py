@@ -26,8 +26,9 @@ class Kind:
     """A reward of this program.
 
     Attributes:
-      make: `module:function`, a function (options, image_dim, **settings) -> function of models.rewards.Captions.
-      flag: the setting that is its weight; "" if it is named by `--reward`.
+      make: `module:function`, a function (options, image_dim, **settings without `weight`) -> function of
+        models.rewards.Captions.
+      flag: name of the setting that is its weight, without --; "" if the reward is requested by `--reward`.
       help: what it rewards, for `--help`.
       settings: dict of its settings in `--reward` with their defaults; `weight` is one of them.
       needs: names of the outputs of the data folder (formats/inventory.py) that it reads, besides those that every run

@@ -94,9 +94,9 @@ def example_files(paths):
 
 
 def listening(port):
-    """Returns a listening socket on 127.0.0.1.
+    """Returns a listening TCP socket on 127.0.0.1: socket.socket.
 
-    Args: port: 0 for a free one. Raises: cli.UserError if the port cannot be used.
+    Args: port: its number, 0 for a free one. Raises: cli.UserError if the port cannot be used.
     """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

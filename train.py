@@ -32,7 +32,7 @@ def check(options):
 
 
 def warm_up_notes(options, step):
-    """Returns notes about the coming steps in which only the discriminator is trained: list of str, to be printed.
+    """Returns notes about the coming steps in which only the discriminator is trained: list of at most one str.
 
     Args: options: config.FullModel. step: number of steps that the run has already done.
     """

@@ -90,7 +90,8 @@ def reader(path):
     """Context manager: yields the tf.train.CheckpointReader of a checkpoint.
 
     Args: path: a prefix, the single file of a checkpoint, or a folder with checkpoints, of which the newest is taken.
-    Raises: built-in exceptions and those of TensorFlow, if there is no checkpoint or it is damaged.
+    Raises: tf.errors.OpError or ValueError if there is no checkpoint; for a damaged one also AssertionError, IndexError
+      or MemoryError.
     """
     prefix = newest(path) or path if os.path.isdir(path) else path
     with readable(prefix) as plain:

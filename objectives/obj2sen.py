@@ -5,7 +5,7 @@
 A concept word is the name of an object class that occurs in the sentence. Quirks (Q8) are listed in
 docs/implementation_details.md.
 
-Shapes: B batch, K concept words, V vocabulary, E embedding.
+Shapes: B batch, S words of a sentence, K concept words, V vocabulary, E embedding.
 """
 
 from models import layers
@@ -18,7 +18,8 @@ from objectives.networks import build_discriminator, build_generator
 class ObjectToSentenceObjective(CrossEntropyObjective):
     """Trains obj2sen.
 
-    Batches have `sentence`, `length`, `key` int32 [B, K] (concept words, zero padded) and `key_length` int32 [B].
+    Batches have `sentence` int32 [B, S] with start and end token, `length` int32 [B], `key` int32 [B, K] (concept
+    words, zero padded) and `key_length` int32 [B].
     """
 
     def __init__(self, options, vocabulary_size):
