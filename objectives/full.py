@@ -146,7 +146,7 @@ class FullObjective:
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
     def apply(self, optimizer, gradients, network, name):
-        """Updates `network` with gradients, summed over replicas and clipped. Returns {"gradient_norm/NAME": (norm, 1)}."""
+        """Updates `network`; gradients are summed over replicas, clipped. Returns {"gradient_norm/NAME": (norm, 1)}."""
         norm = apply_gradients(optimizer, gradients, network.trainable_variables, self.options.clip_norm)
         return {f"gradient_norm/{name}": (norm, tf.ones_like(norm))}
 
