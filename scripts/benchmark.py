@@ -51,9 +51,11 @@ class Case:
     """What one line of the table measures.
 
     Attributes:
-      item: name of the measured work. batch: number of examples.
-      semantics: "fixed" or "reference" for training steps, else None.
-      lengths: words of the captions, "all 20" or "mean 10.5"; None if they do not matter.
+      item: name of the measured work; it begins with a key of benchmark_items.MEASURES.
+      batch: number of examples in a unit of work (images, sentences or lines of text).
+      semantics: value of --semantics for training steps, else None. A step of the full model with "reference" reads
+        twice the examples, because generator and discriminator have different batches.
+      lengths: forced lengths of the captions in words, "all 20" or "mean 10.5"; None if they are not forced.
     """
 
     item: str
@@ -145,13 +147,16 @@ COLUMNS = {  # title: (key, format)
 
 
 def cells(entry):
-    """Returns the cells of one line of the table as list of str. Args: entry: dict from `measured`."""
+    """Returns the cells of one line of the table as list of str, in the order of COLUMNS; "" for a missing value.
+
+    Args: entry: dict from `measured`.
+    """
     found = [(entry.get(key), form) for key, form in COLUMNS.values()]
     return ["" if value is None else form.format(value) for value, form in found]
 
 
 def markdown(result):
-    """Returns the results as a table in Markdown. Args: result: dict from `summary`."""
+    """Returns the results as text: a line on the machine's speed and a Markdown table. Args: result: from `summary`."""
     rows = [list(COLUMNS), ["---"] * len(COLUMNS), *map(cells, result["items"])]
     head = f"2048-cube float32 product: median {result['matmul_gflops']:.0f} GFLOP/s, best "
     head += f"{result['matmul_gflops_best']:.0f}; {result['machine']}.\n\n"
@@ -173,9 +178,9 @@ def put_into(path, table):
 
 
 def summary(entries, options):
-    """Returns the dict that --json writes: speed of the machine, settings, and the lines.
+    """Returns the dict that --json writes: speed of the machine, "machine", "settings", and the lines as "items".
 
-    Args: entries: list of dicts from `measured`. options: Options.
+    Args: entries: list of dicts from `measured`, not empty. options: Options.
     """
     speeds = sorted(entry["matmul_gflops"] for entry in entries)
     return {
@@ -191,7 +196,10 @@ def summary(entries, options):
 def compare(result, old, tolerance):
     """Prints for each line the ratio to an earlier result; returns the list of labels of lines that became too slow.
 
-    Args: result, old: dicts from `summary`. tolerance: accepted increase as a share, e.g. 0.15.
+    A line that the earlier result lacks is left out.
+
+    Args: result, old: dicts from `summary`; `old` is the earlier one. tolerance: accepted increase of
+      GFLOP-equivalents as a share, e.g. 0.15.
     """
     before = {tuple(entry.get(key) for key in KEY): entry for entry in old["items"]}
     slower = []

@@ -14,7 +14,8 @@ OBJECTS, CONCEPTS = 6, 5  # objects of an image, concept words of a sentence
 def lengths_of(case, sizes, rows):
     """Returns the number of words of each row's caption, with the end token: int32 [rows].
 
-    Args: case: benchmark.Case; its `lengths` is "all 20" or "mean 10.5". sizes: benchmark_flops.Sizes.
+    Args: case: benchmark.Case. With its `lengths` "all 20", all captions have `sizes.words` words; else HISTOGRAM is
+      repeated, cut off at `sizes.words`. sizes: benchmark_flops.Sizes.
     """
     if case.lengths == "all 20":
         return np.full(rows, sizes.words, np.int32)
@@ -23,6 +24,8 @@ def lengths_of(case, sizes, rows):
 
 def examples(case, sizes, rows, seed=0):
     """Returns a batch of random examples with all fields that any objective reads: dict name -> array [rows, ...].
+
+    The names are those of READS. "length" counts start and end token of "sentence" int32 [rows, sizes.words + 1].
 
     Args: case: benchmark.Case, which prescribes the lengths. sizes: benchmark_flops.Sizes. rows: number of examples.
       seed: int.
@@ -75,7 +78,7 @@ def sentences_file(folder, sizes, count):
 
 
 def _write(folder, stem, serialized):
-    """Writes records and their sidecar. Args: stem: file name without ending. serialized: list of bytes."""
+    """Writes FOLDER/STEM.tfrec and its sidecar STEM.json. Args: serialized: list of bytes, one for each record."""
     path = os.path.join(folder, stem)
     records.write_records(f"{path}.tfrec", serialized)
     records.write_sidecar(f"{path}.json", files=[f"{path}.tfrec"], count=len(serialized), settings={}, made_from={})

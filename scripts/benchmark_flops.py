@@ -48,8 +48,9 @@ class Sizes:
 def full(sizes, words, semantics, noised_words, image=True):
     """Returns the operations for one example in a training step of the full model, or of sentence_gan if not `image`.
 
-    Args: sizes: Sizes. words: mean words of captions and sentences. semantics: "reference" or "fixed", the value of
-      --semantics. noised_words: mean words of noised sentences. image: whether the model reads image vectors.
+    Args: sizes: Sizes. words: mean words of captions and sentences, with the end token. noised_words: mean words of
+      noised sentences. image: whether the model reads image vectors. semantics: value of --semantics; with "reference"
+      the discriminator is trained on captions of other examples, whose sampling is counted too.
     """
     said, read = sizes.said(words), words * sizes.cell
     projection = sizes.projection if image else 0
@@ -73,7 +74,7 @@ def cross_entropy(sizes, words, read_words=0, image=False):
 
 
 def decoded(sizes, words, beams=1):
-    """Returns the operations of generating the caption of one image.
+    """Returns the operations of generating the caption of one image, with the projection of its image vector.
 
     Args: sizes: Sizes. words: words of the caption. beams: beam size, 1 for greedy decoding and for sampling.
     """

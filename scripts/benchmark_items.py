@@ -1,8 +1,8 @@
 """The measurements of scripts.benchmark, one function for each kind of line. Each runs in its own process.
 
 A measured training step is the real one: the objective's `update` in the compiled function of the training loop. The
-functions of MEASURES get a benchmark.Case, benchmark.Options, benchmark_flops.Sizes of the networks and a Clock. They
-return a dict of fields for the line (see `Clock.entry`).
+functions of MEASURES get a benchmark.Case, benchmark.Options, benchmark_flops.Sizes of the networks and a Clock, which
+collects the times. They return `more`, the further fields of the line (dict, see `Clock.entry`), or None.
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ class Clock:
             self.products.append(2 * CUBE**3 / (time.perf_counter() - start) / 1e9)
 
     def run(self, call, per_call=1, warm_up=1):
-        """Appends to `seconds` the time of each call, divided by `per_call`, its units of work (e.g. steps)."""
+        """Appends to `seconds` the time of each `call()`, divided by `per_call`, its units of work (e.g. steps)."""
         for _ in range(warm_up):
             call()
         for _ in range(self.repeats):
@@ -88,10 +88,9 @@ class Clock:
         self.product()
 
     def entry(self, batch, more):
-        """Returns the results of one line of the table: dict with the median time and what follows from it.
+        """Returns the results of one line of the table: dict with the median time, what follows from it, and `more`.
 
-        Args: batch: number of examples in a unit of work. more: dict of fields to add; its `flop_per_example` (useful
-          operations) is used to compute the share of the peak.
+        Args: batch: examples in a unit of work. more: dict; its "flop_per_example" (useful) gives the share of peak.
         """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
@@ -121,7 +120,10 @@ def peak_memory():
 
 
 def settings(cls, case, sizes, **changes):
-    """Returns the trainer's settings, of the class `cls`, for a Case. Args: sizes: Sizes. changes: further settings."""
+    """Returns an instance of `cls`, the settings class of a trainer, with the Case's batch_size and semantics.
+
+    `sizes` (Sizes) gives emb_dim, mem_dim and an adversarial trainer's max_caption_length; `changes` override these.
+    """
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
         given["max_caption_length"] = sizes.words
@@ -134,7 +136,7 @@ def force_lengths(generator, case, sizes):
 
 
 def run_training(objective, stack, clock, seed=1):
-    """Times the compiled training loop. Args: stack: dict of arrays [steps, rows, ...], from benchmark_data.stacked."""
+    """Times the steps of the compiled training loop. Args: stack: dict of arrays [steps, rows, ...], its batches."""
     steps = len(stack["length"])
     run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
     tensors = {name: tf.constant(values) for name, values in stack.items()}
@@ -162,7 +164,7 @@ def full_step(case, options, sizes, clock):
 
 
 def part_of_step(case, options, sizes, clock):
-    """Measures one part of the full step alone; its inputs from other parts are computed before."""
+    """Measures one part of the full step, named in `case.item`; its inputs are computed before and not timed."""
     objective = FullObjective(settings(config.FullModel, case, sizes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
     batch = {name: tf.constant(examples(case, sizes, case.batch)[name]) for name in READS["full"]}
@@ -211,9 +213,9 @@ def encoder_step(case, options, sizes, clock):
 
 
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
-    """Measures a step of the objective `build(settings)`.
+    """Measures a step of the objective `build(settings)`, settings of the class `cls`, on the fields READS[reads].
 
-    Args: cls: its settings class. reads: key of READS. read_words: function: mean words of a caption -> words read.
+    Args: read_words: function of a caption's mean words, gives the words an encoder reads. image: if images are read.
     """
     objective = build(settings(cls, case, sizes))
     run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)
@@ -259,7 +261,7 @@ def sentence_gan_step(case, options, sizes, clock):
 
 
 def _captioner(case, sizes):
-    """Returns (Captioner with random weights, 64 image vectors). Captions have the Case's length, else the full one."""
+    """Returns (Captioner with random weights, 64 image vectors); captions have the Case's lengths, else the maximum."""
     from captioning.captioner import Captioner
     from models.generator import Generator
     from models.standardise import Standardise
@@ -274,7 +276,7 @@ def _captioner(case, sizes):
 
 
 def greedy(case, options, sizes, clock):
-    """Measures greedy decoding."""
+    """Measures greedy decoding of captions by a captioner without dropout, from image vectors (projection included)."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda: captioner.generator.decode(state(), sizes.words))
@@ -283,7 +285,7 @@ def greedy(case, options, sizes, clock):
 
 
 def sampling(case, options, sizes, clock):
-    """Measures sampling of captions."""
+    """Measures sampling of captions by a captioner without dropout, from image vectors (projection included)."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda seed: captioner.generator.decode(state(), sizes.words, seed=seed))
@@ -292,14 +294,14 @@ def sampling(case, options, sizes, clock):
 
 
 def beam_batched(case, options, sizes, clock):
-    """Measures beam search with all images in one call."""
+    """Measures beam search (beam size 3) with all images in one call."""
     captioner, vectors = _captioner(case, sizes)
     clock.run(lambda: captioner.caption_vectors(vectors, "beam3", batch=len(vectors)))
     return {"flop_per_example": flops.decoded(sizes, sizes.words - 1, 3)}
 
 
 def beam_single(case, options, sizes, clock):
-    """Measures beam search with one image in each call, and checks that the captions are those of `beam_batched`."""
+    """Measures beam search, one image in each call. Raises: ValueError if captions differ from those of a batch."""
     captioner, vectors = _captioner(case, sizes)
     few = vectors[:4]
     clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))

@@ -73,9 +73,11 @@ def missing_files(settings):
 
 
 def to_make(wanted, findings):
-    """Returns all outputs that have to be made to get the wanted ones: list of names in the order of the stages.
+    """Returns the outputs that have to be made to get the wanted ones: list of names in the order of the stages.
 
-    Args: wanted: names of outputs. findings: dict name of an output -> inventory.Finding.
+    These are the wanted ones that are missing, unfinished or damaged, and such outputs that they are made from.
+
+    Args: wanted: iterable of names of outputs. findings: dict name -> inventory.Finding, for all outputs.
     """
     names, todo = set(), [name for name in wanted if findings[name].status not in ("there", "unchecked")]
     while todo:
@@ -122,9 +124,9 @@ def _size(folder):
 
 
 def machine(options, settings, words):
-    """Yields (whether it suffices, line of the report) for the free disk space and the memory.
+    """Yields (whether it suffices, line of the report) for the disks of --data_dir and --job_dir, and for the memory.
 
-    Args: settings: e.g. config.FullModel. words: size of the vocabulary.
+    Args: options: Options. settings: of the trainer, e.g. config.FullModel. words: size of the vocabulary.
     """
     disk, memory = estimate(options.data_dir, settings, words)
     for path in (options.data_dir, options.job_dir):
@@ -216,8 +218,9 @@ def misfits(data_dir):
 def report_outputs(options, training, scoring):
     """Prints the state of every output, and the commands that make missing or damaged ones.
 
-    Args: training, scoring: tuples from `needed`.
-    Returns: (dict name of an output -> inventory.Finding, bool: all that training needs exists and nothing is damaged).
+    Args: options: Options. training, scoring: tuples from `needed`.
+    Returns: (dict name of an output -> inventory.Finding, bool: whether all that training needs exists and every output
+      of the folder is undamaged and fits the others).
     """
     findings, well = {}, True
     for name, output in cli.progress(inventory.OUTPUTS.items(), "checking", len(inventory.OUTPUTS)):

@@ -76,7 +76,7 @@ def read_manifest(path):
 
 
 def chosen(names, entries, sets):
-    """Returns the entries of the named files and sets as list, each once, in order.
+    """Returns the entries (dicts) of the named files and of all files of the named sets: list, each once, in order.
 
     Args: names: of files and sets. entries, sets: from `read_manifest`. Raises: cli.UserError for an unknown name.
     """
@@ -184,9 +184,10 @@ def download(entry, options):
 
 
 def _linked_images(entry, page, settings):
-    """Downloads the images that a page links to into one folder; returns their number.
+    """Downloads the images that a page links to into one folder; returns their number, with those that exist already.
 
     Args: entry: dict of the manifest. page: path of the HTML file. settings: dict of arguments of downloads.Download.
+    Raises: cli.UserError if the page links to no image with sentences, to too many, or a download fails.
     """
     folder = os.path.join(os.path.dirname(page), entry["linked_images"])
     os.makedirs(folder, exist_ok=True)

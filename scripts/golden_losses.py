@@ -120,7 +120,10 @@ def trainers(folder):
 
 
 def losses_of(job_dir):
-    """Reads the metrics of a run that are stored as golden losses: list over steps of dict metric name -> number."""
+    """Reads the metrics of a run that are stored as golden losses.
+
+    Returns: list over the logged steps of dict metric name -> number, with the number of the step as "step".
+    """
     with open(os.path.join(job_dir, "metrics.jsonl")) as file:
         entries = [json.loads(line) for line in file]
     kept = [{k: v for k, v in entry.items() if k == "step" or k.startswith(KEPT)} for entry in entries]
@@ -132,9 +135,9 @@ def losses_of(job_dir):
 
 
 def differences(golden, found, exact):
-    """Compares two lists of losses; returns the differences as list of lines for the terminal.
+    """Compares two lists of losses; returns the differences as list of lines for the terminal, [] if there are none.
 
-    Args: golden, found: lists over steps of dict metric name -> number. exact: whether all steps must be equal to the
+    Args: golden, found: stored and new losses, lists from `losses_of`. exact: whether all steps must be equal to the
       last bit; else only step 20 must agree, to a relative TOLERANCE.
     """
     if [sorted(entry) for entry in golden] != [sorted(entry) for entry in found]:

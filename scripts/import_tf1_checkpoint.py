@@ -108,7 +108,10 @@ def stage_of(arrays, options):
 
 
 def some_of(arrays):
-    """Returns the first eight names in sorted order as a text."""
+    """Returns the first eight names in sorted order as a text, with ", ..." if there are more.
+
+    Args: arrays: dict variable name -> array.
+    """
     return ", ".join(sorted(arrays)[:8]) + (", ..." if len(arrays) > 8 else "")
 
 

@@ -102,8 +102,9 @@ class Law:
 
     Attributes:
       seed: int. words: array of str, by frequency rank.
-      cumulative: float64, P(rank <= r) for each rank r. median: of the sentence lengths, in tokens.
-      objects: array of words that name object classes. concepts: their mean number in a sentence.
+      cumulative: float64 [number of words], P(rank <= r) for each rank r. median: of the sentence lengths, in tokens.
+      objects: array of str, words that name object classes, each replacing a drawn word with equal probability; [""] if
+        there are none. concepts: their mean number in a sentence; 0 if there are none.
     """
 
     seed: int
@@ -124,7 +125,7 @@ class Law:
         return cls(options.seed, spelled, cumulative(options.words), median, np.array(names or [""], object), concepts)
 
     def block(self, index, count):
-        """Returns the first `count` sentences of block number `index`: list of str."""
+        """Returns the first `count` (at most BLOCK) sentences of block number `index`, from 0: list of str."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         lengths = np.exp(rng.normal(np.log(self.median), SPREAD, BLOCK))
         lengths = np.clip(np.rint(lengths), SHORTEST, LONGEST).astype(np.int64)

@@ -83,7 +83,7 @@ def needs(options):
 
 
 def free_disk(path):
-    """Returns (free GB of the disk where `path` is or will be, id of this disk)."""
+    """Returns (free GB of the disk where `path` is or will be, id of this disk as int, equal for paths on one disk)."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
