@@ -46,8 +46,9 @@ class Options:
 def read_boxes(path):
     """Reads a file of objects with boxes.
 
-    Args: path: file with lines as for --boxes.
+    Args: path: file with a line {"image", "objects": [{"name", "box"}]} for each image.
     Returns: dict image -> dict concept word -> list of boxes (ymin, xmin, ymax, xmax) in 0 to 1.
+    Raises: cli.UserError for a file that cannot be read.
     """
     found = {}
     for image, objects in known_objects.read_objects(path, with_boxes=True).items():
@@ -65,10 +66,11 @@ def measure(tokens, weights_TC, boxes, singular):
       boxes: dict concept word -> list of boxes (ymin, xmin, ymax, xmax) in 0 to 1.
       singular: dict word -> the concept word that it names, for plurals and synonyms.
 
-    Returns: list of dicts, one for each named object, with "word", "weight", "area", "cells_weight" and "cells_area".
-      "weight" is the attention on the boxes and "area" their share of the photograph, each cell multiplied by the share
-      of it that a box covers. "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at
-      least the one that is covered most.
+    Returns: list of dicts, one for each word that names an object, with "word" and four floats. "weight" is the
+      attention on the boxes and "area" their share of the photograph, each cell multiplied by the share of it that a box covers.
+      "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at least the one that is
+      covered most.
+    Raises: cli.UserError if C is not a square.
     """
     import numpy as np
 

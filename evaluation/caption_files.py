@@ -33,7 +33,8 @@ class CaptionFile:
 
     Attributes:
       path: the file. kind: name of its format, e.g. "COCO results" or "lines".
-      captions: dict image id -> list of texts, in the order of the file; ids of the format "lines" are "1", "2", ...
+      captions: dict image id (str) -> list of texts, in the order of the file; ids of the format "lines" are "1", "2",
+        ... An image without a caption may have an empty list.
       other_names: dict alternative id -> image id: COCO's integers (as str) where images have file names.
       parts: dict image id -> "in", "near" or "out", its domain in nocaps; empty for other data sets.
     """
@@ -190,8 +191,9 @@ class Matched:
     """Captions under the image ids of the references, ready to be scored.
 
     Attributes:
-      captions: dict image id -> caption, for images of the references.
-      missing: list of ids of the references without a caption. unknown: list of ids that the references do not have.
+      captions: dict image id, as in the references -> caption (str), for the images that have one.
+      missing: list of the ids of the references without a caption.
+      unknown: list of the ids in the file of captions that fit no image of the references, or several.
     """
 
     captions: dict

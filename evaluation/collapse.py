@@ -23,7 +23,8 @@ class CollapseWatch:
         Args:
           objective: has the `generator` and `standardise` of the captioner in training.
           vocabulary: formats.vocabulary.Vocabulary.
-          options: settings of the run, with job_dir, data_dir, skip_damaged, eval_images.
+          options: settings of the run, with job_dir, data_dir, skip_damaged, eval_images and perhaps max_caption_length
+            (else 20).
           log: function of a text that prints it to the run's log.
         """
         image_set = ImageSet.from_bank(options.data_dir, "val", options.skip_damaged)
@@ -35,7 +36,7 @@ class CollapseWatch:
 
     @classmethod
     def of_run(cls, objective, vocabulary, options, log):
-        """Returns a CollapseWatch; None if --eval_images is 0 or the data folder has no validation images.
+        """Returns a CollapseWatch; None if --eval_images is 0 or, with a note in the log, without validation images.
 
         Args: those of the constructor.
         """

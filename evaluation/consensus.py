@@ -126,7 +126,7 @@ class _Order:
     def similarities(self, words_BT, closeness_J):
         """Returns for each sentence the sum over images of its mean clipped cosine to the image's references.
 
-        Args: words_BT: uint64 word hashes. closeness_J: float, factor of each reference for its difference in length.
+        Args: words_BT: uint64 word hashes. closeness_J: float [J], exp(-(L - L_r)^2 / (2 sigma^2)) of each reference.
         Returns: float64 [B].
         """
         grams, nth = _occurrences(words_BT, self.order)

@@ -22,7 +22,8 @@ class Agreement:
     """The result of `compare`.
 
     Attributes:
-      equal: number of photographs for which caption.py gives the caption that was scored.
+      equal: number of photographs for which caption.py gives the caption that was scored; those that it cannot read
+        count as different.
       images: number of photographs that were compared.
       largest_difference: largest absolute difference of an element of the captioner's input (image vector or ids of
         concept words); 0 if all captions are equal, NaN if no file could be read.

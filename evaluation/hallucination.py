@@ -63,7 +63,7 @@ class ObjectNames:
         return {name for name, _, _ in self.mentions(tokens)}
 
     def class_of(self, label):
-        """Returns the class that the label of a detection or annotation names, or None.
+        """Returns the class (str) that the label of a detection or annotation (str) names; None if it names none.
 
         The whole label is looked up first, then its last word.
         """
@@ -114,7 +114,7 @@ def read_objects(path, threshold=0.5):
 
     Args:
       path: COCO's instances_*.json, or lines {"image": NAME, "objects": [{"name", "score"}]}.
-      threshold: minimum score of a detection.
+      threshold: minimum score of a detection; COCO's annotations have no score and are all read.
 
     Returns: CaptionFile whose `captions` are dict image id -> list of labels, one for each object.
     Raises: cli.UserError naming the file.
@@ -172,14 +172,14 @@ def classes_of_labels(names, labels):
 
 
 def chair(tokens, there, names):
-    """Returns (CHAIR-i, CHAIR-s) of captions, two floats 0 to 1; the first is None if no caption names an object.
+    """Returns (CHAIR-i, CHAIR-s) of captions, two floats 0 to 1.
 
-    CHAIR-i is the share of mentions whose object is not in the image, CHAIR-s the share of captions with such a
-    mention. CHAIR-s is None without captions.
+    CHAIR-i is the share of mentions whose object is not in the image; it is None if no caption names an object. CHAIR-s
+    is the share of captions with such a mention; it is None without captions.
 
     Args:
       tokens: dict image -> list of tokens of its caption.
-      there: dict image -> set of the classes that are in the image.
+      there: dict image -> set of the classes that are in the image; none if the image is missing.
       names: ObjectNames.
     """
     mentions = wrong = captions = 0
@@ -193,7 +193,8 @@ def chair(tokens, there, names):
 def measure(tokens, references, names, detected=None, annotated=None):
     """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS, floats 0 to 1.
 
-    A value is None if its objects are unknown (`detected` or `annotated` is None) or its denominator is 0.
+    The keys are e.g. "CHAIR-i", "CHAIR-ref-s" and "detected_precision". A value is None if its objects are unknown
+    (`detected` or `annotated` is None) or its denominator is 0.
 
     Args:
       tokens: dict image -> list of tokens of its caption.

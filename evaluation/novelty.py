@@ -35,7 +35,7 @@ def measure(tokens, sentences):
 
 
 def longest_runs(captions, corpus):
-    """Returns for each caption the length of its longest word sequence that occurs in a corpus sentence.
+    """Returns for each caption the words of its longest sequence that occurs in a corpus sentence, 0 for none.
 
     The hash of each word sequence is extended word by word; sequences without a match in the other list are dropped.
 

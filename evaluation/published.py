@@ -41,8 +41,9 @@ _ROWS = (
 def published_rows():
     """Returns the published results as a list of dicts in the format of evaluation.table.make_row.
 
-    Two fields are added: "published", where the figures come from (one of RESCORED, READ, RECALLED), and "unverified",
-    whether they are from memory.
+    They have the fields from "row" to "SPICE" without intervals; scores that were not published are None. Two fields
+    are added: "published", where the figures come from (one of RESCORED, READ, RECALLED), and "unverified", whether
+    they are from memory.
     """
     rows = []
     for name, corpus, *scores, known in _ROWS:

@@ -216,7 +216,8 @@ def main(options):
 def labels_of(paths):
     """Returns a short, distinct name for each caption file: without folder and extension where that suffices.
 
-    Args: paths: iterable of paths. Returns: list of str, in the same order.
+    Files that share such a name keep their paths. Args: paths: collection of distinct paths.
+    Returns: list of str, in the same order.
     """
     short = [os.path.splitext(os.path.basename(path))[0] for path in paths]
     return [name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)]

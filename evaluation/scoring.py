@@ -78,9 +78,9 @@ def data_dir_of(options):
 
 
 def reads_data(score):
-    """Decorates a function so that its data files cannot be replaced while it runs.
+    """Returns a decorated function during which the files of the data folder cannot be replaced.
 
-    Args: score: function whose first argument is ScoringOptions.
+    Args: score: function whose first argument is ScoringOptions, of which the data folder is taken.
     """
 
     @functools.wraps(score)
@@ -103,6 +103,9 @@ def folder_of(options):
 @reads_data
 def score_checkpoints(options, open_run, how=None):
     """Scores every checkpoint on the validation images, ranks them, and adds the row of the best one to the table.
+
+    Writes captions and rankings to `folder_of(options)`. Without `overwrite`, checkpoints that were scored before with
+    the same settings are not scored again. If no validation image has a caption, prints a note and does nothing else.
 
     Args:
       options: ScoringOptions that also have `steps` (checkpoints to score, empty = all) and `overwrite`.
@@ -256,7 +259,8 @@ def _digest(value):
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with the checkpoint of --checkpoint, and adds the row to the table.
 
-    Without references it only writes the captions.
+    Writes the captions to RUN/SPLIT.json and the scores to RUN/SPLIT_scores.json, or SPLIT_DECODE unless --decode is
+    beam3. Without references it only writes the captions.
 
     Args: options: ScoringOptions with `checkpoint`. split: "val" or "test". open_run: function that opens a checkpoint,
       see the top of this file.

@@ -53,10 +53,12 @@ def make_row(
 ):
     """Returns one row of the table as a dict, its fields in the order in which they are written.
 
+    Scores are x100 and shares 0 to 1, rounded to 4 digits; a value that could not be computed is None.
+
     Args:
       row: its name, see ROWS.
       scores: `metrics.Scores`.
-      corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if it does not apply.
+      corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if the row has none (e.g. no decoding).
       concepts: formats.concepts.Concepts of the split, for class recall and precision, or None.
       threshold: minimum score of a detection that counts as a known object.
       annotated: dict image -> list of labels of annotated objects, for CHAIR, or None.
@@ -113,7 +115,7 @@ def _rounded(value):
 
 
 def key_of(row):
-    """Returns the tuple that identifies a row: name, corpus, split, decoding, seed, and the run that it comes from."""
+    """Returns the tuple that identifies a row (dict): name, corpus, split, decoding, seed, run; None where unknown."""
     return tuple(row.get(name) for name in (*KEY, "run"))
 
 
@@ -176,6 +178,7 @@ def with_earlier_scores(row, old):
     """Returns `row` with scores of `old` added that were not requested this time, if both are of the same captions.
 
     Args: row, old: dicts with "scored", the digest of captions and references, and "reasons" for missing scores.
+    Returns: a new dict; `row` itself if the captions or the tokenizer differ.
     """
     if not row.get("scored") or any(row.get(name) != old.get(name) for name in ("scored", "tokenizer")):
         return row
@@ -210,10 +213,11 @@ def _ordered(rows):
 def with_means(rows):
     """Returns the rows in printing order, with a row of means after each group of rows that differ only in the seed.
 
-    In a row of means each score is a pair (mean, standard deviation). A group with two runs of the same seed has none,
-    because repeated runs are not independent seeds. Rows of different tokenizers are different groups.
+    In a row of means each score is a pair (mean, standard deviation); scores that a row of the group lacks are missing.
+    A group with two runs of the same seed has no row of means, because repeated runs are not independent seeds. Rows of
+    different tokenizers are different groups.
 
-    Args: rows: list of dicts. Returns: list of dicts.
+    Args: rows: list of dicts from `make_row`. Returns: new list of these dicts and of the rows of means.
     """
     groups = {}
     for row in _ordered(rows):
@@ -253,9 +257,9 @@ def _cell(row, name):
 def cells(rows, more=()):
     """Returns the table as text: a tuple of three lists (column names, lines, rows).
 
-    Args: rows: list of dicts. more: columns to show besides COLUMNS, some of MORE.
-    Returns: `lines` has the heading first, then one list of cells for each of the returned rows; these are in printing
-      order and include the rows of means.
+    Args: rows: list of dicts from `make_row`. more: columns to show besides COLUMNS, some of MORE.
+    Returns: `lines` are lists of str: the heading, then the cells of each of the returned rows; these are dicts in
+      printing order, with the rows of means.
     Raises: UserError: no such column.
     """
     if unknown := [name for name in more if name not in MORE]:
@@ -277,6 +281,7 @@ def format_table(rows, form="text", more=()):
     Args:
       rows: list of dicts from `make_row`. form: "text" (aligned), "markdown" or "latex" (for the package booktabs).
       more: columns to show besides COLUMNS, some of MORE.
+    Raises: UserError: no such column.
     """
     if not rows:
         return "no rows"
@@ -345,7 +350,7 @@ def notes(rows):
 
 
 def print_table(rows, form="text", more=()):
-    """Prints the table with its notes. Args: those of `format_table`."""
+    """Prints the table with its notes. Args and Raises: those of `format_table`."""
     print(format_table(rows, form, more))
 
 

@@ -54,7 +54,8 @@ class Options:
 class SentenceTexts:
     """The sentences of the sentence records as text.
 
-    Attributes: texts: list of tokenized sentences. keys: list with the sorted tuple of concept words of each sentence.
+    Attributes: texts: list of tokenized sentences, words joined by spaces, without markers.
+      keys: list with the sorted tuple of concept words of each sentence, in the same order.
     """
 
     texts: list
@@ -151,7 +152,9 @@ def constant_captions(texts, references, tokenizer, validation=None):
         second one, by name); each half gets the sentence chosen on the other half.
 
     Returns:
-      (dict image name -> caption, dict of fields of the table row: "chosen_on", "chosen_CIDEr").
+      (dict image name -> caption, dict of fields of the table row: "chosen_on" (text) and "chosen_CIDEr" (list of the
+      CIDEr-D x100 that each chosen sentence has on the images that it was chosen on)).
+    Raises: UserError if there are less than 2 images to choose on, or the tokenizer fails.
     """
     distinct = list(dict.fromkeys(texts))
     names = sorted(references)

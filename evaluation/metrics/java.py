@@ -161,7 +161,7 @@ class Program:
         threading.Thread(target=write, args=(self.process.stdin, text.encode()), daemon=True).start()
 
     def line(self):
-        """Returns the next line of the answer, without the newline. Raises: EOFError if the process has ended."""
+        """Waits for the next line of the answer; returns it without newline. Raises: EOFError if the process ended."""
         line = self.process.stdout.readline()
         if not line.endswith(b"\n"):
             raise EOFError

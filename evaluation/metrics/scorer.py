@@ -39,13 +39,14 @@ class Scores:
 
     Attributes:
       values: dict metric name (see VALUES) -> score x100, or None if it could not be computed or was not requested.
-      reasons: dict metric name -> why its value is None.
-      per_image: dict metric name -> float64 [N], x100. The corpus BLEU and METEOR are not the means of these.
+      reasons: dict metric name -> why its value is None (NOT_ASKED if it was not requested), for those without a value.
+      per_image: dict metric name -> float64 [N], x100, for the metrics that have a value. The corpus BLEU and METEOR
+        are not the means of these.
       bleu_counts: int64 [N, 10]: matched 1- to 4-grams, 1- to 4-grams of the caption, length of the caption, length of
         the reference with the closest length; the corpus BLEU is a function of their sums. None without BLEU.
       names: sorted list of image ids.
-      tokens: dict image id -> list of the caption's tokens.
-      reference_tokens: dict image id -> list of the references, each a list of tokens.
+      tokens: dict image id -> list of the caption's tokens; {} if the tokenizer failed.
+      reference_tokens: dict image id -> list of the references, each a list of tokens; {} if the tokenizer failed.
       images, references: number of images and of reference captions.
       tokenizer: name of the tokenizer.
       versions: dict of the versions of pycocoevalcap, Java, NLTK (which ptb-python uses) and Python; its entry "CIDEr"
@@ -67,7 +68,7 @@ class Scores:
     caveats: list
 
     def provenance(self):
-        """Returns the fields that describe how the scores were computed: dict for JSON."""
+        """Returns how the scores were computed: dict for JSON of `reasons` and the attributes `images` to `caveats`."""
         keys = ("images", "references", "tokenizer", "versions", "reasons", "caveats")
         return {key: getattr(self, key) for key in keys}
 
@@ -82,7 +83,7 @@ def value_names(metric):
 
 
 def score(captions, references, metrics=METRICS, tokenizer="auto"):
-    """Scores one caption per image.
+    """Scores one caption per image; to score several sets against the same references, use `Scorer`.
 
     Args:
       captions: dict image id -> caption.
@@ -101,7 +102,11 @@ def score(captions, references, metrics=METRICS, tokenizer="auto"):
 
 
 class Scorer:
-    """Scores many sets of captions against the same references. A `with` statement ends its Java processes."""
+    """Scores many sets of captions against the same references. A `with` statement ends its Java processes.
+
+    Attributes: metrics: tuple of the requested METRICS. tokenizer: tokenizers.Tokenizer.
+      references: dict image id -> list of reference captions, sorted by id, without empty captions.
+    """
 
     def __init__(self, references, metrics=METRICS, tokenizer="auto"):
         """Checks the references; the Java processes are started by `with`, or by the first score.
@@ -159,8 +164,8 @@ class Scorer:
         """Scores one caption per image.
 
         Args: captions: dict image id -> caption, for exactly the images of the references.
-        Returns: `Scores`.
-        Raises: UserError if the images differ.
+        Returns: `Scores`, in which a metric that could not be computed is None.
+        Raises: UserError if the images differ, or no reference of an image has a word.
         """
         self._check_images(captions)
         result = Scores(

@@ -45,14 +45,20 @@ def find(name="auto"):
 def noted(name):
     """Returns the field of a score file that names the tokenizer: {"tokenizer": NAME}, but {} for ptb-java.
 
-    Score files without this field are from ptb-java, which was once the only one. Args: name: one of CHOICES.
+    Score files without this field are from ptb-java, which was once the only one.
+
+    Args: name: one of CHOICES; "auto" is resolved as in `find`. Raises: UserError as `find`.
     """
     found = find(name).name
     return {} if found == JAVA else {"tokenizer": found}
 
 
 class Tokenizer:
-    """Base class of the tokenizers: a context manager that calls `close` at the end. Subclasses define `tokenize`."""
+    """Base class of the tokenizers: a context manager that calls `close` at the end.
+
+    Subclasses define `tokenize(texts)`, which returns the tokens of each text joined by spaces as list of str, and
+    `name`, one of CHOICES.
+    """
 
     def start(self):
         """Starts the process that `tokenize` uses, if any, so that the first call is fast."""
@@ -82,8 +88,8 @@ class PythonTokenizer(Tokenizer):
 class JavaTokenizer(Tokenizer):
     """The Penn Treebank tokenizer of pycocoevalcap's jar, run in one Java process.
 
-    Attributes: runtime: java.Java from `java.find_java`. program: the process, None before it is started.
-      calls: number of calls of `tokenize`.
+    Attributes: runtime: java.Java from `java.find_java`. program: java.Program, None before the first `start`; a closed
+      one is replaced by the next call. calls: number of calls of `tokenize`, used to mark where an answer begins.
     """
 
     name = JAVA
@@ -146,8 +152,10 @@ def _jar():
 
 @functools.lru_cache(maxsize=4)
 def tokenize_once(texts, found):
-    """Returns `found.tokenize(texts)` from a cache, for texts that are tokenized repeatedly, such as references.
+    """Returns the tokens of each text, joined by spaces: list of str. Equal calls share one cached result.
 
-    Args: texts: tuple of captions. found: Tokenizer.
+    The cache is for texts that are tokenized repeatedly, such as references. The caller must not change the list.
+
+    Args: texts: tuple of captions. found: PythonTokenizer or JavaTokenizer. Raises: JavaError if the latter fails.
     """
     return found.tokenize(texts)

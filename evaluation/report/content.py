@@ -34,7 +34,8 @@ def measures(run):
     """Computes the measures of one run's captions.
 
     Args: run: run_facts.RunFacts with scores.
-    Returns: (dict name of a column of evaluation.table -> value, reasons why some are missing as text, or "").
+    Returns: (dict name of a column of evaluation.table -> number or None, text that says why columns are missing, "" if
+      none is).
     """
     tokens = run.scores.tokens
     found, reasons = {"vocabulary": novelty.vocabulary(tokens)}, []

@@ -23,13 +23,14 @@ class RunFacts:
     Attributes:
       name: of its folder. job_dir: the run directory. data_dir: its data folder.
       content: dict, its config.json.
-      series: its training curves, dict metric name -> (list of steps, list of values).
-      split: "test", "val", or None if it has no captions yet.
-      captions: dict image name -> caption.
-      scores: metrics.Scores of these captions (BLEU, CIDEr), or None.
-      note: why something is missing, or "".
-      checkpoint: path of the checkpoint that made the captions, or None.
-      row: dict, content of its scores file, or {}.
+      series: its training curves, dict metric name -> (list of steps, list of values); {} without metrics.jsonl.
+      split: "test" or "val", the split of `captions`; None if the run has no captions yet.
+      captions: dict image name -> caption; {} if there are none yet.
+      scores: metrics.Scores (BLEU, CIDEr) of the captions of images with references; None if there are no captions or
+        they could not be scored.
+      note: a sentence that says why captions or scores are missing; "" if both exist.
+      checkpoint: path of the checkpoint that made the captions as it was then; None if unknown.
+      row: dict, content of RUN/test_scores.json or val_scores.json, which eval_test.py writes; {} without this file.
     """
 
     name: str
@@ -46,7 +47,7 @@ class RunFacts:
 
     @property
     def alarms(self):
-        """The alarms of the run as a list of sentences, see curves.alarms."""
+        """The faults of the run, such as collapse or repetition, as a list of sentences; [] without any."""
         return curves.alarms(self.series, self.captions)
 
     @property
@@ -109,7 +110,7 @@ def _captions_of(job_dir, split):
 
 
 def checkpoint_of(run):
-    """Returns the prefix of the checkpoint that made the captions, else of the newest one; None if the run has none.
+    """Returns the prefix of the checkpoint that made the captions, else of the newest one; None without checkpoints.
 
     It is searched in the run directory, because the run may have been moved since it was scored. Args: run: RunFacts.
     """
@@ -123,7 +124,9 @@ def checkpoint_of(run):
 
 
 def archived_curves(folders):
-    """Returns the training curves of archived runs: dict name -> dict metric name -> (list of steps, list of values).
+    """Returns the training curves of archived runs.
+
+    Returns: dict "EXPERIMENT/ROW, seed S" -> dict metric name -> (list of steps, list of values).
 
     Args: folders: paths of archived runs, e.g. results/miniature/full/seed_1.
     """
@@ -136,11 +139,14 @@ def _archived_name(entry):
 
 
 def table_rows(job_dirs, paths=(), references=()):
-    """Returns the list of rows of the report's table: those of table files, of archived runs, and published rows.
+    """Returns the rows of the report's table: first of table files, then of archived runs, then published results.
 
     Args:
       job_dirs: run directories. paths: table files; empty = table.json beside each run, if it exists.
       references: folders of archived runs; their rows are named EXPERIMENT/ROW, seed S.
+    Returns: list of dicts in the format of table.make_row, with scores as numbers, not yet formatted. A row that is in
+      several table files (same table.key_of) is taken from the last one.
+    Raises: cli.UserError for a file that is no table, or a folder that is no archived run.
     """
     beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
     found = {}
@@ -153,7 +159,11 @@ def table_rows(job_dirs, paths=(), references=()):
 
 
 def data_facts(data_dir):
-    """Returns what the sidecars of a data folder say: list of (name, number of records, short sha256, command)."""
+    """Returns what the sidecars of a data folder say about its files.
+
+    Returns: list of tuples (name, e.g. "image_train"; number of records; text with the short sha256 of the file or of
+      the first of several; command that made it, "" if unknown), for those of SIDECARS that exist.
+    """
     facts = []
     for stem in SIDECARS:
         path = os.path.join(data_dir, f"{stem}.json")
@@ -168,9 +178,11 @@ def data_facts(data_dir):
 
 
 def thumbnails(data_dir, split, names, side=220):
-    """Returns thumbnails from the image records: dict image name -> JPEG bytes, without images that have no data there.
+    """Returns thumbnails from the image records: dict image name -> JPEG bytes.
 
-    Args: names: image names. side: longer side in pixels.
+    Images without data in the records are missing; {} if the records cannot be read.
+
+    Args: split: "val" or "test". names: image names. side: longer side in pixels.
     """
     import io
 

@@ -1,6 +1,6 @@
 """The sections of the HTML report: functions of the runs that return the values for the template report.html.
 
-`runs` is a list of run_facts.RunFacts. A table is a list of rows, each a list of cells, the heading first.
+`runs` is a list of run_facts.RunFacts. A table is a list of lines, each a list of formatted cells, the heading first.
 """
 
 import collections
@@ -36,10 +36,12 @@ def alarms(runs):
 def scores(rows, runs):
     """Returns the table of results, in which the rows of the report's runs are marked.
 
-    Args: rows: list of dicts, the rows of the table. runs: list of RunFacts.
+    Args: rows: list of dicts with scores as numbers, from run_facts.table_rows. runs: list of RunFacts.
 
-    Returns: dict with "lines" (the table, published rows last), "left" (indices of left-aligned columns), "classes"
-      (list: for each row "own" for a run of this report, "published", or None) and "notes" (list of sentences).
+    Returns: dict with "lines" (list of lists of formatted cells: the heading, then the rows with a line of means after
+      each group of seeds, published rows last), "left" (indices of left-aligned columns), "classes" (list with one
+      entry for each line after the heading: "own" for a run of this report, "published", or None) and "notes" (list of
+      sentences).
     """
     own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
     columns, (head, *lines), shown = table.cells(rows)
@@ -53,8 +55,8 @@ def scores(rows, runs):
 def variety(runs):
     """Returns the diversity and the most frequent captions of each run; None if no run has captions.
 
-    Returns: dict with "lines" (a table with one run a row) and "common" (list of (run name, table of its five most
-      frequent captions)).
+    Returns: dict with "lines" (a table: the heading, then a line for each run with captions) and "common" (list of
+      (run name, table with the counts of its five most frequent captions)).
     """
     head = ["run", "captions", "unique", "distinct-1", "distinct-2", "words a caption", "longest repeat", "words used"]
     head += ["recall", "precision"]
@@ -130,7 +132,7 @@ def pictures(runs, count):
 
 
 def by_score(scores, names):
-    """Returns the names as list, sorted by decreasing score, ties by name.
+    """Returns the names as a new list, sorted by decreasing score, ties by name.
 
     Args: scores: dict name -> score, 0 if missing. names: iterable.
     """
@@ -171,10 +173,11 @@ def card(name, runs, small):
 def attention(runs, count):
     """Returns attention figures of images for each run whose network has attention (show_attend_tell).
 
-    Args: count: number of images.
+    Args: count: number of images, spread evenly over the scores; 0 = no figures.
 
-    Returns: list of dicts, one a run, with "name", "note" and "figures", a list of dicts with "name", "words" and
-      "picture" (data URL of a PNG).
+    Returns: list of dicts, one for each run with attention and captions: "name" (of the run), "note" (a sentence on how
+      to read the figures, or why there are none) and "figures" (list of dicts with "name" (of the image), "words" (the
+      caption) and "picture" (data URL of a PNG)).
     """
     looking = [run for run in runs if registry.system_of(run.content).attends and run.captions and count]
     return [_attention_of(run, count) for run in looking]
@@ -221,7 +224,8 @@ def word_map(run):
     """Returns a plot of a run's word vectors in two dimensions; the words of its most frequent captions are marked.
 
     Args: run: RunFacts or None.
-    Returns: dict with "name", "note" and "picture" (data URL of a PNG, or None); None if `run` is None.
+    Returns: dict with "name" (of the run), "note" (a sentence on how to read the plot, or why there is none) and
+      "picture" (data URL of a PNG, or None); None if `run` is None.
     """
     if run is None:
         return None

@@ -32,8 +32,9 @@ class Entry:
     Attributes:
       path: the folder.
       experiment, row: names. seed: int, or None for a row without seed.
-      rows: list of dicts, the content of scores.json: one for each split and decoding.
-      environment: dict, content of environment.json.
+      rows: list of dicts, the content of scores.json: one for each split and decoding, in the format of table.make_row
+        with the further fields "captions" (name of the file), "scorer" and "references_sha256".
+      environment: dict, content of environment.json (date, commit, versions, machine, command).
     """
 
     path: str
@@ -137,7 +138,10 @@ def _complete(folder):
 
 
 def thinned(lines, most=LOG_LINES):
-    """Returns at most `most` lines of a log as list, evenly spaced, with the first and the last. Args: lines: list."""
+    """Returns at most `most` lines of a log as list, evenly spaced, with the first and the last.
+
+    Args: lines: list; it is returned itself if it is short enough.
+    """
     if len(lines) <= most:
         return lines
     return [lines[round(i * (len(lines) - 1) / (most - 1))] for i in range(most)]

@@ -34,7 +34,8 @@ class References:
     def of(self, experiment, split):
         """Returns the references of a split and the reason if there are none.
 
-        Returns: (dict image name -> list of captions, ""), or (None, why they are not available).
+        Returns: (dict image name -> list of captions, ""), or (None, why they are not available). The dict is shared by
+          all calls: the caller must not change it.
         """
         key = experiment, split
         if key not in self._known:
@@ -47,7 +48,8 @@ class References:
     def sentences_of(self, experiment):
         """Returns the function that archive.read_captions needs to look up sentences of an experiment's corpus.
 
-        It takes the sha256 of a corpus and returns the list of its sentences; None if the data folder does not have it.
+        The function takes the sha256 of a corpus and returns the list of its sentences; None if the data folder of the
+        experiment (default: data/EXPERIMENT) has no sentence records or another corpus.
         """
         from evaluation.untrained import load_corpus
 

@@ -79,9 +79,9 @@ TABLES = {
 
 
 def lines_of(entries, spec):
-    """Returns the rows of a table: list of (row name, decoding, list of score dicts, one for each seed).
+    """Returns the rows of a table: list of (row name, decoding or None, list of dicts with scores, one for each seed).
 
-    Args: entries: list of archive.Entry. spec: Table.
+    Args: entries: list of archive.Entry, whose `rows` are these dicts. spec: Table. Returns: [] if none fits the Table.
 
     Raises: UserError if rows have different tokenizers, scorers or references.
     """
@@ -124,7 +124,9 @@ def markdown(entries, spec):
 def cell(group, column, interval=False):
     """Returns the text of one cell: the value of one seed, or mean ± standard deviation of several.
 
-    Args: group: list of score dicts of a row, one for each seed. column: name of a metric or share.
+    It is "-" if a seed has no value.
+
+    Args: group: list of dicts with scores, one for each seed of a row. column: name of a metric or share.
       interval: whether CIDEr of one seed has its 95 % interval.
     """
     values = [one.get(column) for one in group]
