@@ -23,7 +23,8 @@ _DATA_URL = re.compile(r"data:[^,;]*(;[^,;]+)*;base64,", re.I)
 class Sent:
     """The content of a request.
 
-    Attributes: picture: bytes of the image file. parameters: list of (name, value). file_name: of the picture, or "".
+    Attributes: picture: bytes of the image file, not yet checked. parameters: list of (name, value) of the other
+      fields; a value is str, or any JSON value. file_name: name of the uploaded file as the form gives it, else "".
     """
 
     picture: bytes

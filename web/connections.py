@@ -7,7 +7,11 @@ HEAD_SECONDS = 10  # time limit for the head of the first request
 
 
 class Limited(AutoHTTPProtocol):
-    """uvicorn's HTTP protocol with these limits. A connection that exceeds them is closed without an answer."""
+    """uvicorn's HTTP protocol that limits the connections and the time until their first request begins.
+
+    At most MAX_CONNECTIONS are open, and the head of the first request must arrive within HEAD_SECONDS. A connection
+    that exceeds a limit is closed without an answer.
+    """
 
     def connection_made(self, transport):
         """Closes the connection if there are too many, else sets its time limit. Args: transport: asyncio.Transport."""

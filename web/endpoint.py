@@ -61,9 +61,10 @@ def _unexpected(name, value):
 
 
 def router(runs, turns, folder):
-    """Returns a fastapi.APIRouter with the routes /runs and /caption.
+    """Returns a fastapi.APIRouter with the routes GET /runs and POST /caption.
 
-    Args: runs: list of showing.Shown. turns: turns.Turns. folder: folder of uploads while they are processed.
+    Args: runs: list of showing.Shown. turns: turns.Turns, the queue of the network. folder: existing folder where an
+      upload is kept while it is processed.
     """
     routes = fastapi.APIRouter()
 
@@ -100,7 +101,8 @@ async def unless_gone(request, function, *arguments):
     """Runs function(*arguments, gone) in a thread, and returns its result.
 
     Args: request: fastapi.Request. function: its last argument `gone` is a threading.Event that is set when the client
-      disconnects.
+      disconnects; it may raise ClientDisconnect then.
+    Returns: the function's result; after ClientDisconnect a response of status 400, which nobody receives.
     """
     gone = threading.Event()
 
@@ -122,7 +124,7 @@ async def unless_gone(request, function, *arguments):
 def unpacked(body, content_type, query):
     """Writes the picture of a request to a file; returns (path of the file, Asked).
 
-    Args: body: path of the request's body; the picture is written to a new folder beside it.
+    Args: body: path of the file with the request's body; the picture is written to a new folder beside it.
       content_type: header of the request. query: list of (name, value) from the address.
     Raises: uploads.Refused.
     """
@@ -149,7 +151,8 @@ def answered(runs, body, content_type, query, turns, gone):
     Args: runs: list of showing.Shown. body: path of the request's body. content_type: its header.
       query: list of (name, value) from the address. turns: turns.Turns.
       gone: threading.Event that is set when the client disconnects.
-    Raises: uploads.Refused; ClientDisconnect when the client has disconnected.
+    Raises: uploads.Refused for a wrong request or picture, or if too many wait; ClientDisconnect when the client has
+      disconnected before its turn.
     """
     path, given = unpacked(body, content_type, query)
     try:
@@ -169,7 +172,8 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
     Returns: (list of small copies of the picture in the orientation that each run read, uint8 [H, W, 3]; list of
       showing.Answer, one a run).
-    Raises: uploads.Refused, ClientDisconnect.
+    Raises: uploads.Refused if the picture cannot be read or too many wait; ClientDisconnect if `gone` is set before the
+      turn.
     """
     cost = uploads.check_file(path)
     return turns.take(cost, lambda: _answers(runs, path, beam, min_score, gone))
@@ -188,7 +192,15 @@ def _answers(runs, path, beam, min_score, gone):
 
 
 def as_json(run, answer):
-    """Returns a run's answer as a dict for JSON. Args: run: showing.Shown. answer: showing.Answer."""
+    """Returns a run's answer as a dict for JSON.
+
+    Its keys are "run", "checkpoint", "caption" (the best one), "nbest" (list of dicts with "caption", "log_prob" and
+    "probability") and "objects" (list of dicts with "name", "score" and "box", None without a detector); "note" if the
+    picture was read in another orientation than shown, and "attention" (list of dicts with "word" and "weights", one
+    for each cell) if the run has it.
+
+    Args: run: showing.Shown. answer: showing.Answer.
+    """
     result = {"run": run.name, "checkpoint": run.checkpoint, "caption": answer.hypotheses[0].text}
     result["nbest"] = [
         {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}

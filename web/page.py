@@ -46,7 +46,8 @@ def example_field(examples, picture, register):
 
     gr.Examples is not used, because a click on it would let Gradio read the file.
 
-    Args: examples: list of image files. picture: gr.Image. register: uploads.Register.
+    Args: examples: list of paths of image files. picture: gr.Image. register: uploads.Register, to which the copy is
+      added.
     """
     paths = [[path] for path in examples]
     field = gr.Dataset(
@@ -81,7 +82,7 @@ def said(run, answer):
 
 
 def n_best(answer):
-    """Returns an HTML table of the beam's captions with their probabilities. Args: answer: showing.Answer."""
+    """Returns HTML: a table of the beam's captions with probabilities, best first. Args: answer: showing.Answer."""
     lines = [["", "caption", "probability", "per word"]]
     for rank, hypothesis in enumerate(answer.hypotheses, 1):
         whole, word = showing.chances(hypothesis)
@@ -90,7 +91,7 @@ def n_best(answer):
 
 
 def object_list(answer):
-    """Returns an HTML table of the detected objects, or why there are none. Args: answer: showing.Answer."""
+    """Returns HTML: a table of the detected objects, or why there are none. Args: answer: showing.Answer."""
     if answer.objects is None:
         return ANSWERS.hint(f"No objects: {answer.no_objects}.")
     if not answer.objects:
@@ -107,8 +108,8 @@ def object_list(answer):
 def page(runs, examples, register, order):
     """Returns the Gradio page as gr.Blocks.
 
-    Args: runs: list of one or two showing.Shown. examples: list of image files. register: uploads.Register.
-      order: turns.Turns.
+    Args: runs: list of one or two showing.Shown. examples: list of paths of image files, may be empty.
+      register: uploads.Register of the files that the page may read. order: turns.Turns, the queue of the network.
     """
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(ANSWERS.title(), padding=False)
@@ -162,19 +163,24 @@ def page(runs, examples, register, order):
 
 
 def events_of(blocks, register):
-    """Returns checks for what a browser sends: dict index of an event -> list of functions, one for each of its inputs.
-
-    Each function takes the value that was sent, and returns the value to pass on or raises uploads.Refused.
+    """Returns the functions that check what a browser sends with each event of the page, such as a click.
 
     Args: blocks: gr.Blocks. register: uploads.Register.
+    Returns: dict index of the event, as Gradio numbers it in `blocks.fns` (the request's `fn_index`) -> list of
+      functions, one for each input field of the event, in order. Each takes the value that the browser has sent for its
+      field, and returns the value to pass on to Gradio or raises uploads.Refused.
+    Raises: TypeError for an input field that is no picture, slider, gallery or state.
     """
     return {number: [_taken(field, register) for field in event.inputs] for number, event in blocks.fns.items()}
 
 
 def _taken(field, register):
-    """Returns the function that checks the values sent for one input field, as `events_of` needs it.
+    """Returns the function that checks the value a browser sends for one input field.
 
-    Args: field: Gradio component. register: uploads.Register.
+    The function takes this value, and returns the value to pass on to Gradio or raises uploads.Refused.
+
+    Args: field: gr.Image, gr.Slider, gr.Dataset or gr.State. register: uploads.Register.
+    Raises: TypeError for another field.
     """
 
     def picture(value):
@@ -207,7 +213,8 @@ def _column(run, number):
     """Creates the output fields of one run.
 
     Args: run: showing.Shown. number: of the run, from 1, used in the ids of HTML elements.
-    Returns: dict: "answer": list of the fields that `_filled` gives values for; "map": field of the word map.
+    Returns: dict: "answer": list of four fields (caption, beam's captions, picture with boxes, table of objects), whose
+      values `_filled` gives; "map": gr.Image of the word map.
     """
     with gr.Column(min_width=320):
         heading = gr.HTML(elem_id=f"said{number}")
@@ -222,13 +229,16 @@ def _column(run, number):
 
 
 def _looked(run, number):
-    """Returns the field for the attention of one run, as wide as the columns of all runs. Args: number: of the run."""
+    """Returns the gr.Image for the attention of one run, as wide as the columns of all runs.
+
+    Args: run: showing.Shown. number: of the run, from 1, used in the id of the HTML element.
+    """
     with gr.Accordion(f"where {run.name} looked, word by word", open=True):
         return _picture(f"attention{number}")
 
 
 def _status(content):
-    """Returns the gr.HTML for the status line; without content it is hidden. Args: content: HTML."""
+    """Returns the gr.HTML for the status line. Args: content: HTML; if it is "", the line is hidden."""
     return gr.HTML(content, visible=bool(content))
 
 
@@ -238,7 +248,10 @@ def _picture(elem_id):
 
 
 def _filled(run, answer, pixels_HWC):
-    """Returns the values of a run's "answer" fields (see `_column`) as list.
+    """Returns the values of the fields that `_column` lists under "answer": list [HTML, HTML, PIL image or None, HTML].
+
+    They are the caption, the table of the beam's captions, the picture with boxes (None without a detector), and the
+    table of objects.
 
     Args: run: showing.Shown. answer: showing.Answer. pixels_HWC: uint8, the picture.
     """
@@ -253,7 +266,8 @@ def _filled(run, answer, pixels_HWC):
 def application(runs, examples, folder):
     """Returns the FastAPI application: the page at /, the endpoint at /caption.
 
-    Args: runs: list of showing.Shown. examples: list of image files. folder: of uploads while they are processed.
+    Args: runs: list of one or two showing.Shown. examples: list of paths of image files, shown on the page.
+      folder: where the endpoint keeps an upload while it is processed.
     """
     register, order = uploads.Register(utils.get_upload_folder()), turns.Turns()
     blocks = page(runs, examples, register, order)

@@ -40,8 +40,9 @@ class Guard:
         """Wraps the application `app`.
 
         Args:
-          register: uploads.Register.
-          events: dict index of an event -> list of functions that check its inputs, from page.events_of.
+          app: ASGI application. register: uploads.Register, to which uploads are added.
+          events: dict index of a Gradio event (`fn_index`) -> list of functions, one for each input field, which return
+            the checked value or raise Refused; from page.events_of.
           folder: where Gradio writes files.
           seconds: time limit for a body. most: maximum number of POST requests at once.
         """
@@ -87,7 +88,7 @@ class Guard:
             raise Refused("There is nothing here.", 404)
 
     def _may_be_read(self, path):
-        """Returns whether `path` is a route of the page for GET, or a file that this server wrote."""
+        """Returns whether `path` is a route of the page for GET, or a file in Gradio's folder: a truth value."""
         if not path.startswith(FILE):
             return READ.fullmatch(path) and ".." not in path
         name = path.removeprefix(FILE)
@@ -147,7 +148,7 @@ class Guard:
     def _event(self, data):
         """Checks the body of a request to the queue; returns a new body with only the checked values: JSON as bytes.
 
-        Args: data: bytes. Raises: Refused.
+        Args: data: bytes, the body. Raises: Refused for another event or a wrong value.
         """
         try:
             told = json.loads(data)
@@ -168,8 +169,9 @@ class Guard:
 async def receive_body(receive, scope, file, seconds):
     """Writes the body of a request to a file.
 
-    Args: receive: ASGI function. scope: ASGI scope. file: binary file. seconds: time limit.
-    Raises: Refused if the body is too large or too slow, ClientDisconnect.
+    Args: receive: ASGI function. scope: ASGI scope, whose path (a key of POSTS) determines the maximum size.
+      file: binary file open for writing. seconds: time limit for the whole body.
+    Raises: Refused if the body is too large or too slow; ClientDisconnect if the client disconnects before its end.
     """
     most, count, complete = POSTS[scope["path"]], 0, False
     announced = dict(scope["headers"]).get(b"content-length", b"")
@@ -194,7 +196,7 @@ async def receive_body(receive, scope, file, seconds):
 def replayed(file, after):
     """Returns an ASGI function `receive` that gives the content of `file`, and then calls `after` for what follows.
 
-    Args: file: binary file. after: ASGI function `receive` of the server.
+    Args: file: binary file, read from its position. after: ASGI function `receive` of the server.
     """
     ended = False
 
@@ -221,7 +223,7 @@ def _too_large(count, most):
 def say(scope, message):
     """Prints a line about a request on the terminal. The path comes from the client, so it is escaped.
 
-    Args: scope: ASGI scope.
+    Args: scope: ASGI scope. message: text, printed as it is.
     """
     print(f"{scope['method'][:10]} {ascii(scope['path'][:100])}: {message}", file=sys.stderr, flush=True)
 

@@ -32,10 +32,11 @@ class Answer:
 
     Attributes:
       hypotheses: list of captioning.captioner.Hypothesis, best first.
-      objects: list of formats.records.Detection above the threshold; None without a detector.
-      no_objects: why `objects` is None, or "".
-      words: list of the T words of the best caption. weights_TC: attention weights with which each word was generated.
-        Both are None for a run without attention.
+      objects: list of formats.records.Detection with at least the minimum score, may be empty; None without a detector,
+        or if a detector `annotations:FILE` does not know the photograph.
+      no_objects: why `objects` is None; "" if it is a list.
+      words: list of the T words of the best caption, without markers. weights_TC: float, attention weights with which
+        each word was generated, rows sum to 1. Both are None for a run without attention.
       exif: whether the run read the picture turned by its EXIF orientation.
       lies_otherwise: whether the run read the picture in another orientation than viewers show it.
     """
@@ -52,7 +53,8 @@ class Answer:
 class Shown:
     """A loaded run that captions single image files; `answer` may be called from several threads.
 
-    Attributes: name: of the run directory. checkpoint: name of the checkpoint. looks: whether the run has attention.
+    Attributes: name: of the run directory. job_dir: its path. checkpoint: name of the checkpoint. looks: whether the
+      run has attention. vocabulary: formats.vocabulary.Vocabulary.
     """
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None, exif=None):
@@ -60,9 +62,9 @@ class Shown:
 
         Args:
           job_dir: run directory. checkpoint: "best", "newest", or a step (training.checkpoints.choose).
-          encoder: where the run's encoder is, if it has moved.
-          detector: detector of a run that reads concept words; for other runs its objects are only shown.
-          labels: class names of the detector.
+          encoder: name of the run's encoder with its new path, if its files have moved; else None.
+          detector, labels: values of --detector and --labels, or None. A run that reads concept words makes captions
+            from the detector's objects (None = the detector saved with the run); for other runs they are only shown.
           exif: whether pictures are turned by their EXIF orientation; None = as the run's training photographs were.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
@@ -77,9 +79,10 @@ class Shown:
         self._one_at_a_time = threading.Lock()
 
     def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
-        """Captions one image file; returns Answer.
+        """Captions one image file by beam search; returns Answer with as many captions as the beam has.
 
-        Args: path: a checked file, or formats.images.Decoded. beam: beam size. threshold: minimum detection score.
+        Args: path: a checked file, or formats.images.Decoded. beam: beam size. threshold: minimum score of the
+          detections in `Answer.objects`; it does not change the captions.
         Raises: ImageError for a file that cannot be read, or whose objects a detector `annotations:FILE` does not know.
         """
         with self._one_at_a_time:
@@ -91,12 +94,12 @@ class Shown:
         return Answer(found, objects, reason, words, weights_TC, exif, lies_otherwise)
 
     def vectors(self):
-        """Returns the network's input word embedding: float32 [V, E]."""
+        """Returns the captioner's word embedding at the input of its decoder: NumPy float32 [V, E]."""
         own = self.captioner.input_embedding
         return (self.captioner.generator.embedding if own is None else own).numpy()
 
     def _objects(self, path, threshold):
-        """Returns (list of Detection above the threshold, or None; why it is None, or "")."""
+        """Returns (list of Detection with at least the minimum score, or None; why it is None, or "")."""
         if self.detector is None:
             return None, "no detector was given (--detector, --labels)"
         try:

@@ -24,7 +24,7 @@ READ_HERE = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 class Refused(Exception):
     """Raised for a request or file that is refused.
 
-    Attributes: message: text for the sender. status: HTTP status (int).
+    Attributes: message: text for the sender, what was found and expected. status: HTTP status (int), e.g. 413 or 422.
     """
 
     def __init__(self, message, status):
@@ -43,8 +43,8 @@ def check_size(count):
 def check_file(path):
     """Checks an uploaded file without decoding its pixels; returns the cost of decoding (int): pixels times scans.
 
-    Raises: Refused when the file is empty, too large, not a picture, an animation or multi-page file, or when it has
-      more than MAX_PIXELS (a decompression bomb).
+    Args: path: of the file. Raises: Refused when the file is empty, too large, damaged, not a picture, an animation or
+      multi-page file, or when decoding costs too much: more than MAX_PIXELS, MAX_SIDE, MAX_SCANS or MAX_COST.
     """
     from PIL import Image
 
@@ -75,7 +75,10 @@ def check_file(path):
 
 
 def read_upload(path):
-    """Decodes a file that `check_file` has accepted; returns formats.images.Decoded. Raises: Refused."""
+    """Decodes a file that `check_file` has accepted; returns formats.images.Decoded.
+
+    Args: path: of the file. Raises: Refused if it is damaged, or takes more than MAX_SECONDS of processor time.
+    """
     try:
         return Decoded.read(path, MAX_SECONDS)
     except ImageError as error:
@@ -107,7 +110,7 @@ class Register:
         self._uploads, self._examples = collections.OrderedDict(), set()
 
     def add(self, path):
-        """Registers the path of an upload, and deletes the oldest upload if there are too many."""
+        """Registers the path (str) of an upload, and deletes the file of the oldest upload if there are too many."""
         self._uploads[path] = True
         self._uploads.move_to_end(path)
         while len(self._uploads) > self.most:
@@ -121,7 +124,10 @@ class Register:
         self._examples.add(path)
 
     def check(self, path):
-        """Raises Refused for a path that is not registered, or that is a link to a file outside of the folder."""
+        """Raises Refused for a path that is not registered, whose file is gone, or that links to another folder.
+
+        Args: path: value that a browser has sent, of any type.
+        """
         known = isinstance(path, str) and (path in self._uploads or path in self._examples)
         if not (known and os.path.isfile(path) and os.path.realpath(path).startswith(self.folder + os.sep)):
             raise Refused("This picture is not, or no longer, among the uploads of this page; upload it again.", 422)
