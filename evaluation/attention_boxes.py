@@ -67,9 +67,9 @@ def measure(tokens, weights_TC, boxes, singular):
       singular: dict word -> the concept word that it names, for plurals and synonyms.
 
     Returns: list of dicts, one for each word that names an object, with "word" and four floats. "weight" is the
-      attention on the boxes and "area" their share of the photograph, each cell multiplied by the share of it that a box covers.
-      "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at least the one that is
-      covered most.
+      attention on the boxes and "area" their share of the photograph, each cell multiplied by the share of it that a
+      box covers. "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at least the
+      one that is covered most.
     Raises: cli.UserError if C is not a square.
     """
     import numpy as np
