@@ -18,7 +18,7 @@ class R2MCaptioner(ConceptCaptioner):
     def __init__(self, settings, vocabulary):
         """Builds the networks with new weights; `load` replaces them.
 
-        Args: settings: dict, the settings of the run. vocabulary: formats.vocabulary.Vocabulary.
+        Args: settings: dict, the settings of the run. vocabulary: formats.vocabulary.Vocabulary of the run.
         """
         seed = tf.constant([0, 0], tf.int32)
         sizes = memory_captioner.Sizes.of(settings)
@@ -31,7 +31,8 @@ class R2MCaptioner(ConceptCaptioner):
     def from_run(cls, job_dir, checkpoint="newest"):
         """Returns the captioner of a run with the weights of one of its checkpoints.
 
-        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
+        Args: job_dir: run directory of one stage. checkpoint: "best", "newest", a step, or the path of a checkpoint.
+        Raises: cli.UserError if the run is damaged or there is no such checkpoint.
         """
         content, vocabulary, prefix = run_content.open_run(job_dir, checkpoint)
         captioner = cls(content["settings"], vocabulary)
@@ -42,6 +43,7 @@ class R2MCaptioner(ConceptCaptioner):
         """Assigns the weights of a checkpoint of the same run.
 
         Args: prefix: path of the checkpoint without its ending.
+        Raises: cli.UserError if the checkpoint cannot be read or does not have all variables of the networks.
         """
         variables = layers.named_variables(self.encoder, self.generator)
         checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
@@ -49,6 +51,6 @@ class R2MCaptioner(ConceptCaptioner):
     def feature(self, rows_BK):
         """Returns a unit vector for the concept words of each image: float32 [B, E]; zeros if an image has none.
 
-        Args: rows_BK: int32, ids of the concept words.
+        Args: rows_BK: int32, ids of the concept words, zero padded.
         """
         return self.encoder(rows_BK, tf.math.count_nonzero(rows_BK, 1, dtype=tf.int32))

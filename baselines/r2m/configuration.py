@@ -31,9 +31,9 @@ BY_SEMANTICS = "semantics"
 
 
 def _quirk(name, help):
-    """Returns the dataclass field of a quirk's setting; its default lets --semantics decide.
+    """Returns the dataclass field of a quirk's setting; its default "semantics" lets --semantics decide.
 
-    Args: name: a key of QUIRKS.
+    Args: name: a key of QUIRKS. help: text of the flag in --help.
     """
     return choice(BY_SEMANTICS, (BY_SEMANTICS, *QUIRKS[name].values()), help)
 
@@ -104,7 +104,9 @@ class R2M(Trainer):
 
 
 def quirk(options, name):
-    """Returns the value of a quirk's setting; if it is "semantics", the value that QUIRKS has for --semantics.
+    """Returns the value of a quirk's setting as a str, for example "masked" for the quirk "triplet".
+
+    If the setting has the value "semantics", this is the value that QUIRKS has for the value of --semantics.
 
     Args: options: R2M, or a dict of its settings. name: a key of QUIRKS.
     """
@@ -114,12 +116,15 @@ def quirk(options, name):
 
 
 def of_stage(options, stage, **changes):
-    """Returns the settings (R2M) of one stage, for which every value of 0 is replaced by the stage's default.
+    """Returns the settings of one stage, a new R2M.
+
+    Where max_steps, lr, save_checkpoint_steps or unroll is 0, it has the stage's element of stage_steps, stage_lr,
+    stage_save or stage_unroll. lr_decay_steps is set too; 0 means no decay.
 
     Args:
-      options: R2M. The defaults are the stage's elements of stage_steps, stage_lr, stage_save and stage_unroll.
+      options: R2M.
       stage: a key of LOSSES.
-      changes: further settings to replace, such as job_dir and start_ckpt.
+      changes: values that override other fields of `options`, such as job_dir and start_ckpt.
     """
     at = STAGES.index(stage)
     names = {"max_steps": "steps", "lr": "lr", "save_checkpoint_steps": "save", "unroll": "unroll"}
@@ -133,7 +138,7 @@ def of_stage(options, stage, **changes):
 def check(options):
     """Checks the settings (R2M) before TensorFlow starts.
 
-    Raises UserError if one is invalid or two contradict each other.
+    Raises: cli.UserError if one is invalid or two contradict each other.
     """
     for name in ("steps", "lr", "save", "unroll"):
         values = getattr(options, f"stage_{name}")

@@ -22,7 +22,10 @@ from models.randomness import apply_mask, dropout_mask, fold_in
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The settings of configuration.R2M that determine the networks, together with the size of the vocabulary."""
+    """The settings that, together with the size of the vocabulary, determine the networks.
+
+    Each field is the setting of configuration.R2M with the same name; it is described there.
+    """
 
     emb_dim: int
     mem_slots: int
@@ -34,7 +37,7 @@ class Sizes:
 
     @classmethod
     def of(cls, settings):
-        """Returns the Sizes in the settings of a run. Args: settings: dict, or configuration.R2M."""
+        """Returns the Sizes in the settings of a run. Args: settings: dict name -> value, or configuration.R2M."""
         settings = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
         return cls(**{item.name: settings[item.name] for item in dataclasses.fields(cls)})
 
@@ -42,7 +45,8 @@ class Sizes:
 def build(vocabulary_size, sizes, keep_prob, seed):
     """Returns (ConceptEncoder, MemoryDecoder, reconstructor: RelationalMemory) with new weights.
 
-    Args: sizes: Sizes. keep_prob: keep probability of the dropout on the encoder's word vectors. seed: int32 [2].
+    Args: vocabulary_size: V. sizes: Sizes. keep_prob: keep probability of the dropout on the encoder's word vectors.
+      seed: int32 [2], seed of the initial weights.
     """
     encoder = ConceptEncoder(vocabulary_size, sizes.emb_dim, keep_prob, fold_in(seed, "encoder"))
     decoder = MemoryDecoder(vocabulary_size, sizes, fold_in(seed, "decoder"))
@@ -52,7 +56,11 @@ def build(vocabulary_size, sizes, keep_prob, seed):
 
 
 def _memory(input_dim, sizes, slots, seed, scope):
-    """Returns a RelationalMemory of `slots` slots, each of width E. Args: scope: prefix of the variables' names."""
+    """Returns a RelationalMemory with slots of width E and new weights.
+
+    Args: input_dim: dimension of its input. sizes: Sizes. slots: number of slots. seed: int32 [2], seed of the initial
+      weights. scope: prefix of the variables' names.
+    """
     heads = sizes.num_heads
     head_size = sizes.emb_dim // heads
     return RelationalMemory(input_dim, seed, scope, slots, heads, head_size, sizes.gates, sizes.forget_bias)
@@ -143,8 +151,8 @@ class MemoryDecoder(WordDecoder):
 
         Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
 
-        Returns: (output float32 [B, O], new state, attention weights of the fusion memory as from `fuse`, attention
-          weights and gates of the relational memory as relational_memory.Looks).
+        Returns: (output float32 [B, O], new state, attention weights of the fusion memory, float32 [B, H, 2, 2] or None
+          as from `fuse`, attention weights and gates of the relational memory as relational_memory.Looks).
         """
         fused, weights = self.fuse(words_BE, state[0])
         memory_BSE, looks = self.memory.step(self.memory.project(fused), state[1])
@@ -170,7 +178,9 @@ class MemoryDecoder(WordDecoder):
 
 
 def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
-    """Returns the decoder's outputs under teacher forcing with a caption as target: float32 [B, T, O].
+    """Returns the decoder's outputs under teacher forcing with given words as targets: float32 [B, T, O].
+
+    Output t is computed from the words before word t; outputs past a row's length are 0.
 
     Args:
       decoder: MemoryDecoder. v_BE: float32, the output of ConceptEncoder.

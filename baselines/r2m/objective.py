@@ -52,7 +52,10 @@ def triplet_loss(images_GE, sentences_GE, margin, masked=True):
 def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
     """Returns the squared distance summed over B and E, divided by `rows`: float32 scalar (equation R5).
 
-    Args: rows: number of rows in the global batch. reduction: "sum", or "mean" to divide by E as well.
+    With the size of the global batch as `rows`, this is one replica's share of the mean over the global batch.
+
+    Args: v_BE: float32, vectors of the concept words. reconstructed_BE: float32, their reconstructions v~. rows: number
+      of rows in the global batch. reduction: "sum", or "mean" to divide by E as well.
     """
     summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
@@ -65,8 +68,9 @@ class R2MObjective(OneOptimizerObjective):
         """Must be called inside `strategy.scope()`.
 
         Args:
-          options: configuration.R2M of one stage.
-          image_dim: D; None in the text stages.
+          options: configuration.R2M of one stage, from `configuration.of_stage`.
+          vocabulary_size: V.
+          image_dim: D; None in stages without images.
           encode: function batch["pixels"] -> image vectors float32 [B, D]; None if batches contain image vectors.
         """
         self.options, self.encode_pixels = options, encode
@@ -87,8 +91,10 @@ class R2MObjective(OneOptimizerObjective):
     def _build_projection(self, image_dim, seed, networks, trained):
         """Adds the projection and the standardisation of image vectors to `networks`.
 
-        With --projection frozen the projection is drawn anew in every stage and not trained; otherwise it joins
-        `trained`.
+        With --projection frozen the projection has new random weights in every stage and is not trained.
+
+        Args: image_dim: D. seed: int32 [2]. networks: dict name -> network, to which both are added. trained: list of
+          the trained networks, to which the projection is added unless it is frozen.
         """
         frozen = configuration.quirk(self.options, "projection") == "frozen"
         seed = fold_in(seed, f"projection {self.options.stage}" if frozen else "projection")
@@ -116,6 +122,8 @@ class R2MObjective(OneOptimizerObjective):
     def gradients(self, batch, seed):
         """Returns (metrics, list of gradients of this replica's share of the loss for `trainable_variables`).
 
+        The gradient of a variable on which the loss does not depend is None.
+
         Args:
           batch: dict of tensors. For text: `sentence`, `length`, `key`, `key_length` of input_pipeline.SentenceBatches.
             For images: `concepts`, `concepts_length`, `image` or `pixels` of input_pipeline.ConceptImageBatches.
@@ -134,7 +142,10 @@ class R2MObjective(OneOptimizerObjective):
     def _text(self, batch, seed):
         """Returns (this replica's share of the loss of a batch of sentences, metrics).
 
-        The loss is the cross entropy; in stages with the loss rec_text, w_rec times the reconstruction loss is added.
+        The loss is the cross entropy, averaged over the words of all replicas; in stages with the loss rec_text, w_rec
+        times the reconstruction loss is added.
+
+        Args: batch, seed: arguments of `gradients`.
         """
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
@@ -153,6 +164,8 @@ class R2MObjective(OneOptimizerObjective):
         triplet loss; in stages with the loss rec_image, w_rec times the reconstruction loss is added. The triplet loss
         compares all vectors of the global batch: every replica computes it from the gathered vectors and uses the
         gradient for its own rows.
+
+        Args: batch, seed: arguments of `gradients`.
         """
         options = self.options
         rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
@@ -181,7 +194,7 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- parts
 
     def words(self, v_BE):
-        """Returns the decoder's greedy words int32 [B, T] and their lengths int32 [B], without gradient.
+        """Returns (the decoder's greedy words int32 [B, T], their lengths int32 [B]), without gradient.
 
         Args: v_BE: float32, the output of the concept encoder.
         """
@@ -193,8 +206,10 @@ class R2MObjective(OneOptimizerObjective):
     def _reconstruction(self, v_BE, outputs_BTO, lengths_B, rows_global):
         """Returns (v~ float32 [B, E], this replica's share of the reconstruction loss, summed squared distance).
 
-        Args: v_BE: float32. outputs_BTO: float32, the decoder's outputs. lengths_B: int32, words in each row.
-          rows_global: number of rows in the global batch.
+        The last two are float32 scalars; the distance is summed over B and E.
+
+        Args: v_BE: float32, vectors of concept words. outputs_BTO: float32, the decoder's outputs. lengths_B: int32,
+          words in each row. rows_global: number of rows in the global batch.
         """
         reconstructed_BE = memory_captioner.reconstruct(self.reconstructor, outputs_BTO, lengths_B)
         share = reconstruction_loss(
@@ -203,9 +218,12 @@ class R2MObjective(OneOptimizerObjective):
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 
     def _cross_entropy(self, batch, seed, weight):
-        """Returns (result of `word_losses`, v float32 [B, E], outputs of the decoder float32 [B, T, O]).
+        """Returns (tuple from `word_losses`, v float32 [B, E], outputs of the decoder float32 [B, T, O]).
 
-        Args: seed: int32 [2]; None for no dropout and a fixed order of the concept words. weight: factor on the loss.
+        word_losses is the function of objectives/cross_entropy.py.
+
+        Args: batch: dict of tensors with `sentence`, `length`, `key` and `key_length`. seed: int32 [2]; None for no
+          dropout and a fixed order of the concept words. weight: factor on the loss of each word.
         """
         order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
@@ -219,7 +237,10 @@ class R2MObjective(OneOptimizerObjective):
         return word_losses(outputs_NO, self.decoder, targets_N, weight), v_BE, outputs_BTO
 
     def evaluate(self, batch):
-        """Returns (summed cross entropy, correctly predicted words, words) of sentences: float32 scalars."""
+        """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
+
+        Args: batch: dict of tensors of sentences, as for `gradients`.
+        """
         return summed(self._cross_entropy(batch, None, 1.0)[0])
 
 
@@ -230,7 +251,9 @@ class R2MObjective(OneOptimizerObjective):
 def gathered(rows_BE):
     """Returns the rows of all replicas in replica order, without gradient: float32 [G, E].
 
-    Args: rows_BE: of this replica.
+    Must be called in every replica.
+
+    Args: rows_BE: float32, this replica's rows.
     """
     count = tf.distribute.get_strategy().num_replicas_in_sync
     if count == 1:

@@ -21,7 +21,12 @@ EPSILON = 1e-5  # of the layer norms
 
 
 class LayerNorm(tf.Module):
-    """Layer normalisation: (x - mean) / std along the last axis, then a trained scale and offset."""
+    """Layer normalisation: (x - mean) / std along the last axis, then a trained scale and offset.
+
+    Called with a float32 tensor [..., dim], it returns one of the same shape.
+
+    Args: dim: size of the last axis. scope: prefix of the variables' names.
+    """
 
     def __init__(self, dim, scope):
         super().__init__()
@@ -34,13 +39,20 @@ class LayerNorm(tf.Module):
 
 
 def on_rows(linear, values, dim):
-    """Applies a layers.Linear to the last axis of a tensor of any rank. Args: dim: number of outputs of the layer."""
+    """Applies a linear layer to the last axis of a tensor of any rank: float32 [..., dim].
+
+    Args: linear: layers.Linear. values: float32 [..., inputs of the layer]. dim: number of outputs of the layer.
+    """
     flat = linear(tf.reshape(values, [-1, values.shape[-1]]))
     return tf.reshape(flat, tf.concat([tf.shape(values)[:-1], [dim]], 0))
 
 
 class Attention(tf.Module):
-    """Multi-head dot-product attention with a layer norm on queries, keys and values; no output projection, no mask."""
+    """Multi-head dot-product attention with a layer norm on queries, keys and values; no output projection, no mask.
+
+    Args: input_dim: I. heads: H. head_size: D. seed: int32 [2], seed of the initial weights. scope: prefix of the
+      variables' names.
+    """
 
     def __init__(self, input_dim, heads, head_size, seed, scope):
         super().__init__()
@@ -55,14 +67,20 @@ class Attention(tf.Module):
         return tf.split(tf.transpose(tf.reshape(projected, shape), [0, 2, 1, 3]), 3, axis=-1)
 
     def attend(self, queries_BHSD, keys_BHRD, values_BHRD):
-        """Returns (concatenated heads float32 [B, S, H D], weights float32 [B, H, S, R] that sum to 1 over R)."""
+        """Returns (concatenated heads float32 [B, S, H D], weights float32 [B, H, S, R] that sum to 1 over R).
+
+        Args: queries_BHSD, keys_BHRD, values_BHRD: float32, of S attending and R attended rows, from `project`.
+        """
         scores = tf.matmul(queries_BHSD, keys_BHRD, transpose_b=True) * self.head_size**-0.5
         weights_BHSR = tf.nn.softmax(scores)
         attended = tf.transpose(tf.matmul(weights_BHSR, values_BHRD), [0, 2, 1, 3])
         return tf.reshape(attended, tf.concat([tf.shape(attended)[:2], [self.heads * self.head_size]], 0)), weights_BHSR
 
     def __call__(self, rows_BRI):
-        """Lets every row attend to all rows. Returns (outputs float32 [B, R, H D], weights float32 [B, H, R, R])."""
+        """Lets every row attend to all rows. Returns (outputs float32 [B, R, H D], weights float32 [B, H, R, R]).
+
+        Args: rows_BRI: float32.
+        """
         return self.attend(*self.project(rows_BRI))
 
 
@@ -70,8 +88,10 @@ class Attention(tf.Module):
 class Looks:
     """Attention weights and gates of one step of the relational memory, for inspection.
 
-    weights: float32 [B, H, S, S + 1], the attention of each slot to the S slots and, last, to the input.
-    input_gate, forget_gate: float32 [B, S, M]; with one gate for each slot [B, S, 1].
+    Attributes:
+      weights: float32 [B, H, S, S + 1], the attention of each slot to the S slots and, last, to the input; sums to 1
+        over the last axis.
+      input_gate, forget_gate: float32 in 0 to 1, [B, S, M]; with one gate for each slot [B, S, 1].
     """
 
     weights: tf.Tensor
@@ -80,9 +100,11 @@ class Looks:
 
 
 class RelationalMemory(tf.Module):
-    """The recurrent cell.
+    """The recurrent cell of the module docstring.
 
     Its state is the memory, float32 [B, S, M]; its output is the memory flattened to [B, S M].
+
+    Attributes: slots: S. width: M. output_dim: S M.
     """
 
     def __init__(
@@ -100,7 +122,8 @@ class RelationalMemory(tf.Module):
         """Builds the cell with new weights.
 
         Args:
-          scope: prefix of the variables' names. slots: S. heads: H. head_size: D.
+          input_dim: I. seed: int32 [2], seed of the initial weights. scope: prefix of the variables' names.
+          slots: S. heads: H. head_size: D.
           gates: "unit" for one input gate and one forget gate for each unit of a slot, "slot" for one of each for each
             slot.
           forget_bias, input_bias: constants added to the gates before the sigmoid.
@@ -130,7 +153,9 @@ class RelationalMemory(tf.Module):
     def project(self, inputs_BI):
         """Returns the projections of an input: (key [B, H, 1, D], value [B, H, 1, D], term of the gates [B, 1, G]).
 
-        These do not depend on the memory, so they are computed for a whole sequence at once.
+        All are float32. They do not depend on the memory, so they are computed for a whole sequence at once.
+
+        Args: inputs_BI: float32.
         """
         e_B1M = self.input(inputs_BI)[:, None]
         _, key, value = self.attention.project(e_B1M)
@@ -153,7 +178,7 @@ class RelationalMemory(tf.Module):
         return new_BSM, Looks(weights, i, f)
 
     def output(self, memory_BSM):
-        """Returns the memory with its slots concatenated: float32 [B, S M]."""
+        """Returns the output of the cell, the memory with its slots concatenated: float32 [B, S M]."""
         return tf.reshape(memory_BSM, [-1, self.output_dim])
 
     def sequence(self, inputs_TBI, lengths_B, memory_BSM=None):

@@ -43,11 +43,14 @@ class Trace:
     H attention heads, S memory slots, M width of a slot.
 
     Attributes:
-      concepts: list of the concept words. text: the caption. words: list of T words.
+      concepts: list of str, the concept words.
+      text: the caption.
+      words: list of T str, the words of the caption, then the end token unless the maximum length was reached first.
       memory: [T, H, S, S + 1], the attention of each slot to the S slots and, last, to the input.
       fusion: [T, H, 2, 2], the attention of (word, concepts) to (word, concepts); None without a fusion memory.
       input_gate, forget_gate: [T, S, M]; with one gate for each slot [T, S, 1].
-      norm: [T], L2 norm of the memory.
+      norm: [T], L2 norm of the memory after each step.
+      The last five are numpy arrays.
     """
 
     concepts: list
@@ -93,7 +96,7 @@ def main(options):
 
 
 def trace(captioner, concepts, decode="beam3"):
-    """Captions concept words, and returns the attention and gates of the best caption as a Trace.
+    """Returns the best caption of a set of concept words, with its attention weights and gates, as a Trace.
 
     Args: captioner: R2MCaptioner. concepts: list of words. decode: "greedy", or "beamK" with a beam of K.
     Raises: cli.UserError if `concepts` is empty or has a word that is not in the dictionary.
@@ -129,7 +132,10 @@ def trace(captioner, concepts, decode="beam3"):
 
 
 def attention_rows(found):
-    """Returns the heat map of the attention weights: (list of row labels, list of rows, each an array [T]).
+    """Returns the rows of a heat map of the attention weights: (list of row labels, list of float arrays [T]).
+
+    There is a row for each head, slot and attended row of the memory, then for each head two rows of the fusion memory,
+    the attention of word and of concepts to the concepts.
 
     Args: found: Trace.
     """

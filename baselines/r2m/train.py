@@ -34,7 +34,7 @@ def main(options):
 
 
 def train(options, strategy):
-    """Trains one stage until its last step.
+    """Trains one stage until its last step, or continues an interrupted one.
 
     Args: options: configuration.R2M of that stage, from `of_stage`. strategy: tf.distribute.Strategy.
     """
@@ -88,7 +88,7 @@ def train(options, strategy):
 
 
 def concepts_in_training(image_set, concept_order):
-    """Returns the concept words of the training images: (word ids int32 [N, K], zero padded; their number int32 [N]).
+    """Returns the concept words read in training: tuple (ids int32 [N, K], zero padded; their number int32 [N]).
 
     Args:
       image_set: input_pipeline.ImageSet of N images.
@@ -108,7 +108,8 @@ def concepts_in_training(image_set, concept_order):
 def score(options, name, job_dir):
     """Scores and ranks the checkpoints of a stage on the validation images; train then continues from the best one.
 
-    If the validation images have no references, it prints a message and does nothing else.
+    The rankings are written to `job_dir`, the scores of the best checkpoint to the table. If the validation images have
+    no references, it prints a message and does nothing else.
 
     Args: options: configuration.R2M of all stages. name: the stage. job_dir: run directory of the stage.
     """

@@ -16,6 +16,8 @@ class GRU(tf.Module):
     reset_after False: candidate = tanh([x, r * h] W + b), as in TensorFlow 1's GRUCell (img2txt).
     reset_after True: candidate = tanh(x W + b + r * (h U + b')), Keras' default (the attention tutorial); with the
     second bias b' it has (E + H) * 3H + 6H parameters instead of (E + H) * 3H + 3H.
+
+    Args: input_dim: E. hidden_dim: H. seed: int32 [2], seed of the initial weights. reset_after: bool.
     """
 
     def __init__(self, input_dim, hidden_dim, seed, reset_after):
@@ -41,7 +43,10 @@ class GRU(tf.Module):
         return (self._step(tf.matmul(inputs_BE, self.kernel) + self.bias, state[0]),)
 
     def _step(self, projected, h):
-        """Returns the new h: float32 [B, H]. Args: projected: x W + b of the input, [B, 3H]. h: the old h."""
+        """Returns the new h: float32 [B, H].
+
+        Args: projected: float32 [B, 3H], the product x W + b of the step's input. h: float32 [B, H], the old h.
+        """
         size = self.hidden_dim
         if self.reset_after:
             recurrent = tf.matmul(h, self.recurrent_kernel) + self.recurrent_bias

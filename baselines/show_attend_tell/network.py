@@ -39,7 +39,10 @@ class AdditiveAttention(tf.Module):
         self.score = layers.Linear(units, 1, fold_in(seed, "score"), "Generator/attention/score")
 
     def keys(self, cells_BCA):
-        """Returns W_1 a_i for all cells, computed once for all words of a caption: float32 [B, C, U]."""
+        """Returns W_1 a_i for all cells, computed once for all words of a caption: float32 [B, C, U].
+
+        Args: cells_BCA: float32, the projected cells a_i.
+        """
         return self.keys_layer(cells_BCA)
 
     def __call__(self, query_BQ, keys_BCU):
@@ -54,11 +57,17 @@ class AdditiveAttention(tf.Module):
 class ShowAttendTell(WordDecoder):
     """The captioner: grid of cells -> words.
 
-    A state is (h [B, H], projected cells [B, C, A], attention keys [B, C, U]).
+    A state is (h [B, H], projected cells [B, C, A], attention keys [B, C, U]), all float32; the last two stay constant.
+    With --semantics reference the GRU starts from the zero state before every word, as in the tutorial, and h_{t-1} is
+    used in the query only; with --semantics fixed it continues from h_{t-1}.
     """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: image_dim: D. options: baselines.supervised.settings.ShowAttendTell. seed: int32 [2]."""
+        """Builds the network with new weights.
+
+        Args: vocabulary_size: V. image_dim: D. options: baselines.supervised.settings.ShowAttendTell. seed: int32 [2],
+          seed of the initial weights.
+        """
         super().__init__()
         emb_dim, mem_dim, cell_dim = options.emb_dim, options.mem_dim, options.cell_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -82,18 +91,27 @@ class ShowAttendTell(WordDecoder):
         return tf.nn.relu(self.projection(image_BCD))
 
     def initial_state(self, feature_BCA, masks=None):
-        """Returns the state before the first word. Args: feature_BCA: from `image_feature`. masks: not used."""
+        """Returns the state before the first word, with h = 0.
+
+        Args: feature_BCA: float32, from `image_feature`. masks: not used.
+        """
         (h_BH,) = self.cell.zero_state(tf.shape(feature_BCA)[0])
         return h_BH, feature_BCA, self.attention.keys(feature_BCA)
 
     def step(self, inputs_BE, state):
-        """Runs one step. Returns (output float32 [B, H], new state)."""
+        """Runs one step. Returns (output float32 [B, H], from which the logits are computed; new state).
+
+        Args: inputs_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
+        """
         h_BH, cells_BCA, keys_BCU = state
         h_BH, _ = self._attend(inputs_BE, h_BH, cells_BCA, keys_BCU)
         return self.hidden_layer(h_BH), (h_BH, cells_BCA, keys_BCU)
 
     def _attend(self, inputs_BE, h_BH, cells_BCA, keys_BCU):
-        """Runs one step: attention, then the GRU. Returns (new h [B, H], attention weights alpha [B, C])."""
+        """Runs one step: attention, then the GRU. Returns (new h [B, H], attention weights alpha [B, C]).
+
+        Args: inputs_BE: float32, vectors of the input words. h_BH, cells_BCA, keys_BCU: the state before the step.
+        """
         query = tf.concat([h_BH, inputs_BE], 1) if self.attend_word else h_BH
         alpha_BC = self.attention(query, keys_BCU)
         context_BA = tf.linalg.matvec(cells_BCA, alpha_BC, transpose_a=True)
@@ -101,13 +119,21 @@ class ShowAttendTell(WordDecoder):
         return self.cell.step(tf.concat([context_BA, inputs_BE], 1), (before,))[0], alpha_BC
 
     def sequence(self, inputs_TBE, lengths_B, state):
-        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
+        """Runs all steps of padded rows.
+
+        Args: inputs_TBE: float32, vectors of the input words. lengths_B: int32, number of valid inputs in each row.
+          state: from `initial_state`.
+
+        Returns: (outputs float32 [T, B, H], zero past a row's length; state after each row's last valid step).
+        """
         hidden_TBH, _, state = self._run(inputs_TBE, lengths_B, state)
         valid_TB1 = tf.transpose(layers.mask_of(lengths_B, tf.shape(inputs_TBE)[0]))[:, :, None]
         return self.hidden_layer(hidden_TBH) * valid_TB1, state
 
     def attention_weights(self, feature_BCA, tokens_BT):
-        """Returns the attention weights before each next word of a caption: float32 [B, T, C], rows sum to 1.
+        """Returns the attention weights with which the word after each input word is predicted: float32 [B, T, C].
+
+        They sum to 1 over the cells.
 
         Args: feature_BCA: from `image_feature`. tokens_BT: int32, input words, the first one is the start token.
         """
@@ -117,9 +143,9 @@ class ShowAttendTell(WordDecoder):
         return tf.transpose(alpha_TBC, [1, 0, 2])
 
     def _run(self, inputs_TBE, lengths_B, state):
-        """Runs all steps of padded rows.
+        """Runs all steps of padded rows. Returns (h [T, B, H], alpha [T, B, C], last state), all float32.
 
-        Returns (h [T, B, H], alpha [T, B, C], state after each row's last valid step).
+        Past a row's length h stays constant. The arguments are those of `sequence`.
         """
         steps = tf.shape(inputs_TBE)[0]
         h_BH, cells_BCA, keys_BCU = state

@@ -23,15 +23,22 @@ class ShowAttendTellObjective(SupervisedObjective):
 
         Args:
           options: baselines.supervised.settings.ShowAttendTell.
+          vocabulary_size: number of words of the vocabulary.
           image_dim: D.
-          pairs: number of image-caption pairs.
-          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
+          pairs: number of image-caption pairs, needed for learning rates that are set in epochs.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase, else None.
         """
         generator = ShowAttendTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)
 
     def token_weight(self, batch, words_global):
-        """Returns the weight of a word: 1 / captions with --semantics reference, else 1 / words (of all replicas)."""
+        """Returns the weight of each word in the loss: float32 scalar.
+
+        It is 1 / number of captions with --semantics reference, 1 / number of words with --semantics fixed; the numbers
+        are those of all replicas.
+
+        Args: batch: dict with `length`. words_global: float32, number of words of all replicas.
+        """
         if self.options.semantics == "reference":
             return 1.0 / global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32))
         return super().token_weight(batch, words_global)

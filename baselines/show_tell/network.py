@@ -19,7 +19,10 @@ from training.run_directory import options_of
 
 
 class BatchNorm(tf.Module):
-    """Batch normalisation of vectors over the global batch, with running averages for use after training."""
+    """Batch normalisation of vectors over the global batch, with running averages for use after training.
+
+    Args: dim: dimension of the vectors.
+    """
 
     MOMENTUM, EPSILON = 0.01, 1e-5  # as in PyTorch: weight of the new batch in the running average
 
@@ -55,7 +58,11 @@ class ShowTell(WordDecoder):
     """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):
-        """Args: image_dim: D. options: baselines.supervised.settings.ShowTell. seed: int32 [2]."""
+        """Builds the network with new weights.
+
+        Args: vocabulary_size: V. image_dim: D. options: baselines.supervised.settings.ShowTell. seed: int32 [2], seed
+          of the initial weights.
+        """
         super().__init__()
         emb_dim, mem_dim = options.emb_dim, options.mem_dim
         self.vocabulary_size, self.keep_prob = vocabulary_size, options.keep_prob
@@ -89,17 +96,29 @@ class ShowTell(WordDecoder):
         return self.cell.step(inputs, self.cell.zero_state(tf.shape(feature_BE)[0]))
 
     def step(self, inputs_BE, state):
-        """Runs one step. Returns (output float32 [B, H], new state)."""
+        """Runs one step. Returns (output float32 [B, H], from which the logits are computed; new state).
+
+        Args: inputs_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
+        """
         state = self.cell.step(inputs_BE, state)
         return state[-1], state
 
     def sequence(self, inputs_TBE, lengths_B, state):
-        """Runs all steps of padded rows. Returns (outputs float32 [T, B, H], zero past a row's length; last state)."""
+        """Runs all steps of padded rows.
+
+        Args: inputs_TBE: float32, vectors of the input words. lengths_B: int32, number of valid inputs in each row.
+          state: from `initial_state`.
+
+        Returns: (outputs float32 [T, B, H], zero past a row's length; state after each row's last valid step).
+        """
         return self.cell.sequence(inputs_TBE, lengths_B, state)
 
 
 def make_cell(name, input_dim, hidden_dim, seed):
-    """Returns a recurrent cell; the last tensor of its state is its output. Args: name: value of the setting `cell`."""
+    """Returns a recurrent cell with new weights; its state is a tuple of tensors whose last one is its output.
+
+    Args: name: value of --cell. input_dim: dimension of its inputs. hidden_dim: H. seed: int32 [2].
+    """
     if name == "gru":
         return GRU(input_dim, hidden_dim, seed, reset_after=False)
     kind = TwoBiasLSTM if name == "lstm_two_biases" else BasicLSTM

@@ -25,9 +25,10 @@ class ShowTellObjective(SupervisedObjective):
 
         Args:
           options: baselines.supervised.settings.ShowTell.
+          vocabulary_size: number of words of the vocabulary.
           image_dim: D.
-          pairs: number of image-caption pairs.
-          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
+          pairs: number of image-caption pairs, needed for learning rates that are set in epochs.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase, else None.
         """
         generator = ShowTell(vocabulary_size, image_dim, options, weight_seed(options))
         super().__init__(options, generator, Standardise(image_dim), pairs, cider)
@@ -35,20 +36,27 @@ class ShowTellObjective(SupervisedObjective):
     def feature(self, batch, seed):
         """Returns the first input of the recurrent cell: float32 [B, E], E embedding.
 
-        Args: batch: dict with `image`. seed: if not None, batch normalisation uses the moments of the global batch.
+        Args: batch: dict with `image`. seed: None to normalise by the running averages; otherwise batch normalisation
+          uses the moments of the global batch (over all replicas). Its value is not used.
         """
         total = None if seed is None else global_sum
         return self.generator.image_feature(self.standardise(batch["image"]), total)
 
     def token_weight(self, batch, words_global):
-        """Returns the weight of a target in the loss: 1 / number of targets of all replicas."""
+        """Returns the weight of each target in the loss, 1 / number of targets of all replicas: float32 scalar.
+
+        Args: batch: dict with `length`. words_global: float32, number of words of all replicas, end tokens counted.
+        """
         if not self.predicts_start:
             return super().token_weight(batch, words_global)
         return 1.0 / (words_global + global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32)))
 
     @property
     def predicts_start(self):
-        """Whether the start token is a target: n words have n + 2 targets (a quirk of the ResNet-152 tutorial)."""
+        """Whether the start token is a target: bool, true with --semantics reference and --start_from_image.
+
+        Then n words have n + 2 targets (a quirk of the ResNet-152 tutorial), otherwise n + 1.
+        """
         return self.options.semantics == "reference" and self.options.start_from_image
 
     def _cross_entropy(self, batch, seed, weight):

@@ -11,9 +11,10 @@ from input_pipeline import PairedBatches, padded_rows
 class SupervisedBatches(PairedBatches):
     """Batches of image-caption pairs; for self-critical training also all captions of each image, its references.
 
-    If the argument `references` is true, a batch also has `references` int32 [B, R, S], with the end token and without
-    the start token, and their lengths `reference_lengths` int32 [B, R]. If an image has fewer than R captions, its
-    remaining lengths are 0.
+    The arguments are those of PairedBatches, and `references`. If it is true, a batch also has `references` int32 [B,
+    R, S], with the end token and without the start token, zero padded, and `reference_lengths` int32 [B, R], their
+    lengths with the end token. If an image has fewer than R captions, its remaining lengths are 0, and the words of
+    these references have no meaning.
     """
 
     def __init__(self, image_set, captions, batch_size, seed, references=False):
@@ -28,7 +29,9 @@ class SupervisedBatches(PairedBatches):
         return len(self.pair_images)
 
     def batch(self, step, rows=slice(None)):
-        """Returns the examples of a step: dict name -> numpy array.
+        """Returns examples of a step as a dict name -> numpy array.
+
+        It has the arrays of PairedBatches.batch and, if they were requested, the references.
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """

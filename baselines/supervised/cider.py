@@ -23,9 +23,9 @@ class DocumentFrequencies:
     """Document frequencies: for each n-gram the number of training images in whose captions it occurs.
 
     Attributes:
-      keys: list over n of the sorted encoded n-grams, int64 [G].
-      counts: list over n of their frequencies, int64 [G].
-      images: number of training images with captions.
+      keys: list of four arrays int64 [G], for n = 1 to 4 the sorted encoded n-grams.
+      counts: list of four arrays int64 [G], the document frequencies of these n-grams.
+      images: int, number of training images with captions.
     """
 
     def __init__(self, keys, counts, images):
@@ -35,7 +35,7 @@ class DocumentFrequencies:
     def of(cls, captions, vocabulary_size):
         """Returns the DocumentFrequencies of the training captions.
 
-        Args: captions: list over images of lists of id arrays, without start and end tokens.
+        Args: captions: list over images of lists of word id arrays, without start and end tokens. vocabulary_size: V.
         Raises: cli.UserError if the vocabulary is so large that encoded n-grams do not fit into 64 bits.
         """
         if vocabulary_size**LONGEST >= 2**63:
@@ -68,9 +68,11 @@ class DocumentFrequencies:
         """Returns the DocumentFrequencies saved in a file if its digest matches; otherwise counts them.
 
         Args:
-          path: .npz file. digest: text that identifies `captions`.
-          captions: list over images of lists of id arrays, without start and end tokens.
+          path: .npz file, which need not exist. digest: text that identifies `captions`.
+          captions, vocabulary_size: arguments of `of`.
           write: whether to save newly counted frequencies to `path`.
+
+        Raises: cli.UserError as `of`; a damaged file is replaced without an error.
         """
         if os.path.exists(path):
             try:
@@ -90,7 +92,10 @@ class DocumentFrequencies:
 
 
 class CiderD:
-    """Computes CIDEr-D of captions against the references of their images; the maximum is 10, as in pycocoevalcap."""
+    """Computes CIDEr-D of captions against the references of their images; the maximum is 10, as in pycocoevalcap.
+
+    Args: frequencies: DocumentFrequencies, for the idf weights. vocabulary_size: V.
+    """
 
     def __init__(self, frequencies, vocabulary_size):
         self.vocabulary_size = vocabulary_size
@@ -120,7 +125,7 @@ class CiderD:
     def _similarity(self, n, words_BT, lengths_B, references_BRT, reference_lengths_BR):
         """Returns the clipped cosine similarity of the tf-idf vectors of n-grams: float64 [B, R].
 
-        Args: n: length of n-grams.
+        Args: n: length of the n-grams; the others are those of `__call__`.
         """
         ours_BP, weight_BP = self._grams(n, words_BT, lengths_B)
         theirs_BRQ, their_weight_BRQ = self._grams(n, references_BRT, reference_lengths_BR)
@@ -133,7 +138,9 @@ class CiderD:
         return tf.math.divide_no_nan(tf.reduce_sum(shared_BRP, 2), norm_B[:, None] * norm_BR)
 
     def _grams(self, n, words, lengths):
-        """Returns the encoded n-grams int64 [..., T] and their idf float64 [..., T]; past a row's end -1 and 0.
+        """Returns (encoded n-grams int64 [..., T], their idf float64 [..., T]).
+
+        Position t has the n-gram that begins at word t; where it would pass the row's end, there are -1 and 0.
 
         Args: n: length of n-grams. words: int32 [..., T]. lengths: int32 [...], number of words in each row.
         """

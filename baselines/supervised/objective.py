@@ -19,9 +19,11 @@ from objectives.full import unique_rows
 
 
 def steps_per_halving(pairs, options):
-    """Returns the number of steps between two halvings of the learning rate, int(pairs / batch size * epochs).
+    """Returns the number of steps between two halvings of the learning rate: int, at least 1.
 
-    For img2txt on COCO it is 103,528. Args: pairs: number of image-caption pairs. options: settings.Supervised.
+    It is pairs / batch_size * lr_halving_epochs, rounded down; for img2txt on COCO 103,528.
+
+    Args: pairs: number of image-caption pairs. options: settings.Supervised.
     """
     return max(1, int(pairs / options.batch_size * options.lr_halving_epochs))
 
@@ -29,7 +31,8 @@ def steps_per_halving(pairs, options):
 class ThenConstant(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate schedule that changes to a constant rate at a given step.
 
-    Args: first: float or schedule before that step. step: the step. rate: float, the learning rate from that step on.
+    Args: first: float or Keras schedule, the learning rate before that step. step: int, the step of the optimizer.
+      rate: float, the learning rate from that step on.
     """
 
     def __init__(self, first, step, rate):
@@ -61,7 +64,7 @@ class SupervisedObjective(CrossEntropyObjective):
 
     A batch has `image`, and a true caption with start and end token as `sentence` int32 [B, S] and `length` int32 [B].
     For self-critical training it also has all captions of the image, with the end token only: `references` int32 [B, R,
-    S], `reference_lengths` int32 [B, R].
+    S], `reference_lengths` int32 [B, R]. Metrics are dicts name -> (sum, count), float32 scalars of this replica.
     """
 
     def __init__(self, options, generator, standardise, pairs, cider=None):
@@ -71,8 +74,8 @@ class SupervisedObjective(CrossEntropyObjective):
           options: baselines.supervised.settings.Supervised.
           generator: models.generator.WordDecoder.
           standardise: models.standardise.Standardise, applied to the image vectors.
-          pairs: number of image-caption pairs.
-          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase.
+          pairs: number of image-caption pairs, needed for learning rates that are set in epochs.
+          cider: baselines.supervised.cider.CiderD; needed for the self-critical phase, else None.
         """
         self.standardise, self.pairs, self.cider = standardise, pairs, cider
         super().__init__(options, generator=generator, standardise=standardise)
@@ -92,13 +95,16 @@ class SupervisedObjective(CrossEntropyObjective):
         return "train", start or None
 
     def feature(self, batch, seed):
-        """Returns the feature from which the generator starts. Args: batch: dict with `image`. seed: not used here."""
+        """Returns the features from which the generator starts, the result of its `image_feature`: float32 [B, ...].
+
+        Args: batch: dict with `image`. seed: not used here; subclasses may use it.
+        """
         return self.generator.image_feature(self.standardise(batch["image"]))
 
     def gradients(self, batch, seed):
         """Returns (metrics, list of gradients of this replica's share of the cross entropy for `trainable_variables`).
 
-        The metrics are a dict name -> (sum, count). The batch is cut to its longest caption.
+        The batch is cut to its longest caption. The loss of a word is weighted by `token_weight`.
 
         Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica.
         """
@@ -106,7 +112,7 @@ class SupervisedObjective(CrossEntropyObjective):
         return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
 
     def update(self, batch, seed, phase="train"):
-        """Runs one training step in one replica. Returns metrics: dict name -> (sum, count).
+        """Runs one training step in one replica, which changes the weights. Returns metrics: dict name -> (sum, count).
 
         Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica. phase: "train" or
           "self-critical".
@@ -120,9 +126,9 @@ class SupervisedObjective(CrossEntropyObjective):
     def rollout(self, batch, seed):
         """Returns (dropout masks of sampling, sampled words int32 [B, T], greedy words int32 [B, T]), without gradient.
 
-        Greedy decoding is without dropout.
+        Sampling uses dropout, greedy decoding does not. Words after the end token are 0.
 
-        Args: batch: dict with `image`. seed: int32 [2].
+        Args: batch: dict with `image`. seed: int32 [2] of dropout and sampling.
         """
         generator, steps = self.generator, self.options.max_caption_length
         feature_BE = tf.stop_gradient(self.feature(batch, None))
@@ -134,17 +140,20 @@ class SupervisedObjective(CrossEntropyObjective):
     def reward(self, batch, words_BT):
         """Returns CIDEr-D of generated captions against the true captions of their images: float32 [B], no gradient.
 
-        Args: batch: dict with `references` and `reference_lengths`. words_BT: int32.
+        Args: batch: dict with `references` and `reference_lengths`. words_BT: int32, generated words with end token.
         """
         lengths_B = layers.sequence_lengths(words_BT)
         references = (batch["references"], batch["reference_lengths"])
         return tf.stop_gradient(tf.cast(self.cider(words_BT, lengths_B, *references), tf.float32))
 
     def self_critical_gradients(self, batch, seed):
-        """Returns (metrics, list of policy gradients for `trainable_variables`).
+        """Returns (metrics, list of policy gradients of this replica's share of the loss for `trainable_variables`).
 
         The baseline is the score of the greedy caption (equation S1). Every word of a sampled caption has the advantage
         of the whole caption; the loss is the mean over the words of all replicas.
+
+        Args: batch: dict of tensors with `image`, `references` and `reference_lengths`. seed: int32 [2], distinct for
+          every step and replica.
         """
         generator = self.generator
         masks, sample_BT, greedy_BT = self.rollout(batch, seed)

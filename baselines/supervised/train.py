@@ -34,7 +34,7 @@ def train(options, make_objective, grid):
     Args:
       options: baselines.supervised.settings.Supervised.
       make_objective: function (options, vocabulary size, image dimension, number of pairs, CiderD or None) ->
-        objective.
+        SupervisedObjective; called inside `strategy.scope()`.
       grid: whether the feature bank must have grids [N, crops, cells, D] instead of vectors [N, crops, D].
     """
     check(options)
@@ -95,7 +95,8 @@ def train(options, make_objective, grid):
 def check_bank(bank, grid, data_dir):
     """Returns the number of cells in the grids of a feature bank; None for a bank of pooled vectors.
 
-    Args: bank: input_pipeline.FeatureBank. grid: whether the system needs grids. data_dir: its folder, for the message.
+    Args: bank: input_pipeline.FeatureBank. grid: whether the system needs grids. data_dir: the bank's data folder, for
+      the message.
     Raises: cli.UserError if the bank has pooled vectors but grids are needed, or the reverse.
     """
     shape = bank.features.shape
