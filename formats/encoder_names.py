@@ -63,7 +63,10 @@ class EncoderName(typing.NamedTuple):
 
 
 def parse(name):
-    """Parses the name of one encoder; returns an EncoderName. A name without a colon is a kind without argument."""
+    """Returns the parts of the name of one encoder as an EncoderName; the file need not exist.
+
+    A name without a colon is a kind without argument.
+    """
     kind, _, argument = name.partition(":")
     kind = aliases.ENCODERS.get(kind, kind)
     if extensions.is_file(kind):

@@ -20,6 +20,8 @@ THREADS = 4  # hashing waits for the disk, and releases Python's lock
 def hashes_of(folder, names, data_dir, verify=False):
     """Returns dict name -> sha256 (hex) of each photograph, "" for one that does not exist or cannot be read.
 
+    New hashes are stored in the data folder, so that later calls read only changed photographs.
+
     Args:
       folder: folder of the photographs.
       names: list of file names in it.

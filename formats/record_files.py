@@ -25,7 +25,9 @@ CUT_IN_LENGTH = "the file ends inside its length"  # TensorFlow's reader accepts
 
 
 def files_of(data_dir, stem):
-    """Returns the sorted list of the existing record files `STEM.tfrec` and `STEM-00000-of-0000N.tfrec`.
+    """Returns the sorted list of the paths of the existing record files `STEM.tfrec` and `STEM-00000-of-0000N.tfrec`.
+
+    Unlike `find_files` it does not check that they are one complete set; without any it returns [].
 
     Args: stem: beginning of the file names, such as "image_train".
     """
@@ -46,7 +48,10 @@ def _warn(message):
 
 
 def write_records(path, serialized):
-    """Writes an iterable of serialized examples (bytes) to a TFRecord file atomically; returns their number."""
+    """Writes an iterable of serialized examples (bytes) to a TFRecord file atomically; returns their number.
+
+    Raises: OSError or a TensorFlow error if the file cannot be written.
+    """
     tf = _tensorflow()
     count = 0
     with writing.replacing(path) as part, tf.io.TFRecordWriter(part) as writer:
@@ -68,7 +73,9 @@ def _mend(data_dir, stem, beginning, again):
 
 
 def find_files(data_dir, stem, skip_damaged=False):
-    """Returns the paths of one set of record files: [`STEM.tfrec`], or all of `STEM-00000-of-0000N.tfrec` in order.
+    """Returns the list of the paths of one set of record files, in the order of its shards.
+
+    The set is `STEM.tfrec`, or all of `STEM-00000-of-0000N.tfrec`.
 
     Args:
       data_dir: the folder. stem: beginning of the file names, such as "image_train".

@@ -121,9 +121,7 @@ class ArrayFile:
     def __init__(self, file, dtype, shape):
         """Writes the header of the .npy file.
 
-        Args:
-          file: file open for writing bytes.
-          dtype, shape: dtype and shape of the whole array.
+        Args: file: file open for writing bytes. dtype, shape: of the whole array.
         """
         import numpy as np
 

@@ -90,7 +90,9 @@ class Task:
 
 @functools.cache
 def cached_encoder(spec, resize, exif):
-    """Returns an encoder, loaded once in each process; from then on TensorFlow computes with one thread.
+    """Returns an encoder (models.encoders.base.Encoder), loaded once in each process and shared by later calls.
+
+    From then on TensorFlow computes with one thread in this process.
 
     Args:
       spec: name of the encoder, as for --encoder.

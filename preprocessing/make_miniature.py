@@ -234,7 +234,7 @@ def draw_singles(task):
 
 
 def make_encoder(options, folder):
-    """Trains the encoder and writes encoder/compact.npz with its sidecar, unless they exist."""
+    """Trains the encoder and writes it to compact.npz in a folder, with its sidecar compact.json, unless they exist."""
     sidecar = os.path.join(folder, "compact.json")
     settings = {name: getattr(options, name) for name in ("seed", "encoder_images", "encoder_epochs")}
     if sidecars.already_made(sidecar, settings, overwrite=options.overwrite):
@@ -343,9 +343,9 @@ def make_raw(options, raw):
 
 
 def _begin_or_continue(raw, work, sidecar, settings, overwrite):
-    """Keeps unfinished work of the same settings, or else empties the folder for new work.
+    """Keeps the unfinished work of the same `settings` (dict) in the folder `work`, or else empties it and `raw`.
 
-    Args: work: work folder. sidecar: path of raw/miniature.json, which is removed. settings: dict.
+    Args: sidecar: path of raw/miniature.json, which is removed. overwrite: whether pictures without it may be replaced.
     """
     images = os.path.join(raw, "images")
     if shards.is_unfinished(work, settings):

@@ -69,9 +69,8 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
     The markers come first, then the words by descending count, words of equal count in alphabetical order. As in the
     authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, has count 0.
 
-    Args: counts: dict word -> occurrences, before plurals are replaced. sentences: number of sentences, which is the
-      count of both markers. concepts: the concept words; all of them are in the dictionary. min_count: minimum count of
-      other words. word_list: set of allowed words; None allows all.
+    Args: counts: dict word -> occurrences, before plurals are replaced. sentences: their number, the markers' count.
+      concepts: words that are always kept. min_count: least count of others. word_list: set of allowed words, or None.
     """
     kept = {
         word: count
@@ -94,8 +93,7 @@ def read_word_list(path, flag="--word_list"):
 def naming(options, concepts):
     """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
 
-    Args: options: Options, with the sources of plurals and synonyms. concepts: the concept words.
-    Raises: cli.UserError if a table of plurals or synonyms cannot be read.
+    Args: options: Options. concepts: the concept words. Raises: cli.UserError if a table of words cannot be read.
     """
     names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
     plurals = vocabulary.plurals("inflect", names)
@@ -112,7 +110,10 @@ def naming(options, concepts):
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """The rules by which a sentence becomes a record; the limits are those of the flags with the same names."""
+    """The rules by which a sentence becomes a record; the limits are the values of the flags with the same names.
+
+    Attributes: singulars: dict plural -> singular. names: dict word -> its concept word. concepts: frozenset of words.
+    """
 
     singulars: dict  # plural -> singular
     names: dict  # word -> the concept word that it names
@@ -144,7 +145,7 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: distributes the sentences of a piece to `shards` buckets in the file `path` and counts words."""
+    """First pass: distributes sentences of a piece with a word of `wanted` (or all) to `shards` buckets in `path`."""
 
     piece: shards.Piece
     path: str

@@ -81,7 +81,7 @@ def arrow(start, end):
 
 
 def picture(imports):
-    """Returns the content of the SVG file.
+    """Returns the text (str) of the SVG file.
 
     Args: imports: dict module -> modules that it imports, from `read_imports`.
     """
@@ -111,7 +111,7 @@ def picture(imports):
 
 
 def main():
-    """Reads the imports of all modules and writes the picture."""
+    """Reads the imports of all modules and writes the picture to docs/images/floors.svg."""
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture(read_imports()))
     print(f"{pathlib.Path(PICTURE).relative_to(ROOT)} written")

@@ -124,7 +124,9 @@ SOURCES = {"api": ApiSource, "html": HtmlSource}
 class _Finder:
     """Target of `html_reader.read`: collects the JSON-LD scripts and the largest number in an attribute data-max.
 
-    Attributes: scripts: list of lists of the pieces of a script. available: the number, None without one.
+    Attributes:
+      scripts: list with a list for each script, the pieces of its text in order.
+      available: the number; None if the page has no such attribute.
     """
 
     def __init__(self):

@@ -26,6 +26,8 @@ class TFLiteDetector:
 
     The outputs may be in any order. The name of class c (from 0) is entry c of the label file, or entry c + 1 if the
     first entry is a placeholder.
+
+    Raises: cli.UserError if the file is no such network, or the labels do not fit its number of classes.
     """
 
     needs_pixels = True
@@ -41,7 +43,10 @@ class TFLiteDetector:
         self._first = 1 if is_placeholder(self.classes[0]) else 0
 
     def detect(self, name, image_HWC):
-        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection.
+
+        Raises: cli.UserError if a number in the output is not finite, or a class has no name.
+        """
         self._model.run(_resized(image_HWC, self._model.image_size))
         boxes, numbers, scores, count = (self._model.read(self._outputs[role]) for role in tflite_outputs.ROLES)
         count = tflite_outputs.count_of(count, len(scores), self._path)
@@ -73,7 +78,7 @@ class TFLiteClassifier:
     def detect(self, name, image_HWC):
         """Returns the classes of a photograph, uint8 [H, W, 3], by descending probability: list of Detection.
 
-        The box of each is the whole image.
+        The box of each is the whole image. Raises: cli.UserError if a score is not finite.
         """
         self._model.run(_resized(image_HWC, self._model.image_size))
         scores = self._model.read(self._model.outputs[0]).reshape(-1)
@@ -187,7 +192,10 @@ class FrozenGraphDetector(_ZooDetector):
         self._take_labels(part.labels, _static_shapes(whole.graph))
 
     def detect(self, name, image_HWC):
-        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection."""
+        """Returns the detections in a photograph, uint8 [H, W, 3], in the network's order: list of Detection.
+
+        Raises: cli.UserError if a number in the output is not finite, or a class has no name.
+        """
         import tensorflow as tf
 
         return self._named(name, self._run(tf.constant(image_HWC[None])))
@@ -240,6 +248,8 @@ class SavedModelDetector(_ZooDetector):
         """Returns the detections in a photograph, uint8 [H, W, 3]: list of Detection.
 
         They are sorted by descending score with the Open Images signature, else in the order of the network's output.
+
+        Raises: cli.UserError if a number in the output is not finite, or a class has no name.
         """
         import tensorflow as tf
 

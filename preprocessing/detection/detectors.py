@@ -200,14 +200,14 @@ class Detectors:
         self.first_ids = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def detect(self, name, image_HWC=None):
-        """Returns the detections of one photograph, detector by detector.
+        """Returns the detections of one photograph, detector by detector: list of records.Detection.
 
         Args:
           name: file name, for messages and for annotations.
           image_HWC: uint8 [H, W, 3]; may be None if no detector needs pixels.
 
-        Returns:
-          list of `records.Detection`.
+        Raises: ImageError if known objects are read from a file and it has none for this photograph; cli.UserError if
+          the output of a network is not valid.
         """
         return [
             dataclasses.replace(detection, class_id=first + detection.class_id)

@@ -45,7 +45,8 @@ def jsonl_entries(path):
 def _entry(value):
     """Returns (file name, text or list of texts) of a JSON object.
 
-    Raises: ValueError with the fault; "" if it is obvious.
+    Args: value: a JSON value. Raises: ValueError; its text says what is wrong with the captions, and is empty if the
+      value has another form.
     """
     if not isinstance(value, dict):
         raise ValueError

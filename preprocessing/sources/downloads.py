@@ -308,7 +308,10 @@ class _TooSlow(Exception):
 def gone(entry, failures):
     """Returns the error message when no mirror has a file: the failures, and what the user can do.
 
-    Args: entry: dict of the manifest. failures: list of messages, one for each mirror.
+    Args:
+      entry: dict of the manifest with "name", "file", "if_gone" (advice for the user) and optionally "verified"
+        (whether size and checksum were verified by a download).
+      failures: list of messages, one for each mirror; empty if the file has no mirror.
     """
     tried = "no mirror has it:\n" + "\n".join(failures) if failures else "it cannot be fetched by a program."
     unverified = ""

@@ -229,7 +229,7 @@ def _write(path, member, part, target):
 def _refuse(path, name, what):
     """Raises cli.UserError for an archive with a member that must not be unpacked.
 
-    Args: what: what is wrong with it.
+    Args: path: the archive. name: the member's name. what: what is wrong with it, as text after "is".
     """
     raise cli.UserError(f"{path}: {name!r} is {what}. It is not unpacked; do not use it")
 
