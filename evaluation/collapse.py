@@ -51,7 +51,8 @@ class CollapseWatch:
         """Captions the validation images, and logs a warning if "unique" is below ALARM now and at the last checkpoint.
 
         Args: step: number of the training step.
-        Returns: dict of `statistics.diversity`: "unique", "length" and others.
+        Returns: dict from `statistics.diversity` with "unique" (share of distinct captions, 0 to 1), "length",
+          "distinct-1", "distinct-2" and "longest_run".
         """
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]

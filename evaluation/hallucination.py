@@ -220,7 +220,8 @@ def measure(tokens, references, names, detected=None, annotated=None):
 def word_scores(tokens, references, names, detected):
     """Returns precision, recall and F1 of the words of captions against the references: dict with the keys of WORDS.
 
-    There is one set of scores for words that name a detected object and one for all other words. Each caption is
+    There is one set of scores for words that name a detected object ("detected_precision", "detected_recall",
+    "detected_F1") and one for all other words ("other_precision", ...), floats 0 to 1. Each caption is
     compared as a bag of words with each of its references, and the counts are summed over all these pairs (Honda et al.
     2021 report these scores). A value is None if its denominator is 0.
 

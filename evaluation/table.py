@@ -90,7 +90,8 @@ def objects_of(scores, concepts, threshold=0.5, annotated=None):
 
     Args: scores: `metrics.Scores`. concepts: formats.concepts.Concepts. threshold: minimum score of a detection.
       annotated: dict image -> list of labels of annotated objects, or None.
-    Returns: dict with the keys OBJECTS; values as `hallucination.measure` returns them.
+    Returns: dict with the keys OBJECTS, e.g. "CHAIR-i" and "detected_F1", and floats 0 to 1; None where it is not known
+      which objects are in the images, or where the denominator is 0.
     """
     names = hallucination.of_concepts(concepts)
     if annotated is not None:
@@ -238,7 +239,7 @@ def with_means(rows):
 
 
 def _cell(row, name):
-    """Returns the text of one cell. Args: row: dict. name: of the column."""
+    """Returns the text of one cell, "-" for a missing value. Args: row: dict from `with_means`. name: of the column."""
     value, digits = row.get(name), 3 if name in SHARES else 1
     if value is None:
         return "-"

@@ -178,7 +178,10 @@ def put_into(path, table):
 
 
 def summary(entries, options):
-    """Returns the dict that --json writes: speed of the machine, "machine", "settings", and the lines as "items".
+    """Returns the dict that --json writes.
+
+    Its keys are "matmul_gflops" (median speed of the matrix product, GFLOP a second), "matmul_gflops_best", "machine"
+    (text), "settings" (dict of flags) and "items" (`entries`, the lines of the table).
 
     Args: entries: list of dicts from `measured`, not empty. options: Options.
     """
@@ -238,7 +241,7 @@ def _read(path):
 def main(options):
     """Measures and prints the table; returns the exit code. Args: options: Options.
 
-    It is 1 when a line is slower than --compare allows or could not be measured.
+    It is 1 when a line is slower than --compare allows or could not be measured, else 0.
     """
     if options.markdown:
         table = markdown(_read(options.markdown))

@@ -41,7 +41,10 @@ class Sizes:
         return 2 * self.image_dim * self.units
 
     def said(self, words):
-        """Returns the operations of the generator's forward pass: an image feature, and a caption of `words` words."""
+        """Returns the operations of the generator's forward pass, without dropout and softmax, for one caption.
+
+        It reads an image feature (whose projection is not counted), and generates `words` words, end token included.
+        """
         return (words + 1) * self.cell + words * self.product
 
 

@@ -164,7 +164,7 @@ def full_step(case, options, sizes, clock):
 
 
 def part_of_step(case, options, sizes, clock):
-    """Measures one part of the full step, named in `case.item`; its inputs are computed before and not timed."""
+    """Measures the part of the full step that `case.item` names after ": "; its inputs are computed before, untimed."""
     objective = FullObjective(settings(config.FullModel, case, sizes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
     batch = {name: tf.constant(examples(case, sizes, case.batch)[name]) for name in READS["full"]}

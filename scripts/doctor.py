@@ -59,7 +59,7 @@ def needed(settings):
 
 
 def missing_files(settings):
-    """Returns the runs and checkpoints that the recipe names and that do not exist: list of (flag, path).
+    """Returns the runs and checkpoints that the recipe names and that do not exist: list of (setting's name, path).
 
     Args: settings: e.g. config.FullModel.
     """
@@ -278,7 +278,7 @@ def _has(folder, output):
 
 
 def main(options):
-    """Prints the report; returns the exit code: 1 if something needed is missing or a file is damaged.
+    """Prints the report; returns the exit code: 1 if something needed is missing or a file is damaged, else 0.
 
     Args: options: Options.
     """

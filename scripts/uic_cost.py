@@ -73,7 +73,10 @@ def table(images):
 
 
 def needs(options):
-    """Estimates what the experiment needs: (GB of disk below data_dir, GB of disk below runs, GB of memory)."""
+    """Estimates what the experiment needs: (GB of disk below data_dir, GB of disk below runs, GB of memory).
+
+    Args: options: Options, of which `images` and `smoke` are read.
+    """
     if options.smoke:
         return 0.2, 0.1, 2
     bank = 1.8 if options.images == "bank" else 0

@@ -95,7 +95,7 @@ def small_copy(image_HWC):
 
 
 class Register:
-    """The files that the page may read: its examples and the latest uploads.
+    """The paths of the files that the page may read: its examples and the latest uploads.
 
     Paths are compared as text, so the disk is not read for an unregistered path, and the answer does not reveal whether
     such a file exists.

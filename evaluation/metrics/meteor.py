@@ -13,7 +13,7 @@ from evaluation.metrics import java
 
 
 class Meteor(java.Program):
-    """METEOR 1.5 for English, `-norm`, as the COCO evaluation calls it."""
+    """A process that computes METEOR 1.5 for English, option `-norm`, as the COCO evaluation calls it."""
 
     def __init__(self, runtime):
         """Starts the process, which needs about 1.1 GB of memory and, for its first score, about 5 s.

@@ -62,9 +62,10 @@ class RunFacts:
 
 
 def read_run(job_dir, data_dir="", split="auto"):
-    """Reads the RunFacts of one run, and scores its captions for each image.
+    """Reads one run and scores its captions for each image; returns RunFacts.
 
-    Args: job_dir: run directory. data_dir: "" = the folder that it was trained on. split: "auto", "test" or "val".
+    Args: job_dir: run directory. data_dir: "" = the folder that it was trained on. split: "test", "val", or "auto" for
+      test captions if there are any, else those of the best checkpoint on val.
     Raises: cli.UserError if it is not a run or has a damaged file.
     """
     content = run_directory.read_config(job_dir)

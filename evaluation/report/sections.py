@@ -28,7 +28,7 @@ def heading(runs):
 def alarms(runs):
     """Returns the alarms of each run: list of dicts with "name", "alarms" (list of sentences) and "note".
 
-    "note" says which data of the run are missing; it is "" without any.
+    "note" is a sentence that says why captions or scores of the run are missing; "" if both exist.
     """
     return [{"name": run.name, "alarms": run.alarms, "note": run.note} for run in runs]
 
@@ -150,11 +150,11 @@ def best_and_worst(run, count):
 
 
 def card(name, runs, small):
-    """Returns the values of one image for cards.html: dict with "name", "picture" and "said".
+    """Returns the values of one image for the template cards.html: dict with "name", "picture" and "said".
 
     Args: name: of the image. runs: list of RunFacts. small: dict image name -> JPEG bytes of a thumbnail.
     Returns: "picture" is the thumbnail as data URL, or None; "said" is a list of dicts, one a run, with "who" (name of
-      the run, None if there is only one), "score" (CIDEr x100 or None) and "caption".
+      the run, None if there is only one), "score" (CIDEr x100 or None) and "caption" ("" if the run has none).
     """
     return {
         "name": name,

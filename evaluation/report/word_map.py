@@ -36,7 +36,8 @@ def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
     """Returns the words with the most similar vectors by cosine, most similar first: dict id -> list of (id, cosine).
 
     Args:
-      vectors_VE: float. ids: word ids, the keys of the result. count: number of words for each.
+      vectors_VE: float. ids: iterable of word ids, the keys of the result. count: largest number of words for each; the
+        word itself is not among them.
       skip: ids of the markers, which are never returned; nor is the unknown word, the last id.
     """
     vectors = np.asarray(vectors_VE, np.float64)
@@ -52,6 +53,8 @@ def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
 
 def figure(vectors_VE, vocabulary, ids, method="pca", count=5):
     """Returns a matplotlib Figure of the word vectors; words of captions and their nearest words have labels.
+
+    Of all other words, only the MOST_WORDS most frequent ones are drawn.
 
     Args:
       vectors_VE: float, the network's input embedding.

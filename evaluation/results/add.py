@@ -52,7 +52,9 @@ def add(path, root, experiment="", row=""):
 
 
 def _final(rows):
-    """Returns the rows as list, without validation rows of runs that have a test row, which was chosen by them.
+    """Returns the rows as list, without the validation rows of runs that have a test row.
+
+    Validation only chose the checkpoint of such a run.
 
     Args: rows: iterable of dicts.
     """

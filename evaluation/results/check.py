@@ -22,7 +22,7 @@ def stale_pages(entries, root="."):
 
 
 class References:
-    """Finds the references and corpora of experiments, and reads each once.
+    """Finds the references and corpora of experiments; references are read once and then kept.
 
     Args: data_dirs: dict experiment -> data folder with its references. Without a folder, the references of the
       miniature world are made again, and others are read from the data set that the experiment names.
