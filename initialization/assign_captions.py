@@ -72,7 +72,8 @@ def sentence_matrix(sentences, fit):
 
     Args:
       sentences: list of N arrays of word ids, without start and end token.
-      fit: ConsensusReward, which computes the embeddings.
+      fit: models.consensus.consensus_reward.ConsensusReward; its method `vectors` computes the embeddings. The end
+        token is added to each sentence before.
     """
     import numpy as np
 
@@ -87,9 +88,11 @@ def sentence_matrix(sentences, fit):
 
 
 def mixtures(vectors_IKT, count, seed):
-    """Returns random interpolations between the embeddings of two images: float32 [count, T].
+    """Returns random points between the embeddings of pairs of images: float32 [count, T].
 
-    They are scaled to the mean length of the embeddings of centre crops.
+    Each point is share * a + (1 - share) * b, with a random share, and the embeddings a and b of random crops of two
+    images; b is one of the most similar images of a, or with probability FAR any image. All points are then scaled
+    by one factor, so that their mean norm is that of the centre crops' embeddings.
 
     Args:
       vectors_IKT: float [I, K, T], the embeddings of all crops; crop 0 is the centre crop.
@@ -125,9 +128,9 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
     """Returns the index of the sentence with the highest fit minus price for each point: int64 [P].
 
     Args:
-      points_PT: float32. matrix_NT: float32, embeddings of the sentences.
+      points_PT: float32, predicted caption embeddings. matrix_NT: float32, embeddings of the sentences.
       general_T: float32, added to each point: a share of the mean caption embedding.
-      price_N: float32, prices of the sentences; 0 for none.
+      price_N: float32, from `prices`, subtracted from the fits; 0 for no prices.
     """
     import numpy as np
 
@@ -138,7 +141,7 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
 
 
 def _fits(points_PT, matrix_NT, general_T, label):
-    """Yields (index of the first point of a block, fits of all sentences to the points of the block float32 [B, N]).
+    """Yields (index of the first point of a block, fit of each sentence to each of its points float32 [B, N]).
 
     Args: points_PT, matrix_NT, general_T: arguments of `best_sentences`. label: text of the progress bar.
     """
@@ -148,12 +151,14 @@ def _fits(points_PT, matrix_NT, general_T, label):
 
 
 def prices(points_PT, matrix_NT, general_T, most):
-    """Returns prices of the sentences for which (nearly) none is chosen by too many points: float32 [N].
+    """Returns the prices of the sentences: float32 [N], at least 0.
+
+    They are such that, nearly exactly, no sentence is the best choice (`best_sentences`) of too many points.
 
     A price rises while its sentence is chosen too often and falls while it is chosen too seldom, in decreasing steps.
 
     Args:
-      points_PT, matrix_NT, general_T: arguments of `best_sentences`.
+      points_PT, matrix_NT, general_T: arguments of `best_sentences`; the points are the embeddings of centre crops.
       most: the largest share of the points that may choose the same sentence; 0 for no limit, then all prices are 0.
     """
     import numpy as np
@@ -185,7 +190,10 @@ def main(options):
 
 
 def _make(options):
-    """Computes and writes the captions, unless they were made before with the same settings from the same files."""
+    """Assigns the sentences and writes them, unless this was done before with the same settings and files.
+
+    Args: options: Options. Raises: cli.UserError if the data folder is damaged or incomplete.
+    """
     import numpy as np
 
     from formats import sidecars

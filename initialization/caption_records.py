@@ -20,7 +20,8 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
     Args:
       data_dir, stem: folder, and first part of the names of the files.
       caption: function without arguments that returns a function records.Images -> list of (image name, word ids
-        without start and end token). It is called only if a file has to be written, because it may load a network.
+        without start and end token); an image may have several captions or none. `caption` is called at most once, and
+        only if a file has to be written, because it may load a network.
       settings, made_from: dicts that JSON can hold, recorded in the sidecar; complete files are kept only if both are
         the same.
       overwrite: whether to replace complete files.
@@ -62,13 +63,15 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
 
 
 def _distinct(paths):
-    """Returns the number of different captions in record files."""
+    """Returns the number of different captions in record files: int. Args: paths: list of the files."""
     _, flat, offsets = records.read_captions(paths)
     return len({flat[start:end].tobytes() for start, end in zip(offsets[:-1], offsets[1:], strict=True)})
 
 
 def _write_shard(source, caption, path):
-    """Writes the captions of the images in one record file. Returns the dict of counts for the sidecar.
+    """Writes the captions of the images in one record file.
+
+    Returns: dict of the counts for the sidecar: "count" (captions), "images", "without_caption" (images).
 
     Args: source: record file of images. caption: argument of `write_captions`. path: file to write.
     """
@@ -83,9 +86,11 @@ def _write_shard(source, caption, path):
 
 
 def _content(data_dir, paths):
-    """Returns what identifies the content of image record files: dict file name -> sha256, or size without a sidecar.
+    """Returns what identifies the content of the training images' record files, as a dict with their names as keys.
 
-    Args: paths: list of the record files.
+    The values are sha256 from the sidecar image_train.json or, if there is none, sizes in bytes.
+
+    Args: data_dir: data folder. paths: list of the record files.
     """
     json_path = os.path.join(data_dir, "image_train.json")
     if os.path.exists(json_path):

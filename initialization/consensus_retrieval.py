@@ -54,7 +54,7 @@ def set_weights(sizes, fit_IC, temperature, set_power=1.0):
 
     Args:
       sizes: int [C], number of sentences of each set.
-      fit_IC: iterable over the images of float64 [C], the fit of each set.
+      fit_IC: iterable over the images of float64 [C], the fit of each set of concept words to the image.
       temperature: temperature of the softmax.
       set_power: exponent of the sizes; 1 gives all sentences the same weight, 0 all sets.
     """
@@ -75,12 +75,17 @@ class ConsensusRetrieval:
 
     Args:
       sentences: list of N arrays of word ids without start token.
-      keys: list of N sorted tuples, the concept words of each sentence.
-      detections: list over the images of dict concept word -> score.
+      keys: list of N sorted tuples, the ids of the concept words in each sentence.
+      detections: list over the images of dict concept word id -> detection score.
       vectors_ID: float32, standardised image vectors; None for no neighbours.
       bonus: added to the fit for each detected concept word of a sentence, and subtracted for each other one.
       temperature, own_share, contrast, set_power: parameters of the equations in the module docstring.
-      neighbours: number of neighbours of an image; 0 for none.
+      neighbours: number of neighbours of an image; 0 for none. Without neighbours own_share is 1.
+
+    Attributes:
+      vectors_NG: CSR matrix, tf-idf vectors of the sentences.
+      means_CG: CSR matrix, mean vector of the sentences of each set of concept words.
+      weights_IC: CSR matrix, p(s | i) summed over the sentences of each set.
     """
 
     def __init__(
@@ -115,6 +120,9 @@ class ConsensusRetrieval:
     def expected(self, rows):
         """Yields for blocks of B images (image indices int [B], expected similarity of each sentence float32 [B, N]).
 
+        The expected similarity is the sum over s that the module docstring maximises. The blocks follow the order of
+        `rows`.
+
         Args: rows: int array, indices of the images.
         """
         for begin in range(0, len(rows), ROWS_AT_ONCE):
@@ -131,7 +139,9 @@ class ConsensusRetrieval:
     def retrieve(self, rows, k):
         """Returns the k sentences with the highest expected similarity to each image: indices int [n, k], best first.
 
-        Args: rows: int [n], indices of the images.
+        With fewer than k sentences the result is [n, N].
+
+        Args: rows: int [n], indices of the images. k: number of sentences for an image.
         """
         return np.concatenate([np.argsort(-s_BN, axis=1, kind="stable")[:, :k] for _, s_BN in self.expected(rows)])
 
@@ -141,6 +151,8 @@ class ConsensusRetrieval:
         The loss of a sentence for an image is the expected similarity of the image's best sentence minus its own. Pairs
         of image and sentence are assigned in ascending order of the loss. So a sentence that fits many images is
         assigned to those that it fits best; the others get more specific sentences.
+
+        Args: k: number of sentences for an image. uses: maximum number of images with the same sentence, at least 1.
         """
         best_IM, loss_IM = [], []
         for _, score_BN in self.expected(np.arange(self.weights_IC.shape[0])):

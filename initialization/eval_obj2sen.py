@@ -29,7 +29,7 @@ class Options(scoring.ScoringOptions):
 def main(options):
     """Scores checkpoints on a split and adds the row to the table; on validation it also writes the rankings.
 
-    Args: options: Options.
+    Args: options: Options. Raises: cli.UserError if a setting is invalid or a file is missing or damaged.
     """
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")

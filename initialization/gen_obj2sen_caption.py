@@ -54,7 +54,11 @@ def main(options):
 
 
 def _make(options, data_dir):
-    """Checks the data folder, loads the captioner and writes the captions."""
+    """Checks the data folder, loads the captioner and writes the captions.
+
+    Args: options: Options. data_dir: data folder. Raises: cli.UserError if the folder is damaged or incomplete, or the
+      run is damaged or has another vocabulary.
+    """
     from formats import inventory
 
     inventory.require_fit(data_dir, ("dictionary", "image_train"), options.verify)

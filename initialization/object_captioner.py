@@ -22,9 +22,14 @@ class ObjectCaptioner(ConceptCaptioner):
     """Captions images by a trained run of initialization.obj2sen, from the concept words of detected objects."""
 
     def __init__(self, objective, vocabulary, semantics):
-        """Takes the generator from the objective.
+        """Holds the networks of an objective; nothing is computed or loaded yet.
 
-        Args: objective: ObjectToSentenceObjective. vocabulary: Vocabulary. semantics: "reference" or "fixed".
+        Args:
+          objective: ObjectToSentenceObjective, which has the generator and the encoder of concept words.
+          vocabulary: Vocabulary.
+          semantics: which concept words are read: with "reference" the first objects of a record in reverse order, with
+            "fixed" those with the highest scores; and whether the last word of a caption without an end token is cut:
+            with "reference" it is.
         """
         super().__init__(objective.generator, vocabulary, semantics)
         self.objective = objective
@@ -34,8 +39,8 @@ class ObjectCaptioner(ConceptCaptioner):
     def from_run(cls, job_dir, checkpoint="newest"):
         """Returns the captioner of a run with the weights of one of its checkpoints.
 
-        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path.
-        Raises: cli.UserError if it is not a run of obj2sen, or is damaged.
+        Args: job_dir: run directory. checkpoint: "best", "newest", a step, or the path of a checkpoint.
+        Raises: cli.UserError if it is not a run of obj2sen, if it is damaged, or if there is no such checkpoint.
         """
         content = read_config(job_dir)
         if not registry.is_stage(content, config.ObjectToSentence):
@@ -50,6 +55,7 @@ class ObjectCaptioner(ConceptCaptioner):
         """Assigns the weights of a checkpoint of the same run.
 
         Args: prefix: path of the checkpoint without its ending.
+        Raises: cli.UserError if the checkpoint cannot be read or does not have all variables of the networks.
         """
         networks = (self.objective.generator, self.objective.discriminator)
         checkpoints.assign_variables(layers.named_variables(*networks), checkpoints.read_variables(prefix), prefix)
@@ -65,9 +71,11 @@ class ObjectCaptioner(ConceptCaptioner):
 def object_captioner(options, data_dir):
     """Returns a function (checkpoint, split, names) -> (ObjectCaptioner, the images' concept words int32 [N, K]).
 
-    evaluation.scoring calls this function.
+    evaluation.scoring calls the returned function with a checkpoint ("best", "newest", a step, or a path), a split
+    ("val" or "test") and a list of N image names.
 
     Args: options: eval_obj2sen.Options. data_dir: data folder with the image records.
+    Raises: cli.UserError if a device does not exist; the function raises it for a damaged run or a missing record.
     """
     strategy = distribution.local_strategy(options)
 

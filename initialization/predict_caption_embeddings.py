@@ -81,8 +81,10 @@ def check(options):
 def link_others(data_dir, output_dir):
     """Links into `output_dir` the files of `data_dir` that this stage does not replace; copies them if it cannot link.
 
-    Files of `output_dir` that `data_dir` no longer has are removed: references, and record files of an earlier division
-    into shards.
+    The files are hard links. Files of `output_dir` that `data_dir` no longer has are removed: references, and record
+    files of an earlier division into shards.
+
+    Args: data_dir: the data folder. output_dir: the folder to fill; it is made if it does not exist.
     """
     os.makedirs(output_dir, exist_ok=True)
     for name in made_by.LINKED:
@@ -109,12 +111,14 @@ def link_others(data_dir, output_dir):
 
 
 def main_directions(weights_IC, means_CG, dim):
-    """Returns the principal directions of the images' expected n-gram vectors: float32 [T, G], orthonormal.
+    """Returns the principal directions of the images' expected n-gram vectors: float32 [T, G], orthonormal rows.
+
+    They are sorted by importance, and computed without subtracting a mean.
 
     Args:
       weights_IC: CSR matrix, weight of each set of concept words for each image.
       means_CG: CSR matrix, mean n-gram vector of the sentences of each set.
-      dim: number of directions T; fewer are returned if the rank is lower.
+      dim: number of directions T. Fewer are returned if G, or the number of sets with a weight, is not larger.
     """
     import numpy as np
     import scipy.sparse.linalg
@@ -129,13 +133,16 @@ def main_directions(weights_IC, means_CG, dim):
 
 
 def learn(options, vocabulary, images, bank):
-    """Fits the regression. Returns (KnownImages, KernelFit, NgramProjection).
-
-    KnownImages predicts embeddings. KernelFit has what is needed to predict that of a training image without this
-    image. NgramProjection projects the n-gram vector of a caption into the space of the embeddings.
+    """Fits the regression of caption embeddings on image vectors; writes no files.
 
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the training images. bank: their FeatureBank.
+
+    Returns: tuple of three objects:
+      KnownImages: predicts the embeddings of images from their vectors.
+      KernelFit: what KnownImages needs to predict the embedding of a training image without using this image.
+      NgramProjection: projects the n-gram vector of a caption into the space of the embeddings.
+    Raises: cli.UserError if no sentence of the corpus can be used, or the bank lacks an image.
     """
     import numpy as np
 
@@ -171,15 +178,17 @@ def learn(options, vocabulary, images, bank):
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
-    """Writes the predicted embeddings of a split, float16 [N, crops, T]. Returns (mean, standard deviation), each [T].
+    """Writes the predicted embeddings of a split as an array float16 [N, crops, T].
 
     Args:
       path: the .npy file to write.
       bank: FeatureBank of the split with the image vectors.
       known: KnownImages, from `learn`.
-      left_out: for training images int [N], the index of each image in the regression, which is made without it; else
-        None.
+      left_out: for the training split int [N], the index of each image among the images that were given to `learn`: its
+        embedding is predicted without using this image. None for other splits.
       fit: KernelFit, from `learn`; needed with `left_out`.
+
+    Returns: (mean, standard deviation) of the embeddings over images and crops, each float64 [T].
     """
     import numpy as np
 
@@ -215,7 +224,11 @@ def main(options):
 
 
 def _make(options, output_dir):
-    """Links the other files, fits the regression and writes the feature banks; complete outputs are kept."""
+    """Links the other files, fits the regression and writes the feature banks; complete outputs are kept.
+
+    Args: options: Options. output_dir: folder to write to.
+    Raises: cli.UserError if the data folder is damaged or incomplete, or its feature bank has grids.
+    """
     import numpy as np
 
     from formats import feature_banks, inventory, records, sidecars

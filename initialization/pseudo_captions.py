@@ -19,12 +19,12 @@ POINTS = "fit"
 
 @dataclasses.dataclass
 class PseudoCaptions:
-    """The captions of the training images, pseudo captions or true ones.
+    """The captions of the training images, or of points (`load_points`): pseudo captions or true ones.
 
     Attributes:
-      captions: list over images of lists of word id arrays without start and end token; batches leave out an image
-        without captions.
-      notes: list of messages for the log.
+      captions: list over images of lists of word id arrays without start and end token, [] for an image without
+        captions; batches leave out such images.
+      notes: list of messages (str) for the log, for example how many images have no caption.
     """
 
     captions: list
@@ -41,14 +41,17 @@ class PseudoCaptions:
 
 
 def load_captions(options, images, vocabulary):
-    """Returns the captions that the setting --captions names, as PseudoCaptions.
+    """Returns the captions that the setting --captions names, as PseudoCaptions in the order of `images`.
+
+    Captions that are empty or longer than --max_sentence_length are left out.
 
     Args:
       options: config.ImageCaption, or baselines.supervised.settings.Supervised.
       images: records.Images of the training images.
       vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
-    Raises: cli.UserError if the captions are missing or belong to other images or to another vocabulary.
+    Raises: cli.UserError if the captions are missing or belong to other images or to another vocabulary, or if none is
+      left.
     """
     if options.captions.startswith(PAIRS):
         found = _true_pairs(options, images, vocabulary)
@@ -70,8 +73,10 @@ def load_points(options, vocabulary):
 
     Args: options: config.ImageCaption. vocabulary: formats.vocabulary.Vocabulary of the data folder.
 
-    Returns: (input_pipeline.PointSet, PseudoCaptions), with one caption for each embedding.
-    Raises: cli.UserError if the files are missing or damaged, or belong to another vocabulary or other vectors.
+    Returns: (input_pipeline.PointSet, PseudoCaptions in the same order), with one caption for each embedding, or none
+      if it is longer than --max_sentence_length.
+    Raises: cli.UserError if the files are missing or damaged, or belong to another vocabulary or other vectors, or if
+      all captions are longer.
     """
     path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
     again = f"make it again with: {made_by.command(options.data_dir, 'fit_captions', again=True)}"
@@ -109,7 +114,10 @@ def load_points(options, vocabulary):
 def _generated(options, images, vocabulary):
     """Returns the captions that gen_obj2sen_caption or retrieve_captions wrote, as PseudoCaptions.
 
-    Raises cli.UserError.
+    Args: arguments of `load_captions`; --captions is obj2sen, retrieved, or the path of record files without shard
+      number and extension.
+    Raises: cli.UserError if the files are missing, were made with another vocabulary, or cannot be joined with the
+      images.
     """
     folder, stem = os.path.split(STEMS.get(options.captions, options.captions))
     folder = folder or options.data_dir
@@ -139,8 +147,10 @@ def _generated(options, images, vocabulary):
 def _join(names, captions, images, paths):
     """Joins captions with images, by name, or by position if the captions have no names.
 
-    Args: names: list of the captions' image names, or None. captions: list of id arrays. images: records.Images. paths:
-      files of the captions, for messages.
+    Captions whose image is not in `images` are left out.
+
+    Args: names: list with the image name of each caption; None if the records have no names. captions: list of word id
+      arrays. images: records.Images. paths: files of the captions, for messages.
 
     Returns: (list over images of lists of captions, list of messages for the log).
     Raises: cli.UserError if they cannot be joined.
@@ -173,7 +183,11 @@ def _join(names, captions, images, paths):
 def _true_pairs(options, images, vocabulary):
     """Returns the true captions of the training images as PseudoCaptions, from a file with lines {"image", "captions"}.
 
-    The captions are tokenised and encoded by the same rules as the corpus.
+    The captions are tokenised and encoded by the same rules as the corpus; those with too many unknown words are left
+    out.
+
+    Args: arguments of `load_captions`; --captions is pairs:FILE.
+    Raises: cli.UserError if the file is missing or damaged.
     """
     path = options.captions.removeprefix(PAIRS)
     encode = _corpus_encoder(options.data_dir, vocabulary)
@@ -197,6 +211,8 @@ def _corpus_encoder(data_dir, vocabulary):
 
     The ids are without start and end token. The function returns None for a text with too many unknown words. The rules
     are tokenizer, singular forms and the largest share of unknown words, from the sidecars of the data folder.
+
+    Args: data_dir: data folder. vocabulary: Vocabulary.
     """
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
     sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)

@@ -89,7 +89,9 @@ def check(options):
 def detections_of(images, threshold):
     """Returns the detected concept words of images: list over images of dict concept word id -> highest score.
 
-    Args: images: records.Images. threshold: minimum detection score.
+    The dict of an image without such detections is empty.
+
+    Args: images: records.Images. threshold: minimum detection score, in 0 to 1.
     """
     found = []
     for start, end in zip(images.class_offsets[:-1], images.class_offsets[1:], strict=True):
@@ -107,8 +109,8 @@ class CandidateSentences:
     """The corpus sentences that may be retrieved.
 
     Attributes:
-      sentences: list of arrays of word ids without start and end token.
-      keys: list of sorted tuples, the ids of the concept words in each sentence.
+      sentences: list of int32 arrays, the word ids of each sentence without start and end token.
+      keys: list of sorted tuples of int in the same order, the ids of the concept words in each sentence; () for none.
     """
 
     def __init__(self, data_dir, vocabulary, max_length):
@@ -116,8 +118,9 @@ class CandidateSentences:
 
         Sentences with a class name such as "hot dog", whose last word is another class, are left out as well.
 
-        Args: max_length: maximum number of words, start and end token counted; 0 for no limit.
-        Raises: cli.UserError if no sentence is left.
+        Args: data_dir: data folder. vocabulary: Vocabulary. max_length: maximum number of words, start and end token
+          counted; 0 for no limit.
+        Raises: cli.UserError if the files are missing or damaged, or no sentence is left.
         """
         import numpy as np
 
@@ -143,7 +146,10 @@ class CandidateSentences:
     def _other_things(data_dir, vocabulary, found):
         """Returns for each sentence whether it contains a class name whose last word is another class: bool [N].
 
-        For example, a hot dog is not a dog. Args: found: records.Sentences, all N sentences of the data folder.
+        For example, "hot dog" is a class name whose last word is the class "dog", but a hot dog is not a dog.
+
+        Args: data_dir: data folder with concepts.json; without this file no sentence is marked. vocabulary: Vocabulary.
+          found: records.Sentences, all N sentences of the data folder.
         """
         import numpy as np
 
@@ -165,13 +171,16 @@ class CandidateSentences:
         return result
 
     def sample(self, count):
-        """Keeps the first `count` sentences, a random sample because the records are shuffled; 0 keeps all."""
+        """Keeps only the first `count` sentences, a random sample because records are shuffled; 0 keeps all."""
         if count:
             self.sentences, self.keys = self.sentences[:count], self.keys[:count]
 
 
 def random_choice(options, corpus):
-    """Returns a function records.Images -> list of (image name, word ids) that draws at random among equal fits.
+    """Returns a function that captions images by sentences drawn at random among those with equal fits.
+
+    The function maps records.Images to a list of (image name, list of word ids), with `options.k` sentences of the best
+    fits for each image that has detections.
 
     Args: options: Options. corpus: CandidateSentences.
     """
@@ -189,11 +198,13 @@ def random_choice(options, corpus):
 
 
 def consensus(options, corpus):
-    """Returns a function records.Images -> list of (image name, word ids) that retrieves by consensus.
+    """Returns a function that captions training images by consensus retrieval.
 
-    The sentences for all training images are chosen at once, before the function is returned.
+    The function maps records.Images to a list of (image name, list of word ids); it accepts only training images. The
+    sentences for all of them are chosen at once, before the function is returned.
 
-    Args: options: Options. corpus: CandidateSentences.
+    Args: options: Options. corpus: CandidateSentences, of which only the first `options.candidates` are kept.
+    Raises: cli.UserError if records or feature bank are missing or damaged.
     """
     import numpy as np
 
@@ -237,9 +248,10 @@ def consensus(options, corpus):
 
 
 def _pairs(images, rows, chosen, corpus):
-    """Returns a list of (image name, word ids), one for each chosen sentence.
+    """Returns a list of (image name, list of word ids), one for each chosen sentence.
 
-    Args: rows: indices of the captioned images. chosen: for each of these, indices into corpus.sentences, -1 for none.
+    Args: images: records.Images. rows: list of int, indices into `images` of the captioned ones. chosen: for each of
+      these a sequence of indices into corpus.sentences, -1 for none. corpus: CandidateSentences.
     """
     return [
         (images.names[row], corpus.sentences[index].tolist())
@@ -259,7 +271,10 @@ def main(options):
 
 
 def _make(options):
-    """Checks the data folder and writes the captions of the chosen kind of retrieval."""
+    """Checks the data folder and writes the captions that --choice asks for.
+
+    Args: options: Options. Raises: cli.UserError if the data folder is damaged or incomplete.
+    """
     from formats import inventory, sidecars
     from formats.vocabulary import Vocabulary
     from initialization.caption_records import write_captions
