@@ -147,6 +147,7 @@ class _LimitedFile(io.BytesIO):
         self.end = time.thread_time() + seconds
 
     def read(self, size=-1):
+        """Returns the next `size` bytes, all for -1. Raises: OSError after the limit of processor time."""
         if time.thread_time() > self.end:
             raise OSError("decoding takes too long")
         return super().read(size)

@@ -31,7 +31,7 @@ def paths_of(data_dir, output):
 
 
 def work_folder(data_dir, output):
-    """Returns the path of the folder in which an output's stage keeps unfinished work.
+    """Returns the path of the folder in which an output's stage keeps unfinished work; it need not exist.
 
     Args: output: formats.made_by.Output.
     """

@@ -259,5 +259,8 @@ class Locks:
 
 
 def _keep(descriptors):
-    """Returns the file descriptors (int) of the locks in a worker process, where this function unpickles a `Locks`."""
+    """Unpickles a `Locks` in a worker process; returns the list of the file descriptors (int) of the locks.
+
+    Args: descriptors: list of multiprocessing.reduction.DupFd of the locks.
+    """
     return [descriptor.detach() for descriptor in descriptors]

@@ -64,6 +64,7 @@ def main(options):
 
 
 def _make(options):
+    """Makes the output of `main` unless it is complete. Raises: cli.UserError if an input is missing."""
     path = sentences.sentences_file(options.data_dir)
     inputs = {"class_names": options.class_names, "labels": options.labels}
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}

@@ -191,6 +191,7 @@ def check_encoder(name):
 
 
 def _check(options):
+    """Raises cli.UserError for settings that are out of range."""
     check_encoder(options.encoder)
     if options.crops < 0 or options.batch_size < 1 or options.processes < 0:
         raise cli.UserError("--crops and --processes must be at least 0, --batch_size at least 1")

@@ -254,6 +254,7 @@ def describe_encoder(options, files, shape):
 
 
 def _check(options):
+    """Raises cli.UserError for settings that are out of range."""
     unknown = set(options.splits).difference(("train", "val", "test"))
     if unknown or not options.splits:
         raise cli.UserError(f"--splits {','.join(options.splits)}: expected some of train,val,test")

@@ -119,7 +119,10 @@ class CategoryStore:
     # ------------------------------------------------------------------------------------------------ opening
 
     def _open(self):
-        """Returns the open files (part, journal), which start with the published pages if there are any."""
+        """Returns the two files that an unfinished crawl appends to, (lines, journal); opens them at the first call.
+
+        New files start with the content of the published pages, if there are any.
+        """
         if self._files is None:
             new = not os.path.exists(self._journal)
             if new and self.pages:  # start from the published pages

@@ -96,12 +96,12 @@ def with_prior(ids, scores, factors, threshold, below=1.0):
     """Applies the factors of `prior_factors` to the objects of one image and drops those below a threshold.
 
     Args:
-      ids, scores: lists, as `objects_of` returns them.
-      factors: dict vocabulary id -> factor of the odds; 1 for other ids.
+      ids, scores: list of vocabulary ids and list of their scores (0 to 1), of equal length.
+      factors: dict vocabulary id -> factor by which the odds of its scores are multiplied; 1 for other ids.
       threshold: minimum score after the change.
       below: scores above this value are not changed.
 
-    Returns: (ids, scores), two lists.
+    Returns: (ids, scores), two lists of the objects that are kept, in the same order.
     """
     kept = []
     for word_id, score in zip(ids, scores, strict=True):

@@ -89,7 +89,7 @@ def _sky(canvas, rng, sky, horizon):
 def _hills(canvas, rng, horizon, colour, height):
     """Draws three hills on the horizon.
 
-    Args: horizon: height of their foot. colour: of all. height: of the highest possible.
+    Args: horizon: height of their foot. colour: colour of all three. height: largest possible height of a hill.
     """
     for _ in range(3):
         x, width = rng.uniform(-0.3, 0.9), rng.uniform(0.4, 0.8)

@@ -194,6 +194,7 @@ def _jsonl(folder, with_train_captions):
 
 
 def _karpathy(path, with_train_captions):
+    """Returns the Dataset in one of Karpathy's JSON files."""
     if os.path.isdir(path):
         raise cli.UserError(f"--dataset karpathy:{path}: expected the file dataset_coco.json, not its folder")
     content = readers.read_json(path, "Karpathy's list")
@@ -218,6 +219,7 @@ def _karpathy(path, with_train_captions):
 
 
 def _coco(path, with_train_captions):
+    """Returns the Dataset of COCO in DIR or DIR#YEAR."""
     folder = _without_year(path)
     year = path[len(folder) + 1 :]
     files = _coco_files(folder, year)
@@ -347,6 +349,7 @@ def _is_tsv(name):
 
 
 def _gcc(folder, with_train_captions):
+    """Returns the Dataset of Conceptual Captions in a folder."""
     splits, captions = {}, {}
     for split, word in (("train", "train"), ("val", "validation")):
         found = [name for name in os.listdir(folder) if word in name.lower() and _is_tsv(name)]

@@ -327,5 +327,6 @@ class _ForwardOnly:
         return self._file.tell()
 
     def _check(self, position):
+        """Raises tarfile.ReadError if a position in bytes is beyond the limit."""
         if position > self._most:
             raise tarfile.ReadError(f"it unpacks to more than {self._most:,} bytes")
