@@ -86,11 +86,12 @@ def data_stages(sentences, min_word_count):
 
 
 def classifier_data(data):
-    """Returns settings of the data stages that add the concept words of a classifier to the classes of the detector.
+    """Returns the settings of the data stages for detector and classifier: concept words come from both.
 
     The image vector then holds the classifier's features and, for each class, the detector's highest score.
 
-    Args: data: dict stage name -> dict setting -> value, for the detector alone. Returns: dict of the same form.
+    Args: data: dict stage name -> dict setting -> value, for the detector alone; it is not changed.
+    Returns: new dict of the same form with the settings of all stages, classifier_words included.
     """
     text, images = data["process_descriptions"], data["process_images"]
     return data | {
@@ -208,7 +209,8 @@ def classifier_rows(rows):
     con2sen and r2m read the objects of detector and classifier. feat2sen starts from the last checkpoint of con2sen
     (stage obj2sen), whose decoder has learned more sentences; so con2sen has the sizes of feat2sen.
 
-    Args: rows: dict row name -> settings for the data without classifier.
+    Args: rows: dict row name -> settings (e.g. config.FullModel) for the data without classifier; it is not changed.
+      Rows that are not named here keep their settings.
     """
     con2sen = dataclasses.replace(rows["con2sen"], **SIZE, save_checkpoint_steps=500, detector=BOTH)
     start = f"${{runs}}/obj2sen/ckpt-{con2sen.max_steps}"

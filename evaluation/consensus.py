@@ -142,7 +142,7 @@ class _Order:
 
 
 class Consensus:
-    """Scores sentences against the references of all images at once.
+    """Scores each sentence as if it were the caption of every image: mean CIDEr-D against the references of all images.
 
     Args:
       references: list over images of lists of tokenized references (strings); at least two images.

@@ -99,7 +99,7 @@ def retrieve(texts, keys, detections, bonus=BONUS):
     """Returns for each image the most typical of the sentences that fit its detections best: list of sentences.
 
     Args:
-      texts: list of sentences.
+      texts: list of tokenized sentences.
       keys: list with the sorted tuple of concept words of each sentence.
       detections: list over images of dict concept word -> detection score.
       bonus: added to the fit for a detected word, subtracted for any other.

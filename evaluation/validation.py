@@ -16,7 +16,10 @@ class Options(scoring.ScoringOptions):
 
 
 def main(options):
-    """Scores and ranks the checkpoints, and adds the row of the best one to the table. Args: options: Options."""
+    """Scores and ranks the checkpoints (--steps, else all), and adds the row of the best one to the table.
+
+    Args: options: Options.
+    """
     data_dir = scoring.check(options)
 
     from captioning import splits

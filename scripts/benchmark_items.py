@@ -131,7 +131,7 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Makes a Generator end every caption at the length that the Case prescribes. Args: sizes: Sizes."""
+    """Changes a Generator so that each caption ends at the length that the Case prescribes. Args: sizes: Sizes."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 
@@ -215,7 +215,7 @@ def encoder_step(case, options, sizes, clock):
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
     """Measures a step of the objective `build(settings)`, settings of the class `cls`, on the fields READS[reads].
 
-    Args: read_words: function of a caption's mean words, gives the words an encoder reads. image: if images are read.
+    Args: read_words: function: mean words of a caption -> words that an encoder reads. image: whether it has images.
     """
     objective = build(settings(cls, case, sizes))
     run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)

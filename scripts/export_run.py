@@ -54,7 +54,7 @@ class Options:
 
 
 def main(options):
-    """Writes the folder. Args: options: Options.
+    """Writes the folder --output with the captioning network, its settings and the model card. Args: options: Options.
 
     Raises: cli.UserError if the run has another network, the scores are of another step, or the output exists.
     """

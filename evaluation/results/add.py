@@ -24,7 +24,7 @@ DRAWN = ("miniature", "miniature_smoke")  # experiments whose sentences this pro
 
 
 def add(path, root, experiment="", row=""):
-    """Adds the scored rows of a path to an archive; returns the list of folders that were written.
+    """Adds the scored rows of a path to an archive; returns the list of the paths of the folders that were written.
 
     Args:
       path: a run directory (its rows of the table beside it), a table file (all its rows), or a folder of the
