@@ -80,8 +80,8 @@ def _check_sizes(content, vocabulary_size, prefix, path):
     The file must have at least the bytes of the largest tensor. A size below 1, or a maximum caption length that is too
     large, is an error too.
 
-    Args: content: dict, the content of config.json. prefix: path of the checkpoint without its ending. path: path of
-      config.json, for the message.
+    Args: content: dict, the content of config.json. vocabulary_size: number of words. prefix: path of the checkpoint
+      without its ending. path: path of config.json, for the message.
     """
     settings = {name: content["settings"][name] for name in NETWORK if name in content["settings"]}
     longest = content["settings"].get("max_caption_length") or 1

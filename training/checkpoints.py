@@ -288,6 +288,8 @@ def digest(prefix):
     """Returns the first 16 hexadecimal digits of the sha256 of a checkpoint's index; "" if there is no index.
 
     The index contains checksums of all variables, so the digest identifies the content of the checkpoint.
+
+    Args: prefix: path of the checkpoint without its ending.
     """
     if not os.path.exists(prefix + ".index"):
         return ""

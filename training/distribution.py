@@ -71,7 +71,10 @@ def spans_processes(strategy):
 
 
 def is_chief(strategy):
-    """Returns whether this process is the one that writes checkpoints and logs; true if there is only one process."""
+    """Returns whether this process is the one that writes checkpoints and logs; true if there is only one process.
+
+    Args: strategy: tf.distribute.Strategy.
+    """
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True

@@ -295,6 +295,8 @@ def log_entries(path):
     Damaged lines are reported by a warning. A last line without a newline is in neither list: it is still being
     written, or the run was killed while writing it.
 
+    Args: path: of the log, for example RUN/metrics.jsonl.
+
     Returns: (intact, damaged): a list of (line as bytes, its content {"step": int, ...}), and a list of (line number
       from 1, line as bytes); all lines have their newline.
     Raises: cli.UserError if the file cannot be read.
@@ -330,7 +332,7 @@ def read_log(job_dir, name="metrics.jsonl"):
 
 
 def last_metric(job_dir, name):
-    """Returns the last value of a metric in RUN/metrics.jsonl, a number; None if the metric was never logged."""
+    """Returns the last logged value of the metric `name` in RUN/metrics.jsonl, a number; None if there is none."""
     values = [entry[name] for entry in read_log(job_dir) if readers.is_number(entry.get(name))]
     return values[-1] if values else None
 

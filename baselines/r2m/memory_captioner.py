@@ -67,7 +67,13 @@ def _memory(input_dim, sizes, slots, seed, scope):
 
 
 class ConceptEncoder(tf.Module):
-    """Encodes concept words by an LSTM as a unit vector; its word embedding is also the decoder's input embedding."""
+    """Encodes concept words by an LSTM as a unit vector; its word embedding is also the decoder's input embedding.
+
+    Args: vocabulary_size: V. dim: E. keep_prob: keep probability of the dropout on the word vectors. seed: int32 [2],
+      seed of the initial weights.
+
+    Attributes: embedding: float32 variable [V, E].
+    """
 
     def __init__(self, vocabulary_size, dim, keep_prob, seed):
         super().__init__()
@@ -95,6 +101,8 @@ class MemoryDecoder(WordDecoder):
 
     A state is the pair (v, memory): v float32 [B, E] is the output of ConceptEncoder and stays constant; memory is
     float32 [B, S, E]. Input words are looked up in the encoder's embedding, which callers pass as `input_embedding`.
+
+    Args: vocabulary_size: V. sizes: Sizes. seed: int32 [2], seed of the initial weights.
     """
 
     embedding = None

@@ -105,7 +105,7 @@ class R2MObjective(OneOptimizerObjective):
             trained.append(self.projection)
 
     def handed_over(self, has_projection):
-        """Returns the list of networks that the checkpoint of the previous stage initialises.
+        """Returns the networks that the checkpoint of the previous stage initialises, as a list of tf.Modules.
 
         Args: has_projection: whether that checkpoint contains a projection; it is used only if this stage trains its
           own.

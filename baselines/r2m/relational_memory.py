@@ -178,7 +178,7 @@ class RelationalMemory(tf.Module):
         return new_BSM, Looks(weights, i, f)
 
     def output(self, memory_BSM):
-        """Returns the output of the cell, the memory with its slots concatenated: float32 [B, S M]."""
+        """Returns the output of the cell for a memory, its slots concatenated: float32 [B, S M]."""
         return tf.reshape(memory_BSM, [-1, self.output_dim])
 
     def sequence(self, inputs_TBI, lengths_B, memory_BSM=None):

@@ -36,8 +36,10 @@ class BatchNorm(tf.Module):
     def __call__(self, inputs_BE, total=None):
         """Returns the normalised vectors: float32 [B, E].
 
-        Args: total: None to normalise by the running averages. In training, a function that sums each tensor of a list
-          over all replicas: then the moments of the global batch are used, and the running averages are updated.
+        Args:
+          inputs_BE: float32, this replica's vectors.
+          total: None to normalise by the running averages. In training, a function that sums each tensor of a list over
+            all replicas: then the moments of the global batch are used, and the running averages are updated.
         """
         mean, variance = self.mean, self.variance
         if total is not None:
