@@ -42,7 +42,7 @@ class Options:
         "0 to 1: reduces the scores of concepts that are detected more often than the corpus mentions them; the odds "
         "are multiplied by (share of sentences / share of training images with the concept)^this, if below 1",
     )
-    prior_below: float = cli.field(1.0, "with --prior_strength: scores from this value on are not reduced")
+    prior_below: float = cli.field(1.0, "with --prior_strength: scores above this value are not reduced")
     prior_threshold: float = cli.field(0.3, "with --prior_strength: minimum score after the reduction")
     class_map: str | None = cli.field(
         None, "JSON object class name -> concept word, for classes whose last word is wrong; null drops a class"
