@@ -106,12 +106,14 @@ def concepts_in_training(image_set, concept_order):
 
 
 def score(options, name, job_dir):
-    """Scores and ranks the checkpoints of a stage on the validation images; train then continues from the best one.
+    """Scores and ranks the checkpoints of a stage on the validation images; the next stage starts from the best one.
 
-    The rankings are written to `job_dir`, the scores of the best checkpoint to the table. If the validation images have
-    no references, it prints a message and does nothing else.
+    Writes the rankings to `job_dir`, and the scores of the best checkpoint to the table of results (--table, by default
+    table.json in options.job_dir) as row "r2m" for the last stage, "r2m_STAGE" for the others. Without
+    DATA_DIR/refs_val.json it only prints which checkpoint the next stage starts from.
 
-    Args: options: configuration.R2M of all stages. name: the stage. job_dir: run directory of the stage.
+    Args: options: configuration.R2M of the whole command. name: the stage, e.g. "xe_rec". job_dir: run directory of
+      this stage, with its checkpoints; options.job_dir is that of the command.
     """
     from evaluation import validation
 

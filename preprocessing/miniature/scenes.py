@@ -188,10 +188,14 @@ def ties(upper, lower):
 
 
 def tie_first_pair(rng, names):
-    """Chooses at most one pair of objects at the same position, and its relation (see `ties`).
+    """Draws which two objects of a scene, if any, share a position, and in which relation ("cat on sofa").
 
-    Args: names: list of the classes of the objects.
-    Returns: (i, relation, j) with indices into `names`, or None if there is no such pair.
+    Only classes that occur once in `names` are candidates. Each possible relation is drawn in proportion to its weight
+    from `ties`; no pair has the weight 1.
+
+    Args: rng: numpy Generator. names: list of the classes of the scene's objects.
+    Returns: (i, relation, j): object names[i] stands in the relation, e.g. "on", to object names[j]; None if no pair
+      was drawn.
     """
     options = {(None,): 1.0}
     for i, j in itertools.permutations(range(len(names)), 2):

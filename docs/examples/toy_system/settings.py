@@ -8,7 +8,10 @@ import config
 
 @dataclasses.dataclass(frozen=True)
 class Toy(config.Trainer):
-    """Settings of both stages."""
+    """Base class: the settings that both stages share.
+
+    The commands use its subclasses: ToyWords (first stage, concept words -> sentence), ToyPictures (second stage).
+    """
 
     emb_dim: int = cli.field(64, "word vectors, and states of the network")
     lr: float = cli.field(1e-2, "learning rate")
