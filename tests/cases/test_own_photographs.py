@@ -57,8 +57,8 @@ def test_the_block_ends_with_captions_and_scores(done):
 def test_the_block_says_what_is_scored_and_what_is_not(done):
     _, process = done
     for line in (
-        "NOTE: val: 10 of 20 images have captions; eval_val.py scores these alone",
-        "NOTE: test: 5 of 10 images have captions; eval_test.py scores these alone",
+        "NOTE: val: 10 of 20 images have captions; eval_val.py scores only these",
+        "NOTE: test: 5 of 10 images have captions; eval_test.py scores only these",
         "NOTE: 10 images of val have captions: with fewer than 200 the choice among checkpoints means little",
         "val: 10 of 20 images have captions and are scored",
         "WARNING: 10 validation images: with fewer than 200",
