@@ -84,7 +84,10 @@ def best_concepts(classes_BC, scores_BC, num_B, limit=LIMIT):
 
 
 def _rows(chosen, limit):
-    """Returns lists of word ids as arrays: int32 [B, limit], zero padded, and the lengths of the lists, int32 [B]."""
+    """Returns lists of word ids as two arrays: ids int32 [B, limit], zero padded; lengths of the lists int32 [B].
+
+    Args: chosen: list of B lists of at most `limit` word ids. limit: number of columns.
+    """
     key_BK = np.zeros([len(chosen), limit], np.int32)
     for row, words in zip(key_BK, chosen, strict=True):
         row[: len(words)] = words

@@ -34,8 +34,8 @@ def unit_vectors(vectors_ND):
 def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
     """Returns the weights of the k nearest known images of each query image: float32 CSR matrix [N, I], rows sum to 1.
 
-    A weight is proportional to exp(SHARPNESS cosine). scikit-learn's NearestNeighbors is not faster, and because it
-    compares euclidean distances, rounding makes it choose others among images that are almost equally near.
+    A weight is proportional to exp(SHARPNESS cosine). scikit-learn's NearestNeighbors is not faster. It compares
+    euclidean distances, so its rounding errors change which of several almost equally near images are chosen.
 
     Args:
       units_ND: float32, query images' vectors at unit length. known_ID: float32, known images' vectors at unit length.

@@ -20,13 +20,16 @@ WINDOW = (0.85, 1.0)  # range of a random window's side, as a share of the image
 
 
 def as_banked(vectors):
-    """Returns vectors rounded to float16, as in a feature bank: float32; values out of range become infinite."""
+    """Returns vectors as float32 whose values are rounded to float16 precision, as a feature bank stores them.
+
+    Args: vectors: float array of any shape. Values out of the range of float16 become infinite.
+    """
     with np.errstate(over="ignore"):
         return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
 
 
 def _banked(encode):
-    """Returns a method that rounds the vectors of the method `encode` to float16, as a feature bank stores them."""
+    """Returns a method that calls the method `encode` and applies `as_banked` to its result."""
 
     @functools.wraps(encode)
     def encode_as_banked(self, batch_BSSC):
@@ -38,8 +41,8 @@ def _banked(encode):
 class Encoder:
     """Base class of all encoders.
 
-    `encode` of every subclass rounds its vectors to float16 as a feature bank does, so that a photograph captioned
-    from its file has exactly the vector that the captioner was trained and scored on.
+    The vectors that `encode` returns are rounded to float16 precision as in a feature bank, so that a photograph
+    captioned from its file has exactly the vector that the captioner was trained and scored on. They stay float32.
 
     Attributes:
       spec: the encoder's name as given on the command line.
@@ -58,7 +61,7 @@ class Encoder:
     exif = True
 
     def __init_subclass__(cls, **arguments):
-        """Makes the method `encode` of a subclass round its vectors to float16."""
+        """Replaces the method `encode` of a new subclass by one that rounds the result (`_banked`)."""
         super().__init_subclass__(**arguments)
         if "encode" in vars(cls):
             cls.encode = _banked(cls.encode)
@@ -74,7 +77,9 @@ class Encoder:
         raise NotImplementedError
 
     def encode(self, batch_BSSC):
-        """Returns the features of crops: float32 [B, D] or [B, cells, D], rounded to float16.
+        """Returns the features of crops: float32 [B, D] or [B, cells, D], values rounded to float16 precision.
+
+        A subclass need not round: the base class rounds the result of its `encode`.
 
         Args: batch_BSSC: [B, S, S, 3], crops as `crops` returns them.
         """

@@ -62,7 +62,7 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 
     Args:
       path: of the file. kernels, biases, image_size, mean, scale: the arguments of CompactEncoder.
-      about: further JSON-serialisable values that are stored with the settings.
+      about: further JSON-serialisable values that are stored in the file.
     """
     meta = {"image_size": image_size, "dim": int(biases[-1].shape[0]), "mean": mean, "scale": scale, **about}
     arrays = {f"kernel_{i}": np.asarray(kernel, np.float32) for i, kernel in enumerate(kernels)}
@@ -74,6 +74,7 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
 def load(path):
     """Returns the CompactEncoder in an .npz file that `save` wrote.
 
+    Its `about` values are not read.
     Raises: cli.UserError if the file is missing or damaged, ValueError if it does not hold a compact encoder.
     """
     stored = readers.read_npz(path)

@@ -111,7 +111,8 @@ def network(ops, x, aux=False):
 def _branch(ops, x, scope, steps):
     """Returns the result of one branch of a block.
 
-    Args: x: the block's input. scope: of the variables. steps: list of steps, in the notation of the comment above.
+    Args: ops: object with the layers, as in `network`. x: the block's input. scope: prefix of the variables' names.
+      steps: list of steps, in the notation of the comment above.
     """
     for step in steps:
         if step == "max":
@@ -126,9 +127,10 @@ def _branch(ops, x, scope, steps):
 
 
 def _convolution(ops, x, scope, name, filters, mode="same"):
-    """Returns the result of a convolution.
+    """Returns the result of a convolution, in the form that `ops` takes.
 
-    Args: name: its kernel size is the part after `_`, e.g. "0b_1x7". mode: "same", "valid" or "stride 2".
+    Args: ops, x, scope: as in `_branch`. name: the layer's name, whose part after `_` is the kernel size, e.g.
+      "0b_1x7". filters: number of output channels. mode: "same" or "valid" padding, or "stride 2" (valid padding).
     """
     height, width = (int(side) for side in name.split("_")[1].split("x"))
     stride, padding = {"same": (1, "SAME"), "valid": (1, "VALID"), "stride 2": (2, "VALID")}[mode]
@@ -345,7 +347,10 @@ def rule_weights(seed=None, aux=False):
 
 
 def _by_rule(name, shape, seed):
-    """Returns the random array of one variable: He-normal weights, variances from 1 to 1.1, all others of std 0.1."""
+    """Returns a random float32 array for one variable: weights are He-normal, variances uniform in 1 to 1.1.
+
+    All others are normal with standard deviation 0.1. Args: name, shape: of the variable. seed: int or None.
+    """
     crc = zlib.crc32(name.encode())
     rng = np.random.default_rng(crc if seed is None else [crc, seed])
     kind = name.rpartition("/")[2]

@@ -70,7 +70,7 @@ def load_encoder_from(source, spec=None):
     """Returns the `Encoder` that a run directory, a feature bank's sidecar or a `caption_embeddings:` file describes.
 
     Args:
-      source: folder with an `encoder.json` that `save_encoder` wrote, or a description.
+      source: path of a folder with an `encoder.json` that `save_encoder` wrote, or a description (dict).
       spec: value of --encoder, for files that have moved: the encoder's name with its current path, or the name of the
         base of a `caption_embeddings:` encoder. None: the files are in the folder, or at the described paths.
 
@@ -136,9 +136,9 @@ def _refuse_code(description, folder):
 
 
 def _load(description, folder):
-    """Returns the Encoder of a description without Python files.
+    """Returns the Encoder of a description (dict from `Encoder.describe`) that names no Python file.
 
-    Args: folder: with the encoder's copied files; None: the files are at the paths in the description.
+    Args: folder: path of the folder with the encoder's copied files; None: they are at the paths in the description.
     """
     if "members" in description:
         return kinds.JoinedEncoder([_load(member, folder) for member in description["members"]])
