@@ -20,6 +20,7 @@ def counted(mask):
 def replicas():
     """Returns the number of replicas: float32 scalar.
 
-    A metric is (sum, count); both are added over the replicas, then divided. So (x, 1 / replicas()) is the sum of x.
+    A metric is (sum, count); both are added over the replicas, then divided. So the value of the metric
+    (x, 1 / replicas()) is the sum of x over all replicas.
     """
     return tf.constant(float(tf.distribute.get_strategy().num_replicas_in_sync))

@@ -53,8 +53,9 @@ def word_losses(outputs_NH, generator, targets_N, weight):
 
 
 def sentence_metrics(log_probs_N, entropy_N, right_N, words):
-    """Returns the metrics of a batch's words: dict name -> (sum, count).
+    """Returns the metrics of a batch's words: dict name -> (sum, count), two float32 scalars.
 
+    Its keys are "loss/sentence" (cross entropy), "accuracy/sentence" and "entropy".
     Args: log_probs_N, entropy_N, right_N: from `word_losses`. words: float32 scalar, N.
     """
     return {
@@ -121,7 +122,7 @@ class OneOptimizerObjective:
         """Updates the trained networks with the gradients, summed over the replicas and clipped.
 
         Args: metrics: dict name -> (sum, count). gradients: list in the order of `trainable_variables`.
-        Returns: a new dict: `metrics` and the gradient norm before clipping.
+        Returns: a new dict name -> (sum, count): `metrics` and the gradient norm before clipping.
         """
         norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
         return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}

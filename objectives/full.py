@@ -146,7 +146,7 @@ class FullObjective:
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
 
     def apply(self, optimizer, gradients, network, name):
-        """Updates `network`; gradients are summed over replicas, clipped. Returns {"gradient_norm/NAME": (norm, 1)}."""
+        """Updates `network` by the replicas' summed, clipped gradients. Returns {"gradient_norm/NAME": (norm, 1)}."""
         norm = apply_gradients(optimizer, gradients, network.trainable_variables, self.options.clip_norm)
         return {f"gradient_norm/{name}": (norm, tf.ones_like(norm))}
 
@@ -200,8 +200,8 @@ class FullObjective:
 
         Args: judged: the discriminator's (logits [B, T], features [B, E] or None) for the samples; None: computed here.
         Returns: dict of tensors. Of the samples: `reward/NAME` (weighted) and `unweighted/NAME`, [B, T] or [B],
-          `returns` and `logits` [B, T]; of the greedy captions the same, as `baseline/…`; `difference` [B, T], returns
-          minus baseline; `advantages` [B, T]; if w_sen > 0 also `sentence_feature` [B, E], x' of the noised sentences.
+          `returns`, `logits` [B, T]; of the greedy captions the same with the prefix `baseline/`; `difference` [B, T]
+          of these two returns; `advantages` [B, T]; if w_sen > 0 `sentence_feature` [B, E], x' of the noised sentences.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
@@ -230,7 +230,7 @@ class FullObjective:
         return {name: tf.stop_gradient(value) for name, value in terms.items()}
 
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
-        """Returns the rewards and returns of one set of captions: dict of tensors, named as in rewards_and_advantages.
+        """Returns a dict of tensors: `reward/NAME`, `unweighted/NAME`, `returns`, `logits` of one set of captions.
 
         Args: mask_BT: 1 on rewarded words. logits_BT, sentence_feature_BE: outputs of the discriminator.
         """
@@ -347,7 +347,7 @@ class FullObjective:
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     def _reward_metrics(self, batch, rollout, terms, words):
-        """Returns metrics of rewards, returns and diversity: dict name -> (sum, count). Args: words: sampled words."""
+        """Returns metrics of rewards, returns, diversity: dict name -> (sum, count). Args: words: number in samples."""
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = terms["difference"], self.options.advantage_clip
