@@ -82,10 +82,10 @@ def is_chief(strategy):
 
 
 def make_total(strategy):
-    """Returns a function number -> float that sums a number over all replicas of a cluster.
+    """Returns a function number -> float that sums the numbers of all processes of a cluster.
 
-    All processes must call the function at the same point of the program, each with its own number. If training runs in
-    one process, the function returns its argument, however many replicas there are.
+    All processes must call the function at the same point of the program, each with its own number, which is added once
+    for each of its replicas. If training runs in one process, the function returns its argument.
 
     Args: strategy: tf.distribute.Strategy.
     """

@@ -195,8 +195,8 @@ class Loop:
     def train(self):
         """Trains until options.max_steps; can be called once.
 
-        If this step was reached before, it prints a message and trains nothing. Otherwise the lock of the run is
-        released at the end, after an error too.
+        If the run has already reached this step, it prints a message and trains nothing; the lock of the run is kept.
+        Otherwise the lock is released at the end, after an error too.
 
         Raises: Interrupted after SIGTERM or SIGINT; cli.UserError if a value is not finite, a worker is lost, or a file
           cannot be written.
