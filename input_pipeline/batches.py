@@ -110,7 +110,7 @@ class PairedBatches:
     """Batches of pairs of an image and one of its captions: pseudo captions, or true ones for a supervised run.
 
     Args:
-      image_set: ImageSet or PointSet.
+      image_set: ImageSet, or PointSet, whose points take the place of images.
       captions: list over the images of `image_set` of lists of word id arrays, without start and end token; empty
         captions and images without captions are left out.
       batch_size: pairs of one batch. seed: int, seed of the run.
