@@ -111,7 +111,9 @@ class EncodedPhotographs:
         self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
-        """Returns the centre crop of an image file, prepared for the encoder: [S, S, 3], S its side in pixels.
+        """Returns the first crop of an image file that the encoder prepares (`Encoder.crops`): [S, S, 3].
+
+        It is the centre crop or the whole image, with sides of S pixels; for joined encoders float32 [pixels].
 
         Raises: formats.images.ImageError if the file is not an image that can be read.
         """
@@ -189,11 +191,11 @@ def read_detector(job_dir):
 
     Args: job_dir: run directory.
 
-    Returns:
+    Returns: a dict with the keys
       "detector": the saved detector as text in the form of --detector; None if none was saved.
       "settings": dict name -> value, the settings by which detections are converted to concept words.
       "made_from": list of dicts (detectors.Part.identity), the detectors that found the objects of the training images.
-      Without the file: None, {} and [].
+      If the file does not exist, the values are None, {} and [].
 
     Raises: cli.UserError if its content is malformed.
     """
