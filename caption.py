@@ -59,7 +59,7 @@ class Options:
     def outputs(self):
         """Returns the paths that the command writes, for cli.run: (files, folders), two tuples of str.
 
-        None stands for a flag that is not given.
+        An item is None if its flag is not given.
         """
         return (self.output, self.embedding_map), (self.attention,)
 
@@ -71,7 +71,7 @@ class Files:
     Attributes:
       files: list of (path, image id); the id is the file name, or the path if two files have the same name.
       missing: list of (path, reason) of paths that cannot be read, two str.
-      notes: list of lines to print about entries of the folders that are not captioned.
+      notes: list of str, lines to print about files and subfolders of the folders that are not captioned.
     """
 
     files: list

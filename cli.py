@@ -59,7 +59,7 @@ def flag_type(annotation):
 
 
 def _own_fields(options_class, recipes):
-    """Returns the fields that become flags: list of dataclasses.Field; not `recipe` if the command has recipes."""
+    """Returns the fields that become flags: list of dataclasses.Field; without `recipe` if `recipes` is not None."""
     return [item for item in dataclasses.fields(options_class) if not (recipes and item.name == "recipe")]
 
 
@@ -264,7 +264,7 @@ def tried(files=(), folders=()):
 def _try(folder, name, path, made):
     """Creates a folder if needed, then writes and removes a trial file in it.
 
-    Args: folder, name: of the trial file. path: for the error. made: list to which created folders are appended.
+    Args: folder, name: of the trial file. path: named in the error. made: list to which created folders are appended.
     """
     if is_device(path):
         return
@@ -383,7 +383,7 @@ class _Lines:
 
 
 def progress(iterable, description, total=None, every=30.0):
-    """Returns an iterable of the same items that shows progress: a bar on a terminal, else a line from time to time.
+    """Returns an iterable of the same items that shows progress on stderr: a bar on a terminal, else single lines.
 
     Args: description: text before the numbers. total: number of items, if `iterable` has no length. every: seconds
       between two lines.

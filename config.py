@@ -11,7 +11,7 @@ from cli import UserError, choice, field, repeated
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """Settings of all trainers."""
+    """Base class of the settings of a trainer: the settings that all trainers have."""
 
     recipe: str | None = field(None, "named configuration to start from; single flags override it")
     data_dir: str = field("data/default", "folder that all stages share")
@@ -48,20 +48,20 @@ class Trainer:
     inter_op_parallelism_threads: int = field(0, "TensorFlow threads between operations, 0 = all")
 
     def outputs(self):
-        """Returns the paths that a trainer writes, for cli.run: (files, folders), two tuples of str."""
+        """Returns the paths that a trainer writes, for cli.run: (files, folders), which are () and (job_dir,)."""
         return (), (self.job_dir,)
 
 
 @dataclasses.dataclass(frozen=True)
 class UnpairedTrainer(Trainer):
-    """Settings of the full model and of its initialization stages, which train the same networks."""
+    """Base class of the settings of the full model and of its initialization stages, which train the same networks."""
 
     feature_scale: float = field(1.0, "factor on the feature as input of the LSTM; losses use the unit feature")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialTrainer(UnpairedTrainer):
-    """Settings of the two stages in which a generator learns from a discriminator."""
+    """Base class of the settings of the full model and of sentence_gan, which train a generator by a discriminator."""
 
     gen_lr: float = field(1e-4, "learning rate of the generator")
     dis_lr: float = field(1e-4, "learning rate of the discriminator")
@@ -116,7 +116,7 @@ class FullModel(AdversarialTrainer):
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropyTrainer(UnpairedTrainer):
-    """Settings of the initialization stages that are trained by teacher forcing (docs/method.md, equation X1)."""
+    """Base class of the settings of obj2sen, im_caption and sentence_ae, which are trained by teacher forcing."""
 
     batch_size: int = field(512, "global batch, split over the devices")
     lr: float = field(1e-3, "learning rate")

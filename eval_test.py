@@ -3,8 +3,8 @@
     python eval_test.py --job_dir runs/full [--report]
 
 The checkpoint is the best one on validation (b34.json, written by eval_val.py), or the one given by --checkpoint.
-Writes RUN/test.json (captions) and RUN/test_scores.json, and adds the row to the table beside the run; with --report
-also RUN/report.html (evaluation/report.py).
+Writes RUN/test.json (captions) and RUN/test_scores.json, and adds a row to the results table, table.json beside the
+run directory; with --report it also writes RUN/report.html (evaluation/report.py).
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class Options(scoring.ScoringOptions):
 
 
 def main(options):
-    """Captions and scores the split, and adds a row to the table.
+    """Captions and scores the split, and adds a row to the results table: --table, else table.json beside the run.
 
     Args: options: Options. Raises: cli.UserError if a flag, the run or the data folder cannot be used.
     """

@@ -4,8 +4,8 @@
 
 Writes RUN/val_STEP.json (captions) and the rankings b34.json, cider.json, meteor.json, b4.json, b3.json, b2.json; the
 best checkpoint is the last entry of b34.json (BLEU-3 + BLEU-4). With another --decode than beam3 all these files are
-written to RUN/DECODE/. The row of the best checkpoint is added to the table beside the run. Checkpoints that were
-scored before are not scored again.
+written to RUN/DECODE/. The row of the best checkpoint is added to the results table, table.json beside the run
+directory. Checkpoints that were scored before are not scored again.
 """
 
 import cli
