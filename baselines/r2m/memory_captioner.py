@@ -138,8 +138,9 @@ class MemoryDecoder(WordDecoder):
 
         Args: words_BE: float32, vectors of the input words. v_BE: float32, the output of ConceptEncoder.
 
-        Returns: (output float32 [B, 2 E], attention weights float32 [B, H, 2, 2] of (word, concepts) over (word,
-          concepts), or None without a fusion memory).
+        Returns: (output float32 [B, 2 E], attention weights of the fusion memory). The weights are float32
+          [B, H, 2, 2], attending row by attended row, both (word, concepts); they sum to 1 over the last axis, and are
+          None with --fusion concat.
         """
         rows_B2E = tf.stack([words_BE, v_BE], 1)
         fused, weights = self.fusion(rows_B2E) if self.fusion else (rows_B2E, None)
@@ -159,8 +160,10 @@ class MemoryDecoder(WordDecoder):
 
         Args: words_BE: float32, vectors of the input words. state: from `initial_state` or the previous step.
 
-        Returns: (output float32 [B, O], new state, attention weights of the fusion memory, float32 [B, H, 2, 2] or None
-          as from `fuse`, attention weights and gates of the relational memory as relational_memory.Looks).
+        Returns: (output float32 [B, O], new state, fusion weights, relational_memory.Looks). The fusion weights are the
+          attention of the fusion memory, float32 [B, H, 2, 2], attending row by attended row, both (word, concepts);
+          they sum to 1 over the last axis, and are None with --fusion concat. Looks holds the attention weights and
+          gates of the relational memory.
         """
         fused, weights = self.fuse(words_BE, state[0])
         memory_BSE, looks = self.memory.step(self.memory.project(fused), state[1])
@@ -192,8 +195,9 @@ def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
 
     Args:
       decoder: MemoryDecoder. v_BE: float32, the output of ConceptEncoder.
-      tokens_BT: int32, words without the start token, which is prepended here.
-      lengths_B: int32, number of words in each row.
+      tokens_BT: int32, words without the start token, which is prepended here; the end token, if there is one, is the
+        last word.
+      lengths_B: int32, number of words in each row, the end token counted.
       input_embedding: float32 [V, E], the encoder's word embedding.
     """
     inputs_BT = tf.pad(tokens_BT[:, :-1], [[0, 0], [1, 0]], constant_values=START_ID)
@@ -201,9 +205,10 @@ def read_words(decoder, v_BE, tokens_BT, lengths_B, input_embedding):
 
 
 def reconstruct(reconstructor, outputs_BTO, lengths_B):
-    """Returns v~, the reconstructor's output after each row's last word (the end token): float32 [B, E].
+    """Returns v~, the reconstructor's output after each row's last word: float32 [B, E].
 
-    Args: reconstructor: RelationalMemory. outputs_BTO: float32, from `read_words`. lengths_B: int32, words in each row.
+    Args: reconstructor: RelationalMemory. outputs_BTO: float32, from `read_words`. lengths_B: int32, number of words in
+      each row, the end token counted.
     """
     _, memory_B1E = reconstructor.sequence(tf.transpose(outputs_BTO, [1, 0, 2]), lengths_B)
     return reconstructor.output(memory_B1E)

@@ -32,9 +32,9 @@ def triplet_loss(images_GE, sentences_GE, margin, masked=True):
 
     Args:
       images_GE: float32, unit vectors. sentences_GE: float32, row i belongs to image i.
-      margin: float, by which the own pair must be more similar than any negative pair.
-      masked: False also takes the own pair as a negative and swaps the two maxima, as the authors' program does; the
-        loss is then at least twice the margin.
+      margin: float, by which a matching pair (image i, sentence i) must be more similar than any negative pair.
+      masked: True uses only pairs that do not match as negatives. False, as in the authors' program, also uses the
+        matching pair as a negative and swaps the two maxima; the loss is then at least twice the margin.
 
     Returns: float32 scalar. Source: equation R6; VSE++ (Faghri et al. 2018), which sums over the pairs.
     """
@@ -145,7 +145,8 @@ class R2MObjective(OneOptimizerObjective):
         The loss is the cross entropy, averaged over the words of all replicas; in stages with the loss rec_text, w_rec
         times the reconstruction loss is added.
 
-        Args: batch, seed: arguments of `gradients`.
+        Args: batch: dict of tensors for text, as described in `gradients`. seed: int32 [2], distinct for every step and
+          replica.
         """
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
@@ -165,7 +166,8 @@ class R2MObjective(OneOptimizerObjective):
         compares all vectors of the global batch: every replica computes it from the gathered vectors and uses the
         gradient for its own rows.
 
-        Args: batch, seed: arguments of `gradients`.
+        Args: batch: dict of tensors for images, as described in `gradients`. seed: int32 [2], distinct for every step
+          and replica.
         """
         options = self.options
         rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
@@ -195,6 +197,8 @@ class R2MObjective(OneOptimizerObjective):
 
     def words(self, v_BE):
         """Returns (the decoder's greedy words int32 [B, T], their lengths int32 [B]), without gradient.
+
+        The end token is one of the words, unless the maximum length is reached first.
 
         Args: v_BE: float32, the output of the concept encoder.
         """
@@ -239,7 +243,8 @@ class R2MObjective(OneOptimizerObjective):
     def evaluate(self, batch):
         """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
 
-        Args: batch: dict of tensors of sentences, as for `gradients`.
+        Args: batch: dict of tensors of sentences with `sentence`, `length`, `key` and `key_length`, as input_pipeline's
+          SentenceBatches gives them.
         """
         return summed(self._cross_entropy(batch, None, 1.0)[0])
 
@@ -266,7 +271,9 @@ def gathered(rows_BE):
 def gathered_triplet(image_BE, sentence_BE, margin, masked):
     """Returns the triplet loss of the global batch and its gradients for this replica's rows.
 
-    Args: image_BE, sentence_BE: float32, this replica's rows. margin, masked: arguments of `triplet_loss`.
+    Args: image_BE, sentence_BE: float32, this replica's rows of unit vectors; row i of both belongs together.
+      margin: float, by which a matching pair must be more similar than any negative pair. masked: whether only pairs
+        that do not match are negatives.
 
     Returns: (loss float32 scalar, gradient for image_BE, gradient for sentence_BE), the gradients float32 [B, E].
     """

@@ -47,7 +47,7 @@ class Trace:
       text: the caption.
       words: list of T str, the words of the caption, then the end token unless the maximum length was reached first.
       memory: [T, H, S, S + 1], the attention of each slot to the S slots and, last, to the input.
-      fusion: [T, H, 2, 2], the attention of (word, concepts) to (word, concepts); None without a fusion memory.
+      fusion: [T, H, 2, 2], the attention of (word, concepts) to (word, concepts); None with --fusion concat.
       input_gate, forget_gate: [T, S, M]; with one gate for each slot [T, S, 1].
       norm: [T], L2 norm of the memory after each step.
       The last five are numpy arrays.
@@ -135,7 +135,7 @@ def attention_rows(found):
     """Returns the rows of a heat map of the attention weights: (list of row labels, list of float arrays [T]).
 
     There is a row for each head, slot and attended row of the memory, then for each head two rows of the fusion memory,
-    the attention of word and of concepts to the concepts.
+    the attention of word and of concepts to the concepts (not with --fusion concat).
 
     Args: found: Trace.
     """

@@ -1,6 +1,7 @@
 """Batches of image-caption pairs, with all captions of each image for self-critical training.
 
-Shapes: B batch, R maximum number of captions of an image, S words of a caption.
+Shapes: B batch, R maximum number of captions of an image, S maximum number of
+words of a caption, start and end token counted.
 """
 
 import numpy as np
@@ -11,10 +12,13 @@ from input_pipeline import PairedBatches, padded_rows
 class SupervisedBatches(PairedBatches):
     """Batches of image-caption pairs; for self-critical training also all captions of each image, its references.
 
-    The arguments are those of PairedBatches, and `references`. If it is true, a batch also has `references` int32 [B,
-    R, S], with the end token and without the start token, zero padded, and `reference_lengths` int32 [B, R], their
-    lengths with the end token. If an image has fewer than R captions, its remaining lengths are 0, and the words of
-    these references have no meaning.
+    Args:
+      image_set: input_pipeline.ImageSet.
+      captions: list over the images of `image_set` of lists of word id arrays, without start and end token.
+      batch_size: pairs of one batch. seed: int, seed of the run.
+      references: whether batches have the references too.
+
+    Raises: cli.UserError if there is no pair.
     """
 
     def __init__(self, image_set, captions, batch_size, seed, references=False):
@@ -31,9 +35,13 @@ class SupervisedBatches(PairedBatches):
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        It has the arrays of PairedBatches.batch and, if they were requested, the references.
+        It has the arrays of PairedBatches.batch: `sentence` int32 [B, S] with start and end token, `length` int32 [B],
+        and those of the image set, such as `image`. With references it also has `references` int32 [B, R, S - 1], with
+        the end token and without the start token, zero padded, and `reference_lengths` int32 [B, R], the end token
+        counted. If an image has fewer than R captions, its remaining lengths are 0, and the words of these references
+        have no meaning.
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: number of the step. rows: slice or indices, which examples of the step; all by default.
         """
         batch = super().batch(step, rows)
         if not self.references:

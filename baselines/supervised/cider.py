@@ -69,10 +69,11 @@ class DocumentFrequencies:
 
         Args:
           path: .npz file, which need not exist. digest: text that identifies `captions`.
-          captions, vocabulary_size: arguments of `of`.
+          captions: list over images of lists of word id arrays, without start and end tokens. vocabulary_size: V.
           write: whether to save newly counted frequencies to `path`.
 
-        Raises: cli.UserError as `of`; a damaged file is replaced without an error.
+        Raises: cli.UserError if the vocabulary is so large that encoded n-grams do not fit into 64 bits. A damaged file
+          is counted again without an error.
         """
         if os.path.exists(path):
             try:

@@ -64,7 +64,7 @@ class SupervisedObjective(CrossEntropyObjective):
 
     A batch has `image`, and a true caption with start and end token as `sentence` int32 [B, S] and `length` int32 [B].
     For self-critical training it also has all captions of the image, with the end token only: `references` int32 [B, R,
-    S], `reference_lengths` int32 [B, R]. Metrics are dicts name -> (sum, count), float32 scalars of this replica.
+    S - 1], `reference_lengths` int32 [B, R]. Metrics are dicts name -> (sum, count), float32 scalars of this replica.
     """
 
     def __init__(self, options, generator, standardise, pairs, cider=None):

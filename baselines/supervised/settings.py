@@ -8,7 +8,7 @@ from config import Trainer
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(Trainer):
-    """Settings that Show and Tell and Show, Attend and Tell have in common."""
+    """Base class with the settings that Show and Tell and Show, Attend and Tell have in common."""
 
     captions: str = field("", "pairs:FILE.jsonl, true captions of the training images (preprocessing.train_captions)")
     lr: float = field(1e-3, "learning rate")
