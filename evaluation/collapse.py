@@ -38,7 +38,10 @@ class CollapseWatch:
     def of_run(cls, objective, vocabulary, options, log):
         """Returns a CollapseWatch; None if --eval_images is 0 or, with a note in the log, without validation images.
 
-        Args: those of the constructor.
+        Args:
+          objective: has the `generator` and `standardise` of the captioner in training.
+          vocabulary: formats.vocabulary.Vocabulary. options: settings of the run.
+          log: function of a text that prints it to the run's log.
         """
         if not options.eval_images:
             return None

@@ -53,8 +53,8 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
       data_dir: data folder. split: "val" or "test".
       checkpoint: prefix (path without ending) of the checkpoint that made the scored captions.
       scored: dict image name -> scored caption.
-      open_run: function (checkpoint, split, names) -> (captioner, its input rows), see evaluation/scoring.py. It is
-        called if captions differ, to compare the inputs.
+      open_run: function (checkpoint, split, list of image names) -> (captioning.captioner.Captioner, array with one row
+        of its input for each name). It is called if captions differ, to compare the inputs.
 
     Returns: Agreement, or None with a printed note if photographs, encoder or detector are not available.
     """

@@ -29,7 +29,7 @@ def fits(sets, detections, bonus=BONUS):
     Args:
       sets: list of S distinct tuples of concept words (or their ids).
       detections: list over images of dict concept word -> detection score.
-      bonus: added for a detected word, subtracted for any other.
+      bonus: added to the score of each detected word of a set, subtracted for any other word of the set.
     """
     columns = {word: i for i, word in enumerate(sorted({w for group in (*sets, *detections) for w in group}))}
     flat = [columns[word] for words in sets for word in words]
@@ -48,7 +48,10 @@ def fits(sets, detections, bonus=BONUS):
 def best_fitting_sets(sets, detections, bonus=BONUS):
     """Returns for each image the sets of concept words with the best fit: list of tuples of indices into `sets`.
 
-    A tuple has several indices if sets fit equally well. Args: those of `fits`.
+    A tuple has several indices if sets fit equally well.
+
+    Args: sets: list of S distinct tuples of concept words (or their ids). detections: list over images of dict concept
+      word -> detection score. bonus: added for a detected word of a set, subtracted for any other.
     """
     return [tuple(np.flatnonzero(fit_S >= fit_S.max() - EQUAL).tolist()) for fit_S in fits(sets, detections, bonus)]
 
@@ -87,7 +90,7 @@ def draw_best_sentences(keys, detections, seeds, k, bonus=BONUS):
 def most_typical(texts):
     """Returns the sentence with the highest mean CIDEr-D against all of `texts`; the first one of a tie.
 
-    Args: texts: list of sentences; of more than GROUP_LIMIT only an evenly spaced part is compared.
+    Args: texts: list of tokenized sentences; of more than GROUP_LIMIT only an evenly spaced part is compared.
     """
     if len(texts) <= 2:  # two sentences are equally typical
         return texts[0]

@@ -26,7 +26,7 @@ READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for spl
 
 @dataclasses.dataclass(frozen=True)
 class ScoringOptions:
-    """Flags of the scoring commands."""
+    """Base class with the flags that eval_val.py, eval_test.py and initialization.eval_obj2sen have in common."""
 
     job_dir: str = cli.field("runs/full", "run directory")
     data_dir: str = cli.field("", "data folder; empty = the one that the run was trained on")

@@ -56,7 +56,7 @@ def make_row(
     Scores are x100 and shares 0 to 1, rounded to 4 digits; a value that could not be computed is None.
 
     Args:
-      row: its name, see ROWS.
+      row: name of the row, one of ROWS or any other.
       scores: `metrics.Scores`.
       corpus, split, decode, seed: e.g. "coco", "val", "beam3", 1; None if the row has none (e.g. no decoding).
       concepts: formats.concepts.Concepts of the split, for class recall and precision, or None.
@@ -152,7 +152,7 @@ def merge_row(path, row, run=None):
     Args:
       path: the table file; a link is followed.
       row: dict from `make_row`.
-      run: the run directory of the row; for rows without training the data folder.
+      run: the run directory of the row; for rows without training the data folder; None if unknown.
     """
     path = os.path.realpath(path)
     row = row | {"run": os.path.realpath(run) if run else None}
@@ -218,7 +218,8 @@ def with_means(rows):
     A group with two runs of the same seed has no row of means, because repeated runs are not independent seeds. Rows of
     different tokenizers are different groups.
 
-    Args: rows: list of dicts from `make_row`. Returns: new list of these dicts and of the rows of means.
+    Args: rows: list of dicts from `make_row`, without rows of means. Returns: new list of these dicts and of the rows
+      of means.
     """
     groups = {}
     for row in _ordered(rows):
@@ -256,12 +257,15 @@ def _cell(row, name):
 
 
 def cells(rows, more=()):
-    """Returns the table as text: a tuple of three lists (column names, lines, rows).
+    """Returns the table as text: the tuple (names of the shown columns, lines, shown rows).
 
-    Args: rows: list of dicts from `make_row`. more: columns to show besides COLUMNS, some of MORE.
-    Returns: `lines` are lists of str: the heading, then the cells of each of the returned rows; these are dicts in
-      printing order, with the rows of means.
-    Raises: UserError: no such column.
+    Left out are columns of COLUMNS in which no row has a value, "tokenizer" unless rows have different ones, and "run"
+    if no two rows have the same values of KEY. Columns in `more` are always shown.
+
+    Args: rows: list of dicts from `make_row`, without rows of means. more: names of further columns, some of MORE.
+    Returns: the names are a list of str. The shown rows are the list from `with_means`. The lines are a list of lists
+      of str: the headings of the columns, then the cells of each shown row.
+    Raises: UserError if `more` has a name that is not in MORE.
     """
     if unknown := [name for name in more if name not in MORE]:
         raise UserError(f"--columns {','.join(unknown)}: no such column; expected some of {', '.join(MORE)}")
@@ -277,12 +281,12 @@ def cells(rows, more=()):
 
 
 def format_table(rows, form="text", more=()):
-    """Returns the table as a string, without empty columns, followed by its notes.
+    """Returns the table as a string, followed by its notes; "no rows" for an empty list.
 
     Args:
-      rows: list of dicts from `make_row`. form: "text" (aligned), "markdown" or "latex" (for the package booktabs).
-      more: columns to show besides COLUMNS, some of MORE.
-    Raises: UserError: no such column.
+      rows: list of dicts from `make_row`, without rows of means. form: "text" (aligned), "markdown" or "latex" (for the
+        package booktabs). more: columns of MORE to show as well; of COLUMNS those are shown that `cells` names.
+    Raises: UserError if `more` has a name that is not in MORE.
     """
     if not rows:
         return "no rows"
@@ -308,7 +312,7 @@ def format_table(rows, form="text", more=()):
 
 
 def _latex(columns, lines):
-    """Returns the table as a LaTeX tabular for the package booktabs. Args: columns, lines: from `cells`."""
+    """Returns the table as a LaTeX tabular (str) for the package booktabs. Args: columns, lines: from `cells`."""
     escape = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {"±": r"$\pm$", "\\": r"\textbackslash{}"}
     head, *body = [" & ".join(cell.translate(str.maketrans(escape)) for cell in line) + r" \\" for line in lines]
     kinds = "".join("l" if name in TEXTS else "r" for name in columns)
@@ -351,7 +355,7 @@ def notes(rows):
 
 
 def print_table(rows, form="text", more=()):
-    """Prints the table with its notes. Args and Raises: those of `format_table`."""
+    """Prints the string that `format_table` returns for the same arguments; raises the same errors."""
     print(format_table(rows, form, more))
 
 

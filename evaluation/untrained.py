@@ -148,8 +148,8 @@ def constant_captions(texts, references, tokenizer, validation=None):
       texts: list of sentences to choose from.
       references: dict image name -> list of captions, for the split that is captioned.
       tokenizer: from metrics.tokenizers.find.
-      validation: dict like `references` of other images to choose on. None: images are divided into two halves (every
-        second one, by name); each half gets the sentence chosen on the other half.
+      validation: dict image name -> list of captions, of other images to choose on. None: images are divided into two
+        halves (every second one, by name); each half gets the sentence chosen on the other half.
 
     Returns:
       (dict image name -> caption, dict of fields of the table row: "chosen_on" (text) and "chosen_CIDEr" (list of the

@@ -185,7 +185,7 @@ class Program:
         return f"{self.name} failed: {how}" + (f": {complaint}" if complaint else "")
 
     def close(self):
-        """Kills the process; may be called twice."""
+        """Kills the process and closes its pipes; may be called twice. The object cannot be used afterwards."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()

@@ -38,7 +38,7 @@ class Scores:
     """Scores of a set of captions. Arrays have one entry for each of the N images, in the order of `names`.
 
     Attributes:
-      values: dict metric name (see VALUES) -> score x100, or None if it could not be computed or was not requested.
+      values: dict metric name (all of VALUES) -> score x100, or None if it could not be computed or was not requested.
       reasons: dict metric name -> why its value is None (NOT_ASKED if it was not requested), for those without a value.
       per_image: dict metric name -> float64 [N], x100, for the metrics that have a value. The corpus BLEU and METEOR
         are not the means of these.
@@ -144,7 +144,7 @@ class Scorer:
         self.close()
 
     def close(self):
-        """Kills the Java processes."""
+        """Kills the Java processes; a later `score` starts new ones."""
         self.tokenizer.close()
         self._close_meteor()
 

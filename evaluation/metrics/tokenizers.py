@@ -47,7 +47,8 @@ def noted(name):
 
     Score files without this field are from ptb-java, which was once the only one.
 
-    Args: name: one of CHOICES; "auto" is resolved as in `find`. Raises: UserError as `find`.
+    Args: name: one of CHOICES; "auto" is ptb-java if a Java runtime starts, else ptb-python.
+    Raises: UserError if ptb-java is requested and there is no Java, or the name is unknown.
     """
     found = find(name).name
     return {} if found == JAVA else {"tokenizer": found}
@@ -64,7 +65,7 @@ class Tokenizer:
         """Starts the process that `tokenize` uses, if any, so that the first call is fast."""
 
     def close(self):
-        """Ends the process that `start` has started; may be called twice."""
+        """Ends the process of the tokenizer, if any; may be called twice. A later `tokenize` starts a new one."""
 
     def __enter__(self):
         return self
@@ -138,7 +139,7 @@ class JavaTokenizer(Tokenizer):
         return [" ".join(token for token in line.split() if token not in removed) for line in tokenized[:-1]]
 
     def close(self):
-        """Kills the process; may be called twice."""
+        """Kills the process; may be called twice. A later `tokenize` starts a new one."""
         if self.program is not None:
             self.program.close()
 

@@ -30,7 +30,7 @@ def add(path, root, experiment="", row=""):
       path: a run directory (its rows of the table beside it), a table file (all its rows), or a folder of the
         archive's layout, which is copied.
       root: folder of the archive.
-      experiment: name of its folder in the archive; empty = the experiment of the run's recipe.
+      experiment: name of the experiment, a folder of the archive; empty = the experiment of the run's recipe.
       row: name of the only row that is added; empty = all.
 
     Raises: UserError if there is no scored row, or its captions are not those that were scored.
@@ -88,7 +88,7 @@ def _add_row(row, where, root, experiment):
     """Adds one row of a table to the archive; returns the folder that was written.
 
     Args: row: dict from `table.read_table`. where: path of the table. root: folder of the archive.
-      experiment: name of its folder in the archive; empty = the experiment of the run's recipe.
+      experiment: name of the experiment, a folder of the archive; empty = the experiment of the run's recipe.
     Raises: UserError if there is no experiment, or the captions are not those that were scored.
     """
     run = row.get("run") or ""

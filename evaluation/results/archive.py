@@ -31,7 +31,7 @@ class Entry:
 
     Attributes:
       path: the folder.
-      experiment, row: names. seed: int, or None for a row without seed.
+      experiment, row: names of the experiment and of its row. seed: int, or None for a row without seed.
       rows: list of dicts, the content of scores.json: one for each split and decoding, in the format of table.make_row
         with the further fields "captions" (name of the file), "scorer" and "references_sha256".
       environment: dict, content of environment.json (date, commit, versions, machine, command).
@@ -105,7 +105,7 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
 
     Args:
       root: folder of the archive.
-      experiment: its name.
+      experiment: name of the experiment, a folder of the archive.
       row: dict, one element of `Entry.rows`.
       captions: dict image name -> caption, or dict from `as_sentence_numbers`.
       config: dict, settings of the run. environment: dict, from `add.environment`.

@@ -33,7 +33,7 @@ class Table:
 
     Attributes:
       command: the shell command that produces the rows.
-      experiment: name of its folder in the archive.
+      experiment: name of the experiment, a folder of the archive.
       split: "test" or "val", of the images.
       rows: names of its rows in order; empty = all in the order of evaluation.table.ROWS.
       columns: names of metrics and shares.
@@ -189,8 +189,9 @@ def with_tables(text, entries, path):
 def with_expected(text, entries, experiment):
     """Returns the source of configs/EXPERIMENT.py with `Expected:` in its docstring replaced by scores of the archive.
 
-    It is unchanged if the archive has no row of it. Args: text: the source. entries: list of archive.Entry.
-      experiment: its name.
+    The text is returned unchanged if the archive has no row of the experiment.
+
+    Args: text: the source. entries: list of archive.Entry. experiment: name of the experiment.
     """
     spec = next((one for one in TABLES.values() if one.experiment == experiment and not one.rows), None)
     lines = [(name, group) for name, decode, group in lines_of(entries, spec) if decode == "beam3"] if spec else []
