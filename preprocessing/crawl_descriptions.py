@@ -109,7 +109,7 @@ async def crawl_category(fetcher, source, store, num_pages, description):
       num_pages: largest number of pages.
       description: text of the progress bar.
 
-    Returns: dict page number -> why it could not be fetched.
+    Returns: dict page number -> why it could not be fetched (str), of the pages that failed.
     Raises: fetching.CrawlStopped; the pages that were fetched before are written.
     """
     failed = {}
@@ -156,7 +156,8 @@ async def crawl(options, source, categories, folder):
       source: ApiSource or HtmlSource.
       categories: list of names. folder: folder of the output.
 
-    Returns: (failures: dict category -> dict page number -> reason; list of CategoryStore; the Fetcher).
+    Returns: (failures, stores, fetcher): dict category -> dict page number -> reason, of the categories with failed
+      pages; list of CategoryStore, one for each category; the closed Fetcher, for its counts.
     Raises: cli.UserError if the crawl had to end; the same command continues it.
     """
     limits = fetching.Limits(**{item.name: getattr(options, item.name) for item in dataclasses.fields(fetching.Limits)})

@@ -77,7 +77,7 @@ class ArrayFile:
             )
 
     def row(self, index):
-        """Returns the vectors of image `index`: [D], [crops, D] or [crops, cells, D]."""
+        """Returns the vectors of image `index` as in the file: [D], [crops, D], [cells, D] or [crops, cells, D]."""
         return self._rows[index]
 
 
@@ -94,7 +94,9 @@ class DatasetFile:
         self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
-        """Returns the vectors of image `index` of `names`: [D], [crops, D] or [crops, cells, D].
+        """Returns the vectors of image `index` of `names` as in the file.
+
+        Their shape is [D], [crops, D], [cells, D] or [crops, cells, D].
 
         Raises: cli.UserError if the dataset is damaged.
         """
@@ -102,7 +104,12 @@ class DatasetFile:
 
 
 def read_names(path):
-    """Returns the list of file names in a file: one a line, a JSON list, or a JSON object with the list "names"."""
+    """Returns the list of file names, without folders, in a file of image names.
+
+    The file has one name a line or, if it ends with `.json`, a list or an object with the list "names".
+
+    Raises: cli.UserError if the file is missing or has another form.
+    """
     expected = 'for --names one file name a line, or JSON, a list or {"names": [...]}'
     if not path.endswith(".json"):
         lines = texts.read(path, expected, errors="surrogateescape").splitlines()
@@ -117,7 +124,10 @@ def read_names(path):
 class Vectors:
     """The vectors of all files, found by the file name of the image.
 
-    Args: files: list of ArrayFile and DatasetFile. layout: value of --layout.
+    Args:
+      files: list of ArrayFile and DatasetFile.
+      layout: meaning of the first axis if the vectors of an image have two axes: "crops" or "cells" (of one crop).
+
     Attributes: shape: shape of the vectors of one image, None until the first were read.
     Raises: cli.UserError for a name that occurs twice.
     """

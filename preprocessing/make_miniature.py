@@ -121,7 +121,7 @@ def _truth(scene):
 
 
 def references(options, split):
-    """Returns the references of a split, "val" or "test": dict image name -> list of captions.
+    """Returns the reference captions of a split, "val" or "test": dict image name -> list of str.
 
     Args: options: Options. The pictures are drawn in a temporary folder.
     """
@@ -186,7 +186,7 @@ def _sentence(rng, seed):
 
 
 def write_sentences(task):
-    """Writes the sentences of a task, one dict of `sentence_tasks`, to a file of JSON lines; returns {"count"}."""
+    """Writes the sentences of a task, one dict of `sentence_tasks`, to a file of JSON lines; returns {"count": int}."""
     options = Options(**task["options"])
 
     def write(part):

@@ -145,7 +145,7 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: distributes sentences of a piece with a word of `wanted` (or all) to `shards` buckets in `path`."""
+    """First pass: writes the sentences of `piece` with a word of `wanted` to the file `path`, in `shards` buckets."""
 
     piece: shards.Piece
     path: str
@@ -178,7 +178,7 @@ TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # counts
 
 @dataclasses.dataclass(frozen=True)
 class EncodeTask:
-    """Second pass: writes bucket `shard` of the first pass's files `dealt` as records to `path`, by a `dictionary`."""
+    """Second pass: writes bucket `shard` of the files `dealt` as records to `path`; `dictionary` is a file's path."""
 
     dealt: tuple
     shard: int
@@ -188,7 +188,7 @@ class EncodeTask:
 
 
 def encode(task):
-    """Runs an EncodeTask unless its file exists; returns dict: counts TALLY, and "named": concept word -> sentences."""
+    """Runs an EncodeTask unless done; returns a dict: counts TALLY, "named" (concept word -> number of sentences)."""
 
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()

@@ -219,7 +219,9 @@ def _tasks(options, splits, objects, train_shards, work):
 
 
 def references(names, captions):
-    """Returns the captions of images as a dict in COCO captions format, ordered by image; None if there are none.
+    """Returns the captions of images as a dict in COCO captions format; None if no image has a caption.
+
+    Its keys are "images" and "annotations"; image ids are file names. Empty captions are left out.
 
     Args: names: file names of the images. captions: dict file name -> list of texts.
     """

@@ -31,7 +31,7 @@ class Options:
     output: str = cli.field("docs/images/overview.png", "the picture")
 
     def outputs(self):
-        """Returns the files and the folders that it writes, see cli.run."""
+        """Returns two tuples of paths, (files, folders): what the command writes; `cli.run` checks that it can."""
         return (self.output,), ()
 
 
@@ -82,9 +82,9 @@ def captions(job_dir, paths):
 
 
 def figure(rows):
-    """Returns the matplotlib Figure with one row of panels for each photograph.
+    """Returns the matplotlib Figure with a row of four panels for each photograph; their titles are TITLES.
 
-    Args: rows: list of (pixels uint8 [H, W, 3], list of Detection, sentence, caption).
+    Args: rows: list with a tuple for each photograph: (pixels uint8 [H, W, 3], list of Detection, sentence, caption).
     """
     from matplotlib.figure import Figure
 

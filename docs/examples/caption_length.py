@@ -14,7 +14,9 @@ WEIGHT = 0.5  # penalty for each word; the adversarial reward is about -0.7 a wo
 def make(argument, options):
     """Returns the reward, a function (below); called once at the start of a run.
 
-    Args: argument: text after the colon in `--reward FILE.py:ARGUMENT`. options: the settings of the run.
+    Args: argument: text after the colon in `--reward FILE.py:ARGUMENT`, here the target number of words. options: the
+      settings of the run; not used here.
+    Raises: ValueError if the argument is not a number.
     """
     target = float(argument)
 

@@ -28,7 +28,8 @@ class Encoder(WholeImageEncoder):
         Args:
           spec: the full name, FILE.py:ARGUMENT.
           argument: text after the colon.
-          resize: method to resize photographs: "legacy", "modern" or None (the default).
+          resize: method to resize photographs: "legacy" (that of TensorFlow 1), "modern" (with antialiasing) or None
+            (the default, "modern").
 
         Raises: ValueError for an invalid argument.
         """

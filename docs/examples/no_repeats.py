@@ -19,7 +19,9 @@ FREE = 30  # the dictionary is sorted by frequency, so its first words are artic
 def make(argument, options):
     """Returns the reward, a function (below); called once at the start of a run.
 
-    Args: argument: text after the colon in `--reward FILE.py:ARGUMENT`. options: the settings of the run.
+    Args: argument: text after the colon in `--reward FILE.py:ARGUMENT`, here the weight; "" for 1. options: the
+      settings of the run.
+    Raises: ValueError if the argument is not a number.
     """
     weight = float(argument or 1.0)
     size = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt")).size

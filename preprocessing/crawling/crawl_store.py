@@ -86,7 +86,9 @@ class CategoryStore:
         self._apply(entry)
 
     def publish(self, failed):
-        """Writes the category's output, lines sorted by page, and the sidecar, unless nothing was added.
+        """Writes the category's output, lines sorted by page, and the sidecar; then removes the work files.
+
+        Does nothing if no page is stored, or none was added since the last call.
 
         Args: failed: dict page number -> why it could not be fetched.
         """
@@ -111,7 +113,7 @@ class CategoryStore:
         self._remove_work()
 
     def close(self):
-        """Closes the files that are being written."""
+        """Closes the work files, the lines and the journal, if they are open; `add` opens them again."""
         for file in self._files or ():
             file.close()
         self._files = None

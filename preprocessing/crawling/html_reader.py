@@ -12,8 +12,8 @@ def read(text, reader):
     Args:
       text: the page.
       reader: object with the methods start(tag, attributes), where attributes is a dict str -> str, end(tag),
-        data(text) and close(). The text between two tags is passed in one or several calls of `data`, the text of a
-        script unchanged.
+        data(text) and close(), which is called once, at the end of the page. The text between two tags is passed in one
+        or several calls of `data`, the text of a script unchanged.
     """
     parser = etree.HTMLParser(target=reader)
     parser.feed(text)

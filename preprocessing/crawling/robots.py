@@ -10,9 +10,9 @@ MAX_RULES = 1_000_000  # user agents times lines: the library stores every rule 
 
 @dataclasses.dataclass(frozen=True)
 class Robots:
-    """The rules of a site for one crawler; without `rules` all URLs are allowed.
+    """The rules of a site for one crawler; `Robots()` allows all URLs.
 
-    Attributes: rules: parsed file. agent: product name of the crawler.
+    Attributes: rules: protego's parsed robots.txt. agent: product name of the crawler.
     """
 
     rules: protego.Protego = dataclasses.field(default_factory=protego.Protego)

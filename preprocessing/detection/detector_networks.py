@@ -27,6 +27,7 @@ class TFLiteDetector:
     The outputs may be in any order. The name of class c (from 0) is entry c of the label file, or entry c + 1 if the
     first entry is a placeholder.
 
+    Args: part: detectors.Part with the paths of the network and of the class names. settings: not used.
     Raises: cli.UserError if the file is no such network, or the labels do not fit its number of classes.
     """
 
@@ -57,8 +58,14 @@ class TFLiteDetector:
 class TFLiteClassifier:
     """A classifier as a detector without boxes: it returns the most probable classes of a photograph.
 
-    `settings` limits them: at most "classifier_top" classes, each with a probability of at least
-    "classifier_threshold". Of a label with synonyms ("tench, Tinca tinca") the first one is the class name.
+    Of a label with synonyms ("tench, Tinca tinca") the first one is the class name.
+
+    Args:
+      part: detectors.Part with the paths of the network and of the class names.
+      settings: dict with "classifier_top", the largest number of classes, and "classifier_threshold", their minimum
+        probability.
+
+    Raises: cli.UserError if the network cannot be read, or the labels do not fit its number of classes.
     """
 
     needs_pixels = True
@@ -165,6 +172,9 @@ class FrozenGraphDetector(_ZooDetector):
     """A frozen graph of TensorFlow 1's object-detection zoo, as the authors' detector: `frozen_inference_graph.pb`.
 
     Its input is `image_tensor:0`, uint8 [1, H, W, 3]. Source: docs/detectors_encoders.md.
+
+    Args: part: detectors.Part with the paths of the graph and of the class names. settings: not used.
+    Raises: cli.UserError if the file is no such graph, or the labels do not fit its number of classes.
     """
 
     def __init__(self, part, settings):
@@ -210,8 +220,12 @@ def _static_shapes(graph):
 class SavedModelDetector(_ZooDetector):
     """A SavedModel folder or a handle of TensorFlow Hub, with one of two signatures.
 
-    Open Images: float pictures in 0 to 1, the network names its classes. Object-detection zoo: uint8 pictures, class
-    names from a file.
+    Open Images: the input is float in 0 to 1, and the network names its classes. Object-detection zoo: the input is
+    uint8, and the class names are read from a file.
+
+    Args: part: detectors.Part with the folder or handle and, for the zoo, the path of the class names. settings: not
+      used.
+    Raises: cli.UserError if the network cannot be loaded or has another signature, or the labels do not fit.
     """
 
     def __init__(self, part, settings):

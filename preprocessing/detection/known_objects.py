@@ -31,7 +31,10 @@ class Annotations:
     """Detector that returns known objects, from a file of JSON lines.
 
     A photograph may have several lines, each with a list of objects or one object; all are used. A photograph without
-    objects has a line with the list []; one without a line is an error.
+    objects has a line with the list []; for one without a line `detect` raises ImageError.
+
+    Args: part: detectors.Part with the path of the file. settings: not used.
+    Raises: cli.UserError naming a line that cannot be read.
     """
 
     needs_pixels = False
@@ -56,7 +59,7 @@ class Annotations:
 def read_objects(path, with_boxes=False):
     """Reads a file of known objects; returns dict image name -> list of (class name, score, box).
 
-    A box is (ymin, xmin, ymax, xmax) in 0 to 1.
+    A score is in 0 to 1; it is 1 for an object without one. A box is (ymin, xmin, ymax, xmax) in 0 to 1.
 
     Args: with_boxes: whether every object must have a box; else the box of an object without one is the whole image.
     Raises: cli.UserError naming the line.
@@ -116,7 +119,10 @@ def _annotated(item, with_boxes):
 class DetectionFile:
     """Detector that returns the detections in the authors' HDF5 file (docs/detectors_encoders.md).
 
-    A photograph without a group is an error: the authors' file has a group, which may be empty, for each photograph.
+    The file has a group, which may be empty, for each photograph; for one without a group `detect` raises ImageError.
+
+    Args: part: detectors.Part with the paths of the file and of the class names. settings: not used.
+    Raises: cli.UserError if the file cannot be read or has no group.
     """
 
     needs_pixels = False

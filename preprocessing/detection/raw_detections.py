@@ -37,11 +37,13 @@ def inside(box):
 
 
 def named(source, labels, name, boxes, numbers, scores, first=0):
-    """Returns the detections in a photograph as a list of `Detection`, in the given order, without placeholders.
+    """Returns the detections in a photograph as a list of `Detection`, in the given order.
+
+    Detections whose label is a placeholder (the entry of a number that stands for no class) are left out.
 
     Args:
       source: name of the detector.
-      labels: class names by number.
+      labels: list of class names by number.
       name: file name of the photograph, for messages.
       boxes: float [n, 4], ymin, xmin, ymax, xmax in 0 to 1.
       numbers: float [n], class numbers.

@@ -1,8 +1,9 @@
-"""Generates the sentences of the miniature world: captions, agency descriptions, and sentences on other subjects.
+"""Generates the sentences of the miniature world: captions, stock-photo texts, and sentences on other subjects.
 
-`caption` and `stock` describe a scene truthfully; `idle` is about subjects that are never drawn. A hash of its words
-assigns each sentence to the references of pictures or to the corpus (`side_of`). So no corpus sentence equals a
-reference, while both have the same distribution.
+`caption` and `stock` describe a scene truthfully, `caption` as people describe photographs, `stock` as agencies that
+sell photographs do; `idle` is about subjects that are never drawn. A hash of its words assigns each sentence to the
+references of pictures or to the corpus (`side_of`). So no corpus sentence equals a reference, while both have the same
+distribution.
 
 Arguments in all functions: rng is a numpy Generator, scene a scenes.Scene, entity an Entity.
 """
@@ -43,7 +44,10 @@ def words_of(text):
 
 
 def side_of(text):
-    """Returns "pictures" if a sentence may be a reference, "text" if it may be in the corpus (a hash of its words)."""
+    """Returns "pictures" if a sentence may be a reference, "text" if it may be in the corpus.
+
+    A hash of the sentence's words, without capitals and punctuation, decides.
+    """
     return "pictures" if digest_of(" ".join(words_of(text))) % 2 else "text"
 
 
@@ -97,9 +101,9 @@ def _with_article(phrase):
 
 
 def _adjectives(rng, entity, fancy):
-    """Returns a random list of true adjectives for an entity.
+    """Returns a random list of adjectives (str) for an entity: its size and its colour.
 
-    Args: fancy: probability of an additional word of praise.
+    Args: fancy: probability of an additional adjective such as "beautiful", which need not be true.
     """
     words = []
     if fancy and rng.random() < fancy:
@@ -125,7 +129,7 @@ def noun_phrase(rng, entity, article=True, fancy=0.0):
 
     Args:
       article: with True "a small brown dog" or "two dogs", with False "small brown dog" or "dogs".
-      fancy: probability of an adjective of praise, as in agency descriptions.
+      fancy: probability of an additional adjective such as "beautiful".
     """
     words = _adjectives(rng, entity, fancy)
     if entity.count == 1:
@@ -278,7 +282,10 @@ def caption(rng, scene):
 
 
 def stock(rng, scene):
-    """Returns a random description in the style of picture agencies: no articles, with key words and praise."""
+    """Returns a random description (str) of a scene in the style of agencies that sell photographs.
+
+    It has few articles, words of praise, and key words after commas; no capital letter and no full stop.
+    """
     entities = _spoken_of(rng, scene)
     first = entities[0]
     bare = [noun_phrase(rng, entity, article=False, fancy=0.5) for entity in entities]
@@ -297,7 +304,7 @@ def stock(rng, scene):
 
 
 def _keywords(rng, scene):
-    """Returns random key words of picture agencies for a scene, as text."""
+    """Returns one to three random key words for a scene, as text: "beach , blue sky , stock photo"."""
     words = [_choose(rng, phrases.KEYWORDS[scene.place])]
     if rng.random() < 0.5:
         words.append(_choose(rng, phrases.SKIES[scene.sky or scene.place]))
@@ -307,27 +314,30 @@ def _keywords(rng, scene):
 
 
 def isolated(rng, scene):
-    """Returns an agency's description of an object on a white background, which no picture of the world shows."""
+    """Returns a random description (str) of one object of a scene as a photograph on a plain background.
+
+    Agencies sell such photographs; the miniature world has no such picture.
+    """
     entity = entities_of(scene)[0]
     thing = noun_phrase(rng, entity, article=bool(rng.random() < 0.5), fancy=0.6)
     return f"{thing} {_choose(rng, phrases.ISOLATED)} , {_choose(rng, phrases.AGENCY)}"
 
 
 def idle(rng):
-    """Returns a random sentence about a subject that is never drawn."""
+    """Returns a random sentence (str) about a subject that is never drawn, without capital letter and full stop."""
     template = _choose(rng, phrases.IDLE)
     return re.sub(r"<(\w+)>", lambda slot: _choose(rng, phrases.IDLE_WORDS[slot[1]]), template)
 
 
 def finished(rng, text):
-    """Returns the text with a capital and, in 60 % of the cases, with a full stop."""
+    """Returns a text with a capital first letter and, with probability 0.6, with " ." at its end."""
     return text[0].upper() + text[1:] + (" ." if rng.random() < 0.6 else "")
 
 
 def describe(rng, scene, agency):
-    """Returns one random sentence about a scene, with capital and punctuation.
+    """Returns one random sentence (str) about a scene, with a capital first letter, commas, and mostly a full stop.
 
-    Args: agency: probability of the style of picture agencies, else of human captions.
+    Args: agency: probability (0 to 1) of the style of picture agencies (`stock`); else the style is that of `caption`.
     """
     return (
         finished(rng, (stock if rng.random() < agency else caption)(rng, scene)).replace(" ,", ",").replace(" .", ".")
@@ -335,9 +345,15 @@ def describe(rng, scene, agency):
 
 
 def references(rng, scene, count, agency=0.1):
-    """Returns a list of `count` different true sentences about a scene, all for which `side_of` is "pictures".
+    """Returns a list of `count` random true sentences (str) about a scene, to be used as reference captions.
 
-    Args: agency: see `describe`. Raises: ValueError if the grammar has fewer.
+    They have at least 6 words, differ in their words, and `side_of` is "pictures" for each.
+
+    Args:
+      count: number of sentences, at least 1.
+      agency: probability (0 to 1) that a sentence has the style of picture agencies (`stock`) and not of `caption`.
+
+    Raises: ValueError if 1000 random sentences contain fewer than `count` of this kind.
     """
     found = {}
     for _ in range(1000):

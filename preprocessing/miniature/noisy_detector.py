@@ -53,7 +53,8 @@ def detect(rng, scene):
       scene: scenes.Scene.
 
     Returns: (objects, counts): objects is a list of {"name", "score", "box": [ymin, xmin, ymax, xmax] in 0 to 1} by
-      descending score; counts is the dict {"true", "missed", "confused", "invented"} of numbers of objects.
+      descending score. counts is a dict with the numbers of objects: "true" (in the scene), "missed" (of these),
+      "confused" (detected with a wrong class) and "invented" (false).
     """
     objects = []
     counts = {"true": len(scene.items), "missed": 0, "confused": 0, "invented": int(rng.poisson(INVENTED))}

@@ -42,7 +42,7 @@ class Item:
     """One object of a scene.
 
     Attributes:
-      name: its class. colour: name of its colour. size: "", "small" or "large".
+      name: its class. colour: name of its colour. size: "small", "large", or "" for the usual size.
       left, foot: x of its left edge, y of its lower edge. width, height: of its box.
       flip: whether it is mirrored left to right. tilt: rotation in radians.
     """

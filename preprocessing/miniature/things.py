@@ -39,7 +39,8 @@ class Thing:
       colours: tuple of colour names, the most probable first.
       places: dict place -> weight; objects of this class occur only in these places.
       verbs: tuple of participles that are true of the drawing.
-      traits: subset of air, water, small, support, shelter, large, rider, mount (used by scenes.py and grammar.py).
+      traits: frozenset of "air" (is in the air), "water" (is on the water), "small", "large", "support" (objects can be
+        on it), "shelter" (objects can be under it), "rider" (can ride) and "mount" (can be ridden).
       alike: tuple of the classes with which the detector confuses it.
       drawing: tuple of (colour name, shape, numbers), see drawings.py.
     """

@@ -97,9 +97,9 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """Returns the arguments of `map_shards` that say where tasks run, as a dict with the keys "processes" and "runner".
+    """Returns the arguments `processes` and `runner` of `map_shards` as a dict, from the settings of a stage.
 
-    Args: options: settings of a stage, with the fields `processes` and `runner`.
+    Args: options: the settings, an object with the fields `processes` and `runner` (str or None).
     Raises: cli.UserError when the runner cannot be used.
     """
     if options.runner:

@@ -39,7 +39,7 @@ def _spelled(char):
 class _Table(dict):
     """Table for str.translate: code point -> ASCII text, computed at the first access.
 
-    Attributes: lost: set of the characters that have no ASCII spelling.
+    Attributes: lost: set of the characters without an ASCII spelling, of those that were accessed.
     """
 
     def __init__(self):
@@ -58,11 +58,11 @@ _BETWEEN = re.compile(rf"(?<=[^\s{APART}]){APART}+(?=[^\s{APART}])")
 
 
 def to_ascii(text):
-    """Returns (the text in ASCII, the number of lost characters).
+    """Returns (the text in ASCII, the number of lost characters: those of `text` that have no ASCII spelling).
 
     Accents, letters without an ASCII spelling and curly quotes are dropped, as in the authors' program (Unicode's NFKD,
     then only ASCII characters). Other than there, a dash, bullet or other sign between two words becomes a blank, so
-    that the words stay separate.
+    that the words stay separate. Accents, dashes and bullets do not count as lost.
     """
     if text.isascii() and text.isprintable():
         return text, 0
@@ -71,7 +71,7 @@ def to_ascii(text):
 
 
 def ascii_lines(text):
-    """Returns (list of the lines of a text as ASCII bytes, the number of lost characters)."""
+    """Returns (list of the lines of a text as ASCII bytes, the number of lost characters, see `to_ascii`)."""
     found, lost = to_ascii(text.replace("\r\n", "\n").replace("\r", "\n"))
     return found.encode("ascii").split(b"\n"), lost
 

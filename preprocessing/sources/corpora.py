@@ -97,7 +97,7 @@ def _checked(found, value):
 
 
 def gcc_line(line):
-    """Returns [caption] for a line caption<TAB>URL. Raises: BadEntry for another line."""
+    """Returns [caption] for a line (str) caption<TAB>URL. Raises: BadEntry for another line."""
     caption, tab, url = line.partition("\t")
     if not tab or "\t" in url or "://" not in url:
         raise BadEntry(f"expected caption<TAB>URL, found {line[:80]!r}")
@@ -105,7 +105,7 @@ def gcc_line(line):
 
 
 def flickr_line(line):
-    """Returns (file name, caption) for a line NAME#k<TAB>caption. Raises: BadEntry for another line."""
+    """Returns (file name, caption) for a line (str) NAME#k<TAB>caption. Raises: BadEntry for another line."""
     key, tab, text = line.partition("\t")
     name, mark, index = key.rpartition("#")
     if not tab or not mark or not name or not index.strip().isdigit():
