@@ -59,7 +59,7 @@ def read_captions(path):
       path: file with `[{"image_id": NAME, "caption": text}, ...]`.
 
     Returns:
-      dict image id -> caption, in the order of the file.
+      dict image id (str) -> caption (str), in the order of the file.
 
     Raises:
       UserError: no such file, another format, or an image with two captions.
@@ -104,7 +104,7 @@ def read_references(path):
       path: file with `{"images": [{"id": NAME}, ...], "annotations": [{"image_id": NAME, "caption": text}, ...]}`.
 
     Returns:
-      dict image id -> list of captions; images without any caption are left out.
+      dict image id -> list of captions (str); images without any caption, or with only blank ones, are left out.
 
     Raises:
       UserError: no such file, another format, or no caption at all.

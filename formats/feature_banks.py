@@ -21,10 +21,11 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
 
     Args:
       json_path, npy_path: paths of the sidecar and of the bank.
-      names: file names of the images, in the order of the rows.
-      encoder: dict that describes the encoder (`Encoder.describe`), with "dim" and "cells".
+      names: file names of the images, in the order of the bank's first axis.
+      encoder: dict from `Encoder.describe`, a JSON-able description; its "dim" is D, its "cells" the number of cells
+        or None.
       crops: number of random crops of each image, in addition to the centre crop.
-      statistics: (mean, std), each float64 [D], over images, crops and cells.
+      statistics: (mean, std) of the bank's vectors over images, crops and cells, each float64 [D].
       settings: dict of the settings that determine the vectors.
       made_from: dict that identifies the inputs (fingerprints, counts).
 
@@ -49,9 +50,10 @@ def write_sidecar(json_path, npy_path, names, encoder, crops, statistics, settin
 
 
 def read_sidecar(json_path, mend):
-    """Returns the sidecar of a feature bank as a dict, with the keys that `write_sidecar` writes.
+    """Returns the sidecar of a feature bank as a dict.
 
-    Checked are "names" (list of str), "encoder" (dict), "mean" and "std" (lists of D numbers each).
+    Checked are "names" (list of str), "encoder" (dict), "mean" and "std" (lists of D numbers each). Further keys are
+    "dim", "cells", "crops", "finite" and those of every sidecar, such as "files", "count" and "settings".
 
     Args: mend: advice for the user, appended to the message of the error.
     Raises: cli.UserError when it is missing or damaged.

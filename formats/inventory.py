@@ -180,12 +180,12 @@ def _unended(path):
 
 
 def misfits(data_dir, names=tuple(OUTPUTS)):
-    """Finds complete outputs that were not made from the other outputs in the folder.
+    """Finds outputs that were made from other versions of their inputs than those now in the folder.
 
     Args:
       data_dir: the data folder.
-      names: names of the outputs to check. Only their sidecars, and those that they are compared with, are read,
-        because the sidecar of a large feature bank takes 60 ms.
+      names: names of the outputs to check, keys of OUTPUTS. Only their sidecars, and those that they are compared
+        with, are read, because reading the sidecar of a large feature bank takes 60 ms.
 
     Returns: list of (name of the output, what does not fit, the command that makes it again), all str.
     """
@@ -206,10 +206,11 @@ def require_fit(data_dir, names, verify=False):
 
     Args:
       data_dir: the data folder.
-      names: names of the outputs that will be read; they may be missing.
-      verify: compare the checksums of all files as well.
+      names: names of the outputs that will be read, keys of OUTPUTS; they may be missing.
+      verify: compare the checksums of all files that sidecars in the folder list as well.
 
-    Raises: cli.UserError naming the first output that does not fit, and the command that makes it again.
+    Raises: cli.UserError naming the first output that does not fit, and the command that makes it again; with `verify`
+      also for a file that is missing or has changed.
     """
     for name, text, command in misfits(data_dir, names):
         raise cli.UserError(f"{data_dir}: {name} does not fit the other files: {text}. Make it again: {command}")

@@ -107,8 +107,8 @@ def command(data_dir, name, again=False, **changes):
       data_dir: the folder.
       name: name of the output, a key of OUTPUTS.
       again: whether the output exists and is to be replaced.
-      **changes: flag name -> text, or bool for a switch. Each replaces the flag's value in the command, or is added if
-        the command does not have the flag.
+      **changes: flag name without "--" -> text, or bool for a switch. Each replaces the flag's value in the command, or
+        is added if the command does not have the flag.
     """
     data_dir = os.fspath(data_dir)
     output, origin = OUTPUTS[name], source_of(data_dir)
@@ -203,9 +203,10 @@ def _given(words, flag):
 
 
 def _with(words, **values):
-    """Returns a list of command-line arguments with some flags replaced or added; these come first.
+    """Returns a list of command-line arguments with some flags replaced or added; the replaced and added come first.
 
-    Args: words: list of arguments. **values: flag name without "--" -> text, or bool for a switch.
+    Args: words: list of arguments. **values: flag name without "--" -> text, or bool for a switch (False
+      gives --noNAME).
     """
     rest, skipped = [], False
     for word in words:

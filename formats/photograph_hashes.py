@@ -27,6 +27,8 @@ def hashes_of(folder, names, data_dir, verify=False):
       names: list of file names in it.
       data_dir: the data folder, in which the hashes are stored.
       verify: read every file, even if a hash is stored.
+
+    Raises: cli.UserError if the hashes cannot be stored, or a photograph exists in two subfolders.
     """
     folder = os.path.abspath(folder)
     known = {} if verify else _kept(data_dir, folder)

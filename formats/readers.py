@@ -183,13 +183,13 @@ def optional(fits):
 
 
 def _npy_header(file, size):
-    """Reads the header of a .npy file; returns (shape, whether the order is Fortran's, dtype).
+    """Reads the header of a .npy file; returns (shape: tuple, whether axes are in Fortran's order: bool, dtype).
 
     Args:
       file: open file at its beginning; afterwards it is at the first byte of the data.
       size: bytes of the whole file.
 
-    Raises: ValueError unless the file has exactly the size that the header declares.
+    Raises: ValueError for a damaged header, an array of Python objects, or a size other than the header declares.
     """
     try:
         version = np.lib.format.read_magic(file)
@@ -272,7 +272,8 @@ def check_arrays(arrays, wanted, path, mend):
 def open_hdf5(path):
     """Opens an HDF5 file for reading; the caller must close it.
 
-    Returns: (h5py.File, list of the names of its groups and datasets). Raises: cli.UserError if it cannot be read.
+    Returns: (h5py.File, list of the names of its top-level groups and datasets).
+    Raises: cli.UserError if it cannot be read.
     """
     import h5py
 

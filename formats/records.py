@@ -74,7 +74,7 @@ def _reading(path, index):
 
 
 def _parsed(path, required, skip_damaged=False):
-    """Yields (index, (byte offset, bytes), SequenceExample) for each record of a file.
+    """Yields (index, (byte offset of the data, data: bytes), tf.train.SequenceExample) for each record of a file.
 
     Args:
       required: names of the fields that each record must have.
@@ -331,7 +331,7 @@ class Record:
     Attributes:
       kind: SENTENCE, IMAGE, DETECTIONS or CAPTION.
       name: file name of the photograph; None if the record has none.
-      ids: vocabulary ids of the sentence or caption; for IMAGE those of the objects' concept words.
+      ids: vocabulary ids of the sentence (with markers) or caption (without); for IMAGE, of the objects' concept words.
       keys: vocabulary ids of a sentence's concept words.
       scores: scores (0 to 1) of the objects, for IMAGE.
       detections: tuple of Detection, for DETECTIONS.
@@ -381,7 +381,7 @@ def read_captions(paths):
     Returns: (names, flat, offsets):
       names: list of N image file names; None if the records have none, as in the authors' files, whose order is that of
         the image records.
-      flat: int32, the ids of all captions, concatenated.
+      flat: int32, the vocabulary ids of all captions (without markers), concatenated.
       offsets: int64 [N + 1]; caption i is flat[offsets[i]:offsets[i + 1]].
     Raises: cli.UserError if only some records have a name, or a record is damaged.
     """

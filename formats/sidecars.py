@@ -37,7 +37,7 @@ ENTRY = {
 
 
 def fingerprint(path):
-    """Returns the dict {"name", "bytes", "sha256"} of a file.
+    """Returns a dict that identifies a file: "name" (str), "bytes" (its size, int) and "sha256" (hex).
 
     The name is without the folder, so that the folder can be moved.
 
@@ -49,7 +49,10 @@ def fingerprint(path):
 
 
 def folder_digest(path):
-    """Returns the sha256 (hex) over the relative paths and contents of all files in a folder and its subfolders."""
+    """Returns the sha256 (hex) over the relative paths and contents of all files in a folder and its subfolders.
+
+    Raises: OSError if a file cannot be read.
+    """
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(path):
         folders.sort()
@@ -227,8 +230,8 @@ def differing(name, there, here):
       name: name of the value, under which the differences inside it are listed; "" for a whole sidecar field.
       there: value of the existing output. here: wanted value.
 
-    Returns: list of (path of the field, value there, value here); the path is field names or list positions from 1,
-      joined by spaces.
+    Returns: list of (path of the field, value there, value here); the path is a str of field names or list positions
+      from 1, joined by spaces. The value of a field that only one of the two has is None on the other side.
     """
     if there == here:
         return []
@@ -259,7 +262,8 @@ def sidecar_status(json_path, settings, made_from=None):
       made_from: dict of the wanted inputs; None: do not compare them.
 
     Returns: (status, details), both str. The status is "missing" (no sidecar), "different" (made with other settings or
-      from other inputs), "damaged" (a file is missing or its size differs) or "complete"; the details say what differs.
+      from other inputs), "damaged" (a file is missing or its size differs) or "complete"; the details say what differs,
+      or the number of records when complete.
     Raises: cli.UserError if the sidecar is damaged.
     """
     if not os.path.exists(json_path):
@@ -281,7 +285,9 @@ def sidecar_status(json_path, settings, made_from=None):
 
 
 def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
-    """Returns whether the output of a stage is complete; prints this, or that a damaged output will be made again.
+    """Returns whether a stage's output is complete and need not be made, and prints so.
+
+    Of a damaged output it prints that it will be made again.
 
     If the output is to be made, it first checks that its folder can be written.
 
@@ -289,11 +295,11 @@ def already_made(json_path, settings, made_from=None, overwrite=False, others=()
       json_path: path of the sidecar.
       settings: dict of the wanted settings.
       made_from: dict of the wanted inputs; None: do not compare them.
-      overwrite: whether to make the output again in any case.
-      others: sidecars of the stage's other outputs, whose files must be undamaged as well.
+      overwrite: whether to make the output again in any case; the result is then False.
+      others: paths of the sidecars of the stage's other outputs, whose files must be undamaged as well.
 
-    Raises: cli.UserError when a complete output has other settings or inputs and `overwrite` is False; OSError when
-      the folder cannot be written.
+    Raises: cli.UserError when an existing output has other settings or inputs and `overwrite` is False, or a sidecar
+      is damaged; OSError when the folder cannot be written.
     """
     if overwrite:
         return _to_be_made(json_path)

@@ -41,7 +41,7 @@ def unreadable(path, reason, expected=""):
 
 
 def open_bytes(path):
-    """Opens a file for reading bytes, which are decompressed if the file is compressed; returns the open file.
+    """Opens a file for reading bytes, decompressed if it is compressed; returns the open file, which the caller closes.
 
     Raises: OSError; also for a pipe, because the file is opened twice.
     """
@@ -261,8 +261,10 @@ def lies_as_utf8(path, encoding=None):
 def copy_as_utf8(path, target, encoding=None):
     """Copies a text file to the path `target`, decompressed, in UTF-8 with line ends `\\n`, line by line.
 
+    An existing file `target` is replaced, but not atomically.
+
     Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
-    Raises: cli.UserError if the file cannot be read.
+    Raises: cli.UserError if the file cannot be read; OSError if `target` cannot be written.
     """
     with open(target, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(line + "\n" for _, line in lines(path, encoding))

@@ -111,11 +111,11 @@ class Vocabulary:
         return self.words[id] if id < len(self.words) else UNKNOWN
 
     def encode(self, tokens):
-        """Returns the list of the ids of tokens; no markers are added."""
+        """Returns the list of the ids of tokens (the unknown word's for unknown tokens); adds no markers."""
         return [self.id(token) for token in tokens]
 
     def decode(self, ids):
-        """Returns the text of a sequence of ids, up to the first end marker and without start markers."""
+        """Returns the words of ids, joined by blanks, up to the first end marker and without start markers."""
         words = []
         for id in ids:
             if id == self.end_id:

@@ -113,7 +113,7 @@ def remove_abandoned(folder):
 
 
 class ArrayFile:
-    """An .npy file that is written block by block.
+    """Writes an .npy file block by block into an open file, which its owner closes (`array_file`).
 
     On a full disk writing raises OSError, whereas a memory map would end the process with a bus error.
     """
@@ -121,7 +121,7 @@ class ArrayFile:
     def __init__(self, file, dtype, shape):
         """Writes the header of the .npy file.
 
-        Args: file: file open for writing bytes. dtype, shape: of the whole array.
+        Args: file: file open for writing bytes. dtype, shape: of the whole array. Raises: OSError.
         """
         import numpy as np
 
@@ -130,14 +130,21 @@ class ArrayFile:
         np.lib.format.write_array_header_1_0(file, header)
 
     def append(self, rows):
-        """Writes the next rows, an array of any dtype that is converted to that of the file. Raises: OSError."""
+        """Writes the next rows; whether there are too few or too many is checked by `close`.
+
+        Args: rows: array [any number of rows, ...] of any dtype; it is converted to that of the file.
+        Raises: OSError.
+        """
         import numpy as np
 
         self._left -= rows.size
         self._file.write(np.ascontiguousarray(rows, self._dtype).data)
 
     def close(self):
-        """Flushes the file. Raises: AssertionError if fewer or more numbers were written than the shape declares."""
+        """Flushes the file and checks that it is complete; the file object stays open, its owner closes it.
+
+        Raises: OSError; AssertionError if fewer or more numbers were written than the shape declares.
+        """
         self._file.flush()
         if self._left:
             raise AssertionError(f"{self._file.name}: {self._left} numbers are missing")
@@ -147,7 +154,7 @@ class ArrayFile:
 def array_file(path, dtype, shape):
     """Context manager: yields an `ArrayFile`; the .npy file `path` is written atomically when the block ends.
 
-    Args: dtype, shape: dtype and shape of the whole array.
+    Args: dtype, shape: dtype and shape of the whole array. The block calls `append`, and need not call `close`.
     Raises: OSError; AssertionError if the block wrote fewer or more numbers than the shape declares.
     """
     with replacing(path) as part, open(part, "wb") as file:
@@ -249,7 +256,7 @@ def _holder(path):
 
 
 class Locks:
-    """The locks that this process holds, in a form that is pickled to a worker process at its start.
+    """The locks that this process holds, as an argument for a worker process: `Locks()` is pickled at its start.
 
     The worker then holds the locks too: they are released only after it has ended, even if this process is killed.
     """
