@@ -11,7 +11,7 @@ def ablations(full, prefix=""):
     """Returns the settings of the paper's ablation rows: dict row name -> config.FullModel.
 
     The row `adv` has only the adversarial term; `con` adds the concept reward, `im` also the image reconstruction. The
-    full model adds the sentence reconstruction.
+    full model, which is not in the dict, also has the sentence reconstruction.
 
     Args: full: config.FullModel, the settings of the full model. prefix: text before the row names.
     """

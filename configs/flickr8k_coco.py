@@ -207,7 +207,7 @@ def classifier_rows(rows):
     """Returns the settings of all rows for the data of `classifier_data`: dict row name -> settings.
 
     con2sen and r2m read the objects of detector and classifier. feat2sen starts from the last checkpoint of con2sen
-    (stage obj2sen), whose decoder has learned more sentences; so con2sen has the sizes of feat2sen.
+    (stage obj2sen), whose decoder was trained on more sentences than feat2sen reads; so both have equal layer sizes.
 
     Args: rows: dict row name -> settings (e.g. config.FullModel) for the data without classifier; it is not changed.
       Rows that are not named here keep their settings.
