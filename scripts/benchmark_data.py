@@ -23,9 +23,11 @@ def lengths_of(case, sizes, rows):
 
 
 def examples(case, sizes, rows, seed=0):
-    """Returns a batch of random examples with all fields that any objective reads: dict name -> array [rows, ...].
+    """Returns a batch of random examples with all fields that any objective reads: dict name -> array.
 
-    The names are those of READS. "length" counts start and end token of "sentence" int32 [rows, sizes.words + 1].
+    "image" float32 [rows, sizes.image_dim]; "classes" int32 and "scores" float32 [rows, OBJECTS]; "key" int32
+    [rows, CONCEPTS]; "sentence" int32 [rows, sizes.words + 1], with start and end token, padded with 0. "num",
+    "length" and "key_length", [rows], are the numbers of objects, of tokens of "sentence" and of keys.
 
     Args: case: benchmark.Case, which prescribes the lengths. sizes: benchmark_flops.Sizes. rows: number of examples.
       seed: int.
@@ -60,7 +62,8 @@ READS = {  # tensors of a batch by stage
 def stacked(case, sizes, names, rows, steps):
     """Returns `steps` batches stacked as the training loop expects them: dict name -> array [steps, rows, ...].
 
-    Args: case: benchmark.Case. sizes: benchmark_flops.Sizes. names: the fields to return. rows: examples of a batch.
+    Args: case: benchmark.Case. sizes: benchmark_flops.Sizes. names: the fields of `examples` to return.
+      rows: number of examples in a batch.
     """
     made = [examples(case, sizes, rows, seed) for seed in range(steps)]
     return {name: np.stack([batch[name] for batch in made]) for name in names}

@@ -88,9 +88,9 @@ class Clock:
         self.product()
 
     def entry(self, batch, more):
-        """Returns the results of one line of the table: dict with the median time, what follows from it, and `more`.
+        """Returns the results of one line: dict with "seconds" (median), "peak_memory_gib", other figures, and `more`.
 
-        Args: batch: examples in a unit of work. more: dict; its "flop_per_example" (useful) gives the share of peak.
+        Args: batch: examples in a unit of work. more: dict; "flop_per_example" is removed, it gives "share_of_peak".
         """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
@@ -122,7 +122,7 @@ def peak_memory():
 def settings(cls, case, sizes, **changes):
     """Returns an instance of `cls`, the settings class of a trainer, with the Case's batch_size and semantics.
 
-    `sizes` (Sizes) gives emb_dim, mem_dim and an adversarial trainer's max_caption_length; `changes` override these.
+    `sizes` (Sizes) gives emb_dim, mem_dim and (adversarial trainers) max_caption_length; `changes` replace or add some.
     """
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
@@ -136,7 +136,7 @@ def force_lengths(generator, case, sizes):
 
 
 def run_training(objective, stack, clock, seed=1):
-    """Times the steps of the compiled training loop. Args: stack: dict of arrays [steps, rows, ...], its batches."""
+    """Times training steps of an objective on `stack`, dict of arrays [steps, rows, ...]; adds the times to `clock`."""
     steps = len(stack["length"])
     run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
     tensors = {name: tf.constant(values) for name, values in stack.items()}

@@ -75,7 +75,7 @@ def missing_files(settings):
 def to_make(wanted, findings):
     """Returns the outputs that have to be made to get the wanted ones: list of names in the order of the stages.
 
-    These are the wanted ones that are missing, unfinished or damaged, and such outputs that they are made from.
+    These are the wanted ones that are missing, unfinished or damaged, their inputs in one of these states, and so on.
 
     Args: wanted: iterable of names of outputs. findings: dict name -> inventory.Finding, for all outputs.
     """
@@ -154,7 +154,10 @@ def python(version):
 
 
 def tools(options):
-    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, GPU."""
+    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, GPU.
+
+    Args: options: Options; a GPU is looked for only with --devices.
+    """
     from evaluation.metrics import java, spice
 
     try:

@@ -48,9 +48,10 @@ class Options:
 
 
 def read_manifest(path):
-    """Reads the manifest; returns (dict file name -> entry, dict name of a set -> list of file names).
+    """Reads the manifest; returns (dict name -> entry, dict name of a set -> list of names of entries).
 
-    An entry is a dict with the fields "file", "folder", "urls", "bytes" and others.
+    An entry is a dict that describes one download: "name" (used on the command line), "file" (file name on disk),
+    "folder" (below --to), "urls", "bytes" and others.
 
     Raises: cli.UserError if the manifest is invalid.
     """
@@ -76,9 +77,9 @@ def read_manifest(path):
 
 
 def chosen(names, entries, sets):
-    """Returns the entries (dicts) of the named files and of all files of the named sets: list, each once, in order.
+    """Returns the entries (dicts) with the given names and of the sets with the given names: list, each once, in order.
 
-    Args: names: of files and sets. entries, sets: from `read_manifest`. Raises: cli.UserError for an unknown name.
+    Args: names: of entries and sets. entries, sets: from `read_manifest`. Raises: cli.UserError for an unknown name.
     """
     found = {}
     for name in names:
@@ -152,6 +153,8 @@ def _adopt(entry, options):
 
 def download(entry, options):
     """Downloads one file, unpacks it, downloads the images that a page links to, and records the result.
+
+    If the entry is recorded as downloaded and still exists, nothing is done.
 
     Args: entry: dict of the manifest. options: Options. Raises: cli.UserError if it fails.
     """

@@ -58,7 +58,8 @@ def word(rank):
     """Returns the word of a frequency rank (0 is the most frequent word).
 
     The first ranks are frequent words of photo descriptions; other words are made of syllables that encode the rank.
-    One word in a hundred is a possessive, so that a line in ten needs the whole tokenizer, as in real text.
+    One word in a hundred is a possessive, so that a line in ten has a word that the tokenizer
+    must split, as in real text.
     """
     if rank < len(FREQUENT):
         return FREQUENT[rank]
@@ -116,7 +117,7 @@ class Law:
 
     @classmethod
     def of(cls, options):
-        """Returns the Law for the settings. Args: options: Options."""
+        """Returns an instance that draws sentences with these settings. Args: options: Options."""
         names = object_words(options.class_names) if options.class_names and options.concepts else []
         # The mean of a log-normal distribution is its median times exp(SPREAD^2 / 2).
         median = options.mean_tokens / np.exp(SPREAD**2 / 2)
