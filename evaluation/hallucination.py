@@ -138,9 +138,9 @@ def read_objects(path, threshold=0.5):
 
 
 def annotated_in(data_dir):
-    """Returns the annotated objects of a data folder: dict image name -> list of labels; None if it has none.
+    """Returns the annotated objects of a data folder: dict image name -> list of labels.
 
-    Only the drawn miniature world has such a file, raw/objects.jsonl.
+    Returns None if the folder has no raw/objects.jsonl; only the drawn miniature world has this file.
     """
     path = os.path.join(data_dir, "raw", "objects.jsonl")
     return read_objects(path).captions if os.path.exists(path) else None
