@@ -129,7 +129,7 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
 
     Args:
       points_PT: float32, predicted caption embeddings. matrix_NT: float32, embeddings of the sentences.
-      general_T: float32, added to each point: a share of the mean caption embedding.
+      general_T: float32, added to each point: the mean caption embedding times 1 - contrast (--contrast).
       price_N: float32, from `prices`, subtracted from the fits; 0 for no prices.
     """
     import numpy as np
@@ -153,12 +153,14 @@ def _fits(points_PT, matrix_NT, general_T, label):
 def prices(points_PT, matrix_NT, general_T, most):
     """Returns the prices of the sentences: float32 [N], at least 0.
 
-    They are such that, nearly exactly, no sentence is the best choice (`best_sentences`) of too many points.
+    They are such that, nearly exactly, no sentence has the highest fit minus price for more than the share `most` of
+    the points.
 
     A price rises while its sentence is chosen too often and falls while it is chosen too seldom, in decreasing steps.
 
     Args:
-      points_PT, matrix_NT, general_T: arguments of `best_sentences`; the points are the embeddings of centre crops.
+      points_PT: float32, predicted embeddings of the centre crops of the images.
+      matrix_NT: float32, embeddings of the sentences. general_T: float32, added to each point.
       most: the largest share of the points that may choose the same sentence; 0 for no limit, then all prices are 0.
     """
     import numpy as np

@@ -15,7 +15,7 @@ from evaluation import scoring
 
 @dataclasses.dataclass(frozen=True)
 class Options(scoring.ScoringOptions):
-    """Settings of initialization.eval_obj2sen."""
+    """Settings of initialization.eval_obj2sen, in addition to those of the base class."""
 
     job_dir: str = cli.field("runs/obj2sen", "run directory of initialization.obj2sen")
     split: str = cli.choice("val", ("val", "test"), "val: every checkpoint, ranked; test: --checkpoint alone")
