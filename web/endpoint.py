@@ -148,7 +148,7 @@ def unpacked(body, content_type, query):
 def answered(runs, body, content_type, query, turns, gone):
     """Captions the picture of a request; returns {"runs": list of dicts from `as_json`}.
 
-    Args: runs: list of showing.Shown. body: path of the request's body. content_type: its header.
+    Args: runs: list of showing.Shown. body: path of the file with the request's body. content_type: its header.
       query: list of (name, value) from the address. turns: turns.Turns.
       gone: threading.Event that is set when the client disconnects.
     Raises: uploads.Refused for a wrong request or picture, or if too many wait; ClientDisconnect when the client has
@@ -165,13 +165,13 @@ def answered(runs, body, content_type, query, turns, gone):
 
 
 def answer_of(runs, path, beam, min_score, turns, gone=None):
-    """Waits for a turn, and captions an image file by each run.
+    """Waits for a turn in the queue, then captions an image file by each run.
 
     Args:
       runs: list of showing.Shown. path: the image file. beam: beam size. min_score: minimum detection score.
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
-    Returns: (list of small copies of the picture in the orientation that each run read, uint8 [H, W, 3]; list of
-      showing.Answer, one a run).
+    Returns: tuple of two lists with one element for each run: small copies of the picture in the orientation that the
+      run read, uint8 [H, W, 3]; and showing.Answer.
     Raises: uploads.Refused if the picture cannot be read or too many wait; ClientDisconnect if `gone` is set before the
       turn.
     """

@@ -70,9 +70,9 @@ class Guard:
             self.posts -= 1
 
     def _check_door(self, scope):
-        """Raises Refused for requests of foreign pages and for routes that the page does not use.
+        """Raises Refused for requests that pages of other sites send, and for routes that the page does not use.
 
-        Args: scope: ASGI scope.
+        It also refuses a POST request if too many of them are open. Args: scope: ASGI scope.
         """
         headers, path = dict(scope["headers"]), scope["path"]
         origin = headers.get(b"origin")
@@ -88,7 +88,7 @@ class Guard:
             raise Refused("There is nothing here.", 404)
 
     def _may_be_read(self, path):
-        """Returns whether `path` is a route of the page for GET, or a file in Gradio's folder: a truth value."""
+        """Returns a true value if `path` is a route of the page for GET, or a file in Gradio's folder."""
         if not path.startswith(FILE):
             return READ.fullmatch(path) and ".." not in path
         name = path.removeprefix(FILE)
@@ -170,7 +170,7 @@ async def receive_body(receive, scope, file, seconds):
     """Writes the body of a request to a file.
 
     Args: receive: ASGI function. scope: ASGI scope, whose path (a key of POSTS) determines the maximum size.
-      file: binary file open for writing. seconds: time limit for the whole body.
+      file: binary file open for writing, which stays open. seconds: time limit for the whole body.
     Raises: Refused if the body is too large or too slow; ClientDisconnect if the client disconnects before its end.
     """
     most, count, complete = POSTS[scope["path"]], 0, False
@@ -196,7 +196,8 @@ async def receive_body(receive, scope, file, seconds):
 def replayed(file, after):
     """Returns an ASGI function `receive` that gives the content of `file`, and then calls `after` for what follows.
 
-    Args: file: binary file, read from its position. after: ASGI function `receive` of the server.
+    Args: file: binary file, read from its position; it must stay open, and the function does not close it.
+      after: ASGI function `receive` of the server.
     """
     ended = False
 

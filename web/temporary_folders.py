@@ -21,7 +21,7 @@ def new():
 
 
 def remove_abandoned(parent):
-    """Removes from the folder `parent` the temporary folders that ended servers of this user have left behind."""
+    """Removes from the folder `parent` the temporary folders of this user's servers that no longer run."""
     for entry in os.scandir(parent):
         found = NAME.fullmatch(entry.name)
         mine = found and entry.is_dir(follow_symlinks=False) and entry.stat().st_uid == os.getuid()

@@ -42,7 +42,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _wait(self, ticket):
-        """Returns when it is this caller's turn. Args: ticket: (cost, number of arrival). Raises: Refused."""
+        """Blocks until it is this caller's turn. Args: ticket: (cost, number of arrival). Raises: Refused."""
         deadline = time.monotonic() + self.seconds
         with self._changed:
             self._waiting.append(ticket)

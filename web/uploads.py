@@ -120,11 +120,11 @@ class Register:
                     os.remove(oldest)
 
     def add_example(self, path):
-        """Registers the path of a copy of an example, which is never deleted."""
+        """Registers the path (str) of a copy of an example; the register never deletes this file."""
         self._examples.add(path)
 
     def check(self, path):
-        """Raises Refused for a path that is not registered, whose file is gone, or that links to another folder.
+        """Raises Refused for a path that is not registered, whose file is gone, or that links out of the folder.
 
         Args: path: value that a browser has sent, of any type.
         """
