@@ -77,8 +77,8 @@ def detect(task):
     """Runs a Task unless its file exists; returns a dict.
 
     Its keys are "count" (number of records), "failures" (list of (file name, reason) of the images that cannot be
-    read), "classes" (Counter of class numbers, as text), "sure" (Counter of class names with a score of at least SURE)
-    and "names" (dict class number -> class name).
+    read), "classes" (dict class number -> number of detections), "sure" (dict class name -> number of detections with a
+    score of at least SURE) and "names" (dict class number -> class name). Class numbers are str.
     """
     return shards.write_once(task.path, functools.partial(_write_shard, task))
 

@@ -211,7 +211,7 @@ def open_files(options):
 
 
 def write_bank(path, names, vectors):
-    """Writes the vectors of images to a .npy file, float16 [N, crops, ...].
+    """Writes the vectors of images to a .npy file, float16 [N, crops, D] or [N, crops, cells, D].
 
     Args: path: the file. names: list of N image file names. vectors: Vectors.
     Returns: (mean, std), float64 [D], over images, crops and cells.
@@ -241,7 +241,11 @@ def write_bank(path, names, vectors):
 def describe_encoder(options, files, shape):
     """Returns the description of the encoder, a dict for the sidecar; without --encoder it only names the files.
 
-    Args: options: Options. files: list of fingerprints of the files. shape: of the vectors of one image.
+    Args:
+      options: Options.
+      files: list of the fingerprints of the files (dicts), which the description contains without --encoder.
+      shape: shape of the vectors of one image, (crops, D) or (crops, cells, D).
+
     Raises: cli.UserError if the encoder makes vectors of another shape.
     """
     cells = shape[1] if len(shape) == 3 else None

@@ -149,10 +149,10 @@ def write_references(options):
 def picture_tasks(options, raw, work):
     """Returns the tasks of `draw_pictures`, a list of dicts.
 
-    Each has the keys "path" (file of the data), "image_dir", "split", "options", and "start" and "stop" (range of
-    picture numbers).
+    Each has the keys "path" (file of JSON lines), "image_dir" (folder of the JPEG files), "split", "options" (fields of
+    Options as a dict), and "start" and "stop" (range of picture numbers).
 
-    Args: options: Options. raw: folder of the world's files. work: work folder.
+    Args: options: Options. raw: folder of the finished world. work: folder of unfinished work.
     """
     sizes = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
     return [

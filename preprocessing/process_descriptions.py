@@ -84,7 +84,7 @@ def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
 
 
 def read_word_list(path, flag="--word_list"):
-    """Returns the set of the first words of a file's lines; the error for a missing file names the flag `flag`."""
+    """Returns the set of the first words of a file's lines. Raises: cli.UserError, with `flag`, for a missing file."""
     if not os.path.isfile(path):
         raise cli.UserError(f"{path}: no such file; expected one word a line for {flag}")
     return {line.split(maxsplit=1)[0] for _, line in readers.text_lines(path)}

@@ -154,7 +154,7 @@ def _numbers(row):
 def of_archive(path, sidecar):
     """Returns the text to print for an .npz file, as `Shown`; word ids of captions become words.
 
-    Args: sidecar: sidecar of the file as a dict, {} without one.
+    Args: sidecar: sidecar of the file as a dict, {} without one. Raises: cli.UserError if the file is damaged.
     """
     arrays = readers.read_npz(path)
     heading = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in arrays.items())
@@ -174,7 +174,7 @@ def of_archive(path, sidecar):
 
 
 def of_json(path):
-    """Returns the text to print for a JSON file, as `Shown`; the kind of file is recognised by its fields."""
+    """Returns the text to print for a JSON file, as `Shown`. Its fields tell its kind. Raises: cli.UserError."""
     value = readers.read_json(path)
     if isinstance(value, dict) and "files" in value and "settings" in value:
         return _of_sidecar(path)

@@ -342,7 +342,11 @@ def make_scene(rng, seed, side):
 def painting_order(units, airborne, items, tie):
     """Returns the list of the objects' indices from the farthest to the nearest.
 
-    Args: units, airborne: results of `_stand`. items: list of Item. tie: result of `tie_first_pair`.
+    Args:
+      units: list of lists of indices of objects on land or water; those in one list are at the same position.
+      airborne: list of the indices of objects in the air.
+      items: list of Item, all objects.
+      tie: result of `tie_first_pair`, (i, relation, j) or None.
     """
     order = list(airborne)
     for unit in sorted(units, key=lambda unit: items[unit[0]].foot):

@@ -96,11 +96,12 @@ def map_tasks(function, tasks, runner, description):
 
     Args:
       function: a module-level function of one task; it writes one complete file, unless the file exists.
-      tasks: list of picklable tasks with the attribute `path`, the file to write; those whose file exists are skipped.
+      tasks: list of picklable tasks with the attribute `path`, the file to write. For one whose file
+        exists already no worker is used; its result is that of the earlier run.
       runner: value of --runner.
       description: text for messages about progress.
 
-    Raises: cli.UserError when the pipeline fails, or a file that a worker wrote is not visible to this process.
+    Raises: cli.UserError when the pipeline or a task fails, or a worker's file is not visible to this process.
     """
     missing = [task for task in tasks if not os.path.exists(task.path)]
     if missing:

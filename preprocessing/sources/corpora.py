@@ -60,7 +60,7 @@ def _text_line(line):
 
 
 def _jsonl_line(line):
-    """Returns the list of the texts in a line of JSON, None for a missing text; [] for an empty line.
+    """Returns the list of the texts in a line of JSON, [None] for an object without a text; [] for an empty line.
 
     Raises: BadEntry.
     """
@@ -79,7 +79,7 @@ def _jsonl_line(line):
 
 
 def _object_texts(value, keys):
-    """Returns a list of one text: the value of the first of `keys` that a JSON object has; None if it has none.
+    """Returns a list of one text, the value of the first of `keys` that a JSON object has; [None] if it has none.
 
     Raises: BadEntry if the value is not an object, or its text is not a string.
     """
