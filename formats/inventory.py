@@ -44,7 +44,8 @@ class Finding:
     """The state of one output.
 
     Attributes:
-      status: "there" (complete), "unchecked" (exists, but without a sidecar), "missing", "unfinished" or "damaged".
+      status: "there" (complete), "unchecked" (exists, but without a sidecar), "missing", "unfinished" (only its work
+        folder exists) or "damaged".
       details: text that says more, for messages.
       count: number of records, lines or rows; None if they were not counted.
     """

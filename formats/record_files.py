@@ -189,7 +189,7 @@ def read_examples(path, skip_damaged=False):
 
 
 def begins_with_record(head):
-    """Returns whether `head`, the first bytes of a file, are a length and its checksum, as in a TFRecord file."""
+    """Returns whether `head`, the first 12 or more bytes of a file, begins with a length and its checksum: TFRecord."""
     head = head[:HEADER]
     return len(head) == HEADER and int.from_bytes(head[8:], "little") == _masked(crc32c(head[:8]))
 

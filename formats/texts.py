@@ -251,9 +251,10 @@ def head_text(path, size, encoding=None):
 
 
 def lies_as_utf8(path, encoding=None):
-    """Returns whether a file is uncompressed UTF-8, so that it can be read from any line on. Raises: cli.UserError.
+    """Returns whether a file is uncompressed UTF-8, so that it can be read from the byte offset of a line on.
 
     Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
+    Raises: cli.UserError if the file cannot be read.
     """
     return not is_packed(path) and encoding_of(head_of(path), encoding).lower() in ("utf-8", "utf8", "utf-8-sig")
 
