@@ -107,8 +107,8 @@ class R2MObjective(OneOptimizerObjective):
     def handed_over(self, has_projection):
         """Returns the networks that the checkpoint of the previous stage initialises, as a list of tf.Modules.
 
-        Args: has_projection: whether that checkpoint contains a projection; it is used only if this stage trains its
-          own.
+        Args: has_projection: whether that checkpoint contains a projection; it is used only if this stage trains a
+          projection.
         """
         networks = [self.encoder, self.decoder]
         if "reconstructor" in self.networks and self.options.stage != "xe_rec":

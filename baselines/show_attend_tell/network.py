@@ -145,7 +145,10 @@ class ShowAttendTell(WordDecoder):
     def _run(self, inputs_TBE, lengths_B, state):
         """Runs all steps of padded rows. Returns (h [T, B, H], alpha [T, B, C], last state), all float32.
 
-        Past a row's length h stays constant. The arguments are those of `sequence`.
+        Past a row's length h stays constant.
+
+        Args: inputs_TBE: float32, vectors of the input words. lengths_B: int32, number of valid inputs in each row.
+          state: from `initial_state`.
         """
         steps = tf.shape(inputs_TBE)[0]
         h_BH, cells_BCA, keys_BCU = state
