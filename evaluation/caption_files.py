@@ -34,7 +34,7 @@ class CaptionFile:
     Attributes:
       path: the file. kind: name of its format, e.g. "COCO results" or "lines".
       captions: dict image id (str) -> list of texts, in the order of the file; ids of the format "lines" are "1", "2",
-        ... An image without a caption may have an empty list.
+        ... An image without a caption is missing, or has an empty list.
       other_names: dict alternative id -> image id: COCO's integers (as str) where images have file names.
       parts: dict image id -> "in", "near" or "out", its domain in nocaps; empty for other data sets.
     """

@@ -70,7 +70,7 @@ def _flat(texts, ids):
 
 
 def _continued(begins, flat, length):
-    """Returns those of the runs whose next word is in the same text and known: int array of their first positions.
+    """Returns the first positions of the runs whose next word is known and in the same text: int array.
 
     Args: begins: int array, positions in `flat` of the first words. flat: from `_flat`. length: words of each run.
     """

@@ -78,9 +78,9 @@ def data_dir_of(options):
 
 
 def reads_data(score):
-    """Returns a decorated function during which the files of the data folder cannot be replaced.
+    """Decorates a function so that the files of the data folder cannot be replaced while it runs.
 
-    Args: score: function whose first argument is ScoringOptions, of which the data folder is taken.
+    Args: score: function whose first argument is ScoringOptions, which determine the data folder.
     """
 
     @functools.wraps(score)
@@ -109,7 +109,7 @@ def score_checkpoints(options, open_run, how=None):
 
     Args:
       options: ScoringOptions that also have `steps` (checkpoints to score, empty = all) and `overwrite`.
-      open_run: function that opens a checkpoint, see the top of this file.
+      open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
       how: dict of further settings that the captions depend on, beside decoding and length normalization.
     """
     from captioning import splits
@@ -183,7 +183,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     Args:
       options: ScoringOptions with `overwrite`. steps: list of int. folder: of captions and scores.
       references: dict image name -> list of captions. scorer: metrics.Scorer of these.
-      open_run: function that opens a checkpoint, see the top of this file.
+      open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
       how: dict of the settings that the captions depend on.
 
     Returns: function that takes the dict {"how", "against", "values", "unique"} of one step in val_checkpoints.json and
@@ -262,8 +262,8 @@ def score_checkpoint(options, split, open_run):
     Writes the captions to RUN/SPLIT.json and the scores to RUN/SPLIT_scores.json, or SPLIT_DECODE unless --decode is
     beam3. Without references it only writes the captions.
 
-    Args: options: ScoringOptions with `checkpoint`. split: "val" or "test". open_run: function that opens a checkpoint,
-      see the top of this file.
+    Args: options: ScoringOptions with `checkpoint`. split: "val" or "test".
+      open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
     """
     from captioning import splits
     from evaluation import file_check, metrics, table

@@ -62,7 +62,7 @@ def make_row(
       concepts: formats.concepts.Concepts of the split, for class recall and precision, or None.
       threshold: minimum score of a detection that counts as a known object.
       annotated: dict image -> list of labels of annotated objects, for CHAIR, or None.
-      **extra: further fields, e.g. minutes, checkpoint, command, steps, scored (see `digest_of_scored`).
+      **extra: further fields, e.g. minutes, checkpoint, command, steps, or scored (from `digest_of_scored`).
     """
     from evaluation import novelty, statistics
 

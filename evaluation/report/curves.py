@@ -115,8 +115,9 @@ def drawing(lines, legend=True, broken=None):
     """Draws one training curve of one or several runs; returns the plot as PNG bytes.
 
     Args:
-      lines: dict run name -> (list of steps, list of values). broken: the same of other runs, drawn as dashed lines.
+      lines: dict run name -> (list of steps, list of values), drawn as solid lines.
       legend: whether to name the runs.
+      broken: dict of the same form for other runs, drawn as dashed lines; None for none.
     """
     from matplotlib.figure import Figure
 
