@@ -114,8 +114,8 @@ def load_points(options, vocabulary):
 def _generated(options, images, vocabulary):
     """Returns the captions that gen_obj2sen_caption or retrieve_captions wrote, as PseudoCaptions.
 
-    Args: arguments of `load_captions`; --captions is obj2sen, retrieved, or the path of record files without shard
-      number and extension.
+    Args: options: settings of the run, of which --captions is obj2sen, retrieved, or the path of record files without
+      shard number and extension. images: records.Images of the training images. vocabulary: Vocabulary.
     Raises: cli.UserError if the files are missing, were made with another vocabulary, or cannot be joined with the
       images.
     """
@@ -186,7 +186,8 @@ def _true_pairs(options, images, vocabulary):
     The captions are tokenised and encoded by the same rules as the corpus; those with too many unknown words are left
     out.
 
-    Args: arguments of `load_captions`; --captions is pairs:FILE.
+    Args: options: settings of the run, of which --captions is pairs:FILE. images: records.Images of the training
+      images. vocabulary: Vocabulary.
     Raises: cli.UserError if the file is missing or damaged.
     """
     path = options.captions.removeprefix(PAIRS)
