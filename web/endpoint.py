@@ -180,7 +180,7 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
 
 
 def _answers(runs, path, beam, min_score, gone):
-    """Captions an image file by each run, without waiting for a turn. Arguments and result are those of `answer_of`."""
+    """Does the work of `answer_of` without waiting for a turn; the arguments and the result are the same."""
     if gone is not None and gone.is_set():
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # decoded once for all runs
