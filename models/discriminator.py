@@ -132,6 +132,7 @@ class Discriminator(tf.Module):
     def judged(self, outputs_TBH, lengths_B):
         """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
 
+        It needs the head fc. They are the results of `judge` and `sentence_feature`.
         Args: outputs_TBH: float32, LSTM outputs from `read`. lengths_B: int32, number of words of each row.
         """
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None

@@ -69,6 +69,8 @@ class Encoder:
     def crops(self, image_HWC, k, seed):
         """Returns the prepared crops of a photograph: [1 + k, S, S, 3]; the first is the centre crop or whole image.
 
+        The dtype is the one that `encode` of the same encoder takes.
+
         Args:
           image_HWC: uint8 [H, W, 3].
           k: number of random crops, in addition to the first one.
@@ -100,7 +102,7 @@ class Encoder:
 def exif_of(description):
     """Returns whether an encoder turns photographs by their EXIF orientation: bool.
 
-    Args: description: dict from `Encoder.describe`.
+    For joined encoders: whether all members do. Args: description: dict from `Encoder.describe`.
     """
     parts = description.get("members") or ([description["base"]] if "base" in description else [])
     if parts:

@@ -40,7 +40,7 @@ class CompactEncoder:
         self.cells = side * side
 
     def grid(self, images):
-        """Returns the features of the grid's cells, row by row: float32 [B, C, D].
+        """Returns the features of the grid's cells, row by row: float32 [B, C, D], D = grid_dim.
 
         Args: images: float32 [B, s, s, 3] in 0 to 1.
         """
@@ -50,7 +50,7 @@ class CompactEncoder:
         return tf.reshape(x, [-1, self.cells, self.grid_dim])
 
     def __call__(self, images):
-        """Returns the pooled features: float32 [B, D].
+        """Returns the pooled features: float32 [B, D], D = dim.
 
         Args: images: float32 [B, s, s, 3] in 0 to 1.
         """

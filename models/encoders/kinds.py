@@ -50,7 +50,10 @@ def _wrong(spec, name, found):
 
 
 class _InceptionEncoder(Encoder):
-    """Inception-v4 on images resized to 346x346, cropped to 299x299 (centre or random) and scaled to [-1, 1]."""
+    """Encoder of pooled vectors of Inception-v4.
+
+    Images are resized to 346x346, cropped to 299x299 (centre or random) and scaled to [-1, 1].
+    """
 
     def __init__(self, spec, name, resize):
         from models.encoders import inception_v4
@@ -90,7 +93,7 @@ class _InceptionEncoder(Encoder):
 
 
 class _TFLiteEncoder(WholeImageEncoder):
-    """A tensor of a `.tflite` network, converted to float32; it encodes one image at a time."""
+    """Encoder whose vectors are one tensor of a `.tflite` network, as float32; it encodes one image at a time."""
 
     def __init__(self, spec, name, resize):
         from models.encoders.tflite import TFLiteModel
@@ -153,7 +156,7 @@ def _shape(details):
 
 
 class _CompactEncoder(WholeImageEncoder):
-    """The compact encoder (compact.py), which was trained on drawings of single objects of the miniature world."""
+    """Encoder of vectors of compact.CompactEncoder, which was trained on drawings of objects of the miniature world."""
 
     def __init__(self, spec, name, resize):
         from models.encoders import compact
@@ -174,7 +177,10 @@ SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixel
 
 
 class _KerasEncoder(WholeImageEncoder):
-    """A keras.applications network with its own preprocessing: its pooled vector (VGG-16: fc2) or its grid of cells."""
+    """Encoder of pooled vectors (VGG-16: fc2) or grids of cells of a keras.applications network.
+
+    Photographs get the preprocessing that keras.applications defines for the network.
+    """
 
     def __init__(self, spec, name, resize):
         import keras
@@ -216,7 +222,7 @@ class _KerasEncoder(WholeImageEncoder):
 
 
 class CaptionEmbeddingEncoder(Encoder):
-    """Predicted caption embeddings: kernel regression on vectors of a base encoder (docs/consensus.md, C5)."""
+    """Predicts caption embeddings by kernel regression on a base encoder's vectors (docs/consensus.md, C5)."""
 
     def __init__(self, spec, load_base):
         """Reads the regression and loads the base.
@@ -269,7 +275,7 @@ def describe_caption_embeddings(path, dim, base):
 
 
 class JoinedEncoder(Encoder):
-    """Several encoders whose vectors are concatenated; each prepares its own crops, from the same random seed.
+    """Encoder that concatenates the vectors of several; each prepares its own crops, from the same random seed.
 
     Args: members: list of Encoder. Raises: ValueError if one of them gives grids of cells or predicts caption
       embeddings.
