@@ -103,7 +103,7 @@ class OneOptimizerObjective:
         return [variable for network in self.trained for variable in network.trainable_variables]
 
     def phase(self, step):
-        """Returns (name of the training phase at `step`, its last step): ("train", None), one phase without end."""
+        """Returns (name of the phase at `step`, step at which it ends): always ("train", None), None for no end."""
         return "train", None
 
     def update(self, batch, seed, phase="train"):

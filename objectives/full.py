@@ -93,7 +93,7 @@ class FullObjective:
         }
 
     def phase(self, step):
-        """Returns (phase, its last step or None): "warm-up" trains only the discriminator, "joint" both networks."""
+        """Returns (phase, step at which it ends): "warm-up" only trains the discriminator, "joint" (end: None) both."""
         warmup = self.options.dis_warmup_steps
         return ("warm-up", warmup) if step < warmup else ("joint", None)
 

@@ -41,7 +41,10 @@ class ObjectToSentenceObjective(CrossEntropyObjective):
 
     @property
     def suppress_unknown(self):
-        """Whether decoding excludes the unknown word: not with --semantics reference, as in the authors' program."""
+        """Whether decoding excludes the unknown word: bool.
+
+        It is False with --semantics reference, because the authors' program can generate the unknown word.
+        """
         return self.options.semantics != "reference"
 
     def feature(self, batch, seed):
@@ -49,7 +52,10 @@ class ObjectToSentenceObjective(CrossEntropyObjective):
         return self.encode(key_BK, batch["key_length"], None if seed is None else fold_in(seed, "encoder"))
 
     def ordered(self, batch, seed):
-        """Returns the concept words of a batch in random order: int32 [B, K], zero padded. Args: seed: int32 [2]."""
+        """Returns the concept words of a batch, those of each sentence in random order: int32 [B, K], zero padded.
+
+        Args: batch: dict with `key` and `key_length`. seed: int32 [2].
+        """
         return shuffled(batch["key"], batch["key_length"], seed)
 
     def encode(self, key_BK, lengths_B, seed=None):

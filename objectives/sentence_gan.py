@@ -45,7 +45,7 @@ class SentenceGanObjective(FullObjective):
         }
 
     def phase(self, step):
-        """Returns (name of the training phase at `step`, its last step): ("joint", None), one phase without end."""
+        """Returns (name of the phase at `step`, step at which it ends): always ("joint", None), None for no end."""
         return "joint", None
 
     def two_batches(self, batch):
