@@ -147,7 +147,7 @@ class PairedBatches:
         return batch
 
     def names(self, step):
-        """Returns the file names of the images of a step: list of str in the order of the examples."""
+        """Returns the names of the images (or points) of a step: list of str in the order of the examples."""
         pairs = self.stream.indices(step * self.examples, self.examples)
         return [self.image_set.images.names[i] for i in self.pair_images[pairs]]
 
