@@ -49,7 +49,7 @@ class Recipes:
     def fill_in(self, options, given, recipe):
         """Returns `options` with ${NAME} replaced in all text values that come from the recipe: a new dataclass.
 
-        Args: options: the command's settings. given: names of settings to leave as they are.
+        Args: options: the command's settings. given: set or dict of names of settings to leave as they are.
           recipe: value of --recipe, for the message.
         Raises: UserError naming an environment variable that is not set.
         """
@@ -125,7 +125,9 @@ class Rows(Recipes):
 
 
 def row(recipe, settings_class=None):
-    """Returns the settings of a row of ROWS, with ${NAME} not yet replaced; their field `recipe` is EXPERIMENT/ROW.
+    """Returns the settings of a row of ROWS as a dataclass, in whose field `recipe` is EXPERIMENT/ROW.
+
+    ${NAME} is not yet replaced in them.
 
     Args:
       recipe: EXPERIMENT/ROW, or an old name, for which the present one is printed.

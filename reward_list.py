@@ -23,7 +23,7 @@ from cli import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A reward of this program.
+    """A kind of reward that `--reward` or a weight's flag can request: a row of KINDS.
 
     Attributes:
       make: `module:function`, a function (options, image_dim, **settings without `weight`) -> function of
@@ -61,7 +61,7 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Reward:
-    """A reward of a run.
+    """A reward that a run uses, with its weight and settings: one of this program or of an extension.
 
     Attributes:
       name: NAME of its metric, `reward/NAME`.
