@@ -216,8 +216,8 @@ def needs(options):
 def _make(target, settings, options, image_dim):
     """Returns the function of a reward of this program: models.rewards.Captions -> float32 [B, T] or [B].
 
-    Args: target: `module:function` that makes it. options: config.FullModel or config.SentenceGan, and image_dim,
-      dimension of the image vectors or None: its first arguments. settings: dict of its further arguments.
+    Args: target: `module:function`, the attribute `make` of a Kind, which is called. settings: dict of its keyword
+      arguments. options: config.FullModel or config.SentenceGan. image_dim: dimension of the image vectors, or None.
     """
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)(options, image_dim, **settings)
