@@ -145,12 +145,12 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """First pass: writes the sentences of `piece` with a word of `wanted` to the file `path`, in `shards` buckets."""
+    """Argument of `deal`, the first of two passes: sentences to read, and the file for them, in one bucket a shard."""
 
-    piece: shards.Piece
-    path: str
+    piece: shards.Piece  # part of sentences.txt
+    path: str  # holds all buckets; `encode`, the second pass, makes shard i of bucket i of all such files
     shards: int
-    wanted: frozenset  # sentences without any of these words are left out; empty: all are kept
+    wanted: frozenset  # words: sentences without any of them are left out; empty: all are kept
 
 
 def deal(task):

@@ -7,19 +7,21 @@ import numpy as np
 from formats import records
 from models.generator import END_ID
 
-HISTOGRAM = (7, 8, 8, 9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 12, 14, 20)  # words of a caption, mean 10.5
+TYPICAL_LENGTHS = (7, 8, 8, 9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 12, 14, 20)  # words of a caption, mean 10.5
 OBJECTS, CONCEPTS = 6, 5  # objects of an image, concept words of a sentence
 
 
 def lengths_of(case, sizes, rows):
-    """Returns the number of words of each row's caption, with the end token: int32 [rows].
+    """Returns the number of words of each row's caption, with the end token: int32 [rows]. Nothing is random.
 
-    Args: case: benchmark.Case. With its `lengths` "all 20", all captions have `sizes.words` words; else HISTOGRAM is
-      repeated, cut off at `sizes.words`. sizes: benchmark_flops.Sizes.
+    Args:
+      case: benchmark.Case. If its `lengths` is "all 20", every caption has `sizes.words` words; otherwise the rows take
+        the 16 TYPICAL_LENGTHS in turn, each limited to `sizes.words`.
+      sizes: benchmark_flops.Sizes. rows: number of captions.
     """
     if case.lengths == "all 20":
         return np.full(rows, sizes.words, np.int32)
-    return np.resize(np.minimum(HISTOGRAM, sizes.words), rows).astype(np.int32)
+    return np.resize(np.minimum(TYPICAL_LENGTHS, sizes.words), rows).astype(np.int32)
 
 
 def examples(case, sizes, rows, seed=0):
@@ -74,7 +76,7 @@ def sentences_file(folder, sizes, count):
 
     Args: sizes: benchmark_flops.Sizes. count: number of sentences.
     """
-    lengths = np.resize(HISTOGRAM, count)
+    lengths = np.resize(TYPICAL_LENGTHS, count)
     random = np.random.default_rng(0)
     rows = (random.integers(2, sizes.vocabulary, length - 1).tolist() for length in lengths)
     _write(folder, "sentence", [records.sentence_example(ids[:2], [0, *ids, END_ID]) for ids in rows])

@@ -106,7 +106,13 @@ def pair_side(seed, first, second):
 
 
 def common_places(names):
-    """Returns dict place -> weight, for the places where all of the classes `names` can be; {} if there is none."""
+    """Returns the places where all of the given classes can be: dict name of a place -> weight; {} if there is none.
+
+    `pick` draws a place in proportion to its weight: the frequency of the place times the geometric mean of the shares
+    that it has among the places of each class. The weights do not add up to 1.
+
+    Args: names: names of classes, at least one.
+    """
     weights = {}
     for place, weight in PLACES.items():
         shares = [BY_NAME[name].places.get(place, 0) / sum(BY_NAME[name].places.values()) for name in names]
