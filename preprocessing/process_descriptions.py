@@ -154,9 +154,9 @@ class DealTask:
 
 
 def deal(task):
-    """Runs a DealTask unless its file exists; returns a dict.
+    """Distributes the sentences of a DealTask to the buckets of its file, unless it exists; returns a dict.
 
-    Its keys are "sentences" (their number), "counts" (word -> number) and "capitals" (sentences with capital letters).
+    Of the kept sentences: "sentences" (their number), "counts" (word -> number), "capitals" (number with a capital).
     """
 
     def write(part):

@@ -70,7 +70,7 @@ class Clock:
         gc.collect()
 
     def product(self, times=3):
-        """Measures the speed of the matrix product `times` times; appends it to `products`, in GFLOP a second."""
+        """Times a fixed matrix product, the unit of `entry`; appends its speed to `products`, in GFLOP a second."""
         for _ in range(times):
             start = time.perf_counter()
             self._product().numpy()

@@ -124,9 +124,10 @@ class Register:
         self._examples.add(path)
 
     def check(self, path):
-        """Raises Refused for a path that is not registered, whose file is gone, or that links out of the folder.
+        """Raises Refused unless the page may read the file `path`; returns None.
 
-        Args: path: value that a browser has sent, of any type.
+        Allowed are registered paths whose file exists and lies, with links resolved, in `folder`, to which Gradio
+        writes uploads. Args: path: value that a browser has sent, of any type.
         """
         known = isinstance(path, str) and (path in self._uploads or path in self._examples)
         if not (known and os.path.isfile(path) and os.path.realpath(path).startswith(self.folder + os.sep)):

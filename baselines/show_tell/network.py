@@ -117,9 +117,10 @@ class ShowTell(WordDecoder):
 
 
 def make_cell(name, input_dim, hidden_dim, seed):
-    """Returns a recurrent cell with new weights; its state is a tuple of tensors whose last one is its output.
+    """Returns a recurrent cell with new weights; its state is a tuple of tensors, the last one its output [B, H].
 
-    Args: name: value of --cell. input_dim: dimension of its inputs. hidden_dim: H. seed: int32 [2].
+    Args: name: value of --cell: "lstm", "lstm_two_biases" (PyTorch's LSTM) or "gru" (TensorFlow 1's GRU).
+      input_dim: dimension of its inputs. hidden_dim: H. seed: int32 [2], seed of the weights.
     """
     if name == "gru":
         return GRU(input_dim, hidden_dim, seed, reset_after=False)
