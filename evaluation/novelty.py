@@ -35,12 +35,12 @@ def measure(tokens, sentences):
 
 
 def longest_runs(captions, corpus):
-    """Returns for each caption the words of its longest sequence that occurs in a corpus sentence, 0 for none.
+    """Returns for each caption the length, in words, of its longest run of words that a corpus sentence contains.
 
-    The hash of each word sequence is extended word by word; sequences without a match in the other list are dropped.
+    It is 0 if no word of the caption is in the corpus. Runs are found by hashes that are extended word by word.
 
     Args: captions, corpus: lists of lists of words.
-    Returns: int64 [number of captions].
+    Returns: int64 [number of captions], in the order of `captions`.
     """
     ids = {word: number for number, word in enumerate(dict.fromkeys(w for text in corpus for w in text), 1)}
     own, theirs = _flat(captions, ids), _flat(corpus, ids)

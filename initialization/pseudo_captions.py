@@ -19,11 +19,15 @@ POINTS = "fit"
 
 @dataclasses.dataclass
 class PseudoCaptions:
-    """The captions of the training images, or of points (`load_points`): pseudo captions or true ones.
+    """The captions that im_caption learns from: several, one or none for each training image or point.
+
+    They are pseudo captions (generated from the detected objects, or retrieved from the corpus, without a human caption
+    of the image) or, with `--captions pairs:FILE`, true ones. A point is a caption embedding without a photograph, to
+    which initialization.assign_captions assigned a corpus sentence (`load_points`).
 
     Attributes:
-      captions: list over images of lists of word id arrays without start and end token, [] for an image without
-        captions; batches leave out such images.
+      captions: list with one entry for each image or point, in their order: a list of arrays of word ids without start
+        and end token; [] if it has no caption, then batches leave it out.
       notes: list of messages (str) for the log, for example how many images have no caption.
     """
 

@@ -88,12 +88,14 @@ def train(options, strategy):
 
 
 def concepts_in_training(image_set, concept_order):
-    """Returns the concept words read in training: tuple (ids int32 [N, K], zero padded; their number int32 [N]).
+    """Selects for each training image the detected concept words that R2M reads in the image stages.
 
     Args:
-      image_set: input_pipeline.ImageSet of N images.
-      concept_order: "class" for the last five in order of class, as in the authors' program; "score" for those with the
-        highest detection scores.
+      image_set: input_pipeline.ImageSet of N images with their detected objects.
+      concept_order: "class" for the last K objects in order of class, as in the authors' program; "score" for the K
+        words with the highest detection scores.
+
+    Returns: (word ids int32 [N, K], zero padded; number of words of each image int32 [N]). K is concepts.LIMIT, 5.
     """
     import numpy as np
 
