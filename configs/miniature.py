@@ -27,11 +27,11 @@ Commands:  scripts/demo.sh [--seeds 3], which runs
     scripts/supervised.sh miniature
 
 Expected:  CIDEr / unique on test images, beam 3 (all scores: docs/results/tables.md):
-           con2sen 58.6 / 0.264,
-           feat2sen 93.7 / 0.244,
-           scratch 39.0 / 0.546,
-           full 93.7 / 0.244,
-           supervised_ceiling 92.7 / 0.502.
+           con2sen 55.1 ± 4.9 / 0.240 ± 0.034,
+           feat2sen 95.2 ± 2.1 / 0.263 ± 0.027,
+           scratch 41.6 ± 3.7 / 0.592 ± 0.065,
+           full 95.2 ± 2.1 / 0.263 ± 0.027,
+           supervised_ceiling 94.5 ± 2.5 / 0.506 ± 0.006.
 """
 
 import dataclasses
