@@ -1,6 +1,7 @@
 """Adds the rows of scored runs, with their captions and settings, to an archive of results."""
 
 import datetime
+import functools
 import glob
 import hashlib
 import importlib.metadata
@@ -154,7 +155,8 @@ def captions_of(row, where, references):
     for place in places:
         if not os.path.exists(place):
             continue
-        found = captions.read_captions(place)
+        read = captions.read_captions(place)
+        found = {name: read[name] for name in references if name in read}  # only these were scored
         if table.digest_of_scored(found, references) == row.get("scored"):
             return {name: captions.sanitise(caption) for name, caption in found.items()}
     raise UserError(
@@ -207,12 +209,14 @@ def environment(row):
     }
 
 
+@functools.cache
 def _git(*arguments):
     """Returns the output of a git command, None if it fails. Args: arguments: strings that follow `git`."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+@functools.cache
 def _processor():
     """Returns the name of the processor, or its architecture where the system has no name for it."""
     if os.path.exists("/proc/cpuinfo"):

@@ -83,6 +83,15 @@ def test_a_table_and_a_folder_give_the_same(added, tmp_path):
             assert one.rows == other.rows
 
 
+def test_images_without_references_are_left_out(tmp_path):
+    """Such images are captioned but not scored."""
+    run = make_run(tmp_path, 1)
+    read = captions.read_captions(run / "test.json")
+    captions.write_captions(run / "test.json", [*read.items(), ("another.jpg", "a dog")])
+    (folder,) = add.add(str(run), str(tmp_path / "results"))
+    assert captions.read_captions(os.path.join(folder, "captions.json")) == read
+
+
 def test_captions_that_were_not_scored_are_refused(tmp_path):
     run = make_run(tmp_path, 1)
     captions.write_captions(run / "test.json", [(f"{noun}.jpg", "a dog") for noun in NOUNS])
