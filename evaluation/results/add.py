@@ -113,8 +113,7 @@ def _add_row(row, where, root, experiment):
     }
     written = found
     if not trained and experiment not in DRAWN:
-        sentences = untrained.load_corpus(data_dir).texts
-        written = archive.as_sentence_numbers(found, sentences, corpus_digest(sentences))
+        written = archive.as_sentence_numbers(found, *corpus_of(data_dir))
     log = run_directory.log_entries(os.path.join(run, "metrics.jsonl"))[0] if trained and _logged(run) else []
     return archive.write_entry(
         root,
@@ -174,9 +173,11 @@ def references_digest(references):
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def corpus_digest(sentences):
-    """Returns the sha256 of a list of sentences as hexadecimal digits."""
-    return hashlib.sha256("\n".join(sentences).encode()).hexdigest()
+@functools.lru_cache(maxsize=1)  # several rows of an experiment need it
+def corpus_of(data_dir):
+    """Returns the corpus of a data folder: tuple (list of sentences without unknown words, their sha256 in hex)."""
+    sentences = untrained.load_corpus(data_dir).texts
+    return sentences, hashlib.sha256("\n".join(sentences).encode()).hexdigest()
 
 
 def without_folders(value):

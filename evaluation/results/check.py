@@ -7,7 +7,7 @@ from cli import UserError
 from evaluation import metrics, table
 from evaluation.metrics import tokenizers
 from evaluation.results import archive, tables
-from evaluation.results.add import corpus_digest, references_digest
+from evaluation.results.add import corpus_of, references_digest
 
 TOLERANCE = 2e-4  # scores are written with four digits
 METRICS = ("BLEU", "ROUGE-L", "CIDEr")  # rescored by default: METEOR and SPICE take most of the time
@@ -51,14 +51,13 @@ class References:
         The function takes the sha256 of a corpus and returns the list of its sentences; None if the data folder of the
         experiment (default: data/EXPERIMENT) has no sentence records or another corpus.
         """
-        from evaluation.untrained import load_corpus
 
         def read(digest):
             folder = self._data_dirs.get(experiment, os.path.join("data", experiment))
             if not os.path.exists(os.path.join(folder, "sentence.json")):
                 return None
-            texts = load_corpus(folder).texts
-            return texts if corpus_digest(texts) == digest else None
+            sentences, found = corpus_of(folder)
+            return sentences if found == digest else None
 
         return read
 
