@@ -86,12 +86,12 @@ def data_stages(sentences, min_word_count):
 
 
 def classifier_data(data):
-    """Returns the settings of the data stages for detector and classifier: concept words come from both.
+    """Returns the settings of the data stages for detector and classifier: new dict stage -> dict setting -> value.
 
-    The image vector then holds the classifier's features and, for each class, the detector's highest score.
+    Concept words come from both. The image vector then holds the classifier's features and, for each class, the
+    detector's highest score. The stage classifier_words is added.
 
     Args: data: dict stage name -> dict setting -> value, for the detector alone; it is not changed.
-    Returns: new dict of the same form with the settings of all stages, classifier_words included.
     """
     text, images = data["process_descriptions"], data["process_images"]
     return data | {
@@ -204,7 +204,7 @@ ROWS = {
 
 
 def classifier_rows(rows):
-    """Returns the settings of all rows for the data of `classifier_data`: dict row name -> settings.
+    """Returns the settings of all rows for the data of `classifier_data`: new dict row name -> settings.
 
     con2sen and r2m read the objects of detector and classifier. feat2sen starts from the last checkpoint of con2sen
     (stage obj2sen), whose decoder was trained on more sentences than feat2sen reads; so both have equal layer sizes.

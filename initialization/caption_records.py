@@ -63,7 +63,7 @@ def write_captions(data_dir, stem, caption, settings, made_from, overwrite, voca
 
 
 def _distinct(paths):
-    """Returns the number of different captions in record files: int. Args: paths: list of the files."""
+    """Returns the number of different captions in caption record files: int. Args: paths: list of the files."""
     _, flat, offsets = records.read_captions(paths)
     return len({flat[start:end].tobytes() for start, end in zip(offsets[:-1], offsets[1:], strict=True)})
 

@@ -36,7 +36,7 @@ def sentence_vectors(sentences):
     counts in the norm of its vector but has no column, because it contributes to no such product.
 
     Args:
-      sentences: list of N arrays of word ids without start token.
+      sentences: list of N arrays of word ids without start token; an end token, if there is one, is treated as a word.
     """
     blocks = []
     for counts, _, seen_in in count_ngrams(sentences):
@@ -50,7 +50,7 @@ def sentence_vectors(sentences):
 def set_weights(sizes, fit_IC, temperature, set_power=1.0):
     """Returns p(s | i) summed over the sentences s of each set of concept words (eq. C2): float32 CSR matrix [I, C].
 
-    Only the SETS_KEPT largest entries of a row are kept.
+    Only the SETS_KEPT largest entries of a row are kept; they sum to 1.
 
     Args:
       sizes: int [C], number of sentences of each set.
@@ -74,7 +74,7 @@ class ConsensusRetrieval:
     """Retrieves sentences for a fixed set of images.
 
     Args:
-      sentences: list of N arrays of word ids without start token.
+      sentences: list of N arrays of word ids without start token; an end token, if there is one, is treated as a word.
       keys: list of N sorted tuples, the ids of the concept words in each sentence.
       detections: list over the images of dict concept word id -> detection score.
       vectors_ID: float32, standardised image vectors; None for no neighbours.
@@ -137,17 +137,18 @@ class ConsensusRetrieval:
             yield piece, (self.vectors_NG @ expected_GB - self.general_N[:, None]).T
 
     def retrieve(self, rows, k):
-        """Returns the k sentences with the highest expected similarity to each image: indices int [n, k], best first.
+        """Returns the k sentences with the highest expected similarity to each image, best first: int [n, k].
 
-        With fewer than k sentences the result is [n, N].
+        The numbers are indices into `sentences`. With fewer than k sentences the result is [n, N].
 
         Args: rows: int [n], indices of the images. k: number of sentences for an image.
         """
         return np.concatenate([np.argsort(-s_BN, axis=1, kind="stable")[:, :k] for _, s_BN in self.expected(rows)])
 
     def deal(self, k, uses):
-        """Returns k sentences for each image, each for at most `uses` images: indices int [I, k], -1 if none is left.
+        """Returns k sentences for each image, each for at most `uses` images: int [I, k].
 
+        The numbers are indices into `sentences`; an image for which fewer than k sentences are left has -1 at the end.
         The loss of a sentence for an image is the expected similarity of the image's best sentence minus its own. Pairs
         of image and sentence are assigned in ascending order of the loss. So a sentence that fits many images is
         assigned to those that it fits best; the others get more specific sentences.

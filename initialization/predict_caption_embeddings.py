@@ -118,7 +118,7 @@ def main_directions(weights_IC, means_CG, dim):
     Args:
       weights_IC: CSR matrix, weight of each set of concept words for each image.
       means_CG: CSR matrix, mean n-gram vector of the sentences of each set.
-      dim: number of directions T. Fewer are returned if G, or the number of sets with a weight, is not larger.
+      dim: number of directions T; if G or the number of sets with a weight is m <= dim, only m - 1 are returned.
     """
     import numpy as np
     import scipy.sparse.linalg

@@ -35,7 +35,7 @@ class PseudoCaptions:
     notes: list
 
     def digest(self):
-        """Returns the first 16 hexadecimal digits of a sha256 of all captions, which identifies them."""
+        """Returns the first 16 hexadecimal digits (str) of a sha256 of all captions, which identifies them."""
         found = hashlib.sha256()
         for several in self.captions:
             for ids in several:

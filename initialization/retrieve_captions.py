@@ -171,7 +171,10 @@ class CandidateSentences:
         return result
 
     def sample(self, count):
-        """Keeps only the first `count` sentences, a random sample because records are shuffled; 0 keeps all."""
+        """Shortens `sentences` and `keys` to the first `count`, a random sample because records are shuffled.
+
+        Args: count: number of sentences; 0, or more than there are, keeps all.
+        """
         if count:
             self.sentences, self.keys = self.sentences[:count], self.keys[:count]
 
@@ -180,7 +183,7 @@ def random_choice(options, corpus):
     """Returns a function that captions images by sentences drawn at random among those with equal fits.
 
     The function maps records.Images to a list of (image name, list of word ids), with `options.k` sentences of the best
-    fits for each image that has detections.
+    fits for each image that has detections; other images are not in the list. The same image always gets the same ones.
 
     Args: options: Options. corpus: CandidateSentences.
     """
@@ -200,8 +203,8 @@ def random_choice(options, corpus):
 def consensus(options, corpus):
     """Returns a function that captions training images by consensus retrieval.
 
-    The function maps records.Images to a list of (image name, list of word ids); it accepts only training images. The
-    sentences for all of them are chosen at once, before the function is returned.
+    The function maps records.Images to a list of (image name, list of word ids), at most `options.k` for each image; it
+    accepts only training images. The sentences for all of them are chosen at once, before the function is returned.
 
     Args: options: Options. corpus: CandidateSentences, of which only the first `options.candidates` are kept.
     Raises: cli.UserError if records or feature bank are missing or damaged.

@@ -49,7 +49,7 @@ class R2MCaptioner(ConceptCaptioner):
         checkpoints.assign_variables(variables, checkpoints.read_variables(prefix), prefix)
 
     def feature(self, rows_BK):
-        """Returns a unit vector for the concept words of each image: float32 [B, E]; zeros if an image has none.
+        """Returns the unit vectors of images' concept words, float32 [B, E]; the row of an image without any is zero.
 
         Args: rows_BK: int32, ids of the concept words, zero padded.
         """

@@ -54,15 +54,15 @@ def reconstruction_loss(v_BE, reconstructed_BE, rows, reduction):
 
     With the size of the global batch as `rows`, this is one replica's share of the mean over the global batch.
 
-    Args: v_BE: float32, vectors of the concept words. reconstructed_BE: float32, their reconstructions v~. rows: number
-      of rows in the global batch. reduction: "sum", or "mean" to divide by E as well.
+    Args: v_BE: float32, vectors of the concept words. reconstructed_BE: float32, their reconstructions v~. rows: float,
+      or float32 scalar tensor. reduction: "sum", or "mean" to divide by E as well.
     """
     summed = tf.reduce_sum((v_BE - reconstructed_BE) ** 2) / rows
     return summed / float(v_BE.shape[-1]) if reduction == "mean" else summed
 
 
 class R2MObjective(OneOptimizerObjective):
-    """Trains the networks of one stage of R2M."""
+    """Trains the networks of one stage of R2M; configuration.LOSSES has the losses of each stage."""
 
     def __init__(self, options, vocabulary_size, image_dim=None, encode=None):
         """Must be called inside `strategy.scope()`.
@@ -107,8 +107,8 @@ class R2MObjective(OneOptimizerObjective):
     def handed_over(self, has_projection):
         """Returns the networks that the checkpoint of the previous stage initialises, as a list of tf.Modules.
 
-        Args: has_projection: whether that checkpoint contains a projection; it is used only if this stage trains a
-          projection.
+        Args: has_projection: whether that checkpoint contains a projection. If it does and this stage trains its own
+          projection, the list includes `self.projection`.
         """
         networks = [self.encoder, self.decoder]
         if "reconstructor" in self.networks and self.options.stage != "xe_rec":
@@ -125,8 +125,9 @@ class R2MObjective(OneOptimizerObjective):
         The gradient of a variable on which the loss does not depend is None.
 
         Args:
-          batch: dict of tensors. For text: `sentence`, `length`, `key`, `key_length` of input_pipeline.SentenceBatches.
-            For images: `concepts`, `concepts_length`, `image` or `pixels` of input_pipeline.ConceptImageBatches.
+          batch: dict of tensors. Stages with text need `sentence` int32 [B, S], `length` int32 [B], and as concept
+            words `key` int32 [B, K], `key_length` int32 [B]; stages with images need `concepts` int32 [B, K],
+            `concepts_length` int32 [B], and `image` float32 [B, D] or `pixels`, the input of `encode`.
           seed: int32 [2], distinct for every step and replica.
         """
         metrics, loss = {}, 0.0
@@ -159,7 +160,7 @@ class R2MObjective(OneOptimizerObjective):
         return loss, metrics
 
     def _images(self, batch, seed):
-        """Returns (scalar, metrics) for a batch of images.
+        """Returns (float32 scalar to differentiate, metrics) for a batch of images; the scalar is not the loss itself.
 
         The gradient of the scalar is this replica's share of the gradient of the loss, which is w_triplet times the
         triplet loss; in stages with the loss rec_image, w_rec times the reconstruction loss is added. The triplet loss
@@ -196,9 +197,9 @@ class R2MObjective(OneOptimizerObjective):
     # ---------------------------------------------------------------------------------------------- parts
 
     def words(self, v_BE):
-        """Returns (the decoder's greedy words int32 [B, T], their lengths int32 [B]), without gradient.
+        """Returns (the decoder's greedy words int32 [B, T], number of words int32 [B]), without gradient.
 
-        The end token is one of the words, unless the maximum length is reached first.
+        The end token is one of the words, unless --unroll words were generated before it. The words are zero padded.
 
         Args: v_BE: float32, the output of the concept encoder.
         """
@@ -222,12 +223,13 @@ class R2MObjective(OneOptimizerObjective):
         return reconstructed_BE, share, tf.reduce_sum(tf.stop_gradient(v_BE - reconstructed_BE) ** 2)
 
     def _cross_entropy(self, batch, seed, weight):
-        """Returns (tuple from `word_losses`, v float32 [B, E], outputs of the decoder float32 [B, T, O]).
+        """Returns (losses, v float32 [B, E], outputs of the decoder float32 [B, T, O]).
 
-        word_losses is the function of objectives/cross_entropy.py.
+        `losses` is a tuple of float32 tensors: weight * summed cross entropy (scalar); for each word [N] its
+        log-probability, the entropy of the predicted distribution, and 1 or 0: whether the most probable word is right.
 
-        Args: batch: dict of tensors with `sentence`, `length`, `key` and `key_length`. seed: int32 [2]; None for no
-          dropout and a fixed order of the concept words. weight: factor on the loss of each word.
+        Args: batch: dict of tensors for text, as described in `gradients`. seed: int32 [2]; None for no dropout and a
+          fixed order of the concept words. weight: float32 scalar, factor on the loss of each word.
         """
         order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
@@ -243,8 +245,8 @@ class R2MObjective(OneOptimizerObjective):
     def evaluate(self, batch):
         """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
 
-        Args: batch: dict of tensors of sentences with `sentence`, `length`, `key` and `key_length`, as input_pipeline's
-          SentenceBatches gives them.
+        Args: batch: dict of tensors for text, with `sentence` int32 [B, S], `length` int32 [B], and the concept words
+          `key` int32 [B, K] with `key_length` int32 [B].
         """
         return summed(self._cross_entropy(batch, None, 1.0)[0])
 

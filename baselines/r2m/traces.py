@@ -50,7 +50,7 @@ class Trace:
       fusion: [T, H, 2, 2], the attention of (word, concepts) to (word, concepts); None with --fusion concat.
       input_gate, forget_gate: [T, S, M]; with one gate for each slot [T, S, 1].
       norm: [T], L2 norm of the memory after each step.
-      The last five are numpy arrays.
+      The last five are numpy arrays of floats.
     """
 
     concepts: list
@@ -98,7 +98,8 @@ def main(options):
 def trace(captioner, concepts, decode="beam3"):
     """Returns the best caption of a set of concept words, with its attention weights and gates, as a Trace.
 
-    Args: captioner: R2MCaptioner. concepts: list of words. decode: "greedy", or "beamK" with a beam of K.
+    Args: captioner: R2MCaptioner. concepts: list of str, in the order in which they are read. decode: "greedy", or
+      "beamK" with a beam of K.
     Raises: cli.UserError if `concepts` is empty or has a word that is not in the dictionary.
     """
     import numpy as np
@@ -132,7 +133,7 @@ def trace(captioner, concepts, decode="beam3"):
 
 
 def attention_rows(found):
-    """Returns the rows of a heat map of the attention weights: (list of row labels, list of float arrays [T]).
+    """Returns the rows of a heat map of the attention weights: (list of str, their labels; list of float arrays [T]).
 
     There is a row for each head, slot and attended row of the memory, then for each head two rows of the fusion memory,
     the attention of word and of concepts to the concepts (not with --fusion concat).

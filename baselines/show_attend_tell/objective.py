@@ -37,7 +37,8 @@ class ShowAttendTellObjective(SupervisedObjective):
         It is 1 / number of captions with --semantics reference, 1 / number of words with --semantics fixed; the numbers
         are those of all replicas.
 
-        Args: batch: dict with `length`. words_global: float32, number of words of all replicas.
+        Args: batch: dict with `length` int32 [B]. words_global: float32, number of words of all replicas, end tokens
+          counted.
         """
         if self.options.semantics == "reference":
             return 1.0 / global_sum(tf.cast(tf.shape(batch["length"])[0], tf.float32))

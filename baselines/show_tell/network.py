@@ -56,7 +56,7 @@ class BatchNorm(tf.Module):
 class ShowTell(WordDecoder):
     """The captioner: pooled image vector -> words.
 
-    A state is that of the recurrent cell; its last tensor is the output.
+    A state is the tuple of the tensors of the recurrent cell; the last one is the output, float32 [B, H].
     """
 
     def __init__(self, vocabulary_size, image_dim, options, seed):

@@ -45,7 +45,8 @@ class ShowTellObjective(SupervisedObjective):
     def token_weight(self, batch, words_global):
         """Returns the weight of each target in the loss, 1 / number of targets of all replicas: float32 scalar.
 
-        Args: batch: dict with `length`. words_global: float32, number of words of all replicas, end tokens counted.
+        Args: batch: dict with `length` int32 [B]. words_global: float32, number of words of all replicas, end tokens
+          counted.
         """
         if not self.predicts_start:
             return super().token_weight(batch, words_global)

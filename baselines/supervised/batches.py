@@ -41,7 +41,7 @@ class SupervisedBatches(PairedBatches):
         counted. If an image has fewer than R captions, its remaining lengths are 0, and the words of these references
         have no meaning.
 
-        Args: step: number of the step. rows: slice or indices, which examples of the step; all by default.
+        Args: step: number of the step, from 0. rows: slice or indices, which examples of the step; all by default.
         """
         batch = super().batch(step, rows)
         if not self.references:

@@ -85,9 +85,9 @@ class SupervisedObjective(CrossEntropyObjective):
         return learning_rate(self.options, self.pairs)
 
     def phase(self, step):
-        """Returns (name of the phase at a step, step at which that phase ends; None if it has no end).
+        """Returns (name of the phase at a step: str, step at which that phase ends: int; None if it has no end).
 
-        The phase "train" uses cross entropy; the phase "self-critical" starts at --scst_from.
+        The phase "train" uses cross entropy; the phase "self-critical" starts at --scst_from, or never if that is 0.
         """
         start = self.options.scst_from
         if start and step >= start:
@@ -106,7 +106,8 @@ class SupervisedObjective(CrossEntropyObjective):
 
         The batch is cut to its longest caption. The loss of a word is weighted by `token_weight`.
 
-        Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica.
+        Args: batch: dict of tensors with `image`, `sentence` and `length`; it is not changed. seed: int32 [2], distinct
+          for every step and replica.
         """
         longest = tf.reduce_max(batch["length"])
         return super().gradients(batch | {"sentence": batch["sentence"][:, :longest]}, seed)
@@ -114,8 +115,8 @@ class SupervisedObjective(CrossEntropyObjective):
     def update(self, batch, seed, phase="train"):
         """Runs one training step in one replica, which changes the weights. Returns metrics: dict name -> (sum, count).
 
-        Args: batch: dict of tensors. seed: int32 [2], distinct for every step and replica. phase: "train" or
-          "self-critical".
+        Args: batch: dict of tensors, described in the class. seed: int32 [2], distinct for every step and replica.
+          phase: "train" for cross entropy, "self-critical" for the policy gradient.
         """
         if phase == "train":
             return super().update(batch, seed, phase)
@@ -124,9 +125,9 @@ class SupervisedObjective(CrossEntropyObjective):
     # ---------------------------------------------------------------------------------------------- self-critical
 
     def rollout(self, batch, seed):
-        """Returns (dropout masks of sampling, sampled words int32 [B, T], greedy words int32 [B, T]), without gradient.
+        """Returns (models.generator.Masks, sampled words int32 [B, T], greedy words int32 [B, T]), without gradient.
 
-        Sampling uses dropout, greedy decoding does not. Words after the end token are 0.
+        The Masks are the dropout masks of sampling; greedy decoding has no dropout. Words after the end token are 0.
 
         Args: batch: dict with `image`. seed: int32 [2] of dropout and sampling.
         """

@@ -36,9 +36,11 @@ class Options:
 
 
 def detections(data_dir, split):
-    """Returns dict image name -> list of Detection, those with at least the score threshold of the image records.
+    """Returns the detections of the images of all splits: dict image name -> list of Detection.
 
-    Args: split: split of the image records that state the threshold; the images of all splits are returned.
+    Detections with a score below the threshold with which the image records were made are left out.
+
+    Args: data_dir: data folder. split: split of which the sidecar of the image records states the threshold.
     Raises: cli.UserError if the detections or the sidecar of the image records are missing or damaged.
     """
     settings = sidecars.read_sidecar(os.path.join(data_dir, f"image_{split}.json"))["settings"]
@@ -84,7 +86,8 @@ def captions(job_dir, paths):
 def figure(rows):
     """Returns the matplotlib Figure with a row of four panels for each photograph; their titles are TITLES.
 
-    Args: rows: list with a tuple for each photograph: (pixels uint8 [H, W, 3], list of Detection, sentence, caption).
+    Args: rows: list with a tuple for each photograph: (pixels uint8 [H, W, 3], list of Detection, corpus sentence,
+      caption of the run).
     """
     from matplotlib.figure import Figure
 

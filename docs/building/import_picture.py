@@ -20,7 +20,7 @@ COLOURS = ("#e8eaf6", "#ffffff")  # of the floors, alternating
 def package_imports(imports):
     """Returns the imports between packages: dict package -> set of the other packages that it imports.
 
-    Args: imports: dict module -> modules that it imports, from `read_imports`.
+    Args: imports: dict module name -> set of the module names that it imports, from `read_imports`.
     """
     packages = collections.defaultdict(set)
     for module, targets in imports.items():
@@ -81,9 +81,9 @@ def arrow(start, end):
 
 
 def picture(imports):
-    """Returns the text (str) of the SVG file.
+    """Returns the picture of the packages and the imports between them as the text (str) of an SVG file.
 
-    Args: imports: dict module -> modules that it imports, from `read_imports`.
+    Args: imports: dict module name -> set of the module names that it imports, from `read_imports`.
     """
     packages = package_imports(imports)
     boxes = places(packages)

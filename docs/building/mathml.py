@@ -17,23 +17,23 @@ FUNCTION = re.compile(r"(<mi>(?:log|ln|max|min|exp)</mi>)(?!<mo[^>]*>&#x00028;)"
 
 
 def converted(latex, display="inline"):
-    """Returns the MathML of a LaTeX equation, with a thin space between the name of a function and its argument.
+    """Returns the MathML (str) of a LaTeX equation, with a thin space between the name of a function and its argument.
 
-    Args: display: "inline" or "block".
+    Args: latex: str, the equation without delimiters. display: "inline" or "block".
     """
     mathml = latex2mathml.converter.convert(latex.strip(), display=display)
     return FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)
 
 
 def inline(match):
-    """Returns the MathML of an inline equation. Args: match: match of the regular expression INLINE."""
+    """Returns the MathML (str) of an inline equation. Args: match: re.Match of the pattern INLINE."""
     return converted(html.unescape(match.group(1)))
 
 
 def displayed(match):
-    """Returns the HTML of a displayed equation, with its number and anchor if it has a tag.
+    """Returns the HTML (str) of a displayed equation, with its number and anchor if it has a tag.
 
-    Args: match: match of the regular expression DISPLAYED.
+    Args: match: re.Match of the pattern DISPLAYED.
     """
     latex = html.unescape(match.group(1))
     tag = TAG.search(latex)
@@ -51,8 +51,8 @@ def with_mathml(content):
 
 
 def on_page_content(content, **_):
-    """Returns the HTML of a page with its equations converted to MathML. MkDocs calls this hook for each page.
+    """Returns the HTML (str) of a page with its equations converted to MathML. MkDocs calls this hook for each page.
 
-    Args: content: HTML of the page. The other arguments of MkDocs are not used.
+    Args: content: str, HTML of the page. The other arguments that MkDocs passes are not used.
     """
     return with_mathml(content)

@@ -19,7 +19,7 @@ def load(path, with_train_captions=False):
 
     Returns: Dataset with the file names of each split and the captions of each file name. The caller checks that no
       image is in two splits.
-    Raises: ValueError naming the line.
+    Raises: ValueError if a line is invalid; the message has its number.
     """
     splits, captions = {}, {}
     with open(path, newline="", encoding="utf-8-sig") as file:

@@ -45,7 +45,7 @@ class ToyNetwork(WordDecoder):
 
     @property
     def output_matrix(self):
-        """Returns the matrix [V, E] that maps a hidden state to the logits of the words."""
+        """The float32 matrix [V, E] that maps a hidden state to the logits of the words."""
         return self.embedding
 
     def concept_feature(self, concepts_BK, lengths_B):

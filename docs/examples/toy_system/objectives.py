@@ -47,7 +47,10 @@ class PicturesObjective:
         self.optimizer = make_optimizer(options, options.lr, options.beta1, self.generator.projection)
 
     def checkpointed(self):
-        """Returns the objects in a checkpoint, dict name -> object; captioning needs `generator` and `standardise`."""
+        """Returns what a checkpoint holds, dict name -> tf.Module, variable or optimizer.
+
+        Captioning reads `generator` and `standardise` of it.
+        """
         return {"generator": self.generator, "standardise": self.standardise, "optimizer": self.optimizer}
 
     def phase(self, step):

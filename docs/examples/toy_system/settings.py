@@ -8,7 +8,7 @@ import config
 
 @dataclasses.dataclass(frozen=True)
 class Toy(config.Trainer):
-    """Base class: the settings that both stages share.
+    """Base class with the settings that both stages share.
 
     The commands use its subclasses: ToyWords (first stage, concept words -> sentence), ToyPictures (second stage).
     """
