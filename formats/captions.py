@@ -23,9 +23,9 @@ def sanitise(text):
 
 
 def name_some(names, limit=5):
-    """Returns text for messages: the first `limit` of the names in alphabetical order, and the number of the others.
+    """Returns text for messages such as "a, b and 3 more": the first `limit` names in alphabetical order.
 
-    Args: names: iterable of str.
+    Args: names: iterable of str; without names the text is "".
     """
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
@@ -104,7 +104,7 @@ def read_references(path):
       path: file with `{"images": [{"id": NAME}, ...], "annotations": [{"image_id": NAME, "caption": text}, ...]}`.
 
     Returns:
-      dict image id -> list of captions (str); images without any caption, or with only blank ones, are left out.
+      dict image id (str) -> list of captions (str); images without any caption, or with only blank ones, are left out.
 
     Raises:
       UserError: no such file, another format, or no caption at all.

@@ -26,21 +26,26 @@ class Concepts:
     singular: dict
 
     def image_words(self, threshold=0.5):
-        """Returns dict image name -> set of its concept words with a detection score of at least `threshold`."""
+        """Returns dict image name -> set of its concept words with a detection score of at least `threshold`.
+
+        The set is empty for an image without such words.
+        """
         return {
             name: {word for word, score in found.items() if score >= threshold} for name, found in self.scores.items()
         }
 
 
 def load_concepts(data_dir, split):
-    """Reads the objects of a split from `image_SPLIT*.tfrec`, `word_counts.txt` and, if it exists, `concepts.json`.
+    """Reads the objects of a split from `image_SPLIT*.tfrec` and `word_counts.txt`.
+
+    `concepts.json` (all concept words) and `names.json` (their synonyms) are read too if they exist.
 
     Args:
       data_dir: the data folder that all stages share.
       split: "train", "val" or "test".
 
-    Returns: `Concepts`. Without `concepts.json`, as with the files that the authors released, its `words` are those
-      that occur in the images.
+    Returns: `Concepts`. Without `concepts.json`, as with the files that the authors released, its `words` are only
+      those that occur in the images of the split.
     Raises: cli.UserError if a file is missing or damaged.
     """
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))

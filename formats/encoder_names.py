@@ -63,9 +63,9 @@ class EncoderName(typing.NamedTuple):
 
 
 def parse(name):
-    """Returns the parts of the name of one encoder as an EncoderName; the file need not exist.
+    """Returns the parts of the name of one encoder as an EncoderName.
 
-    A name without a colon is a kind without argument.
+    Neither the kind nor the existence of the file is checked. A name without a colon is a kind without argument.
     """
     kind, _, argument = name.partition(":")
     kind = aliases.ENCODERS.get(kind, kind)

@@ -177,7 +177,10 @@ def jpeg_bytes(source, exif=True):
 
 
 def image_names(folder):
-    """Returns the sorted list of the names of the files in a folder, without hidden files and subfolders."""
+    """Returns the sorted list of the names of the files in a folder, without hidden files and subfolders.
+
+    Raises: OSError if the folder cannot be read.
+    """
     return look_into(folder)[0]
 
 
@@ -186,7 +189,7 @@ def look_into(folder):
 
     Returns: (names, note):
       names: sorted list of file names, including broken links, so that they are reported as files that cannot be read.
-      note: text that names what was left out; "" if nothing was.
+      note: text for the user that names the left out files and folders; "" if there are none.
     Raises: OSError if the folder cannot be read.
     """
     found = folders.walk(folder, lambda name: "", recursive=False)

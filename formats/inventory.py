@@ -46,7 +46,7 @@ class Finding:
     Attributes:
       status: "there" (complete), "unchecked" (exists, but without a sidecar), "missing", "unfinished" (only its work
         folder exists) or "damaged".
-      details: text that says more, for messages.
+      details: text for messages: the fault or, if there is none, e.g. the count; "" for status "missing".
       count: number of records, lines or rows; None if they were not counted.
     """
 
@@ -203,7 +203,7 @@ def misfits(data_dir, names=tuple(OUTPUTS)):
 
 
 def require_fit(data_dir, names, verify=False):
-    """Checks that outputs were made from each other; every program that reads outputs calls this first.
+    """Checks that outputs were made from the files now in the folder; every program that reads them calls this first.
 
     Args:
       data_dir: the data folder.
@@ -222,7 +222,8 @@ def require_fit(data_dir, names, verify=False):
 def reading(data_dir, names=READ_BY_TRAINERS):
     """Returns a context manager that locks outputs, so that no other process replaces them within its block.
 
-    Args: names: names of the outputs, keys of OUTPUTS; the default are those that trainers read.
+    Args: data_dir: the data folder. names: names of the outputs, keys of OUTPUTS; the default are those that trainers
+      read.
     Raises: cli.UserError if another process is writing one of them.
     """
     return writing.working(data_dir, [], {OUTPUTS[name].lock for name in names})
@@ -231,8 +232,8 @@ def reading(data_dir, names=READ_BY_TRAINERS):
 def read_by_trainer(train):
     """Decorator of a trainer's `main(options, ...)`: locks the outputs in `options.data_dir` that trainers read.
 
-    So no other process can replace them while it trains. Raises: cli.UserError if another process is writing one of
-    them.
+    So no other process can replace them while it trains. The decorated `main` raises cli.UserError if another process
+    is writing one of them.
     """
 
     @functools.wraps(train)

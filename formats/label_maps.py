@@ -78,7 +78,9 @@ def from_one(labels):
 
 
 def for_detector(labels, counts, path):
-    """Adapts labels to the number of classes of a detector.
+    """Returns labels that fit a detector; raises an error if their number does not.
+
+    Changed is only one case: COCO's 80 names without numbers get placeholders for the gaps if the network has 90.
 
     Args:
       labels: `Labels`.
@@ -86,7 +88,7 @@ def for_detector(labels, counts, path):
         it.
       path: file of the labels, for messages.
 
-    Returns: (Labels, message about what was changed or "").
+    Returns: (`labels` itself or new Labels, message about what was changed or "").
     Raises: cli.UserError: the names do not fit the number of classes.
     """
     first = 1 if is_placeholder(labels[0]) else 0
@@ -125,14 +127,16 @@ def _are_coco(names):
 
 
 def for_classifier(labels, columns, path):
-    """Adapts labels to the number of classes of a classifier.
+    """Returns labels with one entry for each score of a classifier.
+
+    To fit, a placeholder may be added or removed at the beginning, and numbered labels are filled up at the end.
 
     Args:
       labels: `Labels`.
       columns: number of the classifier's scores.
       path: file of the labels, for messages.
 
-    Returns: (Labels, message about what was changed or "").
+    Returns: (`labels` itself or new Labels, message about what was changed or "").
     Raises: cli.UserError: the names do not fit the number of scores.
     """
     if len(labels) == columns:

@@ -49,7 +49,7 @@ class Output:
 
     @property
     def described_by(self):
-        """Returns the file name of the sidecar that records the command that made it."""
+        """Returns the file name of the sidecar that records the command by which the output was made."""
         return self.sidecar or f"image_{self.name.partition('_')[2]}.json"
 
 
@@ -137,7 +137,7 @@ def derived(data_dir):
 
 
 def source_of(data_dir):
-    """Returns the data folder from which predict_caption_embeddings made a folder; "" for any other folder.
+    """Returns the path of the data folder from which predict_caption_embeddings made a folder; "" for other folders.
 
     If the sidecar neighbours.json is lost, the source is taken from the command in the sidecars of the folder's
     features, or is "OTHER" if these do not name it either.

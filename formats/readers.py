@@ -28,7 +28,7 @@ LARGEST_DATASET = 1 << 28  # bytes of one HDF5 dataset, which is about one photo
 
 
 def check_regular(path):
-    """Raises cli.UserError unless a path is a regular file: no folder, broken link or pipe (reading it would block)."""
+    """Raises cli.UserError unless a path leads to a regular file: a folder, device or pipe is an error too."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -83,7 +83,7 @@ def read_json(path, expected="", kind=None, encoding=None):
       kind: required type of the value, such as dict; None: any.
       encoding: encoding of a file without a byte order mark; None: UTF-8.
 
-    Raises: cli.UserError.
+    Raises: cli.UserError if the file is missing or damaged, or its value is of another type.
     """
     data = texts.read_bytes(path, expected)
     try:
@@ -291,7 +291,7 @@ def read_dataset(node, name, path, expected):
       node: h5py.File or Group. name: name of the dataset in it.
       path: the file, for messages. expected: what it should contain, for messages.
 
-    Raises: cli.UserError; the size that the dataset declares is checked before it is read.
+    Raises: cli.UserError if it is missing, damaged, not of numbers, or declares much more data than the file has.
     """
     try:
         dataset = node[name]

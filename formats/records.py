@@ -80,7 +80,7 @@ def _parsed(path, required, skip_damaged=False):
       required: names of the fields that each record must have.
       skip_damaged: leave damaged records out, with a warning that counts them.
 
-    Raises: cli.UserError for a damaged record, one that is no SequenceExample, or one without a required field.
+    Raises: cli.UserError for a damaged record, one that is not a SequenceExample, or one without a required field.
     """
     tf = _tensorflow()
     for index, offset, serialized in read_examples(path, skip_damaged):

@@ -285,11 +285,10 @@ def sidecar_status(json_path, settings, made_from=None):
 
 
 def already_made(json_path, settings, made_from=None, overwrite=False, others=()):
-    """Returns whether a stage's output is complete and need not be made, and prints so.
+    """Returns True, and prints so, if a stage's output is complete and need not be made; else False.
 
-    Of a damaged output it prints that it will be made again.
-
-    If the output is to be made, it first checks that its folder can be written.
+    Of a damaged output it prints that it will be made again. Before it returns False, it checks that the folder can be
+    written.
 
     Args:
       json_path: path of the sidecar.

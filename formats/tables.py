@@ -44,6 +44,8 @@ def column(header, words):
 def delimiter_of(lines, words):
     """Returns the first of DELIMITERS that splits the first line into a header with one of `words`; None if none does.
 
+    Blank lines and Excel's line `sep=;` before the header are skipped.
+
     Args: lines: first lines of the text. words: tuple of words as `word_of` returns them.
     """
     first = next((line for line in lines if line.strip() and not _SEPARATOR.fullmatch(line)), "")
@@ -55,7 +57,7 @@ def delimiter_of(lines, words):
 
 
 def is_table(lines, delimiter):
-    """Returns whether at least half of the lines have as many cells as the header.
+    """Returns whether at least half of the lines after the header have as many cells as the header, or more.
 
     If not, the lines are sentences, and the supposed header is one too.
 

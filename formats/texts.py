@@ -140,7 +140,7 @@ def check_encoding(name):
 
 
 def _is_wide(head, encoding):
-    """Returns whether bytes can be decoded to text of which half is ASCII, so that they are a text and no binary data.
+    """Returns whether bytes can be decoded to text of which half is ASCII, so that they are a text and not binary data.
 
     Args: head: first bytes of a file. encoding: UTF-16 or UTF-32, as found by the positions of zero bytes.
     """
@@ -251,7 +251,7 @@ def head_text(path, size, encoding=None):
 
 
 def lies_as_utf8(path, encoding=None):
-    """Returns whether a file is uncompressed UTF-8, so that it can be read from the byte offset of a line on.
+    """Returns whether a file is uncompressed UTF-8, so that a reader can seek to the byte offset of a line.
 
     Args: encoding: encoding of a file without a byte order mark; None: UTF-8.
     Raises: cli.UserError if the file cannot be read.

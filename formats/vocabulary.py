@@ -18,7 +18,8 @@ _noted = []  # sets of `unknown_words`, the innermost last
 def unknown_words():
     """Context manager: collects the words that were looked up in any Vocabulary within the block and are not in it.
 
-    Yields: dict whose keys are these words, in the order of the look-ups.
+    Yields: dict whose keys are these words, in the order of the look-ups; its values are None. It is filled during the
+      block. Of nested blocks only the innermost one collects words.
     """
     _noted.append({})
     try:
