@@ -24,6 +24,9 @@ from input_pipeline.streams import Stream, generator_of
 def crop_draws(seed, step, examples):
     """Returns the uniform random numbers that choose the crops of a step's images: float64 [examples, 2] in [0, 1).
 
+    An example has two numbers: row and column of a crop of pixels. With a feature bank, the first one selects a stored
+    crop, and the second is not used.
+
     Args: seed: int, seed of the run. step: int, training step. examples: number of examples of the step.
     """
     return generator_of(seed, "crops", step).random((examples, 2))
@@ -47,7 +50,8 @@ class UnpairedBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its keys are image (or pixels), classes, scores, num, sentence and length; the module docstring has the shapes.
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        classes int32 and scores float32 [n, C], num int32 [n], sentence int32 [n, S], length int32 [n].
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
@@ -87,14 +91,15 @@ class SentenceBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its keys are sentence, length, and with `keys` also key and key_length; the module docstring has the shapes.
+        Its arrays, explained in the module docstring, are sentence int32 [n, S], length int32 [n], and with `keys` also
+        key int32 [n, K] and key_length int32 [n].
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
     def rows(self, indices):
-        """Returns the sentences with the given indices, in the form of `batch`: dict name -> numpy array.
+        """Returns the sentences with the given indices: dict name -> numpy array, with the names that `batch` returns.
 
         Args: indices: int [n], indices into the SentenceSet `self.corpus`.
         """
@@ -135,8 +140,9 @@ class PairedBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its keys are sentence, length and those of the image set: image (or pixels), and for an ImageSet classes, scores
-        and num. The module docstring has the shapes.
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        sentence int32 [n, S], length int32 [n], and for an ImageSet classes int32 and scores float32 [n, C] and num
+        int32 [n].
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """
@@ -176,7 +182,8 @@ class ConceptImageBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its keys are image (or pixels), concepts and concepts_length; the module docstring has the shapes.
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        concepts int32 [n, K] and concepts_length int32 [n].
 
         Args: rows: slice or indices, which examples of the step; all by default.
         """

@@ -86,8 +86,10 @@ class SentenceSet:
         """Returns (training part, held-out part) of the sentences in `sentence*.tfrec`, each a SentenceSet.
 
         Args:
-          data_dir, max_length, skip_damaged: arguments of `load`.
-          share: the first 1/share of the records is held out, at least one record (quirk Q27 of
+          data_dir: data folder.
+          max_length: longer sentences, start and end token counted, are left out of both parts; 0 for no limit.
+          skip_damaged: whether to skip damaged records.
+          share: int; the first 1/share of the records, at least one, is held out (quirk Q27 of
             docs/implementation_details.md).
 
         Raises: cli.UserError if the files are missing or damaged, or a part has no sentence left.
@@ -219,9 +221,10 @@ class FeatureBank:
     def random_crops(self, rows, draws):
         """Returns the vector of one of the stored crops of each image: float32 [n, D], or [n, cells, D] with grids.
 
-        The random numbers in `draws` select the crop. The centre crop is used only if the bank has no other.
+        The centre crop is used only if the bank has no other.
 
-        Args: rows: int [n], from `rows`. draws: float [n, 2], random numbers in [0, 1); draws[:, 0] selects the crops.
+        Args: rows: int [n], from `rows`. draws: float [n, 2], random numbers in [0, 1); draws[:, 0] selects the crops,
+          draws[:, 1] is not used.
         """
         crops = self.features.shape[1]
         crop = 1 + (draws[:, 0] * (crops - 1)).astype(np.int64) if crops > 1 else np.zeros(len(rows), np.int64)
@@ -262,8 +265,8 @@ class ImageSet:
       images: records.Images.
       bank: FeatureBank, or None if the pixels are read.
       bank_rows: int64 [images], the row of each image in the bank; None without a bank.
-      load_pixels: function (list of n locations of JPEG bytes, draws float [n, 2]) -> float32 [n, s, s, 3], which reads
-        a random crop of each image; None with a bank.
+      load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 [n, s, s, 3], which reads a random
+        crop of each image; `draws`, float [n, 2] in [0, 1), determine its row and its column. None with a bank.
     """
 
     images: records.Images
@@ -288,8 +291,8 @@ class ImageSet:
 
         Args:
           data_dir: data folder. split: "train", "val" or "test".
-          load_pixels: function that reads a random crop of each image, such as training.setup.load_random_crops; its
-            arguments are described at the attribute `load_pixels`.
+          load_pixels: function (list of n locations of JPEG bytes, draws float [n, 2]) -> float32 [n, s, s, 3], which
+            reads a random crop of each image, such as training.setup.load_random_crops.
           skip_damaged: whether to skip damaged records.
 
         Raises: cli.UserError if the record files are missing or damaged.
@@ -322,8 +325,8 @@ class ImageSet:
     def take(self, indices, draws):
         """Returns the objects of images, and the image vector or the pixels of a random crop of each.
 
-        Args: indices: int [n], indices into this set. draws: float [n, 2], random numbers in [0, 1), which determine
-          the crops.
+        Args: indices: int [n], indices into this set. draws: float [n, 2] in [0, 1), which determine the crops: row and
+          column of a crop of pixels; with a bank draws[:, 0] selects one of its crops.
 
         Returns: dict of numpy arrays: "classes", "scores" and "num" as from `objects`, and with a bank "image" float32
           [n, D] (with grids [n, cells, D]), without a bank "pixels" float32 [n, s, s, 3].
