@@ -2,7 +2,7 @@
 
 A concept word is the name of an object class, e.g. `dog`.
 
-Shapes: B batch, C objects of an image (zero padded), K selected words.
+Shapes: B batch, C objects of an image (zero padded), K selected words. All results are NumPy arrays.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def select_concepts(classes_BC, scores_BC, num_B, semantics, threshold=0.0, limi
       num_B: int32, number of objects of each image; entries past it are padding.
       semantics: value of --semantics: "reference" takes the first objects, in reverse order (`first_concepts`); "fixed"
         takes the distinct words with the highest scores, the best one last (`best_concepts`).
-      threshold: minimum detection score of a selected object.
+      threshold: minimum detection score (0 to 1) of a selected object.
       limit: K, the maximum number of words.
 
     Returns: (key, key_length): word ids int32 [B, K], zero padded; number of words of each row int32 [B].

@@ -64,7 +64,7 @@ class Discriminator(tf.Module):
         """Runs the LSTM once over several sets of sentences, each with the dropout masks that `read` would draw.
 
         Args: sentences: for each set a tuple (tokens_BT, lengths_B, seed), the arguments of `read`; B and T may differ.
-          Either all seeds are None or none is.
+          Either all seeds are None or all are given.
 
         Returns: list of float32 [T, B, H], one for each set: outputs after output dropout, zero past a row's length.
         """

@@ -13,10 +13,11 @@ KEEP_WORD = 0.9
 
 
 def controlled_shuffle(tokens_BK, lengths_B, uniforms_BK):
-    """Shuffles the words of each row locally: sorts them by position + u, u uniform in 0 to SHUFFLE_DISTANCE + 1.
+    """Returns the words of each row shuffled locally: int32 [B, K].
+
+    They are sorted by position + (SHUFFLE_DISTANCE + 1) u, where u is the uniform random number of the word.
 
     Args: tokens_BK: int32. lengths_B: int32, number of words; padding after them stays. uniforms_BK: float32 in 0 to 1.
-    Returns: int32 [B, K].
     """
     steps = tf.shape(tokens_BK)[1]
     keys_BK = tf.cast(tf.range(steps), tf.float32)[None] + (SHUFFLE_DISTANCE + 1) * uniforms_BK
@@ -35,7 +36,7 @@ def shuffled(tokens_BK, lengths_B, seed):
 
 
 def random_drop(tokens_BK, lengths_B, uniforms_BK):
-    """Drops each word with probability 0.1, independently.
+    """Drops each word with probability 0.1, independently: those whose uniform random number is below 0.1.
 
     Args: tokens_BK: int32. lengths_B: int32, number of words. uniforms_BK: float32 in 0 to 1.
     Returns: (remaining words int32 [B, K], zero padded; their number int32 [B]).

@@ -23,7 +23,7 @@ class Captions:
       tokens_BT: int32, word ids, 0 after a caption's end.
       mask_BT: float32, 1 on the words that are rewarded, else 0.
       batch: dict of the training step's input tensors, e.g. `image` or `pixels`, `sentence`, `length`, and of detected
-        objects `classes`, `scores` and `num`.
+        objects `classes` (word ids) and `scores` [B, C], `num` [B], their number.
       concepts_BT: int32, the words, each synonym replaced by the concept word that it stands for.
       logits_BT: float32, the discriminator's logit that each word belongs to a real sentence.
       sentence_feature_BE: float32, x', the discriminator's feature of the caption; None if it has no head `recon`.

@@ -59,7 +59,7 @@ class NgramProjection:
         """Returns the NgramProjection of a corpus.
 
         Args:
-          sentences: list of arrays of word ids, each ending with the end token.
+          sentences: list of N arrays of word ids, without start token, each ending with the end token.
           directions_TG: float [T, G of all n], projections of the n-grams that occur in more than one sentence, in the
             order in which `count_ngrams` yields them.
           general_T: float32, mean caption embedding of the training images.
@@ -149,7 +149,10 @@ class ConsensusReward:
     def __call__(self, tokens_BL, image_BT, contrast):
         """Returns the reward fit(c, i) of each caption, equation C7: float32 [B].
 
-        Args: tokens_BL: int32 word ids. image_BT: float32, x of each caption's image. contrast: float.
+        A negative sum is returned without the length penalty l(c), which would raise it.
+
+        Args: tokens_BL: int32 word ids, each caption up to its end token. image_BT: float32, x of each caption's image.
+          contrast: float in 0 to 1; 1 leaves the mean embedding out.
         """
         expected_BT = image_BT + (1.0 - contrast) * self.general_T
         fit_B = tf.reduce_sum(self.vectors(tokens_BL, repeats=False) * expected_BT, 1)
@@ -160,7 +163,8 @@ class ConsensusReward:
 def make(options, image_dim, contrast):
     """Returns the consensus reward: a function of models.rewards.Captions that returns float32 [B].
 
-    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: setting of the reward, float.
+    Args: options: config.FullModel. image_dim: dimension of the image vectors. contrast: float in 0 to 1; 1 leaves the
+      mean caption embedding out.
     Raises: cli.UserError if phrases.npz of the data folder is damaged or was made for vectors of another dimension.
     """
     fit = load(os.path.join(options.data_dir, NgramProjection.FILE), image_dim)
@@ -168,9 +172,9 @@ def make(options, image_dim, contrast):
 
 
 def load(path, image_dim):
-    """Returns the ConsensusReward of a data folder.
+    """Returns the ConsensusReward whose NgramProjection is in a file.
 
-    Args: path: of the folder's phrases.npz. image_dim: dimension of the image vectors.
+    Args: path: of the file, phrases.npz of the data folder. image_dim: dimension of the image vectors.
     Raises: cli.UserError if the file is missing, damaged, or was made for vectors of another dimension.
     """
     try:

@@ -26,7 +26,7 @@ STEADY = 1e-4  # share of the ridge added to the diagonal: duplicate photographs
 
 
 def unit_vectors(vectors_ND):
-    """Returns the vectors divided by their L2 norm: float32 [N, D]."""
+    """Returns a new array with the vectors divided by their L2 norm: float32 [N, D]; zero vectors stay zero."""
     vectors_ND = np.asarray(vectors_ND, np.float32)
     return vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-9)
 
@@ -39,9 +39,9 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
 
     Args:
       units_ND: float32, query images' vectors at unit length. known_ID: float32, known images' vectors at unit length.
-      k: number of neighbours.
-      left_out_N: int, index of each query image among the known images, so that it is no neighbour of itself; None for
-        new images.
+      k: number of neighbours; all known images if there are fewer.
+      left_out_N: int, index of each query image among the known images, so that it is not its own neighbour; None
+        for new images.
     """
     k = min(k, len(known_ID) - (left_out_N is not None))
     columns, values = [np.zeros((0, k), np.int64)], [np.zeros((0, k), np.float32)]
@@ -124,7 +124,7 @@ class KernelFit:
         A prediction minus this contribution is the prediction of a regression that was fitted without that image.
 
         Args:
-          similar_NM: float32, similarities of the query images to the landmarks.
+          similar_NM: float32, similarities of the query images to the landmarks, from `similarities`.
           left_out_N: int, index of the known image for each query image.
         """
         share_N = np.einsum("nm,nm->n", similar_NM, self.influence_IM[left_out_N])
@@ -136,7 +136,8 @@ class KnownImages:
     """Landmarks and weights of a kernel regression: the content of `caption_embeddings:FILE.npz`.
 
     Attributes:
-      units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, as in `KernelFit`.
+      units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, the
+        solution w of the regression (`KernelFit`).
       mean_D, std_D: float32, mean and standard deviation of the image vectors. sharpness: float, of the kernel.
       base: description (dict, from `Encoder.describe`) of the encoder that makes the image vectors.
     """

@@ -88,7 +88,11 @@ class Encoder:
         raise NotImplementedError
 
     def describe(self):
-        """Returns the encoder's description for sidecars and run directories: a JSON-serialisable dict."""
+        """Returns the encoder's description for sidecars and run directories: a JSON-serialisable dict.
+
+        Its keys are "spec", "dim", "cells", "image_size", "preprocessing" (the attributes, with the use of the EXIF
+        orientation in "preprocessing") and "files": a list of dicts with "name", "bytes" and "sha256".
+        """
         return {
             "spec": self.spec,
             "dim": self.dim,
@@ -147,8 +151,8 @@ class WholeImageEncoder(Encoder):
         """Sets how photographs are prepared; a subclass calls it in `__init__`.
 
         Args:
-          size: S.
-          resize: mode of image_ops.resize: "legacy" or "modern"; None for "modern".
+          size: S, in pixels.
+          resize: "legacy": the bilinear resize of TensorFlow 1; "modern" or None: at pixel centres, antialiased.
         """
         self.image_size = int(size)
         self._mode = resize or "modern"

@@ -111,8 +111,8 @@ def network(ops, x, aux=False):
 def _branch(ops, x, scope, steps):
     """Returns the result of one branch of a block.
 
-    Args: ops: object with the layers, as in `network`. x: the block's input. scope: prefix of the variables' names.
-      steps: list of steps, in the notation of the comment above.
+    Args: ops: object with a method for each kind of layer (InceptionV4, _Shapes). x: the block's input. scope: prefix
+      of the variables' names. steps: list of layers, in the notation of the comment above MIXED_3A.
     """
     for step in steps:
         if step == "max":
@@ -129,8 +129,9 @@ def _branch(ops, x, scope, steps):
 def _convolution(ops, x, scope, name, filters, mode="same"):
     """Returns the result of a convolution, in the form that `ops` takes.
 
-    Args: ops, x, scope: as in `_branch`. name: the layer's name, whose part after `_` is the kernel size, e.g.
-      "0b_1x7". filters: number of output channels. mode: "same" or "valid" padding, or "stride 2" (valid padding).
+    Args: ops: object with the method `conv` (InceptionV4, _Shapes). x: the input. scope: prefix of the variables'
+      names. name: the layer's name, whose part after `_` is the kernel size, e.g. "0b_1x7". filters: number of output
+      channels. mode: "same" or "valid" padding, or "stride 2" (valid padding).
     """
     height, width = (int(side) for side in name.split("_")[1].split("x"))
     stride, padding = {"same": (1, "SAME"), "valid": (1, "VALID"), "stride 2": (2, "VALID")}[mode]

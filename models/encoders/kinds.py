@@ -22,7 +22,8 @@ def load_data_encoder(spec, resize=None, exif=True):
     """Returns one built-in encoder: `Encoder`. It never executes a Python file, so it is safe for stored descriptions.
 
     Args:
-      spec: the encoder's name, KIND:FILE. resize: "legacy" or "modern"; None for the encoder's default.
+      spec: the encoder's name, KIND:FILE.
+      resize: how photographs are resized: "legacy" or "modern" (image_ops.py); None for the encoder's default.
       exif: whether photographs are turned by their EXIF orientation.
 
     Raises: ValueError if the kind is unknown, or the file is missing or damaged.
@@ -301,6 +302,7 @@ class JoinedEncoder(Encoder):
         return np.concatenate(pictures, 1).astype(np.float32)
 
     def encode(self, batch_BP):
+        """Returns the vectors of all members, concatenated: float32 [B, D]. Args: batch_BP: float32, from `crops`."""
         vectors, start = [], 0
         for member in self.members:
             side = member.image_size

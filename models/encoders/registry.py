@@ -33,8 +33,8 @@ def load_encoder(spec, resize=None, exif=True):
 
     Args:
       spec: its name, in one of the forms at the top of this file.
-      resize: "legacy" or "modern"; None for the encoder's default: legacy for inception_v4, whose released captioners
-        were trained with it, modern for the others.
+      resize: how photographs are resized: "legacy" or "modern" (image_ops.py). None for the encoder's default: legacy
+        for inception_v4, whose released captioners were trained with it, modern for the others.
       exif: whether photographs are turned by their EXIF orientation; the base of `caption_embeddings:` has its own
         setting.
 
