@@ -51,6 +51,8 @@ class Captioner:
     built inside `strategy.scope()`, its batches are divided among the devices of the strategy.
 
     Attributes: generator, standardise, vocabulary, semantics, max_caption_length: the arguments of `__init__`.
+      row_type: dtype of the input rows. input_embedding: float32 [V, E], embedding of the input words, or None for the
+      generator's. suppress_unknown: whether beam search never outputs the unknown word.
     """
 
     row_type = np.float32
@@ -127,7 +129,7 @@ class Captioner:
           vectors_ND: float32 [N, D], the encoder's vectors, not standardised; or other rows that `feature` takes, such
             as int32 [N, number of concept words].
           decode: "greedy", or "beamK" for beam search with a beam of K.
-          length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
+          length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
           batch: number of rows decoded at once.
           description: text of the progress bar; None for no bar.
 
@@ -150,8 +152,8 @@ class Captioner:
     def _decoder(self, beam, length_normalization, row_shape):
         """Returns the compiled decoder for these settings; it is made once and kept for later calls.
 
-        The decoder is a function input rows -> (words [B, K, T], lengths, log_probs, scores, ended, each [B, K]), the
-        tensors that models.decoding.Beams describes.
+        It is a function input rows -> (words int32 [B, K, T], lengths int32, log_probs float64, scores float64, ended
+        bool, each [B, K]): a tuple of the tensors that are the fields of models.decoding.Beams.
 
         Args: beam: K, 0 for greedy decoding. length_normalization: float. row_shape: shape of one input row.
         Raises: cli.UserError if the beam is larger than the vocabulary.
@@ -244,7 +246,9 @@ class Captioner:
         Args:
           names: N image names.
           vectors_ND: their input rows in the same order.
-          decode, length_normalization, description: arguments of `caption_vectors`.
+          decode: "greedy", or "beamK" for beam search with a beam of K.
+          length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
+          description: text of the progress bar; None for no bar.
 
         Raises: cli.UserError if `decode` has another form, or the beam is larger than the vocabulary.
         """

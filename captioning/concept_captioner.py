@@ -16,13 +16,16 @@ from models.concepts import select_concepts
 
 
 class ConceptCaptioner(Captioner):
-    """Captions images from rows of concept words, int32 [N, K], zero padded. A subclass must define `feature`.
+    """Captions images from rows of concept words, int32 [N, K], zero padded.
+
+    A subclass must define `feature(rows)`: rows int32 [B, K] -> the generator's sentence features, float32 [B, E].
 
     Args:
       generator: WordDecoder. vocabulary: Vocabulary.
       semantics: "reference" cuts the last word of a caption that has no end token, "fixed" keeps it (`Captioner`).
-      concept_order: which concept words are read and in which order: "reference" takes the first objects of a record in
-        reverse order, "fixed" those with the highest scores; None for the value of `semantics`.
+      concept_order: which concept words are read and in which order: "reference" takes the words of the first K
+        objects of a record in reverse order, "fixed" the K distinct words with the highest scores, the best one last;
+        None for the value of `semantics`.
       max_caption_length: maximum number of words of a caption, the end token counted.
     """
 

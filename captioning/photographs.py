@@ -61,10 +61,10 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
 
     Args:
       captioner, source: from `open_run`.
-      files: list of (path, image id).
+      files: list of (path, image id); an id may have any type and is yielded with its captions.
       broken: list to which (path, reason) is appended for each file that cannot be captioned.
       decode: "greedy", or "beamK" for beam search with a beam of K.
-      length_normalization: float; exponent a; finished captions are ranked by log-probability / length^a.
+      length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
       batch_size: number of files read and captioned at once.
       description: text of the progress bar; None for no bar.
 
@@ -105,15 +105,16 @@ class EncodedPhotographs:
         """Holds the encoder.
 
         Args: encoder: models.encoders.Encoder. exif: whether photographs are turned by their EXIF orientation; None for
-          the encoder's own setting.
+          the value of `encoder.exif`.
         """
         self.encoder = encoder
         self.exif = encoder.exif if exif is None else exif
 
     def prepared(self, path):
-        """Returns the first crop of an image file that the encoder prepares (`Encoder.crops`): [S, S, 3].
+        """Returns the first crop of an image file that the encoder prepares (`Encoder.crops`): array [S, S, 3].
 
-        It is the centre crop or the whole image, with sides of S pixels; for joined encoders float32 [pixels].
+        It is the centre crop or the whole image, S pixels high and wide, uint8 or float32 as the encoder takes it. For
+        several joined encoders it is float32 [number of values], the crops of all of them in one row.
 
         Raises: formats.images.ImageError if the file is not an image that can be read.
         """
@@ -265,6 +266,8 @@ def _is_inside(path, folder):
 
 def keep_detector(run, data_dir, spec="", labels=None):
     """Saves in a run the settings that turn detected objects into concept words, and the detector if one is given.
+
+    They are written to RUN/detector/; nothing is written by a process whose `run.writes` is False.
 
     Args:
       run: RunDirectory.

@@ -39,7 +39,10 @@ def references_of(data_dir, split):
 
 
 def names_of(data_dir, split):
-    """Returns the sorted list of the names of a split's images, from the feature bank or else from the records."""
+    """Returns the sorted list of the names of a split's images, from the feature bank or else from the image records.
+
+    Args: data_dir: data folder. split: "train", "val" or "test". Raises: cli.UserError if there is neither.
+    """
     path = os.path.join(data_dir, f"features_{split}.json")
     if os.path.exists(path):
         return sorted(FeatureBank(data_dir, split).names)
