@@ -24,7 +24,8 @@ class Sent:
     """The content of a request.
 
     Attributes: picture: bytes of the image file, not yet checked. parameters: list of (name, value) of the other
-      fields; a value is str, or any JSON value. file_name: name of the uploaded file as the form gives it, else "".
+      fields; a value is a str, from a JSON body any JSON value. file_name: name of the uploaded file in a form; "" for
+      other bodies.
     """
 
     picture: bytes
@@ -56,7 +57,7 @@ def read(body, content_type):
     """Returns the content of a request as Sent.
 
     Args: body: bytes. content_type: header of the request, "" without one.
-    Raises: Refused if it has no picture or cannot be read.
+    Raises: uploads.Refused if it has no picture, or several, or cannot be read.
     """
     kind = kind_of(content_type, body[:64])
     if kind == "bytes":

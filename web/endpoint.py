@@ -24,7 +24,7 @@ class Asked(pydantic.BaseModel):
     """The checked parameters of a request.
 
     Attributes: name: file name of the picture; the detector `annotations:FILE` looks up its objects by this name.
-      beam: beam size. min_score: minimum detection score.
+      beam: beam size. min_score: minimum detection score of the objects in the answer, 0 to 1.
     """
 
     model_config = {"extra": "forbid"}
@@ -34,9 +34,10 @@ class Asked(pydantic.BaseModel):
 
 
 def asked(parameters):
-    """Checks the parameters of query and form; returns Asked.
+    """Checks the parameters of a request, from its address and its body; returns Asked, with defaults for missing ones.
 
-    Args: parameters: list of (name, value). Raises: uploads.Refused for an unknown, repeated or wrong one.
+    Args: parameters: list of (name, value), a value is a str or any JSON value.
+    Raises: uploads.Refused for an unknown or repeated name, or a wrong value.
     """
     given = {}
     for name, value in parameters:
@@ -126,7 +127,7 @@ def unpacked(body, content_type, query):
 
     Args: body: path of the file with the request's body; the picture is written to a new folder beside it.
       content_type: header of the request. query: list of (name, value) from the address.
-    Raises: uploads.Refused.
+    Raises: uploads.Refused for a body without a picture, a wrong parameter, or a name that cannot be a file name.
     """
     with uploads.CHECKS:  # limits how many bodies are in memory at once
         with open(body, "rb") as file:
@@ -168,12 +169,13 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
     """Waits for a turn in the queue, then captions an image file by each run.
 
     Args:
-      runs: list of showing.Shown. path: the image file. beam: beam size. min_score: minimum detection score.
+      runs: list of showing.Shown. path: the image file. beam: beam size.
+      min_score: minimum detection score of the objects in an answer, 0 to 1.
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
     Returns: tuple of two lists with one element for each run: small copies of the picture in the orientation that the
       run read, uint8 [H, W, 3]; and showing.Answer.
-    Raises: uploads.Refused if the picture cannot be read or too many wait; ClientDisconnect if `gone` is set before the
-      turn.
+    Raises: uploads.Refused if the picture cannot be read, too many wait, or it waited too long;
+      ClientDisconnect if `gone` is set before the turn.
     """
     cost = uploads.check_file(path)
     return turns.take(cost, lambda: _answers(runs, path, beam, min_score, gone))
@@ -195,9 +197,9 @@ def as_json(run, answer):
     """Returns a run's answer as a dict for JSON.
 
     Its keys are "run", "checkpoint", "caption" (the best one), "nbest" (list of dicts with "caption", "log_prob" and
-    "probability") and "objects" (list of dicts with "name", "score" and "box", None without a detector); "note" if the
-    picture was read in another orientation than shown, and "attention" (list of dicts with "word" and "weights", one
-    for each cell) if the run has it.
+    "probability", best first) and "objects" (list of dicts with "name", "score" and "box", a list ymin, xmin, ymax,
+    xmax in 0 to 1; None if `answer.objects` is None). "note" is added if the picture was read in another orientation
+    than viewers show, "attention" (list of dicts with "word" and "weights", one for each cell) if the run has it.
 
     Args: run: showing.Shown. answer: showing.Answer.
     """

@@ -35,7 +35,10 @@ ANSWERS = html_pages.macros("web/answers.html")
 
 
 def upload_field():
-    """Returns a gr.Image whose value is the path of the unchanged upload; this program checks and reads the file."""
+    """Returns a gr.Image that passes to event functions the path of the unchanged upload, None without a picture.
+
+    Gradio does not decode the file; this program checks and reads it.
+    """
     field = gr.Image(label="picture", sources=["upload", "clipboard"], elem_id="picture", buttons=[], height=280)
     field.preprocess = lambda payload: payload.path if payload else None
     return field
@@ -163,13 +166,13 @@ def page(runs, examples, register, order):
 
 
 def events_of(blocks, register):
-    """Returns the functions that check what a browser sends with each event of the page, such as a click.
+    """Returns the functions that check the values that a browser sends with an event of the page, such as a click.
 
     Args: blocks: gr.Blocks. register: uploads.Register.
     Returns: dict index of the event, as Gradio numbers it in `blocks.fns` (the request's `fn_index`) -> list of
       functions, one for each input field of the event, in order. Each takes the value that the browser has sent for its
       field, and returns the value to pass on to Gradio or raises uploads.Refused.
-    Raises: TypeError for an input field that is no picture, slider, gallery or state.
+    Raises: TypeError for an input field that is not a gr.Image, gr.Slider, gr.Dataset or gr.State.
     """
     return {number: [_taken(field, register) for field in event.inputs] for number, event in blocks.fns.items()}
 
@@ -214,7 +217,7 @@ def _column(run, number):
 
     Args: run: showing.Shown. number: of the run, from 1, used in the ids of HTML elements.
     Returns: dict: "answer": list of four fields (caption, beam's captions, picture with boxes, table of objects), whose
-      values `_filled` gives; "map": gr.Image of the word map.
+      values `_filled` returns; "map": gr.Image of the word map.
     """
     with gr.Column(min_width=320):
         heading = gr.HTML(elem_id=f"said{number}")
@@ -229,7 +232,7 @@ def _column(run, number):
 
 
 def _looked(run, number):
-    """Returns the gr.Image for the attention of one run, as wide as the columns of all runs.
+    """Creates the section for the attention of one run, as wide as the columns of all runs; returns its gr.Image.
 
     Args: run: showing.Shown. number: of the run, from 1, used in the id of the HTML element.
     """
@@ -266,8 +269,8 @@ def _filled(run, answer, pixels_HWC):
 def application(runs, examples, folder):
     """Returns the FastAPI application: the page at /, the endpoint at /caption.
 
-    Args: runs: list of one or two showing.Shown. examples: list of paths of image files, shown on the page.
-      folder: where the endpoint keeps an upload while it is processed.
+    Args: runs: list of one or two showing.Shown. examples: list of paths of image files, shown on the page; may be
+      empty. folder: existing folder where the endpoint keeps an upload while it is processed.
     """
     register, order = uploads.Register(utils.get_upload_folder()), turns.Turns()
     blocks = page(runs, examples, register, order)

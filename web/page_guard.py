@@ -170,7 +170,7 @@ async def receive_body(receive, scope, file, seconds):
     """Writes the body of a request to a file.
 
     Args: receive: ASGI function. scope: ASGI scope, whose path (a key of POSTS) determines the maximum size.
-      file: binary file open for writing, which stays open. seconds: time limit for the whole body.
+      file: binary file open for writing, which is not closed. seconds: time limit for the whole body.
     Raises: Refused if the body is too large or too slow; ClientDisconnect if the client disconnects before its end.
     """
     most, count, complete = POSTS[scope["path"]], 0, False
@@ -194,7 +194,7 @@ async def receive_body(receive, scope, file, seconds):
 
 
 def replayed(file, after):
-    """Returns an ASGI function `receive` that gives the content of `file`, and then calls `after` for what follows.
+    """Returns an ASGI function `receive` that sends the content of `file` as the body, and then calls `after`.
 
     Args: file: binary file, read from its position; it must stay open, and the function does not close it.
       after: ASGI function `receive` of the server.
@@ -222,7 +222,7 @@ def _too_large(count, most):
 
 
 def say(scope, message):
-    """Prints a line about a request on the terminal. The path comes from the client, so it is escaped.
+    """Prints a line about a request to stderr: method, path and message. The client chose the path, so it is escaped.
 
     Args: scope: ASGI scope. message: text, printed as it is.
     """

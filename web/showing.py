@@ -54,7 +54,8 @@ class Shown:
     """A loaded run that captions single image files; `answer` may be called from several threads.
 
     Attributes: name: of the run directory. job_dir: its path. checkpoint: name of the checkpoint. looks: whether the
-      run has attention. vocabulary: formats.vocabulary.Vocabulary.
+      run has attention. vocabulary: formats.vocabulary.Vocabulary. captioner, source: from photographs.open_run.
+      detector: preprocessing.detection.detectors.Detectors that find `Answer.objects`; None without a detector.
     """
 
     def __init__(self, job_dir, checkpoint, encoder=None, detector=None, labels=None, exif=None):
@@ -66,6 +67,8 @@ class Shown:
           detector, labels: values of --detector and --labels, or None. A run that reads concept words makes captions
             from the detector's objects (None = the detector saved with the run); for other runs they are only shown.
           exif: whether pictures are turned by their EXIF orientation; None = as the run's training photographs were.
+
+        Raises: cli.UserError if the run, its encoder or its detector cannot be loaded.
         """
         self.name, self.job_dir = os.path.basename(os.path.normpath(job_dir)), job_dir
         chosen = checkpoints.choose(job_dir, checkpoint)
@@ -79,10 +82,10 @@ class Shown:
         self._one_at_a_time = threading.Lock()
 
     def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
-        """Captions one image file by beam search; returns Answer with as many captions as the beam has.
+        """Captions one image file by beam search; returns Answer with at most `beam` captions.
 
-        Args: path: a checked file, or formats.images.Decoded. beam: beam size. threshold: minimum score of the
-          detections in `Answer.objects`; it does not change the captions.
+        Args: path: of a file that uploads.check_file has accepted, or formats.images.Decoded. beam: beam size.
+          threshold: minimum score of the detections in `Answer.objects`; it does not change the captions.
         Raises: ImageError for a file that cannot be read, or whose objects a detector `annotations:FILE` does not know.
         """
         with self._one_at_a_time:
@@ -120,7 +123,7 @@ class Shown:
 
 
 def chances(hypothesis):
-    """Returns (probability of the whole caption, geometric mean of its words' probabilities), floats 0 to 1.
+    """Returns (probability of a caption, geometric mean of the probabilities of its words and end token), floats.
 
     Args: hypothesis: captioning.captioner.Hypothesis.
     """

@@ -19,7 +19,7 @@ class Turns:
     """
 
     def __init__(self, most=MAX_WAITING, seconds=MAX_SECONDS):
-        """Creates an empty queue. Args: most: maximum number of waiting callers. seconds: how long one may wait."""
+        """Creates an empty queue. Args: most: maximum number of waiting callers. seconds: maximum time of waiting."""
         self.most, self.seconds = most, seconds
         self._waiting, self._number, self._taken = [], itertools.count(), False
         self._changed = threading.Condition()
@@ -30,8 +30,8 @@ class Turns:
         """Waits for this caller's turn, calls `function` without arguments in a worker thread, and returns its result.
 
         Args: cost: number; of the waiting callers the one with the lowest cost is next, of equal ones the first.
-        Raises: Refused (status 503) if it waited too long, or if too many are waiting and this one has the highest
-          cost; whatever `function` raises.
+        Raises: uploads.Refused (status 503) if it waited too long, or if too many are waiting and this one has the
+          highest cost; whatever `function` raises.
         """
         self._wait((cost, next(self._number)))
         try:

@@ -75,7 +75,7 @@ def check_file(path):
 
 
 def read_upload(path):
-    """Decodes a file that `check_file` has accepted; returns formats.images.Decoded.
+    """Decodes a file that `check_file` has accepted; returns formats.images.Decoded, its path with its pixels.
 
     Args: path: of the file. Raises: Refused if it is damaged, or takes more than MAX_SECONDS of processor time.
     """
