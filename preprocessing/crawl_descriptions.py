@@ -102,15 +102,15 @@ def _categories(options):
 
 
 async def crawl_category(fetcher, source, store, num_pages, description):
-    """Fetches the missing pages of a category, stores them and writes the category's files.
+    """Fetches the pages of a category that are not stored, stores them, and writes NAME.jsonl with its sidecar.
 
     Args:
       fetcher: fetching.Fetcher. source: ApiSource or HtmlSource. store: crawl_store.CategoryStore.
-      num_pages: largest number of pages.
+      num_pages: number of the last page to fetch; fewer are fetched if the source has fewer.
       description: text of the progress bar.
 
     Returns: dict page number -> why it could not be fetched (str), of the pages that failed.
-    Raises: fetching.CrawlStopped; the pages that were fetched before are written.
+    Raises: fetching.CrawlStopped if the crawl must end; the pages that were fetched before are written.
     """
     failed = {}
 
@@ -210,7 +210,8 @@ def report(failures, stores, fetcher):
 def main(options):
     """Crawls all categories and prints a report.
 
-    Raises: cli.UserError if more pages failed than --max_failures allows, or a category has no page.
+    Raises: cli.UserError if a setting is out of range, the crawl had to end, a larger share of the pages failed than
+      --max_failures, or a category has no page.
     """
     _check(options)
     categories = _categories(options)

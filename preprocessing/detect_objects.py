@@ -74,9 +74,9 @@ class Task:
 
 
 def detect(task):
-    """Runs a Task unless its file exists; returns a dict.
+    """Detects the objects in a Task's images and writes its record file, unless this exists; returns a dict.
 
-    Its keys are "count" (number of records), "failures" (list of (file name, reason) of the images that cannot be
+    Its keys are "count" (number of records), "failures" (list of [file name, reason] of the images that cannot be
     read), "classes" (dict class number -> number of detections), "sure" (dict class name -> number of detections with a
     score of at least SURE) and "names" (dict class number -> class name). Class numbers are str.
     """
@@ -128,7 +128,7 @@ def _check(options):
 
 
 def _names(options):
-    """Returns the sorted file names of the images to process. Raises: cli.UserError if there are none."""
+    """Returns the sorted list of the file names of the images to process. Raises: cli.UserError if there are none."""
     if not options.dataset:
         names, note = images.look_into(options.image_dir)
         if note:
@@ -141,7 +141,10 @@ def _names(options):
 
 
 def _tasks(options, names, parts, count, work):
-    """Returns the list of `count` Tasks. Args: names: file names. parts: tuple of detectors.Part. work: work folder."""
+    """Returns a list of `count` Tasks; a hash of its file name assigns each image to one.
+
+    Args: names: list of file names. parts: tuple of detectors.Part. work: work folder, for the record files.
+    """
     by_shard = collections.defaultdict(list)
     for name in names:
         by_shard[shards.shard_of(name, count)].append(name)
@@ -163,7 +166,7 @@ def _tasks(options, names, parts, count, work):
 def _publish(options, tasks, results, failures, settings, made_from):
     """Moves the record files to the data folder and writes the sidecar; returns the number of detections.
 
-    Args: tasks, results: list of Task and their results. failures: list of (file name, reason).
+    Args: tasks, results: list of Task and list of their results of `detect`. failures: list of (file name, reason).
       settings, made_from: dicts for the sidecar.
     """
     detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top)

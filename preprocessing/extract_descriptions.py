@@ -76,10 +76,11 @@ class DealTask:
 
 
 def deal(task):
-    """Runs a DealTask unless its file exists.
+    """Distributes the lines of a DealTask's piece to the buckets of its file, unless this exists; returns a dict.
 
-    Returns: dict with counts: "texts", "without_description", "characters", "lost" (characters without ASCII spelling),
-      "with_html", "unreadable"; and "named", a list of messages on unreadable entries.
+    Its counts are "unreadable" (entries) and, absent if there is none, "texts", "without_description" (objects or rows
+    without a text), "characters" (without blanks), "lost" (characters without ASCII spelling) and "with_html" (texts).
+    "named" is a list of messages on the first unreadable entries.
     """
 
     def write(part):
@@ -105,7 +106,7 @@ class TokeniseTask:
       dealt: paths of the files of the first pass.
       shard: index of the bucket.
       path: file to write, one tokenised sentence a line.
-      tokenizer: name of the tokenizer. min_tokens: shorter sentences are dropped.
+      tokenizer: name of the tokenizer. min_tokens: sentences of fewer tokens are dropped.
     """
 
     dealt: tuple
@@ -116,7 +117,10 @@ class TokeniseTask:
 
 
 def tokenise(task):
-    """Runs a TokeniseTask unless its file exists; returns the counts {"distinct_lines", "kept"}."""
+    """Tokenises the bucket of a TokeniseTask and writes its file, unless this exists.
+
+    Returns: {"distinct_lines": number of different lines in the bucket, "kept": number of sentences in the file}.
+    """
 
     def write(part):
         lines = set()
@@ -162,7 +166,7 @@ def _settings(options, files):
 
 
 def _report_unreadable(options, dealt, counts):
-    """Prints the lines and objects that cannot be read; returns messages on the first of them.
+    """Prints the lines and objects that cannot be read; returns a list of messages on the first of them, [] for none.
 
     Args: dealt: results of `deal`. counts: dict with the sums over `dealt` of the counts READ.
     Raises: cli.UserError if their share is larger than --max_failures.
@@ -223,7 +227,8 @@ def _pieces(files, work, count, encoding):
 
     Files in another encoding, and compressed ones, are first copied to the work folder.
 
-    Args: files: list of CorpusFile. work: work folder. count: number of shards. encoding: see --encoding.
+    Args: files: list of CorpusFile. work: work folder. count: number of shards.
+      encoding: encoding of files without a byte order mark; None: UTF-8.
     """
     originals, whole = {}, set()
     for number, file in enumerate(files):

@@ -118,7 +118,7 @@ def cached_encoder(spec, resize, exif):
 
 
 def extract(task):
-    """Runs a Task unless its file exists; returns {"count": number of images}."""
+    """Computes the features of a Task and writes its file, unless this exists; returns {"count": number of images}."""
     return shards.write_once(task.path, functools.partial(_write_part, task))
 
 
@@ -148,9 +148,11 @@ def _feature_shape(encoder):
 
 
 def _pixels(name, source, exif):
-    """Returns the pixels of an image, uint8 [H, W, 3]. Args: source: see `Task`.
+    """Returns the pixels of an image, uint8 [H, W, 3].
 
-    Raises: cli.UserError naming the image.
+    Args: name: its file name, for messages. source: its path, or (path of a record file, byte offset, length).
+      exif: whether to turn it by its EXIF orientation.
+    Raises: cli.UserError if it cannot be read.
     """
     try:
         return images.read_image(source if isinstance(source, str) else records.read_at(source), exif)
@@ -261,10 +263,10 @@ def _sources(options, split):
 
 
 def assemble(paths, count, target):
-    """Joins the .npy files of the tasks into one feature bank.
+    """Joins the .npy files of the tasks into one feature bank, float16 [count, 1 + k, D] or [count, 1 + k, cells, D].
 
-    Args: paths: the files, in order. count: number of images in all of them. target: file to write.
-    Returns: (mean, std), float64 [D], over images, crops and cells.
+    Args: paths: list of the files, in order. count: number of images in all of them. target: path of the bank.
+    Returns: (mean, std) of each of the D components over images, crops and cells, two arrays float64 [D].
     """
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     total = np.zeros(shape[-1])
@@ -300,7 +302,10 @@ class SplitWork:
 
 
 def _plan_split(options, split, encoder):
-    """Returns the SplitWork of a split; None if its features are complete."""
+    """Returns the SplitWork of a split, after preparing its work folder; None if its features are complete.
+
+    Args: encoder: models.encoders.base.Encoder.
+    """
     from models import encoders
 
     names, sources, digest = _sources(options, split)
@@ -323,7 +328,10 @@ def _plan_split(options, split, encoder):
 
 
 def _finish_split(options, split_work, encoder):
-    """Joins the files of a split's tasks and writes its sidecar. Args: split_work: SplitWork."""
+    """Joins the files of a split's tasks to its feature bank, writes the sidecar, and removes the work folder.
+
+    Args: split_work: SplitWork. encoder: models.encoders.base.Encoder that computed the features.
+    """
     if os.path.exists(split_work.json_path):
         os.remove(split_work.json_path)
     mean, std = assemble([task.path for task in split_work.tasks], len(split_work.names), split_work.target)

@@ -62,7 +62,7 @@ class ArrayFile:
     """A `.npy` file of image vectors with the file names of its images; rows are read when they are needed.
 
     Args: path: the .npy file. names_path: file of the names, in the order of the rows.
-    Attributes: names: list of file names. path: the file. listed_in: text for messages that names both files.
+    Attributes: names: list of file names. path: path of the .npy file. listed_in: text for messages, names both files.
     Raises: cli.UserError if a file is damaged, or the numbers of rows and names differ.
     """
 
@@ -85,7 +85,7 @@ class DatasetFile:
     """An HDF5 file with one dataset of vectors for each image file name.
 
     Args: path: the file.
-    Attributes: names: list of the datasets' names. path, listed_in: the file.
+    Attributes: names: list of the datasets' names. path, listed_in: path of the file.
     Raises: cli.UserError if the file cannot be read.
     """
 
@@ -164,7 +164,7 @@ class Vectors:
         return places
 
     def read(self, name, place):
-        """Returns the vectors at a place from `find`: float [crops, D] or [crops, cells, D].
+        """Returns the vectors at a place from `find`, in the file's float type: [crops, D] or [crops, cells, D].
 
         Args: name: file name of the image, for messages.
         Raises: cli.UserError if they are not real numbers, or have another shape than those of other images.
@@ -214,7 +214,7 @@ def write_bank(path, names, vectors):
     """Writes the vectors of images to a .npy file, float16 [N, crops, D] or [N, crops, cells, D].
 
     Args: path: the file. names: list of N image file names. vectors: Vectors.
-    Returns: (mean, std), float64 [D], over images, crops and cells.
+    Returns: (mean, std) of each of the D components over images, crops and cells, two arrays float64 [D].
     Raises: cli.UserError naming the image whose numbers are not finite or too large.
     """
     places = vectors.find(names)

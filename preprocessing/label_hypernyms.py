@@ -34,7 +34,7 @@ class Options:
 
 
 def hypernyms(synset):
-    """Returns the list of all hypernyms (nltk synsets) of an nltk synset, nearest first."""
+    """Returns the list of all hypernyms (nltk synsets) of an nltk synset, nearest first, without the synset itself."""
     return list(synset.closure(lambda s: s.hypernyms() + s.instance_hypernyms()))
 
 
@@ -43,7 +43,7 @@ def lines(synsets, widest):
 
     Args:
       synsets: list of nltk synsets, one for each label.
-      widest: hypernyms of more than this share of the labels are left out.
+      widest: hypernyms of more than this share (0 to 1) of the labels are left out.
     """
     above = [hypernyms(synset) for synset in synsets]
     covers = collections.Counter(hypernym for several in above for hypernym in several)
@@ -56,10 +56,9 @@ def lines(synsets, widest):
 
 
 def read_synsets(path):
-    """Returns the list of the nltk synsets that a file names.
+    """Returns the list of the nltk synsets that a file names in ImageNet's notation (n02090622), in its order.
 
-    Raises: cli.UserError for a name that is no noun synset, or if WordNet is missing, with the command that installs
-      it.
+    Raises: cli.UserError for a name that is not a noun synset, or if WordNet is missing.
     """
     from nltk.corpus import wordnet
 
@@ -79,7 +78,10 @@ def read_synsets(path):
 
 
 def main(options):
-    """Writes the file of labels with their hypernyms."""
+    """Writes the file of labels with their hypernyms.
+
+    Raises: cli.UserError if a setting is out of range or --synsets cannot be read.
+    """
     if not os.path.isfile(options.synsets):
         raise cli.UserError(f"--synsets {options.synsets!r}: no such file; expected lines such as n02090622")
     if not 0 < options.widest <= 1:

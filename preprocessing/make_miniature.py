@@ -74,7 +74,7 @@ def _lines(path):
 
 
 def _dump(path, rows):
-    """Writes JSON lines to a path; returns {"count": their number}."""
+    """Writes a list of JSON values to a file, one a line; returns {"count": their number}."""
     with open(path, "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return {"count": len(rows)}
@@ -87,10 +87,10 @@ def _dump(path, rows):
 def draw_pictures(task):
     """Draws the pictures of a task and writes JPEG files, and one file of JSON lines with a row for each picture.
 
-    A row has the keys "image", "captions" (list), "objects" and "noise" (results of noisy_detector.detect), "truth"
-    (dict of the scene), "classes" (sorted list) and "sha256" (of the JPEG file).
+    A row has the keys "image", "captions" (list), "objects" and "noise" (both results of noisy_detector.detect),
+    "truth" (dict of the scene), "classes" (sorted list of str) and "sha256" (of the JPEG file).
 
-    Args: task: one dict of `picture_tasks`. Returns: {"count": number of pictures}.
+    Args: task: one dict of `picture_tasks`; does nothing if its "path" exists. Returns: {"count": number of pictures}.
     """
     options = Options(**task["options"])
 
@@ -112,7 +112,7 @@ def draw_pictures(task):
 
 
 def _truth(scene):
-    """Returns a Scene as a dict for JSON: place, sky, and name, colour, size and box of every object."""
+    """Returns a Scene as a dict for JSON: "place", "sky", "objects" (list of {"name", "colour", "size", "box"})."""
     objects = [
         {"name": item.name, "colour": item.colour, "size": item.size, "box": [round(edge, 4) for edge in item.box]}
         for item in scene.items
@@ -206,7 +206,7 @@ def write_sentences(task):
 
 
 def sentence_tasks(options, work):
-    """Returns the tasks of `write_sentences`: list of dicts with "path", "start", "stop" (sentences), "options"."""
+    """Returns the tasks of `write_sentences`: list of dicts "path", "start", "stop" (sentence numbers), "options"."""
     return [
         {
             "path": os.path.join(work, f"{number:04d}.jsonl"),
@@ -223,7 +223,7 @@ def sentence_tasks(options, work):
 
 
 def draw_singles(task):
-    """Returns pictures of single objects, uint8 [n, side, side, 3], for a task (seed, first number, last + 1, side)."""
+    """Returns pictures of one object each, uint8 [n, side, side, 3]. Args: task: (seed, first, last + 1, side)."""
     seed, start, stop, side = task
     pictures = []
     for index in range(start, stop):
@@ -302,7 +302,7 @@ def _merge(raw, work, options):
 
 
 def _timed(phase, began):
-    """Prints the seconds since the time `began`. Args: phase: name of what was done."""
+    """Prints the seconds since `began`, a value of time.monotonic(). Args: phase: name of what was done."""
     print(f"{phase}: {time.monotonic() - began:.0f} s", flush=True)
 
 

@@ -127,7 +127,7 @@ def encode_sentence(tokens, words, rules):
     """Converts one sentence to ids (docs/stages.md).
 
     Args: tokens: list of tokens without markers. words: vocabulary.Vocabulary. rules: Rules.
-    Returns: (sorted ids of concept words, ids with markers, ""); (None, None, "length" or "unknown") if it is dropped.
+    Returns: (sorted list of concept ids, list of ids with markers, ""); (None, None, "length" or "unknown") if dropped.
     """
     longest = records.LONGEST_SENTENCE - 2  # without the markers
     if not max(1, rules.min_length) <= len(tokens) <= min(rules.max_length or longest, longest):
@@ -145,7 +145,7 @@ def encode_sentence(tokens, words, rules):
 
 @dataclasses.dataclass(frozen=True)
 class DealTask:
-    """Argument of `deal`, the first of two passes: sentences to read, and the file for them, in one bucket a shard."""
+    """First pass: distributes the sentences of `piece` that have a word in `wanted` to `shards` buckets in one file."""
 
     piece: shards.Piece  # part of sentences.txt
     path: str  # holds all buckets; `encode`, the second pass, makes shard i of bucket i of all such files
@@ -156,7 +156,7 @@ class DealTask:
 def deal(task):
     """Distributes the sentences of a DealTask to the buckets of its file, unless it exists; returns a dict.
 
-    Of the kept sentences: "sentences" (their number), "counts" (word -> number), "capitals" (number with a capital).
+    Of the kept sentences: "sentences" (number), "counts" (dict word -> int), "capitals" (number with a capital letter).
     """
 
     def write(part):
@@ -178,17 +178,17 @@ TALLY = ("count", "with_concept", "dropped_length", "dropped_unknown")  # counts
 
 @dataclasses.dataclass(frozen=True)
 class EncodeTask:
-    """Second pass: writes bucket `shard` of the files `dealt` as records to `path`; `dictionary` is a file's path."""
+    """Second pass: writes bucket `shard` of the files `dealt` as records to `path`; `dictionary` is a path, too."""
 
-    dealt: tuple
-    shard: int
-    path: str
-    dictionary: str
+    dealt: tuple  # paths of the files of the first pass
+    shard: int  # index of the bucket
+    path: str  # record file to write
+    dictionary: str  # path of a file of words with their counts
     rules: Rules
 
 
 def encode(task):
-    """Runs an EncodeTask unless done; returns a dict: counts TALLY, "named" (concept word -> number of sentences)."""
+    """Runs an EncodeTask unless done; returns numbers of sentences: keys TALLY, "named" (dict concept word -> int)."""
 
     def write(part):
         words, lines, tally = vocabulary.Vocabulary.load(task.dictionary), [], collections.Counter()

@@ -83,10 +83,10 @@ class Task:
 
 
 def process(task):
-    """Runs a Task unless its file exists.
+    """Writes the records of a Task's images to its file, unless this exists.
 
-    Returns: {"count": records, "failures": list of (file name, reason) of images that cannot be read, "objects": number
-      of objects, "without_objects": number of images without any}.
+    Returns: {"count": number of records, "failures": list of [file name, reason] of the images that cannot be read,
+      "objects": number of objects, "without_objects": number of images without any}.
     """
     return shards.write_once(task.path, functools.partial(_write_shard, task))
 
@@ -200,8 +200,8 @@ def _objects(options, names, words, train):
 def _tasks(options, splits, objects, train_shards, work):
     """Returns the list of Tasks of all splits.
 
-    Args: splits: dict split -> file names. objects: see `_objects`. train_shards: shards of the training split; the
-      others have one. work: work folder.
+    Args: splits: dict split -> list of file names. objects: dict file name -> (list of vocabulary ids, list of scores).
+      train_shards: shards of the training split; the others have one. work: work folder.
     """
     tasks = []
     for split, names in splits.items():
@@ -221,7 +221,8 @@ def _tasks(options, splits, objects, train_shards, work):
 def references(names, captions):
     """Returns the captions of images as a dict in COCO captions format; None if no image has a caption.
 
-    Its keys are "images" and "annotations"; image ids are file names. Empty captions are left out.
+    It is {"images": list of {"id", "file_name"}, "annotations": list of {"image_id", "id", "caption"}}, where the id of
+    an image is its file name. Empty captions and images without captions are left out.
 
     Args: names: file names of the images. captions: dict file name -> list of texts.
     """

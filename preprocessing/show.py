@@ -39,8 +39,8 @@ class Shown:
     """The text to print for a file.
 
     Attributes:
-      heading: what the file is.
-      rows: iterable of (file name of the photograph or another label, or ""; text).
+      heading: text that says what the file is.
+      rows: iterable of (label, text). A label is the file name of a photograph, another name, or "".
       named: whether the rows belong to photographs, so that `--name` can select them.
     """
 
@@ -111,7 +111,7 @@ class Spelling:
             self.words = words
 
     def __call__(self, ids):
-        """Returns the words of the ids as text; the ids themselves without a dictionary."""
+        """Returns the words of the ids as one text, separated by blanks; without a dictionary the ids."""
         return " ".join(str(word) if self.words is None else self.words.word(int(word)) for word in ids)
 
 
@@ -174,7 +174,7 @@ def of_archive(path, sidecar):
 
 
 def of_json(path):
-    """Returns the text to print for a JSON file, as `Shown`. Its fields tell its kind. Raises: cli.UserError."""
+    """Returns the text to print for a JSON file, as `Shown`. Raises: cli.UserError if it is not JSON."""
     value = readers.read_json(path)
     if isinstance(value, dict) and "files" in value and "settings" in value:
         return _of_sidecar(path)

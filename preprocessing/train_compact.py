@@ -18,7 +18,7 @@ INPUT = {"mean": MEAN, "scale": SCALE}
 def _batches(seed, count, epochs):
     """Yields the indices of the examples of each step, int [BATCH]; they depend on the arguments alone.
 
-    Args: count: number of examples.
+    Args: count: number of examples; in each epoch those that do not fill a batch are left out.
     """
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(count)
@@ -26,9 +26,9 @@ def _batches(seed, count, epochs):
 
 
 def _augment(images_BHW3, seed, step):
-    """Mirrors half of the pictures and changes brightness and contrast a little.
+    """Returns the pictures, half of them mirrored, with small changes of brightness and contrast.
 
-    Args: images_BHW3: uint8. seed, step: determine the random changes.
+    Args: images_BHW3: uint8 [B, H, W, 3], not changed. seed, step: determine the random changes.
     Returns: float32 [B, H, W, 3], about -1 to 1.
     """
     rng = np.random.default_rng([seed, 1, step])
@@ -43,7 +43,7 @@ def train(images, labels, classes, *, epochs, seed):
 
     Args:
       images: uint8 [N, S, S, 3].
-      labels: int [N].
+      labels: int [N], the class of each, from 0.
       classes: number of classes.
       epochs: passes over the images.
       seed: seed of all random draws.
