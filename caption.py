@@ -188,7 +188,7 @@ def draw_attention(captioner, rows, files, found, folder, exif):
     """Writes `folder`/IMAGE.png for each image: the image with the attention for each word of its best caption.
 
     Args:
-      captioner: captioning.captioner.Captioner. rows: array of its inputs, one for each file.
+      captioner: captioning.captioner.Captioner. rows: float32 [N, cells, D], the grids of image vectors of the N files.
       files: list of (path, image id). found: list with each file's list of captioning.captioner.Hypothesis, best first.
       folder: path of the folder to write to.
       exif: whether the photographs are turned by their EXIF orientation.

@@ -178,7 +178,7 @@ def as_flags(options, name):
 def parse(options_class, arguments, recipes=None):
     """Returns the settings that a command gets from its arguments, without running it: an instance of `options_class`.
 
-    Args: options_class, recipes: those of `run`. arguments: list of str, without the program's name.
+    Args: arguments: list of str, without the program's name. recipes: experiments.Recipes; None without --recipe.
     Raises: UserError for a wrong recipe, absl.flags.Error for a wrong flag or value.
     """
     values = flags.FlagValues()

@@ -188,13 +188,13 @@ class SentenceGan(AdversarialTrainer):
 
 
 def check_trainer(options, *checkpoint_flags):
-    """Checks the settings that all trainers share.
+    """Checks the settings that all trainers share, the data folder's vocabulary, and checkpoints to initialise from.
 
     Args:
       options: a Trainer.
       checkpoint_flags: names of the settings that name a run or checkpoint to initialise from, e.g. "sae_ckpt".
 
-    Raises: UserError naming the flag.
+    Raises: UserError if a setting is invalid or a file is missing; the message names the flag.
     """
     for name in ("batch_size", "steps_per_loop", "save_checkpoint_steps", "save_summary_steps", "emb_dim"):
         if getattr(options, name) < 1:

@@ -47,11 +47,11 @@ class Recipes:
     """Base class of a command's recipes; subclasses have the methods `help()` and `settings(recipe, options_class)`."""
 
     def fill_in(self, options, given, recipe):
-        """Returns `options` with ${NAME} replaced in all text values that come from the recipe: a new dataclass.
+        """Returns a copy of `options` with ${NAME} replaced in all text values that come from the recipe.
 
-        Args: options: the command's settings. given: set or dict of names of settings to leave as they are.
-          recipe: value of --recipe, for the message.
-        Raises: UserError naming an environment variable that is not set.
+        Args: options: the command's settings. given: set or dict of the names of settings from the command line, which
+          are not changed. recipe: value of --recipe, for the message.
+        Raises: UserError if ${NAME} is an environment variable that is not set.
         """
         runs = os.path.dirname(os.path.normpath(getattr(options, "job_dir", "")))
         folders = {"data_dir": getattr(options, "data_dir", ""), "runs": runs}

@@ -110,9 +110,9 @@ def system_of(content, job_dir="the run"):
 
 
 def is_stage(content, settings_class):
-    """Returns whether a run was trained with the settings class `settings_class`: bool.
+    """Returns whether a run was trained with settings of the class `settings_class`: bool.
 
-    Args: content: dict of the run's config.json.
+    Args: content: dict of the run's config.json. settings_class: a class, e.g. config.FullModel.
     """
     return content["stage"] == settings_class.__name__
 
@@ -138,7 +138,7 @@ def packages_field():
 def import_packages(names):
     """Imports packages that add systems.
 
-    Args: names: of the packages, from --system. Raises: cli.UserError if one cannot be imported.
+    Args: names: iterable of str, the packages that --system names. Raises: cli.UserError if one cannot be imported.
     """
     for name in names:
         try:

@@ -32,7 +32,9 @@ def check(options):
 
 
 def warm_up_notes(options, step):
-    """Returns notes about the coming steps in which only the discriminator is trained: list of at most one str.
+    """Returns a list with one note (str) about the coming steps in which only the discriminator is trained.
+
+    It is a warning if --max_steps lies within them. The list is empty if there are no such steps.
 
     Args: options: config.FullModel. step: number of steps that the run has already done.
     """

@@ -111,6 +111,9 @@ def _child(connection, case, options):
 def measured(case, options):
     """Measures one line in a new process; returns its results and the fields of the Case as one dict.
 
+    Results are "seconds" (median, of a unit of work), "gflop_eq_per_example", "share_of_peak" (in 0 to 1, None if the
+    work is not counted in operations), "peak_memory_gib", "images_per_second" and other figures.
+
     Args: case: Case. options: Options. Raises: what the process raised; cli.UserError if it was killed.
     """
     context = multiprocessing.get_context("spawn")
@@ -156,7 +159,10 @@ def cells(entry):
 
 
 def markdown(result):
-    """Returns the results as text: a line on the machine's speed and a Markdown table. Args: result: from `summary`."""
+    """Returns the results as one str: a line on the machine's speed and a Markdown table.
+
+    Args: result: dict from `summary`.
+    """
     rows = [list(COLUMNS), ["---"] * len(COLUMNS), *map(cells, result["items"])]
     head = f"2048-cube float32 product: median {result['matmul_gflops']:.0f} GFLOP/s, best "
     head += f"{result['matmul_gflops_best']:.0f}; {result['machine']}.\n\n"
@@ -227,7 +233,7 @@ def compare(result, old, tolerance):
 
 
 def _read(path):
-    """Reads a file that --json has written: dict. Raises: cli.UserError."""
+    """Returns the dict in a file that --json has written. Raises: cli.UserError if the file is missing or another."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -273,7 +279,7 @@ def main(options):
 
 
 def _names():
-    """Returns the names of all measured work as text."""
+    """Returns the names of all measured work in one str, separated by commas."""
     return ", ".join(dict.fromkeys(case.item for case in cases()))
 
 

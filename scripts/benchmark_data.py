@@ -72,9 +72,9 @@ def stacked(case, sizes, names, rows, steps):
 
 
 def sentences_file(folder, sizes, count):
-    """Writes sentence records with random words and their sidecar to a folder.
+    """Writes sentence records with random words and their sidecar to a data folder.
 
-    Args: sizes: benchmark_flops.Sizes. count: number of sentences.
+    Args: folder: the data folder. sizes: benchmark_flops.Sizes. count: number of sentences.
     """
     lengths = np.resize(TYPICAL_LENGTHS, count)
     random = np.random.default_rng(0)
@@ -90,9 +90,10 @@ def _write(folder, stem, serialized):
 
 
 def images_file(folder, sizes, count, crops):
-    """Writes image records without pixels and a feature bank, both with random content, and their sidecars to a folder.
+    """Writes records of training images without pixels and their feature bank, with random content, to a data folder.
 
-    Args: sizes: benchmark_flops.Sizes. count: number of images. crops: random crops of each image in the bank.
+    Args: folder: the data folder. sizes: benchmark_flops.Sizes. count: number of images. crops: number of random crops
+      of each image in the bank.
     """
     random, names = np.random.default_rng(0), [f"{i:06d}.jpg" for i in range(count)]
     classes = random.integers(2, sizes.vocabulary, [count, OBJECTS]).tolist()

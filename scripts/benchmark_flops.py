@@ -17,7 +17,7 @@ class Sizes:
     """The sizes that determine the number of operations.
 
     Attributes: vocabulary: number of words. units: width of word vectors and LSTM. image_dim: length of image vectors.
-      words: of the longest caption, with the end token.
+      words: number of words of the longest caption, end token included.
     """
 
     vocabulary: int = 18_669

@@ -60,7 +60,7 @@ def sizes_of(case):
 
 
 class Clock:
-    """Measures the time of `repeats` calls (`seconds`), and before each the speed of a matrix product (`products`)."""
+    """Times `repeats` calls (list `seconds`), and before each a matrix product (list `products`, GFLOP a second)."""
 
     def __init__(self, repeats):
         self.repeats, self.seconds, self.products = repeats, [], []
@@ -88,9 +88,9 @@ class Clock:
         self.product()
 
     def entry(self, batch, more):
-        """Returns the results of one line: dict with "seconds" (median), "peak_memory_gib", other figures, and `more`.
+        """Returns the results of one line: dict of figures such as "seconds" (of a unit of work), and those of `more`.
 
-        Args: batch: examples in a unit of work. more: dict; "flop_per_example" is removed, it gives "share_of_peak".
+        Args: batch: examples in a unit of work. more: dict, from which "flop_per_example" is removed: "share_of_peak".
         """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)
@@ -122,7 +122,7 @@ def peak_memory():
 def settings(cls, case, sizes, **changes):
     """Returns an instance of `cls`, the settings class of a trainer, with the Case's batch_size and semantics.
 
-    `sizes` (Sizes) gives emb_dim, mem_dim and (adversarial trainers) max_caption_length; `changes` replace or add some.
+    `sizes` (Sizes) gives emb_dim, mem_dim, for adversarial trainers max_caption_length; `changes` override all fields.
     """
     given = {"emb_dim": sizes.units, "mem_dim": sizes.units, "batch_size": case.batch, "semantics": case.semantics}
     if issubclass(cls, config.AdversarialTrainer):
@@ -131,12 +131,12 @@ def settings(cls, case, sizes, **changes):
 
 
 def force_lengths(generator, case, sizes):
-    """Changes a Generator so that each caption ends at the length that the Case prescribes. Args: sizes: Sizes."""
+    """Changes a Generator so that each caption ends at the length that `case` (Case) prescribes for `sizes` (Sizes)."""
     generator.forced_lengths_B = tf.constant(lengths_of(case, sizes, case.batch))
 
 
 def run_training(objective, stack, clock, seed=1):
-    """Times training steps of an objective on `stack`, dict of arrays [steps, rows, ...]; adds the times to `clock`."""
+    """Adds the times of training steps on `stack` (dict name -> array [steps, rows, ...]) to `clock`."""
     steps = len(stack["length"])
     run_steps, _ = make_run_steps(objective, tf.distribute.get_strategy(), seed)
     tensors = {name: tf.constant(values) for name, values in stack.items()}
@@ -152,7 +152,7 @@ def run_training(objective, stack, clock, seed=1):
 
 
 def full_step(case, options, sizes, clock):
-    """Measures a step of the full model from image vectors."""
+    """Adds times of steps of the full model from image vectors to `clock`; returns {"flop_per_example": float}."""
     changes = {"keep_prob": 1.0} if sizes is SMALL else {}
     objective = FullObjective(settings(config.FullModel, case, sizes, **changes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
@@ -164,7 +164,7 @@ def full_step(case, options, sizes, clock):
 
 
 def part_of_step(case, options, sizes, clock):
-    """Measures the part of the full step that `case.item` names after ": "; its inputs are computed before, untimed."""
+    """Adds times of the part of a full step that `case.item` names after ": ", without its inputs', to `clock`."""
     objective = FullObjective(settings(config.FullModel, case, sizes), sizes.vocabulary, sizes.image_dim)
     force_lengths(objective.generator, case, sizes)
     batch = {name: tf.constant(examples(case, sizes, case.batch)[name]) for name in READS["full"]}
@@ -194,7 +194,7 @@ def part_of_step(case, options, sizes, clock):
 
 
 def encoder_step(case, options, sizes, clock):
-    """Measures a step of the full model with Inception-v4 inside the step."""
+    """Adds times of full steps with Inception-v4 inside the step to `clock`; returns {"flop_per_example": float}."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
@@ -213,9 +213,9 @@ def encoder_step(case, options, sizes, clock):
 
 
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
-    """Measures a step of the objective `build(settings)`, settings of the class `cls`, on the fields READS[reads].
+    """Adds times of steps of `build(settings of class cls)` to `clock`; returns {"flop_per_example": float}.
 
-    Args: read_words: function: mean words of a caption -> words that an encoder reads. image: whether it has images.
+    `reads`: key of READS. `read_words`: function: mean words of a caption -> words that an encoder reads.
     """
     objective = build(settings(cls, case, sizes))
     run_training(objective, stacked(case, sizes, READS[reads], case.batch, 2), clock)
@@ -224,7 +224,7 @@ def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_wor
 
 
 def obj2sen_step(case, options, sizes, clock):
-    """Measures a step of obj2sen."""
+    """Adds times of training steps of obj2sen to `clock`; returns {"flop_per_example": float}."""
     build = lambda given: ObjectToSentenceObjective(given, sizes.vocabulary)  # noqa: E731
     cls = config.ObjectToSentence
     return _cross_entropy_step(
@@ -233,14 +233,14 @@ def obj2sen_step(case, options, sizes, clock):
 
 
 def im_caption_step(case, options, sizes, clock):
-    """Measures a step of im_caption."""
+    """Adds times of training steps of im_caption to `clock`; returns {"flop_per_example": float}."""
     build = lambda given: ImageCaptionObjective(given, sizes.vocabulary, sizes.image_dim)  # noqa: E731
     cls = config.ImageCaption
     return _cross_entropy_step(case, options, sizes, clock, cls, build, "im_caption", lambda words: 0, image=True)
 
 
 def sentence_ae_step(case, options, sizes, clock):
-    """Measures a step of sentence_ae."""
+    """Adds times of training steps of sentence_ae to `clock`; returns {"flop_per_example": float}."""
     build = lambda given: SentenceAutoEncoderObjective(given, sizes.vocabulary)  # noqa: E731
     cls = config.SentenceAutoEncoder
     noised = lambda words: 0.9 * (words - 1) + 1  # noqa: E731
@@ -248,7 +248,7 @@ def sentence_ae_step(case, options, sizes, clock):
 
 
 def sentence_gan_step(case, options, sizes, clock):
-    """Measures a step of sentence_gan."""
+    """Adds times of training steps of sentence_gan to `clock`; returns {"flop_per_example": float}."""
     objective = SentenceGanObjective(settings(config.SentenceGan, case, sizes), sizes.vocabulary)
     force_lengths(objective.generator, case, sizes)
     run_training(objective, stacked(case, sizes, READS["sentence"], case.batch, 2), clock)
@@ -261,7 +261,7 @@ def sentence_gan_step(case, options, sizes, clock):
 
 
 def _captioner(case, sizes):
-    """Returns (Captioner with random weights, 64 image vectors); captions have the Case's lengths, else the maximum."""
+    """Returns (Captioner with random weights, float32 [64, D] image vectors); captions have the Case's lengths."""
     from captioning.captioner import Captioner
     from models.generator import Generator
     from models.standardise import Standardise
@@ -276,7 +276,7 @@ def _captioner(case, sizes):
 
 
 def greedy(case, options, sizes, clock):
-    """Measures greedy decoding of captions by a captioner without dropout, from image vectors (projection included)."""
+    """Adds times of greedy decoding of 64 image vectors to `clock`; returns {"flop_per_example": float}."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda: captioner.generator.decode(state(), sizes.words))
@@ -285,7 +285,7 @@ def greedy(case, options, sizes, clock):
 
 
 def sampling(case, options, sizes, clock):
-    """Measures sampling of captions by a captioner without dropout, from image vectors (projection included)."""
+    """Adds times of sampling captions of 64 image vectors to `clock`; returns {"flop_per_example": float}."""
     captioner, vectors = _captioner(case, sizes)
     state = lambda: captioner.generator.initial_state(captioner.feature(vectors))  # noqa: E731
     decode = tf.function(lambda seed: captioner.generator.decode(state(), sizes.words, seed=seed))
@@ -294,14 +294,14 @@ def sampling(case, options, sizes, clock):
 
 
 def beam_batched(case, options, sizes, clock):
-    """Measures beam search (beam size 3) with all images in one call."""
+    """Adds times of beam search (size 3), all images in one call, to `clock`; returns {"flop_per_example": float}."""
     captioner, vectors = _captioner(case, sizes)
     clock.run(lambda: captioner.caption_vectors(vectors, "beam3", batch=len(vectors)))
     return {"flop_per_example": flops.decoded(sizes, sizes.words - 1, 3)}
 
 
 def beam_single(case, options, sizes, clock):
-    """Measures beam search, one image in each call. Raises: ValueError if captions differ from those of a batch."""
+    """Adds times of beam search, an image a call, to `clock`. Raises ValueError if a batch gives other captions."""
     captioner, vectors = _captioner(case, sizes)
     few = vectors[:4]
     clock.run(lambda: captioner.caption_vectors(few, "beam3", batch=1), len(few))
@@ -314,7 +314,7 @@ def beam_single(case, options, sizes, clock):
 
 
 def extract_features(case, options, sizes, clock):
-    """Measures Inception-v4 as the stage extract_features runs it, without reading files."""
+    """Adds times of encoding by Inception-v4, without files, to `clock`; returns {"flop_per_example": float}."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")
@@ -329,7 +329,7 @@ def extract_features(case, options, sizes, clock):
 
 
 def read_records(case, options, sizes, clock):
-    """Measures reading a corpus of sentence records into memory."""
+    """Adds times of reading a corpus of sentence records into memory to `clock`; returns {"note": str}."""
     count = 500 if options.quick else case.batch
     with tempfile.TemporaryDirectory() as folder:
         benchmark_data.sentences_file(folder, sizes, count)
@@ -338,7 +338,7 @@ def read_records(case, options, sizes, clock):
 
 
 def process_sentences(case, options, sizes, clock):
-    """Measures the conversion of raw text to sentence records: tokenization, counting of words, encoding."""
+    """Adds times of converting raw text to sentence records to `clock`; returns {"note": str}."""
     from preprocessing import extract_descriptions, process_descriptions
     from scripts import simulate_corpus
 
@@ -358,7 +358,7 @@ def process_sentences(case, options, sizes, clock):
 
 
 def waiting_for_data(case, options, sizes, clock):
-    """Measures which share of a step the device waits for its batch when the training loop reads from files."""
+    """Adds the seconds that a step waits for its batch to `clock`; returns {"waiting_share": 0 to 1, "note": str}."""
     import json
 
     steps = 4 if options.quick else 12

@@ -40,9 +40,9 @@ SCORING = ("image_val", "refs_val", "features_val")
 
 
 def needed(settings):
-    """Returns the data files that a recipe needs: (names read by training, names read by scoring), two tuples.
+    """Returns the data files that a recipe needs: (names read by training, names read by scoring), two tuples of str.
 
-    Args: settings: e.g. config.FullModel. Names are keys of formats.inventory.OUTPUTS.
+    The names are keys of formats.made_by.OUTPUTS. Args: settings: of the trainer, e.g. a config.FullModel.
     """
     if not hasattr(settings, "images") and not hasattr(settings, "captions"):  # the trainers that only read sentences
         if isinstance(settings, (config.ObjectToSentence, config.SentenceAutoEncoder, config.SentenceGan)):
@@ -61,7 +61,7 @@ def needed(settings):
 def missing_files(settings):
     """Returns the runs and checkpoints that the recipe names and that do not exist: list of (setting's name, path).
 
-    Args: settings: e.g. config.FullModel.
+    Args: settings: of the trainer, e.g. a config.FullModel.
     """
     flags = ("inc_ckpt", "imcap_ckpt", "sae_ckpt", "o2s_ckpt")
     given = [(flag, getattr(settings, flag, None)) for flag in flags]
@@ -297,7 +297,10 @@ def main(options):
 
 
 def report(options):
-    """Prints the report on one data folder and its disk; returns True if nothing is missing, damaged or too small."""
+    """Prints the report on the data folder options.data_dir; returns True if nothing is missing, damaged or too small.
+
+    Disks and memory are checked as well. Args: options: Options.
+    """
     settings = config.FullModel()
     if options.recipe:
         folders = {"data_dir": options.data_dir, "job_dir": options.job_dir}

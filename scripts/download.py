@@ -79,7 +79,8 @@ def read_manifest(path):
 def chosen(names, entries, sets):
     """Returns the entries (dicts) with the given names and of the sets with the given names: list, each once, in order.
 
-    Args: names: of entries and sets. entries, sets: from `read_manifest`. Raises: cli.UserError for an unknown name.
+    Args: names: list of str, names of entries and sets. entries, sets: from `read_manifest`.
+    Raises: cli.UserError for an unknown name.
     """
     found = {}
     for name in names:
@@ -135,9 +136,9 @@ def is_here(entry, folder):
 
 
 def _adopt(entry, options):
-    """Returns the digests of a file that exists already, e.g. put there by hand; None without such a file.
+    """Returns the digests of an entry's file that exists already, e.g. copied there by hand; None if it does not exist.
 
-    Args: entry: dict of the manifest. options: Options. Returns: dict name of the checksum -> digest.
+    Args: entry: dict of the manifest. options: Options. Returns: dict name of the checksum -> digest (str).
     Raises: cli.UserError if size or checksum differ from the manifest, unless --unchecked.
     """
     path = os.path.join(options.to, entry["folder"], entry["file"])

@@ -44,7 +44,10 @@ class Options:
 
 
 def environment():
-    """Returns what the last bits of the losses depend on: dict with "processor", "tensorflow" and "threads"."""
+    """Returns what the last bits of the losses depend on, as a dict.
+
+    "processor" is the list of those of FLAGS that it has, "tensorflow" the version (str), "threads" their number.
+    """
     import tensorflow as tf
 
     with open("/proc/cpuinfo") as file:
@@ -122,6 +125,7 @@ def trainers(folder):
 def losses_of(job_dir):
     """Reads the metrics of a run that are stored as golden losses.
 
+    Args: job_dir: run directory, with metrics.jsonl.
     Returns: list over the logged steps of dict metric name -> number, with the number of the step as "step".
     """
     with open(os.path.join(job_dir, "metrics.jsonl")) as file:

@@ -53,7 +53,7 @@ STAGES = {
 
 
 def check(options):
-    """Checks the flags before TensorFlow starts. Raises: cli.UserError naming the flag."""
+    """Checks the flags before TensorFlow starts. Raises: cli.UserError if one is wrong; the message names it."""
     for name in ("checkpoint", "job_dir"):
         if not getattr(options, name):
             raise cli.UserError(f"--{name} is missing; see --help")
@@ -89,7 +89,8 @@ def read_all(path):
 def stage_of(arrays, options):
     """Returns the stage whose trainer wrote a checkpoint, a key of STAGES: --stage, or found by the variables' scopes.
 
-    Args: arrays: dict variable name -> array. options: Options. Raises: cli.UserError.
+    Args: arrays: dict variable name -> array. options: Options. Raises: cli.UserError if no trainer of the authors
+      wrote it, or if --stage is auto and the variables do not decide.
     """
     has = lambda *scopes: any(name.startswith(scopes) for name in arrays)  # noqa: E731
     if not has("Generator/"):
@@ -133,10 +134,12 @@ def sizes_of(arrays, options):
 
 
 def trainer_options(stage, dim, options):
-    """Returns the settings of the run: the paper's recipe, the sizes of the checkpoint, and --settings.
+    """Returns the settings of the run, an instance of the trainer's settings class, e.g. config.FullModel.
+
+    They are those of the paper's recipe, with the sizes of the checkpoint, overridden by --settings.
 
     Args: stage: key of STAGES. dim: dimension of word vectors and LSTM. options: Options.
-    Returns: e.g. config.FullModel. Raises: cli.UserError for a wrong --settings.
+    Raises: cli.UserError for a wrong --settings.
     """
     base = experiments.row(STAGES[stage][0])
     changes = {"job_dir": options.job_dir, "emb_dim": dim, "mem_dim": dim, "images": "bank"}
@@ -334,7 +337,7 @@ def main(options):
 def flags_of(settings):
     """Returns the flags that give these settings to their trainer: list of str, quoted for a shell.
 
-    Args: settings: e.g. config.FullModel.
+    Args: settings: of the trainer, e.g. a config.FullModel.
     """
     base = experiments.row(settings.recipe)
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}

@@ -103,7 +103,7 @@ class Law:
 
     Attributes:
       seed: int. words: array of str, by frequency rank.
-      cumulative: float64 [number of words], P(rank <= r) for each rank r. median: of the sentence lengths, in tokens.
+      cumulative: float64 [number of words], P(rank <= r) for each rank r. median: median sentence length in tokens.
       objects: array of str, words that name object classes, each replacing a drawn word with equal probability; [""] if
         there are none. concepts: their mean number in a sentence; 0 if there are none.
     """
@@ -160,7 +160,7 @@ def sentences(options):
 
 
 def _check(options):
-    """Checks the flags. Raises: cli.UserError."""
+    """Checks the flags. Raises: cli.UserError if one is wrong."""
     if options.sentences < 1 or options.words < len(FREQUENT) or options.seed < 0:
         raise cli.UserError(f"--sentences must be at least 1, --words at least {len(FREQUENT)}, --seed at least 0")
     if not 0 <= options.repeated <= 1 or options.concepts < 0 or not SHORTEST <= options.mean_tokens <= LONGEST / 2:

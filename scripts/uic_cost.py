@@ -45,14 +45,15 @@ class Options:
 
 
 def settings(row):
-    """Returns the settings of a row of configs/coco_shutterstock.py, e.g. config.FullModel for the row "full"."""
+    """Returns the settings of a row of configs/coco_shutterstock.py, e.g. a config.FullModel for the row "full"."""
     return experiments.row(f"coco_shutterstock/{row}")
 
 
 def hours(flop, speed, steps=1):
     """Returns the hours that training steps take on a device, at least SECONDS_AT_LEAST a step.
 
-    Args: flop: operations of a step. speed: operations a second. steps: number of steps.
+    Args: flop: floating-point operations of a step. speed: those that the device does in a second. steps: number of
+      steps.
     """
     return steps * max(flop / speed, SECONDS_AT_LEAST) / 3600
 
