@@ -137,7 +137,7 @@ def restore(prefix, parts):
 
 
 def restore_newest(job_dir, parts, warn):
-    """Restores the newest readable checkpoint of a run.
+    """Restores networks and optimizers, in place, from the newest readable checkpoint of a run.
 
     Args: parts: dict name -> trackable object. warn: function(message), called for each damaged checkpoint, which is
       skipped.
@@ -193,7 +193,7 @@ class Chosen(typing.NamedTuple):
 
     Attributes:
       prefix: path of the checkpoint without its ending.
-      step: its step; None if it was given by a path.
+      step: its step; None if it was given by a path, or found in a folder of TF1 checkpoints.
       why: text for messages, the reason why it was chosen, for example "newest" or "as given".
     """
 
@@ -203,7 +203,7 @@ class Chosen(typing.NamedTuple):
 
     @property
     def name(self):
-        """The name of the checkpoint for users: its step, or the prefix if it was given by a path."""
+        """The name of the checkpoint for users: its step as text, or the prefix if `step` is None."""
         return self.prefix if self.step is None else str(self.step)
 
 

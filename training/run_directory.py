@@ -144,7 +144,8 @@ class RunDirectory:
     def _same_file(self, name, old, new):
         """Returns whether two values of a setting name the same checkpoint, which was moved after the run was started.
 
-        For "inc_ckpt" it is enough that both values are given, because the encoder is compared as a fact.
+        For "inc_ckpt" it is enough that both values are given, because the encoder is compared as a fact. For other
+        settings than checkpoints, and for equal values, it returns False.
 
         Args: name: the setting, for example "sae_ckpt". old: its value in the run. new: its value now.
         """
@@ -343,9 +344,11 @@ class MetricsFile:
     def __init__(self, run, step):
         """Removes the lines of later steps than the restored one, so that a resumed run writes no line twice.
 
-        Damaged lines, whose step is unknown, are moved to metrics.jsonl.damaged and timing.jsonl.damaged.
+        Damaged lines, whose step is unknown, are moved to metrics.jsonl.damaged and timing.jsonl.damaged. In processes
+        of a cluster that are not the chief it changes no file.
 
         Args: run: RunDirectory. step: the restored step.
+        Raises: cli.UserError or OSError if a file cannot be read or written.
         """
         self.run, self._events = run, None
         if not run.writes:

@@ -116,11 +116,13 @@ def concept_names(data_dir, vocabulary):
 
 
 def reward_facts(options):
-    """Returns the files that the rewards of a run read: dict file -> sha256.
+    """Returns the files that the rewards of a run read: dict file -> sha256 (hex).
 
-    They are recorded in the run's config.json and must be the same when it is continued.
+    Files of the data folder are named without the folder, Python files with rewards of your own by their path. They
+    are recorded in the run's config.json and must be the same when it is continued.
 
     Args: options: config.FullModel.
+    Raises: cli.UserError if a sidecar is missing or damaged; OSError if a Python file cannot be read.
     """
     facts = {}
     for reward in reward_list.of(options):
