@@ -22,7 +22,7 @@ def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, mask
     """Runs the generator on a feature and then on given words.
 
     Args:
-      generator: models.generator.WordDecoder. feature_BE: float32, unit vectors.
+      generator: models.generator.WordDecoder. feature_BE: float32, unit vectors, the input before the first word.
       inputs_BT: int32, start with the start token. targets_BT: int32, the word that follows each input.
       lengths_B: int32, number of valid steps. masks: models.generator.Masks; None for no dropout.
       input_embedding: float32 [V, E], embedding of the input words; None for the generator's own.
@@ -40,7 +40,7 @@ def word_losses(outputs_NH, generator, targets_N, weight):
 
     Args:
       outputs_NH: float32, outputs of `generator` (models.generator.WordDecoder), from which logits are computed.
-      targets_N: int32, the true words. weight: float32 scalar.
+      targets_N: int32, the true words. weight: float32 scalar, factor on the loss of each word.
 
     Returns: (weight * summed cross entropy, a scalar; log-probability of each true word [N]; entropy of each predicted
       distribution [N]; 1 or 0 [N]: whether the most probable word is the true one), all float32.

@@ -39,7 +39,7 @@ class Rollout:
       feature_BE: float32, x, the unit image features, computed from generator_input; no gradient.
       masks: models.generator.Masks, the dropout masks with which the sampled captions were drawn.
       sample_BT, greedy_BT: int32 word ids, 0 after a caption's end; greedy_BT is all 0 if no greedy captions were made.
-        With --semantics reference, a greedy caption goes on past its end token to its sample's length (quirk Q1).
+        With --semantics reference, a greedy caption continues past its end token to its sample's length (quirk Q1).
       sample_lengths_B, greedy_lengths_B: int32, words up to and including the first end token; T without an end token.
       mask_BT: float32, 1 on the first sample_lengths_B words of a row of sample_BT, 0 after them.
     """
@@ -199,9 +199,9 @@ class FullObjective:
         """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).
 
         Args: judged: the discriminator's (logits [B, T], features [B, E] or None) for the samples; None: computed here.
-        Returns: dict of tensors. Of the samples: `reward/NAME` (weighted) and `unweighted/NAME`, [B, T] or [B],
-          `returns`, `logits` [B, T]; of the greedy captions the same with the prefix `baseline/`; `difference` [B, T]
-          of these two returns; `advantages` [B, T]; if w_sen > 0 `sentence_feature` [B, E], x' of the noised sentences.
+        Returns: dict of tensors. Of the samples: `reward/NAME` (weighted), `unweighted/NAME`: [B, T] or [B]; `returns`,
+          `logits`: [B, T]. Of greedy captions: the same as `baseline/...`; without them only `baseline/returns`, zeros.
+          `difference` of returns, `advantages`: [B, T]. If w_sen > 0 `sentence_feature` [B, E], x' of noised sentences.
         """
         options = self.options
         own_mask_BT = layers.mask_of(rollout.greedy_lengths_B, options.max_caption_length)
@@ -232,7 +232,7 @@ class FullObjective:
     def _returns(self, batch, rollout, tokens_BT, mask_BT, logits_BT, sentence_feature_BE):
         """Returns a dict of tensors: `reward/NAME`, `unweighted/NAME`, `returns`, `logits` of one set of captions.
 
-        Args: mask_BT: 1 on rewarded words. logits_BT, sentence_feature_BE: outputs of the discriminator.
+        Args: mask_BT: 1 on rewarded words, else 0. logits_BT, sentence_feature_BE: the discriminator's for tokens_BT.
         """
         concepts_BT = tokens_BT if self.concept_of_V is None else tf.gather(self.concept_of_V, tokens_BT)
         captions = rewards.Captions(
@@ -347,7 +347,7 @@ class FullObjective:
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     def _reward_metrics(self, batch, rollout, terms, words):
-        """Returns metrics of rewards, returns, diversity: dict name -> (sum, count). Args: words: number in samples."""
+        """Returns metrics of this replica: dict name -> (sum, count). Args: words: number of words in the samples."""
         mask_BT, rows = rollout.mask_BT, tf.cast(tf.shape(rollout.mask_BT)[0], tf.float32)
         total = lambda values_BT: tf.reduce_sum(values_BT * mask_BT)  # noqa: E731
         difference, clip = terms["difference"], self.options.advantage_clip
