@@ -48,7 +48,7 @@ class ApiSource:
     obeys_robots = False  # robots.txt concerns pages; for the API the token is the permission
 
     def headers(self):
-        """Returns the headers of a request as a dict.
+        """Returns the HTTP headers of a request: dict name -> value.
 
         Raises: cli.UserError when the token is not in the environment.
         """
@@ -66,7 +66,7 @@ class ApiSource:
         return f"{self.base_url}/v2/images/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it has another form."""
+        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it is not a page of results."""
         value = _json(body, "the answer")
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
             raise PageError(f'the answer has no list "data": {str(value)[:SHOWN]!r}')
@@ -81,7 +81,7 @@ class HtmlSource:
 
     Attributes:
       base_url: address of the server.
-      per_page: None: the server determines the number of results on a page.
+      per_page: always None, because the server determines the number of results on a page.
       obeys_robots: whether robots.txt applies.
     """
 
@@ -90,7 +90,7 @@ class HtmlSource:
     obeys_robots = True
 
     def headers(self):
-        """Returns the headers of a request as a dict."""
+        """Returns the HTTP headers of a request: dict name -> value."""
         return {"Accept": "text/html", "Accept-Language": "en"}
 
     def url(self, query, page):
@@ -99,7 +99,7 @@ class HtmlSource:
         return f"{self.base_url}/search?{urllib.parse.urlencode(values)}"
 
     def parse(self, body):
-        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it has another form."""
+        """Returns the Page in the body (bytes) of an answer. Raises: PageError if it is not a page of results."""
         scripts, available = _scripts_and_count(body.decode("utf-8", "replace"))
         lists, faults = [], []
         for script in scripts:  # a script that cannot be read may concern something else
@@ -162,7 +162,7 @@ def _scripts_and_count(text):
 
 
 def _records(script):
-    """Returns the image records of a JSON-LD script as a list of dicts; None if it is no list of images.
+    """Returns the image records of a JSON-LD script as a list of dicts; None if it is not a list of images.
 
     Args: script: text of the script. Raises: PageError if it is not JSON.
     """
@@ -176,7 +176,7 @@ def _records(script):
 
 
 def _json(text, what):
-    """Returns the value of a JSON text. Args: what: name of the text, for the message. Raises: PageError."""
+    """Returns the value of a JSON text (str or bytes). Args: what: its name, for messages. Raises: PageError."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

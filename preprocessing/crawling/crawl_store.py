@@ -30,7 +30,8 @@ class CategoryStore:
       category: its name.
       pages: dict page number -> number of descriptions, of the stored pages.
       available: number of pages that the source has, None while it is unknown.
-      path, json_path: the output and its sidecar.
+      path, json_path: paths of the output and of its sidecar.
+      plan: dict of the settings that determine the content of a page.
     """
 
     def __init__(self, folder, category, plan, overwrite=False):
@@ -58,7 +59,7 @@ class CategoryStore:
     def missing(self, wanted):
         """Returns the list of the page numbers among 1 to `wanted` that the source has and that are not stored.
 
-        While the number of the source's pages is unknown, it has at most page 1.
+        While the number of the source's pages is unknown, the list is [1], or [] if page 1 is stored.
         """
         count = 1 if self.available is None else min(wanted, self.available)
         return [page for page in range(1, count + 1) if page not in self.pages]
@@ -90,7 +91,7 @@ class CategoryStore:
 
         Does nothing if no page is stored, or none was added since the last call.
 
-        Args: failed: dict page number -> why it could not be fetched.
+        Args: failed: dict page number -> why it could not be fetched (str), for the sidecar.
         """
         if not self.pages or self._files is None and not os.path.exists(self._journal):
             return  # nothing new

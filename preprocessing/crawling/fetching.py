@@ -58,7 +58,7 @@ class PageError(Exception):
 
 
 class TransientError(Exception):
-    """Raised when an attempt fails but another may succeed.
+    """Raised when an attempt fails but another may succeed. Args: reason: text of the message.
 
     Attributes:
       kind: short name of the fault, by which faults are counted.
@@ -71,7 +71,7 @@ class TransientError(Exception):
 
 
 class FailedPage(Exception):
-    """Raised for a page that cannot be fetched.
+    """Raised for a page that cannot be fetched. Args: reason: text of the message.
 
     Attributes: kind: short name of the fault, by which faults are counted.
     """
@@ -93,9 +93,9 @@ class Fetcher:
       headers: dict of further headers. obey_robots: whether to follow robots.txt.
 
     Attributes:
-      retried: Counter of the faults after which a request was repeated.
-      failed: Counter of the faults of the pages that failed.
-      requests: number of requests.
+      retried: Counter, kind of a fault -> how often a request was repeated after it.
+      failed: Counter, kind of a fault -> number of pages that failed because of it.
+      requests: number of requests so far; repeated and redirected ones count.
     """
 
     def __init__(self, base_url, limits, *, headers, obey_robots):

@@ -18,8 +18,8 @@ def class_words(class_names, words, class_map):
     Args:
       class_names: iterable of display names.
       words: vocabulary.Vocabulary.
-      class_map: dict class name -> word, or None to drop the class. For other classes the last word of the name is
-        used.
+      class_map: dict class name -> word; a class with the value None is left out of both results. For a class that is
+        not in it the last word of its name is used.
 
     Returns:
       (dict class name -> vocabulary id, dict class name -> its word, for the classes whose word is not in the
@@ -81,7 +81,7 @@ def prior_factors(objects, key_flat, sentences, strength):
     because the corpus describes other photographs.
 
     Args:
-      objects: list over the training images, each with a list of vocabulary ids.
+      objects: list over the training images, each with a list of vocabulary ids, which are the keys of the result.
       key_flat: int [n], the concept ids of all sentences, concatenated.
       sentences: number of sentences.
       strength: exponent, 0 to 1.

@@ -28,7 +28,7 @@ class TFLiteDetector:
     first entry is a placeholder.
 
     Args: part: detectors.Part with the paths of the network and of the class names. settings: not used.
-    Raises: cli.UserError if the file is no such network, or the labels do not fit its number of classes.
+    Raises: cli.UserError if the file is not such a network, or the labels do not fit its number of classes.
     """
 
     needs_pixels = True
@@ -174,7 +174,7 @@ class FrozenGraphDetector(_ZooDetector):
     Its input is `image_tensor:0`, uint8 [1, H, W, 3]. Source: docs/detectors_encoders.md.
 
     Args: part: detectors.Part with the paths of the graph and of the class names. settings: not used.
-    Raises: cli.UserError if the file is no such graph, or the labels do not fit its number of classes.
+    Raises: cli.UserError if the file is not such a graph, or the labels do not fit its number of classes.
     """
 
     def __init__(self, part, settings):

@@ -98,7 +98,7 @@ def _path_and_labels(argument):
 
 
 def _split(spec):
-    """Splits a value of --detector at the `+` between detectors; returns a list. A path may contain a + as well."""
+    """Splits a value of --detector at each `+` between detectors, not in paths; returns a list of str."""
     return paths.split(spec, "+", _is_there, BEGINS.match)
 
 
@@ -111,9 +111,9 @@ def _is_there(text):
 
 
 def programs_in(spec):
-    """Returns the list of the detectors in a --detector value that run code or are unknown.
+    """Returns the list of the detectors (str) in a value of --detector that run code or are of an unknown kind.
 
-    Stored files must not name them.
+    A stored file may not name these.
     """
     return [text for text in _split(spec) if _kind_of(text)[0] not in DATA_ONLY]
 
@@ -126,7 +126,7 @@ def parse(spec, labels=None):
       labels: file of class names for detectors whose name does not include one; None without such a file.
 
     Raises:
-      cli.UserError: unknown kind or missing file.
+      cli.UserError: no detector, an unknown kind, a missing file, or no class names where they are needed.
     """
     parts = []
     for text in _split(spec):
@@ -152,7 +152,7 @@ def parse(spec, labels=None):
 
 
 def _address(handle):
-    """Returns the complete address of a handle of TensorFlow Hub. Raises: cli.UserError if it is no handle."""
+    """Returns the complete address of a handle of TensorFlow Hub. Raises: cli.UserError if it is not a handle."""
     if "://" not in handle and ("/" not in handle.strip("/") or os.path.exists(handle)):
         raise cli.UserError(
             f"--detector hub:{handle}: expected hub:PUBLISHER/NAME/VERSION or an address; folders: saved_model:FOLDER"
@@ -230,6 +230,7 @@ def _class_of(kind):
     """Returns the class of a kind of detector.
 
     Args: kind: one of KINDS, or the path of a Python file (extensions.py).
+    Raises: cli.UserError if the Python file has no such class.
     """
     if not extensions.is_file(kind):
         return KINDS[kind]

@@ -46,7 +46,7 @@ class Annotations:
         self._path = part.path
 
     def detect(self, name, image_HWC=None):
-        """Returns the known objects of one photograph, by descending score: list of Detection.
+        """Returns the known objects of one photograph, by descending score: list of Detection; uses only the name.
 
         Raises: ImageError if the file has no line for it.
         """
@@ -137,7 +137,7 @@ class DetectionFile:
             raise cli.UserError(f"{part.path}: holds no detections, expected a group for each photograph")
 
     def detect(self, name, image_HWC=None):
-        """Returns the stored detections of one photograph, by descending score: list of Detection.
+        """Returns the stored detections of one photograph, by descending score: list of Detection; uses only the name.
 
         Raises: ImageError if the file has no group for it; cli.UserError if the group is damaged.
         """

@@ -58,7 +58,8 @@ def _shape(details):
 def _by_operation(model):
     """Identifies the outputs by the post-processing operation of the network.
 
-    Returns: (outputs as `outputs_of` returns them, number of classes or None), or (None, None) without this operation.
+    Returns: (outputs, number of classes or None if it is not stored), or (None, None) without this operation. `outputs`
+      is a dict with the keys ROLES, whose values are the interpreter's descriptions of the outputs (dicts).
     """
     from flatbuffers import flexbuffers
     from tensorflow.lite.python import schema_py_generated as schema
@@ -121,8 +122,8 @@ def _by_shape(model):
 def _by_values(model, first, second, count):
     """Determines which of two outputs are the classes and which the scores, by running the network on noise.
 
-    Args: first, second, count: details of the outputs; count is the number of detections.
-    Returns: (details of the classes, details of the scores); (None, None) if either could be the scores.
+    Args: first, second, count: the interpreter's descriptions (dicts) of both outputs and of the number of detections.
+    Returns: (description of the classes, description of the scores); (None, None) if either could be the scores.
     Raises: cli.UserError if neither can be the scores.
     """
     random = np.random.default_rng(0)

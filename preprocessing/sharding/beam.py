@@ -75,7 +75,7 @@ def payload(function, task):
 
 
 def work(item):
-    """Runs one task on a worker. Args: item: result of `payload`.
+    """Runs one task on a worker, which writes its file; returns nothing. Args: item: result of `payload`.
 
     A UserError is ignored, because the command runs the task again and raises it there.
     """
@@ -117,7 +117,7 @@ def map_tasks(function, tasks, runner, description):
 
 
 def _run(function, tasks, runner, description):
-    """Runs the pipeline for some tasks and waits for its end. Raises: cli.UserError if it fails."""
+    """Runs the pipeline for `tasks`, a list, and waits for its end. Raises: cli.UserError if it fails."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -17,12 +17,12 @@ def shard_count(asked, image_count):
 
 
 def begin_or_continue(work, plan, replaced, overwrite):
-    """Prepares the work folder of a stage, or prints that the work of an earlier run of the same command is continued.
+    """Makes an empty work folder; or keeps it, and prints so, if it holds unfinished work of the same plan.
 
     Args:
-      work: the folder.
+      work: path of the folder.
       plan: JSON-able description of the settings and inputs of the work.
-      replaced: list of (list of files that will be written, path of their sidecar).
+      replaced: list of (list of files that the stage will write, path of their sidecar); they are not changed here.
       overwrite: whether files without a sidecar may be replaced.
 
     Raises: cli.UserError if files without a sidecar would be replaced and `overwrite` is False.
@@ -52,12 +52,12 @@ def publish_records(data_dir, stem, finished):
 
 
 def report_failures(failures, total, max_failures, stage):
-    """Prints the images that could not be used.
+    """Prints the number of the images that could not be used, and the first ones; nothing if there are none.
 
     Args:
       failures: list of (name, reason).
       total: number of images.
-      max_failures: largest share of the images that may fail.
+      max_failures: largest share (0 to 1) of the images that may fail.
       stage: name of the stage, for the message.
 
     Raises:

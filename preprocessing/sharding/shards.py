@@ -97,7 +97,7 @@ RUNNER = 'run the shards on an Apache Beam runner instead, with its options: loc
 
 
 def where(options):
-    """Returns the arguments `processes` and `runner` of `map_shards` as a dict, from the settings of a stage.
+    """Returns {"processes", "runner"}, the arguments of `map_shards` with these names, from the settings of a stage.
 
     Args: options: the settings, an object with the fields `processes` and `runner` (str or None).
     Raises: cli.UserError when the runner cannot be used.
@@ -154,7 +154,7 @@ def write_once(path, write):
       path: the file.
       write: function of a temporary path; writes the file there and returns a dict that JSON can store.
 
-    Returns: the dict; it is stored in PATH.json and read from there in later runs.
+    Returns: the dict as JSON returns it (lists for tuples); it is stored in PATH.json, and read there in later runs.
     """
     if not os.path.exists(path):
         with writing.replacing(path) as part:
@@ -172,7 +172,7 @@ def result_of(path):
 
 
 def is_unfinished(path, plan):
-    """Returns whether the work folder `path` holds unfinished work of the same plan.
+    """Returns whether the work folder `path` holds unfinished work of the same plan; False if it does not exist.
 
     Args: plan: JSON-able description of the settings and inputs.
     Raises: cli.UserError when the folder is a link.
@@ -235,7 +235,9 @@ class Piece:
 def cut(paths, piece_bytes, is_whole=lambda path: False):
     """Cuts files into pieces of about `piece_bytes` bytes, at most BYTES_PER_PIECE; returns a list of Piece.
 
-    Args: is_whole: function of a path that returns whether the file must be one piece.
+    An empty file has no piece.
+
+    Args: paths: iterable of paths. is_whole: function of a path that returns whether the file must be one piece.
     """
     pieces = []
     for path in paths:
