@@ -39,7 +39,10 @@ class Options:
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (), (self.job_dir,)
 
 
@@ -66,10 +69,10 @@ def measure(tokens, weights_TC, boxes, singular):
       boxes: dict concept word -> list of boxes (ymin, xmin, ymax, xmax) in 0 to 1.
       singular: dict word -> the concept word that it names, for plurals and synonyms.
 
-    Returns: list of dicts, one for each word that names an object, with "word" and four floats. "weight" is the
-      attention on the boxes and "area" their share of the photograph, each cell multiplied by the share of it that a
-      box covers. "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at least the
-      one that is covered most.
+    Returns: list of dicts, one for each word that names an object in `boxes`, with "word" and four floats, 0 to 1.
+      "weight" is the attention on the boxes and "area" their share of the photograph, each cell multiplied by the share
+      of it that a box covers. "cells_weight" and "cells_area" count whole cells: those whose centre is in a box, and at
+      least the one that is covered most.
     Raises: cli.UserError if C is not a square.
     """
     import numpy as np
@@ -110,7 +113,10 @@ def summary(found):
 
 @scoring.reads_data
 def main(options):
-    """Captions the split, measures attention on boxes, and writes and prints the means. Args: options: Options."""
+    """Captions the split, measures attention on boxes, prints the means, and writes them to RUN/attention_SPLIT.json.
+
+    Args: options: Options. Raises: cli.UserError if no image has boxes, or no caption names an object that has one.
+    """
     registry.import_packages(options.system)
     data_dir = scoring.check(options)
     boxes = read_boxes(options.boxes)

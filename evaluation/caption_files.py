@@ -91,7 +91,7 @@ def _gathered(pairs):
 
 
 def _of_lines_of_json(path):
-    """Returns the CaptionFile of a file with a JSON object a line."""
+    """Returns the CaptionFile of a file with a JSON object a line. Raises: cli.UserError naming file and line."""
     found = readers.json_values(path, caption_lists.EXPECTED)
     return CaptionFile(path, "JSONL", _gathered(_entries(found, path)))
 
@@ -152,6 +152,7 @@ def _of_json(path, split):
 def _coco(path, content):
     """Returns the CaptionFile of a JSON object in COCO captions format.
 
+    Args: path: of its file. content: dict, the JSON object.
     Raises: KeyError, TypeError or AttributeError for another format.
     """
     names = {image["id"]: str(image.get("file_name") or image["id"]) for image in content.get("images", ())}
@@ -166,7 +167,7 @@ def _coco(path, content):
 def _karpathy(path, content, split):
     """Returns the CaptionFile of a JSON object in Karpathy's format.
 
-    Args: split: the split whose images are kept; empty = all.
+    Args: path: of its file. content: dict, the JSON object. split: the split whose images are kept; empty = all.
     Raises: UserError if no image is of this split; KeyError, TypeError or AttributeError for another format.
     """
     found, other = {}, {}
@@ -193,7 +194,7 @@ class Matched:
     Attributes:
       captions: dict image id, as in the references -> caption (str), for the images that have one.
       missing: list of the ids of the references without a caption.
-      unknown: list of the ids in the file of captions that fit no image of the references, or several.
+      unknown: list of the ids in the file of captions that fit no image of the references, or more than one.
     """
 
     captions: dict

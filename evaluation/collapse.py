@@ -40,7 +40,9 @@ class CollapseWatch:
 
         Args:
           objective: has the `generator` and `standardise` of the captioner in training.
-          vocabulary: formats.vocabulary.Vocabulary. options: settings of the run.
+          vocabulary: formats.vocabulary.Vocabulary.
+          options: settings of the run, with job_dir, data_dir, skip_damaged, eval_images and perhaps max_caption_length
+            (else 20).
           log: function of a text that prints it to the run's log.
         """
         if not options.eval_images:
@@ -54,8 +56,8 @@ class CollapseWatch:
         """Captions the validation images, and logs a warning if "unique" is below ALARM now and at the last checkpoint.
 
         Args: step: number of the training step.
-        Returns: dict from `statistics.diversity` with "unique" (share of distinct captions, 0 to 1), "length",
-          "distinct-1", "distinct-2" and "longest_run".
+        Returns: dict with "unique" (share of distinct captions, 0 to 1), "length" (mean number of words), "distinct-1",
+          "distinct-2" (shares of distinct unigrams and bigrams) and "longest_run" (maximum number of equal words in a row).
         """
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]

@@ -28,14 +28,18 @@ class Options:
     output: str = field("", "Also write the comparison to this JSON file.")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (self.output,), ()
 
 
 def format_comparison(comparison):
-    """Returns a comparison as text: a table with one line for each metric.
+    """Returns a comparison as text: a table with a heading and one line for each metric.
 
-    Args: comparison: dict metric -> dict, from `statistics.paired`.
+    Args: comparison: dict metric -> dict with "first", "second", "difference", "interval" and "p", the result of
+      `statistics.paired`.
     """
     lines = [f"{'':9}{'A':>8}{'B':>8}{'A - B':>9}   95 % interval        p"]
     for metric, entry in comparison.items():
@@ -48,7 +52,10 @@ def format_comparison(comparison):
 
 
 def main(options):
-    """Scores both caption files, and prints the comparison for each metric. Args: options: Options."""
+    """Scores both caption files, prints the comparison for each metric, and writes it to --output if that is given.
+
+    Args: options: Options. Raises: cli.UserError for wrong flags or files, or if no metric could be compared.
+    """
     if len(options.paths) != 2:
         raise UserError(f"found {len(options.paths)} caption files; expected two: A.json B.json --references refs.json")
     if not options.references:

@@ -69,7 +69,10 @@ def _occurrences(words_BT, order):
 
 
 def _totals(grams_BK, nth_BK):
-    """Returns for each n-gram how often it occurs in its row: int64 [B, K]. Args: the results of `_occurrences`."""
+    """Returns for each n-gram how often it occurs in its row: int64 [B, K].
+
+    Args: grams_BK, nth_BK: sorted keys and occurrence numbers of n-grams, the two results of `_occurrences`.
+    """
     totals_BK = nth_BK.copy()
     for k in range(grams_BK.shape[1] - 2, -1, -1):
         totals_BK[:, k] = np.where(grams_BK[:, k] == grams_BK[:, k + 1], totals_BK[:, k + 1], nth_BK[:, k])
@@ -87,7 +90,9 @@ def _keys(grams, nth):
 def _look_up(table, keys):
     """Returns (indices of `keys` in `table`, bool array that is True where the key is in `table`).
 
-    Args: table: sorted uint64 [n]. keys: uint64 array; the results have its shape.
+    The index of a key that is not in `table` has no meaning.
+
+    Args: table: sorted uint64 [n], not empty. keys: uint64 array; the results have its shape.
     """
     positions = np.minimum(np.searchsorted(table, keys), len(table) - 1)
     return positions, table[positions] == keys

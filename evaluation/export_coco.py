@@ -22,7 +22,10 @@ class Options:
     dataset: str | None = cli.field(None, "data set with the integers, karpathy:FILE or coco:DIR")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (self.output,), ()
 
 
@@ -57,7 +60,7 @@ def exported(content, path, known):
 
     Args:
       content: JSON value of the file: dict in COCO captions format, or list in COCO results format.
-      path: the file, read again if it is a list.
+      path: of the file that `content` was read from; a list is read from it again, with checks.
       known: dict file name -> integer id.
 
     Returns: a value of the same format as `content`.

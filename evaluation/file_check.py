@@ -91,6 +91,7 @@ def compare(options, data_dir, split, checkpoint, scored, open_run):
 def _from_files(options, checkpoint, folder, names):
     """Captions photographs from their files as caption.py does.
 
+    Args: options: ScoringOptions. checkpoint: its prefix. folder: of the photographs. names: list of image names.
     Returns: (dict image name -> caption, dict image name -> input row of the captioner), without unreadable files.
     Raises: cli.UserError if encoder or detector is not available.
     """

@@ -8,7 +8,7 @@ are taken from one of these sources:
     CHAIR-ref   the objects that the references name
     CHAIR-det   detections, and the objects that the references name; favours a captioner that reads this detector
 
-These are three different measures: their columns have different names, and one never stands in for another.
+These are three different measures: their columns have different names, and none is used in place of another.
 """
 
 import collections
@@ -114,9 +114,9 @@ def read_objects(path, threshold=0.5):
 
     Args:
       path: COCO's instances_*.json, or lines {"image": NAME, "objects": [{"name", "score"}]}.
-      threshold: minimum score of a detection; COCO's annotations have no score and are all read.
+      threshold: minimum score of a detection, 0 to 1; objects without a score are all read.
 
-    Returns: CaptionFile whose `captions` are dict image id -> list of labels, one for each object.
+    Returns: caption_files.CaptionFile whose `captions` are dict image id -> list of labels, one for each object.
     Raises: cli.UserError naming the file.
     """
     from preprocessing.detection import known_objects
@@ -172,14 +172,14 @@ def classes_of_labels(names, labels):
 
 
 def chair(tokens, there, names):
-    """Returns (CHAIR-i, CHAIR-s) of captions, two floats 0 to 1.
+    """Returns (CHAIR-i, CHAIR-s) of captions, each a float 0 to 1 or None.
 
     CHAIR-i is the share of mentions whose object is not in the image; it is None if no caption names an object. CHAIR-s
     is the share of captions with such a mention; it is None without captions.
 
     Args:
       tokens: dict image -> list of tokens of its caption.
-      there: dict image -> set of the classes that are in the image; none if the image is missing.
+      there: dict image -> set of the classes that are in the image; an image that is not a key has none.
       names: ObjectNames.
     """
     mentions = wrong = captions = 0
@@ -191,10 +191,10 @@ def chair(tokens, there, names):
 
 
 def measure(tokens, references, names, detected=None, annotated=None):
-    """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS, floats 0 to 1.
+    """Returns CHAIR and the word scores of captions: dict with the keys of CHAIR and WORDS, floats 0 to 1 or None.
 
-    The keys are e.g. "CHAIR-i", "CHAIR-ref-s" and "detected_precision". A value is None if its objects are unknown
-    (`detected` or `annotated` is None) or its denominator is 0.
+    The keys are e.g. "CHAIR-i", "CHAIR-ref-s" and "detected_precision". A value is None if its denominator is 0 or its
+    objects are unknown: "CHAIR-i" and "CHAIR-s" need `annotated`, "CHAIR-det-…" and the word scores `detected`.
 
     Args:
       tokens: dict image -> list of tokens of its caption.

@@ -25,7 +25,7 @@ class HeldOut:
         self._evaluate = tf.function(objective.evaluate, reduce_retracing=True)
 
     def __call__(self, step):
-        """Evaluates the current weights, logs the result, and updates RUN/best.json.
+        """Evaluates the current weights, logs the result, and writes it to RUN/best.json if the loss is a new minimum.
 
         Args: step: number of the training step.
         Returns: dict of the means over all words of the held-out sentences: "loss" (cross entropy, nats a word),
@@ -53,7 +53,10 @@ class HeldOut:
             yield {name: tf.constant(array) for name, array in batch.items()}
 
     def _keep_best(self, step, found):
-        """Writes {"step", "loss", ...} to RUN/best.json unless the file has a step with a loss as low."""
+        """Writes `step` and the values of `found` to RUN/best.json unless the file has a step with a loss as low.
+
+        Args: step: number of the training step. found: dict with "loss", "accuracy" and "perplexity".
+        """
         if not self.run.writes:
             return
         path = self.run.file("best.json")

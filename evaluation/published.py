@@ -2,7 +2,7 @@
 
 Each row says where its figures come from:
 
-    rescored   computed again from the captions that the authors released, equal to what they print
+    rescored   computed again from the captions that the authors released, equal to the figures that they published
     read       read in the authors' text or files
     recalled   from memory; the row is marked `unverified`: check it against the paper before you quote it
 
@@ -42,8 +42,8 @@ def published_rows():
     """Returns the published results as a list of dicts in the format of evaluation.table.make_row.
 
     They have the fields from "row" to "SPICE" without intervals; scores that were not published are None. Two fields
-    are added: "published", where the figures come from (one of RESCORED, READ, RECALLED), and "unverified", whether
-    they are from memory.
+    are added: "published" (str, one of RESCORED, READ and RECALLED: where the figures come from), and "unverified"
+    (bool, whether they are from memory).
     """
     rows = []
     for name, corpus, *scores, known in _ROWS:

@@ -48,7 +48,10 @@ class Options:
     seed: int = field(0, "Seed of the draws.")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (self.output, self.per_image), ()
 
 
@@ -238,7 +241,8 @@ def _corpus(options, scorer):
 def _row(label, scores, truth, options, split):
     """Returns the table row of one caption file as a dict: scores, their intervals, objects, novelty and lengths.
 
-    Args: label: the row's name. scores: metrics.Scores. truth: Truth. split: name of the split, or None.
+    Args: label: the row's name. scores: metrics.Scores. truth: Truth. options: Options, for the bootstrap.
+      split: name of the split, or None.
     """
     from evaluation import hallucination, novelty, statistics
 
@@ -307,6 +311,8 @@ def _compared(scored, options):
 
 def _lines_by_image(scored, files, parts):
     """Yields a JSON line for each file and image: {"file", "image", "caption", "part" if known, METRIC: score x100}.
+
+    A line is a str that ends with a newline.
 
     Args: scored: dict label -> metrics.Scores. files: dict label -> dict image id -> caption.
       parts: dict image id -> name of its part of the split.

@@ -50,7 +50,10 @@ class ScoringOptions:
     devices: tuple[str, ...] = cli.field((), "caption on these devices, e.g. GPU:0,GPU:1")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (table_of(self),), (self.job_dir,)
 
 
@@ -102,15 +105,17 @@ def folder_of(options):
 
 @reads_data
 def score_checkpoints(options, open_run, how=None):
-    """Scores every checkpoint on the validation images, ranks them, and adds the row of the best one to the table.
+    """Scores every checkpoint on the validation images, ranks them, and adds the best one's row to the table.
 
-    Writes captions and rankings to `folder_of(options)`. Without `overwrite`, checkpoints that were scored before with
-    the same settings are not scored again. If no validation image has a caption, prints a note and does nothing else.
+    The best one has the highest BLEU-3 + BLEU-4. Writes captions and rankings to `folder_of(options)`. Without
+    `overwrite`, checkpoints that were scored before with the same settings are not scored again. If no validation image
+    has a caption, prints a note and does nothing else.
 
     Args:
       options: ScoringOptions that also have `steps` (checkpoints to score, empty = all) and `overwrite`.
       open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
-      how: dict of further settings that the captions depend on, beside decoding and length normalization.
+      how: dict setting -> JSON value, further settings that the captions depend on, beside decoding and length
+        normalization; None for none.
     """
     from captioning import splits
     from evaluation import file_check, metrics, table
@@ -262,7 +267,7 @@ def score_checkpoint(options, split, open_run):
     Writes the captions to RUN/SPLIT.json and the scores to RUN/SPLIT_scores.json, or SPLIT_DECODE unless --decode is
     beam3. Without references it only writes the captions.
 
-    Args: options: ScoringOptions with `checkpoint`. split: "val" or "test".
+    Args: options: ScoringOptions with `checkpoint` ("best", "newest" or a step). split: "val" or "test".
       open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
     """
     from captioning import splits

@@ -28,7 +28,7 @@ def _draws(count, resamples, seed):
 
 
 def _interval(values, level=LEVEL):
-    """Returns [low, high], the percentile interval that holds the share `level` of the values."""
+    """Returns the list [low, high], the central interval that holds the share `level` (0 to 1) of the values."""
     tail = 50.0 * (1.0 - level)
     return [float(bound) for bound in np.percentile(values, [tail, 100.0 - tail])]
 

@@ -62,7 +62,8 @@ def make_row(
       concepts: formats.concepts.Concepts of the split, for class recall and precision, or None.
       threshold: minimum score of a detection that counts as a known object.
       annotated: dict image -> list of labels of annotated objects, for CHAIR, or None.
-      **extra: further fields, e.g. minutes, checkpoint, command, steps, or scored (from `digest_of_scored`).
+      **extra: further fields of the row, e.g. minutes (float), checkpoint (its path), command (text), or scored (from
+        `digest_of_scored`).
     """
     from evaluation import novelty, statistics
 
@@ -125,7 +126,7 @@ def read_table(path):
 
     Older rows have no "run": it is then the folder of their checkpoint, or missing if they name none.
 
-    Raises: UserError if the file is not a table of results.
+    Raises: UserError if the file is missing or is not a table of results.
     """
     rows = read_json(path, "a table of results, as eval_val.py and evaluation.untrained write it", list)
     wanted = dict.fromkeys((*TEXTS, "scored", "captions"), optional(is_text)) | {"reasons": optional(is_object)}
@@ -214,7 +215,7 @@ def _ordered(rows):
 def with_means(rows):
     """Returns the rows in printing order, with a row of means after each group of rows that differ only in the seed.
 
-    In a row of means each score is a pair (mean, standard deviation); scores that a row of the group lacks are missing.
+    In a row of means each score is a pair (mean, sample standard deviation); scores that a row lacks are missing.
     A group with two runs of the same seed has no row of means, because repeated runs are not independent seeds. Rows of
     different tokenizers are different groups.
 
@@ -328,7 +329,7 @@ def tokenizers_of(rows):
 def notes(rows):
     """Returns the notes below a table as list of sentences: kind of scores, missing metrics with reasons, warnings.
 
-    Args: rows: list of dicts.
+    Args: rows: list of dicts from `make_row`, also published rows.
     """
     tokenizers = tokenizers_of(rows)
     result = [

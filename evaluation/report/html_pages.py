@@ -19,7 +19,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def render(template, **values):
-    """Returns the HTML text of a template filled with values.
+    """Returns the HTML text (str) of a template filled with values, which are escaped.
 
     Args: template: path from the project's root, e.g. "evaluation/report/report.html". values: variables of the
       template.
@@ -36,5 +36,5 @@ def macros(template):
 
 
 def data_url(data, kind):
-    """Returns a data URL that holds an image. Args: data: bytes of the image file. kind: "png" or "jpeg"."""
+    """Returns a data URL (str) that holds an image. Args: data: bytes of the image file. kind: "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

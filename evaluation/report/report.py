@@ -36,7 +36,10 @@ class Options:
     word_map: bool = cli.field(True, "draw the word vectors of the first run")
 
     def outputs(self):
-        """Returns (files, folders) that the command will write: two tuples of paths, which cli.run checks first."""
+        """Returns (files, folders) that the command will write: two tuples of paths.
+
+        cli.run checks before `main` that they can be written; empty paths are ignored.
+        """
         return (self.path(),), ()
 
     def path(self):
@@ -45,7 +48,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags and the config.json of each run. Raises: cli.UserError."""
+    """Checks the flags and the config.json of each run, and imports --system. Raises: cli.UserError."""
     from training.run_directory import read_config
 
     registry.import_packages(options.system)

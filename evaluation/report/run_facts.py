@@ -29,8 +29,8 @@ class RunFacts:
       scores: metrics.Scores (BLEU, CIDEr) of the captions of images with references; None if there are no captions or
         they could not be scored.
       note: a sentence that says why captions or scores are missing; "" if both exist.
-      checkpoint: path of the checkpoint that made the captions as it was then; None if unknown.
-      row: dict, content of RUN/test_scores.json or val_scores.json, which eval_test.py writes; {} without this file.
+      checkpoint: path that the checkpoint of the captions had when it was scored; None if unknown.
+      row: dict, content of RUN/SPLIT_scores.json, which eval_test.py writes; {} without this file.
     """
 
     name: str
@@ -66,7 +66,7 @@ def read_run(job_dir, data_dir="", split="auto"):
 
     Args: job_dir: run directory. data_dir: "" = the folder that it was trained on. split: "test", "val", or "auto" for
       test captions if there are any, else those of the best checkpoint on val.
-    Raises: cli.UserError if it is not a run or has a damaged file.
+    Raises: cli.UserError if `job_dir` is not a run or has a damaged file; a run without captions is not an error.
     """
     content = run_directory.read_config(job_dir)
     data_dir = data_dir or run_directory.data_dir_of(job_dir, missing_ok=True)
@@ -113,7 +113,8 @@ def _captions_of(job_dir, split):
 def checkpoint_of(run):
     """Returns the prefix of the checkpoint that made the captions, else of the newest one; None without checkpoints.
 
-    It is searched in the run directory, because the run may have been moved since it was scored. Args: run: RunFacts.
+    A prefix is a path without ending. It is searched in the run directory, because the run may have been moved since it
+    was scored. Args: run: RunFacts.
     """
     from training import checkpoints
 
@@ -127,9 +128,10 @@ def checkpoint_of(run):
 def archived_curves(folders):
     """Returns the training curves of archived runs.
 
-    Returns: dict "EXPERIMENT/ROW, seed S" -> dict metric name -> (list of steps, list of values).
+    Returns: dict "EXPERIMENT/ROW, seed S" -> dict metric name -> (list of steps, list of values), {} without a log.
 
     Args: folders: paths of archived runs, e.g. results/miniature/full/seed_1.
+    Raises: cli.UserError if a folder is not an archived run.
     """
     return {_archived_name(archive.read_entry(folder)): curves.read_metrics(folder) for folder in folders}
 
@@ -147,7 +149,7 @@ def table_rows(job_dirs, paths=(), references=()):
       references: folders of archived runs; their rows are named EXPERIMENT/ROW, seed S.
     Returns: list of dicts in the format of table.make_row, with scores as numbers, not yet formatted. A row that is in
       several table files (same table.key_of) is taken from the last one.
-    Raises: cli.UserError for a file that is no table, or a folder that is no archived run.
+    Raises: cli.UserError for a file that is not a table, or a folder that is not an archived run.
     """
     beside = [os.path.join(os.path.dirname(os.path.abspath(job_dir)), "table.json") for job_dir in job_dirs]
     found = {}
@@ -183,7 +185,7 @@ def thumbnails(data_dir, split, names, side=220):
 
     Images without data in the records are missing; {} if the records cannot be read.
 
-    Args: split: "val" or "test". names: image names. side: longer side in pixels.
+    Args: split: "val" or "test". names: image names. side: longer side in pixels; smaller images keep their size.
     """
     import io
 

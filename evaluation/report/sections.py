@@ -20,7 +20,7 @@ NO_CHECKPOINT = "The run has no checkpoint."
 
 
 def heading(runs):
-    """Returns the values of the heading: dict with "names" (of all runs, a text) and "written" (date and command)."""
+    """Returns the values of the heading: dict of two texts, "names" (of all runs) and "written" (date and command)."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"names": ", ".join(run.name for run in runs), "written": f"Written {now} by {cli.command_line()}"}
 
@@ -39,8 +39,8 @@ def scores(rows, runs):
     Args: rows: list of dicts with scores as numbers, from run_facts.table_rows. runs: list of RunFacts.
 
     Returns: dict with "lines" (list of lists of formatted cells: the heading, then the rows with a line of means after
-      each group of seeds, published rows last), "left" (indices of left-aligned columns), "classes" (list with one
-      entry for each line after the heading: "own" for a run of this report, "published", or None) and "notes" (list of
+      each group of seeds, published rows last), "left" (indices of left-aligned columns), "classes" (list with the CSS
+      class of each line after the heading: "own" for a run of this report, "published", or None) and "notes" (list of
       sentences).
     """
     own = {table.key_of(run.row | {"run": os.path.realpath(run.job_dir)}) for run in runs if run.row}
@@ -82,7 +82,8 @@ def variety(runs):
 def training(runs, references):
     """Returns a plot of each known training curve, with the runs of this report and, dashed, archived runs.
 
-    Args: references: dict name of an archived run -> its training curves, from run_facts.archived_curves.
+    Args: runs: list of RunFacts. references: dict name of an archived run -> its training curves, which are dicts
+      metric name -> (list of steps, list of values).
 
     Returns: list of dicts with "name", "expected" (a text on the shape to expect) and "picture" (data URL of a PNG).
     """
@@ -103,7 +104,8 @@ def training(runs, references):
 def pictures(runs, count):
     """Returns images with their captions: some spread evenly over the scores, and each run's best and worst.
 
-    Args: count: number of images that are spread evenly; half as many are shown as best and as worst.
+    Args: runs: list of RunFacts. count: number of images that are spread evenly; half as many are shown as best and as
+      worst.
 
     Returns: dict with "note" (a sentence), "cards" (list of dicts from `card`) and "ends" (list of pairs of a heading
       and a list of dicts from `card`); None if no run has captions.
@@ -142,7 +144,7 @@ def by_score(scores, names):
 def best_and_worst(run, count):
     """Returns (names of the images with the best CIDEr, best first; with the worst, worst first), two lists.
 
-    Args: run: RunFacts. count: length of each list; it is smaller if an image would be in both.
+    Args: run: RunFacts. count: length of each list; both are shorter if an image would be in both.
     """
     order = by_score(run.cider(), run.captions)
     count = min(count, len(order) // 2)
@@ -173,7 +175,7 @@ def card(name, runs, small):
 def attention(runs, count):
     """Returns attention figures of images for each run whose network has attention (show_attend_tell).
 
-    Args: count: number of images, spread evenly over the scores; 0 = no figures.
+    Args: runs: list of RunFacts. count: number of images, spread evenly over the scores; 0 = an empty list.
 
     Returns: list of dicts, one for each run with attention and captions: "name" (of the run), "note" (a sentence on how
       to read the figures, or why there are none) and "figures" (list of dicts with "name" (of the image), "words" (the

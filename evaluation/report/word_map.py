@@ -12,7 +12,9 @@ MOST_WORDS = 3000  # only the most frequent words are drawn, which come first; t
 
 
 def project(vectors_VE, method="pca", seed=1):
-    """Projects word vectors to two dimensions: float [V, 2]. They are normalised first, so distances follow the cosine.
+    """Returns word vectors projected to two dimensions: float [V, 2].
+
+    They are first normalised to length 1, so that a small distance means a large cosine.
 
     Args: vectors_VE: float. method: "pca" or "tsne" (slow: about a second for 100 words, minutes for thousands).
       seed: of t-SNE.
@@ -36,7 +38,7 @@ def neighbours(vectors_VE, ids, count=5, skip=(0, 1)):
     """Returns the words with the most similar vectors by cosine, most similar first: dict id -> list of (id, cosine).
 
     Args:
-      vectors_VE: float. ids: iterable of word ids, the keys of the result. count: largest number of words for each; the
+      vectors_VE: float. ids: iterable of word ids, the keys of the result. count: maximum number of words for each; the
         word itself is not among them.
       skip: ids of the markers, which are never returned; nor is the unknown word, the last id.
     """

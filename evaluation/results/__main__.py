@@ -65,7 +65,8 @@ def _add(options):
 def _check(options, root, pages):
     """Checks the archive in the folder `root`, and prints its faults.
 
-    Args: pages: whether to check the tables of pages too.
+    Args: options: Options. root: folder of the archive. pages: whether to check the tables of README, docs/ and
+      configs/ too.
     Raises: cli.UserError if there is a fault.
     """
     from evaluation.results import check

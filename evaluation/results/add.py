@@ -132,7 +132,10 @@ def _logged(run):
 
 
 def step_of(row):
-    """Returns the training step of a row's checkpoint; None if it names none. Args: row: dict of a table."""
+    """Returns the training step of a row's checkpoint (int); None if the row has no checkpoint with a step.
+
+    Args: row: dict from `table.read_table`.
+    """
     match = re.search(r"(\d+)$", row.get("checkpoint") or "")
     return int(match[1]) if match else None
 
@@ -175,13 +178,16 @@ def references_digest(references):
 
 @functools.lru_cache(maxsize=1)  # several rows of an experiment need it
 def corpus_of(data_dir):
-    """Returns the corpus of a data folder: tuple (list of sentences without unknown words, their sha256 in hex)."""
+    """Returns the corpus of a data folder: (list of the sentences without unknown words, their sha256 in hex).
+
+    The last result is cached: the caller must not change the list.
+    """
     sentences = untrained.load_corpus(data_dir).texts
     return sentences, hashlib.sha256("\n".join(sentences).encode()).hexdigest()
 
 
 def without_folders(value):
-    """Returns a copy of a JSON value in which absolute paths are shortened to their last part.
+    """Returns a copy of a JSON value in which absolute paths, also inside texts, are shortened to their last part.
 
     Folders of one machine mean nothing on another.
     """
@@ -193,9 +199,11 @@ def without_folders(value):
 
 
 def environment(row):
-    """Returns the content of environment.json as dict: date, commit, versions, machine, command.
+    """Returns the content of environment.json as dict: date, commit, versions, machine, minutes and command.
 
-    Args: row: dict of a table.
+    All but the last two describe the time and the machine of this call, which may differ from those of the training.
+
+    Args: row: dict from `table.read_table`; its "minutes" and "command" are copied.
     """
     return {
         "date": datetime.date.today().isoformat(),
@@ -212,7 +220,7 @@ def environment(row):
 
 @functools.cache
 def _git(*arguments):
-    """Returns the output of a git command, None if it fails. Args: arguments: strings that follow `git`."""
+    """Returns the output of a git command (str), None if it fails; cached. Args: arguments: strings after `git`."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 

@@ -62,7 +62,7 @@ def captions_name(decode):
 def read(root):
     """Reads all folders EXPERIMENT/ROW/seed_S below `root`: list of Entry, sorted by path; [] if `root` does not exist.
 
-    Raises: UserError for a folder or file that does not fit the layout.
+    The subfolder models/ of `root` is left out. Raises: UserError for a folder or file that does not fit the layout.
     """
     entries = []
     for folder, inside, names in sorted(os.walk(root)):
@@ -140,7 +140,7 @@ def _complete(folder):
 def thinned(lines, most=LOG_LINES):
     """Returns at most `most` lines of a log as list, evenly spaced, with the first and the last.
 
-    Args: lines: list; it is returned itself if it is short enough.
+    Args: lines: list; it is not changed, and is returned itself if it has at most `most` lines.
     """
     if len(lines) <= most:
         return lines
@@ -152,12 +152,12 @@ def thinned(lines, most=LOG_LINES):
 
 
 def as_sentence_numbers(captions, sentences, digest):
-    """Returns captions as numbers of corpus sentences: {"corpus_sha256": digest, "sentences": {image: number}}.
+    """Returns captions as numbers of corpus sentences, from 0: {"corpus_sha256": digest, "sentences": {image: number}}.
 
     Args:
       captions: dict image name -> caption, each a sentence of the corpus.
       sentences: list of all sentences; for repeated ones, the first number is written.
-      digest: sha256 of the corpus, from `add.corpus_digest`.
+      digest: sha256 of the corpus, from `add.corpus_of`.
     """
     places = {}
     for number, text in enumerate(sentences):
@@ -168,8 +168,8 @@ def as_sentence_numbers(captions, sentences, digest):
 def read_captions(path, sentences_of):
     """Returns the captions of a captions file of the archive: dict image name -> caption.
 
-    A file that names sentences of a corpus by their numbers (see `as_sentence_numbers`) can only be read with this
-    corpus; without it, the result is None.
+    If the file has numbers of corpus sentences in place of texts, they are looked up in this corpus; without it, the
+    result is None.
 
     Args:
       path: a captions file of the archive.

@@ -92,8 +92,8 @@ def rescore(entries, references, names=METRICS):
       names: metrics that are computed, some of evaluation.metrics.METRICS.
 
     Returns:
-      (number of equal rows, list of differences, list of rows that could not be checked with the reason); both lists
-      hold strings.
+      (number of equal rows; list of sentences, one for each difference; list of sentences, one for each row that could
+      not be checked, with the reason).
     """
     equal, differences, unchecked = 0, [], []
     scorers = {}
@@ -129,9 +129,10 @@ def rescore(entries, references, names=METRICS):
 def _differences(captions, references, row, scorer):
     """Scores captions again, and compares the scores with the row that the archive has.
 
-    Args: captions: dict image name -> caption. references: dict image name -> list of captions. row: dict.
-      scorer: metrics.Scorer.
-    Returns: list of strings, one for each difference; a string with the reason if they cannot be compared.
+    Args: captions: dict image name -> caption. references: dict image name -> list of captions. row: dict, one of
+      archive.Entry.rows. scorer: metrics.Scorer of these references.
+    Returns: list of strings, one for each difference, [] if all are equal; or, if nothing can be compared, one string
+      with the reason.
     """
     if table.digest_of_scored(captions, references) != row["scored"]:
         return ["its captions are not those that were scored"]

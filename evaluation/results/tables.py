@@ -36,7 +36,7 @@ class Table:
       experiment: name of the experiment, a folder of the archive.
       split: "test" or "val", of the images.
       rows: names of its rows in order; empty = all in the order of evaluation.table.ROWS.
-      columns: names of metrics and shares.
+      columns: names of metrics and shares, some of evaluation.table.SCORES and SHARES.
       decodes: decodings that are shown; None for rows that are not decoded.
       interval: whether CIDEr has its 95 % interval over the images, in rows with one seed.
     """
@@ -122,7 +122,7 @@ def markdown(entries, spec):
 
 
 def cell(group, column, interval=False):
-    """Returns the text of one cell: the value of one seed, or mean ± standard deviation of several.
+    """Returns the text of one cell: the value of one seed, or mean ± sample standard deviation of several.
 
     It is "-" if a seed has no value.
 
@@ -210,7 +210,9 @@ def pages(root="."):
 
 
 def current(entries, root="."):
-    """Yields (path, its text, its text with tables made from the archive) of all pages and modules of configs/.
+    """Yields (path, its text, its text with tables made from the archive) of all pages and experiments' modules.
+
+    These are README, the pages of docs/, and configs/EXPERIMENT.py for each experiment of the entries.
 
     Args: entries: list of archive.Entry. root: folder of the project.
     """
@@ -231,7 +233,7 @@ def _text(path):
 
 
 def write(entries, root="."):
-    """Writes all tables made from the archive into their files; returns the list of paths that have changed.
+    """Writes all tables made from the archive into their files; returns the list of the paths that it has changed.
 
     Args: entries: list of archive.Entry. root: folder of the project.
     """
