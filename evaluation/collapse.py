@@ -57,7 +57,7 @@ class CollapseWatch:
 
         Args: step: number of the training step.
         Returns: dict with "unique" (share of distinct captions, 0 to 1), "length" (mean number of words), "distinct-1",
-          "distinct-2" (shares of distinct unigrams and bigrams) and "longest_run" (maximum number of equal words in a row).
+          "distinct-2" (shares of distinct unigrams and bigrams) and "longest_run" (most equal words in a row).
         """
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
