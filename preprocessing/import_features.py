@@ -150,7 +150,9 @@ class Vectors:
     def find(self, names):
         """Returns the places of the images' vectors: list of (index of the file, index in it).
 
-        A name is also found if only its extension differs. Raises: cli.UserError naming images that are in no file.
+        A name is also found if only its extension differs.
+
+        Args: names: list of image file names. Raises: cli.UserError naming images that are in no file.
         """
         places = [self._places.get(name) or self._stems.get(os.path.splitext(name)[0]) for name in names]
         missing = [name for name, place in zip(names, places, strict=True) if place is None]
@@ -246,7 +248,7 @@ def describe_encoder(options, files, shape):
       files: list of the fingerprints of the files (dicts), which the description contains without --encoder.
       shape: shape of the vectors of one image, (crops, D) or (crops, cells, D).
 
-    Raises: cli.UserError if the encoder makes vectors of another shape.
+    Raises: cli.UserError if the encoder cannot be loaded or makes vectors of another shape.
     """
     cells = shape[1] if len(shape) == 3 else None
     if options.encoder:

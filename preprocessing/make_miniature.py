@@ -223,7 +223,7 @@ def sentence_tasks(options, work):
 
 
 def draw_singles(task):
-    """Returns pictures of one object each, uint8 [n, side, side, 3]. Args: task: (seed, first, last + 1, side)."""
+    """Returns pictures of one object, uint8 [stop - start, side, side, 3], for a task (seed, start, stop, side)."""
     seed, start, stop, side = task
     pictures = []
     for index in range(start, stop):
@@ -343,7 +343,7 @@ def make_raw(options, raw):
 
 
 def _begin_or_continue(raw, work, sidecar, settings, overwrite):
-    """Keeps the unfinished work of the same `settings` (dict) in the folder `work`, or else empties it and `raw`.
+    """Keeps unfinished work of the same dict `settings` in `work`; or empties `work`, raw/images and raw/descriptions.
 
     Args: sidecar: path of raw/miniature.json, which is removed. overwrite: whether pictures without it may be replaced.
     """
@@ -361,7 +361,7 @@ def _begin_or_continue(raw, work, sidecar, settings, overwrite):
 
 
 def _images_there(raw, sidecar):
-    """Returns whether the folder has as many pictures as the sidecar states."""
+    """Returns whether the folder raw/images has as many pictures as the sidecar, a path, states; prints if not."""
     there, wanted = len(os.listdir(os.path.join(raw, "images"))), sidecars.read_sidecar(sidecar)["count"]
     if there != wanted:
         print(f"{raw}/images: {there} pictures, expected {wanted}; making them again")

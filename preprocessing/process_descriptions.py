@@ -105,7 +105,7 @@ def naming(options, concepts):
 
 
 # --------------------------------------------------------------------------------------------------------------
-# One sentence
+# One sentence, and the two passes over all sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +137,6 @@ def encode_sentence(tokens, words, rules):
     if ids.count(words.unknown_id) > rules.max_unknown * len(ids):
         return None, None, "unknown"
     return sorted(words.encode(rules.concepts.intersection(rules.names.get(token, token) for token in tokens))), ids, ""
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The two passes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,7 +252,11 @@ def _describe(options, path, given, singulars):
 
 
 def _deal_all(how, path, work, count, wanted):
-    """Runs the first pass; returns the paths of its files. Args: how: arguments of shards.map_shards. count: shards."""
+    """Runs the first pass over sentences.txt; returns the tuple of the paths of its files, in the order of the text.
+
+    Args: how: dict of arguments of shards.map_shards. path: sentences.txt. work: work folder. count: number of shards.
+      wanted: frozenset of words: sentences without any of them are left out; all are kept if it is empty.
+    """
     pieces = shards.cut([path], -(-os.path.getsize(path) // count))
     tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
     results = shards.map_shards(deal, tasks, **how, description="counting words")
@@ -276,7 +276,7 @@ def _new_dictionary(options, dealt, concepts):
 
 
 def _note_unnamed(concepts, results):
-    """Prints the concept words that no sentence contains. Args: results: of `encode`."""
+    """Prints the concept words that no sentence contains. Args: results: list of the dicts that `encode` returns."""
     named = {word for result in results for word in result["named"]}
     if absent := [word for word in concepts if word not in named]:
         shown = ", ".join(absent[: outputs.SHOWN]) + (", …" if len(absent) > outputs.SHOWN else "")
@@ -312,7 +312,7 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
 
 
 def _refuse_unknown(options, given):
-    """Raises cli.UserError if files that this stage did not make would be replaced. Args: given: see `_describe`."""
+    """Raises cli.UserError if files of other programs would be replaced. Args: given: path of a dictionary, or None."""
     target = os.path.join(options.data_dir, "word_counts.txt")
     sidecars.refuse_unknown(
         record_files.files_of(options.data_dir, "sentence"),

@@ -314,7 +314,11 @@ def _complete(options, splits, settings, made_from):
 
 
 def _made_from(options, dataset, names, words, hashes):
-    """Returns the dict that identifies the inputs, for the sidecar. Args: hashes: dict file name -> sha256."""
+    """Returns the dict that identifies the inputs, for the sidecar.
+
+    Args: dataset: datasets.Dataset. names: list of its file names. words: vocabulary.Vocabulary.
+      hashes: dict file name -> sha256.
+    """
     detections = records.find_files(options.data_dir, "detections")
     captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
     sentences = records.find_files(options.data_dir, "sentence") if options.prior_strength else []

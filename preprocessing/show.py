@@ -384,7 +384,7 @@ def lines_of(path, rows, name):
 
 
 def main(options):
-    """Prints the content of the files --paths."""
+    """Prints the content of the files --paths. Raises: cli.UserError if one cannot be shown."""
     if not options.paths:
         raise cli.UserError("no file given: python -m preprocessing.show FILE")
     if options.rows < 0:

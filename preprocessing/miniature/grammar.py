@@ -53,7 +53,7 @@ def side_of(text):
 
 @functools.cache
 def plural(noun):
-    """Returns the plural of a noun (cached)."""
+    """Returns the plural of an English noun (str); results are cached."""
     import inflect
 
     return inflect.engine().plural(noun)
@@ -75,7 +75,7 @@ def combination_of(text):
 
 
 def entities_of(scene):
-    """Returns the list of the Entities in a scene, one for each class."""
+    """Returns the list of the Entities in a scene, one for each class, in the order of the scene's items."""
     entities = []
     for name in dict.fromkeys(item.name for item in scene.items):
         members = tuple(index for index, item in enumerate(scene.items) if item.name == name)
@@ -87,7 +87,7 @@ def entities_of(scene):
 
 
 def _choose(rng, options):
-    """Returns a random option, the earlier ones more often, so that there is a long tail of rare phrases.
+    """Returns a random option (str), the earlier ones more often, so that there is a long tail of rare phrases.
 
     Args: options: text "a|b|c", or a sequence of texts.
     """
@@ -214,8 +214,9 @@ def _relations(scene, first, second):
 def _linked(rng, scene, entities, fancy=0.0):
     """Links one to three entities by a relation of the first two, as in "a dog next to a ball", or else by "and".
 
-    Args: entities: list of Entity. fancy: see `noun_phrase`.
-    Returns: (text before the verb, relation after it or "", text after the relation).
+    Args: entities: list of Entity. fancy: probability of an additional adjective such as "beautiful" for each.
+    Returns: (text before the verb, phrase of the relation such as "next to", text after it); the last two are "" if the
+      entities are linked by "and".
     """
     first, *others = entities
     nouns = [noun_phrase(rng, entity, fancy=fancy) for entity in entities]

@@ -1,10 +1,10 @@
 """Measures and checks the guaranteed properties of the miniature world.
 
-A combination is the set of the classes of the objects in an image or a sentence. From the default sizes on: at least
-10,000 distinct sentences of 8 words or more; at least 30 % of the combinations in images occur in no sentence, and at
-least 30 % of those in sentences occur in no image; every class is in at least 40 train images; the detector misses at
-least 20 % of the objects and gives at least 10 % of the detected ones a wrong class. For any size: no corpus sentence
-equals a caption.
+A combination is the set of two or more classes of the objects in an image or a sentence. From the default sizes on: at
+least 10,000 distinct sentences of 8 words or more; at least 30 % of the combinations in images occur in no sentence,
+and at least 30 % of those in sentences occur in no image; every class is in at least 40 train images; the detector
+misses at least 20 % of the objects and gives at least 10 % of the detected ones a wrong class. For any size: no corpus
+sentence equals a caption.
 """
 
 import collections

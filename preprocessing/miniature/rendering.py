@@ -24,7 +24,7 @@ WALLS = ((226, 206, 176), (190, 212, 204), (214, 196, 214), (232, 222, 196))
 
 
 def _shift(rng, colour, spread=10):
-    """Returns a random colour near the given one. Args: spread: standard deviation of each channel."""
+    """Returns a random colour near `colour`. Args: spread: standard deviation of each channel, of 0 to 255."""
     return tuple(int(value) for value in np.clip(np.asarray(colour) + rng.normal(0, spread, 3), 0, 255))
 
 

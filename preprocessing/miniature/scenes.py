@@ -59,7 +59,7 @@ class Item:
 
     @property
     def box(self):
-        """Returns (ymin, xmin, ymax, xmax), clipped to 0 to 1."""
+        """Returns the box (ymin, xmin, ymax, xmax), a tuple of float, clipped to 0 to 1."""
         edges = (self.foot - self.height, self.left, self.foot, self.left + self.width)
         return tuple(float(min(1.0, max(0.0, edge))) for edge in edges)
 
@@ -174,7 +174,7 @@ def choose_names(rng, seed, side):
 
 
 def ties(upper, lower):
-    """Returns the relations in which an object can stand to another at the same position: dict relation -> weight.
+    """Returns the relations that an object can have to another at the same position: dict relation -> weight.
 
     Args: upper: class of the first object. lower: class of the second, e.g. of the support.
     """
@@ -200,8 +200,7 @@ def tie_first_pair(rng, names):
     from `ties`; no pair has the weight 1.
 
     Args: rng: numpy Generator. names: list of the classes of the scene's objects.
-    Returns: (i, relation, j): object names[i] stands in the relation, e.g. "on", to object names[j]; None if no pair
-      was drawn.
+    Returns: (i, relation, j): object names[i] has the relation, e.g. "on", to object names[j]; None without a pair.
     """
     options = {(None,): 1.0}
     for i, j in itertools.permutations(range(len(names)), 2):
@@ -227,7 +226,7 @@ def _sizes(rng, names):
 def _tied_offset(rng, relation, upper, lower):
     """Returns a random position of an object relative to the one to which it is tied.
 
-    Args: relation: see `ties`. upper, lower: (class, height, width) of the two objects.
+    Args: relation: a key of the result of `ties`. upper, lower: (class, height, width) of the two objects.
     Returns: (x of its centre from the centre of the other, height of its foot above that of the other, factor of its
       size).
     """
@@ -261,9 +260,11 @@ def _units(names, tie):
 
 
 def _stand(rng, place, names, sizes, tie):
-    """Chooses the positions of all objects. Args: tie: result of `tie_first_pair`.
+    """Chooses the positions of all objects of a scene.
 
-    Returns: (list of (left, foot, width, height); groups of `_units` from left to right; indices of those in the air).
+    Args: place: key of PLACES. names: classes. sizes: result of `_sizes`. tie: result of `tie_first_pair`.
+    Returns: (list of (left, foot, width, height), one for each object; groups of `_units` from left to right; indices
+      of the objects in the air).
     """
     units, airborne = _units(names, tie)
     units = [units[i] for i in rng.permutation(len(units))]
@@ -300,7 +301,7 @@ def _fly(rng, names, sizes, airborne, boxes):
 
 
 def _relations(boxes, units, airborne, tie):
-    """Returns all true relations between two objects as a list of (i, relation, j).
+    """Returns all true relations between two objects as a list of (i, relation, j) with indices of the objects.
 
     Args: boxes, units, airborne: results of `_stand`. tie: result of `tie_first_pair`.
     """

@@ -150,10 +150,10 @@ def mix(colour, other, share):
 
 
 def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
-    """Draws one object.
+    """Draws one object into a picture.
 
     Args:
-      draw: PIL.ImageDraw of the picture.
+      draw: PIL.ImageDraw of the picture, which is changed.
       thing: Thing.
       colour: (r, g, b) of the main parts.
       corner: (left, top) of its box in pixels.

@@ -39,7 +39,7 @@ def _spelled(char):
 class _Table(dict):
     """Table for str.translate: code point -> ASCII text, computed at the first access.
 
-    Attributes: lost: set of the characters without an ASCII spelling, of those that were accessed.
+    Attributes: lost: set of the characters without an ASCII spelling among those that were looked up so far.
     """
 
     def __init__(self):
@@ -71,7 +71,7 @@ def to_ascii(text):
 
 
 def ascii_lines(text):
-    """Returns (list of the lines of a text as ASCII bytes, the number of lost characters, see `to_ascii`)."""
+    """Returns (list of the lines of a text as ASCII bytes, number of its characters without an ASCII spelling)."""
     found, lost = to_ascii(text.replace("\r\n", "\n").replace("\r", "\n"))
     return found.encode("ascii").split(b"\n"), lost
 

@@ -24,8 +24,8 @@ def with_extension(name):
 def jsonl_entries(path):
     """Yields (file name, list of texts) for each image in JSON lines {"image": NAME, "captions": [text, ...]}.
 
-    "captions" may be a single text; an image with one text a line may have several lines, and is then yielded once, at
-    the end.
+    "captions" may be a single text. An image with one text a line may have several lines; it is yielded once, after all
+    lines were read.
 
     Raises: cli.UserError naming the line.
     """

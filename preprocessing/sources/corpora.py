@@ -89,7 +89,10 @@ def _object_texts(value, keys):
 
 
 def _checked(found, value):
-    """Returns a list of texts unchanged. Raises: BadEntry if an element is neither a string nor None."""
+    """Returns the list `found` unchanged; `value` is not used.
+
+    Raises: BadEntry if an element of `found` is neither a string nor None.
+    """
     if not all(text is None or isinstance(text, str) for text in found):
         wrong = next(text for text in found if text is not None and not isinstance(text, str))
         raise BadEntry(f"the description is not a text but {str(wrong)[:80]!r}")
@@ -187,7 +190,7 @@ def read(piece, format, bad):
       format: one of FORMATS.
       bad: BadEntries, to which entries that cannot be read are added.
 
-    Raises: cli.UserError when the whole file cannot be read.
+    Raises: cli.UserError when the file is not of this format, or cannot be read at all.
     """
     if format == "table":
         yield from _table_texts(piece, bad)
@@ -200,7 +203,7 @@ def read(piece, format, bad):
 def _line_texts(piece, parse, bad):
     """Yields the texts of a piece with one entry a line.
 
-    Args: parse: function of a line that returns its list of texts.
+    Args: parse: function of a line (str) that returns the list of its texts. bad: BadEntries, is changed.
     """
     for index, line in enumerate(shards.lines_of(piece)):
         try:

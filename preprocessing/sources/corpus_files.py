@@ -50,7 +50,7 @@ def corpora_of(text, encoding=None):
     """Finds the files of `--input`: files or folders, separated by commas, each with an optional FORMAT: before it.
 
     Args: text: value of --input. encoding: encoding of files without a byte order mark; None: UTF-8.
-    Returns: (sorted list of CorpusFile, list of notes about what was left out of folders).
+    Returns: (list of CorpusFile, sorted by path; list of notes (str) about what was left out of folders).
     Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
     """
     found, notes = {}, []

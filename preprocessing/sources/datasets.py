@@ -47,7 +47,7 @@ class Dataset:
       splits: dict split -> list of file names, in the order of the list.
       captions: dict file name -> list of texts; images without captions are absent.
       ids: dict file name -> integer id of the image in the original data set; empty without ids.
-      files: dict split -> the file that lists its images, for messages; empty if there is no such file.
+      files: dict split -> path of the file that lists its images, for messages; empty if there is no such file.
       parts: dict file name -> part of nocaps to which it belongs: "in", "near" or "out"; empty for other data sets.
     """
 
@@ -143,7 +143,7 @@ def _check_disjoint(dataset, path):
 
 
 def _present(folder, names):
-    """Returns the path of the file with one of several names, compressed or not; None without one. Raises for two."""
+    """Returns the path of the file with one of `names`, packed or not; None if absent. Raises: cli.UserError if two."""
     endings = ("", *texts.PACKED_NAMES)
     paths = dict.fromkeys(os.path.join(folder, name + ending) for name in names for ending in endings)
     found = [path for path in paths if os.path.lexists(path)]

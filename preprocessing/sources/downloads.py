@@ -45,8 +45,8 @@ def digests(path):
 def fault_of(path, entry, found):
     """Returns text that says how a file differs from its entry in the manifest; "" if it does not.
 
-    Args: entry: dict with "bytes", "sha256", "md5", as far as they are known. found: the file's checksums, from
-      `digests`.
+    Args: entry: dict with "bytes", "sha256", "md5", as far as they are known. found: the file's checksums, a
+      result of `digests`.
     """
     size = os.path.getsize(path)
     if entry.get("bytes") is not None and size != entry["bytes"]:
@@ -73,8 +73,8 @@ class Download:
     """The download of one file of the manifest.
 
     Args:
-      entry: dict of the manifest with "file", "urls", and "bytes", "sha256", "md5" if they are known; "most": largest
-        number of bytes if "bytes" is not known.
+      entry: dict of the manifest with "file" (its name), "urls" (list, one for each mirror), and "bytes", "sha256",
+        "md5" if they are known; "most": largest number of bytes that is accepted if "bytes" is not known.
       folder: folder in which the file is written.
       attempts: attempts at one mirror in a row without receiving any bytes.
       timeout: seconds without data after which an attempt fails.
@@ -93,7 +93,7 @@ class Download:
     def fetch(self):
         """Downloads the file from the first mirror that has it.
 
-        Returns: (url, checksums as `digests` returns them).
+        Returns: (URL of this mirror, {"sha256": hex, "md5": hex} of the file).
         Raises: cli.UserError with the failure of every mirror and the manifest's advice, or if the disk is too full.
         """
         failures = []
@@ -112,7 +112,7 @@ class Download:
         raise cli.UserError(gone(self.entry, failures))
 
     def _from_mirror(self, url):
-        """Downloads the file from one mirror to FILE.part and compares it with the manifest; returns its checksums.
+        """Downloads the file from one mirror to FILE.part and compares it with the manifest; returns `digests` of it.
 
         If a resumed download differs, it is repeated once from the beginning, because the earlier part may be wrong.
 

@@ -79,8 +79,8 @@ def unpack(path, folder, flatten=False):
       flatten: whether to write all files directly into the target folder, without the folders of the archive.
 
     Returns: (number of files, bytes of all files).
-    Raises: cli.UserError: damaged, an unsafe name, members other than plain files and folders, two members for the same
-      path, a decompression bomb, encrypted, or too little disk space.
+    Raises: cli.UserError if the archive is damaged, encrypted, a decompression bomb or without files, if a member has
+      an unsafe name or the path of another, or is not a plain file or folder, or if the disk is too full.
     """
     os.makedirs(folder, exist_ok=True)
     members = _zip_members if path.endswith(".zip") else _tar_members
@@ -123,7 +123,8 @@ def _damage_explained(path, member=""):
 def _plan(path, members, flatten):
     """Checks all members of an archive and determines where they are written.
 
-    Args: path: the archive, for messages. members: iterable of Member. flatten: see `unpack`.
+    Args: path: the archive, for messages. members: iterable of Member.
+      flatten: whether the folders of the archive are left out.
     Returns: (dict member name -> tuple of the parts of its path in the target folder, bytes of all files).
     Raises: cli.UserError for an unsafe archive.
     """
@@ -157,7 +158,7 @@ def _most_bytes(packed_size):
 
 
 def _take(path, taken, parts, member):
-    """Records the path of a member.
+    """Adds the path of a member to the dict `taken`.
 
     Raises: cli.UserError if another member has the same path, as a file or as a folder.
     Args:
@@ -204,7 +205,8 @@ def _safe_parts(path, name):
 def _write(path, member, part, target):
     """Writes a member to the path `target`, unless a file of its size exists there.
 
-    Args: path: the archive, for messages. part: temporary file. Raises: cli.UserError.
+    Args: path: the archive, for messages. part: path of a temporary file.
+    Raises: cli.UserError if the member is damaged, or an existing file or folder is in the way.
     """
     if os.path.exists(target) and os.path.getsize(target) == member.size and not os.path.islink(target):
         return
@@ -305,7 +307,7 @@ class _ForwardOnly:
         self._file, self._most, self.last, self.reads_left = file, most, b"", MAX_READS
 
     def read(self, size):
-        """Returns the next bytes. Raises: tarfile.ReadError if a limit is exceeded."""
+        """Returns the next bytes, at most `size`. Raises: tarfile.ReadError if a limit is exceeded."""
         self.reads_left -= 1
         if size > BLOCK or self.reads_left < 0:
             raise tarfile.ReadError(f"the header of a member has more than {BLOCK:,} bytes or {MAX_READS} parts")
@@ -314,7 +316,7 @@ class _ForwardOnly:
         return self.last
 
     def seek(self, position):
-        """Moves forward to a position. Raises: tarfile.ReadError for a move backward, or beyond the limit."""
+        """Moves forward to a position in bytes. Raises: tarfile.ReadError for a move backward, or beyond the limit."""
         # tarfile seeks back only by one byte, to check that the byte before a header exists. A member of negative size
         # would lead it back to an earlier header in an endless loop (CVE-2025-8194).
         if position < self.tell() - 1:
