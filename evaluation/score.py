@@ -56,7 +56,7 @@ class Options:
 
 
 def check(options):
-    """Checks the flags before files are read. Raises: UserError naming a flag that cannot be used."""
+    """Checks the flags (Options) before files are read. Raises: UserError naming a flag that cannot be used."""
     if not options.paths or not options.references:
         raise UserError("expected captions and references: python -m evaluation.score A.json --references REFERENCES")
     if options.resamples < 100:
@@ -74,6 +74,7 @@ def check(options):
 def read_references(options):
     """Reads --references, a file or a split of a data set, and prints how many images and captions it has.
 
+    Args: options: Options.
     Returns: caption_files.CaptionFile, without images that have no caption.
     Raises: UserError for an unknown split, or if no image has a caption.
     """

@@ -58,13 +58,14 @@ class ScoringOptions:
 
 
 def table_of(options):
-    """Returns the path of the table: --table, else table.json beside the run."""
+    """Returns the path of the table: --table, else table.json beside the run. Args: options: ScoringOptions."""
     return options.table or os.path.join(os.path.dirname(os.path.normpath(options.job_dir)), "table.json")
 
 
 def check(options):
     """Checks flags and data before TensorFlow starts; returns the path of the data folder.
 
+    Args: options: has job_dir, data_dir, decode and verify, e.g. ScoringOptions.
     Raises: cli.UserError if --decode or --job_dir cannot be used, or the data are inconsistent.
     """
     parse_decode(options.decode)
@@ -74,7 +75,10 @@ def check(options):
 
 
 def data_dir_of(options):
-    """Returns the path of the data folder: --data_dir, else the one that the run was trained on."""
+    """Returns the path of the data folder: --data_dir, else the one that the run was trained on.
+
+    Args: options: has data_dir and job_dir, e.g. ScoringOptions. Raises: cli.UserError if --job_dir is not a run.
+    """
     from training import run_directory
 
     return options.data_dir or run_directory.data_dir_of(options.job_dir)
@@ -232,7 +236,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
 
 
 def _scores_path(folder):
-    """Returns the path of val_checkpoints.json, the scores of the checkpoints."""
+    """Returns the path of val_checkpoints.json, the scores of the checkpoints, in `folder`."""
     return os.path.join(folder, "val_checkpoints.json")
 
 

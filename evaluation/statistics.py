@@ -20,7 +20,7 @@ COLLAPSE = 0.05  # a captioner has collapsed if its share of distinct captions i
 def _draws(count, resamples, seed):
     """Yields `resamples` bootstrap draws: int [N] indices of N = `count` images, drawn with replacement.
 
-    The same arguments give the same draws.
+    The draws are a pure function of the arguments. Args: seed: int.
     """
     generator = np.random.default_rng(seed)
     for _ in range(resamples):

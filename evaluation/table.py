@@ -356,7 +356,11 @@ def notes(rows):
 
 
 def print_table(rows, form="text", more=()):
-    """Prints the string that `format_table` returns for the same arguments; raises the same errors."""
+    """Prints the table with its notes, the string that `format_table` returns.
+
+    Args: rows: list of dicts from `make_row`. form: "text", "markdown" or "latex". more: columns of MORE to show.
+    Raises: UserError if `more` has a name that is not in MORE.
+    """
     print(format_table(rows, form, more))
 
 
@@ -374,7 +378,7 @@ class Options:
 def form_of(options):
     """Returns "latex", "markdown" or "text", the form of the table that --latex and --markdown ask for.
 
-    Raises: UserError if both are given.
+    Args: options: has the fields latex and markdown. Raises: UserError if both are given.
     """
     if options.markdown and options.latex:
         raise UserError("--markdown and --latex: expected one of them")

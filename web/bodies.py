@@ -66,7 +66,10 @@ def read(body, content_type):
 
 
 def _multipart(body, content_type):
-    """Reads a form of type multipart/form-data (bytes); returns Sent. Raises: Refused."""
+    """Reads a form of type multipart/form-data (bytes); returns Sent. Raises: Refused.
+
+    Args: body: bytes. content_type: header of the request, which names the boundary of the parts.
+    """
     from python_multipart import exceptions, multipart
 
     fields, files = [], []

@@ -57,7 +57,7 @@ def asked(parameters):
 
 
 def _unexpected(name, value):
-    """Returns the uploads.Refused for a parameter with a wrong value."""
+    """Returns the uploads.Refused (status 422) for the parameter `name`, a key of EXPECTED, with a wrong value."""
     return uploads.Refused(f"{name} is {str(value)[:40]}; expected {EXPECTED[name]}.", 422)
 
 
@@ -182,7 +182,12 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
 
 
 def _answers(runs, path, beam, min_score, gone):
-    """Does the work of `answer_of` without waiting for a turn; the arguments and the result are the same."""
+    """Captions an image file by each run without waiting for a turn; returns the two lists that `answer_of` returns.
+
+    Args: runs: list of showing.Shown. path: of a file that uploads.check_file has accepted. beam: beam size.
+      min_score: minimum detection score of the objects in an answer. gone: threading.Event or None.
+    Raises: uploads.Refused if the picture cannot be read; ClientDisconnect if `gone` is set.
+    """
     if gone is not None and gone.is_set():
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # decoded once for all runs

@@ -230,7 +230,10 @@ def say(scope, message):
 
 
 def refusal(refused):
-    """Returns the JSONResponse for a Refused: its message in `error`, and in `detail` for Gradio's page."""
+    """Returns the JSONResponse, with its HTTP status, for a Refused.
+
+    The JSON object has the message twice: as "error", and as "detail", which Gradio's page shows.
+    """
     headers = {503: {"Retry-After": "3"}, 405: {"Allow": "POST"}}.get(refused.status, {})
     return JSONResponse({"error": refused.message, "detail": refused.message}, refused.status, headers)
 

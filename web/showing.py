@@ -102,7 +102,10 @@ class Shown:
         return (self.captioner.generator.embedding if own is None else own).numpy()
 
     def _objects(self, path, threshold):
-        """Returns (list of Detection with at least the minimum score, or None; why it is None, or "")."""
+        """Returns (list of Detection with a score of at least `threshold`, or None; why it is None, else "").
+
+        It is None without a detector, or if a detector `annotations:FILE` does not know the photograph `path`.
+        """
         if self.detector is None:
             return None, "no detector was given (--detector, --labels)"
         try:

@@ -48,7 +48,10 @@ class Options:
 
 
 def check(options):
-    """Checks the flags and the config.json of each run, and imports --system. Raises: cli.UserError."""
+    """Checks the flags and the config.json of each run, and imports the packages of --system.
+
+    Args: options: Options. Raises: cli.UserError.
+    """
     from training.run_directory import read_config
 
     registry.import_packages(options.system)

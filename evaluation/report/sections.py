@@ -186,7 +186,10 @@ def attention(runs, count):
 
 
 def _attention_of(run, count):
-    """Returns the dict that `attention` gives for one run; its note says why if nothing could be drawn."""
+    """Returns the dict of one run (RunFacts) for `attention`; its note says why if nothing could be drawn.
+
+    Args: count: number of images, spread evenly over the scores.
+    """
     import io
 
     from captioning import splits

@@ -50,12 +50,18 @@ class Entry:
 
 
 def folder_of(root, experiment, row, seed):
-    """Returns the path of a run's folder in the archive: ROOT/EXPERIMENT/ROW/seed_S, or no_seed if `seed` is None."""
+    """Returns the path of a run's folder in the archive: ROOT/EXPERIMENT/ROW/seed_S, which need not exist.
+
+    Args: root: folder of the archive. experiment, row: names. seed: int; None for the last part no_seed.
+    """
     return os.path.join(root, experiment, row, "no_seed" if seed is None else f"seed_{seed}")
 
 
 def captions_name(decode):
-    """Returns the name of the captions file for a decoding such as "greedy"; captions.json for None and "beam3"."""
+    """Returns the name of the captions file for a decoding: captions_DECODE.json, captions.json for "beam3" and None.
+
+    Args: decode: "greedy", "beamK" or, for a row that is not decoded, None.
+    """
     return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
 
 

@@ -32,7 +32,7 @@ class References:
         self._data_dirs, self._known = data_dirs or {}, {}
 
     def of(self, experiment, split):
-        """Returns the references of a split and the reason if there are none.
+        """Returns the references of a split of an experiment and, if they are missing, the reason.
 
         Returns: (dict image name -> list of captions, ""), or (None, why they are not available). The dict is shared by
           all calls: the caller must not change it.
