@@ -53,7 +53,7 @@ class UnpairedBatches:
         Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
         classes int32 and scores float32 [n, C], num int32 [n], sentence int32 [n, S], length int32 [n].
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
         """
         images = self.image_stream.indices(step * self.examples, self.examples)[rows]
         sentences = self.sentence_stream.indices(step * self.examples, self.examples)[rows]
@@ -94,7 +94,7 @@ class SentenceBatches:
         Its arrays, explained in the module docstring, are sentence int32 [n, S], length int32 [n], and with `keys` also
         key int32 [n, K] and key_length int32 [n].
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
         """
         return self.rows(self.stream.indices(step * self.examples, self.examples)[rows])
 
@@ -144,7 +144,7 @@ class PairedBatches:
         sentence int32 [n, S], length int32 [n], and for an ImageSet classes int32 and scores float32 [n, C] and num
         int32 [n].
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
         """
         pairs = self.stream.indices(step * self.examples, self.examples)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
@@ -185,7 +185,7 @@ class ConceptImageBatches:
         Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
         concepts int32 [n, K] and concepts_length int32 [n].
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
         """
         images = self._images(step)[rows]
         draws = crop_draws(self.seed, step, self.examples)[rows]
@@ -217,7 +217,7 @@ class MergedBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step, with the arrays of both objects: dict name -> numpy array.
 
-        Args: rows: slice or indices, which examples of the step; all by default.
+        Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
         """
         return self.first.batch(step, rows) | self.second.batch(step, rows)
 

@@ -291,8 +291,9 @@ class ImageSet:
 
         Args:
           data_dir: data folder. split: "train", "val" or "test".
-          load_pixels: function (list of n locations of JPEG bytes, draws float [n, 2]) -> float32 [n, s, s, 3], which
-            reads a random crop of each image, such as training.setup.load_random_crops.
+          load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 [n, s, s, 3], which reads a random
+            crop of each image, such as training.setup.load_random_crops; `draws`, float [n, 2] in [0, 1), determine its
+            row and its column.
           skip_damaged: whether to skip damaged records.
 
         Raises: cli.UserError if the record files are missing or damaged.

@@ -14,7 +14,7 @@ METRICS = ("BLEU", "ROUGE-L", "CIDEr")  # rescored by default: METEOR and SPICE 
 
 
 def stale_pages(entries, root="."):
-    """Returns the list of files (pages, modules of configs/) whose tables differ from the archive.
+    """Returns the list of the paths of files (pages, modules of configs/) whose tables differ from the archive.
 
     Args: entries: list of archive.Entry. root: folder of the project.
     """
