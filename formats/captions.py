@@ -79,7 +79,7 @@ def read_captions(path):
 
 
 def write_captions(path, captions):
-    """Writes captions in COCO results format atomically; each is passed through `sanitise`.
+    """Writes captions in COCO results format atomically, each as one line of valid Unicode (`sanitise`).
 
     Args:
       path: the file.

@@ -117,7 +117,7 @@ class Decoded(str):
         """Reads and decodes a file; returns `Decoded`.
 
         Args: seconds: limit of processor time for decoding.
-        Raises: ImageError; also if decoding takes longer.
+        Raises: ImageError if the file cannot be used as a picture, or decoding takes longer.
         """
         from PIL import Image
 
@@ -250,7 +250,7 @@ def digest_of_sizes(names, sizes):
 def _read(source):
     """Returns (path, bytes) of a picture that is given as a path or as bytes; the path of bytes is "".
 
-    Raises: ImageError.
+    Raises: ImageError if the file cannot be read or is empty.
     """
     if isinstance(source, bytes):
         path, data = "", source
@@ -316,9 +316,9 @@ def _turned(pixels_HWC, orientation):
 
 
 def _is_plain_jpeg(image):
-    """Returns whether TensorFlow decodes a Pillow image: an RGB or greyscale JPEG file.
+    """Returns whether a Pillow image is an RGB or greyscale JPEG file, which is decoded by TensorFlow, not by Pillow.
 
-    MPO, which phones write, is a JPEG file followed by a second picture.
+    Returns True for MPO too, which phones write: a JPEG file followed by a second picture.
     """
     return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
 

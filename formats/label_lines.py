@@ -123,7 +123,7 @@ def _numbered(lines, rule, number_group, name_group):
       lines: list of (line number, text).
       rule: compiled regular expression for a line; number_group and name_group are the groups of its number and name.
 
-    Raises: ValueError for a line without a number, or as `by_number`.
+    Raises: ValueError for a line without a number, a wrong number or name, or a number with two names.
     """
     pairs = []
     for number, line in lines:

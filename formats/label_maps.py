@@ -38,7 +38,10 @@ def read_labels(path):
 
 
 def _labels(text, name):
-    """Returns the `Labels` in a text. Args: name: file name in lower case, uncompressed. Raises: ValueError."""
+    """Returns the `Labels` in the text of a file. Raises: ValueError naming the line or item that is wrong.
+
+    Args: name: file name in lower case, without the extension of a compression.
+    """
     if label_trees.is_label_map(text) or name.endswith(".pbtxt"):
         return label_trees.of_label_map(text)
     if name.endswith((".json", ".yaml", ".yml")) or label_trees.is_tree(text):

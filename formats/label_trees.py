@@ -202,7 +202,7 @@ def _field(entry, keys):
 
 
 def _of_value(value):
-    """Returns the `Labels` in a JSON or YAML value. Raises: ValueError."""
+    """Returns the `Labels` in a JSON or YAML value. Raises: ValueError naming the entry that is wrong."""
     if isinstance(value, dict):
         return _of_object(value)
     if not isinstance(value, list):
@@ -234,7 +234,7 @@ def _of_records(entries):
 def _of_object(value):
     """Returns the `Labels` in an object: names by number, numbers by name, or either under a key of NAMES.
 
-    Raises: ValueError.
+    Raises: ValueError for other keys or values, or a number of names that differs from the stated one.
     """
     inner = {key: part for key, part in value.items() if str(key).casefold() in NAMES}
     inner = {key: part for key, part in inner.items() if isinstance(part, dict | list)}

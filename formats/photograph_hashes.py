@@ -24,7 +24,7 @@ def hashes_of(folder, names, data_dir, verify=False):
 
     Args:
       folder: folder of the photographs.
-      names: list of file names in it.
+      names: list of file names in it or in its direct subfolders.
       data_dir: the data folder, in which the hashes are stored.
       verify: read every file, even if a hash is stored.
 

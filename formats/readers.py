@@ -56,7 +56,7 @@ def parse_json(text, unique=False, encoding=None):
         used.
       encoding: encoding of bytes without a byte order mark; None: UTF-8.
 
-    Raises: ValueError, also if the text is nested too deeply.
+    Raises: ValueError if the text is not JSON or is nested too deeply.
     """
     pairs = {"object_pairs_hook": _unique} if unique else {}
     try:
@@ -101,7 +101,7 @@ def json_values(path, expected=""):
     The place is text such as "line 3" or "entry 3".
 
     Args: expected: what a value should be, for the message of the error.
-    Raises: cli.UserError naming the line.
+    Raises: cli.UserError if the file cannot be read, or naming a line that is not JSON.
     """
     head, _ = texts.head_text(path, texts.HEAD)
     if head.lstrip().startswith("["):
@@ -225,7 +225,7 @@ def read_npz(path, expected=""):
     """Returns dict name -> array (read-only) of an .npz file that np.savez wrote, i.e. one that is not compressed.
 
     Args: expected: what the file should contain, for the message of the error.
-    Raises: cli.UserError if a checksum is wrong or the arrays declare more bytes than the file has.
+    Raises: cli.UserError if the file is missing or damaged: a wrong checksum, or fewer bytes than the arrays declare.
     """
     try:
         with zipfile.ZipFile(path) as archive:

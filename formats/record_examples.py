@@ -100,7 +100,8 @@ def detection_example(name, class_ids, class_names, scores, boxes, sources):
       class_ids: list of the detector's own class numbers.
       class_names: list of display names.
       scores: list of float in 0 to 1.
-      boxes: float [n, 4] or flat [4n]: ymin, xmin, ymax, xmax in 0 to 1; a classifier's detection has 0, 0, 1, 1.
+      boxes: float [n, 4] or flat [4n]: ymin, xmin, ymax, xmax as fractions of the image's height and width; a
+        classifier's detection has 0, 0, 1, 1.
       sources: list of the names of the detectors that found them.
 
     Raises: ValueError when the lists differ in length or a number is not finite.

@@ -279,7 +279,7 @@ class Detection:
       class_id: number of the class; the numbers of several detectors that were run together are distinct.
       class_name: display name of the class.
       score: in 0 to 1.
-      box: (ymin, xmin, ymax, xmax) in 0 to 1.
+      box: (ymin, xmin, ymax, xmax), fractions of the image's height and width.
       source: name of the detector.
     """
 
@@ -331,9 +331,10 @@ class Record:
     Attributes:
       kind: SENTENCE, IMAGE, DETECTIONS or CAPTION.
       name: file name of the photograph; None if the record has none.
-      ids: vocabulary ids of the sentence (with markers) or caption (without); for IMAGE, of the objects' concept words.
-      keys: vocabulary ids of a sentence's concept words.
-      scores: scores (0 to 1) of the objects, for IMAGE.
+      ids: tuple of int, vocabulary ids of the sentence (with markers) or caption (without); for IMAGE, of the objects'
+        concept words.
+      keys: tuple of int, vocabulary ids of a sentence's concept words.
+      scores: tuple of float, scores (0 to 1) of the objects, for IMAGE.
       detections: tuple of Detection, for DETECTIONS.
       bytes: number of bytes of the JPEG file, for IMAGE.
     """
@@ -350,7 +351,7 @@ class Record:
 def each_record(path):
     """Yields each record of a file as `Record`, of any kind.
 
-    Raises: cli.UserError for a damaged file, or one that no stage writes.
+    Raises: cli.UserError for a damaged file, or records of a kind that no stage writes.
     """
     for index, _, example in _parsed(path, []):
         with _reading(path, index):

@@ -137,7 +137,7 @@ def write_sidecar(json_path, *, files, count, settings, made_from, counts=None, 
 
     Args:
       json_path: path of the sidecar, in the folder of the files.
-      files: list of paths of the output's files, in order.
+      files: list of paths of the output's files, in the order of their records.
       count: number of records (lines, rows) in all files together.
       settings: dict of the settings that determine the output.
       made_from: dict that identifies the inputs (fingerprints, counts).
@@ -218,7 +218,10 @@ def verify(folder):
 
 
 def _fields(path):
-    """Returns the content of a sidecar as a dict; {} for a JSON file that is not a sidecar. Raises: cli.UserError."""
+    """Returns the content of a sidecar as a dict; {} for a JSON file that is not a sidecar.
+
+    Raises: cli.UserError if it is damaged or was changed by hand.
+    """
     content = readers.read_json(path)
     return read_sidecar(path) if isinstance(content, dict) and "files" in content else {}
 

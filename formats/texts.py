@@ -96,7 +96,10 @@ def _unpacked(file, limit):
 
 
 def head_of(path, size=HEAD):
-    """Returns the first `size` bytes of a file, decompressed if it is compressed. Raises: cli.UserError."""
+    """Returns the first `size` bytes of a file, decompressed if it is compressed; fewer if it is shorter.
+
+    Raises: cli.UserError if the file is missing or damaged.
+    """
     try:
         with open_bytes(path) as file:
             return file.read(size)
@@ -113,7 +116,9 @@ def head_of(path, size=HEAD):
 
 
 def encoding_of(head, declared=None):
-    """Returns the encoding of a text: that of its byte order mark, else the declared one, else UTF-8 or UTF-16.
+    """Returns the encoding of a text (str): that of its byte order mark, else the declared one, else a guess.
+
+    The guess is UTF-16 or UTF-32 if the positions of zero bytes show it, else UTF-8.
 
     Args: head: first bytes of the text. declared: name of an encoding, or None.
     Raises: cli.UserError: the declared encoding does not exist.
@@ -203,7 +208,7 @@ def read(path, expected="", encoding=None, errors="strict"):
       errors: error handler of `bytes.decode`; "surrogateescape" for a list of file names, which need not be UTF-8
         (formats/file_names.py).
 
-    Raises: cli.UserError.
+    Raises: cli.UserError if the file is missing, damaged, too large or not text.
     """
     try:
         return decode(read_bytes(path, expected), encoding, errors)

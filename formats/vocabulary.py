@@ -205,7 +205,8 @@ def concept_word(class_name):
 def load_class_names(path):
     """Returns the list of the display names of object classes in a label file, without placeholders for unused numbers.
 
-    Args: path: file in a format of `label_maps.read_labels`. Raises: cli.UserError.
+    Args: path: file in a format of `label_maps.read_labels`.
+    Raises: cli.UserError if it is missing or has another format.
     """
     return label_maps.names_of(label_maps.read_labels(path))
 
