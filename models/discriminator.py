@@ -124,7 +124,9 @@ class Discriminator(tf.Module):
     def __call__(self, tokens_BT, lengths_B, seed):
         """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
 
-        It needs the head fc. Args: tokens_BT, lengths_B, seed: the arguments of `read`.
+        They are the results of `judge`, which needs the head fc, and of `sentence_feature`.
+        Args: tokens_BT: int32 word ids. lengths_B: int32, number of words of each row. seed: int32 [2] of the dropout
+          masks, None for no dropout.
         """
         outputs_TBH, _ = self.read(tokens_BT, lengths_B, seed)
         return self.judged(outputs_TBH, lengths_B)
@@ -132,7 +134,7 @@ class Discriminator(tf.Module):
     def judged(self, outputs_TBH, lengths_B):
         """Returns (logits float32 [B, T], sentence features float32 [B, E] or None without the head recon).
 
-        It needs the head fc. They are the results of `judge` and `sentence_feature`.
+        They are the results of `judge`, which needs the head fc, and of `sentence_feature`.
         Args: outputs_TBH: float32, LSTM outputs from `read`. lengths_B: int32, number of words of each row.
         """
         feature_BE = self.sentence_feature(outputs_TBH, lengths_B) if self.recon else None

@@ -167,7 +167,8 @@ class WordDecoder(tf.Module):
         Its tensors hold A of the B rows: rows whose captions have ended are removed once they are a quarter of the A.
 
         Args:
-          state, steps, masks, input_embedding: the arguments of `decode`.
+          state: tuple of tensors [B, ...]. steps: T. masks: Masks; None for no dropout.
+          input_embedding: float32 [V, E], embedding of the input words; None for the network's own.
           choose: function (logits [A, V], step, row indices [A]) -> words int32 [A].
           open_rows: function (bool [B], rows that have reached the end token; words decoded so far) -> bool [B], rows
             that continue.

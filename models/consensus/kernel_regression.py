@@ -93,7 +93,8 @@ class KernelFit:
         """Returns the KernelFit of given images.
 
         Args:
-          units_ID, landmarks_MD: float32, vectors at unit length. targets_IT: float32, mean 0 over I.
+          units_ID, landmarks_MD: float32, vectors of the known images and of the landmarks, at unit length.
+          targets_IT: float32, targets of the known images, with mean 0 over I.
           sharpness: float, of the kernel. ridge: float, weight of the regularisation.
         """
         count, basis = len(units_ID), len(landmarks_MD)

@@ -61,7 +61,9 @@ def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):
     """Writes a compact encoder to an .npz file.
 
     Args:
-      path: of the file. kernels, biases, image_size, mean, scale: the arguments of CompactEncoder.
+      path: of the file.
+      kernels, biases: lists of arrays, one for each row of LAYERS; kernels are [side, side, channels in, out].
+      image_size: in pixels. mean, scale: floats; images become (image - mean) * scale.
       about: further JSON-serialisable values that are stored in the file.
     """
     meta = {"image_size": image_size, "dim": int(biases[-1].shape[0]), "mean": mean, "scale": scale, **about}
