@@ -125,7 +125,7 @@ def remove_superseded(job_dir, keep_last, keep_every):
 def restore(prefix, parts):
     """Restores networks and optimizers from a checkpoint, which must contain all their variables and may have more.
 
-    Args: prefix: path of the checkpoint without its ending. parts: dict name -> trackable object.
+    Args: prefix: path of the checkpoint without its ending. parts: dict name -> trackable object, changed in place.
     Raises: cli.UserError if the checkpoint cannot be read, or lacks a variable or has another shape of it.
     """
     try:
@@ -217,7 +217,7 @@ def choose(path, which="best", ranked=None):
                 newest;
         "newest": the checkpoint of the highest step;
         a step, as int or text;
-        a path as in `path`, which replaces it.
+        a path of a kind listed for `path`, which is used instead of it; of a run directory the newest checkpoint.
       ranked: folder whose b34.json alone determines the best checkpoint; None to use that of the run directory, or what
         "best" falls back on.
 

@@ -242,7 +242,8 @@ class Loop:
     def _calls(self, prefetch):
         """Runs the planned calls; between them it checks, logs, evaluates and saves.
 
-        Args: prefetch: Prefetch over the calls. Raises: the errors of `train`.
+        Args: prefetch: Prefetch over the calls.
+        Raises: Interrupted after a signal; cli.UserError if a value is not finite or a file cannot be written.
         """
         options = self.options
         run_steps, names = make_run_steps(self.objective, self.strategy, options.seed)

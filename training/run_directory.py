@@ -63,7 +63,7 @@ class RunDirectory:
     def __init__(self, options, facts, writes=True):
         """Locks the directory; compares its settings with `options`, or writes them at the first start.
 
-        Without `writes` it locks, compares and writes nothing.
+        Without `writes`, nothing is locked, compared or written.
 
         Args:
           options: the trainer's settings, a config.Trainer.

@@ -137,8 +137,8 @@ def reward_facts(options):
 def encoder_of_checkpoint(path, exif):
     """Returns the encoder that `--inc_ckpt` names, as a models.encoders.Encoder.
 
-    Args: path: value of the flag, a checkpoint of Inception-v4 or the name of an encoder as in --encoder. exif: whether
-      the encoder turns photographs by their EXIF orientation.
+    Args: path: value of the flag, a checkpoint of Inception-v4 or the name of an encoder (models/encoders/registry.py).
+      exif: whether the encoder turns photographs by their EXIF orientation.
     Raises: cli.UserError if it cannot be loaded.
     """
     try:
