@@ -122,7 +122,7 @@ class OneOptimizerObjective:
         """Updates the trained networks with the gradients, summed over the replicas and clipped.
 
         Args: metrics: dict name -> (sum, count). gradients: list in the order of `trainable_variables`.
-        Returns: a new dict name -> (sum, count): `metrics` and the gradient norm before clipping.
+        Returns: a new dict name -> (sum, count): `metrics` and "gradient_norm", the norm before clipping.
         """
         norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
         return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}

@@ -343,7 +343,7 @@ class FullObjective:
         return metrics, gradients, (fake_logits_BT, feature_BE)
 
     def noised(self, batch, seed):
-        """Returns (noised sentences int32 [B, S - 1], ending with the end token; lengths int32 [B]). Equation 10."""
+        """Returns (batch["sentence"] with noise: int32 [B, S - 1], ending with the end token; lengths int32 [B])."""
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     def _reward_metrics(self, batch, rollout, terms, words):

@@ -38,6 +38,6 @@ class SentenceAutoEncoderObjective(CrossEntropyObjective):
     def noised(self, batch, seed):
         """Returns (noised sentences int32 [B, S - 1], ending with the end token; lengths int32 [B]). Equation 10.
 
-        Args: batch: dict of tensors. seed: int32 [2].
+        Args: batch: dict with `sentence` and `length`. seed: int32 [2].
         """
         return noised_sentences(batch["sentence"], batch["length"], seed)
