@@ -4,8 +4,8 @@
         --boxes data/miniature/raw/objects.jsonl
 
 For every word of a caption that names an object of its photograph: the attention weight on the object's cells before
-the word, and the share of the photograph that these cells cover. Uniform attention gives a ratio of 1. Writes
-RUN/attention_SPLIT.json.
+the word, and the share of the photograph that these cells cover. Uniform attention gives a ratio weight / share of 1.
+Writes RUN/attention_SPLIT.json.
 """
 
 import dataclasses

@@ -107,7 +107,7 @@ class Program:
           java: Java. arguments: strings that follow `java` in the command line.
           folder: working folder of the process; None = the current one.
 
-        Raises: JavaError.
+        Raises: JavaError if it cannot be started.
         """
         self.name = name
         self.errors = tempfile.TemporaryFile()

@@ -18,7 +18,7 @@ class Meteor(java.Program):
     def __init__(self, runtime):
         """Starts the process, which needs about 1.1 GB of memory and, for its first score, about 5 s.
 
-        Args: runtime: java.Java. Raises: JavaError.
+        Args: runtime: java.Java. Raises: JavaError if it cannot be started.
         """
         arguments = ("-Xmx2G", "-jar", meteor.METEOR_JAR, "-", "-", "-stdio", "-l", "en", "-norm")
         super().__init__("METEOR", runtime, *arguments, folder=os.path.dirname(os.path.abspath(meteor.__file__)))

@@ -68,7 +68,10 @@ class Scores:
     caveats: list
 
     def provenance(self):
-        """Returns how the scores were computed: dict for JSON of `reasons` and the attributes `images` to `caveats`."""
+        """Returns how the scores were computed, as a dict for JSON.
+
+        Its keys are the attributes "images", "references", "tokenizer", "versions", "reasons" and "caveats".
+        """
         keys = ("images", "references", "tokenizer", "versions", "reasons", "caveats")
         return {key: getattr(self, key) for key in keys}
 
@@ -163,7 +166,7 @@ class Scorer:
     def score(self, captions):
         """Scores one caption per image.
 
-        Args: captions: dict image id -> caption, for exactly the images of the references.
+        Args: captions: dict image id -> caption, not tokenized, for exactly the images of the references.
         Returns: `Scores`, in which a metric that could not be computed is None.
         Raises: UserError if the images differ, or no reference of an image has a word.
         """
