@@ -125,15 +125,15 @@ class _Finder:
     """Target of `html_reader.read`: collects the JSON-LD scripts and the largest number in an attribute data-max.
 
     Attributes:
-      scripts: list with a list for each script, the pieces of its text in order.
-      available: the number; None if the page has no such attribute.
+      scripts: list with a list for each script, the pieces of its text (str) in order.
+      available: the largest data-max (int); None if the page has no such attribute.
     """
 
     def __init__(self):
         self.scripts, self.available, self._open = [], None, False
 
     def start(self, tag, attributes):
-        """Handles a start tag. Args: attributes: dict."""
+        """Begins a script if this is its start tag; keeps the largest data-max. Args: attributes: dict str -> str."""
         if re.fullmatch(r"[0-9]{1,9}", count := attributes.get("data-max", "")):
             self.available = max(self.available or 0, int(count))
         self._open = tag == "script" and attributes.get("type") == "application/ld+json"
@@ -141,12 +141,12 @@ class _Finder:
             self.scripts.append([])
 
     def data(self, text):
-        """Handles the text between tags."""
+        """Adds text between tags to the script that is open, if there is one."""
         if self._open:
             self.scripts[-1].append(text)
 
     def end(self, tag):
-        """Handles an end tag."""
+        """Ends the open script at its end tag."""
         self._open = self._open and tag != "script"
 
     def close(self):

@@ -166,7 +166,7 @@ class CategoryStore:
         self._apply({"pages": about["pages"], "available": about["available"]})
 
     def _apply(self, entry):
-        """Adds the pages of one line of the journal (a dict) to `pages`."""
+        """Adds the pages of one line of the journal (a dict) to `pages`, and sets `available` if it is stated there."""
         self.pages.update((int(page), count) for page, count in entry["pages"].items())
         if entry.get("available") is not None:
             self.available = entry["available"]

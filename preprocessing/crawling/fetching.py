@@ -28,18 +28,18 @@ MAX_URL = 2000  # characters of a URL that a server redirects to; limits the tim
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Limits on the requests to a server.
+    """Limits on the requests to a server: the largest accepted values, but for `backoff`.
 
     Attributes:
-      concurrency: requests at a time.
-      rate: requests a second.
-      attempts: attempts for a page.
+      concurrency: number of requests at a time.
+      rate: number of requests a second.
+      attempts: number of attempts for a page.
       backoff: seconds before the second attempt, doubled for each further one.
-      max_wait: longest wait in seconds.
+      max_wait: wait before another attempt in seconds; a server that asks for more ends the crawl.
       timeout: seconds for one request with its whole body.
-      max_bytes: bytes of a body after decompression.
-      max_redirects: redirects in a row.
-      max_failed: pages that fail one after another before the crawl ends.
+      max_bytes: bytes of a body, before and after decompression.
+      max_redirects: number of redirects in a row.
+      max_failed: number of pages that fail one after another; the last of them ends the crawl.
     """
 
     concurrency: int

@@ -13,7 +13,7 @@ CLASSIFIER = "classifier:"  # first part of the source of a classifier's detecti
 
 
 def class_words(class_names, words, class_map):
-    """Returns the vocabulary id of each class.
+    """Finds the concept word of each class and its vocabulary id.
 
     Args:
       class_names: iterable of display names.
@@ -44,7 +44,7 @@ def objects_of(detections, ids, threshold, word_threshold=None):
       detections: list of records.Detection.
       ids: dict class name -> vocabulary id; detections of other classes are left out.
       threshold: minimum score of a detector's detection.
-      word_threshold: minimum score of a classifier's word; None: `threshold`.
+      word_threshold: minimum score of a word of a classifier (a source "classifier:NAME"); None: `threshold`.
 
     Returns: (list of vocabulary ids, list of scores), of equal length. First one entry per class of a detector,
       ascending by class number, with the best score of its detections; two classes with the same word stay two entries.

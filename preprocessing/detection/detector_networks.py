@@ -58,7 +58,8 @@ class TFLiteDetector:
 class TFLiteClassifier:
     """A classifier as a detector without boxes: it returns the most probable classes of a photograph.
 
-    Of a label with synonyms ("tench, Tinca tinca") the first one is the class name.
+    Of a label with synonyms ("tench, Tinca tinca") the first one is the class name. Outputs that are not all in 0 to 1
+    become probabilities by softmax.
 
     Args:
       part: detectors.Part with the paths of the network and of the class names.
@@ -160,7 +161,7 @@ class _ZooDetector:
     def _named(self, name, outputs):
         """Returns the list of Detection in the outputs for one photograph.
 
-        Args: outputs: dict output name -> array or tensor.
+        Args: name: file name of the photograph, for messages. outputs: dict output name -> array or tensor.
         """
         outputs = {key: np.asarray(outputs[key]) for key in ZOO}
         count = int(outputs["num_detections"].reshape(-1)[0])
@@ -277,7 +278,7 @@ class SavedModelDetector(_ZooDetector):
     def _open_images(self, name, outputs):
         """Returns the list of Detection in the outputs of a network with the Open Images signature.
 
-        Args: name: of the photograph.
+        Args: name: file name of the photograph, for messages. outputs: dict output name -> tensor.
         """
         boxes, names, numbers, scores = (outputs[key].numpy() for key in OPEN_IMAGES)
         boxes, names, numbers, scores = boxes.reshape(-1, 4), names.reshape(-1), numbers.reshape(-1), scores.reshape(-1)

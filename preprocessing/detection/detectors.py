@@ -79,7 +79,7 @@ class Part:
         return f"{self.kind}:{name}"
 
     def identity(self):
-        """Returns what determines the detections, as a dict for JSON: the source and the sha256 of the files."""
+        """Returns what determines the detections, a dict for JSON: {"source", "sha256", "labels_sha256"}."""
         return {"source": self.source, "sha256": self.sha256, "labels_sha256": self.labels_sha256}
 
 
@@ -227,10 +227,10 @@ class Detectors:
 
 
 def _class_of(kind):
-    """Returns the class of a kind of detector.
+    """Returns the Python class of a kind of detector.
 
     Args: kind: one of KINDS, or the path of a Python file (extensions.py).
-    Raises: cli.UserError if the Python file has no such class.
+    Raises: cli.UserError if the Python file has no class `Detector`.
     """
     if not extensions.is_file(kind):
         return KINDS[kind]

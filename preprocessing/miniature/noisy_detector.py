@@ -18,7 +18,7 @@ JITTER = 0.04
 
 
 def noise_model():
-    """Returns the constants of the noise as a dict for the sidecar."""
+    """Returns the constants of the noise for the sidecar: dict name in lower case -> value."""
     names = ("MISSED_LARGE", "MISSED_SMALL", "SMALL_AREA", "CONFUSED", "ALIKE", "INVENTED", "JITTER")
     return {name.lower(): globals()[name] for name in names}
 

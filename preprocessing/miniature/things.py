@@ -63,7 +63,11 @@ def _drawing(text):
 
 
 def _thing(name, aspect, height, colours, places, verbs, traits, alike):
-    """Returns a Thing. Words in a text are separated by blanks; a place may have a weight: "grass:4 beach"."""
+    """Returns a Thing, with the drawing of its name.
+
+    Args: name, aspect, height: fields of Thing. colours, places, verbs, traits, alike: texts of words between blanks; a
+      place may have a weight, else 1: "grass:4 beach".
+    """
     weights = {place: float(weight or 1) for place, _, weight in (word.partition(":") for word in places.split())}
     words = (tuple(colours.split()), weights, tuple(verbs.split()), frozenset(traits.split()), tuple(alike.split()))
     return Thing(name, aspect, height, *words, _drawing(DRAWINGS[name]))

@@ -59,7 +59,8 @@ def process_count(asked):
 def compute_with_one_thread():
     """Makes TensorFlow compute with one thread in this process; must be called before its first operation.
 
-    With more threads the last bits of a sum can depend on their number. Several processes share the work instead.
+    With more threads the last bits of a sum can depend on their number. Several processes share the work instead. If
+    TensorFlow was used before, a note is printed and nothing changes.
     """
     import tensorflow as tf
 

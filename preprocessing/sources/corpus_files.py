@@ -51,7 +51,7 @@ def corpora_of(text, encoding=None):
 
     Args: text: value of --input. encoding: encoding of files without a byte order mark; None: UTF-8.
     Returns: (list of CorpusFile, sorted by path; list of notes (str) about what was left out of folders).
-    Raises: cli.UserError: no such file, nothing readable in a folder, or the format is unknown.
+    Raises: cli.UserError if a file is missing, a folder has no file to read, or a format is unknown.
     """
     found, notes = {}, []
     for part in filter(None, (part.strip() for part in paths.split(text, ",", _is_there))):

@@ -19,7 +19,7 @@ def load(folder):
     Its keys are "splits" (split -> list of file names), "captions" (file name -> list of texts), "ids" (file name ->
     int), "files" (split -> path) and "parts" (file name -> "in", "near" or "out").
 
-    Raises: cli.UserError: no file, two files of one split, or another format.
+    Raises: cli.UserError if there is no file, two files of one split, or a file of another format.
     """
     fields = {"splits": {}, "captions": {}, "ids": {}, "files": {}, "parts": {}}
     for name in sorted(os.listdir(folder)):
@@ -37,7 +37,7 @@ def load(folder):
 def _read(path, split, fields):
     """Adds the images and captions of one file to the dict `fields` of `load`.
 
-    Raises: cli.UserError: another format.
+    Raises: cli.UserError if the file has another format.
     """
     content = readers.read_json(path, "nocaps' captions", dict)
     try:

@@ -23,7 +23,7 @@ class _Reader:
         self.captions, self._image, self._cell = {}, None, None
 
     def start(self, tag, attributes):
-        """Handles a start tag. Args: attributes: dict."""
+        """Begins an image or a table cell, if the start tag is that of one. Args: attributes: dict str -> str."""
         if tag == "img" and (source := attributes.get("src")):
             self._image = source
             self.captions.setdefault(source, [])
@@ -32,12 +32,12 @@ class _Reader:
             self._cell = []
 
     def data(self, text):
-        """Handles the text between tags."""
+        """Adds text between tags to the cell that is open, if there is one."""
         if self._cell is not None:
             self._cell.append(text)
 
     def end(self, tag):
-        """Handles an end tag."""
+        """Ends the open cell at the end of the cell, row or table."""
         if tag in ("td", "tr", "table"):
             self.close()
 

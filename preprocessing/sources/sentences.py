@@ -16,7 +16,7 @@ def sentences_file(data_dir):
 
     If it has a sidecar, its size is compared; a file that the user made need not have one.
 
-    Raises: cli.UserError: it is missing, damaged, compressed or not UTF-8.
+    Raises: cli.UserError if it is missing, damaged, compressed or not UTF-8.
     """
     path, json_path = (os.path.join(data_dir, name) for name in ("sentences.txt", "sentences.json"))
     make = made_by.command(data_dir, "sentences")
