@@ -95,7 +95,7 @@ def cached_encoder(spec, resize, exif):
     From then on TensorFlow computes with one thread in this process.
 
     Args:
-      spec: name of the encoder, as for --encoder.
+      spec: name of the encoder, a value of --encoder.
       resize: "legacy", "modern" or None (the encoder's default).
       exif: whether the photographs are turned by their EXIF orientation.
 

@@ -77,7 +77,7 @@ class ArrayFile:
             )
 
     def row(self, index):
-        """Returns the vectors of image `index` as in the file: [D], [crops, D], [cells, D] or [crops, cells, D]."""
+        """Returns the vectors of image `index`, in the file's dtype: [D], [crops, D], [cells, D], [crops, cells, D]."""
         return self._rows[index]
 
 
@@ -94,7 +94,7 @@ class DatasetFile:
         self._file, self.names = readers.open_hdf5(path)
 
     def row(self, index):
-        """Returns the vectors of image `index` of `names` as in the file.
+        """Returns the vectors of image `index` of `names` with the file's dtype.
 
         Their shape is [D], [crops, D], [cells, D] or [crops, cells, D].
 

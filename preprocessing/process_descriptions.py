@@ -232,7 +232,7 @@ def _sha256(path):
 
 
 def _describe(options, path, given, singulars):
-    """Returns (settings, made_from) of the sidecar. Args: path: sentences.txt. given: path of a dictionary, or None."""
+    """Returns the sidecar's dicts (settings, made_from). Args: path: sentences.txt. given: dictionary file or None."""
     names = ("new_dict", "min_word_count", "max_unknown", "min_length", "max_length")
     settings = {name: getattr(options, name) for name in names}
     settings["plurals"] = os.path.basename(options.plurals)

@@ -42,7 +42,7 @@ class Thing:
       traits: frozenset of "air" (is in the air), "water" (is on the water), "small", "large", "support" (objects can be
         on it), "shelter" (objects can be under it), "rider" (can ride) and "mount" (can be ridden).
       alike: tuple of the classes with which the detector confuses it.
-      drawing: tuple of (colour name, shape, numbers), see drawings.py.
+      drawing: tuple of (colour name, shape, tuple of numbers), the shapes in painting order (drawings.py).
     """
 
     name: str
@@ -187,7 +187,7 @@ def paint(draw, thing, colour, corner, size, flip=False, tilt=0.0):
 def _outline(shape, numbers):
     """Returns the corners of a closed shape in the unit box: list of (x, y).
 
-    Args: shape: "poly", "rect" or "ellipse". numbers: its coordinates, see drawings.py.
+    Args: shape: "poly", "rect" or "ellipse". numbers: its coordinates in the unit box, x and y in turn.
     """
     if shape == "poly":
         return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -62,7 +62,7 @@ def load_dataset(spec, with_train_captions=False):
     """Returns the Dataset that the text `spec` names.
 
     Args:
-      spec: KIND:PATH, see the docstring of the module, or FILE.py:ARGUMENT, see extensions.py.
+      spec: KIND:PATH, a form of the module's docstring, or FILE.py:ARGUMENT for a function `load` in a Python file.
       with_train_captions: whether to read the captions of the training images too.
 
     Raises:
@@ -92,7 +92,7 @@ def _without_year(path):
 
 
 def _of_own_file(file, argument, with_train_captions):
-    """Returns the Dataset made by the function `load` of a user's Python file, see extensions.py."""
+    """Returns the Dataset of load(argument, with_train_captions), a function in the user's file (extensions.py)."""
     try:
         dataset = extensions.load(file, "load")(argument, with_train_captions)
     except ValueError as error:
