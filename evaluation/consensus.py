@@ -99,7 +99,7 @@ def _look_up(table, keys):
 
 
 class _Order:
-    """The n-grams of one order n in all references: their idf, and the matrix for V_n (see the top of this file)."""
+    """The n-grams of one order n in all references: their idf, and the matrix for V_n of the module docstring."""
 
     def __init__(self, groups, image_of_J, order):
         """Counts the n-grams.

@@ -99,7 +99,10 @@ def reads_data(score):
 
 
 def folder_of(options):
-    """Returns the folder of validation captions and rankings: the run, or RUN/DECODE unless --decode is beam3."""
+    """Returns the path of the folder of validation captions and rankings: RUN, but RUN/DECODE unless --decode is beam3.
+
+    Args: options: ScoringOptions.
+    """
     return options.job_dir if options.decode == "beam3" else os.path.join(options.job_dir, options.decode)
 
 

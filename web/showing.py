@@ -172,7 +172,7 @@ def draw_objects(image_HWC, objects, side=LONGER_SIDE):
 
 
 def has_place(detection):
-    """Returns whether an object (Detection) has a box; the box of a classifier's object is the whole picture."""
+    """Returns whether an object (Detection) has a box: False if a classifier found it (its box is the whole image)."""
     return tuple(detection.box) != (0.0, 0.0, 1.0, 1.0)
 
 

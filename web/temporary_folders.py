@@ -13,7 +13,7 @@ LOCK = ".lock"  # locked while the server runs: process ids alone are ambiguous 
 
 @contextlib.contextmanager
 def new():
-    """Returns a context manager that creates a temporary folder, gives its path, and removes it at the end."""
+    """Returns a context manager that creates a temporary folder and removes it at the end; `with … as` is its path."""
     with tempfile.TemporaryDirectory(prefix=f"captions-{os.getpid()}-") as folder:
         with open(os.path.join(folder, LOCK), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

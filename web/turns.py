@@ -29,7 +29,8 @@ class Turns:
     def take(self, cost, function):
         """Waits for this caller's turn, calls `function` without arguments in a worker thread, and returns its result.
 
-        Args: cost: number; of the waiting callers the one with the lowest cost is next, of equal ones the first.
+        Args: cost: number, e.g. from uploads.check_file; of the waiting callers the one with the lowest cost is next,
+          of equal ones the first.
         Raises: uploads.Refused (status 503) if it waited too long, or if too many are waiting and this one has the
           highest cost; whatever `function` raises.
         """

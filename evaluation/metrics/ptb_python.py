@@ -82,7 +82,7 @@ def tokenize(texts):
 
 
 def tokens_of(text):
-    """Returns the tokens of one caption, joined by spaces: lower case, without punctuation."""
+    """Returns the tokens of one caption, joined by spaces: str, in lower case, without punctuation."""
     text = sanitise(text).replace("\0", " ")
     text = html.unescape(text) if "&" in text else text
     result = []

@@ -45,7 +45,7 @@ class Entry:
     environment: dict
 
     def file(self, name):
-        """Returns the path of the file `name` in the folder."""
+        """Returns the path of the file `name` in the run's folder; the file need not exist."""
         return os.path.join(self.path, name)
 
 
