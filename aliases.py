@@ -112,12 +112,15 @@ VARIABLES = {"Standardise/deviation": "Standardise/std"}  # in checkpoints
 
 
 def current_metric(name):
-    """Returns the present name of a metric: str. Args: name: its old or its present name."""
+    """Returns the present name of a metric: str. Args: name: its old name; any other name is returned unchanged."""
     return METRICS.get(name, name)
 
 
 def current_variable(name):
-    """Returns the present name of a variable in a checkpoint: str. Args: name: its old or its present name."""
+    """Returns the present name of a variable in a checkpoint: str.
+
+    Args: name: its old name; any other name is returned unchanged.
+    """
     return VARIABLES.get(name, name)
 
 

@@ -146,7 +146,7 @@ def _options_from_flags(options_class, argv, values, recipes):
 def _given_by_old_flags(options, values, given):
     """Returns the values that old flags set: dict name of the present setting -> value. Prints the present flags.
 
-    Args: options: dataclass before old flags. values: absl FlagValues. given: dict of given settings, changed.
+    Args: options: settings without old flags. values: absl FlagValues. given: dict, to which the values are added.
     Raises: UserError if a value is invalid.
     """
     found, said = {}, {}  # present setting -> value; old flag -> present setting
@@ -243,7 +243,7 @@ def tried(files=(), folders=()):
     If the block fails, folders that were created and are still empty are removed.
 
     Args: files, folders: paths that the block will write; empty ones are ignored.
-    Raises: OSError naming the path.
+    Raises: OSError if a path cannot be written or created; it names the path.
     """
     made = []
     try:

@@ -105,7 +105,7 @@ class Stage(Recipes):
 
 @dataclasses.dataclass(frozen=True)
 class Rows(Recipes):
-    """The recipes of a trainer: all entries of ROWS whose settings are of the trainer's settings class."""
+    """The recipes of the trainers: all entries of ROWS; a trainer takes those whose settings are of its class."""
 
     def help(self):
         """Returns the text of `--recipe` in `--help`: str."""

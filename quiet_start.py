@@ -86,6 +86,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install():
-    """Arranges that the messages of TensorFlow's import in this process are filtered; does nothing after the import."""
+    """Arranges that the messages of TensorFlow's import are filtered; does nothing if it was imported already."""
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder())

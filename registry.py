@@ -38,12 +38,12 @@ class System:
 
     @property
     def attends(self):
-        """Whether it has attention weights over image cells for each word: bool."""
+        """Whether the system has attention weights over image cells for each word: bool."""
         return self.reads == CELLS
 
     @property
     def reads_concepts(self):
-        """Whether it reads concept words (names of detected objects) in place of an image: bool."""
+        """Whether the system reads concept words (names of detected objects) in place of an image: bool."""
         return self.reads == CONCEPTS
 
     def takes_photographs(self, content):

@@ -244,7 +244,7 @@ def _make_own(spec, file, argument, options, image_dim):
 def _own_errors(spec):
     """Context manager: turns every exception of an extension into a cli.UserError of one line.
 
-    Args: spec: its --reward.
+    Args: spec: the value of --reward that names the extension.
     """
     try:
         yield

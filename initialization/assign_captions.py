@@ -90,8 +90,8 @@ def sentence_matrix(sentences, fit):
 def mixtures(vectors_IKT, count, seed):
     """Returns random points between the embeddings of pairs of images: float32 [count, T].
 
-    Each point is share * a + (1 - share) * b, with a random share, and the embeddings a and b of random crops of two
-    images; b is one of the most similar images of a, or with probability FAR any image. All points are then scaled
+    Each point is share * a + (1 - share) * b, with a random share in 0 to 1, and a and b embeddings of random crops of
+    two images; b is one of the most similar images of a, or with probability FAR any image. All points are then scaled
     by one factor, so that their mean norm is that of the centre crops' embeddings.
 
     Args:
@@ -143,7 +143,8 @@ def best_sentences(points_PT, matrix_NT, general_T, price_N=0.0):
 def _fits(points_PT, matrix_NT, general_T, label):
     """Yields (index of the first point of a block, fit of each sentence to each of its points float32 [B, N]).
 
-    Args: points_PT, matrix_NT, general_T: arguments of `best_sentences`. label: text of the progress bar.
+    Args: points_PT: float32, predicted caption embeddings. matrix_NT: float32, embeddings of the sentences.
+      general_T: float32, added to each point. label: text of the progress bar.
     """
     step = max(1, BLOCK // len(matrix_NT))
     for start in cli.progress(range(0, len(points_PT), step), label):

@@ -73,7 +73,8 @@ def _write_shard(source, caption, path):
 
     Returns: dict of the counts for the sidecar: "count" (captions), "images", "without_caption" (images).
 
-    Args: source: record file of images. caption: argument of `write_captions`. path: file to write.
+    Args: source: record file of images. caption: function without arguments that returns a function records.Images ->
+      list of (image name, word ids). path: file to write.
     """
     images = records.read_images([source])
     pairs = caption()(images)

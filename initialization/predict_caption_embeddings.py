@@ -118,7 +118,8 @@ def main_directions(weights_IC, means_CG, dim):
     Args:
       weights_IC: CSR matrix, weight of each set of concept words for each image.
       means_CG: CSR matrix, mean n-gram vector of the sentences of each set.
-      dim: number of directions T; if G or the number of sets with a weight is m <= dim, only m - 1 are returned.
+      dim: number of directions T, if it is less than G and than the number of sets with a weight; otherwise one
+        direction less than the smaller of the two is returned.
     """
     import numpy as np
     import scipy.sparse.linalg

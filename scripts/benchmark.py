@@ -203,9 +203,10 @@ def summary(entries, options):
 
 
 def compare(result, old, tolerance):
-    """Prints for each line the ratio to an earlier result; returns the list of labels of lines that became too slow.
+    """Compares lines with an earlier result; returns the labels (list of str) of those that became too slow.
 
-    A line that the earlier result lacks is left out.
+    Prints for each line the ratio of its GFLOP-equivalents, and of its memory, to the earlier ones. A line that the
+    earlier result lacks is left out.
 
     Args: result, old: dicts from `summary`; `old` is the earlier one. tolerance: accepted increase of
       GFLOP-equivalents as a share, e.g. 0.15.
@@ -233,7 +234,7 @@ def compare(result, old, tolerance):
 
 
 def _read(path):
-    """Returns the dict in a file that --json has written. Raises: cli.UserError if the file is missing or another."""
+    """Returns the dict in a file that --json has written. Raises: cli.UserError if it is missing or invalid."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)

@@ -64,7 +64,7 @@ READS = {  # tensors of a batch by stage
 def stacked(case, sizes, names, rows, steps):
     """Returns `steps` batches stacked as the training loop expects them: dict name -> array [steps, rows, ...].
 
-    Args: case: benchmark.Case. sizes: benchmark_flops.Sizes. names: the fields of `examples` to return.
+    Args: case: benchmark.Case. sizes: benchmark_flops.Sizes. names: iterable of the keys of `examples` to return.
       rows: number of examples in a batch.
     """
     made = [examples(case, sizes, rows, seed) for seed in range(steps)]

@@ -39,7 +39,7 @@ TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
 def measure(case, options):
-    """Measures the line for `case` (benchmark.Case); returns its dict from `Clock.entry`."""
+    """Measures the line for `case` (benchmark.Case) with benchmark.Options; returns the dict of `Clock.entry`."""
     setup.configure(config.Trainer(precision=options.precision, xla=options.xla))
     sizes = TINY if options.quick else sizes_of(case)
     clock = Clock(2 if options.quick else options.repeats)
@@ -90,7 +90,7 @@ class Clock:
     def entry(self, batch, more):
         """Returns the results of one line: dict of figures such as "seconds" (of a unit of work), and those of `more`.
 
-        Args: batch: examples in a unit of work. more: dict, from which "flop_per_example" is removed: "share_of_peak".
+        Args: batch: examples in a unit of work. more: dict of other figures; its "flop_per_example" is removed.
         """
         seconds, speed = statistics.median(self.seconds), statistics.median(self.products)
         useful = more.pop("flop_per_example", None)

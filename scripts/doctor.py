@@ -207,7 +207,7 @@ def checked(data_dir, output, checksums):
 
 
 def misfits(data_dir):
-    """Returns the outputs that do not fit others of the folder: list of (name, what is wrong, command that mends it).
+    """Returns the outputs that do not fit others of the folder: list of (name, fault, command that mends it), all str.
 
     The list is empty, with a printed note, if a file is too damaged for this check.
     """

@@ -46,7 +46,7 @@ class Options:
 def environment():
     """Returns what the last bits of the losses depend on, as a dict.
 
-    "processor" is the list of those of FLAGS that it has, "tensorflow" the version (str), "threads" their number.
+    "processor" is the list of those of FLAGS that the CPU has, "tensorflow" its version (str), "threads" their number.
     """
     import tensorflow as tf
 
@@ -139,7 +139,7 @@ def losses_of(job_dir):
 
 
 def differences(golden, found, exact):
-    """Compares two lists of losses; returns the differences as list of lines for the terminal, [] if there are none.
+    """Compares two lists of losses; returns the differences as a list of str, one line each, [] if there are none.
 
     Args: golden, found: stored and new losses, lists from `losses_of`. exact: whether all steps must be equal to the
       last bit; else only step 20 must agree, to a relative TOLERANCE.

@@ -166,10 +166,12 @@ def trainer_options(stage, dim, options):
 
 
 def build(stage, options, vocabulary_size, image_dim):
-    """Returns (the stage's objective with new weights, its optimizers).
+    """Returns (the stage's objective with new weights, dict of its optimizers).
+
+    The key is the optimizer's name in the objective's `checkpointed()`; the value is (list of the variables that it
+    trains, scope of the beta powers' names in the TF1 checkpoint).
 
     Args: stage: key of STAGES. options: settings from `trainer_options`. image_dim: dimension of image vectors or None.
-    Returns: the optimizers are a dict name -> (list of variables, scope of the beta powers' names in the checkpoint).
     """
     if stage in ("full", "sentence_gan"):
         from objectives.full import FullObjective
@@ -197,9 +199,10 @@ def build(stage, options, vocabulary_size, image_dim):
 
 
 def hand_over(objective, optimizers, arrays, options):
-    """Assigns the checkpoint's weights to the networks and, unless --fresh_optimizer, Adam's slots and updates.
+    """Assigns the checkpoint's weights to the networks and, unless --fresh_optimizer, its slots and steps to Adam.
 
-    Args: objective, optimizers: from `build`. arrays: dict variable name -> array. options: Options.
+    Args: objective, optimizers: from `build`; changed. arrays: dict variable name -> array. options: Options.
+    Raises: cli.UserError if a variable or slot is missing or has another shape.
     """
     from models import layers
     from training import checkpoints
@@ -218,7 +221,7 @@ def assign_adam(optimizer, variables, scope, arrays, source):
     The beta powers give the number of updates.
 
     Args:
-      optimizer: Keras optimizer. variables: list, in the order in which the optimizer was built.
+      optimizer: Keras optimizer, changed. variables: list of those that it trains, in the order in which it has them.
       scope: scope of the beta powers' names. arrays: dict variable name -> array. source: the checkpoint, for messages.
     Raises: cli.UserError if a slot is missing or has another shape.
     """

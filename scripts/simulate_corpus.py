@@ -55,7 +55,7 @@ class Options:
 
 
 def word(rank):
-    """Returns the word of a frequency rank (0 is the most frequent word).
+    """Returns the word (str) of a frequency rank (int, 0 is the most frequent word).
 
     The first ranks are frequent words of photo descriptions; other words are made of syllables that encode the rank.
     One word in a hundred is a possessive, so that a line in ten has a word that the tokenizer

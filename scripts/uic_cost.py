@@ -95,7 +95,7 @@ def free_disk(path):
 
 
 def memory():
-    """Returns the memory of this machine in GB."""
+    """Returns the total memory of this machine, free or not, in GB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 

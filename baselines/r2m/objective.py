@@ -146,8 +146,8 @@ class R2MObjective(OneOptimizerObjective):
         The loss is the cross entropy, averaged over the words of all replicas; in stages with the loss rec_text, w_rec
         times the reconstruction loss is added.
 
-        Args: batch: dict of tensors for text, as described in `gradients`. seed: int32 [2], distinct for every step and
-          replica.
+        Args: batch: dict of tensors with `sentence` int32 [B, S], `length` int32 [B], and as concept words `key` int32
+          [B, K], `key_length` int32 [B]. seed: int32 [2], distinct for every step and replica.
         """
         words, words_global = counted(layers.mask_of(batch["length"] - 1, tf.shape(batch["sentence"])[1]))
         rows, rows_global = counted(tf.ones_like(batch["length"], tf.float32))
@@ -167,8 +167,8 @@ class R2MObjective(OneOptimizerObjective):
         compares all vectors of the global batch: every replica computes it from the gathered vectors and uses the
         gradient for its own rows.
 
-        Args: batch: dict of tensors for images, as described in `gradients`. seed: int32 [2], distinct for every step
-          and replica.
+        Args: batch: dict of tensors with `concepts` int32 [B, K], `concepts_length` int32 [B], and `image` float32
+          [B, D] or `pixels`. seed: int32 [2], distinct for every step and replica.
         """
         options = self.options
         rows, rows_global = counted(tf.ones_like(batch["concepts_length"], tf.float32))
@@ -228,8 +228,9 @@ class R2MObjective(OneOptimizerObjective):
         `losses` is a tuple of float32 tensors: weight * summed cross entropy (scalar); for each word [N] its
         log-probability, the entropy of the predicted distribution, and 1 or 0: whether the most probable word is right.
 
-        Args: batch: dict of tensors for text, as described in `gradients`. seed: int32 [2]; None for no dropout and a
-          fixed order of the concept words. weight: float32 scalar, factor on the loss of each word.
+        Args: batch: dict of tensors with `sentence` int32 [B, S], `length` int32 [B], `key` int32 [B, K], `key_length`
+          int32 [B]. seed: int32 [2]; None for no dropout and a fixed order of the concept words. weight: float32
+          scalar, factor on the loss of each word.
         """
         order = self.evaluation_seed("order") if seed is None else fold_in(seed, "order")
         key_BK = shuffled(batch["key"], batch["key_length"], order)
@@ -245,8 +246,8 @@ class R2MObjective(OneOptimizerObjective):
     def evaluate(self, batch):
         """Returns (summed cross entropy, number of correctly predicted words, number of words): float32 scalars.
 
-        Args: batch: dict of tensors for text, with `sentence` int32 [B, S], `length` int32 [B], and the concept words
-          `key` int32 [B, K] with `key_length` int32 [B].
+        Args: batch: dict of tensors with `sentence` int32 [B, S], `length` int32 [B], and as concept words `key` int32
+          [B, K], `key_length` int32 [B].
         """
         return summed(self._cross_entropy(batch, None, 1.0)[0])
 
@@ -274,8 +275,8 @@ def gathered_triplet(image_BE, sentence_BE, margin, masked):
     """Returns the triplet loss of the global batch and its gradients for this replica's rows.
 
     Args: image_BE, sentence_BE: float32, this replica's rows of unit vectors; row i of both belongs together.
-      margin: float, by which a matching pair must be more similar than any negative pair. masked: whether only pairs
-        that do not match are negatives.
+      margin: float, by which a matching pair must be more similar than any negative pair. masked: True if only pairs
+        that do not match are negatives; with False the matching pair is one as well.
 
     Returns: (loss float32 scalar, gradient for image_BE, gradient for sentence_BE), the gradients float32 [B, E].
     """

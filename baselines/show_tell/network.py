@@ -90,7 +90,7 @@ class ShowTell(WordDecoder):
         return feature_BE if self.batch_norm is None else self.batch_norm(feature_BE, total)
 
     def initial_state(self, feature_BE, masks=None):
-        """Returns the cell's state after one step from the zero state, with the image feature as input.
+        """Returns the cell's state, a tuple of tensors, after one step from the zero state on the image feature.
 
         Args: feature_BE: from `image_feature`. masks: models.generator.Masks; None for no dropout.
         """

@@ -108,7 +108,7 @@ def figure(rows):
 
 
 def main(options):
-    """Draws the picture and writes it to --output.
+    """Draws the picture and writes it to --output. Args: options: Options.
 
     Raises: cli.UserError if no photograph of the split has enough detected classes.
     """

@@ -18,7 +18,7 @@ class Encoder(WholeImageEncoder):
 
     Attributes:
       spec: the encoder's full name.
-      files: all files that determine the vectors, including this one.
+      files: tuple of the paths of all files that determine the vectors, including this one.
       dim: number of dimensions of a vector, D.
     """
 

@@ -58,7 +58,7 @@ class PicturesObjective:
         return "train", None
 
     def update(self, batch, seed, phase="train"):
-        """Does one training step in one replica.
+        """Does one training step in one replica, which changes the weights.
 
         Args:
           batch: dict with `image` float32 [B, D], `concepts` int32 [B, K], `concepts_length` int32 [B].
