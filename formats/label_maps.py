@@ -132,7 +132,8 @@ def _are_coco(names):
 def for_classifier(labels, columns, path):
     """Returns labels with one entry for each score of a classifier.
 
-    To fit, a placeholder may be added or removed at the beginning, and numbered labels are filled up at the end.
+    If the numbers differ, a placeholder (the background) is added or removed at the beginning, or placeholders are
+    added after numbered labels.
 
     Args:
       labels: `Labels`.

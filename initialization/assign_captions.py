@@ -186,7 +186,12 @@ def prices(points_PT, matrix_NT, general_T, most):
 
 
 def main(options):
-    """Assigns sentences to all points and writes `fit_captions.npz`. Args: options: Options."""
+    """Writes `fit_captions.npz`: predicted caption embeddings, called points, and the corpus sentence of each.
+
+    The points are the embeddings of all crops of the training images, and `--mixed` mixtures of two of them.
+
+    Args: options: Options.
+    """
     check(options)
     with writing.working(options.data_dir, [STEM], ["features_train", "neighbours", "sentence", "word_counts"]):
         _make(options)

@@ -343,7 +343,7 @@ class FullObjective:
         return metrics, gradients, (fake_logits_BT, feature_BE)
 
     def noised(self, batch, seed):
-        """Returns (batch["sentence"] with noise: int32 [B, S - 1], ending with the end token; lengths int32 [B])."""
+        """Returns (sentences with words moved and dropped: int32 [B, S - 1], no start token; lengths [B])."""
         return noised_sentences(batch["sentence"], batch["length"], seed)
 
     def _reward_metrics(self, batch, rollout, terms, words):

@@ -1,4 +1,4 @@
-"""The measurements of scripts.benchmark, one function for each kind of line. Each runs in its own process.
+"""The measurements of scripts.benchmark, one for each kind of line of its output. Each runs in its own process.
 
 A measured training step is the real one: the objective's `update` in the compiled function of the training loop. The
 functions of MEASURES get a benchmark.Case, benchmark.Options, benchmark_flops.Sizes of the networks and a Clock, which
@@ -194,7 +194,7 @@ def part_of_step(case, options, sizes, clock):
 
 
 def encoder_step(case, options, sizes, clock):
-    """Adds times of full steps with Inception-v4 inside the step to `clock`; returns {"flop_per_example": float}."""
+    """Adds times of steps of the full model that run Inception-v4 to `clock`; returns {"flop_per_example": float}."""
     from models import encoders
 
     encoder = encoders.load_encoder("inception_v4:rule")

@@ -197,7 +197,7 @@ def tie_first_pair(rng, names):
     """Draws which two objects of a scene, if any, share a position, and in which relation ("cat on sofa").
 
     Only classes that occur once in `names` are candidates. Each possible relation is drawn in proportion to its weight
-    from `ties`; no pair has the weight 1.
+    from `ties`. The outcome without a pair has the weight 1.
 
     Args: rng: numpy Generator. names: list of the classes of the scene's objects.
     Returns: (i, relation, j): object names[i] has the relation, e.g. "on", to object names[j]; None without a pair.
