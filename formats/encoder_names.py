@@ -14,6 +14,7 @@ from formats import paths
 KINDS = {  # kinds whose files are data (not code) -> form of their names
     "inception_v4": "inception_v4:CHECKPOINT",
     "tflite": "tflite:FILE[#TENSOR[@max]]",
+    "scene": "scene:FILE[#TENSOR[@max]]",
     "compact": "compact:FILE.npz[#grid]",
     "keras": "keras:NAME[#WEIGHTS.h5][#grid]",
     "inception_v3": "inception_v3:WEIGHTS.h5[#grid]",

@@ -30,7 +30,12 @@ from formats import made_by, record_files, writing
 from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
-OWN = ("features_", "neighbours.", "phrases.")  # first parts of the names of files that are not linked
+OWN = (
+    "features_",
+    "neighbours.",
+    "phrases.",
+    "sentence_vectors.",
+)  # first parts of the names of files that are not linked
 LANDMARK_SEED = 5
 
 
@@ -56,6 +61,12 @@ class Options:
     )
     candidates: int = cli.field(20_000, "candidate sentences, a fixed sample of the corpus; 0: all")
     max_sentence_length: int = cli.field(0, "longer sentences are left out, markers counted; 0 keeps all")
+    sentence_encoder: str = cli.field(
+        "",
+        "tfidf or minilm:FILE.onnx: also prefer sentences whose vectors are near those of the names of the detected "
+        "classes (docs/consensus.md, C8); empty: the concept words alone",
+    )
+    sentence_temperature: float = cli.field(0.07, "temperature of the cosines of sentence vectors")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
     overwrite: bool = cli.field(False, "make the output again although it is there")
 
@@ -66,8 +77,10 @@ def check(options):
         raise cli.UserError("--dim and --landmarks: expected at least 1")
     if not 0 <= options.threshold <= 1:
         raise cli.UserError(f"--threshold {options.threshold}: expected a score between 0 and 1")
-    if min(options.temperature, options.sharpness, options.ridge) <= 0:
-        raise cli.UserError("--temperature, --sharpness and --ridge: expected numbers above 0")
+    if min(options.temperature, options.sharpness, options.ridge, options.sentence_temperature) <= 0:
+        raise cli.UserError("--temperature, --sharpness, --ridge and --sentence_temperature: expected numbers above 0")
+    if options.sentence_encoder and options.set_power != 1:
+        raise cli.UserError("--set_power: expected 1 with --sentence_encoder")
     if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
         raise cli.UserError(
             "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
@@ -156,16 +169,22 @@ def learn(options, vocabulary, images, bank):
     corpus.sample(options.candidates)
     # The end marker is included, so that an unfinished caption fits less.
     sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
-    retrieval = ConsensusRetrieval(
-        sentences,
-        corpus.keys,
-        retrieve_captions.detections_of(images, options.threshold),
-        bonus=options.bonus,
-        temperature=options.temperature,
-        set_power=options.set_power,
-    )
-    directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
-    targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
+    detections = retrieve_captions.detections_of(images, options.threshold)
+    if options.sentence_encoder:
+        directions_TG, targets_IT = _by_sentence_vectors(
+            options, vocabulary, sentences, corpus.keys, images, detections
+        )
+    else:
+        retrieval = ConsensusRetrieval(
+            sentences,
+            corpus.keys,
+            detections,
+            bonus=options.bonus,
+            temperature=options.temperature,
+            set_power=options.set_power,
+        )
+        directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
+        targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
     general_T = targets_IT.mean(0)
     statistics = bank.statistics
     units_ID = unit_vectors(standardised(bank.centre(bank.rows(images.names)), *statistics))
@@ -176,6 +195,41 @@ def learn(options, vocabulary, images, bank):
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
     known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
     return known, fit, NgramProjection.of(sentences, directions_TG, general_T)
+
+
+def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detections):
+    """Computes the targets of the regression with the evidence of sentence vectors (docs/consensus.md, eq. C8).
+
+    Args:
+      options: Options. vocabulary: Vocabulary. sentences: list of arrays of word ids, each ending with the end token.
+      keys: list with the sorted ids of the concept words of each sentence. images: records.Images.
+      detections: list over the images of dict concept word id -> score.
+
+    Returns: (principal directions float32 [T, G], targets float32 [I, T]).
+    Raises: cli.UserError if the sentence encoder or the detections cannot be read.
+    """
+    import scipy.sparse
+
+    from initialization import sentence_evidence
+    from initialization.consensus_retrieval import sentence_vectors
+    from models.consensus import sentence_encoders
+
+    texts = [" ".join(vocabulary.word(i) for i in ids[:-1]) for ids in sentences]
+    encode = sentence_encoders.load(options.sentence_encoder, texts)
+    folder = options.output_dir or made_by.derived(options.data_dir)
+    found = sentence_evidence.scores_of_names(options.data_dir, images.names)
+    distribution = sentence_evidence.SentenceDistribution(
+        keys,
+        detections,
+        sentence_evidence.corpus_vectors(encode, texts, folder),
+        sentence_evidence.image_vectors(encode, *found),
+        options.bonus,
+        options.temperature,
+        options.sentence_temperature,
+    )
+    vectors_NG = sentence_vectors(sentences)
+    directions_TG = main_directions(scipy.sparse.csr_array(distribution.mean()[None]), vectors_NG, options.dim)
+    return directions_TG, distribution.expectations((vectors_NG @ directions_TG.T).astype("float32"))
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
@@ -235,6 +289,7 @@ def _make(options, output_dir):
     from formats import feature_banks, inventory, records, sidecars
     from formats.vocabulary import Vocabulary
     from models import encoders
+    from models.consensus import sentence_encoders
     from models.consensus.kernel_regression import KnownImages
 
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
@@ -268,7 +323,10 @@ def _make(options, output_dir):
     settings = {name: getattr(options, name) for name in names}
     digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
     made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
-    for kind in ("sentence", "image_train"):
+    if options.sentence_encoder:
+        settings["sentence_temperature"] = options.sentence_temperature
+        made_from["sentence_encoder"] = sentence_encoders.identity(options.sentence_encoder)
+    for kind in ("sentence", "image_train", *(["detections"] if options.sentence_encoder else [])):
         made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
     fit = None
     if not sidecars.already_made(json_path, settings, made_from, options.overwrite):

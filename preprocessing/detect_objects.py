@@ -32,7 +32,8 @@ class Options:
     )
     detector: str = cli.field(
         "",
-        "FILE.tflite, classifier:FILE.tflite, frozen:FILE.pb (TensorFlow 1's zoo), saved_model:FOLDER, hub:HANDLE, "
+        "FILE.tflite, yolo:FILE.tflite, classifier:FILE.tflite, scene:FILE.tflite (float pixels of 0 to 255), "
+        "frozen:FILE.pb (TensorFlow 1's zoo), saved_model:FOLDER, hub:HANDLE, "
         "annotations:FILE.jsonl, hdf5:object.hdf5 (the authors'); join several by +",
     )
     labels: str | None = cli.field(
@@ -43,6 +44,9 @@ class Options:
     score_threshold: float = cli.field(0.0, "detections below this score are not stored")
     classifier_threshold: float = cli.field(0.1, "classifier: minimum probability of a class")
     classifier_top: int = cli.field(3, "classifier: largest number of classes of an image")
+    tiles: int = cli.field(
+        1, "yolo: tiles x tiles photographs in one pass, for photographs that are small beside the network's input"
+    )
     exif: bool = cli.field(True, images.EXIF_HELP)
     max_failures: float = cli.field(0.01, "largest share of unreadable images that is accepted")
     runner: str | None = cli.field(None, shards.RUNNER)
@@ -60,7 +64,7 @@ class Task:
       path: record file to write.
       names: file names of the images.
       parts: tuple of detectors.Part.
-      image_dir, classifier_threshold, classifier_top, score_threshold, exif: values of the flags.
+      image_dir, classifier_threshold, classifier_top, tiles, score_threshold, exif: values of the flags.
     """
 
     path: str
@@ -69,6 +73,7 @@ class Task:
     parts: tuple
     classifier_threshold: float
     classifier_top: int
+    tiles: int
     score_threshold: float
     exif: bool
 
@@ -85,22 +90,29 @@ def detect(task):
 
 def _write_shard(task, path):
     """Writes the detections of a Task to a record file; returns the result of `detect`."""
-    detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top)
+    detector = detectors.load(task.parts, task.classifier_threshold, task.classifier_top, task.tiles)
     failures, classes, sure, names, examples = [], collections.Counter(), collections.Counter(), {}, []
-    for name in task.names:
-        try:
-            photograph = images.locate(task.image_dir, name)
-            pixels = images.read_image(photograph, task.exif) if detector.needs_pixels else None
-            found = detector.detect(name, pixels)
-        except images.ImageError as error:
-            failures.append((name, error.reason))
-            continue
-        found = [detection for detection in found if detection.score >= task.score_threshold]
-        classes.update(str(detection.class_id) for detection in found)
-        sure.update(detection.class_name for detection in found if detection.score >= SURE)
-        names.update((str(detection.class_id), detection.class_name) for detection in found)
-        columns = [[getattr(item, field) for item in found] for field in COLUMNS]
-        examples.append(records.detection_example(name, *columns))
+    for start in range(0, len(task.names), detector.group):
+        read = []
+        for name in task.names[start : start + detector.group]:
+            try:
+                photograph = images.locate(task.image_dir, name)
+                read.append((name, images.read_image(photograph, task.exif) if detector.needs_pixels else None))
+            except images.ImageError as error:
+                failures.append((name, error.reason))
+        known = detector.detect_together([name for name, _ in read], [pixels for _, pixels in read])
+        for (name, pixels), given in zip(read, known, strict=True):
+            try:
+                found = detector.detect(name, pixels, given)
+            except images.ImageError as error:
+                failures.append((name, error.reason))
+                continue
+            found = [detection for detection in found if detection.score >= task.score_threshold]
+            classes.update(str(detection.class_id) for detection in found)
+            sure.update(detection.class_name for detection in found if detection.score >= SURE)
+            names.update((str(detection.class_id), detection.class_name) for detection in found)
+            columns = [[getattr(item, field) for item in found] for field in COLUMNS]
+            examples.append(records.detection_example(name, *columns))
     count = records.write_records(path, examples)
     return {"count": count, "failures": failures, "classes": classes, "sure": sure, "names": names}
 
@@ -123,6 +135,8 @@ def _check(options):
     for name in ("score_threshold", "classifier_threshold", "max_failures"):
         if not 0 <= getattr(options, name) <= 1:
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+    if not 1 <= options.tiles <= 8:
+        raise cli.UserError(f"--tiles {options.tiles}: expected 1 to 8")
     if options.classifier_top < 1 or min(options.shards, options.processes) < 0:
         raise cli.UserError("--classifier_top must be at least 1, --shards and --processes at least 0")
 
@@ -156,6 +170,7 @@ def _tasks(options, names, parts, count, work):
             parts,
             options.classifier_threshold,
             options.classifier_top,
+            options.tiles,
             options.score_threshold,
             options.exif,
         )
@@ -169,7 +184,7 @@ def _publish(options, tasks, results, failures, settings, made_from):
     Args: tasks, results: list of Task and list of their results of `detect`. failures: list of (file name, reason).
       settings, made_from: dicts for the sidecar.
     """
-    detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top)
+    detector = detectors.load(tasks[0].parts, options.classifier_threshold, options.classifier_top, options.tiles)
     counts = sum((collections.Counter(result["classes"]) for result in results), collections.Counter())
     names = {class_id: name for result in results for class_id, name in result["names"].items()}
     described = detector.describe()
@@ -212,6 +227,7 @@ def _make(options):
     kept = ("score_threshold", "classifier_threshold", "classifier_top")
     count = outputs.shard_count(options.shards, len(names))
     settings = {name: getattr(options, name) for name in kept} | {"shards": count} | images.exif_note(options.exif)
+    settings |= {"tiles": options.tiles} if options.tiles > 1 else {}  # older outputs have no such setting
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = {
         "detectors": [part.identity() for part in parts],

@@ -6,8 +6,8 @@ import tensorflow as tf
 SIDE = 8  # pixels of a picture
 
 
-def _convert(function, path, quantised=False):
-    kind = tf.float32 if quantised else tf.uint8
+def _convert(function, path, quantised=False, kind=tf.uint8):
+    kind = tf.float32 if quantised else kind
     concrete = tf.function(function, input_signature=[tf.TensorSpec([1, SIDE, SIDE, 3], kind)]).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if quantised:
@@ -39,6 +39,30 @@ def classifier(path):
         return tf.concat([tf.fill([1, 1], 0.1), colours], axis=1)
 
     return _convert(network, path)
+
+
+def scenes(path):
+    """Writes a classifier of three classes whose float input has pixels of 0 to 255: mean red, green and blue / 255."""
+    return _convert(lambda image: tf.reduce_mean(image, axis=[1, 2]) / 255.0, path, kind=tf.float32)
+
+
+def yolo(path, in_pixels=False, transposed=False):
+    """Writes a YOLO network of three classes, float pixels of 0 to 1: the scores of each 2x2 cell are its mean colours.
+
+    The boxes are centred at the cells and as wide and high as half the picture.
+    """
+    centres = (np.arange(4, dtype=np.float32) + 0.5) / 4
+    boxes = np.stack([np.tile(centres, 4), np.repeat(centres, 4), np.full(16, 0.5), np.full(16, 0.5)]).astype(
+        np.float32
+    )
+    boxes = boxes * (SIDE if in_pixels else 1)
+
+    def network(image):
+        scores = tf.reshape(tf.nn.avg_pool2d(image, 2, 2, "VALID"), [16, 3])
+        found = tf.concat([tf.constant(boxes), tf.transpose(scores)], axis=0)
+        return (tf.transpose(found) if transposed else found)[None]
+
+    return _convert(network, path, kind=tf.float32)
 
 
 def encoder(path):

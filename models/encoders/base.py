@@ -126,7 +126,7 @@ def identity(description):
         # "neighbours" is the name of this kind in all stored runs, old and new.
         return {"kind": "neighbours", "files": [own], "dim": description["dim"], "base": identity(description["base"])}
     parts = encoder_names.parse(description["spec"])
-    kind, tensor = parts.kind, parts.part if parts.kind in ("tflite", "compact") else ""
+    kind, tensor = parts.kind, parts.part if parts.kind in ("tflite", "scene", "compact") else ""
     name = parts.network if kind == "keras" else "rule" if parts.file == "rule" else ""
     if parts.is_code:
         kind, name = os.path.basename(kind), parts.argument

@@ -96,6 +96,8 @@ class _InceptionEncoder(Encoder):
 class _TFLiteEncoder(WholeImageEncoder):
     """Encoder whose vectors are one tensor of a `.tflite` network, as float32; it encodes one image at a time."""
 
+    _pixels = "-1 to 1"  # range of the pixels if the network's input is float
+
     def __init__(self, spec, name, resize):
         from models.encoders.tflite import TFLiteModel
 
@@ -104,7 +106,7 @@ class _TFLiteEncoder(WholeImageEncoder):
             raise _wrong(spec, name, f"@{reduced} is unknown")
         self._largest = bool(at)
         self.spec, self.files = spec, (name.file,)
-        self._model = TFLiteModel(name.file, keep_all=bool(tensor))
+        self._model = TFLiteModel(name.file, keep_all=bool(tensor), pixels=self._pixels)
         self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
         shape = _shape(self._tensor)
         if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
@@ -149,6 +151,12 @@ class _TFLiteEncoder(WholeImageEncoder):
             values = self._model.read(self._tensor)
             feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
         return features
+
+
+class _SceneEncoder(_TFLiteEncoder):
+    """The same for a network whose float input has pixels of 0 to 255, e.g. one trained on Places365 in Caffe."""
+
+    _pixels = "0 to 255"
 
 
 def _shape(details):
@@ -323,6 +331,7 @@ class JoinedEncoder(Encoder):
 KINDS = {
     "inception_v4": _InceptionEncoder,
     "tflite": _TFLiteEncoder,
+    "scene": _SceneEncoder,
     "compact": _CompactEncoder,
     "keras": _KerasEncoder,
     **dict.fromkeys(encoder_names.NETWORKS, _KerasEncoder),

@@ -3,6 +3,7 @@
     inception_v4:CKPT         TF-Slim checkpoint; `inception_v4:rule` has seeded random weights, for tests
     tflite:FILE[#TENSOR]      a tensor by number, pooled vector or cell grid; without a number the network's output;
                               #TENSOR@max its maximum over all cells or boxes, e.g. of an SSD's class logits
+    scene:FILE[#TENSOR]       the same for a network whose float input has pixels of 0 to 255 (Places365)
     compact:FILE.npz[#grid]   the small network of the miniature world, its pooled vector or its cell grid
     keras:NAME[#WEIGHTS]      a network of keras.applications; without a weights file Keras downloads ImageNet's
     inception_v3:WEIGHTS, vgg16:WEIGHTS, resnet152:WEIGHTS   the supervised papers' encoders, from keras.applications;

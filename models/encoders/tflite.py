@@ -8,6 +8,9 @@ import tensorflow as tf
 
 import quiet_start
 
+# Range of the pixels of a float input -> (divisor, then subtracted), for pixels of 0 to 255.
+RANGES = {"-1 to 1": (127.5, 1.0), "0 to 1": (255.0, 0.0), "0 to 255": (1.0, 0.0)}
+
 
 class TFLiteModel:
     """A `.tflite` network with one image as its input. It cannot be passed to another process.
@@ -15,6 +18,8 @@ class TFLiteModel:
     Args:
       path: the file.
       keep_all: whether intermediate tensors can be read after a run (slower, more memory).
+      pixels: range of the pixels of a float input, a key of RANGES. MobileNet, Inception and SSD networks have the
+        default. Integer inputs do not use it.
 
     Attributes:
       content: bytes of the file. image_size: S, side of the input in pixels.
@@ -25,7 +30,7 @@ class TFLiteModel:
       ValueError: the file is absent or truncated, or its input is not one square image [1, S, S, 3].
     """
 
-    def __init__(self, path, keep_all=False):
+    def __init__(self, path, keep_all=False, pixels="-1 to 1"):
         try:
             # From the bytes, not from the path: only then is the file checked; a truncated one kills the process.
             with open(path, "rb") as file:
@@ -38,7 +43,7 @@ class TFLiteModel:
                 self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path}: not a readable .tflite file ({error})") from error
-        self.path = path
+        self.path, (self._divisor, self._subtracted) = path, map(np.float32, RANGES[pixels])
         self.input = self._interpreter.get_input_details()[0]
         self.outputs = self._interpreter.get_output_details()
         shape = tuple(int(side) for side in self.input["shape"])
@@ -64,8 +69,8 @@ class TFLiteModel:
     def run(self, image_uint8):
         """Runs the network on one image; afterwards `read` returns the results.
 
-        uint8 inputs get the image unchanged, int8 inputs the image minus 128, and float inputs values in -1 to 1, as
-        the MobileNet, Inception and SSD networks expect.
+        uint8 inputs get the image unchanged, int8 inputs the image minus 128, and float inputs values in the range
+        that was given as `pixels`.
 
         Args: image_uint8: uint8 [S, S, 3].
         """
@@ -75,7 +80,7 @@ class TFLiteModel:
         elif kind == np.int8:
             values = (image_uint8.astype(np.int16) - 128).astype(np.int8)
         else:
-            values = image_uint8.astype(np.float32) / np.float32(127.5) - np.float32(1)
+            values = image_uint8.astype(np.float32) / self._divisor - self._subtracted
         self._interpreter.set_tensor(self.input["index"], values[None])
         self._interpreter.invoke()
 

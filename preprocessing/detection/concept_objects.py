@@ -9,7 +9,7 @@ import numpy as np
 
 from formats import vocabulary
 
-CLASSIFIER = "classifier:"  # first part of the source of a classifier's detections
+CLASSIFIERS = ("classifier:", "scene:")  # first parts of the sources of classifiers' detections
 
 
 def class_words(class_names, words, class_map):
@@ -37,6 +37,11 @@ def class_words(class_names, words, class_map):
     return ids, absent
 
 
+def is_classification(detection):
+    """Returns whether a records.Detection comes from a classifier: its box is the whole image."""
+    return detection.source.startswith(CLASSIFIERS)
+
+
 def objects_of(detections, ids, threshold, word_threshold=None):
     """Returns the objects of one image as they are stored in a record.
 
@@ -57,7 +62,7 @@ def objects_of(detections, ids, threshold, word_threshold=None):
         if detection.class_name not in ids:
             continue
         word_id = ids[detection.class_name]
-        if detection.source.startswith(CLASSIFIER):
+        if is_classification(detection):
             first, score = classified.get(word_id, (detection.class_id, 0.0))
             classified[word_id] = (min(first, detection.class_id), score + detection.score)
         elif detection.score >= threshold:

@@ -37,7 +37,7 @@ class TFLiteDetector:
         from models.encoders.tflite import TFLiteModel
 
         self.source, self._path = part.source, part.path
-        self._model = _load(TFLiteModel, part.path)
+        self._model = load(TFLiteModel, part.path)
         self._outputs, count = tflite_outputs.outputs_of(self._model)
         labels = label_maps.read_labels(part.labels)
         self.classes, self.note = label_maps.for_detector(labels, (count,) if count else (), part.labels)
@@ -48,7 +48,7 @@ class TFLiteDetector:
 
         Raises: cli.UserError if a number in the output is not finite, or a class has no name.
         """
-        self._model.run(_resized(image_HWC, self._model.image_size))
+        self._model.run(resized(image_HWC, self._model.image_size))
         boxes, numbers, scores, count = (self._model.read(self._outputs[role]) for role in tflite_outputs.ROLES)
         count = tflite_outputs.count_of(count, len(scores), self._path)
         arrays = boxes[:count], numbers[:count], scores[:count]
@@ -70,13 +70,14 @@ class TFLiteClassifier:
     """
 
     needs_pixels = True
+    pixels = "-1 to 1"  # range of the pixels if the network's input is float
 
     def __init__(self, part, settings):
         from models.encoders.tflite import TFLiteModel
 
         self.source = part.source
         self._threshold, self._top = settings["classifier_threshold"], settings["classifier_top"]
-        self._model = _load(TFLiteModel, part.path)
+        self._model = load(lambda path: TFLiteModel(path, pixels=self.pixels), part.path)
         shape = [int(side) for side in self._model.outputs[0]["shape"]]
         labels, self.note = label_maps.for_classifier(
             label_maps.read_labels(part.labels), int(np.prod(shape)), part.labels
@@ -88,7 +89,7 @@ class TFLiteClassifier:
 
         The box of each is the whole image. Raises: cli.UserError if a score is not finite.
         """
-        self._model.run(_resized(image_HWC, self._model.image_size))
+        self._model.run(resized(image_HWC, self._model.image_size))
         scores = self._model.read(self._model.outputs[0]).reshape(-1)
         if not np.isfinite(scores).all():
             raise cli.UserError(f"{self.source}: a score of {name} is not a finite number")
@@ -101,18 +102,24 @@ class TFLiteClassifier:
         ]
 
 
-def _load(model_class, path):
-    """Returns the TFLiteModel of a file; `model_class` is this class, which imports TensorFlow.
+class TFLiteSceneClassifier(TFLiteClassifier):
+    """A classifier of scenes (beach, street), e.g. one trained on Places365 in Caffe: float pixels of 0 to 255."""
+
+    pixels = "0 to 255"
+
+
+def load(make, path):
+    """Returns the TFLiteModel of a file. Args: make: function path -> TFLiteModel. path: the file.
 
     Raises: cli.UserError if the file cannot be read.
     """
     try:
-        return model_class(path)
+        return make(path)
     except ValueError as error:
         raise cli.UserError(str(error)) from error
 
 
-def _resized(image_HWC, size):
+def resized(image_HWC, size):
     """Returns a picture uint8 [H, W, 3] resized to uint8 [size, size, 3]."""
     from PIL import Image
 

@@ -1,7 +1,9 @@
 """Object detectors with one interface: photographs -> classes, scores, boxes.
 
     FILE.tflite or tflite:FILE      an SSD network with the detection post-processing inside
+    yolo:FILE                       a YOLO network in TensorFlow Lite, see yolo.py
     classifier:FILE                 a .tflite classifier: its most probable classes, as objects without boxes
+    scene:FILE                      the same for a network whose float input has pixels of 0 to 255 (Places365)
     frozen:FILE.pb                  a frozen graph of TensorFlow 1's object-detection zoo (the authors' detector)
     saved_model:FOLDER              a SavedModel of the object-detection zoo, or one with the Open Images signature
     hub:HANDLE                      the same from TensorFlow Hub; `hub:google/faster_rcnn/openimages_v4/
@@ -17,11 +19,14 @@ name of its detector. If there are several, the class numbers of each begin afte
 number stands for one class of one detector.
 
 A detector is a class with
-    __init__(part, settings)    part: Part; settings: dict with "classifier_threshold" and "classifier_top"
+    __init__(part, settings)    part: Part; settings: dict with "classifier_threshold", "classifier_top" and "tiles"
     source                      its name, stored with each detection
     classes                     list of class names by number; None if its output has them
     needs_pixels                whether `detect` needs the pixels and not only the file name
     detect(name, image_HWC)     returns a list of records.Detection for the image uint8 [H, W, 3] with this file name
+and, if it detects the objects of several images faster together,
+    group                       the largest number of images for `detect_group`
+    detect_group(names, images) returns a list with the result of `detect` for each image
 """
 
 import dataclasses
@@ -32,12 +37,14 @@ import re
 import cli
 import extensions
 from formats import paths, sidecars
-from preprocessing.detection import detector_networks, known_objects
+from preprocessing.detection import detector_networks, known_objects, yolo
 from preprocessing.detection.detector_networks import CLASS_NUMBERS
 
 KINDS = {
     "tflite": detector_networks.TFLiteDetector,
+    "yolo": yolo.YoloDetector,
     "classifier": detector_networks.TFLiteClassifier,
+    "scene": detector_networks.TFLiteSceneClassifier,
     "frozen": detector_networks.FrozenGraphDetector,
     "saved_model": detector_networks.SavedModelDetector,
     "hub": detector_networks.SavedModelDetector,
@@ -47,7 +54,14 @@ KINDS = {
 BEGINS = re.compile(
     rf"(?:{'|'.join(KINDS)}):|[^+:]+\.py:|[^+]+\.tflite(?:$|[+#])"
 )  # the beginning of a detector's name
-DATA_ONLY = ("tflite", "classifier", "annotations", "hdf5")  # all other kinds are programs, see extensions.py
+DATA_ONLY = (
+    "tflite",
+    "yolo",
+    "classifier",
+    "scene",
+    "annotations",
+    "hdf5",
+)  # all other kinds are programs, see extensions.py
 NAMED_BY_THEMSELVES = ("annotations", "saved_model", "hub")  # kinds for which no class names need to be given
 ON_GRAPHICS_CARDS = ("frozen", "saved_model", "hub")
 
@@ -185,34 +199,52 @@ class Detectors:
 
     Args:
       parts: sequence of Part, from `parse`.
-      settings: dict with "classifier_threshold" and "classifier_top".
+      settings: dict with "classifier_threshold", "classifier_top" and "tiles".
 
     Attributes:
       members: list of the detectors.
       needs_pixels: whether one of them needs the pixels of a photograph.
+      group: largest number of photographs for `detect_together`.
       first_ids: list of the first class number of each.
     """
 
     def __init__(self, parts, settings):
         self.members = [_class_of(part.kind)(part, settings) for part in parts]
         self.needs_pixels = any(member.needs_pixels for member in self.members)
+        self.group = max(getattr(member, "group", 1) for member in self.members)
         sizes = [CLASS_NUMBERS if member.classes is None else len(member.classes) for member in self.members]
         self.first_ids = [sum(sizes[:i]) for i in range(len(sizes))]
 
-    def detect(self, name, image_HWC=None):
+    def detect_together(self, names, images):
+        """Returns what the detectors that take several photographs at once find, for `detect`.
+
+        Args: names: file names, at most `group`. images: list of uint8 [H, W, 3].
+        Returns: list with one dict for each photograph: index in `members` -> list of records.Detection.
+        Raises: cli.UserError if the output of a network is not valid.
+        """
+        found = [{} for _ in names]
+        for index, member in enumerate(self.members if names else ()):
+            if getattr(member, "group", 1) > 1:
+                for one, several in zip(found, member.detect_group(names, images), strict=True):
+                    one[index] = several
+        return found
+
+    def detect(self, name, image_HWC=None, known=None):
         """Returns the detections of one photograph, detector by detector: list of records.Detection.
 
         Args:
           name: file name, for messages and for annotations.
           image_HWC: uint8 [H, W, 3]; may be None if no detector needs pixels.
+          known: dict of this photograph from `detect_together`; these detectors are not run again. None: all are run.
 
         Raises: ImageError if known objects are read from a file and it has none for this photograph; cli.UserError if
           the output of a network is not valid.
         """
+        known = known or {}
         return [
             dataclasses.replace(detection, class_id=first + detection.class_id)
-            for member, first in zip(self.members, self.first_ids, strict=True)
-            for detection in member.detect(name, image_HWC)
+            for index, (member, first) in enumerate(zip(self.members, self.first_ids, strict=True))
+            for detection in (known[index] if index in known else member.detect(name, image_HWC))
         ]
 
     def describe(self):
@@ -241,13 +273,15 @@ def _class_of(kind):
 
 
 @functools.cache
-def load(parts, classifier_threshold, classifier_top):
+def load(parts, classifier_threshold, classifier_top, tiles=1):
     """Returns the `Detectors` of a tuple of Part; cached, so that each process loads them once.
 
     Args:
       classifier_threshold: minimum probability of a classifier's class.
       classifier_top: largest number of a classifier's classes for one photograph.
+      tiles: photographs in a row and in a column of the picture that a YOLO network reads.
 
     Raises: cli.UserError if a detector or its labels cannot be loaded.
     """
-    return Detectors(parts, {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top})
+    settings = {"classifier_threshold": classifier_threshold, "classifier_top": classifier_top, "tiles": tiles}
+    return Detectors(parts, settings)
