@@ -27,11 +27,11 @@ Commands:  scripts/demo.sh [--seeds 3], which runs
     scripts/supervised.sh miniature
 
 Expected:  CIDEr / unique on test images, beam 3 (all scores: docs/results/tables.md):
-           con2sen 55.1 ± 4.9 / 0.240 ± 0.034,
-           feat2sen 95.2 ± 2.1 / 0.263 ± 0.027,
-           scratch 41.6 ± 3.7 / 0.592 ± 0.065,
-           full 95.2 ± 2.1 / 0.263 ± 0.027,
-           supervised_ceiling 94.5 ± 2.5 / 0.506 ± 0.006.
+           con2sen 55.7 ± 3.6 / 0.237 ± 0.024,
+           feat2sen 95.4 ± 1.5 / 0.269 ± 0.022,
+           scratch 43.3 ± 3.9 / 0.642 ± 0.098,
+           full 95.0 ± 1.5 / 0.275 ± 0.029,
+           supervised_ceiling 95.4 ± 2.3 / 0.506 ± 0.004.
 """
 
 import dataclasses
