@@ -18,7 +18,7 @@ from formats import readers, sidecars, writing
 from formats.images import ImageError, is_turned, read_image
 from models.encoders.saved import COPY_LIMIT
 from preprocessing.detection import detectors
-from preprocessing.detection.concept_objects import class_words, objects_of, with_prior
+from preprocessing.detection.concept_objects import above_thresholds, class_words, objects_of, with_prior
 from training.run_directory import read_config
 
 DEFAULTS = {
@@ -27,6 +27,7 @@ DEFAULTS = {
     "prior": {},
     "prior_threshold": 0.3,
     "prior_below": 1.0,
+    "word_thresholds": {},
     "class_map": {},
     "classifier_threshold": 0.1,
     "classifier_top": 3,
@@ -156,6 +157,7 @@ class DetectedPhotographs:
             )
         words = captioner.vocabulary
         self.prior = {words.id(word): factor for word, factor in self.settings["prior"].items()}
+        self.word_thresholds = {words.id(word): least for word, least in self.settings["word_thresholds"].items()}
         limits = self.settings["classifier_threshold"], self.settings["classifier_top"]
         self.detector = detectors.load(parts, *limits)
 
@@ -171,6 +173,8 @@ class DetectedPhotographs:
         objects = objects_of(found, ids, self.settings["score_threshold"], self.settings["word_threshold"])
         limits = self.settings["prior_threshold"], self.settings["prior_below"]
         classes, scores = with_prior(*objects, self.prior, *limits) if self.prior else objects
+        if self.word_thresholds:
+            classes, scores = above_thresholds(classes, scores, self.word_thresholds)
         number = len(classes)
         padded = np.zeros([1, max(1, number)])
         padded[0, :number], values = classes, np.zeros_like(padded)
@@ -206,7 +210,10 @@ def read_detector(job_dir):
     found = readers.read_json(path)
     fields = {
         "detector": readers.optional(readers.is_text),
-        "settings": lambda value: readers.is_object(value) and readers.is_object(value.get("prior", {})),
+        "settings": lambda value: (
+            readers.is_object(value)
+            and all(readers.is_object(value.get(name, {})) for name in ("prior", "word_thresholds"))
+        ),
         "made_from": lambda value: readers.is_list(value) and all(map(_is_part, value)),
     }
     readers.check_fields(found, fields, path, "restore it from a backup, or remove it and use --detector")
@@ -278,7 +285,8 @@ def keep_detector(run, data_dir, spec="", labels=None):
     if not run.writes:
         return
     of_images, of_detections = (_sidecar(data_dir, f"{stem}.json") for stem in ("image_train", "detections"))
-    settings = of_detections.get("settings", {}) | of_images.get("settings", {}) | {"prior": of_images.get("prior", {})}
+    settings = of_detections.get("settings", {}) | of_images.get("settings", {})
+    settings |= {name: of_images.get(name, {}) for name in ("prior", "word_thresholds")}
     settings["exif"] = of_detections.get("settings", {}).get("exif", False)  # the detector saw the photographs
     content = {
         "detector": None,

@@ -3,9 +3,10 @@
     python -m preprocessing.classifier_words --data_dir data/default --class_names coco_labels.txt --labels imagenet.txt
 
 A classifier has more classes than a detector, but its labels are species and product names ("golden retriever", "sports
-car, sport car"). Each label has one or more names, separated by commas. Its concept word is the last word of the first
-name whose last word occurs at least --min_word_count times in `sentences.txt`. If this word is a synonym (--synonyms)
-of a detector's class, the word of that class is used instead. Labels without such a word are left out.
+car, sport car"). Each label has one or more names, separated by commas ("ski_slope" is read as "ski slope"). Its
+concept word is the last word of the first name whose last word occurs at least --min_word_count times in
+`sentences.txt`. If this word is a synonym (--synonyms) of a detector's class, the word of that class is used instead.
+Labels without such a word are left out.
 
 Reads `sentences.txt`. Writes `class_names.txt`, the detector's classes and the new words, for `process_descriptions
 --class_names`; `class_map.json`, label -> word or null, for `process_images --class_map`; and `classifier_words.json`.
@@ -27,7 +28,11 @@ class Options:
 
     data_dir: str = cli.field("data/default", "folder that all stages share")
     class_names: str = cli.field("data/coco_names.txt", "names of the detector's classes, as process_descriptions")
-    labels: str = cli.field("", "labels of the classifier, one a line; names of one label separated by commas")
+    labels: str = cli.field(
+        "",
+        "labels of the classifier, one a line; names of one label separated by commas; several files (of classifiers "
+        "and of detectors with other classes than --class_names) separated by commas",
+    )
     synonyms: str | None = cli.field(None, "other names of the detector's classes, e.g. data/synonyms.txt")
     min_word_count: int = cli.field(40, "minimum count of a word in the corpus; as for process_descriptions")
     overwrite: bool = cli.field(False, "make the output again although it is there")
@@ -46,7 +51,8 @@ def words_of_labels(labels, counts, min_count, classes, synonyms):
     found = {}
     for label in labels:
         names = [name.strip() for name in label.split(",") if name.strip()]
-        heads = (synonyms.get(head, head) for head in map(vocabulary.concept_word, names))
+        texts = [name.replace("_", " ") for name in names]
+        heads = (synonyms.get(head, head) for head in map(vocabulary.concept_word, texts))
         known = (head for head in heads if head in classes or counts.get(head, 0) >= max(1, min_count))
         found[names[0]] = next(known, None)
     return found
@@ -66,20 +72,23 @@ def main(options):
 def _make(options):
     """Makes the output of `main` unless it is complete. Raises: cli.UserError if an input is missing."""
     path = sentences.sentences_file(options.data_dir)
-    inputs = {"class_names": options.class_names, "labels": options.labels}
+    label_files = options.labels.split(",")
+    inputs = {"class_names": options.class_names}
+    inputs |= {"labels" + ("" if i == 0 else f"_{i + 1}"): file for i, file in enumerate(label_files)}
     inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
     for flag, file in inputs.items():
         if not os.path.isfile(file):
-            raise cli.UserError(f"--{flag} {file}: no such file")
+            raise cli.UserError(f"--{flag.partition('_')[0] if file in label_files else flag} {file}: no such file")
     inputs["sentences"] = path
     settings = {"min_word_count": options.min_word_count}
     made_from = {flag: sidecars.fingerprint(file)["sha256"] for flag, file in inputs.items()}
     target = os.path.join(options.data_dir, "classifier_words.json")
     if sidecars.already_made(target, settings, made_from, options.overwrite):
         return
-    names, labels = (label_maps.read_labels(file) for file in (options.class_names, options.labels))
-    print(f"{options.class_names}: {label_maps.describe(names)}\n{options.labels}: {label_maps.describe(labels)}")
-    names, labels = label_maps.names_of(names), label_maps.names_of(labels)
+    read = {file: label_maps.read_labels(file) for file in (options.class_names, *label_files)}
+    print("\n".join(f"{file}: {label_maps.describe(found)}" for file, found in read.items()))
+    names = label_maps.names_of(read[options.class_names])
+    labels = [label for file in label_files for label in label_maps.names_of(read[file])]
     classes = vocabulary.concept_words(names)
     synonyms = vocabulary.load_synonyms(options.synonyms, classes) if options.synonyms else {}
     counts = collections.Counter(word for _, line in readers.text_lines(path) for word in line.split())

@@ -17,7 +17,7 @@ import shutil
 
 import cli
 import experiments
-from formats import images, made_by, photograph_hashes, readers, record_files, records, sidecars, vocabulary, writing
+from formats import images, made_by, photograph_hashes, record_files, records, sidecars, vocabulary, writing
 from formats.captions import CHOICE_OF_FEW, FEW
 from preprocessing.detection import concept_objects
 from preprocessing.sharding import outputs, shards
@@ -44,6 +44,11 @@ class Options:
     )
     prior_below: float = cli.field(1.0, "with --prior_strength: scores above this value are not reduced")
     prior_threshold: float = cli.field(0.3, "with --prior_strength: minimum score after the reduction")
+    thresholds_by_share: bool = cli.field(
+        False,
+        "a threshold for each concept word, so that it is found in as large a share of the training images as of the "
+        "corpus' sentences; scores of the word by several networks are reduced to the highest",
+    )
     class_map: str | None = cli.field(
         None, "JSON object class name -> concept word, for classes whose last word is wrong; null drops a class"
     )
@@ -123,6 +128,8 @@ def _check(options):
     for name in shares:
         if not 0 <= (getattr(options, name) or 0.0) <= 1:
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected a number between 0 and 1")
+    if options.thresholds_by_share and options.prior_strength:
+        raise cli.UserError("--thresholds_by_share and --prior_strength: expected one of them")
     if min(options.shards, options.processes) < 0:
         raise cli.UserError("--shards and --processes must be at least 0")
 
@@ -135,27 +142,18 @@ def _say_other_exif(options):
         print(f"NOTE: objects were detected with {there}, records are made with {here}; use one flag for both stages")
 
 
-def _class_map(path):
-    """Returns the table in the file --class_map: dict class name -> concept word or None; {} without a file."""
-    if path is None:
-        return {}
-    expected = "for --class_map a JSON object class name -> word or null"
-    table = readers.read_json(path, expected, dict)
-    readers.check_fields(table, dict.fromkeys(table, readers.optional(readers.is_text)), path, f"expected {expected}")
-    return table
-
-
 def _objects(options, names, words, train):
     """Reads the detected objects of images and converts their classes to concept words.
 
     Args:
       names: file names of the images. words: vocabulary.Vocabulary.
-      train: file names of the training images, from which the prior is computed.
+      train: file names of the training images, from which prior and thresholds are computed.
 
-    Returns: (objects, classes, prior):
+    Returns: (objects, classes, adjusted):
       objects: dict file name -> (list of vocabulary ids, list of scores).
       classes: dict for the sidecar: the word of each class, and the classes whose word is not in the dictionary.
-      prior: dict concept word -> factor of the odds of its detections; {} without --prior_strength.
+      adjusted: dict for the sidecar: {"prior": dict concept word -> factor of the odds of its detections}, or
+        {"word_thresholds": dict concept word -> minimum score}, or {} without these flags.
     Raises: cli.UserError if an existing image has no record of detections.
     """
     paths, wanted = records.find_files(options.data_dir, "detections"), set(names)
@@ -176,7 +174,7 @@ def _objects(options, names, words, train):
             f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Make "
             f"them with: {made_by.command(options.data_dir, 'detections', again=True, **where)}"
         )
-    ids, absent = concept_objects.class_words(found, words, _class_map(options.class_map))
+    ids, absent = concept_objects.class_words(found, words, concept_objects.read_class_map(options.class_map))
     classes = {
         "words": {name: words.word(ids[name]) for name in ids},
         "not_in_dictionary": {name: {"word": absent[name], "detections": found[name]} for name in absent},
@@ -187,14 +185,18 @@ def _objects(options, names, words, train):
     ):  # a second time, because all boxes of a large data set take gigabytes
         if name in wanted:
             objects[name] = concept_objects.objects_of(items, ids, options.score_threshold, options.word_threshold)
-    if not options.prior_strength:
+    if not (options.prior_strength or options.thresholds_by_share):
         return objects, classes, {}
     sentences = records.read_sentences(records.find_files(options.data_dir, "sentence"))
+    if options.thresholds_by_share:
+        chosen = concept_objects.thresholds_by_share([objects[name] for name in train], sentences)
+        objects = {name: concept_objects.above_thresholds(*own, chosen) for name, own in objects.items()}
+        return objects, classes, {"word_thresholds": {words.word(i): least for i, least in sorted(chosen.items())}}
     found = [objects[name][0] for name in train]
     factors = concept_objects.prior_factors(found, sentences.key_flat, len(sentences), options.prior_strength)
     limits = options.prior_threshold, options.prior_below
     objects = {name: concept_objects.with_prior(*own, factors, *limits) for name, own in objects.items()}
-    return objects, classes, {words.word(i): factor for i, factor in sorted(factors.items())}
+    return objects, classes, {"prior": {words.word(i): factor for i, factor in sorted(factors.items())}}
 
 
 def _tasks(options, splits, objects, train_shards, work):
@@ -321,7 +323,8 @@ def _made_from(options, dataset, names, words, hashes):
     """
     detections = records.find_files(options.data_dir, "detections")
     captions = json.dumps([dataset.splits, dataset.captions], sort_keys=True)
-    sentences = records.find_files(options.data_dir, "sentence") if options.prior_strength else []
+    reads_corpus = options.prior_strength or options.thresholds_by_share
+    sentences = records.find_files(options.data_dir, "sentence") if reads_corpus else []
     return {
         **({"sentences": [sidecars.fingerprint(path)["sha256"] for path in sentences]} if sentences else {}),
         "detections": [sidecars.fingerprint(path)["sha256"] for path in detections],
@@ -351,7 +354,10 @@ def _make(options):
         settings["word_threshold"] = options.word_threshold
     if options.prior_strength:
         settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_below", "prior_threshold")}
-    settings |= {"class_map": _class_map(options.class_map), "shards": count} | images.exif_note(options.exif)
+    settings |= {"thresholds_by_share": True} if options.thresholds_by_share else {}
+    settings |= {"class_map": concept_objects.read_class_map(options.class_map), "shards": count} | images.exif_note(
+        options.exif
+    )
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = _made_from(options, dataset, names, words, hashes)
     work = os.path.join(options.data_dir, ".process_images")
@@ -369,7 +375,7 @@ def _make(options):
 
     _say_other_exif(options)
     _say_what_later_stages_lack(splits, dataset.captions)
-    objects, classes, prior = _objects(options, names, words, splits.get("train", []))
+    objects, classes, adjusted = _objects(options, names, words, splits.get("train", []))
     if absent := classes["not_in_dictionary"]:
         shown = [f"{entry['word']} ({entry['detections']})" for entry in absent.values()][: outputs.SHOWN]
         more = ", …" if len(absent) > len(shown) else ""
@@ -379,7 +385,7 @@ def _make(options):
     failures = [tuple(failure) for result in results for failure in result["failures"]]
     outputs.report_failures(failures, len(names), options.max_failures, "process_images")
     sidecar = {"settings": settings, "made_from": made_from, "vocabulary": words.fingerprint(), "classes": classes}
-    sidecar |= {"prior": prior} if prior else {}
+    sidecar |= adjusted
     sidecar["image_dir"] = os.path.abspath(options.image_dir)  # for commands that read the photographs again
     for split in splits:
         mine = [i for i, task in enumerate(tasks) if task.split == split]

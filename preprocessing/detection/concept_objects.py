@@ -7,9 +7,19 @@ import collections
 
 import numpy as np
 
-from formats import vocabulary
+from formats import readers, vocabulary
 
 CLASSIFIERS = ("classifier:", "scene:")  # first parts of the sources of classifiers' detections
+
+
+def read_class_map(path):
+    """Returns the table in the file --class_map: dict class name -> concept word or None; {} without a file."""
+    if path is None:
+        return {}
+    expected = "for --class_map a JSON object class name -> word or null"
+    table = readers.read_json(path, expected, dict)
+    readers.check_fields(table, dict.fromkeys(table, readers.optional(readers.is_text)), path, f"expected {expected}")
+    return table
 
 
 def class_words(class_names, words, class_map):
@@ -116,3 +126,46 @@ def with_prior(ids, scores, factors, threshold, below=1.0):
         if score >= threshold:
             kept.append((word_id, score))
     return [word_id for word_id, _ in kept], [score for _, score in kept]
+
+
+def thresholds_by_share(objects, sentences):
+    """Returns the minimum score of each concept word: dict vocabulary id -> float.
+
+    With it, a word is found in as large a share of the images as it has among the sentences, or in all images in which
+    it was detected, if these are fewer. A word whose share rounds to no image is left out. No caption of an image is
+    used.
+
+    Args:
+      objects: list over the training images of (list of vocabulary ids, list of their scores).
+      sentences: records.Sentences, the corpus.
+    """
+    scores = collections.defaultdict(list)
+    for ids, values in objects:
+        for word_id, score in _best(ids, values).items():
+            scores[word_id].append(score)
+    named = np.bincount(sentences.key_flat, minlength=max(scores, default=0) + 1)
+    result = {}
+    for word_id, values in scores.items():
+        count = min(len(values), round(named[word_id] / max(1, len(sentences)) * len(objects)))
+        if count:
+            result[word_id] = float(sorted(values, reverse=True)[count - 1])
+    return result
+
+
+def above_thresholds(ids, scores, thresholds):
+    """Returns the words of an image whose score reaches their threshold: (list of vocabulary ids, list of scores).
+
+    Each word has one entry, with its highest score. Words without a threshold are left out.
+
+    Args: ids, scores: vocabulary ids and scores, of equal length. thresholds: dict vocabulary id -> minimum score.
+    """
+    best = {i: score for i, score in _best(ids, scores).items() if score >= thresholds.get(i, float("inf"))}
+    return list(best), list(best.values())
+
+
+def _best(ids, scores):
+    """Returns the highest score of each word: dict vocabulary id -> score, in the order of first occurrence."""
+    best = {}
+    for word_id, score in zip(ids, scores, strict=True):
+        best[word_id] = max(score, best.get(word_id, score))
+    return best

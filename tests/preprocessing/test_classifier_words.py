@@ -7,7 +7,7 @@ import pytest
 
 import cli
 from formats import vocabulary
-from preprocessing import classifier_words, process_descriptions, process_images
+from preprocessing import classifier_words, process_descriptions
 from preprocessing.detection import concept_objects
 
 
@@ -68,7 +68,7 @@ def test_the_next_stages_take_the_files(options, tmp_path):
         "coast": ["coast"],
         "dog": ["dog"],
     }
-    table = process_images._class_map(str(tmp_path / "class_map.json"))
+    table = concept_objects.read_class_map(str(tmp_path / "class_map.json"))
     ids, absent = concept_objects.class_words(["husky", "seashore", "canoe", "tabby cat", "dog"], words, table)
     assert {name: words.word(i) for name, i in ids.items()} == {
         "husky": "dog",

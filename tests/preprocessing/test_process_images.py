@@ -277,3 +277,20 @@ def test_missing_inputs_name_their_command(options, tmp_path):
 def test_wrong_settings(options, changes, message):
     with pytest.raises(cli.UserError, match=message):
         run(options, **changes)
+
+
+def test_thresholds_by_share():
+    # Eight sentences name word 3 in four (a half) and word 4 in one; word 5 in none. Four training images.
+    class Corpus:
+        key_flat = np.array([3, 3, 3, 3, 4])
+
+        def __len__(self):
+            return 8
+
+    objects = [([3, 5], [0.9, 0.8]), ([3, 4, 3], [0.2, 0.1, 0.7]), ([3], [0.3]), ([4], [0.6])]
+    found = concept_objects.thresholds_by_share(objects, Corpus())
+    assert found == {3: 0.7}, "half of four images; an eighth of four rounds to none"
+    kept = [concept_objects.above_thresholds(*own, found) for own in objects]
+    assert kept == [([3], [0.9]), ([3], [0.7]), ([], []), ([], [])]
+    twice = concept_objects.thresholds_by_share(objects * 2, Corpus())
+    assert twice == {3: 0.7, 4: 0.6}
