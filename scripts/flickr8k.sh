@@ -1,40 +1,65 @@
 #!/usr/bin/env bash
-# The main experiment: Flickr8k photographs, sentences that describe other photographs, a small object detector.
+# The main experiment: Flickr8k photographs, sentences that describe other photographs, detectors and classifiers.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
 # checkpoints and give the scores. Data are read from $UIC_REALDATA. The same command continues after an interruption.
-#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--seed 1] [--more_concepts yes|no]
-# --more_concepts: add a classifier's words to the detector's classes, in separate folders (flickr8k_CORPUS_yes).
-# All settings are in configs/flickr8k_coco.py, flickr8k_flickr30k.py, flickr8k_coco_classifier.py (--more_concepts
-# yes), flickr8k_flickr30k_no_classifier.py (--more_concepts no).
-# Results: runs/flickr8k_CORPUS/full (the run), b34.json in it, runs/flickr8k_CORPUS/table.json.
+#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--eyes wide|ssd] [--rows con2sen,feat2sen,full,scratch] [--seeds 1]
+#                       [--paper_losses]
+# --eyes ssd: one detector of 80 classes and one encoder. wide: also Open Images and Places classes, a better classifier,
+#   three encoders, and sentence vectors (docs/consensus.md, C8).
+# --rows: the rows to train; r2m only when named. Rows that need no training are always scored.
+# --seeds N: trains the rows with the seeds 1 to N; the data are made once. --seed S: the seed S alone, in the same folder.
+# --paper_losses: the row full without the consensus reward, in the folder full_paper.
+# --more_concepts yes|no, with --eyes ssd: adds a classifier's words to the detector's classes or leaves them out, in
+#   separate folders (flickr8k_CORPUS_yes).
+# All settings are in configs/: flickr8k_CORPUS_wide.py; flickr8k_coco.py, flickr8k_flickr30k.py (--eyes ssd),
+# flickr8k_coco_classifier.py (--more_concepts yes), flickr8k_flickr30k_no_classifier.py (--more_concepts no).
+# Results: runs/flickr8k_CORPUS_wide/full (the run), b34.json in it, table.json and results/ beside it; with --eyes ssd in
+# runs/flickr8k_CORPUS. Further seeds: seedS/ beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-corpus=coco seed=1 asked=""
+corpus=coco eyes=wide rows=con2sen,feat2sen,full,scratch seeds=1 asked="" first=1 losses=""
 while [ $# -gt 0 ]; do
   case $1 in
-    --corpus) corpus=$2 ;;
-    --seed) seed=$2 ;;
-    --more_concepts) asked=$2 ;;
-    *) sed -n 2,9p "$0"; exit 2 ;;
+    --corpus) corpus=$2; shift ;;
+    --eyes) eyes=$2; shift ;;
+    --rows) rows=$2; shift ;;
+    --seeds) seeds=$2; shift ;;
+    --seed) first=$2 seeds=$2; shift ;;
+    --paper_losses) losses=paper ;;
+    --more_concepts) asked=$2; shift ;;
+    *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
-  shift 2
+  shift
 done
-case $corpus-$asked in
-  coco- | coco-no) recipe=flickr8k_coco classifier=no ;;
-  coco-yes) recipe=flickr8k_coco_classifier classifier=yes ;;
-  flickr30k- | flickr30k-yes) recipe=flickr8k_flickr30k classifier=yes ;;
-  flickr30k-no) recipe=flickr8k_flickr30k_no_classifier classifier=no ;;
-  *) echo "ERROR: --corpus $corpus --more_concepts $asked: expected coco or flickr30k, yes or no" >&2; exit 2 ;;
+case $eyes-$corpus-$asked in
+  wide-coco- | wide-flickr30k-) recipe=flickr8k_${corpus}_wide ;;
+  ssd-coco- | ssd-coco-no) recipe=flickr8k_coco ;;
+  ssd-coco-yes) recipe=flickr8k_coco_classifier ;;
+  ssd-flickr30k- | ssd-flickr30k-yes) recipe=flickr8k_flickr30k ;;
+  ssd-flickr30k-no) recipe=flickr8k_flickr30k_no_classifier ;;
+  *)
+    echo "ERROR: --eyes $eyes --corpus $corpus --more_concepts $asked: expected wide or ssd, coco or flickr30k, and yes" \
+      "or no with --eyes ssd" >&2
+    exit 2
+    ;;
 esac
+for row in ${rows//,/ }; do
+  case $row in
+    con2sen | feat2sen | full | scratch | r2m) ;;
+    *) echo "ERROR: --rows $row: expected some of con2sen,feat2sen,full,scratch,r2m" >&2; exit 2 ;;
+  esac
+done
 export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}
 for needed in corpora flickr8k models; do
   [ -d "$UIC_REALDATA/$needed" ] && continue
   echo "ERROR: $UIC_REALDATA/$needed is missing; set UIC_REALDATA to the folder that holds it" >&2
   exit 1
 done
-source scripts/setup.sh requirements.txt
+if [ $eyes = wide ]; then source scripts/setup.sh requirements-sentences.txt; else source scripts/setup.sh requirements.txt; fi
 
-data=data/flickr8k_$corpus${asked:+_$asked} runs=runs/flickr8k_$corpus${asked:+_$asked}
+name=flickr8k_$corpus
+[ $eyes = ssd ] || name=${name}_wide
+data=data/$name${asked:+_$asked} runs=runs/$name${asked:+_$asked}
 expected=${data}_expected
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
@@ -42,35 +67,58 @@ prepare() {  # prepare WHAT MODULE DATA FLAGS...: a data stage
   step "$1" python -m "$2" --recipe $recipe --data_dir "$3" "${@:4}"
 }
 prepare "sentences" preprocessing.extract_descriptions "$data"
-[ $classifier = no ] || prepare "words of the classifier's labels" preprocessing.classifier_words "$data"
+case $recipe in
+  *_wide | flickr8k_coco_classifier | flickr8k_flickr30k)
+    prepare "words of the classifiers' labels" preprocessing.classifier_words "$data"
+    ;;
+esac
 prepare "dictionary and records" preprocessing.process_descriptions "$data"
 prepare "objects" preprocessing.detect_objects "$data"
 prepare "image records" preprocessing.process_images "$data"
 prepare "feature bank" preprocessing.extract_features "$data"
-prepare "rows that need no training" evaluation.untrained "$data" --corpus "$corpus" --seed "$seed" \
-  --table "$runs/table.json"
+prepare "rows that need no training" evaluation.untrained "$data" --corpus "$corpus" --seed "$first" --table "$runs/table.json"
 
 train() {  # train MODULE RUN ROW DATA FLAGS...
-  step "train $2" python $1 --recipe $recipe/$3 --data_dir "$4" --job_dir "$runs/$2" --seed "$seed" "${@:5}"
+  step "train $2" python $1 --recipe $recipe/$3 --data_dir "$4" --job_dir "$folder/$2" --seed "$seed" "${@:5}"
 }
 score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedily
-  local flags=(--job_dir "$runs/$2" --row "$3" --corpus "$corpus")
+  local flags=(--job_dir "$folder/$2" --row "$3" --corpus "$corpus" --table "$runs/table.json")
   step "scores of $2's checkpoints, beam search" python $1 "${flags[@]}"
   step "scores of $2's checkpoints, greedy" python $1 "${flags[@]}" --decode greedy
 }
-train "-m initialization.obj2sen" obj2sen con2sen "$data"
-score "-m initialization.eval_obj2sen" obj2sen con2sen
-# Image vectors are replaced by predicted caption embeddings; im_caption learns the corpus sentence that fits each best;
-# the full model is rewarded for captions that fit them (docs/consensus.md).
-prepare "predicted caption embeddings" initialization.predict_caption_embeddings "$data"
-prepare "captions assigned to embeddings" initialization.assign_captions "$expected"
-train "-m initialization.im_caption" feat2sen feat2sen "$expected"
-score eval_val.py feat2sen feat2sen
-train train.py full full "$expected" --imcap_ckpt "$runs/feat2sen"
-score eval_val.py full full
-train train.py scratch scratch "$data"
-score eval_val.py scratch scratch
-train "-m baselines.r2m" r2m r2m "$data" --table "$runs/table.json" --corpus "$corpus"
+wanted() { case ,$rows, in *,$1,*) true ;; *) false ;; esac; }
+for seed in $(seq "$first" "$seeds"); do
+  folder=$runs
+  [ "$seed" = "$first" ] || folder=$runs/seed$seed
+  if wanted con2sen || [ $recipe = flickr8k_flickr30k ] || [ $recipe = flickr8k_coco_classifier ]; then
+    train "-m initialization.obj2sen" obj2sen con2sen "$data"
+    wanted con2sen && score "-m initialization.eval_obj2sen" obj2sen con2sen
+  fi
+  if wanted feat2sen || wanted full; then
+    if [ "$seed" = "$first" ]; then
+      # Image vectors are replaced by predicted caption embeddings; im_caption learns the corpus sentence that fits each
+      # best; the full model is rewarded for captions that fit them (docs/consensus.md).
+      prepare "predicted caption embeddings" initialization.predict_caption_embeddings "$data"
+      prepare "captions assigned to embeddings" initialization.assign_captions "$expected"
+    fi
+    train "-m initialization.im_caption" feat2sen feat2sen "$expected"
+    score eval_val.py feat2sen feat2sen
+  fi
+  if wanted full && [ -z "$losses" ]; then
+    train train.py full full "$expected" --imcap_ckpt "$folder/feat2sen"
+    score eval_val.py full full
+  elif wanted full; then
+    train train.py full_paper full_without_consensus "$expected" --imcap_ckpt "$folder/feat2sen"
+    score eval_val.py full_paper full_without_consensus
+  fi
+  if wanted scratch; then
+    train train.py scratch scratch "$data"
+    score eval_val.py scratch scratch
+  fi
+  if wanted r2m; then
+    train "-m baselines.r2m" r2m r2m "$data" --table "$runs/table.json" --corpus "$corpus"
+  fi
+done
 step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
   --experiment $recipe --archive "$runs/results"
 step "the table (development images)" python -m evaluation.table "$runs/table.json"

@@ -227,7 +227,8 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
         (real / folder).mkdir(parents=True)
     monkeypatch.setenv("UIC_REALDATA", str(real))
     (tmp_path / "tree").mkdir()
-    commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *case.split())]
+    now = " --eyes ssd --rows con2sen,feat2sen,full,scratch,r2m" if case.startswith("flickr8k.sh") else ""
+    commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *(case + now).split())]
     assert commands[-2][0] == "evaluation.results" or "supervised" not in case
     later = {"evaluation.results"} | ({"eval_test"} if case.startswith("supervised.sh miniature") else set())
     commands = [command for command in commands if command[0] not in later]
@@ -236,6 +237,8 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
         options_class, recipes = handed_over(module)
         found = changed(cli.parse(options_class, arguments, recipes))
+        if now and module in ("eval_val", "initialization.eval_obj2sen"):  # said because of further seeds
+            assert found.pop("table").endswith("/table.json")
         if "reproduce" in case:  # a later setting: the authors' programs do not apply the EXIF orientation
             assert found.pop("exif", None) is (False if module.endswith(READ_PHOTOGRAPHS) else None)
         assert found == aliases.current_settings(settings), module

@@ -1,0 +1,85 @@
+"""Flickr8k's photographs and MS COCO's sentences with better eyes: more classes, better vectors, sentence vectors.
+
+Task:      as configs/flickr8k_coco.py. Objects come from an SSD of 80 classes, a YOLO of 601 Open Images classes, an
+           ImageNet classifier and a classifier of 365 scenes; the image vector joins three encoders. Class names meet
+           the corpus in the space of sentence vectors (docs/consensus.md, C8). No table was written for these data:
+           words are the last words of class names or of WordNet's hypernyms, thresholds follow the corpus.
+Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/. MiniLM was trained on pairs of sentences,
+           among them captions of one photograph of MS COCO and Flickr30k (from its model card, unverified).
+Cost:      see docs/results/flickr8k.md.
+Commands:  scripts/flickr8k.sh --corpus coco, which runs
+
+    D=data/flickr8k_coco_wide R=runs/flickr8k_coco_wide X=flickr8k_coco_wide
+    python -m preprocessing.extract_descriptions --recipe $X --data_dir $D
+    python -m preprocessing.classifier_words --recipe $X --data_dir $D
+    python -m preprocessing.process_descriptions --recipe $X --data_dir $D
+    python -m preprocessing.detect_objects --recipe $X --data_dir $D
+    python -m preprocessing.process_images --recipe $X --data_dir $D
+    python -m preprocessing.extract_features --recipe $X --data_dir $D
+    python -m evaluation.untrained --recipe $X --data_dir $D --corpus coco --table $R/table.json
+    python -m initialization.obj2sen --recipe $X/con2sen --data_dir $D --job_dir $R/obj2sen
+    python -m initialization.predict_caption_embeddings --recipe $X --data_dir $D
+    python -m initialization.assign_captions --recipe $X --data_dir ${D}_expected
+    python -m initialization.im_caption --recipe $X/feat2sen --data_dir ${D}_expected --job_dir $R/feat2sen
+    python train.py --recipe $X/full --data_dir ${D}_expected --imcap_ckpt $R/feat2sen --job_dir $R/full
+    python train.py --recipe $X/scratch --data_dir $D --job_dir $R/scratch
+
+Expected:  see docs/results/flickr8k.md
+"""
+
+import dataclasses
+
+from configs import flickr8k_coco
+from configs.flickr8k_coco import CLASSIFIER, DETECTOR, LABELS, MODELS
+
+YOLO = f"yolo:{MODELS}/yolov8n-oiv7_int8.tflite#labels={MODELS}/openimages_labels.txt"
+LITE = f"{MODELS}/efficientnet_lite3.tflite"
+PLACES = f"{MODELS}/squeezenet_places365_fp16.tflite"
+SCENES = f"{MODELS}/categories_places365.txt"
+DETECTORS = (
+    f"{DETECTOR}#labels={LABELS}+{YOLO}+classifier:{LITE}#labels={MODELS}/efficientnet_labels.txt"
+    f"+scene:{PLACES}#labels={SCENES}"
+)
+# Their pooled features: EfficientNet-lite3, MobileNet-v2, SqueezeNet of Places365.
+ENCODERS = f"tflite:{LITE}#240+tflite:{CLASSIFIER}#172+scene:{PLACES}#176"
+MINILM = f"minilm:{MODELS}/minilm_l6_int8.onnx#tokenizer={MODELS}/minilm_tokenizer.json"
+
+
+def wide_data(data):
+    """Returns the settings of the data stages with all networks: dict stage name -> dict setting -> value.
+
+    Args: data: settings of the same form for the detector of 80 classes alone; it is not changed.
+    """
+    text = {name: value for name, value in data["process_descriptions"].items() if name != "synonyms"}
+    images = {name: value for name, value in data["process_images"].items() if name != "score_threshold"}
+    return data | {
+        "classifier_words": {
+            "class_names": LABELS,
+            "labels": f"data/imagenet_labels.txt,{SCENES},{MODELS}/openimages_labels.txt",
+        },
+        "process_descriptions": text | {"class_names": "${data_dir}/class_names.txt"},
+        # Photographs of 224 pixels: nine of them fill the input of the YOLO.
+        "detect_objects": data["detect_objects"]
+        | {"detector": DETECTORS, "labels": None, "tiles": 3, "classifier_threshold": 0.02, "classifier_top": 20},
+        # Weak scores are kept; the threshold of each word follows its share among the corpus' sentences.
+        "process_images": images
+        | {"score_threshold": 0.1, "thresholds_by_share": True, "class_map": "${data_dir}/class_map.json"},
+        "extract_features": {"encoder": ENCODERS, "crops": 4},
+        "predict_caption_embeddings": data["predict_caption_embeddings"]
+        | {"sentence_encoder": MINILM, "threshold": 0.0, "bonus": 0.7, "temperature": 0.5},
+    }
+
+
+def wide_rows(rows):
+    """Returns the settings of all rows for the data of `wide_data`: dict row name -> settings.
+
+    con2sen and r2m read the objects of all networks.
+
+    Args: rows: dict row name -> settings (e.g. config.FullModel) for the detector of 80 classes; it is not changed.
+    """
+    readers = {name: dataclasses.replace(rows[name], detector=DETECTORS, labels=None) for name in ("con2sen", "r2m")}
+    return rows | readers
+
+
+DATA = wide_data(flickr8k_coco.DATA)
+ROWS = wide_rows(flickr8k_coco.ROWS)

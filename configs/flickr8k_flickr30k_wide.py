@@ -1,0 +1,13 @@
+"""Photographs of Flickr8k, sentences of Flickr30k, and the networks of configs/flickr8k_coco_wide.py.
+
+Task:      as configs/flickr8k_coco_wide.py with another corpus: name the corpus with every score.
+Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/.
+Cost:      see docs/results/flickr8k.md.
+Command:   scripts/flickr8k.sh --corpus flickr30k: the commands of configs/flickr8k_coco_wide.py.
+Expected:  see docs/results/flickr8k.md
+"""
+
+from configs import flickr8k_coco, flickr8k_coco_wide, flickr8k_flickr30k
+
+DATA = flickr8k_coco_wide.wide_data(flickr8k_flickr30k.PLAIN)
+ROWS = flickr8k_coco_wide.wide_rows(flickr8k_coco.ROWS)
