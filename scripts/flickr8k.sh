@@ -9,8 +9,8 @@
 # --rows: the rows to train; r2m only when named. Rows that need no training are always scored.
 # --seeds N: trains the rows with the seeds 1 to N; the data are made once. --seed S: the seed S alone, in the same folder.
 # --paper_losses: the row full without the consensus reward, in the folder full_paper.
-# --more_concepts yes|no, with --eyes ssd: adds a classifier's words to the detector's classes or leaves them out, in
-#   separate folders (flickr8k_CORPUS_yes).
+# --more_concepts yes|no: --eyes ssd, with or without a classifier's words beside the detector's classes, in separate
+#   folders (flickr8k_CORPUS_yes).
 # All settings are in configs/: flickr8k_CORPUS_wide.py; flickr8k_coco.py, flickr8k_flickr30k.py (--eyes ssd),
 # flickr8k_coco_classifier.py (--more_concepts yes), flickr8k_flickr30k_no_classifier.py (--more_concepts no).
 # Results: runs/flickr8k_CORPUS_wide/full (the run), b34.json in it, table.json and results/ beside it; with --eyes ssd in
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
     --seeds) seeds=$2; shift ;;
     --seed) first=$2 seeds=$2; shift ;;
     --paper_losses) losses=paper ;;
-    --more_concepts) asked=$2; shift ;;
+    --more_concepts) asked=$2 eyes=ssd; shift ;;
     *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift

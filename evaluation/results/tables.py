@@ -25,6 +25,7 @@ SIX = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "unique")
 ABLATIONS = ("feat2sen", "adv", "con", "im", "full", "scratch_adv", "scratch_con", "scratch_im", "scratch")
 R2M = ("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m")
 PAIRED = ("show_tell", "show_attend_tell", "supervised_ceiling")
+ROWS_OF_PHOTOGRAPHS = "con2sen,feat2sen,full,scratch,r2m"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +62,17 @@ TABLES = {
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
     "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", PAIRED),
-    "flickr8k-coco": Table(
-        "scripts/flickr8k.sh --corpus coco", "flickr8k_coco", "val", decodes=("beam3", "greedy", None), interval=True
-    ),
-    "flickr8k-flickr30k": Table(
-        "scripts/flickr8k.sh --corpus flickr30k",
-        "flickr8k_flickr30k",
-        "val",
-        decodes=("beam3", "greedy", None),
-        interval=True,
-    ),
+    **{
+        f"flickr8k-{corpus}{suffix}": Table(
+            f"scripts/flickr8k.sh --corpus {corpus} {flags}",
+            f"flickr8k_{corpus}{suffix}",
+            "val",
+            decodes=("beam3", "greedy", None),
+            interval=True,
+        )
+        for corpus in ("coco", "flickr30k")
+        for suffix, flags in (("", f"--eyes ssd --rows {ROWS_OF_PHOTOGRAPHS}"), ("_wide", "--seeds 3"))
+    },
 }
 
 
