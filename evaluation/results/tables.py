@@ -22,6 +22,7 @@ MARKED = re.compile(r"^(<!-- results: ([\w-]+) -->\n)(.*?)^(<!-- end of results 
 EXPECTED = re.compile(r"^Expected:.*?(?=\n\"\"\"|\n\n|\n\w)", re.M | re.S)
 MAIN = ("CIDEr", "BLEU-4", "METEOR", "unique")
 SIX = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "unique")
+DEMO = ("random", "constant", "retrieval", "con2sen", "feat2sen", "scratch", "full", "supervised_ceiling")
 ABLATIONS = ("feat2sen", "adv", "con", "im", "full", "scratch_adv", "scratch_con", "scratch_im", "scratch")
 R2M = ("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m")
 PAIRED = ("show_tell", "show_attend_tell", "supervised_ceiling")
@@ -58,7 +59,7 @@ TABLES = {
         "test",
         ("constant", "retrieval", "con2sen", "feat2sen", "scratch", "full", "r2m", "supervised_ceiling"),
     ),
-    "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", columns=SIX),
+    "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", DEMO, SIX),
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
     "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", PAIRED),
