@@ -103,10 +103,10 @@ class Captioner:
         Args: prefix: path of the checkpoint without its ending.
         Raises: cli.UserError if the checkpoint cannot be read or does not have all variables of the networks.
         """
+        arrays = checkpoints.read_variables(prefix)
         if not isinstance(self.generator, Generator):  # not the authors' network: no TF1 checkpoints
             parts = {"generator": self.generator, "standardise": self.standardise}
-            return checkpoints.restore(prefix, parts)
-        arrays = checkpoints.read_variables(prefix)
+            return checkpoints.assign_variables(checkpoints.variables_of(parts), arrays, prefix)
         checkpoints.assign_variables(layers.named_variables(self.generator), arrays, prefix)
         if "Standardise/mean" in arrays:  # the authors' checkpoints have none
             self.standardise.assign(arrays["Standardise/mean"], arrays["Standardise/std"])

@@ -5,8 +5,8 @@
     python caption.py --job_dir results/models/miniature_full photo.png
 
 The folder has the settings, vocabulary and encoder of the run, and the variables of the captioning network alone, as
-float16: no optimizers, no discriminator. It cannot be trained further. The network must be the captioner of the paper
-(im_caption and the full model). README.md in it, the model card, is made from the run's scores in the archive.
+float16: no optimizers, no discriminator. It cannot be trained further. README.md in it, the model card, is made from
+the run's scores in the archive.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ CARD = """# {title}
 | | |
 |---|---|
 | trained by | `--recipe {recipe}`, seed {seed}, checkpoint of step {step} |
-| data | pictures and sentences drawn by `preprocessing.make_miniature`; no image-sentence pair |
+| data | pictures and sentences drawn by `preprocessing.make_miniature`; {pairs} |
 | size | {megabytes:.1f} MB; weights in float16, rounded from the trained float32 |
 | licence | MIT, as the program; nothing in it comes from photographs or texts of others |
 
@@ -34,8 +34,9 @@ Scores of the trained run on {images} {split} pictures ({decode}), x100: CIDEr {
 METEOR {meteor}; share of distinct captions {unique:.3f}.
 
 What it gets wrong: of the objects that it names, {precision:.0%} are among the detections of the picture, and it names
-{recall:.0%} of the detected ones. It knows {words} words and the drawn world alone: of a photograph it says a sentence
-of that world.
+{recall:.0%} of the detected ones. {chair_s:.0%} of its captions name an object that is neither in the picture nor in
+its references (CHAIR-s), {chair_i:.0%} of the named objects are such (CHAIR-i). It knows {words} words and the drawn
+world alone: of a photograph it says a sentence of that world.
 """
 
 
@@ -56,7 +57,8 @@ class Options:
 def main(options):
     """Writes the folder --output with the captioning network, its settings and the model card. Args: options: Options.
 
-    Raises: cli.UserError if the run has another network, the scores are of another step, or the output exists.
+    Raises: cli.UserError if the run's network reads no image vectors, the scores are of another step, or the output
+      exists.
     """
     if not options.output or not options.scores:
         raise cli.UserError("--output and --scores are needed, e.g. results/models/NAME, results/miniature/full/seed_1")
@@ -64,17 +66,16 @@ def main(options):
         raise cli.UserError(f"{options.output}: exists and is not empty; expected a new folder")
 
     from captioning import run_content
-    from captioning.captioner import build_network
     from evaluation.results import add, archive
-    from models.generator import Generator
     from training import checkpoints
 
     content, vocabulary, _ = run_content.open_run(options.job_dir, options.checkpoint)
-    if not isinstance(build_network(content, vocabulary.size), Generator):
-        raise cli.UserError(f"{options.job_dir}: a run of {content['stage']}; expected im_caption or the full model")
     chosen = checkpoints.choose(options.job_dir, options.checkpoint)
     arrays = checkpoints.read_variables(chosen.prefix)
     wanted = {name: array for name, array in arrays.items() if name.startswith(("Generator/", "Standardise/"))}
+    if not wanted:
+        raise cli.UserError(f"{options.job_dir}: a run of {content['stage']}; expected a captioner of image vectors")
+    pairs = str(content["settings"].get("captions", "")).startswith("pairs:")
     row = archive.read_entry(options.scores).rows[0]
     if row["checkpoint_step"] != chosen.step:
         raise cli.UserError(
@@ -103,6 +104,9 @@ def main(options):
         meteor="-" if row["METEOR"] is None else f"{row['METEOR']:.1f}",
         precision=row["class_precision"],
         recall=row["class_recall"],
+        pairs="trained on true pairs of pictures and sentences" if pairs else "no image-sentence pair",
+        chair_s=row["CHAIR-s"] or 0.0,
+        chair_i=row["CHAIR-i"] or 0.0,
         words=vocabulary.size,
         **{name: row[name] for name in ("images", "split", "decode", "unique")},
     )

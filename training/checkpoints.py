@@ -315,6 +315,27 @@ def read_variables(path):
         raise cli.UserError(f"{prefix}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
+def variables_of(parts):
+    """Returns the variables of networks by the names that `read_variables` gives them: dict name -> tf.Variable.
+
+    Args: parts: dict name -> trackable object, as for `restore`.
+    """
+    found, seen = {}, set()
+
+    def walk(node, path):
+        if isinstance(node, tf.Variable):
+            found.setdefault(aliases.current_variable(path), node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            for name, child in tf.train.TrackableView.children(node).items():
+                walk(child, f"{path}/{name}")
+
+    for name, part in parts.items():
+        if not is_optimizer(name):
+            walk(part, name.capitalize())
+    return found
+
+
 def is_optimizer(part):
     """Returns whether a part of a checkpoint is an optimizer; all other parts are networks. Args: part: its name."""
     return part == "optimizer" or part.endswith("_optimizer")

@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
     train.main(tiny_runs.full(data, run, max_steps=8, eval_images=0))
     row = {"row": "full", "seed": 1, "split": "test", "decode": "beam3", "images": 6, "captions": "captions.json"}
     row |= dict.fromkeys(archive.VERSION, "x") | {"checkpoint_step": 8, "CIDEr": 1.0, "BLEU-4": 2.0, "METEOR": None}
-    row |= {"unique": 0.5, "class_precision": 0.25, "class_recall": 0.75}
+    row |= {"CHAIR-s": 0.125, "CHAIR-i": 0.0625, "unique": 0.5, "class_precision": 0.25, "class_recall": 0.75}
     scores = archive.write_entry(str(folder / "results"), "miniature", row, {}, config={}, environment={}, log=[])
     return data, run, scores
 
