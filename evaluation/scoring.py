@@ -335,18 +335,20 @@ def _row(options, scores, split, checkpoint, selection):
       selection: how the checkpoint was chosen, as text.
     """
     from captioning import splits
-    from evaluation import hallucination, table
+    from evaluation import hallucination, supervision, table
     from formats.concepts import load_concepts
     from training.run_directory import read_config
 
     data_dir, step = data_dir_of(options), checkpoint.step
+    settings = read_config(options.job_dir)["settings"]
     return table.make_row(
         options.row or os.path.basename(os.path.normpath(options.job_dir)),
         scores,
         corpus=options.corpus or os.path.basename(os.path.normpath(data_dir)),
         split=split,
         decode=options.decode,
-        seed=read_config(options.job_dir)["settings"]["seed"],
+        seed=settings["seed"],
+        supervision=supervision.of_run(settings, data_dir),
         concepts=load_concepts(data_dir, split),
         annotated=hallucination.annotated_in(data_dir),
         minutes=None if step is None else splits.training_minutes(options.job_dir, step),

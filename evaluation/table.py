@@ -30,7 +30,7 @@ ROWS = (
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")
-TEXTS = {"row", "corpus", "split", "decode", "run", "tokenizer"}  # left-aligned columns
+TEXTS = {"row", "corpus", "split", "decode", "run", "tokenizer", "supervision"}  # left-aligned columns
 SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision")
 OBJECTS = (*hallucination.CHAIR, *hallucination.WORDS)
@@ -38,7 +38,7 @@ SHARES += (*OBJECTS, "in_corpus")
 MEASURES = ("length", "minutes", "common_run", "vocabulary")
 NUMBERS = ("seed", "images", *MEASURES)
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
-PROVENANCE = (*KEY, "run", "tokenizer", "images")
+PROVENANCE = (*KEY, "run", "supervision", "tokenizer", "images")
 COLUMNS = (*PROVENANCE, *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
 MORE = ("distinct-1", "distinct-2", "vocabulary", *OBJECTS, "in_corpus", "common_run")  # shown if asked for
 COLUMNS_HELP = f"also show these columns: {', '.join(MORE)}"
@@ -229,7 +229,7 @@ def with_means(rows):
     for group in groups.values():
         result += group
         if len(group) > 1 and len({row.get("seed") for row in group}) == len(group):
-            mean = {name: group[0].get(name) for name in (*KEY[:-1], "tokenizer", "images")} | {
+            mean = {name: group[0].get(name) for name in (*KEY[:-1], "supervision", "tokenizer", "images")} | {
                 "seed": f"mean of {len(group)}"
             }
             for name in (*SCORES, *SHARES, *MEASURES):
