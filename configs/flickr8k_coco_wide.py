@@ -66,7 +66,7 @@ def wide_data(data):
         | {"score_threshold": 0.1, "thresholds_by_share": True, "class_map": "${data_dir}/class_map.json"},
         "extract_features": {"encoder": ENCODERS, "crops": 4},
         "predict_caption_embeddings": data["predict_caption_embeddings"]
-        | {"sentence_encoder": MINILM, "threshold": 0.0, "bonus": 0.7, "temperature": 0.5},
+        | {"sentence_encoder": MINILM, "threshold": 0.0, "bonus": 0.7, "temperature": 0.7},
     }
 
 
