@@ -280,7 +280,7 @@ def keep_detector(run, data_dir, spec="", labels=None):
       run: RunDirectory.
       data_dir: data folder; the sidecars of its detections and image records contain these settings.
       spec, labels: values of --detector and --labels; "" and None for no detector. The detector's files are copied if
-        they are below 50 MB together.
+        they are below 100 MB together.
     """
     if not run.writes:
         return

@@ -21,11 +21,11 @@ FILE = {  # checks of a file's entry in a description
     "sha256": readers.is_text,
     "path": readers.optional(readers.is_text),
 }
-COPY_LIMIT = 50 << 20  # bytes; a run copies its encoder, and its detector, if their files are smaller together
+COPY_LIMIT = 100 << 20  # bytes; a run copies its encoder, and its detector, if their files are smaller together
 
 
 def save_encoder(description, folder):
-    """Writes `folder/encoder.json`, and copies the encoder's files into the folder if they are below 50 MB together.
+    """Writes `folder/encoder.json`, and copies the encoder's files into the folder if they are below 100 MB together.
 
     Of larger files only path and sha256 are recorded, of a Python file only name and sha256.
 
