@@ -23,6 +23,9 @@ class Trainer:
         "reference: the authors' program, quirk by quirk (docs/implementation_details.md)",
     )
     batch_size: int = field(64, "global batch, split over the devices")
+    accumulate: int = field(
+        1, "micro-batches of an update, computed one after the other to save memory; their gradients are added up"
+    )
     max_steps: int = field(1_000_000, "last step")
     save_checkpoint_steps: int = field(1000, "steps between checkpoints")
     keep_checkpoints: int = field(100, "number of newest checkpoints to keep (the authors keep 100)")
@@ -196,7 +199,8 @@ def check_trainer(options, *checkpoint_flags):
 
     Raises: UserError if a setting is invalid or a file is missing; the message names the flag.
     """
-    for name in ("batch_size", "steps_per_loop", "save_checkpoint_steps", "save_summary_steps", "emb_dim"):
+    counts = ("batch_size", "accumulate", "steps_per_loop", "save_checkpoint_steps", "save_summary_steps", "emb_dim")
+    for name in counts:
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)}: expected at least 1")
     if isinstance(options, UnpairedTrainer) and options.emb_dim != options.mem_dim:

@@ -15,6 +15,7 @@ from models import layers
 from models.randomness import fold_in
 from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
+from training.accumulation import accumulated
 from training.optimization import apply_gradients, make_optimizer
 
 
@@ -116,7 +117,7 @@ class OneOptimizerObjective:
 
         Returns: metrics: dict name -> (sum, count).
         """
-        return self.applied(*self.gradients(batch, seed))
+        return self.applied(*accumulated(self.gradients, batch, seed, self.options.accumulate))
 
     def applied(self, metrics, gradients):
         """Updates the trained networks with the gradients, summed over the replicas and clipped.

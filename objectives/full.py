@@ -27,6 +27,7 @@ from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import teacher_forced
 from objectives.networks import build_discriminator, build_generator, build_rewards
+from training.accumulation import accumulated, kept
 from training.optimization import apply_gradients, make_optimizer, piecewise_rate
 
 
@@ -108,27 +109,30 @@ class FullObjective:
           phase: "warm-up" or "joint", from the method `phase`; in the warm-up only the discriminator is updated.
         Returns: metrics: dict name -> (sum, count).
         """
-        batch = layers.to_longest(batch)
+        batch, count = layers.to_longest(batch), self.options.accumulate
         if self.options.semantics == "reference":
             first, second = self.two_batches(batch)
-            metrics, gradients = self.generator_step(first, fold_in(seed, "generator step"))
+            metrics, gradients = accumulated(self.generator_step, first, fold_in(seed, "generator step"), count)
             if phase == "joint":
                 metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
             seed = fold_in(seed, "discriminator step")
-            rollout = self.rollout(second, seed, greedy=False)
-            more, gradients, _ = self.discriminator_gradients(second, rollout, seed)
-            return (
-                metrics
-                | more
-                | self.apply(self.discriminator_optimizer, gradients, self.discriminator, "discriminator")
-            )
-        rollout = self.rollout(batch, seed)
-        metrics, dis_gradients, judged = self.discriminator_gradients(batch, rollout, seed)
-        more, gen_gradients = self.generator_step(batch, seed, rollout, judged)
-        if phase == "joint":
-            metrics |= self.apply(self.generator_optimizer, gen_gradients, self.generator, "generator")
+            more, dis_gradients = accumulated(self.discriminator_step, second, seed, count)
+        else:
+            metrics, dis_gradients, more, gradients = accumulated(self.both_steps, batch, seed, count)
+            if phase == "joint":
+                metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
         metrics |= self.apply(self.discriminator_optimizer, dis_gradients, self.discriminator, "discriminator")
         return metrics | more
+
+    def both_steps(self, batch, seed):
+        """Returns metrics and gradients of the discriminator, then of the generator, from the same captions."""
+        rollout = self.rollout(batch, seed)
+        *of_discriminator, judged = self.discriminator_gradients(batch, rollout, seed)
+        return *of_discriminator, *self.generator_step(batch, seed, rollout, judged)
+
+    def discriminator_step(self, batch, seed):
+        """Returns (metrics, gradients of the discriminator's variables: list), from sampled captions for a batch."""
+        return self.discriminator_gradients(batch, self.rollout(batch, seed, greedy=False), seed)[:2]
 
     def two_batches(self, batch):
         """Returns (generator's batch, discriminator's batch): two dicts with the halves of each tensor on axis 0."""
@@ -152,7 +156,7 @@ class FullObjective:
 
     def generator_input(self, batch, seed):
         """Returns standardised image vectors of batch["image"], or of batch["pixels"] by `encode`: float32 [B, D]."""
-        return self.standardise(self.encode(batch["pixels"]) if "pixels" in batch else batch["image"])
+        return self.standardise(kept(lambda: self.encode(batch["pixels"])) if "pixels" in batch else batch["image"])
 
     def feature(self, generator_input):
         """Returns x, the unit image features, from standardised image vectors: float32 [B, E] (equation 2)."""
@@ -175,25 +179,18 @@ class FullObjective:
             greedy_masks = self.generator.masks(rows, steps, fold_in(seed, "greedy"))
         if greedy and sample_BT is None:
             goes_on = options.semantics == "reference"
-            sample_BT, greedy_BT = self.generator.sample_and_greedy(state, steps, masks, greedy_masks, draws, goes_on)
+            arguments = state, steps, masks, greedy_masks, draws, goes_on
+            sample_BT, greedy_BT = kept(lambda: self.generator.sample_and_greedy(*arguments))
         elif sample_BT is None:
-            sample_BT = self.generator.decode(state, steps, masks, draws)
+            sample_BT = kept(lambda: self.generator.decode(state, steps, masks, draws))
         elif greedy:
             at_least_B = layers.sequence_lengths(sample_BT) if options.semantics == "reference" else None
             greedy_BT = self.generator.decode(state, steps, greedy_masks, None, at_least_B)
         if not greedy:
             greedy_BT = tf.zeros_like(sample_BT)
-        sample_lengths_B = layers.sequence_lengths(sample_BT)
-        return Rollout(
-            generator_input,
-            feature_BE,
-            masks,
-            sample_BT,
-            sample_lengths_B,
-            greedy_BT,
-            layers.sequence_lengths(greedy_BT),
-            layers.mask_of(sample_lengths_B, steps),
-        )
+        sample_lengths_B, greedy_lengths_B = layers.sequence_lengths(sample_BT), layers.sequence_lengths(greedy_BT)
+        captions = sample_BT, sample_lengths_B, greedy_BT, greedy_lengths_B
+        return Rollout(generator_input, feature_BE, masks, *captions, layers.mask_of(sample_lengths_B, steps))
 
     def rewards_and_advantages(self, batch, rollout, seed, judged=None):
         """Returns rewards, returns and advantages of a rollout, without gradient (docs/method.md, equation 11).

@@ -129,22 +129,27 @@ class Shares:
       size: number of rows of one replica.
     """
 
-    def __init__(self, strategy, examples, per_step=1):
+    def __init__(self, strategy, examples, per_step=1, accumulate=1):
         """Computes the shares.
 
         Args:
           strategy: tf.distribute.Strategy.
           examples: number of rows of a step, over all replicas.
           per_step: number of batches that are concatenated in a step.
+          accumulate: number of micro-batches into which each replica divides its share of a batch.
 
-        Raises: cli.UserError if the batch size is not a multiple of the number of replicas.
+        Raises: cli.UserError if the batch size is not a multiple of the number of replicas times `accumulate`.
         """
         replicas = strategy.num_replicas_in_sync
         batch_size = examples // per_step
-        if batch_size % replicas:
+        parts = replicas * accumulate
+        if batch_size % parts:
+            among = f"{replicas} devices" if replicas > 1 else f"{accumulate} micro-batches (--accumulate)"
+            if replicas > 1 < accumulate:
+                among += f" with {accumulate} micro-batches each (--accumulate)"
             raise cli.UserError(
-                f"--batch_size {batch_size} cannot be divided among {replicas} devices; "
-                f"{batch_size - batch_size % replicas or replicas} can"
+                f"--batch_size {batch_size} cannot be divided among {among}; "
+                f"{batch_size - batch_size % parts or parts} can"
             )
         self.strategy, self.size, self.replicas = strategy, examples // replicas, []
         strategy.experimental_distribute_values_from_function(self._note)

@@ -4,6 +4,7 @@ A call is one run of the compiled function, at most `steps_per_loop` updates. Th
 of an objective are
     phase(step) -> (name, end):         the phase of a step, and the step at which it ends (None: never);
     update(batch, seed, phase) -> dict: one training step in one replica; metrics as name -> (sum, count);
+                                        its gradients go through training.accumulation.accumulated, for --accumulate;
     checkpointed() -> dict:             the contents of a checkpoint: name -> network or optimizer.
 The (sum, count) of a metric is over the rows of the replica; the loop adds up those of all replicas and of the steps of
 a summary interval, then logs sum / count. Batches have the attributes and methods that input_pipeline/batches.py
@@ -173,12 +174,13 @@ class Loop:
             number, which is logged with the prefix "eval/"; None for no evaluation.
 
         Raises: cli.UserError if all checkpoints are damaged, or the batch size is not a multiple of the number of
-          replicas.
+          replicas times --accumulate.
         """
         self.options, self.objective, self.batches = options, objective, batches
         self.strategy, self.run, self.evaluate = strategy, run, evaluate
         self.total = distribution.make_total(strategy)
-        self.shares = distribution.Shares(strategy, batches.examples, batches.examples // batches.batch_size)
+        per_step = batches.examples // batches.batch_size
+        self.shares = distribution.Shares(strategy, batches.examples, per_step, options.accumulate)
         self.parts = objective.checkpointed()
         if run.writes:
             checkpoints.finish_saves(options.job_dir)

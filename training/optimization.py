@@ -7,6 +7,8 @@ first, clipped by their global norm, and divided by the number of replicas; the 
 import keras
 import tensorflow as tf
 
+from training.accumulation import global_sum
+
 EPSILON = 1e-8  # TensorFlow 1's Adam; Keras has 1e-7
 
 
@@ -60,18 +62,6 @@ def piecewise_rate(boundaries, values):
     Args: boundaries: ascending list of n numbers of updates. values: list of n + 1 learning rates.
     """
     return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
-
-
-def global_sum(value):
-    """Returns the sum over all replicas of a tensor, or a list with the sum of each tensor in a list.
-
-    Must be called in every replica, inside `strategy.run`. With one replica it returns its argument.
-
-    Args: value: tensor or list of tensors of this replica.
-    """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return value
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def apply_gradients(optimizer, gradients, variables, clip_norm):

@@ -27,6 +27,7 @@ FREE = {
     "keep_every_steps",
     "save_summary_steps",
     "save_checkpoint_steps",
+    "accumulate",
     "multi_gpu",
     "devices",
     "worker_timeout",

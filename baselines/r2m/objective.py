@@ -24,7 +24,7 @@ from models.standardise import Standardise
 from objectives.counts import counted
 from objectives.cross_entropy import OneOptimizerObjective, sentence_metrics, summed, word_losses
 from objectives.networks import weight_seed
-from training.optimization import global_sum
+from training.accumulation import global_sum, kept, parts, place
 
 
 def triplet_loss(images_GE, sentences_GE, margin, masked=True):
@@ -176,7 +176,7 @@ class R2MObjective(OneOptimizerObjective):
         words_BT, lengths_B = self.words(v_BE)
         outputs_BTO = memory_captioner.read_words(self.decoder, v_BE, words_BT, lengths_B, self.encoder.embedding)
         reconstructed_BE, share, distance = self._reconstruction(v_BE, outputs_BTO, lengths_B, rows_global)
-        image_BD = self.encode_pixels(batch["pixels"]) if "pixels" in batch else batch["image"]
+        image_BD = kept(lambda: self.encode_pixels(batch["pixels"])) if "pixels" in batch else batch["image"]
         image_BE = layers.unit(self.projection(self.standardise(image_BD)))
         masked = configuration.quirk(options, "triplet") == "masked"
         triplet, d_image_BE, d_reconstructed_BE = gathered_triplet(image_BE, reconstructed_BE, options.margin, masked)
@@ -204,7 +204,7 @@ class R2MObjective(OneOptimizerObjective):
         Args: v_BE: float32, the output of the concept encoder.
         """
         state = self.decoder.initial_state(v_BE)
-        words_BT = self.decoder.decode(state, self.options.unroll, input_embedding=self.encoder.embedding)
+        words_BT = kept(lambda: self.decoder.decode(state, self.options.unroll, input_embedding=self.encoder.embedding))
         lengths_B = layers.sequence_lengths(words_BT)
         return words_BT[:, : tf.reduce_max(lengths_B)], lengths_B
 
@@ -257,24 +257,23 @@ class R2MObjective(OneOptimizerObjective):
 
 
 def gathered(rows_BE):
-    """Returns the rows of all replicas in replica order, without gradient: float32 [G, E].
+    """Returns the rows of the global batch, without gradient: float32 [G, E].
 
     Must be called in every replica.
 
-    Args: rows_BE: float32, this replica's rows.
+    Args: rows_BE: float32, the rows of this replica, or of the micro-batch that is being computed.
     """
-    count = tf.distribute.get_strategy().num_replicas_in_sync
+    count = parts()
     if count == 1:
         return rows_BE
-    place = tf.distribute.get_replica_context().replica_id_in_sync_group
-    at_R11 = tf.one_hot(place, count)[:, None, None]
+    at_R11 = tf.one_hot(place(), count)[:, None, None]
     return tf.reshape(global_sum(at_R11 * rows_BE[None]), [-1, rows_BE.shape[-1]])
 
 
 def gathered_triplet(image_BE, sentence_BE, margin, masked):
-    """Returns the triplet loss of the global batch and its gradients for this replica's rows.
+    """Returns the triplet loss of the global batch and its gradients for the rows of this part of the batch.
 
-    Args: image_BE, sentence_BE: float32, this replica's rows of unit vectors; row i of both belongs together.
+    Args: image_BE, sentence_BE: float32, unit vectors of this replica or micro-batch; row i of both belongs together.
       margin: float, by which a matching pair must be more similar than any negative pair. masked: True if only pairs
         that do not match are negatives; with False the matching pair is one as well.
 
@@ -285,6 +284,6 @@ def gathered_triplet(image_BE, sentence_BE, margin, masked):
         tape.watch((images_GE, sentences_GE))
         loss = triplet_loss(images_GE, sentences_GE, margin, masked)
     gradients = tape.gradient(loss, (images_GE, sentences_GE))
-    place, batch = tf.distribute.get_replica_context().replica_id_in_sync_group, tf.shape(image_BE)[0]
-    own = lambda rows_GE: rows_GE[place * batch : (place + 1) * batch]  # noqa: E731
+    index, batch = place(), tf.shape(image_BE)[0]
+    own = lambda rows_GE: rows_GE[index * batch : (index + 1) * batch]  # noqa: E731
     return loss, *(tf.stop_gradient(own(rows_GE)) for rows_GE in gradients)

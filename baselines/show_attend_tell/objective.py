@@ -12,7 +12,7 @@ from baselines.show_attend_tell.network import ShowAttendTell
 from baselines.supervised.objective import SupervisedObjective
 from models.standardise import Standardise
 from objectives.networks import weight_seed
-from training.optimization import global_sum
+from training.accumulation import global_sum
 
 
 class ShowAttendTellObjective(SupervisedObjective):

@@ -84,7 +84,7 @@ class ShowTell(WordDecoder):
         """Returns the first input of the cell: float32 [B, E].
 
         Args: image_BD: float32. total: in training with batch normalisation, a function that sums each tensor of a list
-          over all replicas (training.optimization.global_sum); None to use the running averages.
+          over all replicas (training.accumulation.global_sum); None to use the running averages.
         """
         feature_BE = self.projection(image_BD)
         return feature_BE if self.batch_norm is None else self.batch_norm(feature_BE, total)

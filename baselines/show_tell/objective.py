@@ -14,7 +14,7 @@ from models.randomness import apply_mask, fold_in
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.networks import weight_seed
-from training.optimization import global_sum
+from training.accumulation import global_sum
 
 
 class ShowTellObjective(SupervisedObjective):

@@ -16,6 +16,7 @@ from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import CrossEntropyObjective, teacher_forced
 from objectives.full import unique_rows
+from training.accumulation import accumulated, kept
 
 
 def steps_per_halving(pairs, options):
@@ -120,7 +121,7 @@ class SupervisedObjective(CrossEntropyObjective):
         """
         if phase == "train":
             return super().update(batch, seed, phase)
-        return self.applied(*self.self_critical_gradients(batch, seed))
+        return self.applied(*accumulated(self.self_critical_gradients, batch, seed, self.options.accumulate))
 
     # ---------------------------------------------------------------------------------------------- self-critical
 
@@ -135,8 +136,8 @@ class SupervisedObjective(CrossEntropyObjective):
         feature_BE = tf.stop_gradient(self.feature(batch, None))
         masks = generator.masks(tf.shape(feature_BE)[0], steps, fold_in(seed, "sampling"))
         state = generator.initial_state(feature_BE, masks)
-        sample_BT = generator.decode(state, steps, masks, fold_in(seed, "categorical"))
-        return masks, sample_BT, generator.decode(generator.initial_state(feature_BE), steps)
+        sample_BT = kept(lambda: generator.decode(state, steps, masks, fold_in(seed, "categorical")))
+        return masks, sample_BT, kept(lambda: generator.decode(generator.initial_state(feature_BE), steps))
 
     def reward(self, batch, words_BT):
         """Returns CIDEr-D of generated captions against the true captions of their images: float32 [B], no gradient.

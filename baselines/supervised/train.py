@@ -23,6 +23,11 @@ def check(options):
             raise cli.UserError(f"--{name} {getattr(options, name)}: expected at least 0")
     if options.lr_decay_steps and options.lr_halving_epochs:
         raise cli.UserError("--lr_decay_steps and --lr_halving_epochs are two schedules: give one of them")
+    if options.accumulate > 1 and getattr(options, "batch_norm", False):
+        raise cli.UserError(
+            f"--accumulate {options.accumulate} cannot be used with --batch_norm, whose moments are those of the whole "
+            "batch: omit one of them"
+        )
     if options.max_caption_length < 1 or options.mem_dim < 1:
         raise cli.UserError("--max_caption_length and --mem_dim must be at least 1")
 

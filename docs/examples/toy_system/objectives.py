@@ -9,6 +9,7 @@ from models.standardise import Standardise
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import CrossEntropyObjective
 from toy_system.network import ToyNetwork
+from training.accumulation import accumulated
 from training.optimization import apply_gradients, make_optimizer
 
 
@@ -67,17 +68,21 @@ class PicturesObjective:
 
         Returns: dict name -> (sum, count), scalars that are summed over the replicas; sum / count is logged.
         """
+        metrics, gradients = accumulated(self.gradients, batch, seed, self.options.accumulate)
+        variables = self.generator.projection.trainable_variables
+        norm = apply_gradients(self.optimizer, gradients, variables, self.options.clip_norm)
+        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
+
+    def gradients(self, batch, seed):
+        """Returns (metrics: dict name -> (sum, count); gradients of the projection's variables: list).
+
+        With --accumulate it is called for each micro-batch. Args: batch, seed: as in `update`.
+        """
         wanted_BE = self.generator.concept_feature(batch["concepts"], batch["concepts_length"])
         rows, rows_of_all_replicas = counted(tf.ones(tf.shape(wanted_BE)[:1]))
-        variables = self.generator.projection.trainable_variables
         with tf.GradientTape() as tape:
             found_BE = self.generator.image_feature(self.standardise(batch["image"]))
             squares = tf.reduce_sum((found_BE - tf.stop_gradient(wanted_BE)) ** 2)
             loss = squares / rows_of_all_replicas
-        gradients = tape.gradient(loss, variables)
-        norm = apply_gradients(self.optimizer, gradients, variables, self.options.clip_norm)
-        return {
-            "loss": (loss, 1.0 / replicas()),
-            "loss/distance": (squares, rows),
-            "gradient_norm": (norm, tf.ones_like(norm)),
-        }
+        metrics = {"loss": (loss, 1.0 / replicas()), "loss/distance": (squares, rows)}
+        return metrics, tape.gradient(loss, self.generator.projection.trainable_variables)
