@@ -129,23 +129,18 @@ import config
 from objectives.im_caption import ImageCaptionObjective
 from tests.objectives import two_devices
 
-replicas, accumulate, output = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-options = config.ImageCaption(
-    emb_dim=8, mem_dim=8, keep_prob=1.0, lr=0.1, clip_norm=0.2, optimizer="sgd", accumulate=accumulate
-)
 image = np.random.default_rng(1).normal(size=[8, 6]).astype(np.float32)
-two_devices.run(replicas, output, lambda: ImageCaptionObjective(options, 31, 6), image)
+shared = dict(emb_dim=8, mem_dim=8, keep_prob=1.0, lr=0.1, clip_norm=0.2, optimizer="sgd")
+for replicas, accumulate, output in (1, 1, sys.argv[1]), (2, 2, sys.argv[2]):
+    options = config.ImageCaption(accumulate=accumulate, **shared)
+    two_devices.run(replicas, output, lambda: ImageCaptionObjective(options, 31, 6), image)
 """
 
 
 def test_two_devices_with_micro_batches_equal_one_device(tmp_path):
-    found = []
-    for replicas_, accumulate in ((1, 1), (2, 2)):
-        output = tmp_path / f"{accumulate}.npz"
-        arguments = [sys.executable, "-c", SCRIPT, str(replicas_), str(accumulate), output]
-        subprocess.run(arguments, check=True, capture_output=True)
-        found.append(np.load(output))
-    one, several = found
+    outputs = [tmp_path / "one.npz", tmp_path / "several.npz"]
+    subprocess.run([sys.executable, "-c", SCRIPT, *outputs], check=True, capture_output=True)
+    one, several = (np.load(output) for output in outputs)
     np.testing.assert_allclose(one["losses"], several["losses"], rtol=1e-5)
     for name in one.files:
         assert np.abs(one[name] - several[name]).max() <= 1e-6 * max(np.abs(one[name]).max(), 1.0), name
