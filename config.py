@@ -28,6 +28,11 @@ class Trainer:
     )
     max_steps: int = field(1_000_000, "last step")
     save_checkpoint_steps: int = field(1000, "steps between checkpoints")
+    patience: int = field(
+        0,
+        "end when this many ranked checkpoints in a row are no better on validation (b34.json of eval_val.py --watch, "
+        "else best.json); 0 = never",
+    )
     keep_checkpoints: int = field(100, "number of newest checkpoints to keep (the authors keep 100)")
     keep_every_steps: int = field(0, "checkpoints at multiples of this step are never removed; 0 = none")
     save_summary_steps: int = field(100, "steps between two log lines")
@@ -203,6 +208,10 @@ def check_trainer(options, *checkpoint_flags):
     for name in counts:
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)}: expected at least 1")
+    if options.patience < 0:
+        raise UserError(f"--patience {options.patience}: expected a number of checkpoints, or 0 for no limit")
+    if options.patience and isinstance(options, SentenceGan):
+        raise UserError("--patience: the checkpoints of sentence_gan are not ranked; omit it, --max_steps ends the run")
     if isinstance(options, UnpairedTrainer) and options.emb_dim != options.mem_dim:
         raise UserError(
             f"--emb_dim {options.emb_dim} and --mem_dim {options.mem_dim} differ: the output matrix is the embedding"

@@ -111,7 +111,7 @@ def folder_of(options):
 
 
 @reads_data
-def score_checkpoints(options, open_run, how=None):
+def score_checkpoints(options, open_run, how=None, check_files=True):
     """Scores every checkpoint on the validation images, ranks them, and adds the best one's row to the table.
 
     The best one has the highest BLEU-3 + BLEU-4. Writes captions and rankings to `folder_of(options)`. Without
@@ -123,6 +123,7 @@ def score_checkpoints(options, open_run, how=None):
       open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
       how: dict setting -> JSON value, further settings that the captions depend on, beside decoding and length
         normalization; None for none.
+      check_files: whether some photographs are captioned again from their files, see file_check.compare.
     """
     from captioning import splits
     from evaluation import file_check, metrics, table
@@ -154,7 +155,8 @@ def score_checkpoints(options, open_run, how=None):
             row = _row(options, scorer.score(scored), "val", best, best.why)
             _publish(options, row | {"scored": table.digest_of_scored(scored, references)})
     print(f"best by BLEU-3 + BLEU-4: step {best.step}")
-    file_check.compare(options, data_dir, "val", best.prefix, scored, open_run)
+    if check_files:
+        file_check.compare(options, data_dir, "val", best.prefix, scored, open_run)
 
 
 def _count(data_dir, split):

@@ -27,6 +27,7 @@ import cli
 from formats.sidecars import write_json
 from models.randomness import fold_in
 from training import checkpoints, distribution
+from training.patience import Patience
 from training.run_directory import MetricsFile
 
 EXIT_INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: run the same command again
@@ -188,16 +189,16 @@ class Loop:
         self.resumed = self.step > 0
         pending = state.get("pending", {}).items()
         self.pending = {aliases.current_metric(name): np.asarray(pair) for name, pair in pending}
-        self.signal = 0
+        self.signal, self.patience = 0, Patience(options, run)
 
     def warn(self, message):
         """Logs a message as a warning."""
         self.run.log(f"WARNING: {message}")
 
     def train(self):
-        """Trains until options.max_steps; can be called once.
+        """Trains until options.max_steps, or until --patience ends the run; can be called once.
 
-        If the run has already reached this step, it prints a message and trains nothing; the lock of the run is kept.
+        If the run has already reached its end, it prints a message and trains nothing; the lock of the run is kept.
         Otherwise the lock is released at the end, after an error too.
 
         Raises: Interrupted after SIGTERM or SIGINT; cli.UserError if a value is not finite, a worker is lost, or a file
@@ -206,6 +207,8 @@ class Loop:
         options, run = self.options, self.run
         if self.step >= options.max_steps:
             run.log(f"{options.job_dir} is complete: step {self.step} of {options.max_steps}")
+            return
+        if self._improves_no_more():
             return
         run.log(f"{options.job_dir}: " + (f"continues at step {self.step}" if self.resumed else "starts"))
         old_handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -272,7 +275,13 @@ class Loop:
                 number = self.signal or "in another worker"
                 self.run.log(f"signal {number}: saved step {self.step}; the same command continues")
                 raise Interrupted()
+            if regular and self._improves_no_more():
+                break
         bar.close()
+
+    def _improves_no_more(self):
+        """Returns whether --patience ends the run; the same in all processes of a cluster."""
+        return bool(self.options.patience) and self.total(float(self.patience.ends(self.step))) > 0
 
     def _bar(self):
         """Returns tqdm's progress bar over the steps; it is shown on a terminal, by the chief only."""

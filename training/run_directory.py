@@ -25,6 +25,7 @@ FREE = {
     "max_steps",
     "keep_checkpoints",
     "keep_every_steps",
+    "patience",
     "save_summary_steps",
     "save_checkpoint_steps",
     "accumulate",

@@ -11,7 +11,7 @@ import eval_val
 import train
 from captioning.captioner import Captioner
 from captioning.splits import references_of, split_vectors
-from evaluation import metrics
+from evaluation import metrics, validation
 from formats import captions
 from tests import sidecar_edits, tiny_runs, tiny_world
 from training import rankings
@@ -103,6 +103,69 @@ def test_only_what_is_missing_is_captioned(run, capsys):
     evaluate(run)
     printed = capsys.readouterr().out
     assert "step 16:" in printed and "step 8:" not in printed and (run / "val_16.json").exists()
+
+
+class Training:
+    """Takes the place of time.sleep while a run is watched: at each call the next checkpoint of a run appears."""
+
+    def __init__(self, run, tmp_path):
+        self.run, self.kept, self.steps = run, tmp_path / "kept", [16, 24]
+        self.kept.mkdir()
+        for step in self.steps:
+            for path in run.glob(f"ckpt-{step}.*"):
+                path.rename(self.kept / path.name)
+
+    def __call__(self, seconds):
+        if not self.steps:
+            raise KeyboardInterrupt
+        step = self.steps.pop(0)
+        for path in sorted(self.kept.glob(f"ckpt-{step}.*"), reverse=True):
+            path.rename(self.run / path.name)
+
+
+def test_watched_checkpoints_are_scored_as_they_appear(run, scored, tmp_path, monkeypatch, capsys):
+    """One pass for each checkpoint; it ends with the last step, and the files are those of one pass over all."""
+    expected = {name: read(scored / name) for name in ("b34.json", "val_16.json", "val_checkpoints.json")}
+    for path in [*run.glob("val_*.json"), run / "b34.json"]:
+        path.unlink()
+    monkeypatch.setattr(validation.time, "sleep", Training(run, tmp_path))
+    evaluate(run, watch=True)
+    printed = capsys.readouterr().out
+    assert printed.count("best by BLEU-3 + BLEU-4: step") == 3
+    assert [printed.count(f"step {step}: BLEU-1") for step in (8, 16, 24)] == [1, 1, 1]
+    assert printed.endswith("the training is complete, all checkpoints are scored\n")
+    assert {name: read(run / name) for name in expected} == expected
+
+
+def test_a_watch_ends_by_ctrl_c_and_goes_on(run, tmp_path, monkeypatch, capsys):
+    (run / "val_16.json").unlink()
+    training = Training(run, tmp_path)
+    training.steps = []
+    monkeypatch.setattr(validation.time, "sleep", training)
+    evaluate(run, watch=True)  # of a run that is at step 8 of 24
+    assert capsys.readouterr().out.endswith("no longer watched; the same command continues\n")
+    training.steps = [16, 24]
+    evaluate(run, watch=True)
+    printed = capsys.readouterr().out
+    assert "step 16: BLEU-1" in printed and "step 8: BLEU-1" not in printed and "is complete" in printed
+
+
+def test_a_watch_ends_with_a_training_that_ran_out_of_patience(run):
+    content = read(run / "config.json")
+    content["settings"] |= {"max_steps": 1000, "patience": 1}
+    (run / "config.json").write_text(json.dumps(content))
+    others = {"CIDEr": 1.0, "METEOR": None, "BLEU-3": 1.0, "BLEU-2": 1.0}
+    scores = {8: 2.0, 16: 1.0, 24: 1.5}
+    rankings.write_rankings(run, {step: others | {"BLEU-4": score} for step, score in scores.items()})
+    assert validation.is_complete(str(run))
+    content["settings"]["patience"] = 3
+    (run / "config.json").write_text(json.dumps(content))
+    assert not validation.is_complete(str(run))
+
+
+def test_a_watch_of_given_steps_is_an_error(run):
+    with pytest.raises(cli.UserError, match="omit --steps, or --watch"):
+        evaluate(run, watch=True, steps=("8",))
 
 
 def test_another_decoding_is_scored_on_its_own(run, capsys):
