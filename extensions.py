@@ -3,6 +3,7 @@
     --dataset FILE.py:ARGUMENT      load(argument, with_train_captions) -> preprocessing.sources.datasets.Dataset
     --detector FILE.py:ARGUMENT     class Detector(part, settings), see preprocessing/detection/detectors.py
     --encoder FILE.py:ARGUMENT      class Encoder(spec, argument, resize), see models/encoders/
+    --tokenizer FILE.py             tokenize(text) -> list of tokens, of extract_descriptions
     --reward FILE.py:ARGUMENT       make(argument, options) -> reward(tokens_BT, mask_BT, batch) -> [B, T] or [B]
 
 docs/extending.md has a worked example of each. The file is executed: name only files that you trust. SavedModels,

@@ -5,6 +5,7 @@ import numpy as np
 from captioning.captioner import Captioner
 from evaluation import statistics
 from formats import record_files
+from formats.languages import unicode_text
 from input_pipeline import ImageSet
 from training.run_directory import last_metric
 
@@ -61,7 +62,7 @@ class CollapseWatch:
         """
         before = last_metric(self.job_dir, "eval/unique")
         captions = [several[0].text for several in self.captioner.caption_vectors(self.vectors, "greedy")]
-        found = statistics.diversity(dict(enumerate(caption.split() for caption in captions)))
+        found = statistics.diversity(dict(enumerate(map(unicode_text.split, captions))))
         if found["unique"] < self.ALARM and before is not None and before < self.ALARM:
             self.log(
                 f"WARNING: collapse at step {step}: {found['unique']:.1%} of {len(captions)} validation captions are "

@@ -24,6 +24,7 @@ import hashlib
 import numpy as np
 import scipy.sparse
 
+from formats.languages import unicode_text
 from models.consensus.ngrams import ORDERS, ngram_keys
 
 SIGMA = 6.0
@@ -45,7 +46,7 @@ def _by_length(sentences, hashes):
 
     Args: sentences: list of tokenized strings. hashes: _Hashes.
     """
-    words = [sentence.split() for sentence in sentences]
+    words = [unicode_text.split(sentence) for sentence in sentences]
     lengths = np.array([len(sentence) for sentence in words], np.int64)
     flat = np.fromiter((hashes[word] for sentence in words for word in sentence), np.uint64, lengths.sum())
     starts = np.cumsum(lengths) - lengths
@@ -159,7 +160,7 @@ class Consensus:
         image_of_J = np.repeat(np.arange(len(references)), [len(texts) for texts in references])
         groups = list(_by_length(flat, self._hashes))
         self._images = len(references)
-        self._lengths_J = np.array([max(0, len(text.split()) - 1) for text in flat])
+        self._lengths_J = np.array([max(0, len(unicode_text.split(text)) - 1) for text in flat])
         self._orders = [_Order(groups, image_of_J, order) for order in ORDERS]
 
     def scores(self, sentences):

@@ -18,6 +18,7 @@ import os
 import cli
 from evaluation.caption_files import CaptionFile
 from formats import readers, texts, vocabulary
+from formats.languages import unicode_text
 
 COCO_OBJECTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "coco_objects.txt")
 NO_CLASS = "-"  # of expressions that contain a word of a class and name none
@@ -67,7 +68,7 @@ class ObjectNames:
 
         The whole label is looked up first, then its last word.
         """
-        words = tuple(label.lower().replace("_", " ").split())
+        words = tuple(unicode_text.split(unicode_text.fold(label).replace("_", " ")))
         name = self.phrases.get(words, self.phrases.get(words[-1:]))
         return None if name == NO_CLASS else name
 
@@ -77,8 +78,9 @@ def of_concepts(concepts):
 
     Args: concepts: formats.concepts.Concepts.
     """
-    words = {(word,): word for word in concepts.words}
-    return ObjectNames(words | {(other,): word for other, word in concepts.singular.items()} | words)
+    words = {tuple(unicode_text.split(word)): word for word in concepts.words}
+    others = {tuple(unicode_text.split(other)): word for other, word in concepts.singular.items()}
+    return ObjectNames(words | others | words)
 
 
 def read_names(path=COCO_OBJECTS):
@@ -96,7 +98,7 @@ def read_names(path=COCO_OBJECTS):
             raise cli.UserError(f"{path}: line {number} is {line[:60]!r}; expected `class: word, several words, ...`")
         own = [] if name == NO_CLASS else [name]
         for phrase in [*own, *filter(None, map(str.strip, others.split(",")))]:
-            words = tuple(phrase.replace("'s", " 's").split())  # as the tokenizer splits them
+            words = tuple(unicode_text.split(phrase.replace("'s", " 's")))  # as the tokenizers split them
             if phrases.setdefault(words, name) != name:
                 raise cli.UserError(f"{path}: line {number}: {phrase!r} is a name of {phrases[words]} already")
     last = sorted({words[-1] for words in phrases})

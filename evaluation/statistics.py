@@ -8,6 +8,8 @@ import itertools
 
 import numpy as np
 
+from formats.languages import unicode_text
+
 RESAMPLES = 1000
 LEVEL = 0.95
 COLLAPSE = 0.05  # a captioner has collapsed if its share of distinct captions is below this twice in a row
@@ -185,10 +187,10 @@ def class_recall_precision(tokens, image_words, concept_words, singular):
       dict: "class_recall": (image, word) pairs known and named / pairs known; "class_precision": pairs known and
       named / pairs named. Each is None if its denominator is 0.
     """
-    counts = collections.Counter()
+    counts, merge = collections.Counter(), unicode_text.merger({*concept_words, *singular})
     for name, caption in tokens.items():
         known = image_words.get(name, set())
-        named = {singular.get(token, token) for token in caption} & set(concept_words)
+        named = {singular.get(token, token) for token in merge(caption)} & set(concept_words)
         counts.update(both=len(known & named), known=len(known), named=len(named))
     return {
         "class_recall": counts["both"] / counts["known"] if counts["known"] else None,

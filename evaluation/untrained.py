@@ -57,7 +57,7 @@ class Options:
 class SentenceTexts:
     """The sentences of the sentence records as text.
 
-    Attributes: texts: list of tokenized sentences, words joined by spaces, without markers.
+    Attributes: texts: list of sentences, their words joined (`unicode_text.join`), without markers.
       keys: list with the sorted tuple of concept words of each sentence, in the same order.
     """
 
@@ -79,6 +79,7 @@ def load_corpus(data_dir):
     import numpy as np
 
     from formats import records, vocabulary
+    from formats.languages import unicode_text
 
     words = vocabulary.Vocabulary.load(os.path.join(data_dir, "word_counts.txt"))
     sentences = records.read_sentences(records.find_files(data_dir, "sentence"))
@@ -90,7 +91,7 @@ def load_corpus(data_dir):
     for i in np.flatnonzero(known).tolist():
         ids = flat[offsets[i] + 1 : offsets[i + 1] - 1]  # without the markers
         if ids:
-            corpus.texts.append(" ".join([spelled[k] for k in ids]))
+            corpus.texts.append(unicode_text.join([spelled[k] for k in ids]))
             corpus.keys.append(tuple(sorted(spelled[k] for k in keys[key_offsets[i] : key_offsets[i + 1]])))
     if not corpus.texts:
         raise UserError(

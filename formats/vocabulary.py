@@ -1,4 +1,4 @@
-"""Words and their ids: dictionary, tokenizers, concept words (the words that name object classes) and plurals."""
+"""Words and their ids: dictionary, concept words (the words that name object classes) and plurals."""
 
 import collections
 import contextlib
@@ -9,6 +9,7 @@ import re
 
 import cli
 from formats import label_maps, made_by, readers, sidecars, texts
+from formats.languages import unicode_text
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 _noted = []  # sets of `unknown_words`, the innermost last
@@ -116,66 +117,18 @@ class Vocabulary:
         return [self.id(token) for token in tokens]
 
     def decode(self, ids):
-        """Returns the words of ids, joined by blanks, up to the first end marker and without start markers."""
+        """Returns the text of ids (`unicode_text.join`), up to the first end marker and without start markers."""
         words = []
         for id in ids:
             if id == self.end_id:
                 break
             if id != self.start_id:
                 words.append(self.word(int(id)))
-        return " ".join(words)
+        return unicode_text.join(words)
 
     def fingerprint(self):
         """Returns the sha256 (hex) of the words in order; dictionaries with the same fingerprint give the same ids."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Tokenizers
-
-TOKENIZERS = ("nltk_word", "nltk_punkt")
-
-
-# Most descriptions consist of words, commas, colons, single punctuation marks and a full stop at the end. For these,
-# NLTK's forty substitutions only split off the punctuation, which one regular expression does ten times faster. All
-# other texts are tokenised by NLTK.
-_WORD = "[a-z0-9]+(?:-[a-z0-9]+)*"
-_PLAIN = re.compile(rf"(?:(?:{_WORD}[,:]?|[-.,:])(?: +|\Z))+|(?:(?:{_WORD}[,:]?|[-.,:]) +)*{_WORD}\.")
-_PIECE = re.compile(rf"{_WORD}|[-.,:]")
-_CONTRACTED = re.compile(r"\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
-
-
-def tokenizer(name):
-    """Returns the tokenizer with the given name: a function text -> list of lower-cased tokens.
-
-    Args:
-      name: "nltk_word": NLTK's word tokenizer on the whole text, needs no data. "nltk_punkt": NLTK's `word_tokenize`,
-        which splits the text into sentences first, as the authors did; the two differ for texts of several sentences.
-
-    Raises: cli.UserError for another name, or when the sentence model of "nltk_punkt" is not installed.
-    """
-    if name == "nltk_word":
-        from nltk.tokenize import NLTKWordTokenizer
-
-        slow = NLTKWordTokenizer().tokenize
-
-        def split(text):
-            return _PIECE.findall(text) if _PLAIN.fullmatch(text) and not _CONTRACTED.search(text) else slow(text)
-
-    elif name == "nltk_punkt":
-        import nltk
-
-        split = nltk.word_tokenize
-        try:
-            split("Two dogs. Two cats.")
-        except LookupError as error:
-            raise cli.UserError(
-                "--tokenizer nltk_punkt needs NLTK's sentence model, which is not installed. Install it with: "
-                "python -m nltk.downloader punkt_tab (or use --tokenizer nltk_word)"
-            ) from error
-    else:
-        raise cli.UserError(f"no tokenizer {name!r}; there are: {', '.join(TOKENIZERS)}")
-    return lambda text: split(text.lower())
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -198,7 +151,7 @@ def concept_word(class_name):
     while removed:
         plain, removed = re.subn(r"\([^()]*\)|\([^()]*$", " ", plain)
     first = next((part for part in plain.split(",") if part.split()), name)
-    word = first.split()[-1].lower()
+    word = unicode_text.fold(first.split()[-1])
     return word.strip(_AROUND) or word
 
 
@@ -211,11 +164,17 @@ def load_class_names(path):
     return label_maps.names_of(label_maps.read_labels(path))
 
 
-def concept_words(class_names):
-    """Returns dict concept word -> list of the class names that have it; the words are in alphabetical order."""
-    found = collections.defaultdict(list)
+def concept_words(class_names, class_map=None):
+    """Returns dict concept word -> list of the class names that have it; the words are in alphabetical order.
+
+    Args: class_map: dict class name -> concept word, or None for a class without one ; the word of a
+      class that is not in it is `concept_word`.
+    """
+    found, class_map = collections.defaultdict(list), class_map or {}
     for name in class_names:
-        found[concept_word(name)].append(name)
+        word = class_map.get(name, concept_word(name))
+        if word is not None:
+            found[word].append(name)
     return {word: found[word] for word in sorted(found)}
 
 

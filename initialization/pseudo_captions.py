@@ -9,8 +9,9 @@ import numpy as np
 import cli
 import input_pipeline
 from formats import made_by, readers, records, sidecars
-from formats.vocabulary import plurals, tokenizer
-from preprocessing.sources import ascii_text, caption_lists
+from formats.languages import unicode_text
+from formats.vocabulary import plurals
+from preprocessing.sources import caption_lists, text_rules
 
 STEMS = {"obj2sen": "obj2sen_captions", "retrieved": "retrieved_captions"}
 PAIRS = "pairs:"
@@ -215,18 +216,21 @@ def _corpus_encoder(data_dir, vocabulary):
     """Returns a function that encodes a text by the rules of the corpus: text -> word ids int32, or None.
 
     The ids are without start and end token. The function returns None for a text with too many unknown words. The rules
-    are tokenizer, singular forms and the largest share of unknown words, from the sidecars of the data folder.
+    are those of text and tokenizer, singular forms and the largest share of unknown words, from the sidecars of the
+    data folder.
 
     Args: data_dir: data folder. vocabulary: Vocabulary.
+    Raises: cli.UserError if the corpus was tokenised by a program.
     """
     made = [os.path.join(data_dir, name) for name in ("sentences.json", "sentence.json", "concepts.json")]
     sentences, sentence, concepts = (readers.read_json(p, kind=dict) if os.path.exists(p) else {} for p in made)
-    split = tokenizer(sentences.get("settings", {}).get("tokenizer", "nltk_word"))
+    split = text_rules.tokens_of(sentences.get("settings", {}))
     singulars = sentence["plurals"] if "plurals" in sentence else plurals("inflect", sorted(concepts))
     max_unknown = sentence.get("settings", {}).get("max_unknown", 0.15)
+    merge = unicode_text.merger({*vocabulary.words, *singulars})
 
     def encode(text):
-        tokens = split(ascii_text.to_ascii(text)[0])
+        tokens = merge(split(text))
         ids = vocabulary.encode([singulars.get(token, token) for token in tokens])
         unknown = ids.count(vocabulary.unknown_id)
         return np.asarray(ids, np.int32) if unknown <= max_unknown * (len(ids) + 2) else None  # markers counted

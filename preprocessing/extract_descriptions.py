@@ -1,9 +1,11 @@
 """Converts raw descriptions to one tokenised sentence a line.
 
 Reads a crawl or a corpus (formats: sources/corpora.py), converts it to ASCII (rules: sources/ascii_text.py), splits it
-at line ends, drops repeated lines, tokenises, and keeps sentences of at least --min_tokens tokens.
+at line ends, drops repeated lines, tokenises, and keeps sentences of at least --min_tokens tokens. With --text unicode
+the text of any language stays as it is, but for its case.
 
     python -m preprocessing.extract_descriptions --data_dir data/default --input descriptions/,coco:captions.json
+    python -m preprocessing.extract_descriptions --input chinese.txt --text unicode --tokenizer characters
 
 Writes `sentences.txt` (lower-cased tokens joined by a space, no markers) and `sentences.json`.
 Source: docs/stages.md.
@@ -17,9 +19,11 @@ import shutil
 
 import cli
 import experiments
-from formats import sidecars, texts, vocabulary, writing
+import extensions
+from formats import sidecars, texts, writing
+from formats.languages import tokenizers
 from preprocessing.sharding import shards
-from preprocessing.sources import ascii_text, corpora, corpus_files
+from preprocessing.sources import ascii_text, corpora, corpus_files, text_rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Options:
         + ", ".join(corpora.FORMATS),
     )
     min_tokens: int = cli.field(8, "shorter sentences are dropped, in tokens without markers")
-    tokenizer: str = cli.choice(
-        "nltk_word",
-        vocabulary.TOKENIZERS,
-        "nltk_word needs no data; nltk_punkt splits a line into sentences first, as the authors did",
+    text: str = cli.choice(
+        "ascii",
+        tuple(text_rules.RULES),
+        "ascii: accents and other letters are dropped, as by the authors; unicode: any language, composed (NFC) and "
+        "with its case folded by Unicode",
     )
+    tokenizer: str = cli.field("nltk_word", tokenizers.TOKENIZER_HELP)
     encoding: str | None = cli.field(
         None, "encoding of files without a byte order mark, such as latin-1, cp1252, gb18030 (default: utf-8)"
     )
@@ -67,19 +73,21 @@ class DealTask:
       format: format of the file, one of corpora.FORMATS.
       path: file to write, with all buckets.
       shards: number of buckets.
+      text: value of --text.
     """
 
     piece: shards.Piece
     format: str
     path: str
     shards: int
+    text: str
 
 
 def deal(task):
     """Distributes the lines of a DealTask's piece to the buckets of its file, unless this exists; returns a dict.
 
     Its counts are "unreadable" (entries) and, absent if there is none, "texts", "without_description" (objects or rows
-    without a text), "characters" (without blanks), "lost" (characters without ASCII spelling) and "with_html" (texts).
+    without a text), "characters" (without blanks), "lost" (those that --text drops) and "with_html" (texts).
     "named" is a list of messages on the first unreadable entries.
     """
 
@@ -89,7 +97,7 @@ def deal(task):
         for text in corpora.read(task.piece, task.format, bad):
             counts["without_description" if text is None else "texts"] += 1
             if text is not None:
-                found, lost = ascii_text.ascii_lines(text)
+                found, lost = text_rules.lines_of(text, task.text)
                 lines.update(dict.fromkeys(found))
                 counts.update(characters=len(text) - text.count(" "), lost=lost, with_html=ascii_text.holds_html(text))
         shards.write_buckets(part, lines, task.shards)
@@ -106,13 +114,14 @@ class TokeniseTask:
       dealt: paths of the files of the first pass.
       shard: index of the bucket.
       path: file to write, one tokenised sentence a line.
-      tokenizer: name of the tokenizer. min_tokens: sentences of fewer tokens are dropped.
+      tokenizer, text: values of the flags. min_tokens: sentences of fewer tokens are dropped.
     """
 
     dealt: tuple
     shard: int
     path: str
     tokenizer: str
+    text: str
     min_tokens: int
 
 
@@ -126,10 +135,10 @@ def tokenise(task):
         lines = set()
         for path in task.dealt:
             lines.update(shards.read_bucket(path, task.shard))
-        split = vocabulary.tokenizer(task.tokenizer)
+        split = tokenizers.tokenizer(task.tokenizer, task.text)
         tokenised = (split(line.decode()) for line in lines)
         kept = sorted(" ".join(tokens) for tokens in tokenised if len(tokens) >= task.min_tokens)
-        with open(part, "w", encoding="ascii", newline="\n") as file:
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{sentence}\n" for sentence in kept)
         return {"distinct_lines": len(lines), "kept": len(kept)}
 
@@ -151,7 +160,7 @@ def _settings(options, files):
     count = shards.shard_count(options.shards, sum(os.path.getsize(path) for path in paths))
     settings = {
         "min_tokens": options.min_tokens,
-        "tokenizer": options.tokenizer,
+        **text_rules.settings_of(options.text, options.tokenizer),
         "nltk": nltk.__version__,
         "shards": count,
     }
@@ -162,6 +171,8 @@ def _settings(options, files):
         settings["formats"] = given
     if options.encoding:
         settings["encoding"] = options.encoding
+    if extensions.is_file(options.tokenizer):
+        made_from[options.tokenizer] = sidecars.fingerprint(options.tokenizer)["sha256"]
     return settings, made_from, count
 
 
@@ -188,10 +199,11 @@ def _report_unreadable(options, dealt, counts):
     return named
 
 
-def _report_lost(files, dealing, dealt, counts):
-    """Prints how many characters have no ASCII spelling, and how many texts contain HTML or are missing.
+def _report_lost(files, dealing, dealt, counts, text):
+    """Prints how many characters are lost by --text, and how many texts contain HTML or are missing.
 
     Args:
+      text: value of --text.
       files: list of corpus_files.CorpusFile. dealing: list of DealTask. dealt: the result of each task.
       counts: dict with the sums over `dealt` of the counts NOTED.
 
@@ -206,13 +218,16 @@ def _report_lost(files, dealing, dealt, counts):
     most = sorted(shares, key=shares.get, reverse=True)[:NAMED]
     where = f" (most in {', '.join(f'{path}: {shares[path]:.0%}' for path in most)})" if most else ""
     if share > REFUSE:
+        other = "; for another language add --text unicode, and --tokenizer characters if it is written without blanks"
         raise cli.UserError(
-            f"{share:.0%} of the characters are not ASCII and would be dropped{where}; expected sentences in English, "
-            "or in another language that is written in ASCII with accents"
+            f"{share:.0%} of the characters {text_rules.LOST[text]} and would be dropped{where}; expected sentences in "
+            + ("English" + other if text == "ascii" else "valid Unicode")
         )
     if counts["lost"]:
         warning = "WARNING" if share > WARN or most else "NOTE"
-        print(f"{warning}: {counts['lost']} characters ({share:.2%}) are not ASCII and were dropped{where}")
+        keeps = "; --text unicode keeps them" if warning == "WARNING" and text == "ascii" else ""
+        what = f"{counts['lost']} characters ({share:.2%}) {text_rules.LOST[text]}"
+        print(f"{warning}: {what} and were dropped{where}{keeps}")
     if counts["with_html"]:
         warning = "WARNING" if counts["with_html"] > WARN * counts["texts"] else "NOTE"
         print(
@@ -271,7 +286,7 @@ def _make(options):
     """Makes `sentences.txt` and its sidecar; continues unfinished work of the same command."""
     how = shards.where(options)
     files, notes = corpus_files.corpora_of(options.input, options.encoding)
-    vocabulary.tokenizer(options.tokenizer)  # raises now if its data is missing
+    tokenizers.tokenizer(options.tokenizer, options.text)  # raises now if its data is missing
     settings, made_from, count = _settings(options, files)
     output, json_path = (os.path.join(options.data_dir, name) for name in ("sentences.txt", "sentences.json"))
     work = os.path.join(options.data_dir, ".extract_descriptions")
@@ -288,18 +303,18 @@ def _make(options):
 
     formats = {file.path: file.format for file in files}
     dealing = [
-        DealTask(piece, formats[piece.shown], os.path.join(work, f"dealt-{i:05d}"), count)
+        DealTask(piece, formats[piece.shown], os.path.join(work, f"dealt-{i:05d}"), count, options.text)
         for i, piece in enumerate(_pieces(files, work, count, options.encoding))
     ]
     dealt = shards.map_shards(deal, dealing, **how, description="reading")
     read = {name: sum(result.get(name, 0) for result in dealt) for name in READ}
     unreadable = _report_unreadable(options, dealt, read)
     noted = {name: sum(result.get(name, 0) for result in dealt) for name in NOTED}
-    _report_lost(files, dealing, dealt, noted)
+    _report_lost(files, dealing, dealt, noted, options.text)
     dealt_paths = tuple(task.path for task in dealing)
+    how_split = options.tokenizer, options.text, options.min_tokens
     tokenising = [
-        TokeniseTask(dealt_paths, i, os.path.join(work, f"sentences-{i:05d}"), options.tokenizer, options.min_tokens)
-        for i in range(count)
+        TokeniseTask(dealt_paths, i, os.path.join(work, f"sentences-{i:05d}"), *how_split) for i in range(count)
     ]
     results = shards.map_shards(tokenise, tokenising, **how, description="tokenising")
 

@@ -18,9 +18,10 @@ import shutil
 
 import cli
 import experiments
-from formats import label_maps, readers, record_files, records, sidecars, vocabulary, writing
+from formats import label_maps, record_files, records, sidecars, vocabulary, writing
+from formats.languages import unicode_text
 from preprocessing.sharding import outputs, shards
-from preprocessing.sources import sentences
+from preprocessing.sources import dictionaries, sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +43,15 @@ class Options:
     class_names: str = cli.field(
         "data/coco_names.txt", "names of the detector's classes, in any form that docs/data_formats.md lists"
     )
+    class_map: str | None = cli.field(
+        None,
+        "JSON object class name -> its concept word, such as a translation; null: no concept. Other classes are named "
+        "by their last word; process_images uses the same table",
+    )
     plurals: str = cli.field(
         "inflect",
-        "plurals of concept words, replaced by the singular: inflect, none, or a JSON table word -> plural; keep: "
-        "plurals stay in the text and name the concept",
+        "plurals of concept words, replaced by the singular: inflect (English), none, or a JSON table word -> plural; "
+        "keep: plurals stay in the text and name the concept",
     )
     synonyms: str | None = cli.field(
         None, "other names of concept words, lines `word: name name ...`, e.g. data/synonyms.txt; they stay in the text"
@@ -57,51 +63,6 @@ class Options:
     shards: int = cli.field(0, "record files, 0 = one for every 8 MB of text; 1 writes sentence.tfrec")
     processes: int = cli.field(0, "processes, 0 = all cores; the output is the same for any number")
     overwrite: bool = cli.field(False, "make the output again although it is there")
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The dictionary
-
-
-def build_dictionary(counts, sentences, concepts, min_count, word_list=None):
-    """Returns the dictionary of a corpus, a vocabulary.Vocabulary.
-
-    The markers come first, then the words by descending count, words of equal count in alphabetical order. As in the
-    authors' dictionary, a concept word that occurs fewer than four times, or is not in the word list, has count 0.
-
-    Args: counts: dict word -> occurrences, before plurals are replaced. sentences: their number, the markers' count.
-      concepts: words that are always kept. min_count: least count of others. word_list: set of allowed words, or None.
-    """
-    kept = {
-        word: count
-        for word, count in counts.items()
-        if count >= (min(4, min_count) if word in concepts else min_count) and (word_list is None or word in word_list)
-    }
-    kept = dict.fromkeys(concepts, 0) | kept
-    ordered = sorted(kept.items(), key=lambda item: (-item[1], item[0]))
-    words, numbers = zip(*ordered, strict=True)
-    return vocabulary.Vocabulary([vocabulary.START, vocabulary.END, *words], [sentences, sentences, *numbers])
-
-
-def read_word_list(path, flag="--word_list"):
-    """Returns the set of the first words of a file's lines. Raises: cli.UserError, with `flag`, for a missing file."""
-    if not os.path.isfile(path):
-        raise cli.UserError(f"{path}: no such file; expected one word a line for {flag}")
-    return {line.split(maxsplit=1)[0] for _, line in readers.text_lines(path)}
-
-
-def naming(options, concepts):
-    """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
-
-    Args: options: Options. concepts: the concept words. Raises: cli.UserError if a table of words cannot be read.
-    """
-    names = vocabulary.load_synonyms(options.synonyms, concepts) if options.synonyms else {}
-    plurals = vocabulary.plurals("inflect", names)
-    names |= {plural: names[name] for plural, name in plurals.items() if plural not in {*concepts, *names}}
-    if options.plurals != "keep":
-        return vocabulary.plurals(options.plurals, concepts), names
-    kept = vocabulary.plurals("inflect", concepts)
-    return {}, names | {plural: word for plural, word in kept.items() if plural not in concepts}
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -147,6 +108,7 @@ class DealTask:
     path: str  # holds all buckets; `encode`, the second pass, makes shard i of bucket i of all such files
     shards: int
     wanted: frozenset  # words: sentences without any of them are left out; empty: all are kept
+    whole: frozenset = frozenset()  # words whose characters become one token (unicode_text.merger)
 
 
 def deal(task):
@@ -156,7 +118,8 @@ def deal(task):
     """
 
     def write(part):
-        lines = [tokens for tokens in sentences.token_lines(task.piece) if _is_wanted(tokens, task.wanted)]
+        found = map(unicode_text.merger(task.whole), sentences.token_lines(task.piece))
+        lines = [tokens for tokens in found if _is_wanted(tokens, task.wanted)]
         counts = collections.Counter(word for tokens in lines for word in tokens)
         shards.write_buckets(part, (" ".join(tokens).encode() for tokens in lines), task.shards)
         capitals = sum(any(token != token.lower() for token in tokens) for tokens in lines)
@@ -246,19 +209,22 @@ def _describe(options, path, given, singulars):
         "word_list": _sha256(options.word_list) if options.word_list else None,
         "synonyms": _sha256(options.synonyms) if options.synonyms else None,
     }
-    if options.only_with:
-        made_from["only_with"] = _sha256(options.only_with)
+    for name in ("only_with", "class_map"):
+        if path := getattr(options, name):
+            made_from[name] = _sha256(path)
     return settings, made_from
 
 
-def _deal_all(how, path, work, count, wanted):
+def _deal_all(how, path, work, count, wanted, whole):
     """Runs the first pass over sentences.txt; returns the tuple of the paths of its files, in the order of the text.
 
     Args: how: dict of arguments of shards.map_shards. path: sentences.txt. work: work folder. count: number of shards.
       wanted: frozenset of words: sentences without any of them are left out; all are kept if it is empty.
+      whole: frozenset of words whose characters become one token.
     """
     pieces = shards.cut([path], -(-os.path.getsize(path) // count))
-    tasks = [DealTask(piece, os.path.join(work, f"dealt-{i:05d}"), count, wanted) for i, piece in enumerate(pieces)]
+    paths = [os.path.join(work, f"dealt-{i:05d}") for i in range(len(pieces))]
+    tasks = [DealTask(piece, part, count, wanted, whole) for piece, part in zip(pieces, paths, strict=True)]
     results = shards.map_shards(deal, tasks, **how, description="counting words")
     sentences.note_capitals(path, results)
     return tuple(task.path for task in tasks)
@@ -271,8 +237,8 @@ def _new_dictionary(options, dealt, concepts):
         result = shards.result_of(path)
         counts.update(result["counts"])
         total += result["sentences"]
-    word_list = read_word_list(options.word_list) if options.word_list else None
-    return build_dictionary(counts, total, concepts, options.min_word_count, word_list)
+    word_list = dictionaries.read_word_list(options.word_list) if options.word_list else None
+    return dictionaries.build_dictionary(counts, total, concepts, options.min_word_count, word_list)
 
 
 def _note_unnamed(concepts, results):
@@ -292,7 +258,7 @@ def _check_some_left(total, path):
         )
 
 
-def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
+def _publish_dictionary(options, dictionary, words, concepts, names, made_from, class_map):
     """Writes word_counts.txt, concepts.json, names.json and their sidecar. Args: dictionary: file to copy unchanged."""
     paths = [os.path.join(options.data_dir, name) for name in ("word_counts.txt", "concepts.json", "names.json")]
     if os.path.abspath(dictionary) != os.path.abspath(paths[0]):
@@ -308,6 +274,7 @@ def _publish_dictionary(options, dictionary, words, concepts, names, made_from):
         made_from=made_from,
         vocabulary=words.fingerprint(),
         concept_words=len(concepts),
+        **({"class_map": class_map} if class_map else {}),
     )
 
 
@@ -337,10 +304,11 @@ def _make(options):
     words = vocabulary.Vocabulary.load(given) if given else None
     labels = label_maps.read_labels(options.class_names)
     class_names = label_maps.names_of(labels)
-    concepts = vocabulary.concept_words(class_names)
+    class_map = dictionaries.class_table(options.class_map, class_names)
+    concepts = vocabulary.concept_words(class_names, class_map)
     absent = [word for word in concepts if words and word not in words]
     concepts = {word: names for word, names in concepts.items() if word not in absent}
-    singulars, names = naming(options, concepts)
+    singulars, names = dictionaries.naming(options, concepts)
     settings, made_from = _describe(options, path, given, singulars)
     json_path, dictionary_json = (
         os.path.join(options.data_dir, name) for name in ("sentence.json", "word_counts.json")
@@ -359,8 +327,8 @@ def _make(options):
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 
     count = settings["shards"]
-    wanted = frozenset(read_word_list(options.only_with, "--only_with") if options.only_with else ())
-    dealt = _deal_all(how, path, work, count, wanted)
+    wanted = frozenset(dictionaries.read_word_list(options.only_with, "--only_with") if options.only_with else ())
+    dealt = _deal_all(how, path, work, count, wanted, frozenset({*concepts, *singulars, *names}))
     dictionary = given or os.path.join(work, "word_counts.txt")
     if words is None:
         words = _new_dictionary(options, dealt, concepts)
@@ -373,7 +341,7 @@ def _make(options):
     if os.path.exists(json_path):
         os.remove(json_path)
     names = {name: word for name, word in names.items() if name in words}
-    _publish_dictionary(options, dictionary, words, concepts, names, made_from)
+    _publish_dictionary(options, dictionary, words, concepts, names, made_from, class_map)
     sidecars.write_sidecar(
         json_path,
         files=outputs.publish_records(options.data_dir, "sentence", [task.path for task in tasks]),

@@ -50,7 +50,7 @@ class Options:
         "corpus' sentences; scores of the word by several networks are reduced to the highest",
     )
     class_map: str | None = cli.field(
-        None, "JSON object class name -> concept word, for classes whose last word is wrong; null drops a class"
+        None, "as --class_map of process_descriptions, whose table holds here too; this table's classes go before"
     )
     exif: bool = cli.field(True, images.EXIF_HELP)
     store_images: bool = cli.field(True, "store the JPEG bytes in the records; not needed with a feature bank")
@@ -174,7 +174,7 @@ def _objects(options, names, words, train):
             f"{options.data_dir}: no detections of {len(lost)} of {len(names)} images, the first is {lost[0]}. Make "
             f"them with: {made_by.command(options.data_dir, 'detections', again=True, **where)}"
         )
-    ids, absent = concept_objects.class_words(found, words, concept_objects.read_class_map(options.class_map))
+    ids, absent = concept_objects.class_words(found, words, concept_objects.class_map_of(options))
     classes = {
         "words": {name: words.word(ids[name]) for name in ids},
         "not_in_dictionary": {name: {"word": absent[name], "detections": found[name]} for name in absent},
@@ -355,9 +355,7 @@ def _make(options):
     if options.prior_strength:
         settings |= {name: getattr(options, name) for name in ("prior_strength", "prior_below", "prior_threshold")}
     settings |= {"thresholds_by_share": True} if options.thresholds_by_share else {}
-    settings |= {"class_map": concept_objects.read_class_map(options.class_map), "shards": count} | images.exif_note(
-        options.exif
-    )
+    settings |= {"class_map": concept_objects.class_map_of(options), "shards": count} | images.exif_note(options.exif)
     hashes = photograph_hashes.hashes_of(options.image_dir, names, options.data_dir, options.verify)
     made_from = _made_from(options, dataset, names, words, hashes)
     work = os.path.join(options.data_dir, ".process_images")

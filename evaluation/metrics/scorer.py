@@ -31,6 +31,8 @@ VALUES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", 
 CIDER_NAME = "CIDEr-D (n 1-4, sigma 6, document frequencies of the references that are scored against)"
 FEW_IMAGES = 50
 NOT_ASKED = "not asked for"
+ENGLISH = ("METEOR", "SPICE")  # metrics that know the forms, synonyms and grammar of English words
+ONLY_ENGLISH = "is for English; give --tokenizer ptb-java for English captions"
 
 
 @dataclasses.dataclass
@@ -132,6 +134,7 @@ class Scorer:
         self.references = {name: [t for t in references[name] if t.strip()] for name in sorted(references)}
         self.tokenizer = tokenizers.find(tokenizer)
         self._meteor = None
+        self._misfit = tokenizers.misfit(self.tokenizer.name, [t for texts in self.references.values() for t in texts])
         for caveat in self._caveats():
             print(f"note: {caveat}", file=sys.stderr)
 
@@ -139,7 +142,7 @@ class Scorer:
         """Starts the Java processes, so that they load while the caller makes captions."""
         with contextlib.suppress(JavaError):  # the score says why
             self.tokenizer.start()
-            if "METEOR" in self.metrics:
+            if "METEOR" in self.metrics and self.tokenizer.english:
                 self._start_meteor()
         return self
 
@@ -195,8 +198,12 @@ class Scorer:
         result.tokens = {name: texts[0].split() for name, texts in hypotheses.items()}
         result.reference_tokens = {name: [text.split() for text in texts] for name, texts in tokenized.items()}
         with concurrent.futures.ThreadPoolExecutor(1) as beside:  # METEOR computes in its own process
-            meteor = beside.submit(self._run_meteor, tokenized, hypotheses) if "METEOR" in self.metrics else None
-            for metric in self.metrics:
+            metrics = self.metrics
+            if not self.tokenizer.english:
+                metrics = [metric for metric in metrics if metric not in ENGLISH]
+                result.reasons |= {m: ONLY_ENGLISH for m in self.metrics if m in ENGLISH}
+            meteor = beside.submit(self._run_meteor, tokenized, hypotheses) if "METEOR" in metrics else None
+            for metric in metrics:
                 if metric != "METEOR":
                     self._fill(result, metric, lambda metric=metric: _compute(metric, tokenized, hypotheses))
             if meteor:
@@ -219,13 +226,14 @@ class Scorer:
             )
 
     def _caveats(self):
-        """Returns the sentences to print with the scores as a list, empty for FEW_IMAGES images or more."""
-        count = len(self.references)
+        """Returns the sentences to print with the scores as a list, about few images and an unfit tokenizer."""
+        count, caveats = len(self.references), [self._misfit] if self._misfit else []
         if count >= FEW_IMAGES:
-            return []
+            return caveats
         return [
+            *caveats,
             f"CIDEr weights n-grams by their rarity in the references of the {count} scored images: with fewer than "
-            f"{FEW_IMAGES} images it cannot be compared with published figures, and with 1 image it is always 0"
+            f"{FEW_IMAGES} images it cannot be compared with published figures, and with 1 image it is always 0",
         ]
 
     def _tokenize(self, captions):

@@ -1,4 +1,4 @@
-"""The Penn Treebank tokenizer of the COCO evaluation: by pycocoevalcap's jar, or without Java.
+"""The Penn Treebank tokenizer of the COCO evaluation, by pycocoevalcap's jar or without Java; others for any language.
 
     with tokenizers.find("auto") as found:        # the jar, or our own rules if there is no Java
         found.tokenize(captions), found.name     # the name is stored with every score computed from the tokens
@@ -16,22 +16,31 @@ from cli import UserError
 from evaluation.metrics import java, ptb_python
 from evaluation.metrics.java import JavaError
 from formats.captions import sanitise
+from formats.languages import unicode_text
 
 JAVA, PYTHON = "ptb-java", "ptb-python"
-CHOICES = ("auto", JAVA, PYTHON)
-HELP = "tokenizer of captions and references: ptb-java (the COCO evaluation's), ptb-python; auto: ptb-java if Java runs"
+NONE, CHARACTERS = "none", "characters"
+CHOICES = ("auto", JAVA, PYTHON, NONE, CHARACTERS)
+HELP = (
+    "tokenizer of captions and references: ptb-java (the COCO evaluation's), ptb-python; auto: ptb-java if Java runs. "
+    "For other languages: none: what blanks separate, and each character of scripts without blanks (Chinese, Japanese, "
+    "Thai); characters: the same, with punctuation split off and left out"
+)
 # The jar writes its answer only when two buffers of 8,192 characters are full; these lines push it out.
+MOST = 0.3  # share of letters of another script above which a text is in another language
 FILLER = "filler\n" * 4000
 
 
 def find(name="auto"):
-    """Returns a JavaTokenizer or PythonTokenizer; the former's process starts at `start` or at the first `tokenize`.
+    """Returns a Tokenizer. The process of a JavaTokenizer starts at `start` or at the first `tokenize`.
 
     Args: name: one of CHOICES; "auto" is ptb-java if a Java runtime starts, else ptb-python.
     Raises: UserError if ptb-java is requested and there is no Java, or the name is unknown.
     """
     if name not in CHOICES:
         raise UserError(f"no tokenizer {name!r}; expected one of {', '.join(CHOICES)}")
+    if name in (NONE, CHARACTERS):
+        return PlainTokenizer(name)
     if name == PYTHON:
         return PythonTokenizer()
     try:
@@ -59,7 +68,11 @@ class Tokenizer:
 
     Subclasses define `tokenize(texts)`, which returns the tokens of each text joined by spaces as list of str, and
     `name`, one of CHOICES.
+
+    Attributes: english: whether the tokens are of English text, as METEOR and SPICE expect.
     """
+
+    english = True
 
     def start(self):
         """Starts the process that `tokenize` uses, if any, so that the first call is fast."""
@@ -83,6 +96,40 @@ class PythonTokenizer(Tokenizer):
     def tokenize(self, texts):
         """Returns the tokens of each caption, joined by spaces: list of str. Args: texts: sequence of captions."""
         return ptb_python.tokenize(texts)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainTokenizer(Tokenizer):
+    """A tokenizer for any language, on texts in composed form (NFC) with their case folded.
+
+    Attributes: name: "none": tokens are those of unicode_text.split, so that captions that were joined without blanks
+      are compared as well. "characters": those of unicode_text.characters that have a letter or a digit.
+    """
+
+    name: str
+    english = False
+
+    def tokenize(self, texts):
+        """Returns the tokens of each caption, joined by spaces: list of str. Args: texts: sequence of captions."""
+        folded = [unicode_text.fold(unicode_text.to_unicode(sanitise(text))[0]) for text in texts]
+        if self.name == NONE:
+            return [" ".join(unicode_text.split(text)) for text in folded]
+        return [" ".join(t for t in unicode_text.characters(text) if any(map(str.isalnum, t))) for text in folded]
+
+
+def misfit(name, texts):
+    """Returns a sentence about a tokenizer for English and texts in another alphabet; "" if the tokenizer fits.
+
+    Args: name: of the tokenizer. texts: list of references.
+    """
+    found = sum(len(unicode_text.OTHER_LETTERS.findall(text)) for text in texts if not text.isascii())
+    share = found / max(1, sum(map(len, texts)))
+    if name not in (JAVA, PYTHON) or share <= MOST:
+        return ""
+    return (
+        f"{name} is for English, but {share:.0%} of the references' characters are letters of another alphabet: give "
+        f"--tokenizer {CHARACTERS}, or {NONE} for texts that are tokenized already"
+    )
 
 
 @dataclasses.dataclass(unsafe_hash=True)
@@ -157,6 +204,6 @@ def tokenize_once(texts, found):
 
     The cache is for texts that are tokenized repeatedly, such as references. The caller must not change the list.
 
-    Args: texts: tuple of captions. found: PythonTokenizer or JavaTokenizer. Raises: JavaError if the latter fails.
+    Args: texts: tuple of captions. found: Tokenizer. Raises: JavaError if a JavaTokenizer fails.
     """
     return found.tokenize(texts)

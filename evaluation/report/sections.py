@@ -15,6 +15,7 @@ import registry
 from evaluation import statistics, table
 from evaluation.report import curves, run_facts
 from evaluation.report.html_pages import data_url
+from formats.languages import unicode_text
 
 NO_CHECKPOINT = "The run has no checkpoint."
 
@@ -65,7 +66,7 @@ def variety(runs):
         if not run.captions:
             continue
         tokens = run.scores.tokens if run.scores else {}
-        tokens = tokens or {name: text.split() for name, text in run.captions.items()}
+        tokens = tokens or {name: unicode_text.split(text) for name, text in run.captions.items()}
         found = statistics.diversity(tokens)
         shares = [f"{found[name]:.3f}" for name in ("unique", "distinct-1", "distinct-2")]
         named = [run.row.get(name) for name in ("class_recall", "class_precision")]
@@ -220,7 +221,7 @@ def _attention_of(run, count):
         buffer = io.BytesIO()
         drawing = attention_pictures.figure(images.read_image(data, exif), words, weights[shown])
         drawing.savefig(buffer, format="png", dpi=80)
-        figures.append({"name": name, "words": " ".join(words), "picture": data_url(buffer.getvalue(), "png")})
+        figures.append({"name": name, "words": unicode_text.join(words), "picture": data_url(buffer.getvalue(), "png")})
     note = "The number beside a word is the largest weight of a cell; bright cells have a large weight."
     return {"name": run.name, "note": note, "figures": figures}
 
@@ -246,7 +247,7 @@ def word_map(run):
     except cli.UserError as error:
         return {"name": run.name, "note": f"Could not be drawn: {error}", "picture": None}
     top = collections.Counter(run.captions.values()).most_common(4)
-    ids = {captioner.vocabulary.id(word) for text, _ in top for word in text.split()}
+    ids = {captioner.vocabulary.id(word) for text, _ in top for word in unicode_text.split(text)}
     own = captioner.input_embedding
     vectors = (captioner.generator.embedding if own is None else own).numpy()
     buffer = io.BytesIO()

@@ -4,6 +4,7 @@ A concept word is the word of the dictionary that names an object class.
 """
 
 import collections
+import os
 
 import numpy as np
 
@@ -20,6 +21,18 @@ def read_class_map(path):
     table = readers.read_json(path, expected, dict)
     readers.check_fields(table, dict.fromkeys(table, readers.optional(readers.is_text)), path, f"expected {expected}")
     return table
+
+
+def class_map_of(options):
+    """Returns the table of process_images: dict class name -> concept word or None.
+
+    It holds the table with which the dictionary of the data folder was made, and --class_map before it.
+
+    Args: options: process_images.Options. Raises: cli.UserError if a file is damaged.
+    """
+    made = os.path.join(options.data_dir, "word_counts.json")
+    table = readers.read_json(made, "a sidecar", dict).get("class_map", {}) if os.path.exists(made) else {}
+    return table | read_class_map(options.class_map)
 
 
 def class_words(class_names, words, class_map):

@@ -70,12 +70,6 @@ def to_ascii(text):
     return found, 0 if text.isascii() else sum(char in _TABLE.lost for char in text)
 
 
-def ascii_lines(text):
-    """Returns (list of the lines of a text as ASCII bytes, number of its characters without an ASCII spelling)."""
-    found, lost = to_ascii(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return found.encode("ascii").split(b"\n"), lost
-
-
 def holds_html(text):
     """Returns whether a text contains HTML tags or entities (`<b>`, `&amp;`), which would become words."""
     return ("&" in text or "<" in text) and HTML.search(text) is not None

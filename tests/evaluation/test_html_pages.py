@@ -31,7 +31,8 @@ def test_a_table():
     read = Reader(table([["row", "score"], [EVIL, 1]], left=[0], classes=["own"]))
     assert read.elements == ["div", "table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"]
     assert read.texts == ["row", "score", EVIL, "1"]
-    assert read.attributes == [("class", "wide"), ("class", "left"), ("class", "own"), ("class", "left")]
+    left = [("class", "left"), ("dir", "auto")]  # a text in Arabic begins at its right
+    assert read.attributes == [("class", "wide"), ("class", "left"), ("class", "own"), *left]
 
 
 def test_texts_and_attributes_of_a_card_come_out_as_they_went_in():
@@ -40,7 +41,8 @@ def test_texts_and_attributes_of_a_card_come_out_as_they_went_in():
     read = Reader(card({"name": EVIL, "picture": html_pages.data_url(b"\x89PNG", "png"), "said": said}))
     texts = [text.strip() for text in read.texts if text.strip()]
     assert texts == [EVIL, "CIDEr 42", EVIL, "b", "(empty)"]
-    assert read.elements == ["figure", "img", "figcaption", "span", "span", "span"]
+    assert read.elements == ["figure", "img", "figcaption", "span", "span", "span", "span", "span"]
+    assert read.attributes.count(("dir", "auto")) == 2
     assert read.attributes[:3] == [("src", "data:image/png;base64,iVBORw=="), ("alt", EVIL), ("title", EVIL)]
     alone = Reader(card({"name": EVIL, "picture": None, "said": []}))
     assert alone.elements == ["figure", "p", "figcaption"] and EVIL in alone.texts

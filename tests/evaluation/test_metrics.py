@@ -81,7 +81,7 @@ def test_same_references_are_tokenized_once():
     tokenizers.tokenize_once.cache_clear()
     for name in tokenizers.CHOICES * 2:
         metrics.score(CAPTIONS, REFERENCES, ("BLEU",), name)
-    assert tokenizers.tokenize_once.cache_info().misses == 2  # one for each tokenizer
+    assert tokenizers.tokenize_once.cache_info().misses == len(tokenizers.CHOICES) - 1  # "auto" is one of the others
 
 
 # --------------------------------------------------------------------------------------------------------------

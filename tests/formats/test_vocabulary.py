@@ -11,6 +11,7 @@ import pytest
 
 import cli
 from formats import vocabulary
+from formats.languages import tokenizers
 from formats.vocabulary import Vocabulary
 
 
@@ -58,7 +59,7 @@ def test_a_missing_dictionary_says_what_makes_it(tmp_path):
 
 
 def test_word_tokenizer():
-    split = vocabulary.tokenizer("nltk_word")
+    split = tokenizers.tokenizer("nltk_word")
     assert split("A dog's ball, isn't IT?") == ["a", "dog", "'s", "ball", ",", "is", "n't", "it", "?"]
     assert split("Two dogs. Two cats.") == ["two", "dogs.", "two", "cats", "."]
     assert split(" \t ") == []
@@ -67,20 +68,20 @@ def test_word_tokenizer():
 def test_punkt_tokenizer_or_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     with pytest.raises(cli.UserError, match="python -m nltk.downloader punkt_tab"):
-        vocabulary.tokenizer("nltk_punkt")
+        tokenizers.tokenizer("nltk_punkt")
 
 
 def test_punkt_tokenizer_splits_sentences(monkeypatch):
     # The trained sentence model is not part of NLTK's package; an untrained one stands in for it.
     model = nltk.tokenize.PunktSentenceTokenizer()
     monkeypatch.setattr(nltk.tokenize, "_get_punkt_tokenizer", lambda language: model)
-    split = vocabulary.tokenizer("nltk_punkt")
+    split = tokenizers.tokenizer("nltk_punkt")
     assert split("Two dogs. Two cats.") == ["two", "dogs", ".", "two", "cats", "."]
 
 
 def test_unknown_tokenizer():
     with pytest.raises(cli.UserError, match="no tokenizer 'spaces'"):
-        vocabulary.tokenizer("spaces")
+        tokenizers.tokenizer("spaces")
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -91,10 +92,10 @@ def check_against_nltk(texts):
     """The shortcut for plain texts gives NLTK's tokens; returns the share of texts that took it."""
     from nltk.tokenize import NLTKWordTokenizer
 
-    split, nltk_tokens = vocabulary.tokenizer("nltk_word"), NLTKWordTokenizer().tokenize
+    split, nltk_tokens = tokenizers.tokenizer("nltk_word"), NLTKWordTokenizer().tokenize
     for text in texts:
         assert split(text) == nltk_tokens(text.lower()), text
-    return sum(bool(vocabulary._PLAIN.fullmatch(text.lower())) for text in texts) / len(texts)
+    return sum(bool(tokenizers._PLAIN.fullmatch(text.lower())) for text in texts) / len(texts)
 
 
 def test_shortcut_of_the_tokenizer_on_random_texts():

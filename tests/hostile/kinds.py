@@ -22,10 +22,10 @@ from formats.images import ImageError
 from initialization import pseudo_captions
 from models import encoders
 from models.consensus import consensus_reward
-from preprocessing import import_features, process_descriptions
+from preprocessing import import_features
 from preprocessing.detection import known_objects
 from preprocessing.sharding import outputs, shards
-from preprocessing.sources import corpora, corpus_files, datasets
+from preprocessing.sources import corpora, corpus_files, datasets, dictionaries
 from scripts import import_tf1_checkpoint
 from tests.hostile import damage, world
 from training import checkpoints, rankings
@@ -249,7 +249,7 @@ def _texts(folder):
         labels,
         vocabulary.load_synonyms(path("synonyms.txt"), words),
         vocabulary.plurals(path("plurals.json"), words),
-        process_descriptions.read_word_list(path("words.txt")),
+        dictionaries.read_word_list(path("words.txt")),
     )
 
 

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from formats import records, vocabulary
+from formats.languages import tokenizers
 from preprocessing import extract_descriptions, process_descriptions
-from preprocessing.sources import ascii_text
+from preprocessing.sources import text_rules
 from tests.parity import golden_files
 
 
@@ -97,9 +98,9 @@ def test_lines_and_tokens_equal():
         for item in page
         if "description" in item
     ]
-    lines = {line.decode() for text in texts for line in ascii_text.ascii_lines(text)[0]}
+    lines = {line.decode() for text in texts for line in text_rules.lines_of(text, "ascii")[0]}
     assert lines == set(expected["unique_lines_after_normalize_and_split"]) and len(lines) > 300
-    split = vocabulary.tokenizer("nltk_word")
+    split = tokenizers.tokenizer("nltk_word")
     for line, tokens in expected["tokenized_line"]["all_lines"].items():
         assert ["<S>", *split(line), "</S>"] == tokens
 

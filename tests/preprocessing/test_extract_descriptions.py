@@ -122,9 +122,9 @@ def test_finished_parts_are_used_again(corpus, tmp_path, monkeypatch, capsys):
             run(tmp_path, shards=5)
     assert finished == [0, 1, 2] and not (tmp_path / "out" / "sentences.txt").exists()
     splits = []
-    original = extract_descriptions.vocabulary.tokenizer
+    original = extract_descriptions.tokenizers.tokenizer
     monkeypatch.setattr(
-        extract_descriptions.vocabulary, "tokenizer", lambda name: splits.append(name) or original(name)
+        extract_descriptions.tokenizers, "tokenizer", lambda *name: splits.append(name) or original(*name)
     )
     assert sorted(run(tmp_path, shards=5)[0]) == corpus
     assert "continuing" in capsys.readouterr().out

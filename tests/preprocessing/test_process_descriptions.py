@@ -10,8 +10,9 @@ import cli
 from formats import records, sidecars
 from formats.vocabulary import Vocabulary
 from preprocessing import process_descriptions
-from preprocessing.process_descriptions import Options, Rules, build_dictionary, encode_sentence, naming
+from preprocessing.process_descriptions import Options, Rules, encode_sentence
 from preprocessing.sharding import shards
+from preprocessing.sources.dictionaries import build_dictionary, naming, read_word_list
 
 # --------------------------------------------------------------------------------------------------------------
 # The dictionary
@@ -43,9 +44,9 @@ def test_dictionary_without_word_list_and_with_a_small_minimum():
 def test_word_list_takes_the_first_word_of_each_line(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("the 0.1 -0.2\n, 3 4\n\ndog\n")
-    assert process_descriptions.read_word_list(str(path)) == {"the", ",", "dog"}
+    assert read_word_list(str(path)) == {"the", ",", "dog"}
     with pytest.raises(cli.UserError, match="none.txt"):
-        process_descriptions.read_word_list(str(tmp_path / "none.txt"))
+        read_word_list(str(tmp_path / "none.txt"))
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preprocessing.sources import ascii_text
+from preprocessing.sources import ascii_text, text_rules
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_to_ascii(text, expected, lost):
 
 
 def test_lines_of_every_end():
-    assert ascii_text.ascii_lines("one\ntwo\r\nthree\rfour") == ([b"one", b"two", b"three", b"four"], 0)
+    assert text_rules.lines_of("one\ntwo\r\nthree\rfour", "ascii") == ([b"one", b"two", b"three", b"four"], 0)
 
 
 @pytest.mark.parametrize(
