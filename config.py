@@ -108,6 +108,11 @@ class FullModel(AdversarialTrainer):
     w_obj: float = field(10.0, "weight of the concept reward (equation 6); 0 = off")
     w_mse: float = field(100.0, "weight of the image reconstruction (equation 8), a mean over dimensions; 0 = off")
     w_sen: float = field(1.0, "weight of the sentence reconstruction (equation 10); 0 = off")
+    w_anchor: float = field(
+        0.0,
+        "weight of the divergence from the initialization (--imcap_ckpt), averaged over the words of sampled captions; "
+        "0 = off; not in the paper",
+    )
     reward: tuple[str, ...] = repeated(reward_list.help_text())
     dis_warmup_steps: int = field(
         0, "number of first steps in which only the discriminator is trained, at dis_warmup_lr"

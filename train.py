@@ -26,6 +26,10 @@ def check(options):
         raise cli.UserError(
             "all losses have weight 0: set one of --w_adv, --w_obj, --w_mse, --w_sen, or add a --reward"
         )
+    if options.w_anchor < 0 or options.w_anchor and not options.imcap_ckpt:
+        raise cli.UserError(
+            f"--w_anchor {options.w_anchor}: expected a positive number and --imcap_ckpt, the run to stay near to"
+        )
     for reward in rewards:
         reward.check(options)
     inventory.require(options.data_dir, reward_list.needs(options))
@@ -104,6 +108,8 @@ def main(options):
     if not loop.resumed:  # the run's own checkpoint > given checkpoints > new weights
         if options.imcap_ckpt:
             warm_start(run, objective.generator, options.imcap_ckpt)
+        if objective.anchor:
+            objective.anchor.remember(objective.generator)
         if options.sae_ckpt:
             parts = (
                 "Discriminator/embedding",

@@ -101,3 +101,50 @@ def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
     d_embedding = tf.tensor_scatter_nd_sub(d_embedding, targets_N[:, None], weights_N[:, None] * hidden_NH)
     d_bias = tf.tensor_scatter_nd_sub(d_bias, targets_N[:, None], weights_N)
     return loss, log_probs.concat(), entropy.concat(), best.concat(), d_hidden.concat(), d_embedding, d_bias
+
+
+def divergence(target, hidden_NH, embedding_VH, bias_V, chunk=None):
+    """Returns the sum over tokens of KL(target distribution || predicted distribution): float32 scalar.
+
+    As in `weighted_cross_entropy` one pass over chunks of rows computes value and gradients, and only one chunk of
+    logits exists at a time. It is differentiable with respect to hidden_NH, embedding_VH and bias_V.
+
+    Args:
+      target: (hidden_NH, embedding_VH, bias_V) of the target distributions; no gradient flows into them.
+      hidden_NH, embedding_VH, bias_V: float32, the same of the predicted distributions; N may be 0.
+      chunk: number of rows of a chunk; None: 4,096, or fewer if these would have more than LARGEST logits.
+    """
+    embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
+    wanted_NH, wanted_VH, wanted_V = map(tf.convert_to_tensor, target)
+    chunk = chunk or min(4096, max(256, LARGEST // embedding_VH.shape[0]))
+
+    def log_probabilities(hidden, matrix, bias):
+        return tf.nn.log_softmax(tf.nn.bias_add(matmul(hidden, matrix, transpose_b=True), bias))
+
+    @tf.custom_gradient
+    def forward(hidden, embedding, bias):
+        rows = tf.shape(hidden)[0]
+
+        def body(first, total, d_hidden, d_embedding, d_bias):
+            part = slice(first, tf.minimum(first + chunk, rows))
+            wanted = log_probabilities(wanted_NH[part], wanted_VH, wanted_V)
+            found = log_probabilities(hidden[part], embedding, bias)
+            total += tf.reduce_sum(tf.exp(wanted) * (wanted - found))
+            slope = tf.exp(found) - tf.exp(wanted)  # with respect to the logits
+            d_hidden = d_hidden.write(first // chunk, matmul(slope, embedding))
+            d_embedding += matmul(slope, hidden[part], transpose_a=True)
+            return first + chunk, total, d_hidden, d_embedding, d_bias + tf.reduce_sum(slope, 0)
+
+        count = tf.maximum(1, (rows + chunk - 1) // chunk)
+        array = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, hidden.shape[1]])
+        start = (tf.constant(0), tf.constant(0.0), array, tf.zeros_like(embedding), tf.zeros_like(bias))
+        _, total, d_hidden, d_embedding, d_bias = tf.while_loop(
+            lambda first, *_: first < tf.maximum(rows, 1), body, start, parallel_iterations=1
+        )
+
+        def gradient(upstream):
+            return upstream * d_hidden.concat(), upstream * d_embedding, upstream * d_bias
+
+        return total, gradient
+
+    return forward(hidden_NH, embedding_VH, bias_V)

@@ -24,6 +24,7 @@ from models.noise import noised_sentences
 from models.randomness import fold_in
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
+from objectives.anchor import Anchor
 from objectives.counts import counted, replicas
 from objectives.cross_entropy import teacher_forced
 from objectives.networks import build_discriminator, build_generator, build_rewards
@@ -62,7 +63,7 @@ class FullObjective:
     for the concept reward also detected objects: `classes` (word ids) and `scores` [B, C], `num` [B], their number.
     """
 
-    concept_of_V = None  # None in stages without images
+    concept_of_V = anchor = None  # in stages without images
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Builds the networks and optimizers; must be called inside `strategy.scope()`.
@@ -77,6 +78,7 @@ class FullObjective:
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc", "recon"))
         self.standardise = Standardise(image_dim)
         self.rewards = build_rewards(options, image_dim)
+        self.anchor = Anchor(options, vocabulary_size, image_dim) if options.w_anchor > 0 else None
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
         rate = options.dis_lr
         if options.dis_warmup_steps:
@@ -85,7 +87,7 @@ class FullObjective:
 
     def checkpointed(self):
         """Returns what a checkpoint contains: dict name -> network or optimizer."""
-        return {
+        return ({"anchor": self.anchor.generator} if self.anchor else {}) | {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "standardise": self.standardise,
@@ -261,12 +263,8 @@ class FullObjective:
         )
         reconstructs = options.w_sen > 0
         with tf.GradientTape() as tape:
-            feature_BE, inputs_BT, targets_BT = (
-                self.feature(rollout.generator_input),
-                shift_right(rollout.sample_BT),
-                rollout.sample_BT,
-            )
-            lengths_B, masks = rollout.sample_lengths_B, rollout.masks
+            feature_BE, inputs_BT = self.feature(rollout.generator_input), shift_right(rollout.sample_BT)
+            targets_BT, lengths_B, masks = rollout.sample_BT, rollout.sample_lengths_B, rollout.masks
             weights_N = tf.boolean_mask(terms["advantages"], rollout.mask_BT > 0) / words_global
             sampled = tf.size(weights_N)
             if reconstructs:  # the sentences are appended to the samples
@@ -283,6 +281,9 @@ class FullObjective:
             loss, log_probs_N, entropy_N, best_N = weighted_cross_entropy(
                 hidden_NH, generator.embedding, generator.softmax_b, targets_N, weights_N
             )
+            if self.anchor:
+                divergence = self.anchor(rollout, hidden_NH[:sampled], generator)
+                loss += options.w_anchor * divergence / words_global
         gradients = tape.gradient(loss, generator.trainable_variables)
 
         policy_loss = -tf.reduce_sum((weights_N * log_probs_N)[:sampled])
@@ -293,6 +294,8 @@ class FullObjective:
             "policy/entropy": (tf.reduce_sum(entropy_N[:sampled]), words),
             "policy/log_prob": (tf.reduce_sum(log_probs_N[:sampled]), words),
         }
+        if self.anchor:
+            metrics["loss/anchor"] = (divergence, words)
         if reconstructs:
             right = tf.cast(tf.equal(best_N[sampled:], targets_N[sampled:]), tf.float32)
             metrics["loss/sentence"] = (-tf.reduce_sum(log_probs_N[sampled:]), sentence_words)

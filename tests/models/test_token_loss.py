@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.token_loss import weighted_cross_entropy
+from models.token_loss import divergence, weighted_cross_entropy
 
 N, H, V = 11, 5, 13
 
@@ -83,3 +83,31 @@ def test_finite_differences():
     gradients = [gradient / 3.0 for gradient in results(weighted_cross_entropy, *values)[4:]]
     slope = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, directions, strict=True))
     np.testing.assert_allclose((loss_at(1e-2) - loss_at(-1e-2)) / 2e-2, slope, rtol=2e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("rows, chunk", [(N, 1), (N, 4), (N, N), (N, 100), (0, 4), (1, 4)])
+def test_divergence_equals_plain_formula(rows, chunk, compiled):
+    hidden, embedding, bias, _, _ = inputs(rows)
+    target = draw(rows, H, purpose=5), draw(V, H, purpose=6), draw(V, purpose=7)
+
+    def plain_divergence(hidden, embedding, bias):
+        wanted = tf.nn.log_softmax(target[0] @ tf.transpose(target[1]) + target[2])
+        found = tf.nn.log_softmax(hidden @ tf.transpose(embedding) + bias)
+        return tf.reduce_sum(tf.exp(wanted) * (wanted - found))
+
+    ours = lambda *values: divergence(target, *values, chunk=chunk)  # noqa: E731
+    found = []
+    for function in (tf.function(ours) if compiled else ours, plain_divergence):
+        with tf.GradientTape() as tape:
+            tape.watch([hidden, embedding, bias])
+            value = function(hidden, embedding, bias)
+            scaled = 3.0 * value
+        found.append([value, *tape.gradient(scaled, [hidden, embedding, bias])])
+    for own, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_divergence_from_itself_is_zero():
+    hidden, embedding, bias, _, _ = inputs()
+    assert abs(float(divergence((hidden, embedding, bias), hidden, embedding, bias))) < 1e-5

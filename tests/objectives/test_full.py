@@ -266,3 +266,26 @@ def test_update_is_a_pure_function_of_the_seed(batch):
 
 def test_unique_rows():
     assert unique_rows(tf.constant([[1, 2, 0], [2, 1, 0], [1, 2, 0], [0, 0, 0]])) == 3
+
+
+def test_anchor_pulls_the_generator_back_to_its_start(batch):
+    """The divergence is 0 at the start; with an anchor alone the generator returns to it after it was moved."""
+    weights = {"w_adv": 0.0, "w_obj": 0.0, "w_mse": 0.0, "w_sen": 0.0, "w_anchor": 1.0, "keep_prob": 1.0}
+    objective = build(**weights)
+    assert set(objective.checkpointed()) == {*build().checkpointed(), "anchor"}
+    objective.anchor.remember(objective.generator)
+    distance = lambda: sum(  # noqa: E731
+        float(tf.reduce_sum((one - other) ** 2))
+        for one, other in zip(objective.generator.variables, objective.anchor.generator.variables, strict=True)
+    )
+    assert float(objective.update(batch, SEED)["loss/anchor"][0]) == pytest.approx(0, abs=1e-4)
+    for index, variable in enumerate(objective.generator.trainable_variables):
+        variable.assign_add(0.1 * tf.random.stateless_normal(variable.shape, [index, 5]))
+    update, moved = tf.function(objective.update), distance()
+    values = [float(update(batch, SEED)["loss/anchor"][0]) for _ in range(40)]
+    assert values[-1] < 0.3 * values[0] and distance() < 0.9 * moved
+
+
+def test_without_anchor_there_is_no_copy(batch):
+    objective = build()
+    assert objective.anchor is None and "loss/anchor" not in objective.update(batch, SEED)
