@@ -323,6 +323,7 @@ def _make(options):
         _refuse_unknown(options, given)
         shards.begin(work, plan)
     print(f"{options.class_names}: {label_maps.describe(labels)}")
+    dictionaries.note_english_rules(options)
     if absent:
         print(f"NOTE: {len(absent)} concept words are not in {given} and are left out: {', '.join(absent)}")
 

@@ -53,6 +53,20 @@ def class_table(path, class_names):
     return {name: word and unicode_text.fold(word.strip()) for name, word in table.items()}
 
 
+def note_english_rules(options):
+    """Prints a note if a corpus in any language (--text unicode) is given the English plurals of its concept words.
+
+    Args: options: process_descriptions.Options.
+    """
+    made = os.path.join(options.data_dir, "sentences.json")
+    settings = readers.read_json(made, "a sidecar", dict).get("settings", {}) if os.path.exists(made) else {}
+    if settings.get("text") == "unicode" and options.plurals in ("inflect", "keep"):
+        print(
+            f"NOTE: --plurals {options.plurals} makes English plurals; for another language give --plurals none, or a "
+            "JSON table word -> plural"
+        )
+
+
 def naming(options, concepts):
     """Returns (dict plural -> singular that replaces it in the text, dict word -> concept word that it names).
 

@@ -156,6 +156,17 @@ def test_images_are_named_by_the_table_of_the_dictionary(world):
     assert table == {name.capitalize(): FOLD["unicode"](LANGUAGES[language].word(name)) for name in NOUNS}
 
 
+def test_note_about_english_plurals(tmp_path, capsys):
+    extract(tmp_path, "ein Hund\n", text="unicode")
+    for plurals, noted in (("inflect", True), ("keep", True), ("none", False), ("table.json", False)):
+        dictionaries.note_english_rules(process_descriptions.Options(data_dir=str(tmp_path), plurals=plurals))
+        assert ("makes English plurals; for another language give --plurals none" in capsys.readouterr().out) == noted
+    extract(tmp_path, "a dog\n", overwrite=True)
+    capsys.readouterr()
+    dictionaries.note_english_rules(process_descriptions.Options(data_dir=str(tmp_path)))
+    assert capsys.readouterr().out == ""
+
+
 def test_synonyms_have_the_plurals_of_the_table(tmp_path):
     (tmp_path / "names.txt").write_text("hund: köter\n", encoding="utf-8")
     (tmp_path / "plurals.json").write_text(json.dumps({"hund": "hunde", "köter": "köters"}), encoding="utf-8")
