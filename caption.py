@@ -19,7 +19,7 @@ import sys
 
 import cli
 import registry
-from captioning.decode import parse_decode
+from captioning.decode import DecodingFlags, decoding_of
 from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
@@ -28,16 +28,17 @@ LONGEST = 200  # bytes of an image id that the name of its picture keeps
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(DecodingFlags):
     """Flags of caption.py."""
 
     paths: tuple[str, ...] = cli.field((), "image files and folders; also as positional arguments")
     recursive: bool = cli.field(False, "also caption the files in subfolders")
     job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
-    decode: str = cli.field("beam3", "greedy or beamK")
-    length_normalization: float = cli.field(0.0, "exponent a: finished captions are sorted by log p / length^a")
-    nbest: int = cli.field(1, "number of captions of an image, best first; with log-probabilities if more than one")
+    nbest: int | None = cli.field(
+        None,
+        "number of captions of an image, best first; with log-probabilities if several. Default: 1, or all samples",
+    )
     format: str = cli.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
     output: str | None = cli.field(None, "file to write; default: standard output")
     encoder: str | None = cli.field(None, "the run's encoder with its new path, if it has moved")
@@ -55,6 +56,12 @@ class Options:
         None, "PNG file for a map of the word vectors, with the captions' words marked"
     )
     map_method: str = cli.choice("pca", ("pca", "tsne"), "projection of the word vectors; tsne takes longer")
+
+    @property
+    def shown(self):
+        """The number of captions of an image to write: int."""
+        decoding = decoding_of(self)
+        return self.nbest or (decoding.size if decoding.is_sampled else 1)
 
     def outputs(self):
         """Returns the paths that the command writes, for cli.run: (files, folders), two tuples of str.
@@ -124,10 +131,13 @@ def check(options):
     registry.import_packages(options.system)
     if not options.paths:
         raise cli.UserError("no image given: python caption.py --job_dir RUN PATH...")
-    if options.nbest < 1 or options.batch_size < 1:
+    if (options.nbest is not None and options.nbest < 1) or options.batch_size < 1:
         raise cli.UserError("--nbest and --batch_size must be at least 1")
-    if options.nbest > max(parse_decode(options.decode), 1):
-        raise cli.UserError(f"--nbest {options.nbest} needs a beam of that size: --decode beam{options.nbest}")
+    decoding = decoding_of(options)
+    if options.shown > decoding.size:
+        needed = f"--samples {options.nbest}" if decoding.is_sampled else f"--decode beam{options.nbest}"
+        what = "this number of samples" if decoding.is_sampled else "a beam of that size"
+        raise cli.UserError(f"--nbest {options.nbest} needs {what}: {needed}")
     system = registry.system_of(read_config(options.job_dir), options.job_dir)
     if options.attention and not system.attends:
         raise cli.UserError(
@@ -158,16 +168,19 @@ def main(options):
             options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
         )
     results, broken, lying = {}, list(asked.missing), []
-    how = (options.decode, options.length_normalization, options.batch_size, "captioning")
+    how = (decoding_of(options), options.batch_size, "captioning")
     try:
         for done, rows, found in photographs.caption_files(captioner, source, asked.files, broken, *how):
+            if options.shown > 1:
+                found = captioner.with_word_log_probs(rows, [several[: options.shown] for several in found])
             results |= dict(zip([image_id for _, image_id in done], found, strict=True))
             lying += [path for path, _ in done if photographs.lies_otherwise(source, path)]
             if options.attention:
                 draw_attention(captioner, rows, done, found, options.attention, source.exif)
     except BaseException:
         if results:
-            print(sidecars.keep_elsewhere(options.output or "captions.txt", text_of(results, options)), file=sys.stderr)
+            text = text_of(results, options)
+            print(sidecars.keep_elsewhere(options.output or "captions.txt", text), file=sys.stderr)
         raise
     write(results, options)
     if options.embedding_map:
@@ -224,7 +237,7 @@ def draw_map(captioner, results, options):
 def write(results, options):
     """Writes the captions to --output or to standard output; if that fails, to another file.
 
-    Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
+    Args: as of `text_of`.
     Raises: cli.UserError if --output or standard output cannot be written; the message names the other file.
       BrokenPipeError if the reader of standard output has ended.
     """
@@ -245,25 +258,26 @@ def text_of(results, options):
     kind = {".json": "json", ".jsonl": "jsonl"}.get(ending, "text") if options.format == "auto" else options.format
     if kind == "text":
         lines = [
-            f"{image_id}\t{h.text}" + (f"\t{h.log_prob:.4f}" if options.nbest > 1 else "")
+            f"{image_id}\t{h.text}" + (f"\t{h.log_prob:.4f}" if options.shown > 1 else "")
             for image_id, found in results.items()
-            for h in found[: options.nbest]
+            for h in found[: options.shown]
         ]
         text = "".join(line + "\n" for line in lines)
         return file_names.to_bytes(text) if options.output else text
-    entries = [entry(image_id, found, options.nbest) for image_id, found in results.items()]
+    entries = [entry(image_id, found, options.shown) for image_id, found in results.items()]
     return json.dumps(entries, indent=1) + "\n" if kind == "json" else "".join(json.dumps(e) + "\n" for e in entries)
 
 
 def entry(image_id, found, nbest):
     """Returns one image's entry of the COCO results format: dict with `image_id`, `caption` and `log_prob`.
 
-    If `nbest` is above 1, it also has `nbest`: a list of dicts with `caption` and `log_prob`, best first.
+    If `nbest` is above 1, it also has `nbest`: a list of dicts with `caption`, `log_prob` and `words`, best first;
+    `words` is a list of pairs [word, log-probability], the end token included.
     Args: found: list of captioning.captioner.Hypothesis, best first. nbest: maximum number of captions in that list.
     """
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
     if nbest > 1:
-        result["nbest"] = [{"caption": h.text, "log_prob": round(h.log_prob, 6)} for h in found[:nbest]]
+        result["nbest"] = [one.to_json() for one in found[:nbest]]
     return result
 
 

@@ -1,7 +1,7 @@
 """Captions images by a trained run: networks, vocabulary and encoder are read from the run directory alone.
 
-Shapes: N images, B batch, T time, K captions of an image (the beam size; 1 for greedy decoding), D image vector, E
-embedding, V vocabulary, C cells of a grid.
+Shapes: N images, B batch, T time, K captions of an image (the beam size or the number of samples; 1 for greedy
+decoding), D image vector, E embedding, V vocabulary, C cells of a grid.
 """
 
 import dataclasses
@@ -13,13 +13,17 @@ import tensorflow as tf
 import cli
 import registry
 from captioning import run_content
-from captioning.decode import parse_decode
+from captioning.decode import parse_decode, random_numbers
+from models import decoding as decoders
 from models import encoders, layers
-from models.decoding import beam_search
 from models.generator import END_ID, START_ID, Generator
 from models.standardise import Standardise
+from models.word_rules import WordRules
 from training import checkpoints
 from training.run_directory import read_config
+
+ROWS = 640  # captions that are sampled at once
+DECODERS = 32  # compiled decoders that a captioner keeps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +37,10 @@ class Hypothesis:
       log_prob: sum of the natural log-probabilities of `ids`.
       score: the number by which the captions of an image are ranked, highest first. By default it is log_prob; with an
         exponent a (--length_normalization) a finished caption of beam search has log_prob / length^a, where the length
-        counts the start and the end token.
+        counts the start and the end token; with a repetition penalty it is the sum after the penalty.
       words: tuple of int, the word ids of `text`, without start and end token.
+      word_log_probs: tuple of pairs (word, its log-probability), one for each of `ids`; () before
+        `Captioner.with_word_log_probs`.
     """
 
     text: str
@@ -42,6 +48,12 @@ class Hypothesis:
     log_prob: float
     score: float
     words: tuple = ()
+    word_log_probs: tuple = ()
+
+    def to_json(self):
+        """Returns a dict for JSON: "caption", "log_prob" and "words", a list of pairs [word, log-probability]."""
+        words = [[word, round(log_prob, 6)] for word, log_prob in self.word_log_probs]
+        return {"caption": self.text, "log_prob": round(self.log_prob, 6), "words": words}
 
 
 class Captioner:
@@ -122,81 +134,147 @@ class Captioner:
         """
         return self.generator.image_feature(self.standardise(rows_BD))
 
-    def caption_vectors(self, vectors_ND, decode="beam3", length_normalization=0.0, batch=128, description=None):
+    def caption_vectors(self, vectors_ND, decode="beam3", batch=128, description=None, names=None):
         """Captions image vectors, or other input rows of a subclass.
 
         Args:
           vectors_ND: float32 [N, D], the encoder's vectors, not standardised; or other rows that `feature` takes, such
             as int32 [N, number of concept words].
-          decode: "greedy", or "beamK" for beam search with a beam of K.
-          length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
+          decode: captioning.decode.Decoding, or its name: "greedy", "beamK", "sampleN", with settings after commas.
           batch: number of rows decoded at once.
           description: text of the progress bar; None for no bar.
+          names: N image names, which with the seed alone determine the random numbers of the samples; None for the
+            numbers of the rows.
 
         Returns: list of N lists of `Hypothesis`, in the order of the rows. Each list is sorted by score, best first; it
-          has one caption for greedy decoding, at most K for a beam.
-        Raises: cli.UserError if `decode` has another form, or the beam is larger than the vocabulary.
+          has one caption for greedy decoding, at most K for a beam, N for samples, which may be equal.
+        Raises: cli.UserError if `decode` has another form, or does not fit the dictionary or the length of captions.
         """
-        decoder = self._decoder(parse_decode(decode), length_normalization, np.shape(vectors_ND)[1:])
+        decoding = parse_decode(decode)
+        decoder = self._decoder(decoding, np.shape(vectors_ND)[1:])
+        names = range(len(vectors_ND)) if names is None else names
+        if decoding.is_sampled:
+            batch = max(1, min(batch, ROWS // decoding.size))
         batch += -batch % self._strategy.num_replicas_in_sync
         captions = []
         starts = range(0, len(vectors_ND), batch)
         for start in cli.progress(starts, description) if description else starts:
-            rows = np.asarray(vectors_ND[start : start + batch], self.row_type)
-            count = len(rows)
-            padded = np.concatenate([rows, np.zeros((batch - count, *rows.shape[1:]), self.row_type)])
-            results = [part.numpy()[:count] for part in decoder(padded)]
+            inputs = [np.asarray(vectors_ND[start : start + batch], self.row_type)]
+            if decoding.is_sampled:
+                shape = (decoding.size, self.max_caption_length)
+                inputs.append(random_numbers(decoding.sample_seed, names[start : start + batch], shape))
+            count = len(inputs[0])
+            padded = [np.concatenate([part, np.zeros((batch - count, *part.shape[1:]), part.dtype)]) for part in inputs]
+            results = [part.numpy()[:count] for part in decoder(*padded)]
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
 
-    def _decoder(self, beam, length_normalization, row_shape):
-        """Returns the compiled decoder for these settings; it is made once and kept for later calls.
+    def _decoder(self, decoding, row_shape):
+        """Returns the compiled decoder for these settings; the latest ones are kept for later calls.
 
-        It is a function input rows -> (words int32 [B, K, T], lengths int32, log_probs float64, scores float64, ended
-        bool, each [B, K]): a tuple of the tensors that are the fields of models.decoding.Beams.
+        It is a function (input rows; for samples also their random numbers, float64 [B, K, T]) -> (words int32
+        [B, K, T], lengths int32, log_probs float64, scores float64, ended bool, each [B, K]): a tuple of the tensors
+        that are the fields of models.decoding.Beams.
 
-        Args: beam: K, 0 for greedy decoding. length_normalization: float. row_shape: shape of one input row.
-        Raises: cli.UserError if the beam is larger than the vocabulary.
+        Args: decoding: Decoding. row_shape: shape of one input row.
+        Raises: cli.UserError if the beam is larger than the vocabulary, or no caption has the minimum length.
         """
-        if beam > self.generator.vocabulary_size:
-            size = self.generator.vocabulary_size
-            raise cli.UserError(f"--decode beam{beam}: the dictionary has {size} words; expected at most beam{size}")
-        key = (beam, length_normalization, row_shape)
+        size, longest = self.generator.vocabulary_size, self.max_caption_length - 2  # of a beam's finished caption
+        if decoding.method == "beam" and decoding.size > size:
+            raise cli.UserError(
+                f"--decode beam{decoding.size}: the dictionary has {size} words; expected at most beam{size}"
+            )
+        if decoding.min_length > max(longest, 0):
+            raise cli.UserError(
+                f"--min_length {decoding.min_length}: captions of this run have at most {longest} words; expected at "
+                "most this number"
+            )
+        key = (dataclasses.replace(decoding, sample_seed=0), row_shape)
         if key not in self._decoders:
+            while len(self._decoders) >= DECODERS:
+                del self._decoders[next(iter(self._decoders))]
+            inputs = [tf.TensorSpec([None, *row_shape], self.row_type)]
+            if decoding.is_sampled:
+                inputs.append(tf.TensorSpec([None, decoding.size, self.max_caption_length], tf.float64))
 
-            @tf.function(input_signature=[tf.TensorSpec([None, *row_shape], self.row_type)])
-            def decoder(rows_BD):
-                state, length = self.generator.initial_state(self.feature(rows_BD)), self.max_caption_length
-                if beam == 0:
-                    return greedy(self.generator, state, length, self.input_embedding)
-                found = beam_search(
-                    self.generator,
-                    state,
-                    beam,
-                    length,
-                    length_normalization,
-                    self.suppress_unknown,
-                    self.input_embedding,
-                )
+            @tf.function(input_signature=inputs)
+            def decoder(rows_BD, *uniforms):
+                found = self._decoded(decoding, self.generator.initial_state(self.feature(rows_BD)), *uniforms)
                 return found.words, found.lengths, found.log_probs, found.scores, found.ended
 
             self._decoders[key] = self._on_all_devices(decoder)
         return self._decoders[key]
 
+    def _decoded(self, decoding, state, uniforms_BKT=None):
+        """Decodes captions: returns models.decoding.Beams.
+
+        Args: decoding: Decoding. state: tuple of tensors [B, ...], the generator's state before the first word.
+          uniforms_BKT: float64, the random numbers of samples.
+        """
+        penalty = decoding.repetition_penalty if decoding.repetition_penalty != 1 else None
+        rules = WordRules(decoding.min_length, decoding.no_repeat_ngram, penalty)
+        length, own = self.max_caption_length, self.input_embedding
+        if decoding.is_sampled:
+            truncated = decoding.top_k > 0 or decoding.top_p < 1
+            top = (decoding.top_k, decoding.top_p) if truncated else (None, None)
+            nucleus = decoders.Nucleus(decoding.temperature, *top)
+            return decoders.sample(self.generator, state, uniforms_BKT, nucleus, rules, self.suppress_unknown, own)
+        rules = rules if decoding.has_rules else None
+        if decoding.method == "greedy":
+            return decoders.greedy(self.generator, state, length, own, rules)
+        exponent = decoding.length_normalization
+        beam = (decoding.size, length, exponent, self.suppress_unknown, own)
+        return decoders.beam_search(self.generator, state, *beam, rules)
+
+    def with_word_log_probs(self, vectors_ND, found):
+        """Returns captions with the log-probability of each word by the network: list of N lists of Hypothesis.
+
+        The sum over a caption's words is its `log_prob`, up to rounding.
+
+        Args: vectors_ND: the input rows, as of `caption_vectors`. found: list of N lists of Hypothesis.
+        """
+        rows = [row for row, several in enumerate(found) for _ in several]
+        flat, values = [one for several in found for one in several], []
+        longest = max((len(one.ids) for one in flat), default=0)
+        for start in range(0, len(flat), ROWS):
+            part = flat[start : start + ROWS]
+            words = np.zeros((len(part), longest), np.int32)
+            for row, one in zip(words, part, strict=True):
+                row[: len(one.ids)] = one.ids
+            inputs = np.asarray(vectors_ND, self.row_type)[rows[start : start + ROWS]]
+            lengths = np.array([len(one.ids) for one in part], np.int32)
+            values += list(self._word_log_probs(inputs, words, lengths).numpy())
+        pairs = (
+            tuple((self.vocabulary.word(i), float(log_prob)) for i, log_prob in zip(one.ids, row, strict=False))
+            for one, row in zip(flat, values, strict=True)
+        )
+        new = (dataclasses.replace(one, word_log_probs=next(pairs)) for one in flat)
+        return [[next(new) for _ in several] for several in found]
+
+    @tf.function(reduce_retracing=True)
+    def _word_log_probs(self, rows_BD, words_BT, lengths_B):
+        """Returns the log-probabilities of given words: float32 [B, T]. Args: as of models.decoding.word_log_probs."""
+        state = self.generator.initial_state(self.feature(rows_BD))
+        return decoders.word_log_probs(self.generator, state, words_BT, lengths_B, self.input_embedding)
+
     def _on_all_devices(self, decoder):
-        """Returns a function with the argument and results of `decoder` that divides the rows among the devices.
+        """Returns a function with the arguments and results of `decoder` that divides the rows among the devices.
 
         With one device this is `decoder` itself; with R devices the number of rows must be a multiple of R.
         """
         strategy, replicas = self._strategy, self._strategy.num_replicas_in_sync
         if replicas == 1:
             return decoder
-        run = tf.function(lambda shares: strategy.run(lambda rows: decoder(rows), (shares,)))
+        run = tf.function(lambda *shares: strategy.run(lambda *inputs: decoder(*inputs), shares))
 
-        def dealt_out(rows):
-            shares = np.split(rows, replicas)
-            share = lambda context: tf.constant(shares[context.replica_id_in_sync_group])  # noqa: E731
-            results = run(strategy.experimental_distribute_values_from_function(share))
+        def share(part):
+            shares = np.split(part, replicas)
+            return strategy.experimental_distribute_values_from_function(
+                lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+            )
+
+        def dealt_out(*inputs):
+            results = run(*map(share, inputs))
             return [tf.concat(strategy.experimental_local_results(part), 0) for part in results]
 
         return dealt_out
@@ -240,20 +318,24 @@ class Captioner:
             found.append(Hypothesis(self.vocabulary.decode(words), tuple(ids), float(log_prob), float(score), words))
         return found
 
-    def captions_of(self, names, vectors_ND, decode="beam3", length_normalization=0.0, description=None):
-        """Returns the best caption of each image: dict name -> text.
+    def captions_of(self, names, vectors_ND, decode="beam3", description=None):
+        """Returns the best caption of each image: dict name -> text. Args: as of `several_captions_of`."""
+        found = self.several_captions_of(names, vectors_ND, decode, description)
+        return {name: several[0] for name, several in found.items()}
+
+    def several_captions_of(self, names, vectors_ND, decode="beam3", description=None):
+        """Returns all captions of each image: dict name -> list of texts, best first.
 
         Args:
           names: N image names.
           vectors_ND: their input rows in the same order.
-          decode: "greedy", or "beamK" for beam search with a beam of K.
-          length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
+          decode: captioning.decode.Decoding, or its name.
           description: text of the progress bar; None for no bar.
 
-        Raises: cli.UserError if `decode` has another form, or the beam is larger than the vocabulary.
+        Raises: cli.UserError as `caption_vectors`.
         """
-        captions = self.caption_vectors(vectors_ND, decode, length_normalization, description=description)
-        return {name: several[0].text for name, several in zip(names, captions, strict=True)}
+        found = self.caption_vectors(vectors_ND, decode, description=description, names=names)
+        return {name: [one.text for one in several] for name, several in zip(names, found, strict=True)}
 
 
 def build_network(content, vocabulary_size):
@@ -273,35 +355,6 @@ def unpaired_network(content, vocabulary_size):
     seed = tf.constant([0, 0], tf.int32)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
     return Generator(vocabulary_size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
-
-
-def greedy(generator, state, max_caption_length, input_embedding=None):
-    """Decodes captions greedily, taking the most probable word at each step.
-
-    Args:
-      generator: WordDecoder.
-      state: tuple of tensors [B, ...], the generator's state before the first word.
-      max_caption_length: T, maximum number of words, the end token counted.
-      input_embedding: float32 [V, E], embedding of the input words; None for the generator's own.
-
-    Returns: tuple of tensors, those of beam search with K = 1:
-      words: int32 [B, 1, T], without the start token; 0 after the end token.
-      lengths: int32 [B, 1], number of words, the end token counted.
-      log_probs: float64 [B, 1], summed natural log-probabilities.
-      scores: the same tensor as log_probs.
-      ended: bool [B, 1], whether the caption has an end token.
-    """
-    words_BT = generator.decode(state, max_caption_length, input_embedding=input_embedding)
-    lengths_B = layers.sequence_lengths(words_BT)
-    inputs_BT = tf.pad(words_BT[:, :-1], [[0, 0], [1, 0]])
-    hidden_BTH = generator.hidden_states(state, inputs_BT, lengths_B, None, input_embedding)
-    mask_BT = layers.mask_of(lengths_B, max_caption_length)
-    logits = generator.logits(tf.boolean_mask(hidden_BTH, mask_BT > 0))
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(words_BT, mask_BT > 0), logits)
-    rows = tf.where(mask_BT > 0)[:, 0]
-    log_probs_B = -tf.math.unsorted_segment_sum(tf.cast(losses, tf.float64), rows, tf.shape(words_BT)[0])
-    ended_B = tf.reduce_any(words_BT == END_ID, 1)
-    return words_BT[:, None], lengths_B[:, None], log_probs_B[:, None], log_probs_B[:, None], ended_B[:, None]
 
 
 def encoder_of_run(job_dir, spec=None):

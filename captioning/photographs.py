@@ -57,15 +57,14 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     return captioner, EncodedPhotographs(encoder_of_run(job_dir, encoder), exif)
 
 
-def caption_files(captioner, source, files, broken, decode, length_normalization=0.0, batch_size=16, description=None):
+def caption_files(captioner, source, files, broken, decode, batch_size=16, description=None):
     """Captions image files batch by batch; all commands that caption files use this function.
 
     Args:
       captioner, source: from `open_run`.
       files: list of (path, image id); an id may have any type and is yielded with its captions.
       broken: list to which (path, reason) is appended for each file that cannot be captioned.
-      decode: "greedy", or "beamK" for beam search with a beam of K.
-      length_normalization: exponent a; finished captions of a beam are ranked by log-probability / length^a.
+      decode: captioning.decode.Decoding, or its name. The random numbers of samples depend on the image ids.
       batch_size: number of files read and captioned at once.
       description: text of the progress bar; None for no bar.
 
@@ -88,7 +87,8 @@ def caption_files(captioner, source, files, broken, decode, length_normalization
         broken += [(there[i][0], "its image vector is not finite") for i in np.flatnonzero(~usable)]
         there, rows = [there[i] for i in np.flatnonzero(usable)], rows[usable]
         if there:
-            yield there, rows, captioner.caption_vectors(rows, decode, length_normalization, batch=batch_size)
+            ids = [image_id for _, image_id in there]
+            yield there, rows, captioner.caption_vectors(rows, decode, batch=batch_size, names=ids)
 
 
 def lies_otherwise(source, path):

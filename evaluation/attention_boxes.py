@@ -33,7 +33,7 @@ class Options:
     )
     split: str = cli.choice("test", ("test", "val"), "which images")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
-    decode: str = cli.field("beam3", "greedy or beamK")
+    decode: str = cli.field("beam3", "greedy, beamK or the name of another decoding, see caption.py")
     images: int = cli.field(0, "first images of the split, 0 = all")
     system: tuple[str, ...] = registry.packages_field()
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
@@ -135,7 +135,8 @@ def main(options):
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint.prefix)
     vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)
-    said = [found[0].ids for found in captioner.caption_vectors(vectors, options.decode, description="captions")]
+    hypotheses = captioner.caption_vectors(vectors, options.decode, description="captions", names=names)
+    said = [found[0].ids for found in hypotheses]
     found = []
     for start in range(0, len(names), 64):
         chosen = slice(start, start + 64)

@@ -11,6 +11,7 @@ import numpy as np
 
 import cli
 from captioning import photographs
+from captioning.decode import decoding_of
 from formats import images, sidecars
 
 SAMPLE = 20  # number of photographs that are captioned again
@@ -101,9 +102,7 @@ def _from_files(options, checkpoint, folder, names):
     )
     files = [(images.locate(folder, name), name) for name in names]
     captions, rows_of = {}, {}
-    for done, rows, hypotheses in photographs.caption_files(
-        captioner, source, files, [], options.decode, options.length_normalization
-    ):
+    for done, rows, hypotheses in photographs.caption_files(captioner, source, files, [], decoding_of(options)):
         for (_, name), row, several in zip(done, rows, hypotheses, strict=True):
             captions[name], rows_of[name] = several[0].text, row
     return captions, rows_of

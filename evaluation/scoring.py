@@ -17,7 +17,7 @@ import os
 
 import cli
 import registry
-from captioning.decode import parse_decode
+from captioning.decode import DecodingFlags, decoding_of
 from evaluation.metrics import tokenizers
 from formats import inventory, readers, sidecars
 
@@ -25,13 +25,11 @@ READ = tuple(f"{kind}_{split}" for kind in ("image", "refs", "features") for spl
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoringOptions:
+class ScoringOptions(DecodingFlags):
     """Base class with the flags that eval_val.py, eval_test.py and initialization.eval_obj2sen have in common."""
 
     job_dir: str = cli.field("runs/full", "run directory")
     data_dir: str = cli.field("", "data folder; empty = the one that the run was trained on")
-    decode: str = cli.field("beam3", "greedy or beamK")
-    length_normalization: float = cli.field(0.0, "exponent a: finished captions are sorted by log p / length^a")
     metrics: tuple[str, ...] = cli.field(("BLEU", "METEOR", "ROUGE-L", "CIDEr"), "metrics to compute")
     tokenizer: str = cli.choice("auto", tokenizers.CHOICES, tokenizers.HELP)
     row: str = cli.field("", "name of the row; empty = name of the run directory")
@@ -68,7 +66,7 @@ def check(options):
     Args: options: has job_dir, data_dir, decode and verify, e.g. ScoringOptions.
     Raises: cli.UserError if --decode or --job_dir cannot be used, or the data are inconsistent.
     """
-    parse_decode(options.decode)
+    decoding_of(options)
     data_dir = data_dir_of(options)
     inventory.require_fit(data_dir, READ, options.verify)
     return data_dir
@@ -99,11 +97,12 @@ def reads_data(score):
 
 
 def folder_of(options):
-    """Returns the path of the folder of validation captions and rankings: RUN, but RUN/DECODE unless --decode is beam3.
+    """Returns the path of the folder of validation captions and rankings: RUN, but RUN/DECODE unless that is beam3.
 
-    Args: options: ScoringOptions.
+    DECODE is the name of the decoding (captioning/decode.py). Args: options: ScoringOptions.
     """
-    return options.job_dir if options.decode == "beam3" else os.path.join(options.job_dir, options.decode)
+    decode = decoding_of(options).name
+    return options.job_dir if decode == "beam3" else os.path.join(options.job_dir, decode)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -143,7 +142,8 @@ def score_checkpoints(options, open_run, how=None, check_files=True):
     _say_how_many(data_dir, "val", references)
     if len(references) < captions.FEW:
         print(f"WARNING: {len(references)} validation images: {captions.CHOICE_OF_FEW}")
-    how = {"decode": options.decode, "length_normalization": options.length_normalization} | (how or {})
+    decoding = decoding_of(options)
+    how = {"decode": decoding.name, "length_normalization": decoding.length_normalization} | (how or {})
     with metrics.Scorer(references, options.metrics, options.tokenizer) as scorer:
         alike = _score_all(options, names_of_steps, folder, references, scorer, open_run, how)
         with writing.merging(_scores_path(folder)):  # keeps what another process has scored in the meantime
@@ -226,7 +226,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
             if captioner is None:
                 captioner, rows = open_run(prefix, "val", names)
             captioner.load(prefix)
-            found = captioner.captions_of(names, rows, options.decode, options.length_normalization)
+            found = captioner.captions_of(names, rows, decoding_of(options))
             found = {name: captions.sanitise(caption) for name, caption in found.items()}
         scores = scorer.score(found)
         unique = statistics.diversity(scores.tokens)["unique"]
@@ -273,8 +273,9 @@ def _digest(value):
 def score_checkpoint(options, split, open_run):
     """Captions and scores the images of a split with the checkpoint of --checkpoint, and adds the row to the table.
 
-    Writes the captions to RUN/SPLIT.json and the scores to RUN/SPLIT_scores.json, or SPLIT_DECODE unless --decode is
-    beam3. Without references it only writes the captions.
+    Writes the captions to RUN/SPLIT.json and the scores to RUN/SPLIT_scores.json, or SPLIT_DECODE unless that is beam3;
+    several samples of each image to RUN/SPLIT_DECODE_samples.json, a dict image name -> captions, best first.
+    Without references it only writes the captions.
 
     Args: options: ScoringOptions with `checkpoint` ("best", "newest" or a step). split: "val" or "test".
       open_run: function (checkpoint, split, names) -> (captioner, rows), as the top of this file describes.
@@ -290,13 +291,15 @@ def score_checkpoint(options, split, open_run):
         ranked = None  # no checkpoint can be chosen by scores: the newest one, or the one with the least loss
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, ranked)
     names = splits.names_of(data_dir, split) if len(references) != _count(data_dir, split) else sorted(references)
-    stem = split if options.decode == "beam3" else f"{split}_{options.decode}"
+    decoding = decoding_of(options)
+    stem = split if decoding.name == "beam3" else f"{split}_{decoding.name}"
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
     with contextlib.ExitStack() as stack:
         if references:
             scorer = stack.enter_context(metrics.Scorer(references, options.metrics, options.tokenizer))
         captioner, rows = open_run(checkpoint.prefix, split, names)
-        found = captioner.captions_of(names, rows, options.decode, options.length_normalization, "captions")
+        several = captioner.several_captions_of(names, rows, decoding, "captions")
+        found = {name: texts[0] for name, texts in several.items()}
         captions.write_captions(captions_path, found.items())  # before scoring, which may fail
         if not references:
             return print(f"{captions_path}: {len(found)} captions; no image of {split} has one to score them against")
@@ -307,6 +310,9 @@ def score_checkpoint(options, split, open_run):
     selection = selection if ranked or options.checkpoint != "best" else f"{checkpoint.why}, nothing to choose by"
     row = _row(options, scores, split, checkpoint, selection)
     row["scored"] = table.digest_of_scored(found, references)
+    if decoding.is_sampled and decoding.size > 1:
+        row |= _variety({name: several[name] for name in references}, scores, scorer.tokenizer)
+        captions.write_json(os.path.join(options.job_dir, f"{stem}_samples.json"), several)
     content = row | scores.to_json() | {"data_dir": data_dir}
     scores_path = os.path.join(options.job_dir, f"{stem}_scores.json")
     with writing.merging(scores_path):  # so that captions, scores and row are those of one process
@@ -314,6 +320,22 @@ def score_checkpoint(options, split, open_run):
         captions.write_json(scores_path, table.with_earlier_scores(content, _earlier(scores_path)))
         _publish(options, row)
     file_check.compare(options, data_dir, split, checkpoint.prefix, found, open_run)
+
+
+def _variety(several, scores, tokenizer):
+    """Returns the diversity of several captions of each image: dict with the keys evaluation.variety.MEASURES.
+
+    Args: several: dict image name -> list of captions. scores: metrics.Scores of the best ones; without tokens the
+      result is {}. tokenizer: metrics.tokenizers.Tokenizer.
+    """
+    from evaluation import variety
+    from formats.captions import sanitise
+
+    if not scores.tokens:
+        return {}
+    lines = iter(tokenizer.tokenize([sanitise(text) for texts in several.values() for text in texts]))
+    tokens = {name: [next(lines).split() for _ in texts] for name, texts in several.items()}
+    return variety.of_samples(tokens, scores.reference_tokens)
 
 
 def _earlier(scores_path):
@@ -348,7 +370,7 @@ def _row(options, scores, split, checkpoint, selection):
         scores,
         corpus=options.corpus or os.path.basename(os.path.normpath(data_dir)),
         split=split,
-        decode=options.decode,
+        decode=decoding_of(options).name,
         seed=settings["seed"],
         supervision=supervision.of_run(settings, data_dir),
         concepts=load_concepts(data_dir, split),

@@ -19,6 +19,7 @@ from cli import UserError, field
 from evaluation import hallucination
 from evaluation.metrics import NOT_ASKED
 from evaluation.published import published_rows
+from evaluation.variety import MEASURES as OF_SAMPLES
 from formats import writing
 from formats.captions import sanitise, write_json
 from formats.readers import check_fields, is_number, is_object, is_text, optional, read_json
@@ -36,10 +37,10 @@ SHARES = ("unique", "distinct-1", "distinct-2", "class_recall", "class_precision
 OBJECTS = (*hallucination.CHAIR, *hallucination.WORDS)
 SHARES += (*OBJECTS, "in_corpus")
 MEASURES = ("length", "minutes", "common_run", "vocabulary")
-NUMBERS = ("seed", "images", *MEASURES)
+NUMBERS = ("seed", "images", *MEASURES, *OF_SAMPLES)
 HEADINGS = {"class_recall": "recall", "class_precision": "precision"}
 PROVENANCE = (*KEY, "run", "supervision", "tokenizer", "images")
-COLUMNS = (*PROVENANCE, *SCORES, "unique", "length", "class_recall", "class_precision", "minutes")
+COLUMNS = (*PROVENANCE, *SCORES, "unique", *OF_SAMPLES, "length", "class_recall", "class_precision", "minutes")
 MORE = ("distinct-1", "distinct-2", "vocabulary", *OBJECTS, "in_corpus", "common_run")  # shown if asked for
 COLUMNS_HELP = f"also show these columns: {', '.join(MORE)}"
 
@@ -232,7 +233,7 @@ def with_means(rows):
             mean = {name: group[0].get(name) for name in (*KEY[:-1], "supervision", "tokenizer", "images")} | {
                 "seed": f"mean of {len(group)}"
             }
-            for name in (*SCORES, *SHARES, *MEASURES):
+            for name in (*SCORES, *SHARES, *MEASURES, *OF_SAMPLES):
                 values = [row[name] for row in group if row.get(name) is not None]
                 if len(values) == len(group):
                     mean[name] = (stdlib_statistics.mean(values), stdlib_statistics.stdev(values))
@@ -242,7 +243,7 @@ def with_means(rows):
 
 def _cell(row, name):
     """Returns the text of one cell, "-" for a missing value. Args: row: dict from `with_means`. name: of the column."""
-    value, digits = row.get(name), 3 if name in SHARES else 1
+    value, digits = row.get(name), 3 if name in (*SHARES, "self-CIDEr") else 1
     if value is None:
         return "-"
     if name == "run":

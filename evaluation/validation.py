@@ -8,7 +8,7 @@ import os
 import time
 
 import cli
-from captioning.decode import parse_decode
+from captioning.decode import decoding_of
 from evaluation import scoring
 
 SECONDS = 5.0  # between two looks at the run directory
@@ -58,7 +58,7 @@ def _watch(options):
 
     Waits if the run has no checkpoint yet. Args: options: Options.
     """
-    parse_decode(options.decode)
+    decoding_of(options)
 
     from captioning import splits
     from training import checkpoints

@@ -27,7 +27,7 @@ class Options:
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
     data_dir: str = cli.field("", "folder of the stages; empty = the one the run was trained on")
     output: str = cli.field("obj2sen_captions", "name of the record files without shard number and extension")
-    decode: str = cli.field("beam3", "greedy or beamK")
+    decode: str = cli.field("beam3", "greedy, beamK or the name of another decoding, see caption.py")
     threshold: float = cli.field(0.0, "minimum detection score of the objects that obj2sen reads")
     batch_size: int = cli.field(512, "images captioned at once")
     verify: bool = cli.field(False, "compare the checksums of all data files with their sidecars first")
@@ -77,7 +77,7 @@ def _make(options, data_dir):
 
     def captions_of(images):
         rows = captioner.rows_of(images, options.threshold)
-        found = captioner.caption_vectors(rows, options.decode, batch=options.batch_size)
+        found = captioner.caption_vectors(rows, options.decode, batch=options.batch_size, names=images.names)
         return [(name, several[0].words) for name, several in zip(images.names, found, strict=True)]
 
     settings = {

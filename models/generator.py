@@ -115,7 +115,7 @@ class WordDecoder(tf.Module):
         batch = tf.shape(state[0])[0]
         uniform_TB = None if seed is None else sampling.uniforms(seed, steps, batch)
 
-        def choose(logits_AV, t, rows_A):
+        def choose(logits_AV, t, rows_A, _):
             return (
                 sampling.best(logits_AV)
                 if seed is None
@@ -125,7 +125,7 @@ class WordDecoder(tf.Module):
         def open_rows(ended_B, t):
             return ~ended_B if at_least_B is None else ~ended_B | (t < at_least_B)
 
-        return self._decoded(state, steps, masks, choose, open_rows, input_embedding)
+        return self.decode_by(state, steps, masks, choose, open_rows, input_embedding)
 
     def sample_and_greedy(self, state, steps, masks, greedy_masks, seed, greedy_goes_on=False):
         """Decodes a sampled and a greedy caption from each state; the result is that of two calls of `decode`.
@@ -142,7 +142,7 @@ class WordDecoder(tf.Module):
         batch = tf.shape(state[0])[0]
         uniform_TB = sampling.uniforms(seed, steps, batch)
 
-        def choose(logits_AV, t, rows_A):
+        def choose(logits_AV, t, rows_A, _):
             drawn = tf.reduce_sum(tf.cast(rows_A < batch, tf.int32))  # rows stay in order: the sampled ones come first
             return tf.concat(
                 [
@@ -158,10 +158,10 @@ class WordDecoder(tf.Module):
             return ~tf.concat([ended_2B[:batch], ended_2B[batch:] & ended_2B[:batch]], 0)
 
         twice = tuple(tf.concat([part, part], 0) for part in state)
-        words_2BT = self._decoded(twice, steps, joined_masks(masks, greedy_masks), choose, open_rows)
+        words_2BT = self.decode_by(twice, steps, joined_masks(masks, greedy_masks), choose, open_rows)
         return words_2BT[:batch], words_2BT[batch:]
 
-    def _decoded(self, state, steps, masks, choose, open_rows, input_embedding=None):
+    def decode_by(self, state, steps, masks, choose, open_rows, input_embedding=None):
         """Runs the decoding loop: returns word ids int32 [B, T].
 
         Its tensors hold A of the B rows: rows whose captions have ended are removed once they are a quarter of the A.
@@ -169,7 +169,7 @@ class WordDecoder(tf.Module):
         Args:
           state: tuple of tensors [B, ...]. steps: T. masks: Masks; None for no dropout.
           input_embedding: float32 [V, E], embedding of the input words; None for the network's own.
-          choose: function (logits [A, V], step, row indices [A]) -> words int32 [A].
+          choose: function (logits [A, V], step, row indices [A], words so far [T, B]) -> words int32 [A].
           open_rows: function (bool [B], rows that have reached the end token; words decoded so far) -> bool [B], rows
             that continue.
         """
@@ -183,7 +183,7 @@ class WordDecoder(tf.Module):
             output, state = self.step(inputs, state)
             if masks is not None and masks.outputs_TBH is not None:
                 output *= tf.gather(masks.outputs_TBH[t], rows)
-            word = choose(self.logits(output), t, rows)
+            word = choose(self.logits(output), t, rows, words_TB)
             if self.forced_lengths_B is not None:
                 ends = tf.gather(self.forced_lengths_B, rows % tf.size(self.forced_lengths_B))
                 word = tf.where(t + 1 == ends, END_ID, tf.maximum(word, END_ID + 1))

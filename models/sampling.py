@@ -1,8 +1,8 @@
 """Argmax and sampling over a large vocabulary.
 
-Both divide the vocabulary into K blocks of S words. They find the block first and then the word inside it, so that only
-cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower on a CPU,
-and sampling by Gumbel noise needs two logarithms for every word.
+`best` and `drawn` divide the vocabulary into K blocks of S words. They find the block first and then the word inside,
+so that only cheap passes (maximum, exponential, sum) run over the whole vocabulary: a plain argmax is five times slower
+on a CPU, and sampling by Gumbel noise needs two logarithms for every word.
 
 Shapes: B rows, V vocabulary, K blocks, S words of a block.
 """
@@ -67,6 +67,26 @@ def drawn(logits_BV, uniform_B):
     block_B, rest_B = _first_above(tf.reduce_sum(weights_BKS, 2), uniform_B)
     inside_B, _ = _first_above(tf.gather(weights_BKS, block_B, batch_dims=1), rest_B)
     return block_B * weights_BKS.shape[2] + inside_B
+
+
+def drawn_from_top(log_p_BV, uniform_B, top_k, top_p):
+    """Returns one word of each row, sampled from its most probable words: int32 [B], a pure function of `uniform_B`.
+
+    The words that may be drawn are the `top_k` most probable ones (Fan et al. 2018), and of them the smallest number of
+    most probable ones whose probabilities, normalised, sum to at least `top_p` (nucleus sampling, Holtzman et al.
+    2020). Of words with equal probability the first ones are taken.
+
+    Args: log_p_BV: float32, log-probabilities or logits, -inf for a word that is never drawn. uniform_B: float64 in 0
+      to 1. top_k: scalar int, 0 for no limit. top_p: scalar in 0 to 1; 1 for no limit.
+    """
+    sorted_BV, words_BV = tf.math.top_k(log_p_BV, log_p_BV.shape[1])
+    rank_V = tf.range(log_p_BV.shape[1])
+    sorted_BV = tf.where((top_k <= 0) | (rank_V < top_k), sorted_BV, float("-inf"))
+    p_BV = tf.nn.softmax(tf.cast(sorted_BV, tf.float64))
+    before_BV = tf.cumsum(p_BV, axis=1, exclusive=True)  # probability of the more probable words
+    kept_BV = (before_BV < tf.cast(top_p, tf.float64)) | (top_p >= 1) | (rank_V == 0)
+    place_B = drawn(tf.where(kept_BV, sorted_BV, float("-inf")), uniform_B)
+    return tf.gather(words_BV, place_B, batch_dims=1)
 
 
 def _first_above(weights_BK, uniform_B):

@@ -7,6 +7,7 @@ import json
 import re
 import urllib.parse
 
+from captioning.decode import SETTINGS
 from web.uploads import MAX_BYTES, Refused
 
 MAX_BODY = MAX_BYTES * 3 // 2 + (64 << 10)  # bytes of a request: base64 with its escapes, and the other fields
@@ -14,7 +15,8 @@ PICTURE = ("image", "file")  # names of the fields that may hold the picture
 MAX_FIELDS = 16
 MAX_NAME = 40  # characters of the request that an error message repeats
 HINT = "send the file itself: curl --data-binary @photo.jpg, or curl -F file=@photo.jpg"
-_FORM = re.compile(rb"(image|file|name|beam|min_score|least)=")
+_NAMES = (*PICTURE, "name", "beam", "min_score", "least", "samples", *SETTINGS)
+_FORM = re.compile(rf"({'|'.join(_NAMES)})=".encode())
 _ADDRESS = re.compile(r"[a-z]+://", re.I)
 _DATA_URL = re.compile(r"data:[^,;]*(;[^,;]+)*;base64,", re.I)
 

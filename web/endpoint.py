@@ -1,6 +1,7 @@
 """The endpoint of serve.py for programs: POST a picture to /caption, as bytes, in a form or in JSON."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import threading
@@ -12,25 +13,84 @@ from fastapi import responses
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+import cli
+from captioning.decode import DEFAULTS, OF_SAMPLES, RANGES, SETTINGS, DecodingFlags, decoding_of
 from formats.images import ImageError, read_image
 from web import bodies, page_guard, showing, uploads
 
 MAX_BEAM = 10
-EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1"}
+EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1", "samples": f"1 to {MAX_BEAM}"}
+EXPECTED |= {name: RANGES[name][2] for name in SETTINGS}
 OLD_NAMES = {"least": "min_score"}
+
+
+def _setting(name):
+    """Returns the pydantic field of a setting of the decoding, None if it is not given. Args: name: one of SETTINGS."""
+    return pydantic.Field(None, ge=RANGES[name][0], le=RANGES[name][1], allow_inf_nan=False)
+
+
+def _whole(name):
+    """Returns the field of a setting that is a whole number, as `_setting`."""
+    return pydantic.Field(None, ge=RANGES[name][0], le=RANGES[name][1])
 
 
 class Asked(pydantic.BaseModel):
     """The checked parameters of a request.
 
     Attributes: name: file name of the picture; the detector `annotations:FILE` looks up its objects by this name.
-      beam: beam size. min_score: minimum detection score of the objects in the answer, 0 to 1.
+      beam: beam size. min_score: minimum detection score of the objects in the answer, 0 to 1. samples: number of
+      captions to draw in place of beam search. The others are settings of captioning.decode.Decoding.
     """
 
     model_config = {"extra": "forbid"}
     name: str = "picture"
     beam: int = pydantic.Field(3, ge=1, le=MAX_BEAM)
     min_score: float = pydantic.Field(0.3, ge=0, le=1)
+    samples: int | None = pydantic.Field(None, ge=1, le=MAX_BEAM)
+    length_normalization: float | None = _setting("length_normalization")
+    temperature: float | None = _setting("temperature")
+    top_k: int | None = _whole("top_k")
+    top_p: float | None = _setting("top_p")
+    sample_seed: int | None = _whole("sample_seed")
+    min_length: int | None = _whole("min_length")
+    no_repeat_ngram: int | None = _whole("no_repeat_ngram")
+    repetition_penalty: float | None = _setting("repetition_penalty")
+
+    def decoding(self):
+        """Returns the Decoding that is asked for. Raises: uploads.Refused if parameters contradict each other."""
+        if self.samples and "beam" in self.model_fields_set:
+            raise uploads.Refused("beam and samples are both given; expected one of them.", 422)
+        return decoding(self.beam, self.samples, {name: getattr(self, name) for name in SETTINGS})
+
+
+def decoding(beam, samples, settings):
+    """Returns the captioning.decode.Decoding of a request.
+
+    Args: beam: beam size, unless `samples`: number of captions to draw; None or 0 for beam search. settings: dict name
+      of a setting -> value, or None.
+    Raises: uploads.Refused if they contradict each other.
+    """
+    chosen = {"samples": samples} if samples else {"decode": f"beam{beam}"}
+    with _refused():
+        return decoding_of(DecodingFlags(**chosen, **{k: v for k, v in settings.items() if v is not None}))
+
+
+def decoding_of_fields(beam, samples, values):
+    """Returns the Decoding of the page's fields, of which those of sampling count only with samples.
+
+    Args: beam, samples: as of `decoding`. values: dict name of a setting -> number. Raises: uploads.Refused.
+    """
+    values = {name: type(DEFAULTS[name])(value) for name, value in values.items() if samples or name not in OF_SAMPLES}
+    return decoding(beam, samples, values)
+
+
+@contextlib.contextmanager
+def _refused():
+    """Context manager: raises uploads.Refused (status 422) for a cli.UserError, whose flags become parameters."""
+    try:
+        yield
+    except cli.UserError as error:
+        raise uploads.Refused(f"{str(error).replace('--', '')}.", 422) from error
 
 
 def asked(parameters):
@@ -157,7 +217,7 @@ def answered(runs, body, content_type, query, turns, gone):
     """
     path, given = unpacked(body, content_type, query)
     try:
-        _, found = answer_of(runs, path, given.beam, given.min_score, turns, gone)
+        _, found = answer_of(runs, path, given.decoding(), given.min_score, turns, gone)
     except uploads.Refused as refused:
         if refused.status == 415 or "urlencoded" in content_type and "damaged" in refused.message:
             raise uploads.Refused(f"{refused.message} If the file is one, {bodies.HINT}.", refused.status) from refused
@@ -165,11 +225,11 @@ def answered(runs, body, content_type, query, turns, gone):
     return {"runs": [as_json(run, answer) for run, answer in zip(runs, found, strict=True)]}
 
 
-def answer_of(runs, path, beam, min_score, turns, gone=None):
+def answer_of(runs, path, decode, min_score, turns, gone=None):
     """Waits for a turn in the queue, then captions an image file by each run.
 
     Args:
-      runs: list of showing.Shown. path: the image file. beam: beam size.
+      runs: list of showing.Shown. path: the image file. decode: captioning.decode.Decoding, or its name.
       min_score: minimum detection score of the objects in an answer, 0 to 1.
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
     Returns: tuple of two lists with one element for each run: small copies of the picture in the orientation that the
@@ -178,13 +238,14 @@ def answer_of(runs, path, beam, min_score, turns, gone=None):
       ClientDisconnect if `gone` is set before the turn.
     """
     cost = uploads.check_file(path)
-    return turns.take(cost, lambda: _answers(runs, path, beam, min_score, gone))
+    return turns.take(cost, lambda: _answers(runs, path, decode, min_score, gone))
 
 
-def _answers(runs, path, beam, min_score, gone):
+def _answers(runs, path, decode, min_score, gone):
     """Captions an image file by each run without waiting for a turn; returns the two lists that `answer_of` returns.
 
-    Args: runs: list of showing.Shown. path: of a file that uploads.check_file has accepted. beam: beam size.
+    Args: runs: list of showing.Shown. path: of a file that uploads.check_file has accepted.
+      decode: captioning.decode.Decoding, or its name.
       min_score: minimum detection score of the objects in an answer. gone: threading.Event or None.
     Raises: uploads.Refused if the picture cannot be read; ClientDisconnect if `gone` is set.
     """
@@ -192,7 +253,8 @@ def _answers(runs, path, beam, min_score, gone):
         raise ClientDisconnect
     picture = uploads.read_upload(path)  # decoded once for all runs
     try:
-        found = [run.answer(picture, beam, min_score) for run in runs]
+        with _refused():  # a setting that does not fit a run
+            found = [run.answer(picture, decode, min_score) for run in runs]
         return [uploads.small_copy(read_image(picture, answer.exif)) for answer in found], found
     except ImageError as error:
         raise uploads.Refused(f"The picture cannot be captioned: {error.reason}.", 422) from error
@@ -201,18 +263,16 @@ def _answers(runs, path, beam, min_score, gone):
 def as_json(run, answer):
     """Returns a run's answer as a dict for JSON.
 
-    Its keys are "run", "checkpoint", "caption" (the best one), "nbest" (list of dicts with "caption", "log_prob" and
-    "probability", best first) and "objects" (list of dicts with "name", "score" and "box", a list ymin, xmin, ymax,
-    xmax in 0 to 1; None if `answer.objects` is None). "note" is added if the picture was read in another orientation
-    than viewers show, "attention" (list of dicts with "word" and "weights", one for each cell) if the run has it.
+    Its keys are "run", "checkpoint", "caption" (the best one), "nbest" (list of dicts with "caption", "log_prob",
+    "probability" and "words", the pairs [word, log-probability]; best first) and "objects" (list of dicts with "name",
+    "score" and "box", a list ymin, xmin, ymax, xmax in 0 to 1; None if `answer.objects` is None). "note" is added if
+    the picture was read in another orientation than viewers show, "attention" (list of dicts with "word" and "weights",
+    one for each cell) if the run has it.
 
     Args: run: showing.Shown. answer: showing.Answer.
     """
     result = {"run": run.name, "checkpoint": run.checkpoint, "caption": answer.hypotheses[0].text}
-    result["nbest"] = [
-        {"caption": h.text, "log_prob": round(h.log_prob, 6), "probability": showing.chances(h)[0]}
-        for h in answer.hypotheses
-    ]
+    result["nbest"] = [one.to_json() | {"probability": showing.chances(one)[0]} for one in answer.hypotheses]
     result["objects"] = answer.objects and [
         {"name": found.class_name, "score": round(found.score, 4), "box": [round(float(edge), 4) for edge in found.box]}
         for found in answer.objects

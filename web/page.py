@@ -11,6 +11,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from captioning.decode import DEFAULTS
 from evaluation.report import html_pages
 from web import endpoint, page_guard, showing, turns, uploads
 
@@ -30,6 +31,15 @@ STYLE = """
 .wide tr { border: 0 !important; border-bottom: 1px solid #8884 !important; } .wide .left { text-align: left; }
 footer { display: none !important; }
 """
+SLIDERS = {  # setting of the decoding -> (lowest value, highest, step, label)
+    "temperature": (0.1, 2, 0.1, "samples: temperature"),
+    "top_k": (0, 100, 1, "samples: from the K most probable words, 0 = all"),
+    "top_p": (0.05, 1, 0.05, "samples: from the words with this probability, 1 = all"),
+    "sample_seed": (0, 100, 1, "samples: seed"),
+    "min_length": (0, 20, 1, "minimum number of words"),
+    "no_repeat_ngram": (0, 5, 1, "no n-gram twice, n; 0 = off"),
+    "repetition_penalty": (1, 3, 0.1, "repetition penalty, 1 = off"),
+}
 FONTS = ["system-ui", "sans-serif"]
 ANSWERS = html_pages.macros("web/answers.html")
 
@@ -85,11 +95,19 @@ def said(run, answer):
 
 
 def n_best(answer):
-    """Returns HTML: a table of the beam's captions with probabilities, best first. Args: answer: showing.Answer."""
-    lines = [["", "caption", "probability", "per word"]]
+    """Returns HTML: a table of the captions with probabilities, best first. Args: answer: showing.Answer."""
+    lines = [["", "caption", "probability", "per word", "words"]]
     for rank, hypothesis in enumerate(answer.hypotheses, 1):
         whole, word = showing.chances(hypothesis)
-        lines.append([rank, hypothesis.text or "(no word)", f"{whole:.2g}", f"{word:.2f}"])
+        lines.append(
+            [
+                rank,
+                hypothesis.text or "(no word)",
+                f"{whole:.2g}",
+                f"{word:.2f}",
+                showing.words_with_chances(hypothesis),
+            ]
+        )
     return ANSWERS.n_best(lines)
 
 
@@ -122,6 +140,11 @@ def page(runs, examples, register, order):
                 if examples:
                     example_field(examples, picture, register)
                 beam = gr.Slider(1, endpoint.MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
+                with gr.Accordion("decoding", open=False):
+                    samples = gr.Slider(
+                        0, endpoint.MAX_BEAM, 0, step=1, label="samples, 0 = beam search", elem_id="samples"
+                    )
+                    settings = [_slider(name, *range_) for name, range_ in SLIDERS.items()]
                 min_score = gr.Slider(0, 1, 0.3, step=0.05, label="minimum detection score", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
@@ -133,13 +156,15 @@ def page(runs, examples, register, order):
         shown = [field for column in fields for field in column["answer"]] + looked
         maps = [column["map"] for column in fields]
 
-        def caption(path, beam, min_score):
+        def caption(path, beam, min_score, samples, *settings):
             nothing = [*[None] * len(shown), None]
             if path is None:
                 return [_status(ANSWERS.what_to_do()), *nothing]
             try:
                 register.check(path)
-                pixels, found = endpoint.answer_of(runs, path, int(beam), float(min_score), order)
+                values = dict(zip(SLIDERS, settings, strict=True))
+                decode = endpoint.decoding_of_fields(int(beam), int(samples), values)
+                pixels, found = endpoint.answer_of(runs, path, decode, float(min_score), order)
             except uploads.Refused as refused:
                 return [_status(ANSWERS.refused(refused.message)), *nothing]
             except Exception as error:  # the page keeps working, whatever fails in a network or a file
@@ -159,7 +184,7 @@ def page(runs, examples, register, order):
 
         event = {"concurrency_limit": 1, "concurrency_id": "network", "api_visibility": "private"}
         for trigger in (picture.change, again.click):
-            trigger(caption, [picture, beam, min_score], [status, *shown, answers], **event).then(
+            trigger(caption, [picture, beam, min_score, samples, *settings], [status, *shown, answers], **event).then(
                 draw_maps, answers, maps, show_progress="hidden", **event
             )
     return blocks.queue(max_size=turns.MAX_WAITING, api_open=False)
@@ -212,11 +237,16 @@ def _taken(field, register):
     raise TypeError(f"expected an image, number or state field as input, found {type(field).__name__}")
 
 
+def _slider(name, lowest, highest, step, label):
+    """Returns the gr.Slider of a setting of the decoding. Args: name: of the setting. The others: as in SLIDERS."""
+    return gr.Slider(lowest, highest, DEFAULTS[name], step=step, label=label, elem_id=name)
+
+
 def _column(run, number):
     """Creates the output fields of one run.
 
     Args: run: showing.Shown. number: of the run, from 1, used in the ids of HTML elements.
-    Returns: dict: "answer": list of four fields (caption, beam's captions, picture with boxes, table of objects), whose
+    Returns: dict: "answer": list of four fields (caption, all captions, picture with boxes, table of objects), whose
       values `_filled` returns; "map": gr.Image of the word map.
     """
     with gr.Column(min_width=320):
@@ -253,7 +283,7 @@ def _picture(elem_id):
 def _filled(run, answer, pixels_HWC):
     """Returns the values of the fields that `_column` lists under "answer": list [HTML, HTML, PIL image or None, HTML].
 
-    They are the caption, the table of the beam's captions, the picture with boxes (None without a detector), and the
+    They are the caption, the table of all captions, the picture with boxes (None without a detector), and the
     table of objects.
 
     Args: run: showing.Shown. answer: showing.Answer. pixels_HWC: uint8, the picture.

@@ -81,16 +81,20 @@ class Shown:
         self.vocabulary = self.captioner.vocabulary
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, path, beam=3, threshold=photographs.DEFAULTS["score_threshold"]):
-        """Captions one image file by beam search; returns Answer with at most `beam` captions.
+    def answer(self, path, decode="beam3", threshold=photographs.DEFAULTS["score_threshold"]):
+        """Captions one image file; returns Answer.
 
-        Args: path: of a file that uploads.check_file has accepted, or formats.images.Decoded. beam: beam size.
+        Args: path: of a file that uploads.check_file has accepted, or formats.images.Decoded.
+          decode: captioning.decode.Decoding, or its name. The random numbers of samples depend on the file name.
           threshold: minimum score of the detections in `Answer.objects`; it does not change the captions.
-        Raises: ImageError for a file that cannot be read, or whose objects a detector `annotations:FILE` does not know.
+        Raises: cli.UserError if the decoding does not fit the run; ImageError for a file that cannot be read, or whose
+          objects a detector `annotations:FILE` does not know.
         """
         with self._one_at_a_time:
             rows = self.source.rows([self.source.prepared(path)])
-            found = self.captioner.caption_vectors(rows, f"beam{beam}", batch=1)[0]
+            names = [os.path.basename(path)]
+            found = self.captioner.caption_vectors(rows, decode, batch=1, names=names)
+            (found,) = self.captioner.with_word_log_probs(rows, found)
             objects, reason = self._objects(path, threshold)
             words, weights_TC = self._attention(rows, found[0].ids) if self.looks else (None, None)
         exif, lies_otherwise = self.source.exif, photographs.lies_otherwise(self.source, path)
@@ -132,6 +136,15 @@ def chances(hypothesis):
     """
     log_prob = hypothesis.log_prob
     return math.exp(log_prob), math.exp(log_prob / max(len(hypothesis.ids), 1))
+
+
+def words_with_chances(hypothesis):
+    """Returns a caption with the probability of each word after the words before it: text, "" if they are unknown.
+
+    Args: hypothesis: captioning.captioner.Hypothesis.
+    """
+    pairs = zip(hypothesis.ids, hypothesis.word_log_probs, strict=False)
+    return " ".join(f"{word} {math.exp(log_prob):.2f}" for i, (word, log_prob) in pairs if i > 1)
 
 
 # --------------------------------------------------------------------------------------------------------------

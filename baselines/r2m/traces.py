@@ -25,7 +25,7 @@ class Options:
     )
     job_dir: str = cli.field("runs/r2m/tri_rec", "run directory of one stage")
     checkpoint: str = cli.field("best", rankings.CHECKPOINT)
-    decode: str = cli.field("beam3", "greedy or beamK")
+    decode: str = cli.field("beam3", "greedy, beamK or the name of another decoding, see caption.py")
     output: str = cli.field("traces.png", "figure to write, .png, .svg or .pdf")
 
     def outputs(self):

@@ -297,7 +297,7 @@ def _compute(metric, references, hypotheses):
     Returns: (list of corpus scores, list of the images' scores for each, counts for `Scores.bleu_counts` or None).
     """
     if metric == "BLEU":
-        return _bleu(references, hypotheses)
+        return bleu(references, hypotheses)
     if metric == "SPICE":
         value, scores = spice.compute_score(references, hypotheses)
     elif metric == "ROUGE-L":
@@ -326,7 +326,7 @@ def _versions(name):
     return versions | {"CIDEr": CIDER_NAME}
 
 
-def _bleu(references, hypotheses):
+def bleu(references, hypotheses):
     """Computes BLEU-1 to 4.
 
     Args: references, hypotheses: dicts image id -> list of tokenized strings.

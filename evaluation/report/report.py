@@ -76,6 +76,7 @@ def main(options):
         "alarms": sections.alarms(runs),
         "scores": sections.scores(run_facts.table_rows(options.paths, options.table, options.reference), runs),
         "variety": sections.variety(runs),
+        "samples": sections.samples(runs),
         "content": content.content(runs),
         "training": sections.training(runs, run_facts.archived_curves(options.reference)),
         "pictures": sections.pictures(runs, options.images),

@@ -5,6 +5,7 @@
 
 import collections
 import datetime
+import glob
 import json
 import os
 
@@ -13,8 +14,10 @@ import numpy as np
 import cli
 import registry
 from evaluation import statistics, table
+from evaluation import variety as variety_of_samples
 from evaluation.report import curves, run_facts
 from evaluation.report.html_pages import data_url
+from formats import readers
 from formats.languages import unicode_text
 
 NO_CHECKPOINT = "The run has no checkpoint."
@@ -78,6 +81,24 @@ def variety(runs):
         top = collections.Counter(run.captions.values()).most_common(5)
         common.append((run.name, [["images", "caption"], *[[count, text] for text, count in top]]))
     return {"lines": lines, "common": common} if common else None
+
+
+def samples(runs):
+    """Returns a table with the diversity of several captions of the same image, for runs scored with --samples.
+
+    Returns: the heading, then a line for each scored decoding; None if there is none.
+    """
+    lines = []
+    for run in runs:
+        for path in sorted(glob.glob(os.path.join(glob.escape(run.job_dir), "*_sample*_scores.json"))):
+            row = readers.read_json(path, "the scores of eval_test.py", dict)
+            readers.check_fields(
+                row, dict.fromkeys(variety_of_samples.MEASURES, readers.optional(readers.is_number)), path
+            )
+            if row.get("self-CIDEr") is not None:
+                values = [f"{row['self-CIDEr']:.3f}", f"{row['mBLEU-4']:.1f}"]
+                lines.append([run.name, str(row.get("split")), str(row.get("decode")), *values])
+    return [["run", "split", "decoding", *variety_of_samples.MEASURES], *lines] if lines else None
 
 
 def training(runs, references):

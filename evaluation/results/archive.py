@@ -21,6 +21,7 @@ from formats.captions import sanitise, write_captions, write_json
 ROOT = "results"
 MODELS = "models"  # results/models/ holds small trained runs, not rows
 LOG_LINES = 200
+CAPTIONS = r"captions(_[\w.,=]+)?\.json"  # names of captions files, see `captions_name`
 # What decides whether two scores can be compared.
 VERSION = ("tokenizer", "scorer", "references_sha256")
 
@@ -60,7 +61,7 @@ def folder_of(root, experiment, row, seed):
 def captions_name(decode):
     """Returns the name of the captions file for a decoding: captions_DECODE.json, captions.json for "beam3" and None.
 
-    Args: decode: "greedy", "beamK" or, for a row that is not decoded, None.
+    Args: decode: name of a decoding (captioning/decode.py) or, for a row that is not decoded, None.
     """
     return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
 
@@ -100,7 +101,7 @@ def _read_entry(folder, experiment, row, seed):
     fields = dict.fromkeys(("row", "captions", *VERSION), readers.is_text)
     for number, one in enumerate(rows):
         readers.check_fields(one, fields, f"{folder}/scores.json: row {number}", "add the run again")
-        if one["row"] != row or not re.fullmatch(r"captions(_\w+)?\.json", one["captions"]):
+        if one["row"] != row or not re.fullmatch(CAPTIONS, one["captions"]):
             raise UserError(f"{folder}/scores.json: row {number} is of {one['row']}, captions in {one['captions']}")
     environment = readers.read_json(os.path.join(folder, "environment.json"), kind=dict)
     return Entry(folder, experiment, row, None if seed == "no_seed" else int(seed[5:]), rows, environment)

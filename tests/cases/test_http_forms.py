@@ -29,9 +29,9 @@ class Run:
     def __init__(self):
         self.asked = []
 
-    def answer(self, picture, beam, min_score):
-        self.asked.append((picture.pixels_HWC.shape, os.path.basename(picture), beam, min_score))
-        return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * beam, None, "none", None, None)
+    def answer(self, picture, decode, min_score):
+        self.asked.append((picture.pixels_HWC.shape, os.path.basename(picture), decode.size, min_score))
+        return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * decode.size, None, "none", None, None)
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +126,30 @@ def test_parameters_come_from_everywhere(running, asked):
         assert asked.pop() == ((30, 40, 3), "a.jpg", 2, 0.5), query
 
 
+def test_settings_of_the_decoding(running):
+    for query, count in [
+        ("samples=4&top_p=.9&sample_seed=7", 4),
+        ("beam=2&no_repeat_ngram=3&repetition_penalty=1.5", 2),
+    ]:
+        answer = running.client.post(f"/caption?{query}", content=PHOTO)
+        assert answer.status_code == 200 and len(answer.json()["runs"][0]["nbest"]) == count, answer.text
+    answer = running.client.post(
+        "/caption", content=f"top_k=9&samples=1&image={TEXT}".encode(), headers={"content-type": FORM}
+    )
+    assert answer.status_code == 200 and len(answer.json()["runs"][0]["nbest"]) == 1, answer.text
+
+
 BAD = [  # query, body, kind, status, a part of the error
     *((f"{name}={value}", PHOTO, "", 422, f"{name} is {value}; expected") for name, value in [
         *(("beam", value) for value in ("abc", "", "0", "-1", "11", "2.5", "1e9", "nan", "None", "[3]", "true")),
         *(("min_score", value) for value in ("nan", "7", "-0.1", "inf", "1,5", "abc", "", "0.3.1")),
     ]),
+    ("samples=11", PHOTO, "", 422, "samples is 11; expected 1 to 10"),
+    ("samples=2&beam=3", PHOTO, "", 422, "beam and samples are both given"),
+    ("samples=2&temperature=0", PHOTO, "", 422, "temperature is 0; expected 0.001 to 1000"),
+    ("samples=2&top_p=nan", PHOTO, "", 422, "top_p is nan; expected above 0"),
+    ("length_normalization=inf", PHOTO, "", 422, "length_normalization is inf; expected at least 0"),
+    ("top_k=5", PHOTO, "", 422, "top_k is for captions drawn at random"),
     ("least=nan", PHOTO, "", 422, "min_score is nan; expected 0 to 1"),
     ("least=7", PHOTO, "", 422, "min_score is 7; expected 0 to 1"),
     ("beams=3", PHOTO, "", 422, "beams is not a parameter; expected name, beam, min_score"),

@@ -264,12 +264,12 @@ def test_the_page_shows_the_picture_as_the_run_sees_it(runs, phone):
     shown = [showing.Shown(run, "best") for run in runs.values()]
     for run in shown:
         assert run.source.exif == (run.job_dir == runs[True])
-    pictures, answers = endpoint.answer_of(shown, str(phone / "phone6.png"), 3, 0.3, turns.Turns())
+    pictures, answers = endpoint.answer_of(shown, str(phone / "phone6.png"), "beam3", 0.3, turns.Turns())
     assert [picture.shape for picture in pictures] == [(60, 80, 3), (80, 60, 3)]
     assert [answer.lies_otherwise for answer in answers] == [False, True]
     said = [endpoint.as_json(run, answer) for run, answer in zip(shown, answers, strict=True)]
     assert "note" not in said[0] and "as it is stored" in said[1]["note"]
-    _, upright = endpoint.answer_of(shown, str(phone / "upright.png"), 3, 0.3, turns.Turns())
+    _, upright = endpoint.answer_of(shown, str(phone / "upright.png"), "beam3", 0.3, turns.Turns())
     assert upright[0].hypotheses == answers[0].hypotheses and not upright[1].lies_otherwise
     turns_all = showing.Shown(runs[False], "best", exif=True)
     assert (

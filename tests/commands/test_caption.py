@@ -85,6 +85,19 @@ def test_length_normalisation_orders_by_log_p_a_word(run, photos):
     assert all(len(entry["nbest"]) <= 3 and entry["nbest"][0]["caption"] == entry["caption"] for entry in found)
 
 
+def test_samples_are_written_with_the_log_probabilities_of_their_words(run, photos):
+    flags = {"samples": 4, "top_p": 0.9, "sample_seed": 2, "min_length": 2}
+    _, found = captions(run, photos, **flags)
+    _, again = captions(run, photos, **flags, batch_size=3)
+    texts = [[one["caption"] for one in entry["nbest"]] for entry in found]
+    assert [[one["caption"] for one in entry["nbest"]] for entry in again] == texts and {len(t) for t in texts} == {4}
+    for one in found[0]["nbest"]:
+        assert sum(log_prob for _, log_prob in one["words"]) == pytest.approx(one["log_prob"], abs=1e-4)
+        assert len(one["caption"].split()) >= 2
+    _, other = captions(run, photos, **flags | {"sample_seed": 3})
+    assert [[one["caption"] for one in entry["nbest"]] for entry in other] != texts
+
+
 @pytest.mark.parametrize("kind", ["text", "json", "jsonl"])
 def test_formats(run, photos, capsys, kind):
     paths = (str(photos / "val_000.jpg"), str(photos / "val_001.jpg"))

@@ -1,6 +1,7 @@
 """eval_val.py and eval_test.py: rankings, scoring again only what has changed, provenance of the scores."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -12,6 +13,7 @@ import train
 from captioning.captioner import Captioner
 from captioning.splits import references_of, split_vectors
 from evaluation import metrics, validation
+from evaluation.results import archive
 from formats import captions
 from tests import sidecar_edits, tiny_runs, tiny_world
 from training import rankings
@@ -177,14 +179,32 @@ def test_another_decoding_is_scored_on_its_own(run, capsys):
     assert [row["decode"] for row in read(run.parent / "table.json")] == ["greedy"]
 
 
-def test_another_normalisation_is_captioned_again_and_not_ranked_with_the_others(run, capsys):
+def test_another_normalisation_is_another_decoding(run, capsys):
+    before = (run / "b34.json").read_text()
     evaluate(run, length_normalization=1.0, steps=("8",))
     assert "step 8:" in capsys.readouterr().out
-    assert [entry[0] for entry in read(run / "b34.json")] == ["8"]
-    evaluate(run)
-    printed = capsys.readouterr().out
-    assert "step 8:" in printed and "step 16:" not in printed
-    assert len(read(run / "b34.json")) == 3
+    name = "beam3,length_normalization=1"
+    assert [entry[0] for entry in read(run / name / "b34.json")] == ["8"] and (run / "b34.json").read_text() == before
+    assert [row["decode"] for row in read(run.parent / "table.json")] == [name]
+
+
+def test_samples_are_scored_and_reported(run):
+    world = run.parent / "world"
+    flags = dict(job_dir=str(run), data_dir=str(world), split="val", metrics=QUICK, checkpoint="8")
+    eval_test.main(eval_test.Options(**flags, samples=3, temperature=1.5, no_repeat_ngram=2, report=True))
+    name = "sample3,temperature=1.5,no_repeat_ngram=2"
+    [row] = read(run.parent / "table.json")
+    assert row["decode"] == name and 0 < row["self-CIDEr"] <= 1 and 0 <= row["mBLEU-4"] < 100
+    several, best = read(run / f"val_{name}_samples.json"), read(run / f"val_{name}.json")
+    assert {one["image_id"]: one["caption"] for one in best} == {image: texts[0] for image, texts in several.items()}
+    assert {len(texts) for texts in several.values()} == {3}
+    captioner, names = Captioner.from_run(str(run), 8), sorted(several)
+    vectors = split_vectors(str(run), str(world), "val", names)
+    assert captioner.several_captions_of(names, vectors, name) == several, "the seed reproduces them"
+    shown = (run / "report.html").read_text()
+    assert "Diversity of the samples" in shown and name in shown and f"{row['self-CIDEr']:.3f}" in shown
+    added = archive.captions_name(name)
+    assert re.fullmatch(archive.CAPTIONS, added)
 
 
 def test_other_metrics_score_the_same_captions_again(run, capsys):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import config
 from captioning.captioner import Captioner
+from captioning.decode import Decoding
 from formats.vocabulary import Vocabulary
 from models import layers
 from models.decoding import beam_search
@@ -104,7 +105,8 @@ def test_texts(case, full):
     objective, arrays = full(place)
     vocabulary = Vocabulary.load(str(place / "word_counts.txt"))
     parts = (objective.generator, objective.standardise, vocabulary, "reference", max_length)
-    found = Captioner(*parts).caption_vectors(arrays["net"], f"beam{beam_size}", length_normalization, batch=32)
+    decoding = Decoding("beam", beam_size, length_normalization)
+    found = Captioner(*parts).caption_vectors(arrays["net"], decoding, batch=32)
     golden = json.loads((place / "infer_full.json").read_text())[name]
     assert [[h.text for h in several] for several in found] == [[c["text"] for c in several] for several in golden]
 

@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from captioning.captioner import Hypothesis
+from captioning.decode import DEFAULTS
 from web import page, page_guard, showing, uploads
 
 OPEN = {
@@ -26,6 +27,9 @@ OPEN = {
 }
 
 
+SETTINGS = [0, *(DEFAULTS[name] for name in page.SLIDERS)]  # no samples, and the defaults of the other fields
+
+
 class Run:
     """A substitute for showing.Shown that records the paths it is given."""
 
@@ -34,10 +38,10 @@ class Run:
     def __init__(self):
         self.asked = []
 
-    def answer(self, path, beam, min_score):
+    def answer(self, path, decode, min_score):
         self.asked.append(path)
         assert path.pixels_HWC.shape == (30, 40, 3)
-        return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * beam, None, "none", None, None)
+        return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * decode.size, None, "none", None, None)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,7 @@ def files_in(folder):
 
 def test_an_upload_is_captioned(world):
     path = upload(world)
-    assert join(world, [file_data(path, url="http://127.0.0.1/x"), 2, 0.3]).status_code == 200
+    assert join(world, [file_data(path, url="http://127.0.0.1/x"), 2, 0.3, *SETTINGS]).status_code == 200
     answer = result(world)
     assert answer["success"] and "a dog" in json.dumps(answer["output"]) and world.run.asked == [path]
     assert world.client.get(f"/gradio_api/file={path}").content == jpeg()
@@ -113,7 +117,7 @@ def test_an_example_is_picked_and_captioned(world):
     assert join(world, [0], numbers(world, "copy_of")[0]).status_code == 200
     path = result(world)["output"]["data"][0]["path"]
     assert path.startswith(world.folder)
-    assert join(world, [file_data(path), 1, 0.3]).status_code == 200
+    assert join(world, [file_data(path), 1, 0.3, *SETTINGS]).status_code == 200
     assert result(world)["success"] and world.run.asked == [path]
 
 
@@ -149,7 +153,7 @@ def test_no_other_file_is_read_copied_or_told_of(world, capfd):
     answers = set()
     for value in values:
         for number in numbers(world, "caption"):
-            answer = join(world, [value, 1, 0.3], number)
+            answer = join(world, [value, 1, 0.3, *SETTINGS], number)
             answers.add((answer.status_code, answer.text))
     assert len(answers) == 1, "existing and missing files get the same answer"
     assert answers.pop()[0] == 422
@@ -161,7 +165,7 @@ def test_the_page_itself_looks_again(world):
     """The functions of the page check their input too, should Gradio call them without the guard."""
     caption = next(event.fn for event in world.app.state.page.fns.values() if event.name == "caption")
     for path in (world.secret, world.secret + ".absent"):
-        assert "not, or no longer, among the uploads" in str(caption(path, 1, 0.3)[0].value)
+        assert "not, or no longer, among the uploads" in str(caption(path, 1, 0.3, *SETTINGS)[0].value)
     assert world.run.asked == []
 
 
@@ -196,9 +200,9 @@ def test_no_other_field_takes_a_file(world):
         b'{"data": [null], "fn_index": 2, "session_hash": "../a"}',
         b'{"data": [-1], "fn_index": 0, "session_hash": "a"}',
         b'{"data": [1], "fn_index": 0, "session_hash": "a"}',
-        b'{"data": [null, NaN, 0.3], "fn_index": 1, "session_hash": "a"}',
-        b'{"data": [null, Infinity, 0.3], "fn_index": 1, "session_hash": "a"}',
-        b'{"data": [null, "3", 0.3], "fn_index": 1, "session_hash": "a"}',
+        b'{"data": [null, NaN, 0.3, 0, 1, 0, 1, 0, 0, 0, 1], "fn_index": 1, "session_hash": "a"}',
+        b'{"data": [null, Infinity, 0.3, 0, 1, 0, 1, 0, 0, 0, 1], "fn_index": 1, "session_hash": "a"}',
+        b'{"data": [null, "3", 0.3, 0, 1, 0, 1, 0, 0, 0, 1], "fn_index": 1, "session_hash": "a"}',
     ],
 )
 def test_what_is_no_event_of_the_page(world, body):
@@ -211,8 +215,8 @@ def test_no_address_is_fetched(world):
         server.settimeout(0.5)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/a.jpg"
         for value in (file_data(address), {"url": address, "path": address}, file_data("x", url=address), address):
-            assert join(world, [value, 1, 0.3]).status_code == 422
-        assert join(world, [file_data(upload(world), url=address), 1, 0.3]).status_code == 200
+            assert join(world, [value, 1, 0.3, *SETTINGS]).status_code == 422
+        assert join(world, [file_data(upload(world), url=address), 1, 0.3, *SETTINGS]).status_code == 200
         assert result(world)["success"]
         for way in (f"file={address}", f"proxy={address}", f"file//{address}"):
             assert world.client.get(f"/gradio_api/{way}").status_code == 404
