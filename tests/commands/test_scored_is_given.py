@@ -164,7 +164,7 @@ def same_from_a_copy(job_dir, world, written, stored, folder, monkeypatch):
         assert answer["runs"][0]["caption"] == written[name]
         assert answer["runs"][0]["nbest"][0]["log_prob"] == pytest.approx(stored[name], abs=1e-3)
         [uploaded] = client.post("/gradio_api/upload", files={"files": (name, data)}).json()
-        fields = on_page.fn(uploaded, 3, 0.3)
+        fields = on_page.fn(uploaded, 3, 0.3, 0, *(page.DEFAULTS[setting] for setting in page.SLIDERS))
         assert fields[-1][0][0].text == written[name]
 
 
