@@ -22,7 +22,7 @@ import scipy.sparse
 
 import cli
 from evaluation.retrieval import fits
-from formats import readers, records, sidecars, writing
+from formats import made_by, readers, records, sidecars, writing
 from models.consensus.sentence_encoders import unit_rows
 from preprocessing.detection.concept_objects import is_classification
 
@@ -63,7 +63,7 @@ def scores_of_names(data_dir, images):
         lacking = next(name for name in images if name not in seen)
         raise cli.UserError(
             f"{data_dir}: {len(row_of) - len(seen)} training images have no record of detections, e.g. {lacking}; make "
-            "the detections again: python -m preprocessing.detect_objects --overwrite"
+            f"the detections again: {made_by.command(data_dir, 'detections', again=True)}"
         )
     places = np.array(list(cells), np.int64).reshape(-1, 2)
     shape = (len(images), len(names))
