@@ -48,8 +48,6 @@ FREE = {
     "intra_op_parallelism_threads",
     "inter_op_parallelism_threads",
 }
-
-
 BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkpoints of earlier stages
 
 
@@ -77,6 +75,7 @@ class RunDirectory:
           path is not UTF-8 or its config.json is damaged.
         """
         self.path, self.writes = options.job_dir, writes
+        self._defaults = {item.name: item.default for item in dataclasses.fields(options)}
         settings = json.loads(json.dumps(dataclasses.asdict(options)))
         self.content = {"stage": type(options).__name__, "settings": settings, "facts": facts}
         if not writes:
@@ -122,7 +121,7 @@ class RunDirectory:
     def _check(self, saved):
         """Raises cli.UserError if the run was started with another stage, other settings or other data.
 
-        A fact whose value is unknown in the run, as in imported runs, is not compared.
+        Facts unknown in the run, as in imported runs, are not compared. Settings newer than the run had their defaults.
 
         Args: saved: dict, the content of config.json.
         """
@@ -133,6 +132,7 @@ class RunDirectory:
             old, new = saved[part], self.content[part]
             for name in sorted(old.keys() | new.keys()):
                 unknown = part == "facts" and old.get(name) is None
+                unknown |= part == "settings" and name not in old and new.get(name) == self._defaults.get(name)
                 same = self._same_file(name, old.get(name), new.get(name))
                 same = same or _without_folders(name, old.get(name)) == _without_folders(name, new.get(name))
                 if name not in FREE and not unknown and not same:

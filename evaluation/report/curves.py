@@ -18,6 +18,9 @@ CURVES = {
     ),
     "discriminator/accuracy_real": "real words classified as real: near 1 as the next curve = the generator has lost",
     "discriminator/accuracy_fake": "generated words classified as generated: 0.5 to 0.9 is a good balance",
+    "loss/anchor": (
+        "with `--w_anchor`: how far the generator is from its initialization, in nats a word; 0 at the start, below 1"
+    ),
     "loss/sentence": "decreases steadily: the generator learns the language of the corpus",
     "loss/mse": (
         "image reconstruction: decreases, then is constant; "

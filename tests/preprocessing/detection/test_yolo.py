@@ -123,6 +123,6 @@ def test_scenes_read_pixels_of_0_to_255(folder):
     assert all(map(concept_objects.is_classification, found))
     encoder = encoders.load_encoder(f"scene:{folder}/scenes.tflite")
     vectors = encoder.encode(encoder.crops(picture, 0, 1))
-    np.testing.assert_allclose(vectors, [[0.2, 0, 0.8]], atol=1e-6)
+    np.testing.assert_allclose(vectors, [[0.2, 0, 0.8]], atol=1e-3)  # float16, as a feature bank stores them
     wrong = encoders.load_encoder(f"tflite:{folder}/scenes.tflite")
     assert encoders.identity(wrong.describe()) != encoders.identity(encoder.describe())
