@@ -24,7 +24,8 @@ Commands:  scripts/flickr8k.sh --corpus coco, which runs
     python train.py --recipe $X/full --data_dir ${D}_expected --imcap_ckpt $R/feat2sen --job_dir $R/full
     python train.py --recipe $X/scratch --data_dir $D --job_dir $R/scratch
 
-Expected:  see docs/results/flickr8k.md
+Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
+           feat2sen 17.6 / 0.333.
 """
 
 import dataclasses
