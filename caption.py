@@ -126,7 +126,7 @@ def check(options):
     """Checks the flags before TensorFlow starts, and prints the number of files.
 
     Args: options: Options. Returns: the `Files` to caption.
-    Raises: cli.UserError if a flag is wrong, does not fit the run, or there is no file to caption.
+    Raises: cli.UserError if a flag is wrong, does not fit the run, or names no file to caption.
     """
     registry.import_packages(options.system)
     if not options.paths:

@@ -7,22 +7,10 @@ Task:      as configs/flickr8k_coco.py. Objects come from an SSD of 80 classes, 
 Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/. MiniLM was trained on pairs of sentences,
            among them captions of one photograph of MS COCO and Flickr30k (from its model card, unverified).
 Cost:      see docs/results/flickr8k.md.
-Commands:  scripts/flickr8k.sh --corpus coco, which runs
+Command:   scripts/flickr8k.sh --corpus coco: the commands of configs/flickr8k_coco.py without R2M and, before
+           process_descriptions,
 
-    D=data/flickr8k_coco_wide R=runs/flickr8k_coco_wide X=flickr8k_coco_wide
-    python -m preprocessing.extract_descriptions --recipe $X --data_dir $D
-    python -m preprocessing.classifier_words --recipe $X --data_dir $D
-    python -m preprocessing.process_descriptions --recipe $X --data_dir $D
-    python -m preprocessing.detect_objects --recipe $X --data_dir $D
-    python -m preprocessing.process_images --recipe $X --data_dir $D
-    python -m preprocessing.extract_features --recipe $X --data_dir $D
-    python -m evaluation.untrained --recipe $X --data_dir $D --corpus coco --table $R/table.json
-    python -m initialization.obj2sen --recipe $X/con2sen --data_dir $D --job_dir $R/obj2sen
-    python -m initialization.predict_caption_embeddings --recipe $X --data_dir $D
-    python -m initialization.assign_captions --recipe $X --data_dir ${D}_expected
-    python -m initialization.im_caption --recipe $X/feat2sen --data_dir ${D}_expected --job_dir $R/feat2sen
-    python train.py --recipe $X/full --data_dir ${D}_expected --imcap_ckpt $R/feat2sen --job_dir $R/full
-    python train.py --recipe $X/scratch --data_dir $D --job_dir $R/scratch
+    python -m preprocessing.classifier_words --recipe flickr8k_coco_wide --data_dir data/flickr8k_coco_wide
 
 Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
            feat2sen 17.6 / 0.333.

@@ -39,12 +39,7 @@ class CollapseWatch:
     def of_run(cls, objective, vocabulary, options, log):
         """Returns a CollapseWatch; None if --eval_images is 0 or, with a note in the log, without validation images.
 
-        Args:
-          objective: has the `generator` and `standardise` of the captioner in training.
-          vocabulary: formats.vocabulary.Vocabulary.
-          options: settings of the run, with job_dir, data_dir, skip_damaged, eval_images and perhaps max_caption_length
-            (else 20).
-          log: function of a text that prints it to the run's log.
+        Args: the arguments of the constructor, in the same order.
         """
         if not options.eval_images:
             return None

@@ -216,12 +216,11 @@ def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detection
 
     texts = [" ".join(vocabulary.word(i) for i in ids[:-1]) for ids in sentences]
     encode = sentence_encoders.load(options.sentence_encoder, texts)
-    folder = options.output_dir or made_by.derived(options.data_dir)
     found = sentence_evidence.scores_of_names(options.data_dir, images.names)
     distribution = sentence_evidence.SentenceDistribution(
         keys,
         detections,
-        sentence_evidence.corpus_vectors(encode, texts, folder),
+        sentence_evidence.corpus_vectors(encode, texts, options.output_dir),
         sentence_evidence.image_vectors(encode, *found),
         options.bonus,
         options.temperature,
@@ -270,18 +269,19 @@ def main(options):
     """Fits the regression and writes the encoder's file and the feature banks. Args: options: Options."""
     check(options)
     output_dir = options.output_dir or made_by.derived(options.data_dir)
+    options = dataclasses.replace(options, output_dir=output_dir)
     features = [f"features_{split}" for split in SPLITS]
     os.makedirs(output_dir, exist_ok=True)
     others = ["image", "sentence", "word_counts"]  # stems of the files that are linked
     reading = writing.working(options.data_dir, [], [*features, *others])
     with reading, writing.working(output_dir, ["neighbours", *features, *others]):
-        _make(options, output_dir)
+        _make(options)
 
 
-def _make(options, output_dir):
+def _make(options):
     """Links the other files, fits the regression and writes the feature banks; complete outputs are kept.
 
-    Args: options: Options. output_dir: folder to write to.
+    Args: options: Options with its `output_dir` set.
     Raises: cli.UserError if the data folder is damaged or incomplete, or its feature bank has grids.
     """
     import numpy as np
@@ -292,6 +292,7 @@ def _make(options, output_dir):
     from models.consensus import sentence_encoders
     from models.consensus.kernel_regression import KnownImages
 
+    output_dir = options.output_dir
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     banks = {

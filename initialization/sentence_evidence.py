@@ -23,7 +23,7 @@ import scipy.sparse
 import cli
 from evaluation.retrieval import fits
 from formats import made_by, readers, records, sidecars, writing
-from models.consensus.sentence_encoders import unit_rows
+from models.consensus.kernel_regression import unit_vectors
 from preprocessing.detection.concept_objects import is_classification
 
 LOWEST = 0.2  # minimum score of an object with a box; a classifier's probabilities all count
@@ -75,8 +75,8 @@ def image_vectors(encode, names, scores_IK):
 
     Args: encode: encoder of texts (sentence_encoders.load). names, scores_IK: from `scores_of_names`.
     """
-    units_ID = unit_rows(scores_IK @ encode(names))
-    return unit_rows(units_ID - units_ID.mean(0))
+    units_ID = unit_vectors(scores_IK @ encode(names))
+    return unit_vectors(units_ID - units_ID.mean(0))
 
 
 def corpus_vectors(encode, texts, folder):
@@ -97,7 +97,7 @@ def corpus_vectors(encode, texts, folder):
         vectors_ND = encode(texts).astype(np.float16).astype(np.float32)
         with writing.replacing(path) as part, open(part, "wb") as file:
             np.savez(file, vectors=vectors_ND.astype(np.float16), made_from=np.array(made_from))
-    return unit_rows(vectors_ND - vectors_ND.mean(0))
+    return unit_vectors(vectors_ND - vectors_ND.mean(0))
 
 
 class SentenceDistribution:

@@ -33,7 +33,7 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
       best_N: int32, the most probable token, no gradient.
     """
     embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
-    chunk = chunk or min(4096, max(256, LARGEST // embedding_VH.shape[0]))
+    chunk = chunk or _rows_of_a_chunk(embedding_VH)
 
     @tf.custom_gradient
     def forward(hidden, embedding, bias):
@@ -47,6 +47,11 @@ def weighted_cross_entropy(hidden_NH, embedding_VH, bias_V, targets_N, weights_N
 
     loss, log_probs_N, entropy_N, best_N = forward(hidden_NH, embedding_VH, bias_V)
     return loss, tf.stop_gradient(log_probs_N), tf.stop_gradient(entropy_N), best_N
+
+
+def _rows_of_a_chunk(embedding_VH):
+    """Returns the number of rows of a chunk: 4,096, or fewer if these would have more than LARGEST logits."""
+    return min(4096, max(256, LARGEST // embedding_VH.shape[0]))
 
 
 def _chunks(hidden_NH, embedding_VH, bias_V, targets_N, weights_N, chunk):
@@ -116,7 +121,7 @@ def divergence(target, hidden_NH, embedding_VH, bias_V, chunk=None):
     """
     embedding_VH, bias_V = tf.convert_to_tensor(embedding_VH), tf.convert_to_tensor(bias_V)
     wanted_NH, wanted_VH, wanted_V = map(tf.convert_to_tensor, target)
-    chunk = chunk or min(4096, max(256, LARGEST // embedding_VH.shape[0]))
+    chunk = chunk or _rows_of_a_chunk(embedding_VH)
 
     def log_probabilities(hidden, matrix, bias):
         return tf.nn.log_softmax(tf.nn.bias_add(matmul(hidden, matrix, transpose_b=True), bias))

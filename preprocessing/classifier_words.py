@@ -73,13 +73,15 @@ def _make(options):
     """Makes the output of `main` unless it is complete. Raises: cli.UserError if an input is missing."""
     path = sentences.sentences_file(options.data_dir)
     label_files = options.labels.split(",")
-    inputs = {"class_names": options.class_names}
-    inputs |= {"labels" + ("" if i == 0 else f"_{i + 1}"): file for i, file in enumerate(label_files)}
-    inputs |= {"synonyms": options.synonyms} if options.synonyms else {}
-    for flag, file in inputs.items():
+    given = [("class_names", options.class_names), *(("labels", file) for file in label_files)]
+    given += [("synonyms", options.synonyms)] if options.synonyms else []
+    for flag, file in given:
         if not os.path.isfile(file):
-            raise cli.UserError(f"--{flag.partition('_')[0] if file in label_files else flag} {file}: no such file")
-    inputs["sentences"] = path
+            raise cli.UserError(f"--{flag} {file}: no such file")
+    inputs = {"sentences": path}
+    for flag, file in given:
+        before = sum(name.startswith(flag) for name in inputs)
+        inputs[f"{flag}_{before + 1}" if before else flag] = file
     settings = {"min_word_count": options.min_word_count}
     made_from = {flag: sidecars.fingerprint(file)["sha256"] for flag, file in inputs.items()}
     target = os.path.join(options.data_dir, "classifier_words.json")

@@ -12,6 +12,7 @@ Shapes: N texts, V words of the corpus, D dimensions of a vector.
 
 import collections
 import os
+import re
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +20,7 @@ import scipy.sparse.linalg
 
 import cli
 from formats import sidecars
+from models.consensus.kernel_regression import unit_vectors
 
 KINDS = ("tfidf", "minilm:FILE.onnx[#tokenizer=FILE.json]")
 DIMENSIONS = 384  # of a vector by tfidf
@@ -36,12 +38,10 @@ def load(spec, corpus):
       spaces.
     Raises: cli.UserError if the kind is unknown, or a file or a package is missing.
     """
-    kind, _, argument = spec.partition(":")
-    if spec == "tfidf":
-        return LatentSemanticAnalysis(corpus)
-    if kind == "minilm" and argument:
-        return SentenceTransformer(*_files(argument))
-    raise cli.UserError(f"--sentence_encoder {spec!r}: expected {' or '.join(KINDS)}")
+    described = identity(spec)
+    encode = LatentSemanticAnalysis(corpus) if spec == "tfidf" else SentenceTransformer(*_files(spec))
+    encode.identity = described
+    return encode
 
 
 def identity(spec):
@@ -49,34 +49,27 @@ def identity(spec):
 
     Raises: cli.UserError if the kind is unknown or a file is missing.
     """
-    kind, _, argument = spec.partition(":")
     if spec == "tfidf":
         return {"kind": "tfidf", "dimensions": DIMENSIONS}
-    if kind == "minilm" and argument:
-        return {"kind": "minilm", "files": [sidecars.fingerprint(path)["sha256"] for path in _files(argument)]}
+    if re.match("minilm:.", spec):
+        return {"kind": "minilm", "files": [sidecars.fingerprint(path)["sha256"] for path in _files(spec)]}
     raise cli.UserError(f"--sentence_encoder {spec!r}: expected {' or '.join(KINDS)}")
 
 
-def _files(argument):
-    """Returns (path of the network, path of the tokenizer) that the argument of `minilm:` names.
+def _files(spec):
+    """Returns (path of the network, path of the tokenizer) that `minilm:FILE[#tokenizer=FILE]` names.
 
     Raises: cli.UserError if one of them is missing.
     """
-    network, _, tokenizer = argument.partition("#tokenizer=")
+    network, _, tokenizer = spec.removeprefix("minilm:").partition("#tokenizer=")
     tokenizer = tokenizer or os.path.join(os.path.dirname(network), "tokenizer.json")
     for path in (network, tokenizer):
         if not os.path.isfile(path):
             raise cli.UserError(
-                f"--sentence_encoder minilm:{argument}: {path} is not a file; expected minilm:FILE.onnx with its "
+                f"--sentence_encoder {spec}: {path} is not a file; expected minilm:FILE.onnx with its "
                 "tokenizer.json in the same folder, or minilm:FILE.onnx#tokenizer=FILE.json"
             )
     return network, tokenizer
-
-
-def unit_rows(vectors_ND):
-    """Returns the vectors divided by their L2 norm: float32 [N, D]; a vector of zeros stays."""
-    norms_N = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    return (vectors_ND / np.maximum(norms_N, 1e-9)).astype(np.float32)
 
 
 class LatentSemanticAnalysis:
@@ -86,7 +79,6 @@ class LatentSemanticAnalysis:
     """
 
     def __init__(self, corpus):
-        self.identity = identity("tfidf")
         counts = collections.Counter(word for text in corpus for word in set(text.split()))
         self._column = {word: i for i, word in enumerate(sorted(counts))}
         self._idf_V = np.array([np.log(len(corpus) / counts[word]) for word in sorted(counts)], np.float32)
@@ -98,7 +90,7 @@ class LatentSemanticAnalysis:
 
     def __call__(self, texts):
         """Returns the vectors of texts: float32 [N, D], of unit length; zeros if no word is in the corpus."""
-        return unit_rows(self._weighted(texts) @ self._directions_DV.T)
+        return unit_vectors(self._weighted(texts) @ self._directions_DV.T)
 
     def _weighted(self, texts):
         """Returns the tf-idf weighted counts of words, each row at unit length: float32 CSR matrix [N, V]."""
@@ -127,10 +119,6 @@ class SentenceTransformer:
             raise cli.UserError(
                 f"--sentence_encoder minilm: {error.name} is not installed ({INSTALL}); `tfidf` needs no other package"
             ) from error
-        self.identity = {
-            "kind": "minilm",
-            "files": [sidecars.fingerprint(path)["sha256"] for path in (network, tokenizer)],
-        }
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(tokenizer)
             self._session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
@@ -155,4 +143,4 @@ class SentenceTransformer:
             vectors.append((hidden_NTD * mask_NT[:, :, None]).sum(1) / mask_NT.sum(1, keepdims=True))
         result_ND = np.empty((len(texts), vectors[0].shape[1] if vectors else 0), np.float32)
         result_ND[order] = np.concatenate(vectors) if vectors else result_ND
-        return unit_rows(result_ND)
+        return unit_vectors(result_ND)

@@ -33,7 +33,7 @@ def load(path, with_train_captions):
       path: FOLDER, or FOLDER#SET (coco, flickr30k, ade20k, open_images) if it holds files of several sets.
       with_train_captions: whether to read the captions of the training images too.
 
-    Raises: cli.UserError if there is no file, files of several sets without #SET, or a file of another format.
+    Raises: cli.UserError if no file is found, or files of several sets without #SET, or a file of another format.
     """
     folder = folder_of(path)
     wanted, files = path[len(folder) + 1 :], collections.defaultdict(lambda: collections.defaultdict(list))

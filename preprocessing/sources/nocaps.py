@@ -19,7 +19,7 @@ def load(folder):
     Its keys are "splits" (split -> list of file names), "captions" (file name -> list of texts), "ids" (file name ->
     int), "files" (split -> path) and "parts" (file name -> "in", "near" or "out").
 
-    Raises: cli.UserError if there is no file, two files of one split, or a file of another format.
+    Raises: cli.UserError if the folder has no such file, two files of one split, or a file of another format.
     """
     fields = {"splits": {}, "captions": {}, "ids": {}, "files": {}, "parts": {}}
     for name in sorted(os.listdir(folder)):

@@ -13,6 +13,7 @@ from evaluation.retrieval import fits
 from formats import records
 from initialization import sentence_evidence
 from models.consensus import sentence_encoders
+from models.consensus.kernel_regression import unit_vectors
 
 REALDATA = pathlib.Path(os.environ.get("UIC_REALDATA", pathlib.Path(__file__).resolve().parents[3] / "shared/realdata"))
 CORPUS = [
@@ -128,8 +129,8 @@ def test_distribution_over_sentences(monkeypatch):
     rng = np.random.default_rng(3)
     keys = [(7,), (), (7, 9), (9,), (7,)]
     detections = [{7: 0.8}, {9: 0.4}, {}]
-    sentences = sentence_encoders.unit_rows(rng.normal(size=(5, 4)))
-    images = sentence_encoders.unit_rows(rng.normal(size=(3, 4)))
+    sentences = unit_vectors(rng.normal(size=(5, 4)))
+    images = unit_vectors(rng.normal(size=(3, 4)))
     monkeypatch.setattr(sentence_evidence, "AT_ONCE", 10)  # two images a block
     made = sentence_evidence.SentenceDistribution(keys, detections, sentences, images, 0.7, 0.2, 0.07)
     blocks = list(made.blocks("test"))
