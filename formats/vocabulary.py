@@ -207,9 +207,18 @@ def load_synonyms(path, concepts):
 
 @functools.cache
 def _inflect():
-    """Returns the engine of the library inflect (cached)."""
-    import inflect
+    """Returns the engine of the library inflect (cached).
 
+    At its import, inflect has typeguard compile each of its functions once more with checks of the argument types, which
+    takes 1.8 s of the start of most commands. Here it is only given strings, so it is imported without the checks.
+    """
+    import typeguard
+
+    checks, typeguard.typechecked = typeguard.typechecked, lambda function: function
+    try:
+        import inflect
+    finally:
+        typeguard.typechecked = checks
     return inflect.engine()
 
 
