@@ -151,7 +151,7 @@ class Captioner:
         Raises: cli.UserError if `decode` has another form, or does not fit the dictionary or the length of captions.
         """
         decoding = parse_decode(decode)
-        decoder = self._decoder(decoding, np.shape(vectors_ND)[1:])
+        decoder = self.decoder(decoding, np.shape(vectors_ND)[1:])
         names = range(len(vectors_ND)) if names is None else names
         if decoding.is_sampled:
             batch = max(1, min(batch, ROWS // decoding.size))
@@ -169,7 +169,7 @@ class Captioner:
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
         return captions
 
-    def _decoder(self, decoding, row_shape):
+    def decoder(self, decoding, row_shape):
         """Returns the compiled decoder for these settings; the latest ones are kept for later calls.
 
         It is a function (input rows; for samples also their random numbers, float64 [B, K, T]) -> (words int32

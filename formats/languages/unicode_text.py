@@ -93,11 +93,16 @@ def join(words):
     return text if text.isascii() else _BETWEEN.sub("", text)
 
 
+def has_unspaced(text):
+    """Returns whether a text has a character of an unspaced script: bool."""
+    return bool(_UNSPACED.search(text))
+
+
 def split(text):
     """Returns the words of a text that `join` made: what blanks separate, with unspaced scripts as characters."""
-    if text.isascii() or not _UNSPACED.search(text):
+    if text.isascii() or not has_unspaced(text):
         return text.split()
-    return [token for word in text.split() for token in (characters(word) if _UNSPACED.search(word) else [word])]
+    return [token for word in text.split() for token in (characters(word) if has_unspaced(word) else [word])]
 
 
 def merger(words):

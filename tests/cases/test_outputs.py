@@ -26,6 +26,7 @@ WRITTEN = {"output", "table", "job_dir", "to", "json", "into", "attention", "emb
 READS_ITS_RUN = {"serve", "scripts.doctor"}  # and write nothing
 ARE_READ = {
     ("caption", "job_dir"),
+    ("scripts.export", "job_dir"),
     ("scripts.export_run", "job_dir"),
     ("docs.building.draw_overview", "job_dir"),
     ("baselines.r2m_traces", "job_dir"),
