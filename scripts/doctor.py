@@ -154,7 +154,7 @@ def python(version):
 
 
 def tools(options):
-    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, GPU.
+    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, Dask, GPU.
 
     Args: options: Options; a GPU is looked for only with --devices.
     """
@@ -179,11 +179,12 @@ def tools(options):
         not missing,
         "Hub       " + (f"{', '.join(missing)} missing, for hub: detectors: {mend}" if missing else "there"),
     )
-    beam = importlib.util.find_spec("apache_beam")
-    yield (
-        bool(beam),
-        "Beam      " + ("there" if beam else "missing, for --runner: pip install -r requirements-beam.txt"),
-    )
+    for name, module, mend in (
+        ("Beam", "apache_beam", "pip install -r requirements-beam.txt"),
+        ("Dask", "distributed", "pip install -r requirements-dask.txt"),
+    ):
+        there = importlib.util.find_spec(module) is not None
+        yield there, f"{name:10}" + ("there" if there else f"missing, for --runner: {mend}")
     if options.devices:
         import tensorflow as tf
 

@@ -6,25 +6,27 @@
     --runner "SparkRunner --spark_master_url=spark://HOST:7077"
     --runner "DataflowRunner --project=P --region=R --temp_location=gs://B/tmp --sdk_container_image=IMAGE"
 
-All words after the first are Beam's own pipeline options. The pipeline only distributes the shards to machines. Every
-task writes one complete file to `--data_dir`, so the bytes are those of local processes, and finished files are kept
-when a pipeline fails. The workers need this program (the same folder, or a container with it) and share a file system
-with the machine that runs the command: input, photographs and `--data_dir` under the same paths.
+All words after the first are Beam's own pipeline options. The pipeline only distributes the tasks to machines
+(engines.py).
 """
 
-import io
 import os
-import pickle
 import shlex
 import sys
 import threading
 import traceback
 
 import cli
+from preprocessing.sharding import engines
 
 # Not DirectRunner, which first tries to download a program (Prism) and to run it.
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 EVERY = 30.0  # seconds between two lines of progress
+
+
+def check(runner):
+    """Checks the value of `--runner`. Raises: cli.UserError as `parse` does."""
+    parse(runner)
 
 
 def parse(runner):
@@ -50,74 +52,23 @@ def parse(runner):
     return LOCAL if name.lower() == "local" else name, flags
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Passing tasks to workers
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler for a worker: looks up names of `__main__` in the command's module, which is not `__main__` there.
-
-    Args: file: open pickle file. main: name of the command's module.
-    """
-
-    def __init__(self, file, main):
-        super().__init__(file)
-        self._main = main
-
-    def find_class(self, module, name):
-        return super().find_class(self._main if module == "__main__" else module, name)
-
-
-def payload(function, task):
-    """Returns (name of the command's module, bytes of the pickled function and task), the argument of `work`."""
-    spec = sys.modules["__main__"].__spec__
-    return spec.name if spec is not None else "__main__", pickle.dumps((function, task))
-
-
 def work(item):
-    """Runs one task on a worker, which writes its file; returns nothing. Args: item: result of `payload`.
+    """Runs one task on a worker, which writes its file; returns nothing. Args: item: result of `engines.payload`.
 
     A UserError is ignored, because the command runs the task again and raises it there.
     """
-    main, content = item
-    function, task = _Unpickler(io.BytesIO(content), main).load()
+    function, task = engines.unpickled(item)
     try:
         function(task)
     except cli.UserError:
         pass
 
 
-# --------------------------------------------------------------------------------------------------------------
-# The pipeline
+def run(function, tasks, runner, description):
+    """Runs `function(task)` for every task in a Beam pipeline. Raises: cli.UserError if the pipeline fails.
 
-
-def map_tasks(function, tasks, runner, description):
-    """Runs `function(task)` for every task in a Beam pipeline; returns the list of results in the order of the tasks.
-
-    Args:
-      function: a module-level function of one task; it writes one complete file, unless the file exists.
-      tasks: list of picklable tasks with the attribute `path`, the file to write. For one whose file
-        exists already no worker is used; its result is that of the earlier run.
-      runner: value of --runner.
-      description: text for messages about progress.
-
-    Raises: cli.UserError when the pipeline or a task fails, or a worker's file is not visible to this process.
+    Args: function, tasks, description: as for `engines.map_tasks`. runner: value of --runner.
     """
-    missing = [task for task in tasks if not os.path.exists(task.path)]
-    if missing:
-        _run(function, missing, runner, description)
-        lost = [task for task in missing if not os.path.exists(task.path)]
-        for task in lost[:1]:
-            function(task)  # raises the worker's UserError again
-            raise cli.UserError(
-                f"--runner {runner}: the pipeline ended, but {len(lost)} of {len(missing)} files are not here, the "
-                f"first is {task.path}. Its workers must share this file system"
-            )
-    return [function(task) for task in tasks]  # all files exist, so this only reads the results
-
-
-def _run(function, tasks, runner, description):
-    """Runs the pipeline for `tasks`, a list, and waits for its end. Raises: cli.UserError if it fails."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -127,7 +78,7 @@ def _run(function, tasks, runner, description):
     threading.Thread(target=_report, args=(tasks, description, done), daemon=True).start()
     try:
         with beam.Pipeline(runner=name, options=PipelineOptions(flags)) as pipeline:
-            items = pipeline | beam.Create([payload(function, task) for task in tasks])
+            items = pipeline | beam.Create([engines.payload(function, task) for task in tasks])
             _ = items | beam.Reshuffle() | beam.Map(work)  # else one worker would get all of them
     except Exception as error:  # each runner raises its own types
         traceback.print_exc()

@@ -94,7 +94,10 @@ def _end_with_parent(locks):
     threading.Thread(target=wait, daemon=True).start()
 
 
-RUNNER = 'run the shards on an Apache Beam runner instead, with its options: local, "FlinkRunner --flink_master=H:8081"'
+RUNNER = (
+    "run the shards on a cluster instead: dask:ADDRESS of a Dask scheduler, or an Apache Beam runner with its options: "
+    'local, "FlinkRunner --flink_master=H:8081"'
+)
 
 
 def where(options):
@@ -104,30 +107,30 @@ def where(options):
     Raises: cli.UserError when the runner cannot be used.
     """
     if options.runner:
-        from preprocessing.sharding import beam
+        from preprocessing.sharding import engines
 
-        beam.parse(options.runner)
+        engines.check(options.runner)
     return {"processes": options.processes, "runner": options.runner}
 
 
 def map_shards(function, tasks, *, processes, description, runner=None):
-    """Runs `function(task)` for every task in a pool of processes or on a Beam runner, and shows the progress.
+    """Runs `function(task)` for every task in a pool of processes or on a cluster, and shows the progress.
 
     Args:
       function: a module-level function of one task; it writes one complete file, unless the file exists.
       tasks: list of picklable tasks.
       processes: number of processes, 0 for all cores; 1 runs the tasks in this process.
       description: text of the progress bar.
-      runner: value of --runner (see beam.py), with which `processes` is ignored; None for local processes.
+      runner: value of --runner (see engines.py), with which `processes` is ignored; None for local processes.
 
     Returns: list of the results in the order of the tasks.
     Raises: the first failure of a task, after cancelling the tasks that have not started; cli.UserError when a worker
       process was killed.
     """
     if runner:
-        from preprocessing.sharding import beam
+        from preprocessing.sharding import engines
 
-        return beam.map_tasks(function, tasks, runner, description)
+        return engines.map_tasks(function, tasks, runner, description)
     processes = min(process_count(processes), len(tasks))
     if processes <= 1:
         return [function(task) for task in cli.progress(tasks, description)]

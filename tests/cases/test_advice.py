@@ -95,8 +95,8 @@ def every_flag():
     return names | {f"no{name}" for name in names} | {"help"}
 
 
-# Of pip, curl, git, Apache Beam's runners and XLA.
-OTHERS = {"data", "flink_master", "parallelism", "tf_xla_cpu_global_jit", "no", "upgrade"}
+# Of pip, curl, git, Apache Beam's runners, Dask and XLA.
+OTHERS = {"data", "flink_master", "parallelism", "tf_xla_cpu_global_jit", "no", "upgrade", "nworkers", "nthreads"}
 OTHERS |= {"short", "porcelain", "untracked"}
 
 

@@ -17,7 +17,7 @@ import textwrap
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The changelog tells of commands that are gone.
 PAGES = sorted({ROOT / "README.md", *ROOT.glob("docs/**/*.md")} - {ROOT / "docs" / "changelog.md"})
-PROGRAMS = ("python", "python3", "pip", "curl", "mkdocs", "tensorboard", "ruff", "git")
+PROGRAMS = ("python", "python3", "pip", "curl", "mkdocs", "tensorboard", "ruff", "git", "dask")
 FIRST = re.compile(rf"(?:srun )?(?:(?:\.venv/bin/)?(?:{'|'.join(PROGRAMS)})\s+\S|(?:bash )?scripts/\w+\.sh\b)")
 FENCED = re.compile(r"^([ ]*)```(\w*)[^\n]*\n(.*?)^\1```[ ]*$", re.M | re.S)
 INDENTED = re.compile(r"(?:^    .*\n|^[ ]*\n(?=    ))+", re.M)

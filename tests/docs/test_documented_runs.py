@@ -43,7 +43,7 @@ NOT_RUN = {
     r"^-m evaluation\.results": "needs the archive; tests/evaluation/test_results.py runs it",
     r"^serve\.py": "serves until it is ended; tests/web/test_serve.py starts it",
     r"downloads/|data/coco|runs/uic|captions_val2014|dataset_coco": "needs data that are downloaded",
-    r"--runner": "needs requirements-beam.txt",
+    r"--runner": "needs a cluster or requirements-beam.txt",
     r"export_coco --captions captions\.json": "needs photographs of COCO, whose names have numbers",
 }
 OWN = {"D": "data/own", "RUN": "runs/own"}  # placeholders of pages

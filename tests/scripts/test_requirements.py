@@ -14,6 +14,7 @@ from tests import project_files, tiny_runs
 EXTRA = {
     "requirements-serve.txt": ("web/", "serve.py", "tests/"),
     "requirements-beam.txt": ("preprocessing/sharding/beam.py", "tests/"),
+    "requirements-dask.txt": ("preprocessing/sharding/dask_engine.py", "tests/"),
     "requirements-sentences.txt": ("models/consensus/sentence_encoders.py", "tests/"),
     "requirements-docs.txt": ("docs/", "tests/docs/"),
     "requirements-dev.txt": ("tests/",),

@@ -1,0 +1,68 @@
+"""A Dask cluster on 127.0.0.1 for tests: a scheduler and workers, each a process of its own."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+
+def free_port():
+    """Returns a TCP port of 127.0.0.1 at which nobody listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def wait_until(condition, seconds=60.0):
+    """Waits until the function `condition` returns a true value, which is returned."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+    return found
+
+
+class DaskCluster:
+    """Scheduler and worker processes. Attributes: address: of the scheduler. scheduler, workers: subprocess.Popen."""
+
+    def __init__(self, folder, workers=2, threads=1, **environment):
+        """Starts the processes in `folder`, which has no program of ours, and waits until they listen."""
+        self.folder, self.environment = folder, environment
+        folder.mkdir(exist_ok=True)
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.scheduler = self._start("scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard")
+        self.workers = []
+        for _ in range(workers):
+            self.add_worker(threads)
+        wait_until(self._workers_are_registered)
+
+    def _start(self, *arguments):
+        log = open(self.folder / "log.txt", "ab")
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments],
+            cwd=self.folder,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | self.environment,
+            stdout=log,
+            stderr=log,
+        )
+
+    def add_worker(self, threads=1):
+        """Starts a worker without a nanny, which would start it again after its end."""
+        flags = ("--host=127.0.0.1", f"--nthreads={threads}", "--no-nanny", "--no-dashboard")
+        self.workers.append(self._start("worker", self.address, *flags))
+
+    def _workers_are_registered(self):
+        text = pathlib.Path(self.folder / "log.txt").read_text()
+        return text.count("Registered to") >= len(self.workers)
+
+    def close(self):
+        """Ends all processes."""
+        for process in (self.scheduler, *self.workers):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            process.wait()

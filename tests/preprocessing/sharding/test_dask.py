@@ -1,0 +1,167 @@
+"""--runner dask:ADDRESS: the same bytes from a cluster of two worker processes as from local processes; failures."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import cli
+from preprocessing import extract_descriptions
+from preprocessing.sharding import dask_engine, engines
+from tests.preprocessing.sharding import dask_cluster, shard_runs
+
+
+@pytest.fixture
+def needs_dask():
+    pytest.importorskip("distributed", reason="Dask is not installed (requirements-dask.txt)")
+
+
+def started(folder, **how):
+    pytest.importorskip("distributed", reason="Dask is not installed (requirements-dask.txt)")
+    return dask_cluster.DaskCluster(folder, **how)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = started(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+def test_results_in_order_and_what_is_there_is_left_alone(cluster, tmp_path, monkeypatch, capsys):
+    runner = f"dask:{cluster.address}"
+    assert shard_runs.squares(tmp_path, range(6), runner, 0.1) == shard_runs.expected(range(6))
+    assert shard_runs.processes_of(tmp_path, range(6)) == {worker.pid for worker in cluster.workers}
+    stamps = [(tmp_path / str(number)).stat().st_mtime_ns for number in range(6)]
+    monkeypatch.chdir(tmp_path)  # paths that are relative to the command's folder
+    assert shard_runs.squares(pathlib.Path("."), range(8), runner) == shard_runs.expected(range(8))
+    assert [(tmp_path / str(number)).stat().st_mtime_ns for number in range(6)] == stamps
+    assert f"squares: 2 tasks handed to Dask at {cluster.address}, 2 workers" in capsys.readouterr().out
+
+
+def test_failures_of_a_task_are_those_of_the_command(cluster, tmp_path):
+    runner = f"dask:{cluster.address}"
+    with pytest.raises(cli.UserError, match="^13 is not allowed"):
+        shard_runs.squares(tmp_path, [13, *range(100, 140)], runner, 0.05)
+    assert len(list(tmp_path.glob("1??"))) < 30  # the rest was cancelled
+    with pytest.raises(RuntimeError, match="(?s)On a worker|Unpicklable: 14 is not allowed"):
+        shard_runs.squares(tmp_path, [14], runner)
+    with pytest.raises(FileNotFoundError) as caught:
+        shard_runs.squares(tmp_path, [15], runner)
+    assert cli.file_fault(caught.value).startswith("/no/such/file: No such file")
+
+
+def test_same_bytes(cluster, tmp_path, monkeypatch):
+    shard_runs.write_corpus(tmp_path / "corpus.txt")
+    monkeypatch.chdir(tmp_path)
+    expected = shard_runs.extract("corpus.txt", pathlib.Path("here"))
+    assert expected["sentences.txt"].count(b"\n") == 300
+    assert shard_runs.extract("corpus.txt", pathlib.Path("there"), runner=f"dask:{cluster.address}") == expected
+
+
+def test_a_worker_reads_files_again_for_each_command(cluster, tmp_path):
+    """Workers outlive commands: what a module has cached, such as an encoder, must not."""
+    for version in ("first", "second"):
+        (tmp_path / "encoder").write_text(version)
+        found = shard_runs.copies(tmp_path / "encoder", tmp_path / version, 6, f"dask:{cluster.address}")
+        assert found == [{"copied": version}] * 6
+
+
+def kill_when(process, path):
+    """Kills a process as soon as a file exists; returns the thread that does this."""
+
+    def kill():
+        dask_cluster.wait_until(path.exists)
+        process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+def test_a_killed_worker_then_a_killed_scheduler(tmp_path):
+    cluster = started(tmp_path / "cluster")
+    runner, (first, second) = f"dask:{cluster.address}", cluster.workers
+    try:
+        killer = kill_when(first, tmp_path / "102")
+        assert shard_runs.squares(tmp_path, range(100, 112), runner, 0.2) == shard_runs.expected(range(100, 112))
+        killer.join()
+        assert first.wait(5) == -signal.SIGKILL
+        assert shard_runs.processes_of(tmp_path, range(106, 112)) == {second.pid}
+
+        killer = kill_when(cluster.scheduler, tmp_path / "121")
+        began = time.monotonic()
+        lost = "the connection to the scheduler was lost. Finished shards are kept; .*the same command continues"
+        with pytest.raises(cli.UserError, match=lost):
+            shard_runs.squares(tmp_path, range(120, 150), runner, 0.2)
+        assert time.monotonic() - began < 15
+        killer.join()
+    finally:
+        cluster.close()
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("1??")}
+    assert 12 + 2 <= len(stamps) < 12 + 30
+    assert shard_runs.squares(tmp_path, range(120, 150), None) == shard_runs.expected(range(120, 150))
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+def test_a_scheduler_without_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_engine, "NO_WORKER", 1.0)
+    cluster = started(tmp_path / "cluster", workers=0)
+    try:
+        with pytest.raises(
+            cli.UserError, match="no worker for 1 s; start some with: dask worker tcp:.*the same command"
+        ):
+            shard_runs.squares(tmp_path, range(2), f"dask:{cluster.address}")
+    finally:
+        cluster.close()
+
+
+def test_nobody_listens(needs_dask, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_engine, "CONNECT", 1.0)
+    address, began = f"127.0.0.1:{dask_cluster.free_port()}", time.monotonic()
+    with pytest.raises(cli.UserError, match=f"--runner dask:{address}: no Dask scheduler answers there"):
+        shard_runs.squares(tmp_path, range(2), f"dask:{address}")
+    assert time.monotonic() - began < 10
+    with pytest.raises(cli.UserError, match="no Dask scheduler answers there .*nothing"):
+        shard_runs.squares(tmp_path, range(2), "dask:nothing://x")
+
+
+def test_a_worker_without_the_program(needs_dask, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "ROOT", str(tmp_path / "elsewhere"))
+    from distributed.protocol import pickle
+
+    call = pickle.dumps(engines.remote())
+    command = [sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer)(None))"]
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(command, cwd=tmp_path / "empty", input=call, capture_output=True, timeout=60, check=True)
+    with pytest.raises(
+        cli.UserError, match="cannot run this program: No module named 'preprocessing'.*elsewhere.*PYTHONPATH"
+    ):
+        engines.fail(done.stdout.decode(), "dask:x")
+
+
+def test_dask_is_not_installed_or_has_no_address(monkeypatch):
+    with pytest.raises(cli.UserError, match="expected the address of the scheduler"):
+        engines.check("dask:")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(cli.UserError, match="pip install -r requirements-dask.txt"):
+        extract_descriptions.main(extract_descriptions.Options(input="none", runner="dask:127.0.0.1:8786"))
+
+
+@pytest.mark.slow
+def test_same_bytes_from_commands(tmp_path):
+    """All stages of text, from a cluster whose workers have several threads."""
+    corpus = shard_runs.write_corpus(tmp_path / "corpus.txt")
+    expected = shard_runs.make(corpus, tmp_path / "here")
+    assert len(expected) == 5
+    cluster = started(tmp_path / "cluster", threads=2)
+    try:
+        printed = shard_runs.run_commands(corpus, tmp_path / "dask", f"dask:{cluster.address}")
+    finally:
+        cluster.close()
+    assert "handed to Dask" in printed and "NOTE: a worker runs one task at a time" in printed
+    assert shard_runs.contents(tmp_path / "dask") == expected
