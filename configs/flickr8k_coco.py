@@ -5,7 +5,7 @@ Task:      a captioner from 6,000 training photographs of Flickr8k, read without
            their captions choose the checkpoints and give the scores.
 Data:      everything below ${UIC_REALDATA}: flickr8k/ (images/, lists and captions), corpora/, models/.
 Cost:      about an hour on two busy CPU cores, half of it R2M.
-Commands:  scripts/flickr8k.sh --corpus coco --eyes ssd --rows con2sen,feat2sen,full,scratch,r2m, which runs
+Commands:  scripts/flickr8k.sh --corpus coco --eyes ssd --only con2sen,feat2sen,full,scratch,r2m, which runs
 
     D=data/flickr8k_coco R=runs/flickr8k_coco X=flickr8k_coco
     python -m preprocessing.extract_descriptions --recipe $X --data_dir $D

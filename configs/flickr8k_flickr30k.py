@@ -4,7 +4,7 @@ Task:      as configs/flickr8k_coco.py with another corpus: name the corpus with
            detector's 80 classes, so a classifier's words help, as concepts and in the image vector.
 Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/.
 Cost:      a little more than an hour on two busy CPU cores, half of it R2M.
-Command:   scripts/flickr8k.sh --corpus flickr30k --eyes ssd --rows con2sen,feat2sen,full,scratch,r2m: the commands of
+Command:   scripts/flickr8k.sh --corpus flickr30k --eyes ssd --only con2sen,feat2sen,full,scratch,r2m: the commands of
            configs/flickr8k_coco.py and, before process_descriptions,
 
     python -m preprocessing.classifier_words --recipe flickr8k_flickr30k --data_dir data/flickr8k_flickr30k

@@ -15,11 +15,11 @@ Commands:  scripts/demo.sh [--seeds 3], which runs
     python -m preprocessing.extract_features --recipe miniature --data_dir $D
     python -m evaluation.untrained --recipe miniature --data_dir $D --table $R/table.json
     python -m initialization.retrieve_captions --recipe miniature --data_dir $D
-    python -m initialization.obj2sen --recipe miniature/con2sen --data_dir $D --job_dir $R/obj2sen
     python -m initialization.im_caption --recipe miniature/feat2sen --data_dir $D --job_dir $R/feat2sen
     python train.py --recipe miniature/full --data_dir $D --imcap_ckpt $R/feat2sen --job_dir $R/full
-    python train.py --recipe miniature/scratch --data_dir $D --job_dir $R/scratch
+    python -m initialization.obj2sen --recipe miniature/con2sen --data_dir $D --job_dir $R/obj2sen
     python -m initialization.im_caption --recipe miniature/supervised_ceiling --data_dir $D --job_dir $R/supervised
+    python train.py --recipe miniature/scratch --data_dir $D --job_dir $R/scratch
 
            and separately
 

@@ -209,8 +209,8 @@ def load_synonyms(path, concepts):
 def _inflect():
     """Returns the engine of the library inflect (cached).
 
-    At its import, inflect has typeguard compile each of its functions once more with checks of the argument types, which
-    takes 1.8 s of the start of most commands. Here it is only given strings, so it is imported without the checks.
+    At its import, inflect has typeguard compile each of its functions once more with checks of the argument types. This
+    takes 1.8 s, at the start of most commands. Here it is only given strings, so it is imported without the checks.
     """
     import typeguard
 

@@ -1,33 +1,47 @@
 #!/usr/bin/env bash
-# Makes a table of results in the miniature world, in about twenty minutes on two cores: draws the world, runs every
-# stage, trains captioners without image-caption pairs, with and without the initialization, and one on true pairs
-# (supervised_ceiling). Scores them on the test images, together with the rows that need no training; RUNS/report.html
-# shows them. The same command continues after an interruption.
-#   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--ablations] [--baselines] [--smoke]
+# Makes a table of results in the miniature world, in about fifteen minutes on two cores: draws the world, runs every stage,
+# trains captioners without image-caption pairs, with and without the initialization, and one on true pairs
+# (supervised_ceiling). Scores them on the test images, together with the rows that need no training. The first captions,
+# of feat2sen, are printed after about five minutes; RUNS/report.html shows the runs and grows with each row. The same
+# command continues after an interruption.
+#   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--only ROWS] [--ablations] [--baselines]
+#                   [--smoke]
 # --seeds N: trains all rows with the seeds 1 to N; the table shows mean and standard deviation.
-# --ablations: also the paper's ablation, with and without initialization: six rows more, 20 minutes a seed.
-# --baselines: also R2M's four stages, 10 minutes a seed. (scripts/supervised.sh miniature: the supervised systems.)
+# --only ROWS: the rows to train, separated by commas, of feat2sen, full (starts from feat2sen, which is trained as well),
+#   con2sen, supervised_ceiling, scratch, and those of --ablations and --baselines. Without it: the first five.
+# --ablations: also the paper's ablation, with and without initialization: adv, con, im, scratch_adv, scratch_con,
+#   scratch_im; 20 minutes a seed.
+# --baselines: also r2m, R2M's four stages; 10 minutes a seed. (scripts/supervised.sh miniature: the supervised systems.)
 # --smoke: the same stages on a tiny world with a few updates, to see that they run; its scores mean nothing.
 # All settings are in configs/miniature.py (--smoke: configs/miniature_smoke.py). RUNS/results has what was scored, in the
 # layout of the archive results/ (docs/results/archive.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=data/miniature runs=runs/demo seeds=1 recipe=miniature ablations=no baselines=no
+data=data/miniature runs=runs/demo seeds=1 recipe=miniature rows=feat2sen,full,con2sen,supervised_ceiling,scratch more=""
 while [ $# -gt 0 ]; do
   case $1 in
     --data_dir) data=$2; shift ;;
     --runs) runs=$2; shift ;;
     --seeds) seeds=$2; shift ;;
-    --ablations) ablations=yes ;;
-    --baselines) baselines=yes ;;
+    --only) rows=$2; shift ;;
+    --ablations) more=$more,adv,con,im,scratch_adv,scratch_con,scratch_im ;;
+    --baselines) more=$more,r2m ;;
     --smoke) recipe=miniature_smoke ;;
     *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift
 done
+all="feat2sen full con2sen supervised_ceiling scratch adv con im scratch_adv scratch_con scratch_im r2m"
+rows=$rows$more
+for row in ${rows//,/ }; do
+  case " $all " in *" $row "*) ;; *) echo "ERROR: --only $row: expected some of ${all// /,}" >&2; exit 2 ;; esac
+  case $row in full | adv | con | im) rows=feat2sen,$rows ;; esac  # they start from it
+done
 source scripts/setup.sh requirements.txt
 
+SECONDS=0  # the shell counts from here: without the installation
 step() { echo; echo "== $1"; shift; echo "\$ $*"; "$@"; }
+took() { echo; printf '== %s after %d min %02d s\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 table=$runs/table.json
 
 prepare() {  # prepare WHAT MODULE FLAGS...: a data stage
@@ -50,43 +64,62 @@ score() {  # score RUN ROW: every checkpoint on validation, the best one on test
     python eval_val.py --job_dir "$1" --row "$2" --metrics BLEU,CIDEr
   step "score the best one on test" python eval_test.py --job_dir "$1" --row "$2" --table "$table"
 }
-ablation() {  # ablation PREFIX FLAGS...: the rows without some of the rewards
-  local part
-  for part in adv con im; do
-    train train.py "$folder/$1$part" "$1$part" "${@:2}"
-    score "$folder/$1$part" "$1$part"
-  done
+pages=()  # the runs of seed 1 that RUNS/report.html shows
+show() {  # show RUN: adds it to the page
+  pages+=("$1")
+  step "a page to look at" python -m evaluation.report "${pages[@]}" --output "$runs/report.html"
+}
+make_row() {  # make_row ROW: trains and scores it
+  local stage name
+  case $1 in
+    feat2sen)
+      train "-m initialization.im_caption" "$folder/feat2sen" feat2sen
+      [ "$seed" != 1 ] || step "first captions: eight test pictures" \
+        python caption.py --job_dir "$folder/feat2sen" "$data"/raw/images/test_0000[0-7].jpg
+      [ "$seed" != 1 ] || took "first captions"
+      score "$folder/feat2sen" feat2sen
+      ;;
+    con2sen)
+      train "-m initialization.obj2sen" "$folder/obj2sen" con2sen
+      step "score con2sen on validation" \
+        python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --metrics BLEU,CIDEr
+      step "score con2sen on test" \
+        python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --split test --table "$table"
+      ;;
+    supervised_ceiling)
+      train "-m initialization.im_caption" "$folder/supervised" supervised_ceiling
+      score "$folder/supervised" supervised_ceiling
+      ;;
+    scratch*)
+      train train.py "$folder/$1" "$1"
+      score "$folder/$1" "$1"
+      ;;
+    r2m)
+      train "-m baselines.r2m" "$folder/r2m" r2m --metrics BLEU,CIDEr
+      for stage in xe xe_rec tri tri_rec; do
+        name=r2m_$stage
+        [ $stage = tri_rec ] && name=r2m
+        step "score $name on test" python eval_test.py --job_dir "$folder/r2m/$stage" --row $name --table "$table"
+      done
+      ;;
+    full | adv | con | im)
+      train train.py "$folder/$1" "$1" --imcap_ckpt "$folder/feat2sen"
+      score "$folder/$1" "$1"
+      ;;
+  esac
 }
 for seed in $(seq "$seeds"); do
   folder=$runs
   [ "$seed" = 1 ] || folder=$runs/seed$seed
-  train "-m initialization.obj2sen" "$folder/obj2sen" con2sen
-  step "score con2sen on validation" \
-    python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --metrics BLEU,CIDEr
-  step "score con2sen on test" \
-    python -m initialization.eval_obj2sen --job_dir "$folder/obj2sen" --split test --table "$table"
-  train "-m initialization.im_caption" "$folder/feat2sen" feat2sen
-  score "$folder/feat2sen" feat2sen
-  train train.py "$folder/full" full --imcap_ckpt "$folder/feat2sen"
-  score "$folder/full" full
-  train train.py "$folder/scratch" scratch
-  score "$folder/scratch" scratch
-  train "-m initialization.im_caption" "$folder/supervised" supervised_ceiling
-  score "$folder/supervised" supervised_ceiling
-  if [ $ablations = yes ]; then
-    ablation "" --imcap_ckpt "$folder/feat2sen"
-    ablation scratch_
-  fi
-  if [ $baselines = yes ]; then
-    train "-m baselines.r2m" "$folder/r2m" r2m --metrics BLEU,CIDEr
-    for stage in xe xe_rec tri tri_rec; do
-      row=r2m_$stage
-      [ $stage = tri_rec ] && row=r2m
-      step "score $row on test" python eval_test.py --job_dir "$folder/r2m/$stage" --row $row --table "$table"
-    done
-  fi
-  step "collect the scored rows" python -m evaluation.results --add "$table" --experiment $recipe \
-    --archive "$runs/results"
+  for row in $all; do
+    case ,$rows, in *,$row,*) ;; *) continue ;; esac
+    make_row $row
+    case $seed-$row in
+      1-feat2sen | 1-full | 1-scratch) show "$runs/$row" ;;
+      1-supervised_ceiling) show "$runs/supervised" ;;
+    esac
+  done
 done
-step "a page to look at" python -m evaluation.report "$runs"/{full,feat2sen,scratch,supervised} --output "$runs/report.html"
+step "collect the scored rows" python -m evaluation.results --add "$table" --experiment $recipe --archive "$runs/results"
 step "the table" python -m evaluation.table "$table"
+took "done"

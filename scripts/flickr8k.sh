@@ -2,11 +2,11 @@
 # The main experiment: Flickr8k photographs, sentences that describe other photographs, detectors and classifiers.
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
 # checkpoints and give the scores. Data are read from $UIC_REALDATA. The same command continues after an interruption.
-#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--eyes wide|ssd] [--rows con2sen,feat2sen,full,scratch] [--seeds 1]
+#   scripts/flickr8k.sh [--corpus coco|flickr30k] [--eyes wide|ssd] [--only con2sen,feat2sen,full,scratch] [--seeds 1]
 #                       [--paper_losses]
 # --eyes ssd: one detector of 80 classes and one encoder. wide: also Open Images and Places classes, a better classifier,
 #   three encoders, and sentence vectors (docs/consensus.md, C8).
-# --rows: the rows to train; r2m only when named. Rows that need no training are always scored.
+# --only: the rows to train; r2m only when named. Rows that need no training are always scored.
 # --seeds N: trains the rows with the seeds 1 to N; the data are made once. --seed S: the seed S alone, in the same folder.
 # --paper_losses: the row full without the consensus reward, in the folder full_paper.
 # --more_concepts yes|no: --eyes ssd, with or without a classifier's words beside the detector's classes, in separate
@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --corpus) corpus=$2; shift ;;
     --eyes) eyes=$2; shift ;;
-    --rows) rows=$2; shift ;;
+    --only) rows=$2; shift ;;
     --seeds) seeds=$2; shift ;;
     --seed) first=$2 seeds=$2; shift ;;
     --paper_losses) losses=paper ;;
@@ -46,7 +46,7 @@ esac
 for row in ${rows//,/ }; do
   case $row in
     con2sen | feat2sen | full | scratch | r2m) ;;
-    *) echo "ERROR: --rows $row: expected some of con2sen,feat2sen,full,scratch,r2m" >&2; exit 2 ;;
+    *) echo "ERROR: --only $row: expected some of con2sen,feat2sen,full,scratch,r2m" >&2; exit 2 ;;
   esac
 done
 export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}

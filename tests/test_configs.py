@@ -227,13 +227,19 @@ def test_scripts_give_their_commands_what_they_gave(case, tmp_path, handed_over,
         (real / folder).mkdir(parents=True)
     monkeypatch.setenv("UIC_REALDATA", str(real))
     (tmp_path / "tree").mkdir()
-    now = " --eyes ssd --rows con2sen,feat2sen,full,scratch,r2m" if case.startswith("flickr8k.sh") else ""
+    now = " --eyes ssd --only con2sen,feat2sen,full,scratch,r2m" if case.startswith("flickr8k.sh") else ""
     commands = [dry_run.split(command) for command in dry_run.commands(tmp_path / "tree", *(case + now).split())]
     assert commands[-2][0] == "evaluation.results" or "supervised" not in case
     later = {"evaluation.results"} | ({"eval_test"} if case.startswith("supervised.sh miniature") else set())
-    commands = [command for command in commands if command[0] not in later]
     before = json.loads(json.dumps(BEFORE["scripts"][case]).replace("${UIC_REALDATA}", str(real)))
-    assert [module for module, _ in commands] == [aliases.MODULES.get(module, module) for module, _ in before]
+    before = [(aliases.MODULES.get(module, module), settings) for module, settings in before]
+    if case.startswith("demo.sh"):  # today its rows have another order, and the page is written after each
+        later |= {"caption", "evaluation.report"}
+        before = [command for command in before if command[0] not in later]
+        before = sorted(before, key=lambda command: command[1].get("job_dir", ""))
+        commands = sorted(commands, key=lambda command: dict(itertools.pairwise(command[1])).get("--job_dir", ""))
+    commands = [command for command in commands if command[0] not in later]
+    assert [module for module, _ in commands] == [module for module, _ in before]
     for (module, arguments), (_, settings) in zip(commands, before, strict=True):
         options_class, recipes = handed_over(module)
         found = changed(cli.parse(options_class, arguments, recipes))

@@ -72,7 +72,7 @@ TABLES = {
             interval=True,
         )
         for corpus in ("coco", "flickr30k")
-        for suffix, flags in (("", f"--eyes ssd --rows {ROWS_OF_PHOTOGRAPHS}"), ("_wide", "--seeds 3"))
+        for suffix, flags in (("", f"--eyes ssd --only {ROWS_OF_PHOTOGRAPHS}"), ("_wide", "--seeds 3"))
     },
 }
 
