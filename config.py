@@ -49,6 +49,9 @@ class Trainer:
         None, "bfloat16: precision of matrix products, on GPUs that support it; default float32"
     )
     xla: bool = field(False, "compile operations of fixed shape with XLA; on one device only")
+    deterministic: bool = field(
+        True, "the same bits at every start; --nodeterministic allows faster operations on GPUs (docs/gpu.md)"
+    )
     verify: bool = field(False, "compare the checksums of all data files with their sidecars before the first step")
     skip_damaged: bool = field(False, "skip damaged records and count them; without it they are an error")
     optimizer: str = choice("adam", ("adam", "sgd"), "sgd is for numerical tests")

@@ -18,36 +18,14 @@ from formats import file_names, readers, sidecars, writing
 from formats.sidecars import write_json, write_whole
 
 # Settings that may change between two starts of the same run, because the updates do not depend on them.
-FREE = {
-    "recipe",
-    "job_dir",
-    "data_dir",
-    "max_steps",
-    "keep_checkpoints",
-    "keep_every_steps",
-    "patience",
-    "save_summary_steps",
-    "save_checkpoint_steps",
-    "accumulate",
-    "multi_gpu",
-    "devices",
-    "worker_timeout",
-    "verify",
-    "xla",
-    "skip_damaged",
-    "start_ckpt",
-    "detector",
-    "labels",
-    "metrics",
-    "corpus",
-    "table",
-    "stage_steps",  # the values of the run's own stage are compared under max_steps, lr, ...
-    "stage_lr",
-    "stage_save",
-    "stage_unroll",
-    "intra_op_parallelism_threads",
-    "inter_op_parallelism_threads",
-}
+FREE = frozenset(  # of stage_*, the values of the run's own stage are compared under max_steps, lr, ...
+    (
+        "recipe job_dir data_dir max_steps keep_checkpoints keep_every_steps patience save_summary_steps "
+        "save_checkpoint_steps accumulate multi_gpu devices worker_timeout verify xla deterministic "
+        "skip_damaged start_ckpt detector labels metrics corpus table stage_steps stage_lr stage_save "
+        "stage_unroll intra_op_parallelism_threads inter_op_parallelism_threads"
+    ).split()
+)
 BEGINNINGS = ("imcap_ckpt", "sae_ckpt", "o2s_ckpt")  # settings that name checkpoints of earlier stages
 
 

@@ -28,7 +28,8 @@ def configure(options):
         tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_parallelism_threads)
     if options.inter_op_parallelism_threads:
         tf.config.threading.set_inter_op_parallelism_threads(options.inter_op_parallelism_threads)
-    tf.config.experimental.enable_op_determinism()
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
     precision.use(options.precision)
     if options.xla:
         compile_with_xla()
