@@ -154,7 +154,7 @@ def python(version):
 
 
 def tools(options):
-    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, Beam, Dask, GPU.
+    """Yields (whether it is installed, line of the report) for optional tools: Java, SPICE, TF-Hub, engines, GPU.
 
     Args: options: Options; a GPU is looked for only with --devices.
     """
@@ -182,6 +182,7 @@ def tools(options):
     for name, module, mend in (
         ("Beam", "apache_beam", "pip install -r requirements-beam.txt"),
         ("Dask", "distributed", "pip install -r requirements-dask.txt"),
+        ("Spark", "pyspark", "pip install -r requirements-spark.txt"),
     ):
         there = importlib.util.find_spec(module) is not None
         yield there, f"{name:10}" + ("there" if there else f"missing, for --runner: {mend}")

@@ -1,6 +1,7 @@
 """Runs the tasks of a stage on a cluster instead of local processes (`--runner`).
 
     --runner dask:tcp://HOST:8786                                      a Dask cluster (dask_engine.py)
+    --runner spark:MASTER                                              a Spark cluster (spark_engine.py)
     --runner "FlinkRunner --flink_master=HOST:8081"                    Apache Beam (beam.py)
 
 An engine only distributes the tasks. Every task writes one complete file, so the bytes are those of local processes,
@@ -23,15 +24,17 @@ import traceback
 import cli
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])  # the folder of this program
-ENGINES = {"dask": "dask_engine"}  # what is before the colon of --runner -> module of the engine
+# What is before the colon of --runner -> module of the engine.
+ENGINES = {"dask": "dask_engine", "spark": "spark_engine"}
 
 
 def engine_of(runner):
     """Returns (module of the engine, the argument `place` of its functions) for the value of `--runner`."""
     scheme, colon, place = runner.partition(":")
-    name = ENGINES.get(scheme) if colon else None
-    module = importlib.import_module(f"preprocessing.sharding.{name or 'beam'}")
-    return module, place if name else runner
+    if not colon or scheme not in ENGINES:
+        return importlib.import_module("preprocessing.sharding.beam"), runner
+    is_master = runner.startswith("spark://")  # as Spark itself writes it, for spark:spark://
+    return importlib.import_module(f"preprocessing.sharding.{ENGINES[scheme]}"), runner if is_master else place
 
 
 def check(runner):

@@ -95,8 +95,8 @@ def _end_with_parent(locks):
 
 
 RUNNER = (
-    "run the shards on a cluster instead: dask:ADDRESS of a Dask scheduler, or an Apache Beam runner with its options: "
-    'local, "FlinkRunner --flink_master=H:8081"'
+    "run the shards on a cluster instead: dask:ADDRESS of a Dask scheduler, spark:MASTER, or an Apache Beam runner "
+    'with its options: local, "FlinkRunner --flink_master=H:8081"'
 )
 
 

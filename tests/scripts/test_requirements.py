@@ -15,6 +15,7 @@ EXTRA = {
     "requirements-serve.txt": ("web/", "serve.py", "tests/"),
     "requirements-beam.txt": ("preprocessing/sharding/beam.py", "tests/"),
     "requirements-dask.txt": ("preprocessing/sharding/dask_engine.py", "tests/"),
+    "requirements-spark.txt": ("preprocessing/sharding/spark_engine.py", "tests/"),
     "requirements-sentences.txt": ("models/consensus/sentence_encoders.py", "tests/"),
     "requirements-docs.txt": ("docs/", "tests/docs/"),
     "requirements-dev.txt": ("tests/",),

@@ -4,26 +4,10 @@ import contextlib
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import time
 
-
-def free_port():
-    """Returns a TCP port of 127.0.0.1 at which nobody listens."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def wait_until(condition, seconds=60.0):
-    """Waits until the function `condition` returns a true value, which is returned."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-    return found
+from tests.preprocessing.sharding import processes
 
 
 class DaskCluster:
@@ -33,13 +17,13 @@ class DaskCluster:
         """Starts the processes in `folder`, which has no program of ours, and waits until they listen."""
         self.folder, self.environment = folder, environment
         folder.mkdir(exist_ok=True)
-        port = free_port()
+        port = processes.free_port()
         self.address = f"tcp://127.0.0.1:{port}"
         self.scheduler = self._start("scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard")
         self.workers = []
         for _ in range(workers):
             self.add_worker(threads)
-        wait_until(self._workers_are_registered)
+        processes.wait_until(self._workers_are_registered)
 
     def _start(self, *arguments):
         log = open(self.folder / "log.txt", "ab")

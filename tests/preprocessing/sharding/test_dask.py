@@ -4,7 +4,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 import cli
 from preprocessing import extract_descriptions
 from preprocessing.sharding import dask_engine, engines
-from tests.preprocessing.sharding import dask_cluster, shard_runs
+from tests.preprocessing.sharding import dask_cluster, processes, shard_runs
 
 
 @pytest.fixture
@@ -71,29 +70,17 @@ def test_a_worker_reads_files_again_for_each_command(cluster, tmp_path):
         assert found == [{"copied": version}] * 6
 
 
-def kill_when(process, path):
-    """Kills a process as soon as a file exists; returns the thread that does this."""
-
-    def kill():
-        dask_cluster.wait_until(path.exists)
-        process.kill()
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
-
-
 def test_a_killed_worker_then_a_killed_scheduler(tmp_path):
     cluster = started(tmp_path / "cluster")
     runner, (first, second) = f"dask:{cluster.address}", cluster.workers
     try:
-        killer = kill_when(first, tmp_path / "102")
+        killer = processes.kill_when(tmp_path / "102", lambda: first.pid)
         assert shard_runs.squares(tmp_path, range(100, 112), runner, 0.2) == shard_runs.expected(range(100, 112))
         killer.join()
         assert first.wait(5) == -signal.SIGKILL
         assert shard_runs.processes_of(tmp_path, range(106, 112)) == {second.pid}
 
-        killer = kill_when(cluster.scheduler, tmp_path / "121")
+        killer = processes.kill_when(tmp_path / "121", lambda: cluster.scheduler.pid)
         began = time.monotonic()
         lost = "the connection to the scheduler was lost. Finished shards are kept; .*the same command continues"
         with pytest.raises(cli.UserError, match=lost):
@@ -122,7 +109,7 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
 
 def test_nobody_listens(needs_dask, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_engine, "CONNECT", 1.0)
-    address, began = f"127.0.0.1:{dask_cluster.free_port()}", time.monotonic()
+    address, began = f"127.0.0.1:{processes.free_port()}", time.monotonic()
     with pytest.raises(cli.UserError, match=f"--runner dask:{address}: no Dask scheduler answers there"):
         shard_runs.squares(tmp_path, range(2), f"dask:{address}")
     assert time.monotonic() - began < 10
