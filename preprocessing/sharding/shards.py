@@ -159,10 +159,15 @@ def write_once(path, write):
       write: function of a temporary path; writes the file there and returns a dict that JSON can store.
 
     Returns: the dict as JSON returns it (lists for tuples); it is stored in PATH.json, and read there in later runs.
+    Raises: cli.UserError if the folder was emptied meanwhile: a worker may outlive its command, and another command may
+      use the folder for other work.
     """
     if not os.path.exists(path):
         with writing.replacing(path) as part:
+            mine = os.stat(part)
             result = write(part)
+            if not (os.path.exists(part) and os.path.samestat(mine, os.stat(part))):
+                raise cli.UserError(f"{path}: another command emptied its folder while the file was written")
             sidecars.write_json(path + ".json", result)
     return result_of(path)
 

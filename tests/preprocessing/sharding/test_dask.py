@@ -152,3 +152,14 @@ def test_same_bytes_from_commands(tmp_path):
         cluster.close()
     assert "handed to Dask" in printed and "NOTE: a worker runs one task at a time" in printed
     assert shard_runs.contents(tmp_path / "dask") == expected
+
+
+@pytest.mark.slow
+def test_same_bytes_of_photographs(cluster, tmp_path):
+    """The same two workers run all stages, one after the other."""
+    from tests.preprocessing.sharding import photograph_runs
+
+    inputs = photograph_runs.write_inputs(tmp_path, 160)
+    expected = photograph_runs.make(inputs, tmp_path / "here")
+    assert len(expected) == 1 + 2 * (4 + 1) + 2
+    assert photograph_runs.make(inputs, tmp_path / "dask", runner=f"dask:{cluster.address}") == expected

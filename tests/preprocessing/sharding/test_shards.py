@@ -132,6 +132,22 @@ def test_write_once(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a", "a.json"]
 
 
+def test_write_once_in_a_folder_that_another_command_has_emptied(tmp_path):
+    """A worker of a cluster that outlived its command."""
+    work = tmp_path / "work"
+    shards.begin(work, {"seed": 1})
+
+    def write(part):
+        shards.begin(work, {"seed": 2})
+        with open(part, "w") as file:
+            file.write("of seed 1")
+        return {}
+
+    with pytest.raises(cli.UserError, match="another command emptied its folder"):
+        shards.write_once(str(work / "a"), write)
+    assert os.listdir(work) == ["plan.json"]
+
+
 def test_write_once_leaves_nothing_finished_when_it_fails(tmp_path):
     def write(part):
         open(part, "w").close()
