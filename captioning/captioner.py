@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import cli
 import registry
-from captioning import run_content
+from captioning import reranking, run_content
 from captioning.decode import parse_decode, random_numbers
 from models import decoding as decoders
 from models import encoders, layers
@@ -37,7 +37,8 @@ class Hypothesis:
       log_prob: sum of the natural log-probabilities of `ids`.
       score: the number by which the captions of an image are ranked, highest first. By default it is log_prob; with an
         exponent a (--length_normalization) a finished caption of beam search has log_prob / length^a, where the length
-        counts the start and the end token; with a repetition penalty it is the sum after the penalty.
+        counts the start and the end token; with a repetition penalty it is the sum after the penalty; with
+        --consensus_weight it is that of captioning.reranking.
       words: tuple of int, the word ids of `text`, without start and end token.
       word_log_probs: tuple of pairs (word, its log-probability), one for each of `ids`; () before
         `Captioner.with_word_log_probs`.
@@ -70,6 +71,7 @@ class Captioner:
     row_type = np.float32
     input_embedding = None  # embedding of the input words; None for the generator's own
     suppress_unknown = True  # whether beam search never outputs the unknown word
+    phrases = None  # path of the run's phrases.npz, for --consensus_weight
 
     def __init__(self, generator, standardise, vocabulary, semantics="fixed", max_caption_length=20):
         """Holds the networks; nothing is computed or loaded yet.
@@ -86,7 +88,7 @@ class Captioner:
         """
         self.generator, self.standardise, self.vocabulary = generator, standardise, vocabulary
         self.semantics, self.max_caption_length = semantics, max_caption_length
-        self._strategy, self._decoders = tf.distribute.get_strategy(), {}
+        self._strategy, self._decoders, self._fit = tf.distribute.get_strategy(), {}, None
 
     @classmethod
     def from_run(cls, job_dir, checkpoint="newest"):
@@ -107,6 +109,7 @@ class Captioner:
             settings.get("max_caption_length", 20),
         )
         captioner.load(prefix)
+        captioner.phrases = reranking.path_of(job_dir, settings["data_dir"])
         return captioner
 
     def load(self, prefix):
@@ -167,6 +170,9 @@ class Captioner:
             padded = [np.concatenate([part, np.zeros((batch - count, *part.shape[1:]), part.dtype)]) for part in inputs]
             results = [part.numpy()[:count] for part in decoder(*padded)]
             captions += [self._hypotheses(*row) for row in zip(*results, strict=True)]
+        if decoding.consensus_weight:
+            self._fit = self._fit or reranking.load(self.phrases, np.shape(vectors_ND)[1])
+            captions = reranking.reranked(self._fit, vectors_ND, captions, decoding.consensus_weight)
         return captions
 
     def decoder(self, decoding, row_shape):
@@ -189,7 +195,7 @@ class Captioner:
                 f"--min_length {decoding.min_length}: captions of this run have at most {longest} words; expected at "
                 "most this number"
             )
-        key = (dataclasses.replace(decoding, sample_seed=0), row_shape)
+        key = (dataclasses.replace(decoding, sample_seed=0, consensus_weight=0.0), row_shape)
         if key not in self._decoders:
             while len(self._decoders) >= DECODERS:
                 del self._decoders[next(iter(self._decoders))]

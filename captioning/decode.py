@@ -18,7 +18,7 @@ import cli
 EXPECTED = "expected greedy, beamK or sampleN, for example beam3; settings may follow, for example beam3,min_length=8"
 OF_SAMPLES = ("temperature", "top_k", "top_p", "sample_seed")
 OF_WORDS = ("min_length", "no_repeat_ngram", "repetition_penalty")
-SETTINGS = ("length_normalization", *OF_SAMPLES, *OF_WORDS)
+SETTINGS = ("length_normalization", *OF_SAMPLES, *OF_WORDS, "consensus_weight")
 RANGES = {  # setting -> (lowest, highest value, text of the range)
     "length_normalization": (0, math.inf, "at least 0"),
     "temperature": (1e-3, 1e3, "0.001 to 1000"),
@@ -28,6 +28,7 @@ RANGES = {  # setting -> (lowest, highest value, text of the range)
     "min_length": (0, 1000, "0 to 1000"),
     "no_repeat_ngram": (0, 1000, "0 to 1000; 0 is off"),
     "repetition_penalty": (1, 1e3, "1 to 1000; 1 is off"),
+    "consensus_weight": (0, 1e9, "0 to 1e9; 0 is off"),
 }
 
 
@@ -40,6 +41,8 @@ class Decoding:
       length_normalization: exponent a: finished captions of a beam are sorted by log p / length^a.
       temperature, top_k, top_p, sample_seed: how words are drawn (models/sampling.py); for "sample" alone.
       min_length, no_repeat_ngram, repetition_penalty: rules on the words (models/word_rules.py).
+      consensus_weight: weight w: the captions of a beam, or the samples, are sorted by log p + w fit, the fit to the
+        predicted caption embedding of their image (captioning/reranking.py).
     """
 
     method: str = "beam"
@@ -52,6 +55,7 @@ class Decoding:
     min_length: int = 0
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
+    consensus_weight: float = 0.0
 
     @property
     def is_sampled(self):
@@ -120,6 +124,11 @@ def checked(decoding):
                 f"--{given[0]} is for captions drawn at random, but {decoding.method} decoding draws none; expected "
                 "--samples N beside it"
             )
+    if decoding.consensus_weight and decoding.method == "greedy":
+        raise cli.UserError(
+            "--consensus_weight chooses among several captions, but greedy decoding has one; expected --decode beamK, "
+            "for example beam10, or --samples N"
+        )
     if decoding.length_normalization and decoding.method != "beam":
         raise cli.UserError(
             f"--length_normalization sorts the captions of beam search; expected --decode beamK, not {decoding.name}"
@@ -150,6 +159,9 @@ class DecodingFlags:
     no_repeat_ngram: int | None = cli.field(None, "no n-gram of this many words twice in a caption; default 0, off")
     repetition_penalty: float | None = cli.field(
         None, "makes words that the caption has already less probable, by this factor of their logit; default 1, off"
+    )
+    consensus_weight: float | None = cli.field(
+        None, "weight w: captions are sorted by log p + w fit to the predicted caption embedding; default 0, off"
     )
 
 

@@ -10,11 +10,14 @@ import tensorflow as tf
 
 import cli
 import reward_list
-from formats import encoder_names, images, inventory, records, sidecars
+from formats import encoder_names, images, inventory, records, sidecars, writing
 from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, precision
+from models.consensus.consensus_reward import NgramProjection
 from models.encoders import image_ops, saved
+
+PHRASES = NgramProjection.FILE
 
 
 def configure(options):
@@ -166,9 +169,11 @@ def load_random_crops(locations, draws, exif=False):
 
 
 def keep_for_inference(run, vocabulary, images=None):
-    """Saves in the run directory what captioning needs: the vocabulary, and the encoder if `images` are given.
+    """Saves in the run directory what captioning needs: the vocabulary, and what belongs to `images` if they are given.
 
-    If the encoder cannot be saved, it logs a warning; captioning then needs --encoder.
+    That is the encoder, and `phrases.npz` if the image vectors are predicted caption embeddings (--consensus_weight). A
+    file of more than 100 MB is not copied. If the encoder cannot be saved, it logs a warning; captioning then needs
+    --encoder.
 
     Args: run: RunDirectory. vocabulary: Vocabulary. images: TrainingImages; None for a run without images.
     """
@@ -176,7 +181,16 @@ def keep_for_inference(run, vocabulary, images=None):
         return
     vocabulary.save(run.file("vocabulary.txt"))
     folder = run.file("encoder")
-    if images is None or os.path.exists(os.path.join(folder, "encoder.json")):
+    if images is None:
+        return
+    phrases = os.path.join(run.content["settings"]["data_dir"], PHRASES)
+    if (
+        os.path.exists(phrases)
+        and not os.path.exists(run.file(PHRASES))
+        and os.path.getsize(phrases) < saved.COPY_LIMIT
+    ):
+        writing.copy_file(phrases, run.file(PHRASES))
+    if os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:
         saved.save_encoder(images.description, folder)

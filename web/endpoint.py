@@ -55,6 +55,7 @@ class Asked(pydantic.BaseModel):
     min_length: int | None = _whole("min_length")
     no_repeat_ngram: int | None = _whole("no_repeat_ngram")
     repetition_penalty: float | None = _setting("repetition_penalty")
+    consensus_weight: float | None = _setting("consensus_weight")
 
     def decoding(self):
         """Returns the Decoding that is asked for. Raises: uploads.Refused if parameters contradict each other."""

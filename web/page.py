@@ -39,6 +39,7 @@ SLIDERS = {  # setting of the decoding -> (lowest value, highest, step, label)
     "min_length": (0, 20, 1, "minimum number of words"),
     "no_repeat_ngram": (0, 5, 1, "no n-gram twice, n; 0 = off"),
     "repetition_penalty": (1, 3, 0.1, "repetition penalty, 1 = off"),
+    "consensus_weight": (0, 2000, 100, "weight of the fit to the predicted caption embedding, 0 = off"),
 }
 FONTS = ["system-ui", "sans-serif"]
 ANSWERS = html_pages.macros("web/answers.html")

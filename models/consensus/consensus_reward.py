@@ -171,19 +171,20 @@ def make(options, image_dim, contrast):
     return lambda captions: fit(captions.tokens_BT, captions.batch["image"], contrast)
 
 
-def load(path, image_dim):
+def load(path, image_dim, flag="--reward consensus"):
     """Returns the ConsensusReward whose NgramProjection is in a file.
 
-    Args: path: of the file, phrases.npz of the data folder. image_dim: dimension of the image vectors.
+    Args: path: of the file, phrases.npz of the data folder. image_dim: dimension of the image vectors. flag: that asks
+      for it, for messages.
     Raises: cli.UserError if the file is missing, damaged, or was made for vectors of another dimension.
     """
     try:
         phrases = NgramProjection.load(path)
     except cli.UserError as error:
-        raise cli.UserError(f"--reward consensus: {error}") from error
+        raise cli.UserError(f"{flag}: {error}") from error
     if len(phrases.general_T) != image_dim:
         raise cli.UserError(
-            f"--reward consensus: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
+            f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
             f"has {image_dim}; expected the folder that initialization.predict_caption_embeddings writes"
         )
     return ConsensusReward(phrases)
