@@ -179,9 +179,14 @@ def _steps(options):
     """Returns the steps of the checkpoints to score, from --steps or the run, as list of int. Raises: cli.UserError."""
     from training import checkpoints
 
-    if strange := [step for step in options.steps if not str(step).isdecimal()]:
-        raise cli.UserError(f"--steps {','.join(strange)}: expected steps of checkpoints, e.g. --steps 500,1000")
-    steps = [int(step) for step in options.steps] or checkpoints.steps_in(options.job_dir)
+    if strange := [step for step in options.steps if not str(step).isdecimal() and step != "best"]:
+        raise cli.UserError(
+            f"--steps {','.join(strange)}: expected steps of checkpoints, e.g. --steps 500,1000, or best"
+        )
+    chosen = [
+        checkpoints.choose(options.job_dir, "best").step if step == "best" else int(step) for step in options.steps
+    ]
+    steps = sorted(set(chosen)) or checkpoints.steps_in(options.job_dir)
     if not steps:
         raise cli.UserError(f"{options.job_dir}: has no checkpoint yet; train this run first")
     return steps

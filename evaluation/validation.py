@@ -18,7 +18,7 @@ SECONDS = 5.0  # between two looks at the run directory
 class Options(scoring.ScoringOptions):
     """Flags of eval_val.py."""
 
-    steps: tuple[str, ...] = cli.field((), "checkpoints by step; empty = all")
+    steps: tuple[str, ...] = cli.field((), "checkpoints by step; best: the one that beam3 ranks first; empty = all")
     watch: bool = cli.field(
         False, "score checkpoints as they appear, until the training is complete; ctrl-C ends, the same command goes on"
     )

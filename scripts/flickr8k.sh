@@ -86,6 +86,10 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
   step "scores of $2's checkpoints, beam search" python $1 "${flags[@]}"
   step "scores of $2's checkpoints, greedy" python $1 "${flags[@]}" --decode greedy
 }
+consensus() {  # consensus RUN ROW: the checkpoint that beam search chose, its captions chosen by their fit
+  step "scores of $1, decoding by consensus" python eval_val.py --job_dir "$folder/$1" --row "$2" --corpus "$corpus" \
+    --table "$runs/table.json" --steps best --decode beam30,consensus_weight=10000
+}
 wanted() { case ,$rows, in *,$1,*) true ;; *) false ;; esac; }
 for seed in $(seq "$first" "$seeds"); do
   folder=$runs
@@ -103,13 +107,16 @@ for seed in $(seq "$first" "$seeds"); do
     fi
     train "-m initialization.im_caption" feat2sen feat2sen "$expected"
     score eval_val.py feat2sen feat2sen
+    consensus feat2sen feat2sen
   fi
   if wanted full && [ -z "$losses" ]; then
     train train.py full full "$expected" --imcap_ckpt "$folder/feat2sen"
     score eval_val.py full full
+    consensus full full
   elif wanted full; then
     train train.py full_paper full_without_consensus "$expected" --imcap_ckpt "$folder/feat2sen"
     score eval_val.py full_paper full_without_consensus
+    consensus full_paper full_without_consensus
   fi
   if wanted scratch; then
     train train.py scratch scratch "$data"
