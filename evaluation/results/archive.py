@@ -11,6 +11,7 @@ The same layout is written by the experiment scripts to RUNS/results. Weights, r
 """
 
 import dataclasses
+import json
 import os
 import re
 
@@ -110,6 +111,8 @@ def _read_entry(folder, experiment, row, seed):
 def write_entry(root, experiment, row, captions, *, config, environment, log):
     """Writes or completes the folder of one run; a row of the same split and decoding is replaced, others are kept.
 
+    A folder that has the very row already is left as it is, with the date and the versions of its scoring.
+
     Args:
       root: folder of the archive.
       experiment: name of the experiment, a folder of the archive.
@@ -121,14 +124,16 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
     Returns: path of the folder.
     """
     folder = folder_of(root, experiment, row["row"], row.get("seed"))
-    os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, row["captions"])
+    old = read_entry(folder) if _complete(folder) else None
+    if old and os.path.exists(path) and json.loads(json.dumps(row)) in old.rows:
+        return folder
+    os.makedirs(folder, exist_ok=True)
     if "sentences" in captions:
         write_json(path, captions)
     else:
         write_captions(path, sorted(captions.items()))
     write_json(os.path.join(folder, "config.json"), config)
-    old = read_entry(folder) if _complete(folder) else None
     write_json(os.path.join(folder, "environment.json"), environment)
     if log:
         sidecars.write_results(os.path.join(folder, "metrics.jsonl"), b"".join(thinned(log)).decode())

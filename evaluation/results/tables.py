@@ -68,7 +68,7 @@ TABLES = {
             f"scripts/flickr8k.sh --corpus {corpus} {flags}",
             f"flickr8k_{corpus}{suffix}",
             "val",
-            decodes=("beam3", "greedy", None),
+            decodes=("beam3", "greedy", "beam30,consensus_weight=10000", None),
             interval=True,
         )
         for corpus in ("coco", "flickr30k")
@@ -116,10 +116,12 @@ def markdown(entries, spec):
     decoded = len([decode for decode in spec.decodes if decode]) > 1
     heads = ["row", *(["decode"] if decoded else []), *spec.columns]
     text = [header(entries, spec, lines), "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    most = max(len(group) for _, _, group in lines)
+    every = {one["seed"] for _, _, group in lines for one in group} - {None}
     for name, decode, group in lines:
-        alone = len(group) == 1 and group[0]["seed"] is not None and most > 1
-        shown = [f"{name} (seed {group[0]['seed']})" if alone else name, *([decode or "-"] if decoded else [])]
+        own = sorted({one["seed"] for one in group} - {None})
+        if own and len(own) < len(every):  # not all seeds of the header
+            name += f" (seed{'s' * (len(own) > 1)} {', '.join(map(str, own))})"
+        shown = [name, *([decode or "-"] if decoded else [])]
         text.append("| " + " | ".join(shown + [cell(group, column, spec.interval) for column in spec.columns]) + " |")
     return "\n".join(text) + "\n"
 
@@ -154,7 +156,7 @@ def header(entries, spec, lines):
     made = [e.environment for e in entries if e.experiment == spec.experiment and (e.row, e.seed) in shown]
     one = lines[0][2][0]
     seeds = sorted({seed for _, seed in shown if seed is not None})
-    decodes = " and ".join(decode for decode in spec.decodes if decode)
+    decodes = " and ".join(decode for decode in spec.decodes if decode in {decode for _, decode, _ in lines} - {None})
 
     def facts(value):
         return ", ".join(sorted({str(value(environment)) for environment in made}))

@@ -74,6 +74,17 @@ def test_what_a_run_leaves(added):
     assert str(folder) not in written and "full1" in written
 
 
+def test_a_row_that_is_added_again_keeps_its_date(added, monkeypatch):
+    folder, root = added
+    monkeypatch.setattr(add, "environment", lambda row: {"date": "another day"})
+    path = root / "miniature" / "full" / "seed_1" / "environment.json"
+    before = path.read_text()
+    add.add(str(folder / "runs" / "table.json"), str(root))
+    assert path.read_text() == before
+    add.add(str(make_run(folder, 1, wrong=3)), str(root))  # scored again, with other captions
+    assert json.loads(path.read_text()) == {"date": "another day"}
+
+
 def test_a_table_and_a_folder_give_the_same(added, tmp_path):
     _, root = added
     add.add(str(tmp_path / "runs" / "table.json"), str(tmp_path / "of_table"))
