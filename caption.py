@@ -20,6 +20,7 @@ import sys
 import cli
 import registry
 from captioning.decode import DecodingFlags, decoding_of
+from evaluation import confidence
 from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
@@ -38,6 +39,9 @@ class Options(DecodingFlags):
     nbest: int | None = cli.field(
         None,
         "number of captions of an image, best first; with log-probabilities if several. Default: 1, or all samples",
+    )
+    min_confidence: float | None = cli.field(
+        None, "withhold captions with a lower expected CIDEr x100; needs evaluation.confidence for this run"
     )
     format: str = cli.choice("auto", ("auto", "text", "json", "jsonl"), "auto: by the ending of --output, else text")
     output: str | None = cli.field(None, "file to write; default: standard output")
@@ -138,6 +142,13 @@ def check(options):
         needed = f"--samples {options.nbest}" if decoding.is_sampled else f"--decode beam{options.nbest}"
         what = "this number of samples" if decoding.is_sampled else "a beam of that size"
         raise cli.UserError(f"--nbest {options.nbest} needs {what}: {needed}")
+    if options.min_confidence is not None and not os.path.exists(
+        path := confidence.path_of(options.job_dir, decoding.name)
+    ):
+        raise cli.UserError(
+            f"--min_confidence: {path} is missing; make it from the validation images: python -m evaluation.confidence "
+            f"--job_dir {options.job_dir} --decode {decoding.name}"
+        )
     system = registry.system_of(read_config(options.job_dir), options.job_dir)
     if options.attention and not system.attends:
         raise cli.UserError(
@@ -167,7 +178,7 @@ def main(options):
         captioner, source = photographs.open_run(
             options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
         )
-    results, broken, lying = {}, list(asked.missing), []
+    results, broken, lying, withheld = {}, list(asked.missing), [], 0
     how = (decoding_of(options), options.batch_size, "captioning")
     try:
         for done, rows, found in photographs.caption_files(captioner, source, asked.files, broken, *how):
@@ -179,10 +190,17 @@ def main(options):
                 draw_attention(captioner, rows, done, found, options.attention, source.exif)
     except BaseException:
         if results:
-            text = text_of(results, options)
+            text = text_of(results, options, {})
             print(sidecars.keep_elsewhere(options.output or "captions.txt", text), file=sys.stderr)
         raise
-    write(results, options)
+    expected = expected_cider(results, options)
+    if options.min_confidence is not None:
+        low = [name for name in results if expected[name] < options.min_confidence]
+        for name in low:
+            del results[name]
+            print(f"caption of {name} withheld: expected CIDEr {expected[name]:.1f}", file=sys.stderr)
+        withheld = len(low)
+    write(results, options, expected)
     if options.embedding_map:
         draw_map(captioner, results, options)
     for path, reason in broken:
@@ -193,8 +211,21 @@ def main(options):
             "because the run was trained without it; viewers show them turned. --exif applies it",
             file=sys.stderr,
         )
-    print(f"{len(results)} of {len(asked.files) + len(asked.missing)} images captioned", file=sys.stderr)
-    return 0 if not broken else 1 if results else 2
+    count, several = len(asked.files) + len(asked.missing), f", {withheld} withheld" if withheld else ""
+    print(f"{len(results)} of {count} images captioned{several}", file=sys.stderr)
+    return 0 if not broken else 1 if results or withheld else 2
+
+
+def expected_cider(results, options):
+    """Returns the expected CIDEr x100 of each image's best caption: dict image id -> float, {} if not calibrated.
+
+    Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
+    Raises: cli.UserError if the file of evaluation.confidence is damaged.
+    """
+    calibrated = confidence.load(options.job_dir, decoding_of(options).name)
+    if calibrated is None:
+        return {}
+    return dict(zip(results, calibrated([several[0] for several in results.values()]).tolist(), strict=True))
 
 
 def draw_attention(captioner, rows, files, found, folder, exif):
@@ -234,24 +265,25 @@ def draw_map(captioner, results, options):
     attention_pictures.save_figure(options.embedding_map, drawing)
 
 
-def write(results, options):
+def write(results, options, expected):
     """Writes the captions to --output or to standard output; if that fails, to another file.
 
     Args: as of `text_of`.
     Raises: cli.UserError if --output or standard output cannot be written; the message names the other file.
       BrokenPipeError if the reader of standard output has ended.
     """
-    text = text_of(results, options)
+    text = text_of(results, options, expected)
     if options.output:
         sidecars.write_results(options.output, text)
     else:
         sidecars.print_results(text)
 
 
-def text_of(results, options):
+def text_of(results, options, expected):
     """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or plain text.
 
     Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
+      expected: from `expected_cider`.
     Returns: str; bytes if plain text is written to a file, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]
@@ -264,18 +296,22 @@ def text_of(results, options):
         ]
         text = "".join(line + "\n" for line in lines)
         return file_names.to_bytes(text) if options.output else text
-    entries = [entry(image_id, found, options.shown) for image_id, found in results.items()]
+    entries = [entry(image_id, found, options.shown, expected.get(image_id)) for image_id, found in results.items()]
     return json.dumps(entries, indent=1) + "\n" if kind == "json" else "".join(json.dumps(e) + "\n" for e in entries)
 
 
-def entry(image_id, found, nbest):
+def entry(image_id, found, nbest, expected=None):
     """Returns one image's entry of the COCO results format: dict with `image_id`, `caption` and `log_prob`.
+
+    With `expected`, the expected CIDEr x100 of the caption, it also has `expected_cider`.
 
     If `nbest` is above 1, it also has `nbest`: a list of dicts with `caption`, `log_prob` and `words`, best first;
     `words` is a list of pairs [word, log-probability], the end token included.
     Args: found: list of captioning.captioner.Hypothesis, best first. nbest: maximum number of captions in that list.
     """
     result = {"image_id": image_id, "caption": found[0].text, "log_prob": round(found[0].log_prob, 6)}
+    if expected is not None:
+        result["expected_cider"] = round(expected, 2)
     if nbest > 1:
         result["nbest"] = [one.to_json() for one in found[:nbest]]
     return result
