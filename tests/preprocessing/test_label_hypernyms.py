@@ -1,5 +1,7 @@
 """label_hypernyms: names of hypernyms behind those of a label, nearest first; what is missing is said."""
 
+import dataclasses
+import json
 import os
 import types
 
@@ -48,6 +50,54 @@ def test_lines():
         "tabby, cat",
     ]
     assert label_hypernyms.lines(labels, 1.0)[2] == "tabby, cat, animal"
+
+
+TREE = {
+    "LabelName": "/m/root",
+    "Subcategory": [
+        {
+            "LabelName": "/m/animal",
+            "Subcategory": [
+                {"LabelName": "/m/dog"},
+                {"LabelName": "/m/bird", "Subcategory": [{"LabelName": "/m/owl"}]},
+            ],
+        },
+        {"LabelName": "/m/car", "Part": [{"LabelName": "/m/wheel"}]},
+        {"LabelName": "/m/pet", "Subcategory": [{"LabelName": "/m/dog"}]},
+    ],
+}
+NAMES = {f"/m/{name}": name.title() for name in ("animal", "dog", "bird", "owl", "car", "wheel", "pet")}
+
+
+def test_a_class_of_open_images_has_its_ancestors():
+    labels = ["owl (bird)", "dog", "wheel", "car", "boat"]
+    found, unknown = label_hypernyms.lines_of_hierarchy(TREE, NAMES, labels, 1.0)
+    assert found == ["owl (bird), owl, Bird, Animal", "dog, Animal, Pet", "wheel", "car", "boat"] and unknown == [
+        "boat"
+    ]
+    assert label_hypernyms.lines_of_hierarchy(TREE, NAMES, labels, 0.3)[0][1] == "dog, Pet"
+    with pytest.raises(ValueError, match="expected an object with LabelName"):
+        label_hypernyms.ancestors({"LabelName": "/m/root", "Subcategory": ["/m/dog"]})
+
+
+def test_the_files_of_open_images(tmp_path):
+    (tmp_path / "tree.json").write_text(json.dumps(TREE))
+    (tmp_path / "names.csv").write_text("".join(f"{one},{name}\n" for one, name in NAMES.items()))
+    (tmp_path / "labels.txt").write_text("Owl\nDog\n")
+    options = label_hypernyms.Options(
+        hierarchy=str(tmp_path / "tree.json"),
+        descriptions=str(tmp_path / "names.csv"),
+        labels=str(tmp_path / "labels.txt"),
+        output=str(tmp_path / "out.txt"),
+        widest=1.0,
+    )
+    label_hypernyms.main(options)
+    assert (tmp_path / "out.txt").read_text() == "Owl, Bird, Animal\nDog, Animal, Pet\n"
+    (tmp_path / "names.csv").write_text("/m/dog\n")
+    with pytest.raises(cli.UserError, match="names.csv: '/m/dog'; expected /m/01g317,Person"):
+        label_hypernyms.main(options)
+    with pytest.raises(cli.UserError, match="expected either --synsets FILE, or --hierarchy"):
+        label_hypernyms.main(dataclasses.replace(options, descriptions=""))
 
 
 def test_errors(tmp_path, monkeypatch):
