@@ -193,7 +193,10 @@ BASELINES = {
 DETECTED = {"detector": DETECTOR, "labels": LABELS}
 
 ROWS = {
-    "con2sen": dataclasses.replace(miniature.ROWS["con2sen"], **DETECTED),
+    # After 2,000 steps, as in the miniature world, all photographs have nearly the same caption.
+    "con2sen": dataclasses.replace(
+        miniature.ROWS["con2sen"], **DETECTED, max_steps=12_000, lr_decay_steps=12_000, save_checkpoint_steps=2000
+    ),
     "feat2sen": FIT,
     "feat2sen_retrieved": RETRIEVED,
     "sentence_ae": miniature.ROWS["sentence_ae"],
@@ -220,7 +223,7 @@ def classifier_rows(rows):
     Args: rows: dict row name -> settings (e.g. config.FullModel) for the data without classifier; it is not changed.
       Rows that are not named here keep their settings.
     """
-    con2sen = dataclasses.replace(rows["con2sen"], **SIZE, save_checkpoint_steps=500, detector=BOTH)
+    con2sen = dataclasses.replace(rows["con2sen"], **SIZE, detector=BOTH)
     start = f"${{runs}}/obj2sen/ckpt-{con2sen.max_steps}"
     return rows | {
         "con2sen": con2sen,

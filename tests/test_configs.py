@@ -173,7 +173,7 @@ def test_names_in_texts(handed_over, monkeypatch):
     options = cli.parse(options_class, ["--recipe=flickr8k_coco"], recipes)
     assert options.input == "/real/corpora/coco_val2017_sentences.txt"
     arguments = ["--recipe=flickr8k_flickr30k/feat2sen", "--job_dir=runs/x/feat2sen/"]
-    assert cli.parse(config.ImageCaption, arguments, experiments.Rows()).o2s_ckpt == "runs/x/obj2sen/ckpt-2000"
+    assert cli.parse(config.ImageCaption, arguments, experiments.Rows()).o2s_ckpt == "runs/x/obj2sen/ckpt-12000"
 
 
 def test_help_lists_the_experiments(handed_over):
