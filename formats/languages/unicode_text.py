@@ -18,7 +18,7 @@ JOINERS = "\u200c\u200d"  # within words of Persian and of Indian languages; the
 _LINE_ENDS = dict.fromkeys(map(ord, "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), "\n")
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 OTHER_LETTERS = re.compile(r"[^\W\d_\x00-\u024f]")  # neither ASCII nor Latin with accents
-_BETWEEN = re.compile(f"(?<=[{UNSPACED}]) | (?=[{UNSPACED}])")
+BETWEEN = re.compile(f"(?<=[{UNSPACED}]) | (?=[{UNSPACED}])")
 
 
 def fold(text):
@@ -90,7 +90,7 @@ def characters(text):
 def join(words):
     """Returns the text of a list of words: joined by blanks, except beside a character of an unspaced script."""
     text = " ".join(words)
-    return text if text.isascii() else _BETWEEN.sub("", text)
+    return text if text.isascii() else BETWEEN.sub("", text)
 
 
 def has_unspaced(text):

@@ -14,10 +14,11 @@ import json
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+import tensorflow as tf
 
 import cli
 from formats import readers
-from models.standardise import standardised
+from models.standardise import standardised, usable_std
 
 SHARPNESS = 10.0  # the weight of a neighbour is exp(SHARPNESS cosine)
 ROWS_AT_ONCE = 256
@@ -163,6 +164,16 @@ class KnownImages:
         similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
         expected_NT = similar_NM @ self.weights_MT
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
+
+    def expected_in_graph(self, vectors_ND):
+        """Returns the predicted targets of new images, as `expected`, inside a graph: float32 [N, T].
+
+        Args: vectors_ND: float32 tensor, image vectors, not standardised.
+        """
+        standard_ND = tf.math.divide_no_nan(vectors_ND - self.mean_D, usable_std(self.mean_D, self.std_D))
+        units_ND = standard_ND / tf.maximum(tf.norm(standard_ND, axis=1, keepdims=True), 1e-9)
+        cosine_NM = tf.matmul(units_ND, self.units_MD, transpose_b=True)
+        return tf.matmul(tf.exp(np.float32(self.sharpness) * (cosine_NM - 1.0)), self.weights_MT)
 
     def save(self, file):
         """Writes the regression in .npz format; landmark vectors are stored as float16.

@@ -10,6 +10,7 @@ import functools
 import os
 
 import numpy as np
+import tensorflow as tf
 
 from formats import encoder_names
 from formats.sidecars import fingerprint
@@ -28,6 +29,11 @@ def as_banked(vectors):
         return np.asarray(vectors, np.float32).astype(np.float16).astype(np.float32)
 
 
+def rounded(vectors):
+    """Returns a tensor of vectors rounded as by `as_banked`: float32. Args: vectors: float32 tensor."""
+    return tf.cast(tf.cast(vectors, tf.float16), tf.float32)
+
+
 def _banked(encode):
     """Returns a method that calls the method `encode` and applies `as_banked` to its result."""
 
@@ -44,6 +50,7 @@ class Encoder:
     The vectors that `encode` returns are rounded to float16 precision as in a feature bank, so that a photograph
     captioned from its file has exactly the vector that the captioner was trained and scored on. They stay float32.
 
+
     Attributes:
       spec: the encoder's name as given on the command line.
       dim: D.
@@ -53,12 +60,17 @@ class Encoder:
       files: paths of all files that determine the vectors.
       exif: whether photographs are turned by their EXIF orientation before they are passed to `crops`.
       note: text that commands print about the choice of the vector, or "".
+      exports: whether the encoder can be exported with a captioner: it has `crop_in_graph` and `vectors_in_graph`.
+      network, output: of an encoder whose vectors a `.tflite` file computes: its tflite.TFLiteModel, and the details
+        of the tensor that holds the vectors. None for others.
     """
 
     cells = None
     files = ()
     note = ""
     exif = True
+    exports = False
+    network = output = None
 
     def __init_subclass__(cls, **arguments):
         """Replaces the method `encode` of a new subclass by one that rounds the result (`_banked`)."""
@@ -84,6 +96,21 @@ class Encoder:
         A subclass need not round: the base class rounds the result of its `encode`.
 
         Args: batch_BSSC: [B, S, S, 3], crops as `crops` returns them.
+        """
+        raise NotImplementedError
+
+    def crop_in_graph(self, image_HWC, resize=image_ops.resize):
+        """Returns the first crop of `crops` inside a graph: tensor [S, S, 3].
+
+        Args: image_HWC: uint8 tensor. resize: function with the arguments and the result of image_ops.resize.
+        """
+        raise NotImplementedError
+
+    def vectors_in_graph(self, batch_BSSC):
+        """Returns the features as `encode` does, but not rounded, inside a graph: float32 [B, D] or [B, cells, D].
+
+        Args: batch_BSSC: tensor, crops as `crop_in_graph` returns them; for an encoder with a `network` the values of
+          its tensor `output` for one crop.
         """
         raise NotImplementedError
 
@@ -172,6 +199,10 @@ class WholeImageEncoder(Encoder):
             return image_HWC
         resized = image_ops.resize(image_HWC[None].astype(np.float32), self.image_size, self._mode)[0]
         return np.clip(np.rint(resized.numpy()), 0, 255).astype(np.uint8)
+
+    def crop_in_graph(self, image_HWC, resize=image_ops.resize):
+        resized = resize(tf.cast(image_HWC[None], tf.float32), self.image_size, self._mode)[0]
+        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
 def random_windows(height, width, k, seed):

@@ -59,6 +59,37 @@ def resize(images_BHWC, size, mode):
     return (legacy_resize if mode == "legacy" else modern_resize)(images_BHWC, size)
 
 
+def portable_resize(images_BHWC, size, mode):
+    """Returns what `resize` returns, up to rounding, by operations that TensorFlow Lite has.
+
+    Args: images_BHWC: float32 [1, H, W, 3]. size, mode: as of `resize`.
+    """
+    if mode == "legacy":
+        return legacy_resize(images_BHWC, size)
+    height, width = tf.unstack(tf.shape(images_BHWC)[1:3])
+    rows_SX = tf.matmul(_triangles(height, size), tf.reshape(images_BHWC, [height, width * 3]))
+    columns_WX = tf.reshape(tf.transpose(tf.reshape(rows_SX, [size, width, 3]), [1, 0, 2]), [width, size * 3])
+    resized_SSC = tf.reshape(tf.matmul(_triangles(width, size), columns_WX), [size, size, 3])
+    return tf.transpose(resized_SSC, [1, 0, 2])[None]
+
+
+def _triangles(length, size):
+    """Returns the weights of the pixels of a line in the pixels of a resized line: float32 [size, length].
+
+    They are those of bilinear resizing at pixel centres; with antialiasing the triangle of a smaller line is as wide as
+    two of its pixels.
+
+    Args: length: int32 scalar tensor, number of pixels. size: number of pixels of the resized line.
+    """
+    step = tf.cast(length, tf.float32) / size
+    centres_S = (tf.range(size, dtype=tf.float32) + 0.5) * step
+    distances_SL = tf.abs(tf.range(tf.cast(length, tf.float32))[None] + 0.5 - centres_S[:, None]) / tf.maximum(
+        step, 1.0
+    )
+    weights_SL = tf.maximum(1.0 - distances_SL, 0.0)
+    return weights_SL / tf.reduce_sum(weights_SL, 1, keepdims=True)
+
+
 def crop_299(images_BHWC, offsets_B2):
     """Returns a crop of 299x299 pixels of each image: [B, 299, 299, 3], of the dtype of the images.
 

@@ -13,7 +13,7 @@ import cli
 from formats import encoder_names
 from models import checkpoint_files
 from models.encoders import image_ops
-from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity
+from models.encoders.base import Encoder, WholeImageEncoder, fingerprint, identity, rounded
 
 UNREADABLE = (OSError, KeyError, EOFError, cli.UserError)  # raised by damaged files, besides ValueError
 
@@ -56,6 +56,8 @@ class _InceptionEncoder(Encoder):
     Images are resized to 346x346, cropped to 299x299 (centre or random) and scaled to [-1, 1].
     """
 
+    exports = True
+
     def __init__(self, spec, name, resize):
         from models.encoders import inception_v4
 
@@ -82,20 +84,29 @@ class _InceptionEncoder(Encoder):
         crops = image_ops.crop_299(tf.repeat(resized, 1 + k, axis=0), tf.constant(corners))
         return image_ops.to_signed(crops).numpy()
 
+    def crop_in_graph(self, image_HWC, resize=image_ops.resize):
+        resized_HWC = resize(image_ops.to_unit(image_HWC)[None], image_ops.RESIZED, self._mode)[0]
+        inside = slice(image_ops.CENTRE, image_ops.CENTRE + image_ops.CROPPED)
+        return image_ops.to_signed(resized_HWC[inside, inside])
+
     def encode(self, batch_BSSC):
         return self._network.pooled(batch_BSSC).numpy()
+
+    def vectors_in_graph(self, batch_BSSC):
+        return self._network.pooled(batch_BSSC)
 
     def in_step(self, pixels_BSSC):
         """Returns the image vectors of prepared crops as a tensor, inside a compiled training step: float32 [B, D].
 
         Args: pixels_BSSC: float32 [B, 299, 299, 3] in -1 to 1.
         """
-        return self._network.pooled(pixels_BSSC)
+        return self.vectors_in_graph(pixels_BSSC)
 
 
 class _TFLiteEncoder(WholeImageEncoder):
     """Encoder whose vectors are one tensor of a `.tflite` network, as float32; it encodes one image at a time."""
 
+    exports = True
     _pixels = "-1 to 1"  # range of the pixels if the network's input is float
 
     def __init__(self, spec, name, resize):
@@ -106,26 +117,26 @@ class _TFLiteEncoder(WholeImageEncoder):
             raise _wrong(spec, name, f"@{reduced} is unknown")
         self._largest = bool(at)
         self.spec, self.files = spec, (name.file,)
-        self._model = TFLiteModel(name.file, keep_all=bool(tensor), pixels=self._pixels)
-        self._tensor = self._chosen(tensor) if tensor else self._model.outputs[0]
-        shape = _shape(self._tensor)
+        self.network = TFLiteModel(name.file, keep_all=bool(tensor), pixels=self._pixels)
+        self.output = self._chosen(tensor) if tensor else self.network.outputs[0]
+        shape = _shape(self.output)
         if len(shape) not in ((3, 4) if self._largest else (2, 4)) or shape[0] != 1:
             raise ValueError(
-                f"encoder {spec!r}: tensor {self._tensor['index']} has shape {shape}, expected [1, D] or a grid "
+                f"encoder {spec!r}: tensor {self.output['index']} has shape {shape}, expected [1, D] or a grid "
                 f"[1, H, W, D]; {self._vectors_before(shape[-1])}"
             )
         if not tensor:
             self.note = (
-                f"{spec}: takes tensor {self._tensor['index']} {shape}, the network's first output, which holds the "
+                f"{spec}: takes tensor {self.output['index']} {shape}, the network's first output, which holds the "
                 f"scores of the classes in a classifier; {self._vectors_before(shape[-1])}"
             )
         cells = shape[1] * shape[2] if len(shape) == 4 and not self._largest else 1
         self.dim, self.cells = shape[-1], cells if cells > 1 else None
-        self.prepare_for(self._model.image_size, resize)
+        self.prepare_for(self.network.image_size, resize)
 
     def _chosen(self, tensor):
         """Returns the details (dict) of the tensor with a given number. Raises: ValueError if there is none."""
-        tensors = self._model.tensors()
+        tensors = self.network.tensors()
         if not tensor.isdigit() or int(tensor) not in tensors:
             wide = [f"{n} {_shape(details)}" for n, details in tensors.items() if len(details["shape"]) in (2, 4)]
             raise ValueError(f"encoder {self.spec!r}: no tensor {tensor}; the last tensors are {', '.join(wide[-6:])}")
@@ -136,7 +147,7 @@ class _TFLiteEncoder(WholeImageEncoder):
 
         Args: classes: size of the network's output; vectors of this size are not listed.
         """
-        shapes = {number: _shape(details) for number, details in self._model.tensors().items()}
+        shapes = {number: _shape(details) for number, details in self.network.tensors().items()}
         vectors = {n: shape for n, shape in shapes.items() if len(shape) > 1 and shape[-1] == math.prod(shape) > 1}
         before = [f"#{number} {shape}" for number, shape in vectors.items() if shape[-1] != classes]
         if not before:
@@ -147,10 +158,16 @@ class _TFLiteEncoder(WholeImageEncoder):
         shape = (self.dim,) if self.cells is None else (self.cells, self.dim)
         features = np.empty((len(batch_BSSC), *shape), np.float32)
         for feature, image in zip(features, batch_BSSC, strict=True):
-            self._model.run(image)
-            values = self._model.read(self._tensor)
+            self.network.run(image)
+            values = self.network.read(self.output)
             feature[...] = values.reshape(-1, self.dim).max(0) if self._largest else values.reshape(shape)
         return features
+
+    def vectors_in_graph(self, values):
+        values = self.network.dequantised(values, self.output)
+        if self._largest:
+            return tf.reduce_max(tf.reshape(values, [1, -1, self.dim]), 1)
+        return tf.reshape(values, [1, self.dim] if self.cells is None else [1, self.cells, self.dim])
 
 
 class _SceneEncoder(_TFLiteEncoder):
@@ -167,6 +184,8 @@ def _shape(details):
 class _CompactEncoder(WholeImageEncoder):
     """Encoder of vectors of compact.CompactEncoder, which was trained on drawings of objects of the miniature world."""
 
+    exports = True
+
     def __init__(self, spec, name, resize):
         from models.encoders import compact
 
@@ -179,7 +198,10 @@ class _CompactEncoder(WholeImageEncoder):
         self.prepare_for(self._network.image_size, resize)
 
     def encode(self, batch_BSSC):
-        return np.asarray(self._run(image_ops.to_unit(batch_BSSC)), np.float32)
+        return self.vectors_in_graph(batch_BSSC).numpy()
+
+    def vectors_in_graph(self, batch_BSSC):
+        return self._run(image_ops.to_unit(batch_BSSC))
 
 
 SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
@@ -190,6 +212,8 @@ class _KerasEncoder(WholeImageEncoder):
 
     Photographs get the preprocessing that keras.applications defines for the network.
     """
+
+    exports = True
 
     def __init__(self, spec, name, resize):
         import keras
@@ -229,6 +253,10 @@ class _KerasEncoder(WholeImageEncoder):
         features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
         return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
+    def vectors_in_graph(self, batch_BSSC):
+        features = self._network(self._scale(tf.cast(batch_BSSC, tf.float32)), training=False)
+        return features if self.cells is None else tf.reshape(features, [-1, self.cells, self.dim])
+
 
 class CaptionEmbeddingEncoder(Encoder):
     """Predicts caption embeddings by kernel regression on a base encoder's vectors (docs/consensus.md, C5)."""
@@ -256,13 +284,20 @@ class CaptionEmbeddingEncoder(Encoder):
             )
         self.dim, self.files = self._known.weights_MT.shape[1], (path, *self.base.files)
         self.image_size, self.preprocessing = self.base.image_size, self.base.preprocessing
-        self.exif = self.base.exif
+        self.exif, self.exports = self.base.exif, self.base.exports
+        self.network, self.output = self.base.network, self.base.output
 
     def crops(self, image_HWC, k, seed):
         return self.base.crops(image_HWC, k, seed)
 
     def encode(self, batch_BSSC):
         return self._known.expected(self.base.encode(batch_BSSC))
+
+    def crop_in_graph(self, image_HWC, resize=image_ops.resize):
+        return self.base.crop_in_graph(image_HWC, resize)
+
+    def vectors_in_graph(self, batch_BSSC):
+        return self._known.expected_in_graph(rounded(self.base.vectors_in_graph(batch_BSSC)))
 
     def describe(self):
         return describe_caption_embeddings(self.files[0], self.dim, self.base.describe())

@@ -23,6 +23,7 @@ class TFLiteModel:
 
     Attributes:
       content: bytes of the file. image_size: S, side of the input in pixels.
+      path, keeps_all: as the arguments.
       input, outputs: details of the input, list of details of the outputs. Details are the dict in which TensorFlow
         Lite describes a tensor: its index, name, shape, dtype and quantization.
 
@@ -43,7 +44,8 @@ class TFLiteModel:
                 self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path}: not a readable .tflite file ({error})") from error
-        self.path, (self._divisor, self._subtracted) = path, map(np.float32, RANGES[pixels])
+        self.path, self.keeps_all = path, keep_all
+        self._divisor, self._subtracted = map(np.float32, RANGES[pixels])
         self.input = self._interpreter.get_input_details()[0]
         self.outputs = self._interpreter.get_output_details()
         shape = tuple(int(side) for side in self.input["shape"])
@@ -74,28 +76,45 @@ class TFLiteModel:
 
         Args: image_uint8: uint8 [S, S, 3].
         """
+        self._interpreter.set_tensor(self.input["index"], np.asarray(self.input_of(image_uint8))[None])
+        self._interpreter.invoke()
+
+    def input_of(self, image_uint8):
+        """Returns what the network reads for an image, see `run`: an array or a tensor of its input's dtype.
+
+        Args: image_uint8: uint8 [S, S, 3], an array or a tensor.
+        """
         kind = self.input["dtype"]
         if kind == np.uint8:
-            values = image_uint8
-        elif kind == np.int8:
-            values = (image_uint8.astype(np.int16) - 128).astype(np.int8)
-        else:
-            values = image_uint8.astype(np.float32) / self._divisor - self._subtracted
-        self._interpreter.set_tensor(self.input["index"], values[None])
-        self._interpreter.invoke()
+            return image_uint8
+        if kind == np.int8:
+            return _as_type(_as_type(image_uint8, np.int16) - 128, np.int8)
+        return _as_type(image_uint8, np.float32) / self._divisor - self._subtracted
 
     def read(self, details):
         """Returns the values of a tensor after `run`, dequantised: float32, without the batch axis.
 
         Args: details: of the tensor, from `tensors`, `outputs` or `signature_outputs`.
         """
-        values = self._interpreter.get_tensor(details["index"])[0]
+        return self.dequantised(self._interpreter.get_tensor(details["index"])[0], details)
+
+    @staticmethod
+    def dequantised(values, details):
+        """Returns the values of a tensor as float32, an array or a tensor of the same shape.
+
+        Args: values: array or tensor of the dtype of the network's tensor. details: of that tensor.
+        """
         scale, zero_point = details["quantization"]
         if np.issubdtype(details["dtype"], np.integer):
-            return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-        return np.asarray(values, np.float32)
+            return (_as_type(values, np.float32) - np.float32(zero_point)) * np.float32(scale)
+        return _as_type(values, np.float32)
 
     @property
     def name(self):
         """The name of the file without its folder."""
         return os.path.basename(self.path)
+
+
+def _as_type(values, kind):
+    """Returns an array or a tensor as another dtype. Args: kind: numpy type."""
+    return tf.cast(values, kind) if tf.is_tensor(values) else np.asarray(values).astype(kind)

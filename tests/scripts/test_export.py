@@ -1,9 +1,6 @@
 """An exported captioner says what caption.py says, and runs without this program."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,10 +13,10 @@ from formats.vocabulary import Vocabulary
 from models.generator import Generator
 from models.standardise import Standardise
 from scripts import export
-from tests import tiny_runs, tiny_world
+from tests import tiny_world
+from tests.scripts import exported_runs
 
-RUN = str(tiny_runs.ROOT / "results" / "models" / "miniature_full")
-IMAGES = 40
+RUN, IMAGES = exported_runs.TRAINED, 40
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +39,6 @@ def of_vectors(tmp_path_factory):
     return folder
 
 
-def run_example(folder, *arguments, tmp_path):
-    """The lines that the folder's program prints, run in another folder without this program on its path."""
-    text = open(os.path.join(folder, export.EXAMPLE)).read()
-    assert len(text.splitlines()) <= 15
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-I", os.path.join(folder, export.EXAMPLE), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 def test_captions_and_probabilities_are_those_of_the_captioner(captioner, vectors, of_vectors):
     loaded = tf.saved_model.load(of_vectors)
     found = loaded.caption_vectors(vectors)
@@ -68,11 +54,13 @@ def test_the_program_in_the_folder_runs_alone(captioner, vectors, of_vectors, tm
     np.save(tmp_path / "bank.npy", np.stack([vectors, vectors + 1], 1).astype(np.float16))  # two crops of each image
     banked = vectors.astype(np.float16).astype(np.float32)
     expected = [several[0].text for several in captioner.caption_vectors(banked, "beam3")]
-    assert run_example(of_vectors, str(tmp_path / "bank.npy"), tmp_path=tmp_path) == expected
+    assert exported_runs.run_example(of_vectors, str(tmp_path / "bank.npy")) == expected
 
 
-@pytest.mark.parametrize("decode", ["greedy", "beam2,min_length=4", "beam3,length_normalization=1"])
-@pytest.mark.parametrize("semantics", ["reference", "fixed"])
+@pytest.mark.parametrize(
+    ("semantics", "decode"),
+    [("reference", "greedy"), ("fixed", "beam2,min_length=4"), ("reference", "beam3,length_normalization=1")],
+)
 def test_texts_of_unfinished_captions_and_of_unspaced_scripts(decode, semantics, tmp_path):
     words = [*tiny_world.WORDS[:2], *"\u4e2d\u6587 \u5b57 caf\u00e9 a \u0e44 dog".split()]
     vocabulary, length = Vocabulary(words), 6
@@ -102,6 +90,7 @@ def test_runs_that_cannot_be_exported(tmp_path):
             job_dir=str(tmp_path / stage)
         )
     assert "expected greedy or beamK" in message(job_dir=RUN, decode="sample2")
+    assert "--format tflite decodes greedily" in message(job_dir=RUN, decode="beam3", format="tflite")
     assert "exists and is not empty" in message(job_dir=RUN, output=str(tmp_path))
     assert "not a run directory" in message(job_dir=str(tmp_path / "none"))
     assert not (tmp_path / "new").exists()
