@@ -78,6 +78,11 @@ def check(options):
         raise cli.UserError(
             f"--decode {options.decode}: an exported network draws no random numbers; expected greedy or beamK"
         )
+    if decoding.consensus_weight:
+        raise cli.UserError(
+            f"--decode {options.decode}: an exported network does not sort captions by their fit; expected a decoding "
+            "without consensus_weight"
+        )
     if options.format == "tflite" and decoding.name != "greedy":
         raise cli.UserError(
             f"--decode {options.decode}: --format tflite decodes greedily, without settings; use --format saved_model"

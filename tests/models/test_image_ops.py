@@ -62,3 +62,11 @@ def test_crops_at_offsets():
 def test_scaling():
     assert image_ops.to_unit(np.array([0, 255], np.uint8)).numpy().tolist() == [0, 1]
     assert image_ops.to_signed(np.array([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("shape", [(48, 80), (128, 96), (64, 64), (200, 30)])
+@pytest.mark.parametrize("mode", image_ops.RESIZE_MODES)
+def test_the_portable_resize_is_the_resize_up_to_rounding(shape, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *shape, 3)).astype(np.float32)
+    expected = image_ops.resize(pixels, 64, mode)
+    np.testing.assert_allclose(image_ops.portable_resize(tf.constant(pixels), 64, mode), expected, atol=1e-2)

@@ -90,6 +90,7 @@ def test_runs_that_cannot_be_exported(tmp_path):
             job_dir=str(tmp_path / stage)
         )
     assert "expected greedy or beamK" in message(job_dir=RUN, decode="sample2")
+    assert "expected a decoding without consensus_weight" in message(job_dir=RUN, decode="beam5,consensus_weight=1")
     assert "--format tflite decodes greedily" in message(job_dir=RUN, decode="beam3", format="tflite")
     assert "exists and is not empty" in message(job_dir=RUN, output=str(tmp_path))
     assert "not a run directory" in message(job_dir=str(tmp_path / "none"))
