@@ -148,20 +148,22 @@ def remote():
     root, folder, run = ROOT, os.getcwd(), secrets.token_hex(8)
 
     def call(item):
+        import importlib
         import os
         import socket
         import sys
 
         try:
             os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-            if root not in sys.path and os.path.isdir(root):
-                sys.path.insert(0, root)
+            if os.path.isdir(root):  # first: the worker may have run tasks of another folder of this program
+                sys.path[:] = [root, *(path for path in sys.path if path != root)]
             if getattr(sys, "shards_run", run) != run:
                 start = os.path.dirname(os.path.dirname(sys.modules["preprocessing"].__file__)) + os.sep
                 files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
                 for name, file in files.items():
                     if file.startswith(start) and "site-packages" not in file:
                         del sys.modules[name]
+                importlib.invalidate_caches()
             from preprocessing.sharding import engines
 
             sys.shards_run = run
