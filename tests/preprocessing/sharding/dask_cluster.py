@@ -23,7 +23,11 @@ class DaskCluster:
         self.workers = []
         for _ in range(workers):
             self.add_worker(threads)
-        processes.wait_until(self._workers_are_registered)
+        try:
+            processes.wait_until(self._workers_are_registered)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, *arguments):
         log = open(self.folder / "log.txt", "ab")

@@ -15,7 +15,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-def wait_until(condition, seconds=60.0):
+def wait_until(condition, seconds=300.0):
     """Waits until the function `condition` returns a true value, which is returned."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -42,7 +42,7 @@ def kill_when(path, process):
     """
 
     def kill():
-        wait_until(path.exists, 300)
+        wait_until(path.exists)
         os.kill(process(), signal.SIGKILL)
 
     thread = threading.Thread(target=kill)

@@ -27,7 +27,11 @@ class SparkCluster:
         for _ in range(2):
             self._start("worker.Worker", "--cores", "1", "--memory", "1g", self.master)
         log = pathlib.Path(folder / "log.txt")
-        processes.wait_until(lambda: log.read_text().count("Successfully registered with master") == 2, 300)
+        try:
+            processes.wait_until(lambda: log.read_text().count("Successfully registered with master") == 2)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, name, *arguments):
         with open(self.folder / "log.txt", "ab") as log:
