@@ -17,6 +17,7 @@ import numpy as np
 import cli
 import registry
 from captioning.decode import DecodingFlags, decoding_of
+from evaluation import scoring
 from evaluation.metrics import tokenizers
 from formats import captions, readers, writing
 from training import rankings
@@ -124,6 +125,7 @@ def load(job_dir, decode):
     return Confidence(decode, content["step"], x_P, y_P)
 
 
+@scoring.reads_data
 def main(options):
     """Captions and scores the validation images, fits the function, writes it and prints how good it is.
 
@@ -132,7 +134,7 @@ def main(options):
     decoding = decoding_of(options)
 
     from captioning import splits
-    from evaluation import metrics, scoring
+    from evaluation import metrics
     from training import checkpoints
 
     data_dir = scoring.data_dir_of(options)
