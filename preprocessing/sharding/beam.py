@@ -42,13 +42,7 @@ def parse(runner):
         raise cli.UserError(
             f'--runner {runner!r}: expected a runner and its options: local, or "FlinkRunner --flink_master=HOST:8081"'
         )
-    try:
-        import apache_beam  # noqa: F401
-    except ImportError as error:
-        raise cli.UserError(
-            f"--runner {name} needs Apache Beam ({error}). Install it with: pip install -r requirements-beam.txt, or "
-            "leave --runner out"
-        ) from error
+    engines.require("apache_beam", "Apache Beam", "requirements-beam.txt", name)
     return LOCAL if name.lower() == "local" else name, flags
 
 

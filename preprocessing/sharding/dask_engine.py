@@ -22,13 +22,7 @@ def check(address):
     """Checks ADDRESS of `--runner dask:ADDRESS`. Raises: cli.UserError if it is empty or Dask is not installed."""
     if not address:
         raise cli.UserError("--runner dask: expected the address of the scheduler, such as dask:tcp://127.0.0.1:8786")
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise cli.UserError(
-            f"--runner dask:{address} needs distributed ({error}). Install it with: "
-            "pip install -r requirements-dask.txt, or leave --runner out"
-        ) from error
+    engines.require("distributed", "distributed", "requirements-dask.txt", f"dask:{address}")
 
 
 def run(function, tasks, address, description):

@@ -37,6 +37,21 @@ def engine_of(runner):
     return importlib.import_module(f"preprocessing.sharding.{ENGINES[scheme]}"), runner if is_master else place
 
 
+def require(package, title, requirements, runner):
+    """Raises cli.UserError, with the command that installs it, if the package of an engine cannot be imported.
+
+    Args: package: name of the module. title: name of the engine's package in the message. requirements: file that lists
+      it. runner: value of --runner, or its first word.
+    """
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise cli.UserError(
+            f"--runner {runner} needs {title} ({error}). Install it with: pip install -r {requirements}, or leave "
+            "--runner out"
+        ) from error
+
+
 def check(runner):
     """Checks the value of `--runner`. Raises: cli.UserError if it names no engine, or one that is not installed."""
     engine, place = engine_of(runner)

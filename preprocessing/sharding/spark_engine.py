@@ -37,13 +37,7 @@ def check(master):
     """Checks MASTER of `--runner spark:MASTER`. Raises: cli.UserError if it is empty or PySpark is not installed."""
     if not master:
         raise cli.UserError("--runner spark: expected a master, such as spark:spark://127.0.0.1:7077 or spark:local[2]")
-    try:
-        import pyspark  # noqa: F401
-    except ImportError as error:
-        raise cli.UserError(
-            f"--runner spark:{master} needs PySpark ({error}). Install it with: "
-            "pip install -r requirements-spark.txt, or leave --runner out"
-        ) from error
+    engines.require("pyspark", "PySpark", "requirements-spark.txt", f"spark:{master}")
 
 
 def run(function, tasks, master, description):

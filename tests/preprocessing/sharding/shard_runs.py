@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import cli
 from preprocessing import extract_descriptions, process_descriptions
 from preprocessing.sharding import shards
@@ -49,6 +51,18 @@ def write_square(task):
 def squares(folder, numbers, runner, seconds=0.0):
     tasks = [Task(number, str(folder / f"{number}"), seconds) for number in numbers]
     return shards.map_shards(write_square, tasks, processes=1, description="squares", runner=runner)
+
+
+def check_failures(folder, runner):
+    """Asserts that failures of tasks are those of the command, and that the tasks after the first one are cancelled."""
+    with pytest.raises(cli.UserError, match="^13 is not allowed"):
+        squares(folder, [13, *range(100, 180)], runner, 0.2)
+    assert len(list(folder.glob("1??"))) < 70  # the rest was cancelled
+    with pytest.raises(RuntimeError, match="Unpicklable: 14 is not allowed"):
+        squares(folder, [14], runner)
+    with pytest.raises(FileNotFoundError) as caught:
+        squares(folder, [15], runner)
+    assert cli.file_fault(caught.value).startswith("/no/such/file: No such file")
 
 
 @functools.cache

@@ -43,15 +43,7 @@ def test_results_in_order_and_what_is_there_is_left_alone(cluster, tmp_path, mon
 
 
 def test_failures_of_a_task_are_those_of_the_command(cluster, tmp_path):
-    runner = f"dask:{cluster.address}"
-    with pytest.raises(cli.UserError, match="^13 is not allowed"):
-        shard_runs.squares(tmp_path, [13, *range(100, 180)], runner, 0.2)
-    assert len(list(tmp_path.glob("1??"))) < 70  # the rest was cancelled
-    with pytest.raises(RuntimeError, match="(?s)On a worker|Unpicklable: 14 is not allowed"):
-        shard_runs.squares(tmp_path, [14], runner)
-    with pytest.raises(FileNotFoundError) as caught:
-        shard_runs.squares(tmp_path, [15], runner)
-    assert cli.file_fault(caught.value).startswith("/no/such/file: No such file")
+    shard_runs.check_failures(tmp_path, f"dask:{cluster.address}")
 
 
 def test_same_bytes(cluster, tmp_path, monkeypatch):
