@@ -20,7 +20,6 @@ import sys
 import cli
 import registry
 from captioning.decode import DecodingFlags, decoding_of
-from evaluation import confidence
 from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
@@ -142,13 +141,15 @@ def check(options):
         needed = f"--samples {options.nbest}" if decoding.is_sampled else f"--decode beam{options.nbest}"
         what = "this number of samples" if decoding.is_sampled else "a beam of that size"
         raise cli.UserError(f"--nbest {options.nbest} needs {what}: {needed}")
-    if options.min_confidence is not None and not os.path.exists(
-        path := confidence.path_of(options.job_dir, decoding.name)
-    ):
-        raise cli.UserError(
-            f"--min_confidence: {path} is missing; make it from the validation images: python -m evaluation.confidence "
-            f"--job_dir {options.job_dir} --decode {decoding.name}"
-        )
+    if options.min_confidence is not None:
+        from evaluation import confidence
+
+        path = confidence.path_of(options.job_dir, decoding.name)
+        if not os.path.exists(path):
+            raise cli.UserError(
+                f"--min_confidence: {path} is missing; make it from the validation images: python -m "
+                f"evaluation.confidence --job_dir {options.job_dir} --decode {decoding.name}"
+            )
     system = registry.system_of(read_config(options.job_dir), options.job_dir)
     if options.attention and not system.attends:
         raise cli.UserError(
@@ -222,6 +223,8 @@ def expected_cider(results, options):
     Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
     Raises: cli.UserError if the file of evaluation.confidence is damaged.
     """
+    from evaluation import confidence
+
     calibrated = confidence.load(options.job_dir, decoding_of(options).name)
     if calibrated is None:
         return {}

@@ -109,6 +109,14 @@ def parse_decode(decode):
     return checked(Decoding(method, int(size), **given))
 
 
+def file_stem(stem, decode):
+    """Returns the first part of the name of a file of a decoding: `stem` for beam3, else stem_DECODE.
+
+    Args: stem: str. decode: name of the decoding; None for captions that are not decoded, as for beam3.
+    """
+    return stem if decode in (None, Decoding().name) else f"{stem}_{decode}"
+
+
 def checked(decoding):
     """Returns the Decoding itself.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import cli
 import registry
-from captioning.decode import DecodingFlags, decoding_of
+from captioning.decode import DecodingFlags, decoding_of, file_stem
 from evaluation import scoring
 from evaluation.metrics import tokenizers
 from formats import captions, readers, writing
@@ -48,12 +48,10 @@ class Options(DecodingFlags):
 class Confidence:
     """A function from the mean log-probability of a caption's words to its expected CIDEr x100.
 
-    Attributes: decode: name of the decoding. step: of the checkpoint, None if it was given by its path. x_P: float,
-      rising. y_P: float, not falling; between two points the function is linear, beyond them constant.
+    Attributes: x_P: float, rising. y_P: float, not falling; between two points the function is linear, beyond them
+      constant.
     """
 
-    decode: str
-    step: int | None
     x_P: np.ndarray
     y_P: np.ndarray
 
@@ -104,7 +102,7 @@ def report(x_N, y_N, bins=5):
 
 def path_of(job_dir, decode):
     """Returns the path of the file of a decoding. Args: job_dir: run directory. decode: name of the decoding."""
-    return os.path.join(job_dir, "confidence.json" if decode == "beam3" else f"confidence_{decode}.json")
+    return os.path.join(job_dir, f"{file_stem('confidence', decode)}.json")
 
 
 def load(job_dir, decode):
@@ -122,7 +120,7 @@ def load(job_dir, decode):
     x_P, y_P = np.array(content["x"], np.float64), np.array(content["y"], np.float64)
     if len(x_P) != len(y_P) or (np.diff(x_P) < 0).any():
         raise cli.UserError(f"{path}: its points are not those of a function; {mend}")
-    return Confidence(decode, content["step"], x_P, y_P)
+    return Confidence(x_P, y_P)
 
 
 @scoring.reads_data

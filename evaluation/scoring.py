@@ -17,7 +17,7 @@ import os
 
 import cli
 import registry
-from captioning.decode import DecodingFlags, decoding_of
+from captioning.decode import DecodingFlags, decoding_of, file_stem
 from evaluation.metrics import tokenizers
 from formats import inventory, readers, sidecars
 
@@ -297,7 +297,7 @@ def score_checkpoint(options, split, open_run):
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint, ranked)
     names = splits.names_of(data_dir, split) if len(references) != _count(data_dir, split) else sorted(references)
     decoding = decoding_of(options)
-    stem = split if decoding.name == "beam3" else f"{split}_{decoding.name}"
+    stem = file_stem(split, decoding.name)
     captions_path = os.path.join(options.job_dir, f"{stem}.json")
     with contextlib.ExitStack() as stack:
         if references:

@@ -15,6 +15,7 @@ import json
 import os
 import re
 
+from captioning.decode import file_stem
 from cli import UserError
 from formats import readers, sidecars
 from formats.captions import sanitise, write_captions, write_json
@@ -64,7 +65,7 @@ def captions_name(decode):
 
     Args: decode: name of a decoding (captioning/decode.py) or, for a row that is not decoded, None.
     """
-    return "captions.json" if decode in (None, "beam3") else f"captions_{decode}.json"
+    return f"{file_stem('captions', decode)}.json"
 
 
 def read(root):

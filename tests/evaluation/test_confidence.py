@@ -20,7 +20,7 @@ def test_the_function_rises_and_fits_best():
     """Neighbours in the wrong order get their mean (pool adjacent violators)."""
     x_P, y_P = confidence.isotonic(np.array([-4.0, -3, -2, -1]), np.array([10.0, 30, 20, 50]))
     assert np.interp([-4, -3, -2, -1], x_P, y_P) == pytest.approx([10, 25, 25, 50])
-    found = confidence.Confidence("beam3", 5, x_P, y_P)
+    found = confidence.Confidence(x_P, y_P)
     assert found([said(-16.0), said(-8.0), said(-2.0), said(-80.0)]) == pytest.approx([10, 25, 50, 10])
 
 
