@@ -33,7 +33,7 @@ def load(path, image_dim):
     """Returns the models.consensus.consensus_reward.ConsensusReward with which captions are sorted.
 
     Args: path: of the file, None if the run has none. image_dim: D.
-    Raises: cli.UserError if there is no file, or it is damaged or for vectors of another dimension.
+    Raises: cli.UserError if the run has no such file, or one that is damaged or for vectors of another dimension.
     """
     if path is None:
         raise cli.UserError(

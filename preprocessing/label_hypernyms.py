@@ -108,8 +108,8 @@ def lines_of_hierarchy(tree, names, labels, widest):
     classes = [class_of.get(label.lower()) for label in plain]
     above = narrow([[names[one] for one in of.get(name, []) if one in names] for name in classes], widest)
     unknown = [label for label, name in zip(labels, classes, strict=True) if name is None]
-    lines = [dict.fromkeys([label, name, *several]) for label, name, several in zip(labels, plain, above, strict=True)]
-    return [", ".join(line) for line in lines], unknown
+    parts = zip(labels, plain, above, strict=True)
+    return [", ".join(dict.fromkeys([label, name, *several])) for label, name, several in parts], unknown
 
 
 def read_hierarchy(options):

@@ -17,8 +17,6 @@ from models import encoders, precision
 from models.consensus.consensus_reward import NgramProjection
 from models.encoders import image_ops, saved
 
-PHRASES = NgramProjection.FILE
-
 
 def configure(options):
     """Checks the data folder; sets threads, determinism and precision. Must be called before any TensorFlow operation.
@@ -183,13 +181,10 @@ def keep_for_inference(run, vocabulary, images=None):
     folder = run.file("encoder")
     if images is None:
         return
-    phrases = os.path.join(run.content["settings"]["data_dir"], PHRASES)
-    if (
-        os.path.exists(phrases)
-        and not os.path.exists(run.file(PHRASES))
-        and os.path.getsize(phrases) < saved.COPY_LIMIT
-    ):
-        writing.copy_file(phrases, run.file(PHRASES))
+    phrases = os.path.join(run.content["settings"]["data_dir"], NgramProjection.FILE)
+    copy = run.file(NgramProjection.FILE)
+    if os.path.exists(phrases) and not os.path.exists(copy) and os.path.getsize(phrases) < saved.COPY_LIMIT:
+        writing.copy_file(phrases, copy)
     if os.path.exists(os.path.join(folder, "encoder.json")):
         return
     try:

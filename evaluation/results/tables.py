@@ -156,7 +156,8 @@ def header(entries, spec, lines):
     made = [e.environment for e in entries if e.experiment == spec.experiment and (e.row, e.seed) in shown]
     one = lines[0][2][0]
     seeds = sorted({seed for _, seed in shown if seed is not None})
-    decodes = " and ".join(decode for decode in spec.decodes if decode in {decode for _, decode, _ in lines} - {None})
+    used = {decode for _, decode, _ in lines}
+    decodes = " and ".join(decode for decode in spec.decodes if decode and decode in used)
 
     def facts(value):
         return ", ".join(sorted({str(value(environment)) for environment in made}))

@@ -50,7 +50,6 @@ class Encoder:
     The vectors that `encode` returns are rounded to float16 precision as in a feature bank, so that a photograph
     captioned from its file has exactly the vector that the captioner was trained and scored on. They stay float32.
 
-
     Attributes:
       spec: the encoder's name as given on the command line.
       dim: D.
