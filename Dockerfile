@@ -9,7 +9,7 @@ WORKDIR /app
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 COPY requirements*.txt scripts/setup.sh ./
 # setup.sh makes /app/.venv, as outside of a container, so that the other scripts find their requirements installed.
-RUN bash -c 'source ./setup.sh requirements-serve.txt && cp .venv/.installed-requirements-serve .venv/.installed-requirements' \
+RUN bash -c 'source ./setup.sh requirements.txt && source ./setup.sh requirements-serve.txt' \
     && if [ "$DEVICE" = gpu ]; then .venv/bin/pip install "$(grep -o '^tensorflow==[0-9.]*' requirements.txt | sed 's/==/[and-cuda]==/')"; fi \
     && rm setup.sh
 ENV PATH=/app/.venv/bin:$PATH
