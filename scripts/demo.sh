@@ -2,7 +2,7 @@
 # Makes a table of results in the miniature world, in about fifteen minutes on two cores: draws the world, runs every stage,
 # trains captioners without image-caption pairs, with and without the initialization, and one on true pairs
 # (supervised_ceiling). Scores them on the test images, together with the rows that need no training. The first captions,
-# of feat2sen, are printed after about five minutes; RUNS/report.html shows the runs and grows with each row. The same
+# of feat2sen, are printed after about three minutes; RUNS/report.html shows the runs and grows with each row. The same
 # command continues after an interruption.
 #   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--only ROWS] [--ablations] [--baselines]
 #                   [--smoke]
