@@ -8,6 +8,12 @@ import shlex
 import reward_list
 from cli import UserError, choice, field, repeated
 
+INC_CKPT = "the encoder runs inside the training step: a slim Inception-v4 checkpoint, compact:FILE or keras:NAME"
+TRAIN_ENCODER = (
+    "train the last N blocks of the image encoder with the captioner, compact: or keras:, not with a feature bank "
+    "(docs/detectors_encoders.md); 0 = none"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
@@ -102,7 +108,9 @@ class FullModel(AdversarialTrainer):
         "bank: the feature bank of extract_features; records: JPEGs, encoded inside the "
         "training step; auto: records if --inc_ckpt is given",
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
+    inc_ckpt: str | None = field(None, INC_CKPT)
+    train_encoder: int = field(0, TRAIN_ENCODER)
+    encoder_lr: float = field(1e-5, "learning rate of the blocks of --train_encoder")
     imcap_ckpt: str | None = field(None, "im_caption run or checkpoint; initialises the generator")
     sae_ckpt: str | None = field(
         None, "sentence_gan run or checkpoint; initialises LSTM, embedding and fc of the discriminator"
@@ -167,7 +175,9 @@ class ImageCaption(CrossEntropyTrainer):
         "bank: the feature bank of extract_features; records: JPEGs, encoded inside the "
         "training step; auto: records if --inc_ckpt is given",
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
+    inc_ckpt: str | None = field(None, INC_CKPT)
+    train_encoder: int = field(0, TRAIN_ENCODER)
+    encoder_lr: float = field(1e-5, "learning rate of the blocks of --train_encoder")
     o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint; initialises the generator without its projection")
     standardise: bool = field(
         False, "standardise image vectors before the projection: subtract the mean, divide by the std"
@@ -203,6 +213,29 @@ class SentenceGan(AdversarialTrainer):
 # Checks before TensorFlow starts
 
 
+def _check_train_encoder(options):
+    """Raises UserError if the settings of a training of the image encoder are invalid. Args: options: a Trainer."""
+    trained = getattr(options, "train_encoder", 0)
+    if trained < 0:
+        raise UserError(f"--train_encoder {trained}: expected a number of blocks, or 0 to train none")
+    if not trained:
+        return
+    if options.images == "bank" or not options.inc_ckpt:
+        raise UserError(
+            f"--train_encoder {trained} trains the encoder inside the training step, not with a feature bank: use "
+            "--images records and name the encoder by --inc_ckpt compact:FILE or keras:NAME"
+        )
+    if options.encoder_lr < 0:
+        raise UserError(
+            f"--encoder_lr {options.encoder_lr}: expected a positive number, or 0 to keep the blocks as they are"
+        )
+    if getattr(options, "w_anchor", 0):
+        raise UserError(
+            "--w_anchor keeps the captioner near its initialization, whose image vectors --train_encoder changes: omit "
+            "one of them"
+        )
+
+
 def check_trainer(options, *checkpoint_flags):
     """Checks the settings that all trainers share, the data folder's vocabulary, and checkpoints to initialise from.
 
@@ -229,6 +262,7 @@ def check_trainer(options, *checkpoint_flags):
             raise UserError(f"--{name} {getattr(options, name)}: expected a probability above 0, at most 1")
     if getattr(options, "images", None) == "records" and not options.inc_ckpt:
         raise UserError("--images records runs the encoder inside the training step: name its checkpoint by --inc_ckpt")
+    _check_train_encoder(options)
     if options.precision not in (None, "bfloat16"):
         raise UserError(f"--precision {options.precision}: expected bfloat16, or no --precision for float32")
     if options.xla and (options.multi_gpu or len(options.devices) > 1 or os.environ.get("TF_CONFIG")):

@@ -71,7 +71,7 @@ def main(options):
     from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
-    from training.warm_start import warm_start
+    from training.warm_start import warm_start, warm_start_encoder
 
     # ---------------------------------------------------------------------------------------------- devices
     setup.configure(options)
@@ -87,7 +87,7 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- networks
     names, concept_of_V = setup.concept_names(options.data_dir, vocabulary)
     with strategy.scope():
-        objective = FullObjective(options, vocabulary.size, images.dim, images.encode, concept_of_V)
+        objective = FullObjective(options, vocabulary.size, images.dim, images.in_step(options), concept_of_V)
         if options.standardise:
             objective.standardise.assign(*images.statistics)
 
@@ -101,13 +101,14 @@ def main(options):
     }
     run = RunDirectory(options, facts, writes=distribution.is_chief(strategy))
     setup.keep_for_inference(run, vocabulary, images)
-    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log, objective.encode)
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)
     if not loop.resumed:  # the run's own checkpoint > given checkpoints > new weights
         if options.imcap_ckpt:
             warm_start(run, objective.generator, options.imcap_ckpt)
+            warm_start_encoder(run, objective.encode, options.imcap_ckpt)
         if objective.anchor:
             objective.anchor.remember(objective.generator)
         if options.sae_ckpt:

@@ -5,7 +5,6 @@ decoding), D image vector, E embedding, V vocabulary, C cells of a grid.
 """
 
 import dataclasses
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +14,11 @@ import registry
 from captioning import reranking, run_content
 from captioning.decode import parse_decode, random_numbers
 from models import decoding as decoders
-from models import encoders, layers
+from models import layers
 from models.generator import END_ID, START_ID, Generator
 from models.standardise import Standardise
 from models.word_rules import WordRules
 from training import checkpoints
-from training.run_directory import read_config
 
 ROWS = 640  # captions that are sampled at once
 DECODERS = 32  # compiled decoders that a captioner keeps
@@ -361,27 +359,3 @@ def unpaired_network(content, vocabulary_size):
     seed = tf.constant([0, 0], tf.int32)
     sizes = (settings["emb_dim"], settings["mem_dim"], 1.0)
     return Generator(vocabulary_size, facts["image_dim"], *sizes, seed, settings["feature_scale"])
-
-
-def encoder_of_run(job_dir, spec=None):
-    """Returns the encoder saved with a run, or the one named by `spec`, as an encoders.Encoder.
-
-    Args: job_dir: run directory. spec: name of the encoder as in --encoder, needed if the run has no copy or the
-      encoder's files have moved; else None.
-    Raises: cli.UserError if it cannot be loaded or has another dimension than the run.
-    """
-    saved = os.path.join(job_dir, "encoder")
-    try:
-        if os.path.exists(os.path.join(saved, "encoder.json")):
-            return encoders.load_encoder_from(saved, spec)
-        if not spec:
-            raise cli.UserError(
-                f"{job_dir} has no saved encoder (no encoder/encoder.json): name the one that it was trained with by "
-                "--encoder"
-            )
-        encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
-    except ValueError as error:
-        raise cli.UserError(f"{error}") from error
-    if encoder.dim != dim:
-        raise cli.UserError(f"--encoder {spec} has {encoder.dim} dimensions, expected the {dim} of {job_dir}")
-    return encoder

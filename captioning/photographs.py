@@ -13,7 +13,7 @@ import numpy as np
 import cli
 import extensions
 import registry
-from captioning.captioner import encoder_of_run
+from captioning.run_content import encoder_of_run
 from formats import readers, sidecars, writing
 from formats.images import ImageError, is_turned, read_image
 from models.encoders.saved import COPY_LIMIT
@@ -54,7 +54,7 @@ def open_run(job_dir, checkpoint, encoder=None, detector=None, labels=None, thre
     captioner = system.load("captioner").from_run(job_dir, checkpoint)
     if system.reads_concepts:
         return captioner, DetectedPhotographs(job_dir, captioner, detector, labels, threshold, exif)
-    return captioner, EncodedPhotographs(encoder_of_run(job_dir, encoder), exif)
+    return captioner, EncodedPhotographs(encoder_of_run(job_dir, checkpoint, encoder), exif)
 
 
 def caption_files(captioner, source, files, broken, decode, batch_size=16, description=None):

@@ -1,4 +1,4 @@
-"""Opens a run for captioning; checks its settings before networks are built from them.
+"""Opens a run for captioning: its settings, which are checked before networks are built from them, and its encoder.
 
 Without the checks, a damaged number in config.json could make a network allocate all memory, and a value of a wrong
 type could raise an error anywhere.
@@ -12,6 +12,8 @@ import cli
 import registry
 from formats import readers
 from formats.vocabulary import Vocabulary
+from models import encoders
+from models.encoders.in_step import assign_trained
 from training import checkpoints
 from training.run_directory import read_config
 
@@ -93,3 +95,48 @@ def _check_sizes(content, vocabulary_size, prefix, path):
     if min(sizes.values()) < 1 or claimed > there or settings["emb_dim"] % settings.get("num_heads", 1):
         stated = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise cli.UserError(f"{path}: {stated}: such a network does not fit into the {there} bytes of {prefix}; {MEND}")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The image encoder
+
+
+def encoder_of_run(job_dir, checkpoint, spec=None):
+    """Returns the encoder saved with a run, or the one named by `spec`, as an encoders.Encoder.
+
+    If the run trains blocks of the encoder, they have the weights of the checkpoint.
+
+    Args: job_dir: run directory. checkpoint: "best", "newest", a step, or the path of a checkpoint. spec: name of the
+      encoder as in --encoder, needed if the run has no copy or its files have moved; else None.
+    Raises: cli.UserError if it cannot be loaded, has another dimension than the run, or does not fit the checkpoint.
+    """
+    encoder = _untrained_encoder(job_dir, spec)
+    if trains_encoder(read_config(job_dir)):
+        prefix = checkpoints.choose(job_dir, checkpoint).prefix
+        assign_trained(encoder, checkpoints.read_variables(prefix), prefix)
+    return encoder
+
+
+def trains_encoder(content):
+    """Returns whether a run trains blocks of its image encoder: bool. Args: content: dict of its config.json."""
+    trained = content["settings"].get("train_encoder")  # `open_run` refuses another type
+    return _is_integer(trained) and trained > 0
+
+
+def _untrained_encoder(job_dir, spec):
+    """Returns the encoder of a run with the weights of its files. Args and Raises: as of `encoder_of_run`."""
+    saved = os.path.join(job_dir, "encoder")
+    try:
+        if os.path.exists(os.path.join(saved, "encoder.json")):
+            return encoders.load_encoder_from(saved, spec)
+        if not spec:
+            raise cli.UserError(
+                f"{job_dir} has no saved encoder (no encoder/encoder.json): name the one that it was trained with by "
+                "--encoder"
+            )
+        encoder, dim = encoders.load_encoder(spec), read_config(job_dir)["facts"]["image_dim"]
+    except ValueError as error:
+        raise cli.UserError(f"{error}") from error
+    if encoder.dim != dim:
+        raise cli.UserError(f"--encoder {spec} has {encoder.dim} dimensions, expected the {dim} of {job_dir}")
+    return encoder

@@ -6,7 +6,7 @@ import numpy as np
 
 import cli
 import registry
-from captioning.captioner import encoder_of_run
+from captioning.run_content import encoder_of_run, trains_encoder
 from formats import made_by, record_files, records, sidecars
 from formats.captions import read_references
 from formats.readers import is_number
@@ -46,13 +46,19 @@ def names_of(data_dir, split):
     path = os.path.join(data_dir, f"features_{split}.json")
     if os.path.exists(path):
         return sorted(FeatureBank(data_dir, split).names)
+    return names_in_records(data_dir, split)
+
+
+def names_in_records(data_dir, split):
+    """Returns the sorted list of the names of a split's images, from the image records. Args: as of `names_of`."""
     return sorted(records.read_images(records.find_files(data_dir, f"image_{split}")).names)
 
 
 def image_captioner(options, data_dir):
     """Returns a function (checkpoint, split, names) -> (Captioner, its input rows for the named images).
 
-    evaluation.scoring calls the function. The rows are image vectors float32 [N, D] or [N, cells, D]; for a run that
+    evaluation.scoring calls the function. For the same images it returns the same Captioner again, with the weights of
+    the new checkpoint. The rows are image vectors float32 [N, D] or [N, cells, D]; for a run that
     reads concept words they are the concept words in the image records, int32 [N, K].
 
     Args: options: settings of the command, with job_dir, encoder, system, devices and multi_gpu. data_dir: data folder.
@@ -61,31 +67,60 @@ def image_captioner(options, data_dir):
     """
     registry.import_packages(options.system)
     strategy, job_dir, encoder = distribution.local_strategy(options), options.job_dir, options.encoder
-    system = registry.system_of(read_config(job_dir), job_dir)
+    content = read_config(job_dir)
+    system = registry.system_of(content, job_dir)
+
+    def rows_of(checkpoint, split, names):
+        return split_vectors(job_dir, checkpoint, data_dir, split, names, encoder)
 
     def open_run(checkpoint, split, names):
         with strategy.scope():
             captioner = system.load("captioner").from_run(job_dir, checkpoint)
         if system.reads_concepts:
             return captioner, captioner.rows_of_split(data_dir, split, names)
-        return captioner, split_vectors(job_dir, data_dir, split, names, encoder)
+        return captioner, rows_of(checkpoint, split, names)
 
-    return open_run
+    return opened_once(open_run, rows_of if trains_encoder(content) else None)
 
 
-def split_vectors(job_dir, data_dir, split, names, encoder=None):
+def opened_once(open_run, rows_of=None):
+    """Returns a function like `open_run` that builds a captioner only once, and later loads checkpoints into it.
+
+    From the second call with the same images on, `checkpoint` must be the path of a checkpoint without its ending.
+
+    Args: open_run: function (checkpoint, split, names) -> (captioner, rows). rows_of: function with these arguments
+      that returns the rows alone, if they depend on the checkpoint; None if they do not.
+    """
+    opened = {}
+
+    def open_again(checkpoint, split, names):
+        key = split, tuple(names)
+        if key not in opened:
+            opened[key] = open_run(checkpoint, split, names)
+            return opened[key]
+        captioner, rows = opened[key]
+        captioner.load(checkpoint)
+        return captioner, rows if rows_of is None else rows_of(checkpoint, split, names)
+
+    return open_again
+
+
+def split_vectors(job_dir, checkpoint, data_dir, split, names, encoder=None):
     """Returns the vectors of the centre crops of N named images: float32 [N, D] or [N, cells, D], in their order.
 
-    They are read from the feature bank if there is one, else computed from the JPEG bytes in the image records.
+    They are read from the feature bank if there is one, else computed from the JPEG bytes in the image records. If the
+    run trains its encoder, they are computed with the weights of the checkpoint; the bank has those of another encoder.
 
-    Args: job_dir: run directory. data_dir: data folder. split: "train", "val" or "test". names: names of images of the
-      split. encoder: name of the encoder, if the run has no copy or its files have moved; else None.
+    Args: job_dir: run directory. checkpoint: "best", "newest", a step, or a path. data_dir: data folder. split:
+      "train", "val" or "test". names: names of images of the split. encoder: name of the encoder, if the run has no
+      copy or its files have moved; else None.
     Raises: cli.UserError if the feature bank was made with another encoder than the run's or lacks an image, or the
       encoder cannot be loaded.
     """
-    if os.path.exists(os.path.join(data_dir, f"features_{split}.json")):
+    content = read_config(job_dir)
+    if os.path.exists(os.path.join(data_dir, f"features_{split}.json")) and not trains_encoder(content):
         bank = FeatureBank(data_dir, split)
-        wanted = read_config(job_dir)["facts"]["encoder"] or {}  # an imported run may not know its encoder
+        wanted = content["facts"]["encoder"] or {}  # an imported run may not know its encoder
         found = encoders.identity(bank.sidecar["encoder"])
         different = [key for key in wanted if found.get(key) != wanted[key]]
         if different:
@@ -94,10 +129,10 @@ def split_vectors(job_dir, data_dir, split, names, encoder=None):
                 f"{found.get(different[0])}, expected {wanted[different[0]]}"
             )
         return bank.centre(bank.rows(names))
-    return _encoded(encoder_of_run(job_dir, encoder), data_dir, split, names)
+    return encoded(encoder_of_run(job_dir, checkpoint, encoder), data_dir, split, names)
 
 
-def _encoded(network, data_dir, split, names, batch=16):
+def encoded(network, data_dir, split, names, batch=16):
     """Encodes the centre crops of the JPEG images in a split's records: float32 [N, D] or [N, cells, D].
 
     Args: network: Encoder. names: N image names, which determine the order of the result. batch: number of images

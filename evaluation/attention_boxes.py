@@ -134,7 +134,7 @@ def main(options):
         raise cli.UserError(f"--boxes {options.boxes}: has none of the {options.split} images of {data_dir}")
     checkpoint = checkpoints.choose(options.job_dir, options.checkpoint)
     captioner = Captioner.from_run(options.job_dir, checkpoint.prefix)
-    vectors = splits.split_vectors(options.job_dir, data_dir, options.split, names)
+    vectors = splits.split_vectors(options.job_dir, checkpoint.prefix, data_dir, options.split, names)
     hypotheses = captioner.caption_vectors(vectors, options.decode, description="captions", names=names)
     said = [found[0].ids for found in hypotheses]
     found = []

@@ -5,7 +5,8 @@ The caller passes a function
     open_run(checkpoint, split, names) -> (captioner, rows)
 
 checkpoint is a path without ending, split "val" or "test", names a list of image names. It returns a
-captioning.captioner.Captioner and an array with one row of its input (image vector or concept words) for each name.
+captioning.captioner.Captioner and an array with one row of its input (image vector or concept words) for each name. It
+is called again for each checkpoint, and may return the same captioner with the weights of the new one.
 """
 
 import contextlib
@@ -216,7 +217,6 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
     how = how | {"images": _digest(names)}
     against = {"metrics": sorted(options.metrics), "references": _digest(references)}
     against |= tokenizers.noted(options.tokenizer)
-    captioner = rows = None
     for step in cli.progress(steps, "checkpoints"):
         path = os.path.join(folder, f"val_{step}.json")
         prefix = checkpoints.choose(options.job_dir, step).prefix
@@ -228,9 +228,7 @@ def _score_all(options, steps, folder, references, scorer, open_run, how):
         if captioned and entry.get("against") == against:
             continue
         if not captioned:
-            if captioner is None:
-                captioner, rows = open_run(prefix, "val", names)
-            captioner.load(prefix)
+            captioner, rows = open_run(prefix, "val", names)
             found = captioner.captions_of(names, rows, decoding_of(options))
             found = {name: captions.sanitise(caption) for name, caption in found.items()}
         scores = scorer.score(found)

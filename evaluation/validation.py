@@ -69,7 +69,7 @@ def _watch(options):
     while not steps() or not os.path.exists(os.path.join(options.job_dir, "config.json")):
         time.sleep(SECONDS)
     data_dir = scoring.check(options)
-    open_run, done = opened_once(splits.image_captioner(options, data_dir)), set()
+    open_run, done = splits.image_captioner(options, data_dir), set()
     if not splits.references_of(data_dir, "val"):
         return scoring.score_checkpoints(options, open_run)  # prints that nothing can be scored
     while True:
@@ -94,21 +94,3 @@ def is_complete(job_dir):
     if checkpoints.steps_in(job_dir)[-1] >= settings["max_steps"]:
         return True
     return patience.ends(job_dir, settings.get("patience", 0))
-
-
-def opened_once(open_run):
-    """Returns a function like `open_run` that builds the captioner of a split only once, and later loads checkpoints.
-
-    Args: open_run: function (checkpoint, split, names) -> (captioner, rows), see evaluation/scoring.py.
-    """
-    opened = {}
-
-    def open_again(checkpoint, split, names):
-        key = split, tuple(names)
-        if key in opened:
-            opened[key][0].load(checkpoint)
-        else:
-            opened[key] = open_run(checkpoint, split, names)
-        return opened[key]
-
-    return open_again

@@ -62,7 +62,7 @@ def main(options):
 
     # ---------------------------------------------------------------------------------------------- networks
     with strategy.scope():
-        objective = ImageCaptionObjective(options, vocabulary.size, images.dim, images.encode)
+        objective = ImageCaptionObjective(options, vocabulary.size, images.dim, images.in_step(options))
         if options.standardise:
             objective.standardise.assign(*images.statistics)
 
@@ -77,7 +77,7 @@ def main(options):
     setup.keep_for_inference(run, vocabulary, images)
     for note in pseudo.notes:
         run.log(note)
-    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log)
+    watch = CollapseWatch.of_run(objective, vocabulary, options, run.log, objective.encode)
 
     # ---------------------------------------------------------------------------------------------- initialization
     loop = Loop(options, objective, batches, strategy, run, watch)

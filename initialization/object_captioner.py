@@ -12,6 +12,7 @@ import config
 import registry
 from captioning import run_content
 from captioning.concept_captioner import ConceptCaptioner
+from captioning.splits import opened_once
 from models import layers
 from objectives.obj2sen import ObjectToSentenceObjective
 from training import checkpoints, distribution
@@ -84,4 +85,4 @@ def object_captioner(options, data_dir):
             captioner = ObjectCaptioner.from_run(options.job_dir, checkpoint)
         return captioner, captioner.rows_of_split(data_dir, split, names, options.threshold)
 
-    return open_run
+    return opened_once(open_run)

@@ -7,7 +7,7 @@ pure function of its arguments and the seed, and all its arrays are new. `names(
 in error reports. The order of the examples does not depend on the number of devices.
 
 A batch is a dict with some of these numpy arrays, for n examples; word ids past a length are 0:
-    image float32 [n, D], or pixels float32 [n, s, s, 3]           image vectors, or crops of s x s pixels
+    image float32 [n, D], or pixels [n, s, s, 3]                   image vectors, or crops that the encoder takes
     classes int32, scores float32 [n, C], num int32 [n]            up to C detected objects
     sentence int32 [n, S], length int32 [n]                        words with start and end token
     key int32 [n, K], key_length int32 [n]                         concept words of the sentence
@@ -50,7 +50,7 @@ class UnpairedBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels [n, s, s, 3]),
         classes int32 and scores float32 [n, C], num int32 [n], sentence int32 [n, S], length int32 [n].
 
         Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.
@@ -140,7 +140,7 @@ class PairedBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels [n, s, s, 3]),
         sentence int32 [n, S], length int32 [n], and for an ImageSet classes int32 and scores float32 [n, C] and num
         int32 [n].
 
@@ -182,7 +182,7 @@ class ConceptImageBatches:
     def batch(self, step, rows=slice(None)):
         """Returns examples of a step as a dict name -> numpy array.
 
-        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels float32 [n, s, s, 3]),
+        Its arrays, explained in the module docstring, are image float32 [n, D] (or pixels [n, s, s, 3]),
         concepts int32 [n, K] and concepts_length int32 [n].
 
         Args: step: int, training step. rows: slice or int array, which examples of the step; all by default.

@@ -265,14 +265,14 @@ class ImageSet:
       images: records.Images.
       bank: FeatureBank, or None if the pixels are read.
       bank_rows: int64 [images], the row of each image in the bank; None without a bank.
-      load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 [n, s, s, 3], which reads a random
-        crop of each image; `draws`, float [n, 2] in [0, 1), determine its row and its column. None with a bank.
+      load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 or uint8 [n, s, s, 3], which reads a
+        random crop of each image; `draws`, float [n, 2] in [0, 1), determine the crop. None with a bank.
     """
 
     images: records.Images
     bank: FeatureBank | None
     bank_rows: np.ndarray | None
-    load_pixels: object = None  # function (locations, draws) -> float32 [n, s, s, 3], if there is no bank
+    load_pixels: object = None  # function (locations, draws) -> float32 or uint8 [n, s, s, 3], if there is no bank
 
     @classmethod
     def from_bank(cls, data_dir, split, skip_damaged=False):
@@ -291,9 +291,9 @@ class ImageSet:
 
         Args:
           data_dir: data folder. split: "train", "val" or "test".
-          load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 [n, s, s, 3], which reads a random
-            crop of each image, such as training.setup.load_random_crops; `draws`, float [n, 2] in [0, 1), determine its
-            row and its column.
+          load_pixels: function (list of n locations of JPEG bytes, draws) -> float32 or uint8 [n, s, s, 3], which reads
+            a random crop of each image, such as training.setup.load_random_crops; `draws`, float [n, 2] in [0, 1),
+            determine the crop.
           skip_damaged: whether to skip damaged records.
 
         Raises: cli.UserError if the record files are missing or damaged.
@@ -330,7 +330,7 @@ class ImageSet:
           column of a crop of pixels; with a bank draws[:, 0] selects one of its crops.
 
         Returns: dict of numpy arrays: "classes", "scores" and "num" as from `objects`, and with a bank "image" float32
-          [n, D] (with grids [n, cells, D]), without a bank "pixels" float32 [n, s, s, 3].
+          [n, D] (with grids [n, cells, D]), without a bank "pixels" [n, s, s, 3].
         """
         batch = self.objects(indices)
         if self.bank is not None:

@@ -12,6 +12,8 @@ import dataclasses
 
 import tensorflow as tf
 
+import cli
+
 EPSILON = 1e-7  # inside the logarithm of the adversarial reward
 
 
@@ -153,3 +155,18 @@ def adversarial_losses(real_logits_BT, real_mask_BT, fake_logits_BT, fake_mask_B
     real = tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(real_logits_BT), target), real_logits_BT)
     fake = tf.nn.sigmoid_cross_entropy_with_logits(tf.zeros_like(fake_logits_BT), fake_logits_BT)
     return tf.reduce_sum(real * real_mask_BT), tf.reduce_sum(fake * fake_mask_BT)
+
+
+def is_per_word(reward, values, mask_BT):
+    """Returns whether a reward has a value for each word ([B, T]) and not for each sentence ([B]): bool.
+
+    Args: reward: reward_list.Reward. values: its tensor. mask_BT: [B, T]. Raises: cli.UserError for another shape.
+    """
+    found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
+    if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
+        got, words, sentences = (list(shape) if shape.rank is not None else "unknown" for shape in (found, *expected))
+        raise cli.UserError(
+            f"{reward.flag}: wrong shape, got {got}, expected {words}, a value for each word, or {sentences}, a value "
+            "for each sentence"
+        )
+    return found.rank == 2

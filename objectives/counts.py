@@ -25,3 +25,10 @@ def replicas():
     metric (x, 1 / replicas()) is the sum of x over all of them.
     """
     return tf.constant(float(parts()))
+
+
+def unique_rows(tokens_BT):
+    """Returns the number of distinct rows: float32 scalar. Rows are compared by a 64-bit polynomial hash."""
+    powers = tf.math.cumprod(tf.fill([tf.shape(tokens_BT)[1]], tf.constant(1_000_003, tf.int64)))
+    keys = tf.reduce_sum(tf.cast(tokens_BT, tf.int64) * powers[None], 1)
+    return tf.cast(tf.size(tf.unique(keys)[0]), tf.float32)

@@ -15,6 +15,7 @@ from models import layers
 from models.randomness import fold_in
 from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
+from objectives.encoder_updates import EncoderUpdates
 from training.accumulation import accumulated
 from training.optimization import apply_gradients, make_optimizer
 
@@ -77,7 +78,12 @@ def summed(losses):
 
 
 class OneOptimizerObjective:
-    """Base class of objectives with one optimizer; a subclass defines `gradients` and `evaluate`."""
+    """Base class of objectives with one optimizer; a subclass defines `gradients` and `evaluate`.
+
+    A subclass whose image encoder is trained as well sets `encoder_updates`, which has a second optimizer.
+    """
+
+    encoder_updates = EncoderUpdates()
 
     def __init__(self, options, networks, trained):
         """Builds the optimizer; must be called inside `strategy.scope()`.
@@ -90,17 +96,24 @@ class OneOptimizerObjective:
 
     def checkpointed(self):
         """Returns what a checkpoint contains: dict name -> network or optimizer."""
-        return self.networks | {"optimizer": self.optimizer}
+        return self.networks | {"optimizer": self.optimizer} | self.encoder_updates.checkpointed()
 
     def learning_rate(self):
         """Returns the learning rate: a float, or a Keras schedule over the optimizer's steps."""
-        if self.options.lr_decay_steps:
-            return keras.optimizers.schedules.CosineDecay(self.options.lr, self.options.lr_decay_steps)
-        return self.options.lr
+        return self.decayed(self.options.lr)
+
+    def decayed(self, rate):
+        """Returns a Keras schedule that decays from `rate`, a float, over --lr_decay_steps; `rate` if these are 0."""
+        steps = self.options.lr_decay_steps
+        return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
 
     @property
     def trainable_variables(self):
-        """The trainable variables of the networks in `trained`: list of tf.Variable."""
+        """The trainable variables of the networks in `trained`, then those of the encoder: list of tf.Variable."""
+        return self._own_variables() + self.encoder_updates.variables
+
+    def _own_variables(self):
+        """Returns the trainable variables of the networks in `trained`: list of tf.Variable."""
         return [variable for network in self.trained for variable in network.trainable_variables]
 
     def phase(self, step):
@@ -123,10 +136,13 @@ class OneOptimizerObjective:
         """Updates the trained networks with the gradients, summed over the replicas and clipped.
 
         Args: metrics: dict name -> (sum, count). gradients: list in the order of `trainable_variables`.
-        Returns: a new dict name -> (sum, count): `metrics` and "gradient_norm", the norm before clipping.
+        Returns: a new dict name -> (sum, count): `metrics` and "gradient_norm", the norm before clipping; for a trained
+          encoder also "gradient_norm/image_encoder".
         """
-        norm = apply_gradients(self.optimizer, gradients, self.trainable_variables, self.options.clip_norm)
-        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))}
+        variables = self._own_variables()
+        own, of_encoder = gradients[: len(variables)], gradients[len(variables) :]
+        norm = apply_gradients(self.optimizer, own, variables, self.options.clip_norm)
+        return metrics | {"gradient_norm": (norm, tf.ones_like(norm))} | self.encoder_updates.apply(of_encoder)
 
     def evaluation_seed(self, purpose):
         """Returns the seed of random draws in an evaluation, the same in every evaluation: int32 [2].

@@ -17,7 +17,6 @@ import dataclasses
 
 import tensorflow as tf
 
-import cli
 from models import layers, rewards
 from models.generator import joined_masks, shift_right
 from models.noise import noised_sentences
@@ -25,8 +24,9 @@ from models.randomness import fold_in
 from models.standardise import Standardise
 from models.token_loss import weighted_cross_entropy
 from objectives.anchor import Anchor
-from objectives.counts import counted, replicas
+from objectives.counts import counted, replicas, unique_rows
 from objectives.cross_entropy import teacher_forced
+from objectives.encoder_updates import EncoderUpdates
 from objectives.networks import build_discriminator, build_generator, build_rewards
 from training.accumulation import accumulated, kept
 from training.optimization import apply_gradients, make_optimizer, piecewise_rate
@@ -63,14 +63,15 @@ class FullObjective:
     for the concept reward also detected objects: `classes` (word ids) and `scores` [B, C], `num` [B], their number.
     """
 
-    concept_of_V = anchor = None  # in stages without images
+    concept_of_V, anchor, encoder_updates = None, None, EncoderUpdates()  # in stages without images
 
     def __init__(self, options, vocabulary_size, image_dim, encode=None, concept_of_V=None):
         """Builds the networks and optimizers; must be called inside `strategy.scope()`.
 
         Args:
           options: config.FullModel. vocabulary_size: V. image_dim: D.
-          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D]; None if batches have vectors.
+          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D], such as an InStepEncoder, whose
+            trained blocks are updated with the generator; None if batches have vectors.
           concept_of_V: int32 [V], the concept word that each word names for the concept reward; None: the word itself.
         """
         self.options, self.encode, self.concept_of_V = options, encode, concept_of_V
@@ -80,6 +81,7 @@ class FullObjective:
         self.rewards = build_rewards(options, image_dim)
         self.anchor = Anchor(options, vocabulary_size, image_dim) if options.w_anchor > 0 else None
         self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
+        self.encoder_updates = EncoderUpdates(options, encode, options.encoder_lr)
         rate = options.dis_lr
         if options.dis_warmup_steps:
             rate = piecewise_rate([options.dis_warmup_steps], [options.dis_warmup_lr, options.dis_lr])
@@ -87,13 +89,15 @@ class FullObjective:
 
     def checkpointed(self):
         """Returns what a checkpoint contains: dict name -> network or optimizer."""
-        return ({"anchor": self.anchor.generator} if self.anchor else {}) | {
+        parts = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "standardise": self.standardise,
             "generator_optimizer": self.generator_optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
         }
+        parts |= {"anchor": self.anchor.generator} if self.anchor else {}
+        return parts | self.encoder_updates.checkpointed()
 
     def phase(self, step):
         """Returns (phase, step at which it ends): "warm-up" only trains the discriminator, "joint" (end: None) both."""
@@ -116,13 +120,13 @@ class FullObjective:
             first, second = self.two_batches(batch)
             metrics, gradients = accumulated(self.generator_step, first, fold_in(seed, "generator step"), count)
             if phase == "joint":
-                metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
+                metrics |= self.apply_generator(gradients)
             seed = fold_in(seed, "discriminator step")
             more, dis_gradients = accumulated(self.discriminator_step, second, seed, count)
         else:
             metrics, dis_gradients, more, gradients = accumulated(self.both_steps, batch, seed, count)
             if phase == "joint":
-                metrics |= self.apply(self.generator_optimizer, gradients, self.generator, "generator")
+                metrics |= self.apply_generator(gradients)
         metrics |= self.apply(self.discriminator_optimizer, dis_gradients, self.discriminator, "discriminator")
         return metrics | more
 
@@ -143,13 +147,19 @@ class FullObjective:
         return first, {name: value[half:] for name, value in batch.items()}
 
     def generator_step(self, batch, seed, rollout=None, judged=None):
-        """Returns (metrics: dict name -> (sum, count); gradients of the generator's variables: list) for a batch.
+        """Returns (metrics: dict name -> (sum, count); gradients of the generator, then of the encoder: list).
 
         Args: rollout: Rollout of the batch. judged: the discriminator's (logits [B, T], features [B, E] or None) for
           the sampled captions. Each of them is computed here if it is None.
         """
         rollout = rollout or self.rollout(batch, seed)
         return self.generator_gradients(batch, rollout, self.rewards_and_advantages(batch, rollout, seed, judged), seed)
+
+    def apply_generator(self, gradients):
+        """Updates the generator, and the trained blocks of the encoder. Args: gradients: from `generator_step`."""
+        own = len(self.generator.trainable_variables)
+        metrics = self.apply(self.generator_optimizer, gradients[:own], self.generator, "generator")
+        return metrics | self.encoder_updates.apply(gradients[own:])
 
     def apply(self, optimizer, gradients, network, name):
         """Updates `network` by the replicas' summed, clipped gradients. Returns {"gradient_norm/NAME": (norm, 1)}."""
@@ -241,7 +251,7 @@ class FullObjective:
         words_BT, sentences_B = tf.zeros_like(mask_BT), tf.zeros_like(mask_BT[:, 0])
         for reward, compute in self.rewards:
             unweighted = tf.cast(compute(captions), tf.float32)
-            if is_per_word(reward, unweighted, mask_BT):
+            if rewards.is_per_word(reward, unweighted, mask_BT):
                 weighted = reward.weight * unweighted * mask_BT
                 words_BT += weighted
             else:
@@ -263,7 +273,10 @@ class FullObjective:
         )
         reconstructs = options.w_sen > 0
         with tf.GradientTape() as tape:
-            feature_BE, inputs_BT = self.feature(rollout.generator_input), shift_right(rollout.sample_BT)
+            generator_input, inputs_BT = rollout.generator_input, shift_right(rollout.sample_BT)
+            if self.encoder_updates.variables:  # once more, for its gradients
+                generator_input = self.standardise(self.encode(batch["pixels"]))
+            feature_BE = self.feature(generator_input)
             targets_BT, lengths_B, masks = rollout.sample_BT, rollout.sample_lengths_B, rollout.masks
             weights_N = tf.boolean_mask(terms["advantages"], rollout.mask_BT > 0) / words_global
             sampled = tf.size(weights_N)
@@ -284,7 +297,7 @@ class FullObjective:
             if self.anchor:
                 divergence = self.anchor(rollout, hidden_NH[:sampled], generator)
                 loss += options.w_anchor * divergence / words_global
-        gradients = tape.gradient(loss, generator.trainable_variables)
+        gradients = tape.gradient(loss, [*generator.trainable_variables, *self.encoder_updates.variables])
 
         policy_loss = -tf.reduce_sum((weights_N * log_probs_N)[:sampled])
         metrics = self._reward_metrics(batch, rollout, terms, words)
@@ -376,25 +389,3 @@ class FullObjective:
             if self.options.baseline == "greedy":
                 metrics["mean_found_obj/greedy"] = (positive(terms["baseline/unweighted/concept"]), rows)
         return metrics
-
-
-def is_per_word(reward, values, mask_BT):
-    """Returns whether a reward has a value for each word ([B, T]) and not for each sentence ([B]): bool.
-
-    Args: reward: reward_list.Reward. values: its tensor. mask_BT: [B, T]. Raises: cli.UserError for another shape.
-    """
-    found, expected = values.shape, (mask_BT.shape, mask_BT.shape[:1])
-    if not any(found.rank == shape.rank and found.is_compatible_with(shape) for shape in expected):
-        got, words, sentences = (list(shape) if shape.rank is not None else "unknown" for shape in (found, *expected))
-        raise cli.UserError(
-            f"{reward.flag}: wrong shape, got {got}, expected {words}, a value for each word, or {sentences}, a value "
-            "for each sentence"
-        )
-    return found.rank == 2
-
-
-def unique_rows(tokens_BT):
-    """Returns the number of distinct rows: float32 scalar. Rows are compared by a 64-bit polynomial hash."""
-    powers = tf.math.cumprod(tf.fill([tf.shape(tokens_BT)[1]], tf.constant(1_000_003, tf.int64)))
-    keys = tf.reduce_sum(tf.cast(tokens_BT, tf.int64) * powers[None], 1)
-    return tf.cast(tf.size(tf.unique(keys)[0]), tf.float32)

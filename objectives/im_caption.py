@@ -12,15 +12,16 @@ import tensorflow as tf
 from models.randomness import apply_mask, dropout_mask, fold_in
 from models.standardise import Standardise
 from objectives.cross_entropy import CrossEntropyObjective
+from objectives.encoder_updates import EncoderUpdates
 from objectives.networks import build_generator
 
-TEXT_GRADIENT_FACTOR = 0.1  # on all gradients but the projection's, before the clip (quirk Q9)
+TEXT_GRADIENT_FACTOR = 0.1  # on the generator's gradients but the projection's, before the clip (quirk Q9)
 
 
 class ImageCaptionObjective(CrossEntropyObjective):
     """Trains im_caption.
 
-    Batches have `image` float32 [B, D] or `pixels` (float32 [B, height, width, 3], prepared crops), `sentence` int32
+    Batches have `image` float32 [B, D] or `pixels` ([B, height, width, 3], prepared crops), `sentence` int32
     [B, S] and `length` int32 [B].
     """
 
@@ -29,11 +30,13 @@ class ImageCaptionObjective(CrossEntropyObjective):
 
         Args:
           options: config.ImageCaption. vocabulary_size: number of words. image_dim: D.
-          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D]; None if batches have vectors.
+          encode: function batch["pixels"] (prepared crops) -> image vectors [B, D], such as an InStepEncoder, whose
+            trained blocks are updated too; None if batches have vectors.
         """
         self.encode, self.standardise = encode, Standardise(image_dim)
         generator = build_generator(options, vocabulary_size, image_dim)
         super().__init__(options, generator=generator, standardise=self.standardise)
+        self.encoder_updates = EncoderUpdates(options, encode, self.decayed(options.encoder_lr))
 
     def feature(self, batch, seed):
         image_BD = self.encode(batch["pixels"]) if "pixels" in batch else batch["image"]
@@ -46,17 +49,18 @@ class ImageCaptionObjective(CrossEntropyObjective):
     def gradients(self, batch, seed):
         """Computes the cross entropy of the batch's captions under teacher forcing, and its gradients.
 
-        Loss and gradients are those of CrossEntropyObjective; but with --semantics reference, all gradients except
-        those of the image projection are multiplied by 0.1 (quirk Q9 of docs/implementation_details.md).
+        Loss and gradients are those of CrossEntropyObjective; but with --semantics reference, the generator's gradients
+        except those of the image projection are multiplied by 0.1 (quirk Q9 of docs/implementation_details.md).
 
         Args: batch: dict of tensors of this replica. seed: int32 [2], different in every step and replica.
         Returns: (metrics: dict name -> (sum, count); gradients: list in the order of `trainable_variables`).
         """
         metrics, gradients = super().gradients(batch, seed)
         if self.options.semantics == "reference":
-            projection = {variable.ref() for variable in self.generator.fully_connected.trainable_variables}
+            whole = (*self.generator.fully_connected.trainable_variables, *self.encoder_updates.variables)
+            unchanged = {variable.ref() for variable in whole}
             gradients = [
-                gradient if variable.ref() in projection else TEXT_GRADIENT_FACTOR * tf.convert_to_tensor(gradient)
+                gradient if variable.ref() in unchanged else TEXT_GRADIENT_FACTOR * tf.convert_to_tensor(gradient)
                 for gradient, variable in zip(gradients, self.trainable_variables, strict=True)
             ]
         return metrics, gradients

@@ -73,6 +73,11 @@ def check(options):
             f"--job_dir {options.job_dir}: a run of {system.stage} {what}; expected a run that reads image vectors, "
             "for example of train.py or initialization.im_caption"
         )
+    if content["settings"].get("train_encoder") and not options.with_encoder:
+        raise cli.UserError(
+            f"--job_dir {options.job_dir}: its image vectors come from the encoder that was trained with it "
+            "(--train_encoder); expected --with_encoder beside it"
+        )
     decoding = parse_decode(options.decode or ("beam3" if options.format == "saved_model" else "greedy"))
     if decoding.is_sampled:
         raise cli.UserError(
@@ -99,10 +104,10 @@ def main(options):
     """
     decoding = check(options)
 
-    from captioning.captioner import encoder_of_run
+    from captioning.run_content import encoder_of_run
 
     content = read_config(options.job_dir)
-    encoder = encoder_of_run(options.job_dir, options.encoder) if options.with_encoder else None
+    encoder = encoder_of_run(options.job_dir, options.checkpoint, options.encoder) if options.with_encoder else None
     if encoder is not None and not encoder.exports:
         raise cli.UserError(
             f"--with_encoder: {encoder.spec} cannot be exported; expected one encoder of the kinds inception_v4, "

@@ -39,6 +39,8 @@ its references (CHAIR-s), {chair_i:.0%} of the named objects are such (CHAIR-i).
 world alone: of a photograph it says a sentence of that world.
 """
 
+KEPT = ("Generator/", "Standardise/", "Image_encoder/")  # variables of captioner and trained encoder
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -72,7 +74,7 @@ def main(options):
     content, vocabulary, _ = run_content.open_run(options.job_dir, options.checkpoint)
     chosen = checkpoints.choose(options.job_dir, options.checkpoint)
     arrays = checkpoints.read_variables(chosen.prefix)
-    wanted = {name: array for name, array in arrays.items() if name.startswith(("Generator/", "Standardise/"))}
+    wanted = {name: array for name, array in arrays.items() if name.startswith(KEPT)}
     if not wanted:
         raise cli.UserError(f"{options.job_dir}: a run of {content['stage']}; expected a captioner of image vectors")
     pairs = str(content["settings"].get("captions", "")).startswith("pairs:")

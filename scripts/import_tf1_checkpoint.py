@@ -295,7 +295,7 @@ def find_encoder(options, image_dim):
             f"the encoder {description['spec']} gives vectors of {description['dim']} dimensions, the checkpoint was "
             f"trained on {image_dim}"
         )
-    return setup.TrainingImages(None, image_dim, encoder, None, description, None)
+    return setup.TrainingImages(None, image_dim, encoder, description, None)
 
 
 # --------------------------------------------------------------------------------------------------------------

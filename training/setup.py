@@ -15,7 +15,8 @@ from formats.concepts import load_names
 from input_pipeline import ImageSet
 from models import encoders, precision
 from models.consensus.consensus_reward import NgramProjection
-from models.encoders import image_ops, saved
+from models.encoders import saved
+from models.encoders.in_step import InStepEncoder
 
 
 def configure(options):
@@ -52,8 +53,6 @@ class TrainingImages:
     Attributes:
       image_set: ImageSet of the split "train". dim: dimension D of an image vector.
       encoder: the encoder that runs inside the training step; None with a feature bank.
-      encode: function pixels float32 [B, S, S, 3] -> vectors float32 [B, D], for a batch of B images with sides of S
-        pixels; None with a feature bank.
       description: dict that JSON can hold, which describes the encoder of the vectors: its name, its files with their
         sha256, the preparation of photographs.
       statistics: (mean, std) of the feature bank's vectors, each float32 [D]; None without a bank.
@@ -62,7 +61,6 @@ class TrainingImages:
     image_set: ImageSet
     dim: int
     encoder: encoders.Encoder | None
-    encode: object
     description: dict
     statistics: tuple | None
 
@@ -70,6 +68,15 @@ class TrainingImages:
     def identity(self):
         """The entries of `description` that determine the vectors: dict, recorded in the run's config.json."""
         return encoders.identity(self.description)
+
+    def in_step(self, options):
+        """Returns the encoder as part of the training step, an InStepEncoder; None with a feature bank.
+
+        Its last `options.train_encoder` blocks are trained. Must be called inside `strategy.scope()`.
+        Raises: cli.UserError if the encoder has fewer blocks.
+        """
+        trained = getattr(options, "train_encoder", 0)
+        return None if self.encoder is None else InStepEncoder(self.encoder, trained)
 
 
 def training_images(options):
@@ -84,18 +91,24 @@ def training_images(options):
     if not in_step:
         image_set = ImageSet.from_bank(options.data_dir, "train", options.skip_damaged)
         bank = image_set.bank
-        return TrainingImages(image_set, bank.dim, None, None, bank.sidecar["encoder"], bank.statistics)
+        return TrainingImages(image_set, bank.dim, None, bank.sidecar["encoder"], bank.statistics)
     if getattr(options, "standardise", False):
         raise cli.UserError("--standardise needs the statistics of a feature bank: use --images bank")
+    if getattr(options, "train_encoder", 0) and os.path.exists(os.path.join(options.data_dir, NgramProjection.FILE)):
+        raise cli.UserError(
+            f"--train_encoder {options.train_encoder}: {options.data_dir} has predicted caption embeddings in place of "
+            "image vectors; expected the data folder that they were made from"
+        )
     exif = images.exif_noted(os.path.join(options.data_dir, "image_train.json"))
     encoder = encoder_of_checkpoint(options.inc_ckpt, exif)
-    if not hasattr(encoder, "in_step"):
+    if encoder.in_step is None or encoder.cells is not None:
         raise cli.UserError(
-            f"--inc_ckpt {options.inc_ckpt}: only inception_v4 can run inside the training step; use --images bank"
+            f"--inc_ckpt {options.inc_ckpt}: expected inception_v4, compact or keras, without #grid: only they run "
+            "inside the training step; or use --images bank"
         )
-    load_pixels = functools.partial(load_random_crops, exif=exif)
+    load_pixels = functools.partial(load_random_crops, encoder=encoder)
     image_set = ImageSet.from_records(options.data_dir, "train", load_pixels, options.skip_damaged)
-    return TrainingImages(image_set, encoder.dim, encoder, encoder.in_step, encoder.describe(), None)
+    return TrainingImages(image_set, encoder.dim, encoder, encoder.describe(), None)
 
 
 def concept_names(data_dir, vocabulary):
@@ -149,21 +162,16 @@ def encoder_of_checkpoint(path, exif):
         raise cli.UserError(str(error)) from error
 
 
-def load_random_crops(locations, draws, exif=False):
-    """Resizes images to 346x346 and returns a 299x299 crop of each: float32 [n, 299, 299, 3] in -1 to 1.
+def load_random_crops(locations, draws, encoder):
+    """Returns a random crop of each image, prepared for an encoder: [n, S, S, 3], float32 or uint8 as it takes them.
 
     Args:
       locations: list of n locations of JPEG bytes in record files, for formats.records.read_at.
-      draws: float [n, 2], uniform random numbers in [0, 1), which determine the row and the column of each crop.
-      exif: whether to turn the images by their EXIF orientation.
+      draws: float64 [n, 2], uniform random numbers in [0, 1), which determine the crops.
+      encoder: models.encoders.Encoder.
     """
-    corners = (draws * image_ops.OFFSETS).astype(np.int32)
-    crops = []
-    for location, corner in zip(locations, corners, strict=True):
-        image = images.read_image(records.read_at(location), exif)
-        resized = image_ops.resize(image_ops.to_unit(image)[None], image_ops.RESIZED, "legacy")
-        crops.append(image_ops.to_signed(image_ops.crop_299(resized, tf.constant(corner[None])))[0])
-    return np.stack([crop.numpy() for crop in crops])
+    found = (images.read_image(records.read_at(location), encoder.exif) for location in locations)
+    return np.stack([encoder.step_crop(image, draw) for image, draw in zip(found, draws, strict=True)])
 
 
 def keep_for_inference(run, vocabulary, images=None):

@@ -5,6 +5,7 @@ import os
 import cli
 from formats import sidecars
 from models import layers
+from models.encoders.in_step import trained_in
 from training import checkpoints
 from training.run_directory import read_config
 
@@ -36,6 +37,26 @@ def warm_start(run, network, path, wanted=lambda name: True):
         names = sorted({*names, *sources.get(prefix, {}).get("variables", [])})
         entry = {"chosen": why, "digest": checkpoints.digest(prefix), "variables": names}
         sidecars.write_json(target, sources | {prefix: entry})
+
+
+def warm_start_encoder(run, encode, path):
+    """Initialises the trained blocks of the image encoder from a run that trained them too; other runs change nothing.
+
+    Args: run: RunDirectory of the new run. encode: models.encoders.in_step.InStepEncoder, or None with a feature bank.
+      path: the source, as of `warm_start`.
+    Raises: cli.UserError if the source trained blocks that the new run does not train.
+    """
+    prefix = checkpoints.choose(path).prefix
+    found, ours = trained_in(checkpoints.read_variables(prefix)), encode.weights if encode else {}
+    if any(name not in ours or ours[name].shape != array.shape for name, array in found.items()):
+        raise cli.UserError(
+            f"cannot initialise from {prefix}: the last blocks of its image encoder were trained with it. Train as "
+            "many here: --images records --inc_ckpt ENCODER --train_encoder N; --encoder_lr 0 keeps them as they are"
+        )
+    for name, array in found.items():
+        ours[name].assign(array)
+    if found:
+        run.log(f"initialised from {prefix}: {len(found)} weights of the image encoder")
 
 
 def _check_source(run, prefix, settings):

@@ -7,7 +7,7 @@ import dataclasses
 import os
 
 from cli import UserError, choice, field
-from config import Trainer, check_trainer
+from config import INC_CKPT, Trainer, check_trainer
 
 # The losses of each stage; `all` runs the first four, each from the best checkpoint of the one before.
 LOSSES = {
@@ -87,7 +87,7 @@ class R2M(Trainer):
     images: str = choice(
         "auto", ("auto", "bank", "records"), "bank: feature bank; records: the encoder in the step; auto: by --inc_ckpt"
     )
-    inc_ckpt: str | None = field(None, "slim Inception-v4 checkpoint; the encoder runs inside the training step")
+    inc_ckpt: str | None = field(None, INC_CKPT)
     standardise: bool = field(False, "image vectors minus their mean, over their std, before the projection")
     detector: str = field("", "the detector that found the concepts; copied into the run for caption.py")
     labels: str | None = field(None, "class names of --detector")

@@ -65,7 +65,7 @@ def train(options, strategy):
 
     # ---------------------------------------------------------------------------------------------- networks
     with strategy.scope():
-        arguments = (images.dim, images.encode) if images else ()
+        arguments = (images.dim, images.in_step(options)) if images else ()
         objective = R2MObjective(options, vocabulary.size, *arguments)
         if images and options.standardise:
             objective.standardise.assign(*images.statistics)

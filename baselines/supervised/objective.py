@@ -13,9 +13,8 @@ from models import layers
 from models.generator import shift_right
 from models.randomness import fold_in
 from models.token_loss import weighted_cross_entropy
-from objectives.counts import counted, replicas
+from objectives.counts import counted, replicas, unique_rows
 from objectives.cross_entropy import CrossEntropyObjective, teacher_forced
-from objectives.full import unique_rows
 from training.accumulation import accumulated, kept
 
 

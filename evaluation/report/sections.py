@@ -226,7 +226,7 @@ def _attention_of(run, count):
     names = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
     try:
         captioner = Captioner.from_run(run.job_dir, prefix)
-        vectors = splits.split_vectors(run.job_dir, run.data_dir, run.split, names)
+        vectors = splits.split_vectors(run.job_dir, prefix, run.data_dir, run.split, names)
         found = records.read_images(records.find_files(run.data_dir, f"image_{run.split}"), with_data=True)
     except cli.UserError as error:
         return {"name": run.name, "note": f"Could not be drawn: {error}", "figures": []}

@@ -58,6 +58,9 @@ class Encoder:
       preprocessing: JSON-serialisable dict that describes how a photograph is prepared.
       files: paths of all files that determine the vectors.
       exif: whether photographs are turned by their EXIF orientation before they are passed to `crops`.
+      in_step: method of an encoder that can run inside a training step, else None. It returns the vectors of crops as a
+        tensor, float32 [B, D], not rounded. Its arguments are the crops, a tensor [B, S, S, 3] as for `encode`, and
+        optionally weights that replace the encoder's own: dict name, as in `blocks`, -> tensor.
       note: text that commands print about the choice of the vector, or "".
       exports: whether the encoder can be exported with a captioner: it has `crop_in_graph` and `vectors_in_graph`.
       network, output: of an encoder whose vectors a `.tflite` file computes: its tflite.TFLiteModel, and the details
@@ -70,6 +73,7 @@ class Encoder:
     exif = True
     exports = False
     network = output = None
+    in_step = None
 
     def __init_subclass__(cls, **arguments):
         """Replaces the method `encode` of a new subclass by one that rounds the result (`_banked`)."""
@@ -111,6 +115,25 @@ class Encoder:
         Args: batch_BSSC: tensor, crops as `crop_in_graph` returns them; for an encoder with a `network` the values of
           its tensor `output` for one crop.
         """
+        return self.in_step(batch_BSSC)
+
+    def step_crop(self, image_HWC, draws):
+        """Returns a random crop of a photograph for one training step, prepared as those of `crops`: [S, S, 3].
+
+        Args: image_HWC: uint8 [H, W, 3]. draws: float64 [2], uniform random numbers in [0, 1).
+        """
+        return self.crops(image_HWC, 1, int(draws[0] * 2**53))[1]
+
+    def blocks(self):
+        """Returns the blocks of the network that can be trained (--train_encoder), from the first to the last.
+
+        A block is a dict name -> float32 array of its weights; a name occurs in one block only. The list is empty for
+        an encoder that cannot be trained.
+        """
+        return []
+
+    def assign(self, weights):
+        """Replaces weights of the network. Args: weights: dict name, as in `blocks`, -> float32 array."""
         raise NotImplementedError
 
     def describe(self):
@@ -192,6 +215,11 @@ class WholeImageEncoder(Encoder):
     def crops(self, image_HWC, k, seed):
         windows = [(0, 0, *image_HWC.shape[:2]), *random_windows(*image_HWC.shape[:2], k, seed)]
         return np.stack([self._resized(image_HWC[top:bottom, left:right]) for top, left, bottom, right in windows])
+
+    def step_crop(self, image_HWC, draws):
+        height, width = image_HWC.shape[:2]
+        [(top, left, bottom, right)] = random_windows(height, width, 1, int(draws[0] * 2**53))
+        return self._resized(image_HWC[top:bottom, left:right])
 
     def _resized(self, image_HWC):
         if image_HWC.shape[:2] == (self.image_size, self.image_size):

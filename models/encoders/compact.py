@@ -3,6 +3,7 @@
 Shapes: B batch, s image side, C cells of the grid, D features.
 """
 
+import copy
 import json
 
 import numpy as np
@@ -55,6 +56,21 @@ class CompactEncoder:
         Args: images: float32 [B, s, s, 3] in 0 to 1.
         """
         return tf.reduce_mean(self.grid(images), 1)
+
+    def layers(self):
+        """Returns the weights of each layer: list of dicts {"kernel_I": array, "bias_I": array}, I from 0."""
+        pairs = enumerate(zip(self.kernels, self.biases, strict=True))
+        return [{f"kernel_{i}": kernel.numpy(), f"bias_{i}": bias.numpy()} for i, (kernel, bias) in pairs]
+
+    def with_weights(self, weights):
+        """Returns a CompactEncoder that is equal to this one but for some weights.
+
+        Args: weights: dict name, as in `layers`, -> float32 array, tensor or variable.
+        """
+        network = copy.copy(self)
+        network.kernels = [weights.get(f"kernel_{i}", kernel) for i, kernel in enumerate(self.kernels)]
+        network.biases = [weights.get(f"bias_{i}", bias) for i, bias in enumerate(self.biases)]
+        return network
 
 
 def save(path, kernels, biases, *, image_size=IMAGE_SIZE, mean, scale, **about):

@@ -89,18 +89,16 @@ class _InceptionEncoder(Encoder):
         inside = slice(image_ops.CENTRE, image_ops.CENTRE + image_ops.CROPPED)
         return image_ops.to_signed(resized_HWC[inside, inside])
 
+    def step_crop(self, image_HWC, draws):
+        corner = tf.constant((draws * image_ops.OFFSETS).astype(np.int32)[None])
+        resized = image_ops.resize(image_ops.to_unit(image_HWC)[None], image_ops.RESIZED, self._mode)
+        return image_ops.to_signed(image_ops.crop_299(resized, corner))[0].numpy()
+
     def encode(self, batch_BSSC):
         return self._network.pooled(batch_BSSC).numpy()
 
-    def vectors_in_graph(self, batch_BSSC):
-        return self._network.pooled(batch_BSSC)
-
-    def in_step(self, pixels_BSSC):
-        """Returns the image vectors of prepared crops as a tensor, inside a compiled training step: float32 [B, D].
-
-        Args: pixels_BSSC: float32 [B, 299, 299, 3] in -1 to 1.
-        """
-        return self.vectors_in_graph(pixels_BSSC)
+    def in_step(self, pixels_BSSC, weights=None):
+        return self._network.pooled(pixels_BSSC)
 
 
 class _TFLiteEncoder(WholeImageEncoder):
@@ -194,14 +192,20 @@ class _CompactEncoder(WholeImageEncoder):
         self.spec, self.files = spec, (name.file,)
         self._network = compact.load(name.file)
         self.dim, self.cells = int(self._network.dim), int(self._network.cells) if name.part else None
-        self._run = self._network.grid if name.part else self._network
         self.prepare_for(self._network.image_size, resize)
 
     def encode(self, batch_BSSC):
-        return self.vectors_in_graph(batch_BSSC).numpy()
+        return np.asarray(self.in_step(batch_BSSC), np.float32)
 
-    def vectors_in_graph(self, batch_BSSC):
-        return self._run(image_ops.to_unit(batch_BSSC))
+    def in_step(self, pixels_BSSC, weights=None):
+        network, images = self._network.with_weights(weights or {}), image_ops.to_unit(pixels_BSSC)
+        return network(images) if self.cells is None else network.grid(images)
+
+    def blocks(self):
+        return self._network.layers()
+
+    def assign(self, weights):
+        self._network = self._network.with_weights({name: tf.constant(array) for name, array in weights.items()})
 
 
 SIDES = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels; the others were trained on 224
@@ -253,9 +257,24 @@ class _KerasEncoder(WholeImageEncoder):
         features = self._network(self._scale(batch_BSSC.astype(np.float32)), training=False).numpy()
         return features if self.cells is None else features.reshape(len(features), self.cells, self.dim)
 
-    def vectors_in_graph(self, batch_BSSC):
-        features = self._network(self._scale(tf.cast(batch_BSSC, tf.float32)), training=False)
+    def in_step(self, pixels_BSSC, weights=None):
+        from models.encoders import keras_blocks
+
+        features = keras_blocks.output(self._network, self._scale(tf.cast(pixels_BSSC, tf.float32)), weights)
         return features if self.cells is None else tf.reshape(features, [-1, self.cells, self.dim])
+
+    def blocks(self):
+        from models.encoders import keras_blocks
+
+        blocks = keras_blocks.blocks_of(self._network)
+        return [{name: np.asarray(weight, np.float32) for name, weight in block.items()} for block in blocks]
+
+    def assign(self, weights):
+        from models.encoders import keras_blocks
+
+        for block in keras_blocks.blocks_of(self._network):
+            for name in block.keys() & weights.keys():
+                block[name].assign(weights[name])
 
 
 class CaptionEmbeddingEncoder(Encoder):

@@ -151,13 +151,14 @@ def test_stages_that_see_the_photographs_differently_say_so(world, tmp_path, cap
     assert "NOTE: objects" not in capsys.readouterr().out
 
 
-def test_an_encoder_in_the_step_sees_what_is_shown(world):
+def test_an_encoder_in_the_step_sees_what_is_shown(world, spec):
     found = records.read_images(records.find_files(world.data, "image_train"), with_data=True)
     draws = np.zeros((1, 2))
+    seeing = [encoders.load_encoder(spec, exif=exif) for exif in (True, False)]
     for location in found.data[:8]:
         data = records.read_at(location)
         upright = turned.file_bytes(images.read_image(data), 1, "JPEG")
-        with_tag, without = (setup.load_random_crops([location], draws, exif) for exif in (True, False))
+        with_tag, without = (setup.load_random_crops([location], draws, encoder) for encoder in seeing)
         with Image.open(world.photos + "/" + found.names[found.data.index(location)]) as image:
             lies = image.format == "JPEG" and image.getexif()[turned.ORIENTATION] != 1
         assert images.is_turned(data) == lies and np.array_equal(with_tag, without) == (not lies)

@@ -75,7 +75,7 @@ def test_the_numbers_are_those_of_the_captions(scored):
     assert read(scored / "val_checkpoints.json")["16"]["values"] == values
     captioner = Captioner.from_run(str(scored), 16)
     names = sorted(found)
-    vectors = split_vectors(str(scored), str(scored.parent / "world"), "val", names)
+    vectors = split_vectors(str(scored), "newest", str(scored.parent / "world"), "val", names)
     assert captioner.captions_of(names, vectors) == found
 
 
@@ -199,7 +199,7 @@ def test_samples_are_scored_and_reported(run):
     assert {one["image_id"]: one["caption"] for one in best} == {image: texts[0] for image, texts in several.items()}
     assert {len(texts) for texts in several.values()} == {3}
     captioner, names = Captioner.from_run(str(run), 8), sorted(several)
-    vectors = split_vectors(str(run), str(world), "val", names)
+    vectors = split_vectors(str(run), "newest", str(world), "val", names)
     assert captioner.several_captions_of(names, vectors, name) == several, "the seed reproduces them"
     shown = (run / "report.html").read_text()
     assert "Diversity of the samples" in shown and name in shown and f"{row['self-CIDEr']:.3f}" in shown

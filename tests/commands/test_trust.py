@@ -180,7 +180,7 @@ def runs_of(run, folder):
     """Reads the files of a run, as an evaluation does."""
     from captioning import splits
 
-    splits.split_vectors(run, folder, "val", ["val_000.jpg"])
+    splits.split_vectors(run, "newest", folder, "val", ["val_000.jpg"])
 
 
 def told_run(world, tmp_path):

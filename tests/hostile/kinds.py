@@ -14,7 +14,8 @@ import cli
 import config
 import input_pipeline
 from captioning import splits
-from captioning.captioner import Captioner, encoder_of_run
+from captioning.captioner import Captioner
+from captioning.run_content import encoder_of_run
 from evaluation import table
 from evaluation.report import curves
 from formats import concepts, label_maps, records, sidecars, vocabulary
@@ -145,7 +146,7 @@ def _resumed(job_dir):
 
 
 def _encoder(job_dir):
-    encoder = encoder_of_run(job_dir)
+    encoder = encoder_of_run(job_dir, "newest")
     pixels = np.arange(64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
     return encoder.encode(encoder.crops(pixels, 0, 0)), encoder.dim, encoder.cells
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 import config
 from models import layers
 from models.randomness import fold_in
-from objectives.full import FullObjective, unique_rows
+from objectives.counts import unique_rows
+from objectives.full import FullObjective
 
 SEED = tf.constant([1, 2], tf.int32)
 V, D, H = 31, 6, 8

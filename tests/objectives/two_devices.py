@@ -9,12 +9,12 @@ import tensorflow as tf
 ROWS, WORDS = 8, 9
 
 
-def run(replicas, output, make, image):
+def run(replicas, output, make, image, name="image"):
     """Writes the metrics of three updates and the objective's variables after them to an .npz file.
 
     Args:
       replicas: 1 or 2. make: function -> objective, called in the strategy's scope.
-      image: float32 [8, ...], what the objective's batches call so.
+      image: float32 [8, ...], what the objective's batches call `name`.
     """
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
@@ -26,7 +26,7 @@ def run(replicas, output, make, image):
     length = np.array([9, 9, 8, 9, 3, 4, 3, 3], np.int32)  # the replicas' shares hold unequal numbers of words
     inside = np.arange(WORDS)[None] < length[:, None]
     sentence = np.where(inside, random.integers(2, 31, [ROWS, WORDS]), 0).astype(np.int32)
-    batch, share = {"image": image, "sentence": sentence, "length": length}, ROWS // replicas
+    batch, share = {name: image, "sentence": sentence, "length": length}, ROWS // replicas
 
     def part(context):
         first = context.replica_id_in_sync_group * share
@@ -42,4 +42,5 @@ def run(replicas, output, make, image):
         shares = strategy.experimental_distribute_values_from_function(part)
         metrics = step(shares, tf.constant([index, 0]))
         losses.append([float(metrics[name][0] / metrics[name][1]) for name in sorted(metrics)])
-    np.savez(output, *[variable.numpy() for variable in objective.generator.variables], losses=losses)
+    variables = [*objective.generator.variables, *objective.encoder_updates.variables]
+    np.savez(output, *[variable.numpy() for variable in variables], losses=losses)

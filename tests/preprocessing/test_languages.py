@@ -87,7 +87,9 @@ def test_trained_captioner_speaks_the_language(world):
     im_caption.main(config.ImageCaption(data_dir=folder, job_dir=run, captions="retrieved", **rate, **sizes, **steps))
     references = captions.read_references(os.path.join(folder, "refs_val.json"))
     names = sorted(references)
-    said = Captioner.from_run(run).captions_of(names, splits.split_vectors(run, folder, "val", names), "greedy")
+    said = Captioner.from_run(run).captions_of(
+        names, splits.split_vectors(run, "newest", folder, "val", names), "greedy"
+    )
 
     # Read right: every caption is a text of this language, names its place and, nearly always, the thing that is seen.
     places = [FOLD["unicode"](place[list(LANGUAGES).index(language)]) for place in PLACES.values()]

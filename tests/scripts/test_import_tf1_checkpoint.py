@@ -15,7 +15,7 @@ import config
 import eval_test
 import experiments
 import train
-from captioning.captioner import encoder_of_run
+from captioning.run_content import encoder_of_run
 from formats import captions, records
 from formats.sidecars import fingerprint, write_json
 from formats.vocabulary import Vocabulary
@@ -208,9 +208,9 @@ def test_training_goes_on(run, golden_world):
 
 def test_the_run_asks_for_its_encoder_and_takes_one_that_fits(run):
     with pytest.raises(cli.UserError, match="has no saved encoder.*--encoder"):
-        encoder_of_run(str(run))
+        encoder_of_run(str(run), "newest")
     with pytest.raises(cli.UserError, match="encoder 'compact:none.npz'"):
-        encoder_of_run(str(run), "compact:none.npz")
+        encoder_of_run(str(run), "newest", "compact:none.npz")
 
 
 def test_a_bank_says_which_encoder_it_was(golden_world, tmp_path):
@@ -290,5 +290,5 @@ def test_the_encoder_in_the_checkpoint_itself(tmp_path):
     importer.main(arguments(prefix, tmp_path / "run"))
     facts = read_config(str(tmp_path / "run"))["facts"]["encoder"]
     assert facts["kind"] == "inception_v4" and facts["dim"] == 1536
-    encoder = encoder_of_run(str(tmp_path / "run"))
+    encoder = encoder_of_run(str(tmp_path / "run"), "newest")
     assert encoder.encode(np.zeros([1, 299, 299, 3], np.float32)).shape == (1, 1536)
