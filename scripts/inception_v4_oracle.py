@@ -5,7 +5,7 @@ Run it in a separate environment, because it needs PyTorch:
     python3 -m venv oracle && oracle/bin/pip install torch==2.13.0 safetensors huggingface_hub pyyaml pillow
     oracle/bin/pip install --no-deps timm==1.0.31
     oracle/bin/python scripts/inception_v4_oracle.py oracle.npz
-    UIC_INCEPTION_ORACLE=oracle.npz .venv/bin/python -m pytest -q tests/models/test_inception_v4_oracle.py
+    UIC_INCEPTION_ORACLE=oracle.npz .venv/bin/python -m pytest -q tests/models/encoders/test_inception_v4_oracle.py
 
 The file (about 170 MB) holds the weights in timm's order of modules, an input, and timm's output.
 """

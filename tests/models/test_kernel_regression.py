@@ -12,7 +12,7 @@ from models.consensus.kernel_regression import KernelFit, KnownImages, neighbour
 from models.encoders import registry, saved
 from models.encoders.base import as_banked
 from models.standardise import Standardise, standardised
-from tests.models import compact_files
+from tests.models.encoders import compact_files
 
 
 def test_neighbours_are_the_closest_others():

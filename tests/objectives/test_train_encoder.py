@@ -13,7 +13,7 @@ from models import encoders
 from models.encoders.in_step import InStepEncoder, assign_trained
 from objectives.full import FullObjective
 from objectives.im_caption import ImageCaptionObjective
-from tests.models import compact_files
+from tests.models.encoders import compact_files
 from tests.objectives.conftest import ROWS, V
 
 SIZES = {"emb_dim": 8, "mem_dim": 8, "keep_prob": 1.0, "optimizer": "sgd"}

@@ -14,9 +14,9 @@ from models import encoders
 from models.encoders import base, compact, image_ops, inception_v4, registry, saved
 from models.encoders.tflite import TFLiteModel
 from tests import small_networks
-from tests.models import compact_files
+from tests.models.encoders import compact_files
 
-REALDATA = pathlib.Path(os.environ.get("UIC_REALDATA", pathlib.Path(__file__).resolve().parents[3] / "shared/realdata"))
+REALDATA = pathlib.Path(os.environ.get("UIC_REALDATA", pathlib.Path(__file__).resolve().parents[4] / "shared/realdata"))
 HALF = 2.0**-11  # rounding to float16, relative
 
 
