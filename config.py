@@ -166,8 +166,9 @@ class ImageCaption(CrossEntropyTrainer):
     save_checkpoint_steps: int = field(2000, "steps between checkpoints")
     captions: str = field(
         "obj2sen",
-        "pseudo captions: obj2sen (of gen_obj2sen_caption), retrieved (retrieve_captions), fit (assign_captions), the "
-        "STEM of other caption records, or pairs:FILE.jsonl (true captions: the supervised ceiling)",
+        "pseudo captions: obj2sen (of gen_obj2sen_caption), retrieved (retrieve_captions), fit (assign_captions), "
+        "fit:FILE.npz (choose_captions), the STEM of other caption records, or pairs:FILE.jsonl (true captions: the "
+        "supervised ceiling)",
     )
     images: str = choice(
         "auto",
@@ -179,6 +180,7 @@ class ImageCaption(CrossEntropyTrainer):
     train_encoder: int = field(0, TRAIN_ENCODER)
     encoder_lr: float = field(1e-5, "learning rate of the blocks of --train_encoder")
     o2s_ckpt: str | None = field(None, "obj2sen run or checkpoint; initialises the generator without its projection")
+    imcap_ckpt: str | None = field(None, "im_caption run or checkpoint; initialises the generator")
     standardise: bool = field(
         False, "standardise image vectors before the projection: subtract the mean, divide by the std"
     )

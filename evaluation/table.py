@@ -26,7 +26,7 @@ from formats.readers import check_fields, is_number, is_object, is_text, optiona
 
 # Baselines first, for comparison; then the stages in the order in which they are trained.
 ROWS = (
-    *("random", "constant", "retrieval", "con2sen", "feat2sen"),
+    *("random", "constant", "retrieval", "con2sen", "feat2sen", "distilled"),
     *("scratch_adv", "scratch_con", "scratch_im", "scratch", "adv", "con", "im", "full"),
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )

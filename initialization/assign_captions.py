@@ -185,6 +185,19 @@ def prices(points_PT, matrix_NT, general_T, most):
     return price_N
 
 
+def write_points(path, points_PT, captions):
+    """Writes points and their captions to a file that initialization.pseudo_captions.load_points reads.
+
+    Args: path: of the .npz file. points_PT: float32, predicted caption embeddings. captions: list of P arrays of word
+      ids, without start and end token.
+    """
+    import numpy as np
+
+    words, offsets = np.concatenate(captions).astype(np.int32), np.cumsum([0, *map(len, captions)])
+    with writing.replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, vectors=points_PT.astype(np.float16), words=words, offsets=offsets)
+
+
 def main(options):
     """Writes `fit_captions.npz`: predicted caption embeddings, called points, and the corpus sentence of each.
 
@@ -233,13 +246,7 @@ def _make(options):
     price_N = prices(np.asarray(vectors_IKT[:, 0], np.float32), matrix_NT, general_T, options.most)
     chosen_P = best_sentences(points_PT, matrix_NT, general_T, price_N)
     captions = [corpus.sentences[index] for index in chosen_P]
-    with writing.replacing(path) as part, open(part, "wb") as file:
-        np.savez(
-            file,
-            vectors=points_PT.astype(np.float16),
-            words=np.concatenate(captions).astype(np.int32),
-            offsets=np.cumsum([0, *map(len, captions)]),
-        )
+    write_points(path, points_PT, captions)
     sidecars.write_sidecar(
         json_path, files=[path], count=len(points_PT), settings=settings, made_from=made_from,
         vocabulary=vocabulary.fingerprint(),

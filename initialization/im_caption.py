@@ -18,17 +18,20 @@ from formats import inventory
 
 def check(options):
     """Checks the settings (config.ImageCaption) before TensorFlow starts. Raises cli.UserError if one is invalid."""
-    config.check_trainer(options, "o2s_ckpt")
+    config.check_trainer(options, "o2s_ckpt", "imcap_ckpt")
+    if options.o2s_ckpt and options.imcap_ckpt:
+        raise cli.UserError("--o2s_ckpt and --imcap_ckpt both initialise the generator; expected one of them")
     kind, _, path = options.captions.partition(":")
     if kind == "pairs" and not os.path.exists(path):
         raise cli.UserError(
             f'--captions {options.captions}: {path!r} is not a file; expected lines {{"image", "captions"}}'
         )
-    if options.captions == "fit" and options.inc_ckpt:
+    if kind == "fit" and options.inc_ckpt:
         raise cli.UserError("--captions fit reads embeddings, not photographs: expected no --inc_ckpt with it")
     if not options.captions:
         raise cli.UserError(
-            "--captions is empty: expected obj2sen, retrieved, fit, the STEM of record files or pairs:FILE.jsonl"
+            "--captions is empty: expected obj2sen, retrieved, fit, fit:FILE.npz, the STEM of record files or "
+            "pairs:FILE.jsonl"
         )
 
 
@@ -45,7 +48,7 @@ def main(options):
     from training import distribution, setup
     from training.loop import Loop
     from training.run_directory import RunDirectory
-    from training.warm_start import warm_start
+    from training.warm_start import warm_start, warm_start_encoder
 
     # ---------------------------------------------------------------------------------------------- devices
     setup.configure(options)
@@ -54,8 +57,8 @@ def main(options):
     # ---------------------------------------------------------------------------------------------- data
     vocabulary = Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt"))
     images = setup.training_images(options)
-    if options.captions == POINTS:
-        learned, pseudo = load_points(options, vocabulary)
+    if options.captions.partition(":")[0] == POINTS:
+        learned, pseudo = load_points(options.captions, options.data_dir, vocabulary, options.max_sentence_length)
     else:
         learned, pseudo = images.image_set, load_captions(options, images.image_set.images, vocabulary)
     batches = PairedBatches(learned, pseudo.captions, options.batch_size, options.seed)
@@ -84,6 +87,9 @@ def main(options):
     if not loop.resumed and options.o2s_ckpt:  # own checkpoint > given checkpoint > fresh weights
         text = lambda name: not name.startswith("Generator/fully_connected")  # noqa: E731  the projection starts fresh
         warm_start(run, objective.generator, options.o2s_ckpt, text)
+    if not loop.resumed and options.imcap_ckpt:
+        warm_start(run, objective.generator, options.imcap_ckpt)
+        warm_start_encoder(run, objective.encode, options.imcap_ckpt)
 
     # ---------------------------------------------------------------------------------------------- training
     loop.train()

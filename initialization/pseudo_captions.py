@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shlex
 
 import numpy as np
 
@@ -73,28 +74,33 @@ def load_captions(options, images, vocabulary):
     return found
 
 
-def load_points(options, vocabulary):
-    """Returns the embeddings and their captions that initialization.assign_captions wrote (`--captions fit`).
+def load_points(captions, data_dir, vocabulary, max_sentence_length=0):
+    """Returns embeddings and their captions (`--captions fit`), which assign_captions or choose_captions wrote.
 
-    Args: options: config.ImageCaption. vocabulary: formats.vocabulary.Vocabulary of the data folder.
+    Args: captions: value of --captions, "fit" or "fit:FILE.npz". data_dir: the data folder. vocabulary:
+      formats.vocabulary.Vocabulary of the data folder. max_sentence_length: as of the trainer; 0 keeps all.
 
     Returns: (input_pipeline.PointSet, PseudoCaptions in the same order), with one caption for each embedding, or none
-      if it is longer than --max_sentence_length.
+      if it is empty or longer than max_sentence_length.
     Raises: cli.UserError if the files are missing or damaged, or belong to another vocabulary or other vectors, or if
       all captions are longer.
     """
-    path, sidecar = (os.path.join(options.data_dir, f"fit_captions.{kind}") for kind in ("npz", "json"))
-    again = f"make it again with: {made_by.command(options.data_dir, 'fit_captions', again=True)}"
+    path = captions.partition(":")[2] or os.path.join(data_dir, "fit_captions.npz")
+    sidecar = os.path.splitext(path)[0] + ".json"
+    mend = made_by.command(data_dir, "fit_captions", again=os.path.exists(sidecar))
+    if captions != POINTS:
+        mend = f"python -m initialization.choose_captions --job_dir {shlex.quote(os.path.dirname(path) or '.')}"
+        mend += " --overwrite" if os.path.exists(sidecar) else ""
     if not os.path.exists(sidecar):
-        command = made_by.command(options.data_dir, "fit_captions")
-        raise cli.UserError(f"{sidecar} is missing. Make the captions with: {command}")
+        raise cli.UserError(f"{sidecar} is missing. Make the captions with: {mend}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
-    features = sidecars.read_sidecar(os.path.join(options.data_dir, "features_train.json"))
+    features = sidecars.read_sidecar(os.path.join(data_dir, "features_train.json"))
     if not damage and about.get("vocabulary") != vocabulary.fingerprint():
         damage = f"{path} was made with another dictionary"
     digests = [entry["sha256"] for entry in features.get("files", ())]
     if not damage and about.get("made_from", {}).get("features_train") != digests:
         damage = f"{path} was made from other image vectors"
+    again = f"make it again with: {mend}"
     if damage:
         raise cli.UserError(f"{damage}; {again}")
     found = readers.read_npz(path)
@@ -103,13 +109,12 @@ def load_points(options, vocabulary):
     fits = len(offsets) == len(points) + 1 and offsets[0] == 0 and offsets[-1] == len(words)
     if not fits or (np.diff(offsets) < 0).any() or words.max(initial=0) >= vocabulary.size:
         raise cli.UserError(f"{path}: its words and offsets do not fit together; {again}")
-    room = options.max_sentence_length - 2 if options.max_sentence_length else len(words)
-    captions = [
-        [words[a:b]] if b - a <= room else [] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-    ]
-    if not any(captions):
-        raise cli.UserError(f"--max_sentence_length {options.max_sentence_length}: all captions are longer")
-    return points, PseudoCaptions(captions, [f"{sum(map(len, captions))} embeddings with an assigned caption"])
+    room = max_sentence_length - 2 if max_sentence_length else len(words)
+    pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    kept = [[words[a:b]] if 0 < b - a <= room else [] for a, b in pairs]
+    if not any(kept):
+        raise cli.UserError(f"--max_sentence_length {max_sentence_length}: all captions are longer")
+    return points, PseudoCaptions(kept, [f"{sum(map(len, kept))} embeddings with an assigned caption"])
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@
 #   scripts/flickr8k.sh [--corpus coco|flickr30k] [--eyes wide|ssd] [--only con2sen,feat2sen,full,scratch] [--seeds 1]
 #                       [--paper_losses]
 # --eyes ssd: one detector of 80 classes and one encoder. wide: also Open Images and Places classes, a better classifier,
-#   three encoders, and sentence vectors (docs/consensus.md, C8).
-# --only: the rows to train; r2m only when named. Rows that need no training are always scored.
+#   three encoders, and sentence vectors (docs/consensus.md, C8); full starts from distilled, which is feat2sen trained
+#   further on the best captions of its own beam.
+# --only: the rows to train, also distilled and r2m. Rows that need no training are always scored; with the wide eyes
+#   full needs distilled.
 # --seeds N: trains the rows with the seeds 1 to N; the data are made once. --seed S: the seed S alone, in the same folder.
 # --paper_losses: the row full without the consensus reward, in the folder full_paper.
 # --more_concepts yes|no: --eyes ssd, with or without a classifier's words beside the detector's classes, in separate
@@ -45,8 +47,8 @@ case $eyes-$corpus-$asked in
 esac
 for row in ${rows//,/ }; do
   case $row in
-    con2sen | feat2sen | full | scratch | r2m) ;;
-    *) echo "ERROR: --only $row: expected some of con2sen,feat2sen,full,scratch,r2m" >&2; exit 2 ;;
+    con2sen | feat2sen | distilled | full | scratch | r2m) ;;
+    *) echo "ERROR: --only $row: expected some of con2sen,feat2sen,distilled,full,scratch,r2m" >&2; exit 2 ;;
   esac
 done
 export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}
@@ -98,7 +100,7 @@ for seed in $(seq "$first" "$seeds"); do
     train "-m initialization.obj2sen" obj2sen con2sen "$data"
     wanted con2sen && score "-m initialization.eval_obj2sen" obj2sen con2sen
   fi
-  if wanted feat2sen || wanted full; then
+  if wanted feat2sen || wanted distilled || wanted full; then
     if [ "$seed" = "$first" ]; then
       # Image vectors are replaced by predicted caption embeddings; im_caption learns the corpus sentence that fits each
       # best; the full model is rewarded for captions that fit them (docs/consensus.md).
@@ -108,13 +110,21 @@ for seed in $(seq "$first" "$seeds"); do
     train "-m initialization.im_caption" feat2sen feat2sen "$expected"
     score eval_val.py feat2sen feat2sen
     consensus feat2sen feat2sen
+    start=feat2sen
+    if [ $eyes = wide ] && { wanted distilled || wanted full; }; then
+      start=distilled
+      step "captions chosen from the beam of feat2sen" python -m initialization.choose_captions --job_dir "$folder/feat2sen"
+      train "-m initialization.im_caption" distilled distilled "$expected"
+      score eval_val.py distilled distilled
+      consensus distilled distilled
+    fi
   fi
   if wanted full && [ -z "$losses" ]; then
-    train train.py full full "$expected" --imcap_ckpt "$folder/feat2sen"
+    train train.py full full "$expected" --imcap_ckpt "$folder/$start"
     score eval_val.py full full
     consensus full full
   elif wanted full; then
-    train train.py full_paper full_without_consensus "$expected" --imcap_ckpt "$folder/feat2sen"
+    train train.py full_paper full_without_consensus "$expected" --imcap_ckpt "$folder/$start"
     score eval_val.py full_paper full_without_consensus
     consensus full_paper full_without_consensus
   fi

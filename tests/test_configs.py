@@ -25,7 +25,8 @@ STAGES = {  # of DATA -> the command
     for folder, stages in {
         "preprocessing": "classifier_words crawl_descriptions detect_objects extract_descriptions extract_features "
         "import_features label_hypernyms make_miniature process_descriptions process_images train_captions",
-        "initialization": "assign_captions gen_obj2sen_caption predict_caption_embeddings retrieve_captions",
+        "initialization": "assign_captions choose_captions gen_obj2sen_caption predict_caption_embeddings "
+        "retrieve_captions",
         "evaluation": "untrained",
     }.items()
     for stage in stages.split()

@@ -11,7 +11,6 @@ import os
 import numpy as np
 
 import cli
-import config
 import input_pipeline
 from captioning import splits
 from captioning.captioner import Captioner
@@ -183,7 +182,7 @@ def _fit(folder):
     data = os.path.join(folder, "expected")
     words = vocabulary.Vocabulary.load(os.path.join(data, "word_counts.txt"))
     sidecars.verify(data)
-    points, pseudo = pseudo_captions.load_points(config.ImageCaption(data_dir=data, captions="fit"), words)
+    points, pseudo = pseudo_captions.load_points("fit", data, words)
     return points.vectors_PT, pseudo.captions
 
 

@@ -37,7 +37,7 @@ def vocabulary_of(options):
 
 
 def test_each_point_has_the_sentence_that_fits_it_best(made):
-    points, found = pseudo_captions.load_points(learn(made), vocabulary_of(made))
+    points, found = pseudo_captions.load_points("fit", made.data_dir, vocabulary_of(made))
     bank = FeatureBank(made.data_dir, "train")
     assert len(points) == 40 * 3 + 50 and points.images.names[3] == "point 3"
     np.testing.assert_array_equal(points.take(np.arange(120), None)["image"], bank.features.reshape(-1, 2))
@@ -145,7 +145,7 @@ def test_what_does_not_belong_is_refused(change, made):
             about["made_from"]["features_train"], expected = ["another"], "other image vectors"
         sidecar_edits.rewrite(sidecar, about)
     with pytest.raises(cli.UserError, match=expected):
-        pseudo_captions.load_points(options, vocabulary_of(made))
+        pseudo_captions.load_points("fit", made.data_dir, vocabulary_of(made), options.max_sentence_length)
 
 
 @pytest.mark.parametrize("changes", [{"mixed": -1}, {"contrast": 1.5}, {"most": 2.0}, {"max_sentence_length": -1}])
