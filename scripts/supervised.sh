@@ -8,7 +8,7 @@
 # All settings are in configs/miniature.py and configs/flickr8k_coco.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-world=${1:-} seed=1
+world=${1:-} seed=1 experiment=flickr8k_supervised
 [ "${2:-}" = --seed ] && seed=${3:?--seed needs a number}
 runs=runs/${world}_supervised
 export UIC_REALDATA=${UIC_REALDATA:-../shared/realdata}
@@ -19,7 +19,7 @@ prepare() {  # prepare WHAT MODULE RECIPE DATA: a data stage
 
 case $world in
   miniature)
-    recipe=miniature pooled=data/miniature cells=data/miniature_cells pairs=data/miniature/raw/train_pairs.jsonl
+    recipe=miniature experiment=miniature pooled=data/miniature cells=data/miniature_cells pairs=data/miniature/raw/train_pairs.jsonl
     [ -f $pooled/features_train.json ] || { echo "ERROR: $pooled is not complete: run scripts/demo.sh" >&2; exit 1; }
     source scripts/setup.sh requirements.txt
     ;;
@@ -61,5 +61,5 @@ if [ "$world" = miniature ]; then
     --boxes $pooled/raw/objects.jsonl
 fi
 step "collect the scored rows" python -m evaluation.results --add "$runs/table.json" \
-  --experiment $recipe --archive "$runs/results"
+  --experiment $experiment --archive "$runs/results"
 step "the table" python -m evaluation.table $runs/table.json

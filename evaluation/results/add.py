@@ -65,7 +65,9 @@ def _final(rows):
 
 
 def _copy(path, root, experiment, row):
-    """Copies the archived runs below `path` into the archive `root`; returns the list of folders that were written.
+    """Copies the archived runs below `path` into the archive `root`; returns the list of their folders there.
+
+    A run that the archive has with the same rows is left as it is.
 
     Args: path: folder of the archive's layout. experiment, row: the only ones to copy; empty = all.
     Raises: UserError if there is none.
@@ -78,7 +80,8 @@ def _copy(path, root, experiment, row):
     folders = []
     for entry in entries:
         target = archive.folder_of(root, entry.experiment, entry.row, entry.seed)
-        if os.path.realpath(target) != os.path.realpath(entry.path):
+        old = archive.read_entry(target) if archive.is_complete(target) else None
+        if not old or old.rows != entry.rows:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(entry.path, target)
         folders.append(target)

@@ -126,7 +126,7 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
     """
     folder = folder_of(root, experiment, row["row"], row.get("seed"))
     path = os.path.join(folder, row["captions"])
-    old = read_entry(folder) if _complete(folder) else None
+    old = read_entry(folder) if is_complete(folder) else None
     if old and os.path.exists(path) and json.loads(json.dumps(row)) in old.rows:
         return folder
     os.makedirs(folder, exist_ok=True)
@@ -145,7 +145,7 @@ def write_entry(root, experiment, row, captions, *, config, environment, log):
     return folder
 
 
-def _complete(folder):
+def is_complete(folder):
     """Returns whether a folder has the files that `read_entry` reads."""
     return all(os.path.exists(os.path.join(folder, name)) for name in ("scores.json", "environment.json"))
 

@@ -63,6 +63,9 @@ TABLES = {
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
     "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", PAIRED),
+    "flickr8k-supervised": Table(
+        "scripts/supervised.sh flickr8k", "flickr8k_supervised", "val", PAIRED[:2], interval=True
+    ),
     **{
         f"flickr8k-{corpus}{suffix}": Table(
             f"scripts/flickr8k.sh --corpus {corpus} {flags}",

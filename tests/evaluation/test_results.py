@@ -231,3 +231,16 @@ def test_the_repository_is_up_to_date():
     equal, differences, unchecked = check.rescore(drawn, check.References(), FAST)
     assert differences == [] and unchecked == []
     assert equal == sum(len(entry.rows) for entry in drawn)
+
+
+def test_copied_runs_keep_their_environment_until_their_rows_change(added):
+    folder, root = added
+    other = folder / "other"
+    add.add(str(root), str(other))
+    path = other / "miniature" / "full" / "seed_1" / "environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"date": "2001-01-01"}))
+    add.add(str(root), str(other))
+    assert json.loads(path.read_text())["date"] == "2001-01-01"
+    add.add(str(make_run(folder, 1, wrong=3)), str(root))
+    add.add(str(root), str(other))
+    assert json.loads(path.read_text())["date"] != "2001-01-01"
