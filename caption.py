@@ -19,7 +19,7 @@ import sys
 
 import cli
 import registry
-from captioning.decode import DecodingFlags, decoding_of
+from captioning.decode import DecodingFlags, decoding_of, of_run
 from formats import file_names, folders, sidecars
 from training import rankings
 from training.run_directory import read_config
@@ -31,6 +31,11 @@ LONGEST = 200  # bytes of an image id that the name of its picture keeps
 class Options(DecodingFlags):
     """Flags of caption.py."""
 
+    decode: str | None = cli.field(
+        None,
+        "greedy, beamK or sampleN; settings may follow, e.g. beam3,no_repeat_ngram=3; default: the run's setting "
+        "`decode`, which is beam3 unless its recipe says otherwise",
+    )
     paths: tuple[str, ...] = cli.field((), "image files and folders; also as positional arguments")
     recursive: bool = cli.field(False, "also caption the files in subfolders")
     job_dir: str = cli.field("runs/full", "run directory, or a copy of one")
@@ -171,6 +176,9 @@ def main(options):
     Returns: the exit code: 0 if every image has a caption, 1 if some have none, 2 if all have none.
     Raises: cli.UserError if a flag is wrong, or the run or an output cannot be used.
     """
+    if options.decode is None and options.samples is None:
+        content = read_config(options.job_dir, missing_ok=True)  # `check` says what is wrong if there is none
+        options = dataclasses.replace(options, decode=of_run(content) if content else None)
     asked = check(options)
 
     from captioning import photographs

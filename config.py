@@ -15,6 +15,9 @@ TRAIN_ENCODER = (
 )
 
 
+DECODE = "how caption.py and serve.py decode by default, a value of caption.py --decode; eval_val.py is told by its own"
+
+
 @dataclasses.dataclass(frozen=True)
 class Trainer:
     """Base class of the settings of a trainer: the settings that all trainers have."""
@@ -133,6 +136,7 @@ class FullModel(AdversarialTrainer):
         False, "standardise image vectors before the projection: subtract the mean, divide by the std"
     )
     eval_images: int = field(200, "validation images captioned greedily to detect collapse; 0 = none")
+    decode: str = field("beam3", DECODE)
 
     def __post_init__(self):
         object.__setattr__(self, "reward", reward_list.canonical(self.reward))
@@ -186,6 +190,7 @@ class ImageCaption(CrossEntropyTrainer):
     )
     image_keep_prob: float = field(1.0, "keep probability of dropout on the image vector")
     eval_images: int = field(200, "validation images captioned greedily to detect collapse; 0 = none")
+    decode: str = field("beam3", DECODE)
 
 
 @dataclasses.dataclass(frozen=True)

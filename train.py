@@ -11,6 +11,7 @@ import cli
 import config
 import experiments
 import reward_list
+from captioning.decode import parse_decode
 from formats import inventory
 
 
@@ -21,6 +22,7 @@ def check(options):
     Raises: cli.UserError if a setting is wrong, or a file that the run reads is missing.
     """
     config.check_trainer(options, "imcap_ckpt", "sae_ckpt")
+    parse_decode(options.decode)
     rewards = reward_list.of(options)
     if not any(reward.weight for reward in rewards) and not options.w_sen:
         raise cli.UserError(

@@ -173,13 +173,21 @@ class DecodingFlags:
     )
 
 
+def of_run(content):
+    """Returns the decoding that caption.py and serve.py use for a run by default: a value of --decode, e.g. "beam3".
+
+    Args: content: dict of the run's config.json; runs of earlier versions have no such setting.
+    """
+    return content["settings"].get("decode") or DecodingFlags.decode
+
+
 def decoding_of(options):
     """Returns the Decoding that flags choose.
 
-    Args: options: DecodingFlags, or another object with `decode` and any of its other fields.
+    Args: options: DecodingFlags, or another object with `decode` (None for beam3) and any of its other fields.
     Raises: cli.UserError if a value is wrong, or settings contradict each other.
     """
-    decode, samples = options.decode, getattr(options, "samples", None)
+    decode, samples = options.decode or DecodingFlags.decode, getattr(options, "samples", None)
     if samples is not None:
         if samples < 1:
             raise cli.UserError(f"--samples {samples}: expected at least 1")

@@ -32,6 +32,8 @@ DETECTORS = (
 )
 # Their pooled features: EfficientNet-lite3, MobileNet-v2, SqueezeNet of Places365.
 ENCODERS = f"tflite:{LITE}#240+tflite:{CLASSIFIER}#172+scene:{PLACES}#176"
+# How caption.py decodes the rows that read predicted caption embeddings; scores are given for beam3 as well.
+BY_CONSENSUS = "beam30,consensus_weight=10000"
 MINILM = f"minilm:{MODELS}/minilm_l6_int8.onnx#tokenizer={MODELS}/minilm_tokenizer.json"
 
 
@@ -80,7 +82,8 @@ def wide_rows(rows):
         lr_decay_steps=800,
         save_checkpoint_steps=400,
     )
-    return rows | readers | {"distilled": distilled}
+    fitted = {name: rows[name] for name in ("feat2sen", "full", "full_without_consensus")} | {"distilled": distilled}
+    return rows | readers | {name: dataclasses.replace(row, decode=BY_CONSENSUS) for name, row in fitted.items()}
 
 
 DATA = wide_data(flickr8k_coco.DATA)

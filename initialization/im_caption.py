@@ -13,12 +13,14 @@ import os
 import cli
 import config
 import experiments
+from captioning.decode import parse_decode
 from formats import inventory
 
 
 def check(options):
     """Checks the settings (config.ImageCaption) before TensorFlow starts. Raises cli.UserError if one is invalid."""
     config.check_trainer(options, "o2s_ckpt", "imcap_ckpt")
+    parse_decode(options.decode)
     if options.o2s_ckpt and options.imcap_ckpt:
         raise cli.UserError("--o2s_ckpt and --imcap_ckpt both initialise the generator; expected one of them")
     kind, _, path = options.captions.partition(":")

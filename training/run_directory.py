@@ -21,7 +21,7 @@ from formats.sidecars import write_json, write_whole
 FREE = frozenset(  # of stage_*, the values of the run's own stage are compared under max_steps, lr, ...
     (
         "recipe job_dir data_dir max_steps keep_checkpoints keep_every_steps patience save_summary_steps "
-        "save_checkpoint_steps accumulate multi_gpu devices worker_timeout verify xla deterministic "
+        "save_checkpoint_steps decode accumulate multi_gpu devices worker_timeout verify xla deterministic "
         "skip_damaged start_ckpt detector labels metrics corpus table stage_steps stage_lr stage_save "
         "stage_unroll intra_op_parallelism_threads inter_op_parallelism_threads"
     ).split()

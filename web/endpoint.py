@@ -58,7 +58,12 @@ class Asked(pydantic.BaseModel):
     consensus_weight: float | None = _setting("consensus_weight")
 
     def decoding(self):
-        """Returns the Decoding that is asked for. Raises: uploads.Refused if parameters contradict each other."""
+        """Returns the Decoding that is asked for, None if none is: then each run decodes by its own default.
+
+        Raises: uploads.Refused if parameters contradict each other.
+        """
+        if not self.model_fields_set & {"beam", "samples", *SETTINGS}:
+            return None
         if self.samples and "beam" in self.model_fields_set:
             raise uploads.Refused("beam and samples are both given; expected one of them.", 422)
         return decoding(self.beam, self.samples, {name: getattr(self, name) for name in SETTINGS})
@@ -230,7 +235,8 @@ def answer_of(runs, path, decode, min_score, turns, gone=None):
     """Waits for a turn in the queue, then captions an image file by each run.
 
     Args:
-      runs: list of showing.Shown. path: the image file. decode: captioning.decode.Decoding, or its name.
+      runs: list of showing.Shown. path: the image file. decode: captioning.decode.Decoding, or its name; None for each
+        run's default.
       min_score: minimum detection score of the objects in an answer, 0 to 1.
       turns: turns.Turns. gone: threading.Event that is set when the client disconnects, or None.
     Returns: tuple of two lists with one element for each run: small copies of the picture in the orientation that the
@@ -246,7 +252,7 @@ def _answers(runs, path, decode, min_score, gone):
     """Captions an image file by each run without waiting for a turn; returns the two lists that `answer_of` returns.
 
     Args: runs: list of showing.Shown. path: of a file that uploads.check_file has accepted.
-      decode: captioning.decode.Decoding, or its name.
+      decode: captioning.decode.Decoding, or its name; None for each run's default.
       min_score: minimum detection score of the objects in an answer. gone: threading.Event or None.
     Raises: uploads.Refused if the picture cannot be read; ClientDisconnect if `gone` is set.
     """

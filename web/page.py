@@ -11,7 +11,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from captioning.decode import DEFAULTS
+from captioning.decode import DEFAULTS, Decoding
 from evaluation.report import html_pages
 from web import endpoint, page_guard, showing, turns, uploads
 
@@ -133,6 +133,10 @@ def page(runs, examples, register, order):
     Args: runs: list of one or two showing.Shown. examples: list of paths of image files, may be empty.
       register: uploads.Register of the files that the page may read. order: turns.Turns, the queue of the network.
     """
+    own = runs[0].decode if len({run.decode for run in runs}) == 1 else Decoding()
+    first = DEFAULTS | {"size": 3, "consensus_weight": min(own.consensus_weight, SLIDERS["consensus_weight"][1])}
+    if own.method == "beam":
+        first["size"] = min(own.size, endpoint.MAX_BEAM)
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(ANSWERS.title(), padding=False)
         with gr.Row():
@@ -140,12 +144,14 @@ def page(runs, examples, register, order):
                 picture = upload_field()
                 if examples:
                     example_field(examples, picture, register)
-                beam = gr.Slider(1, endpoint.MAX_BEAM, 3, step=1, label="captions (beam size)", elem_id="beam")
+                beam = gr.Slider(
+                    1, endpoint.MAX_BEAM, first["size"], step=1, label="captions (beam size)", elem_id="beam"
+                )
                 with gr.Accordion("decoding", open=False):
                     samples = gr.Slider(
                         0, endpoint.MAX_BEAM, 0, step=1, label="samples, 0 = beam search", elem_id="samples"
                     )
-                    settings = [_slider(name, *range_) for name, range_ in SLIDERS.items()]
+                    settings = [_slider(name, first[name], *range_) for name, range_ in SLIDERS.items()]
                 min_score = gr.Slider(0, 1, 0.3, step=0.05, label="minimum detection score", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
@@ -238,9 +244,12 @@ def _taken(field, register):
     raise TypeError(f"expected an image, number or state field as input, found {type(field).__name__}")
 
 
-def _slider(name, lowest, highest, step, label):
-    """Returns the gr.Slider of a setting of the decoding. Args: name: of the setting. The others: as in SLIDERS."""
-    return gr.Slider(lowest, highest, DEFAULTS[name], step=step, label=label, elem_id=name)
+def _slider(name, value, lowest, highest, step, label):
+    """Returns the gr.Slider of a setting of the decoding.
+
+    Args: name: of the setting. value: the first one shown. The others: as in SLIDERS.
+    """
+    return gr.Slider(lowest, highest, value, step=step, label=label, elem_id=name)
 
 
 def _column(run, number):

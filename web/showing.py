@@ -12,6 +12,7 @@ import numpy as np
 
 import registry
 from captioning import photographs
+from captioning.decode import of_run, parse_decode
 from evaluation.report import attention_pictures
 from evaluation.report import word_map as word_maps
 from formats.images import ImageError, read_image
@@ -54,7 +55,8 @@ class Shown:
     """A loaded run that captions single image files; `answer` may be called from several threads.
 
     Attributes: name: of the run directory. job_dir: its path. checkpoint: name of the checkpoint. looks: whether the
-      run has attention. vocabulary: formats.vocabulary.Vocabulary. captioner, source: from photographs.open_run.
+      run has attention. decode: captioning.decode.Decoding, the run's default. vocabulary:
+      formats.vocabulary.Vocabulary. captioner, source: from photographs.open_run.
       detector: preprocessing.detection.detectors.Detectors that find `Answer.objects`; None without a detector.
     """
 
@@ -77,15 +79,17 @@ class Shown:
         self.detector = getattr(self.source, "detector", None)
         if self.detector is None and detector:
             self.detector = detectors.load(detectors.parse(detector, labels), *LIMITS)
-        self.looks = registry.system_of(read_config(job_dir), job_dir).attends
+        content = read_config(job_dir)
+        self.looks, self.decode = registry.system_of(content, job_dir).attends, parse_decode(of_run(content))
         self.vocabulary = self.captioner.vocabulary
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, path, decode="beam3", threshold=photographs.DEFAULTS["score_threshold"]):
+    def answer(self, path, decode=None, threshold=photographs.DEFAULTS["score_threshold"]):
         """Captions one image file; returns Answer.
 
         Args: path: of a file that uploads.check_file has accepted, or formats.images.Decoded.
-          decode: captioning.decode.Decoding, or its name. The random numbers of samples depend on the file name.
+          decode: captioning.decode.Decoding, or its name; None for the run's default. The random numbers of samples
+            depend on the file name.
           threshold: minimum score of the detections in `Answer.objects`; it does not change the captions.
         Raises: cli.UserError if the decoding does not fit the run; ImageError for a file that cannot be read, or whose
           objects a detector `annotations:FILE` does not know.
@@ -93,7 +97,7 @@ class Shown:
         with self._one_at_a_time:
             rows = self.source.rows([self.source.prepared(path)])
             names = [os.path.basename(path)]
-            found = self.captioner.caption_vectors(rows, decode, batch=1, names=names)
+            found = self.captioner.caption_vectors(rows, decode or self.decode, batch=1, names=names)
             (found,) = self.captioner.with_word_log_probs(rows, found)
             objects, reason = self._objects(path, threshold)
             words, weights_TC = self._attention(rows, found[0].ids) if self.looks else (None, None)

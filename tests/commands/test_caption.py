@@ -18,6 +18,7 @@ from captioning.captioner import Captioner
 from formats.images import read_image
 from models.encoders import registry
 from tests import photo_world, tiny_runs
+from web import showing
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,32 @@ def test_the_captions_are_those_of_the_encoders_vectors(run, photos):
 def test_decodings(run, photos, decode):
     _, found = captions(run, photos / "val_000.jpg", decode=decode)
     assert len(found) == 1 and found[0]["caption"]
+
+
+def test_the_run_says_how_it_is_decoded_by_default(run, photos, tmp_path):
+    content = json.loads((run / "config.json").read_text())
+    assert content["settings"]["decode"] == "beam3"
+    same = lambda found, **flags: found == captions(run, photos, **flags)[1]  # noqa: E731
+    assert same(captions(run, photos)[1], decode="beam3")
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for decode in ("greedy", "beam8,min_length=5"):
+        content["settings"]["decode"] = decode
+        (other / "config.json").write_text(json.dumps(content))
+        _, found = captions(other, photos)
+        assert same(found, decode=decode) and not same(found, decode="beam3")
+        assert same(captions(other, photos, decode="beam3")[1]) and same(
+            captions(other, photos, samples=2)[1], samples=2
+        )
+        assert showing.Shown(str(other), "best").answer(str(photos / "val_000.jpg")).hypotheses[0].text == next(
+            entry["caption"] for entry in found if entry["image_id"] == "val_000.jpg"
+        )
+    _, shortened = captions(other, photos, min_length=6)  # a setting beside the run's decoding
+    assert same(shortened, decode="beam8,min_length=6")
+    content["settings"]["decode"] = "beam3,unheard"
+    (other / "config.json").write_text(json.dumps(content))
+    with pytest.raises(cli.UserError, match="unheard"):
+        captions(other, photos)
 
 
 def test_n_best_are_ordered_and_begin_with_the_best(run, photos):
