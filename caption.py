@@ -187,7 +187,7 @@ def main(options):
         captioner, source = photographs.open_run(
             options.job_dir, options.checkpoint, options.encoder, options.detector, options.labels, exif=options.exif
         )
-    results, broken, lying, withheld = {}, list(asked.missing), [], 0
+    results, broken, lying, withheld, calibrated = {}, list(asked.missing), [], 0, calibration(options)
     how = (decoding_of(options), options.batch_size, "captioning")
     try:
         for done, rows, found in photographs.caption_files(captioner, source, asked.files, broken, *how):
@@ -202,7 +202,8 @@ def main(options):
             text = text_of(results, options, {})
             print(sidecars.keep_elsewhere(options.output or "captions.txt", text), file=sys.stderr)
         raise
-    expected = expected_cider(results, options)
+    best = [several[0] for several in results.values()]
+    expected = dict(zip(results, calibrated(best).tolist(), strict=True)) if calibrated else {}
     if options.min_confidence is not None:
         low = [name for name in results if expected[name] < options.min_confidence]
         for name in low:
@@ -225,18 +226,26 @@ def main(options):
     return 0 if not broken else 1 if results or withheld else 2
 
 
-def expected_cider(results, options):
-    """Returns the expected CIDEr x100 of each image's best caption: dict image id -> float, {} if not calibrated.
+def calibration(options):
+    """Returns the evaluation.confidence.Confidence of the run's checkpoint and decoding, None if there is none.
 
-    Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
-    Raises: cli.UserError if the file of evaluation.confidence is damaged.
+    Args: options: Options. Raises: cli.UserError if its file is damaged; with --min_confidence also if it was made for
+      another checkpoint.
     """
     from evaluation import confidence
+    from training import checkpoints
 
-    calibrated = confidence.load(options.job_dir, decoding_of(options).name)
-    if calibrated is None:
-        return {}
-    return dict(zip(results, calibrated([several[0] for several in results.values()]).tolist(), strict=True))
+    name, step = decoding_of(options).name, checkpoints.choose(options.job_dir, options.checkpoint).step
+    found = confidence.load(options.job_dir, name)
+    if found is None or step in (None, found.step):
+        return found
+    if options.min_confidence is not None:
+        raise cli.UserError(
+            f"--min_confidence: {confidence.path_of(options.job_dir, name)} was made for step {found.step}, these are "
+            f"captions of step {step}; make it again: python -m evaluation.confidence --job_dir {options.job_dir} "
+            f"--decode {name} --checkpoint {step}"
+        )
+    return None
 
 
 def draw_attention(captioner, rows, files, found, folder, exif):
@@ -294,7 +303,7 @@ def text_of(results, options, expected):
     """Returns the captions in the format of --format or of --output's ending: COCO results, JSON lines, or plain text.
 
     Args: results: dict image id -> list of captioning.captioner.Hypothesis, best first. options: Options.
-      expected: from `expected_cider`.
+      expected: dict image id -> expected CIDEr x100 of its best caption, {} if it is not calibrated.
     Returns: str; bytes if plain text is written to a file, because file names may be any bytes.
     """
     ending = os.path.splitext(options.output or "")[1]

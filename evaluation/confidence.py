@@ -49,11 +49,12 @@ class Confidence:
     """A function from the mean log-probability of a caption's words to its expected CIDEr x100.
 
     Attributes: x_P: float, rising. y_P: float, not falling; between two points the function is linear, beyond them
-      constant.
+      constant. step: of the checkpoint whose captions it was fitted on; None if it is unknown.
     """
 
     x_P: np.ndarray
     y_P: np.ndarray
+    step: int | None = None
 
     def __call__(self, found):
         """Returns the expected CIDEr x100 of captions: float [N]. Args: found: list of N Hypothesis."""
@@ -120,7 +121,7 @@ def load(job_dir, decode):
     x_P, y_P = np.array(content["x"], np.float64), np.array(content["y"], np.float64)
     if len(x_P) != len(y_P) or (np.diff(x_P) < 0).any():
         raise cli.UserError(f"{path}: its points are not those of a function; {mend}")
-    return Confidence(x_P, y_P)
+    return Confidence(x_P, y_P, content.get("step"))
 
 
 @scoring.reads_data

@@ -55,3 +55,16 @@ def test_withholding_needs_the_calibration(tmp_path):
         caption.check(options)
     with pytest.raises(cli.UserError, match="confidence_beam5.json is missing"):
         caption.check(dataclasses.replace(options, decode="beam5"))
+
+
+def test_a_calibration_of_another_checkpoint_is_not_used(tmp_path):
+    for step in (3, 4):
+        (tmp_path / f"ckpt-{step}.index").write_bytes(b"x")
+        (tmp_path / f"ckpt-{step}.data-00000-of-00001").write_bytes(b"x")
+    (tmp_path / "confidence.json").write_text(json.dumps({"decode": "beam3", "step": 3, "x": [-2.0], "y": [1.0]}))
+    options = caption.Options(job_dir=str(tmp_path), checkpoint="3", min_confidence=50.0)
+    assert caption.calibration(options).step == 3
+    other = dataclasses.replace(options, checkpoint="4")
+    with pytest.raises(cli.UserError, match="made for step 3, these are captions of step 4; make it again: .*point 4"):
+        caption.calibration(other)
+    assert caption.calibration(dataclasses.replace(other, min_confidence=None)) is None
