@@ -81,7 +81,9 @@ class References:
 
         options = experiments.Stage("process_images").settings(experiment, Options)
         options = experiments.Recipes().fill_in(options, {}, experiment)
-        return datasets.load_dataset(options.dataset).captions[split]
+        found = datasets.load_dataset(options.dataset)
+        names = found.splits.get(split, ())
+        return {name: found.captions[name] for name in names if name in found.captions}
 
 
 def rescore(entries, references, names=METRICS):

@@ -244,3 +244,17 @@ def test_copied_runs_keep_their_environment_until_their_rows_change(added):
     add.add(str(make_run(folder, 1, wrong=3)), str(root))
     add.add(str(root), str(other))
     assert json.loads(path.read_text())["date"] != "2001-01-01"
+
+
+def test_references_of_photographs_are_read_from_their_data_set(tmp_path, monkeypatch):
+    folder = tmp_path / "flickr8k"
+    (folder / "images").mkdir(parents=True)
+    for split, names in (("train", ("a.jpg", "b.jpg")), ("dev", ("c.jpg", "d.jpg"))):
+        (folder / f"{split}.txt").write_text("\n".join(names))
+    lines = [f"{name}.jpg#{i}\tA {name} {i} .\n" for name in "abcd" for i in (0, 1)]
+    (folder / "captions.token.txt").write_text("".join(lines))
+    monkeypatch.setenv("UIC_REALDATA", str(tmp_path))
+    found, reason = check.References().of("flickr8k_coco", "val")
+    assert not reason and found == {f"{name}.jpg": [f"A {name} 0 .", f"A {name} 1 ."] for name in "cd"}
+    monkeypatch.delenv("UIC_REALDATA")
+    assert check.References().of("flickr8k_coco", "val")[0] is None
