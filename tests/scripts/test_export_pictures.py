@@ -18,7 +18,7 @@ from models.standardise import standardised
 from scripts import export
 from tests import small_networks, tiny_runs
 from tests.cases import turned
-from tests.models.test_encoders import stand_in
+from tests.models.encoders.test_encoders import stand_in
 from tests.scripts import exported_runs
 
 WORDS = ["a", "dog", "cat", "on", "the", "grass", "."]
