@@ -22,7 +22,7 @@ from captioning.decode import parse_decode
 from evaluation import scoring
 from formats import inventory, sidecars, writing
 from initialization.assign_captions import STEM, write_points
-from training import checkpoints, rankings
+from training import rankings
 
 READ = ("dictionary", "features_train", "neighbours", "fit_captions")
 
@@ -80,6 +80,7 @@ def _make(options, data_dir):
 
     from captioning.captioner import Captioner
     from initialization.pseudo_captions import load_points
+    from training import checkpoints
 
     path, json_path = (os.path.join(options.job_dir, f"{STEM}.{kind}") for kind in ("npz", "json"))
     given = sidecars.read_sidecar(os.path.join(data_dir, f"{STEM}.json"))

@@ -16,6 +16,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: pip install -r re
 from starlette.testclient import TestClient
 
 from captioning.captioner import Hypothesis
+from captioning.decode import Decoding
 from web import bodies, page, showing, uploads
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
@@ -24,12 +25,13 @@ FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 class Run:
     """Stands for showing.Shown; keeps what it was asked."""
 
-    name, checkpoint, looks = "run", 8, False
+    name, checkpoint, looks, decode = "run", 8, False, Decoding()
 
     def __init__(self):
         self.asked = []
 
     def answer(self, picture, decode, min_score):
+        decode = decode or self.decode
         self.asked.append((picture.pixels_HWC.shape, os.path.basename(picture), decode.size, min_score))
         return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * decode.size, None, "none", None, None)
 

@@ -16,7 +16,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from captioning.captioner import Hypothesis
-from captioning.decode import DEFAULTS
+from captioning.decode import DEFAULTS, Decoding
 from web import page, page_guard, showing, uploads
 
 OPEN = {
@@ -33,12 +33,13 @@ SETTINGS = [0, *(DEFAULTS[name] for name in page.SLIDERS)]  # no samples, and th
 class Run:
     """A substitute for showing.Shown that records the paths it is given."""
 
-    name, checkpoint, looks = "run", 8, False
+    name, checkpoint, looks, decode = "run", 8, False, Decoding()
 
     def __init__(self):
         self.asked = []
 
     def answer(self, path, decode, min_score):
+        decode = decode or self.decode
         self.asked.append(path)
         assert path.pixels_HWC.shape == (30, 40, 3)
         return showing.Answer([Hypothesis("a dog", (2, 3, 1), -1.0, 0.0)] * decode.size, None, "none", None, None)
