@@ -9,7 +9,10 @@ Command:   scripts/flickr8k.sh --corpus flickr30k --eyes ssd --only con2sen,feat
 
     python -m preprocessing.classifier_words --recipe flickr8k_flickr30k --data_dir data/flickr8k_flickr30k
 
-Expected:  see docs/results/flickr8k.md
+Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
+           con2sen 14.8 / 0.170,
+           feat2sen 18.8 / 0.226,
+           full 19.3 / 0.195.
 """
 
 from configs import flickr8k_coco
