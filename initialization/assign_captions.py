@@ -185,17 +185,24 @@ def prices(points_PT, matrix_NT, general_T, most):
     return price_N
 
 
-def write_points(path, points_PT, captions):
-    """Writes points and their captions to a file that initialization.pseudo_captions.load_points reads.
+def write_points(path, points_PT, captions, vocabulary, settings, made_from):
+    """Writes points, their captions and the sidecar, which initialization.pseudo_captions.load_points reads.
 
     Args: path: of the .npz file. points_PT: float32, predicted caption embeddings. captions: list of P arrays of word
-      ids, without start and end token.
+      ids, without start and end token. vocabulary: formats.vocabulary.Vocabulary of the ids. settings, made_from: as of
+      formats.sidecars.write_sidecar.
     """
     import numpy as np
+
+    from formats import sidecars
 
     words, offsets = np.concatenate(captions).astype(np.int32), np.cumsum([0, *map(len, captions)])
     with writing.replacing(path) as part, open(part, "wb") as file:
         np.savez(file, vectors=points_PT.astype(np.float16), words=words, offsets=offsets)
+    sidecars.write_sidecar(
+        os.path.splitext(path)[0] + ".json", files=[path], count=len(points_PT), settings=settings,
+        made_from=made_from, vocabulary=vocabulary.fingerprint(),
+    )  # fmt: skip
 
 
 def main(options):
@@ -246,11 +253,7 @@ def _make(options):
     price_N = prices(np.asarray(vectors_IKT[:, 0], np.float32), matrix_NT, general_T, options.most)
     chosen_P = best_sentences(points_PT, matrix_NT, general_T, price_N)
     captions = [corpus.sentences[index] for index in chosen_P]
-    write_points(path, points_PT, captions)
-    sidecars.write_sidecar(
-        json_path, files=[path], count=len(points_PT), settings=settings, made_from=made_from,
-        vocabulary=vocabulary.fingerprint(),
-    )  # fmt: skip
+    write_points(path, points_PT, captions, vocabulary, settings, made_from)
     print(
         f"{path}: {len(points_PT)} points, {len(crops_PT)} of them crops of {len(bank.names)} images; "
         f"{len(set(chosen_P.tolist()))} different sentences"

@@ -102,11 +102,7 @@ def _make(options, data_dir):
     vectors_PT = np.asarray(points.vectors_PT[rows], np.float32)
     found = captioner.caption_vectors(vectors_PT, options.decode, options.batch_size, "captions of the points")
     captions = [np.array(several[0].words, np.int32) for several in found]
-    write_points(path, vectors_PT, captions)
-    sidecars.write_sidecar(
-        json_path, files=[path], count=len(rows), settings=settings, made_from=made_from,
-        vocabulary=captioner.vocabulary.fingerprint(),
-    )  # fmt: skip
+    write_points(path, vectors_PT, captions, captioner.vocabulary, settings, made_from)
     same = sum(
         len(several) == 1 and np.array_equal(several[0], ids)
         for several, ids in zip([assigned.captions[row] for row in rows], captions, strict=True)

@@ -87,11 +87,13 @@ def load_points(captions, data_dir, vocabulary, max_sentence_length=0):
     """
     path = captions.partition(":")[2] or os.path.join(data_dir, "fit_captions.npz")
     sidecar = os.path.splitext(path)[0] + ".json"
-    mend = made_by.command(data_dir, "fit_captions", again=os.path.exists(sidecar))
-    if captions != POINTS:
+    exists = os.path.exists(sidecar)
+    if captions == POINTS:
+        mend = made_by.command(data_dir, "fit_captions", again=exists)
+    else:
         mend = f"python -m initialization.choose_captions --job_dir {shlex.quote(os.path.dirname(path) or '.')}"
-        mend += " --overwrite" if os.path.exists(sidecar) else ""
-    if not os.path.exists(sidecar):
+        mend += " --overwrite" if exists else ""
+    if not exists:
         raise cli.UserError(f"{sidecar} is missing. Make the captions with: {mend}")
     damage, about = sidecars.damaged_file(sidecar), sidecars.read_sidecar(sidecar)
     features = sidecars.read_sidecar(os.path.join(data_dir, "features_train.json"))
