@@ -134,9 +134,7 @@ def page(runs, examples, register, order):
       register: uploads.Register of the files that the page may read. order: turns.Turns, the queue of the network.
     """
     own = runs[0].decode if len({run.decode for run in runs}) == 1 else Decoding()
-    first = DEFAULTS | {"size": 3, "consensus_weight": min(own.consensus_weight, SLIDERS["consensus_weight"][1])}
-    if own.method == "beam":
-        first["size"] = min(own.size, endpoint.MAX_BEAM)
+    size = min(own.size, endpoint.MAX_BEAM) if own.method == "beam" else DEFAULTS["size"]
     with gr.Blocks(title="Captions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(ANSWERS.title(), padding=False)
         with gr.Row():
@@ -144,14 +142,12 @@ def page(runs, examples, register, order):
                 picture = upload_field()
                 if examples:
                     example_field(examples, picture, register)
-                beam = gr.Slider(
-                    1, endpoint.MAX_BEAM, first["size"], step=1, label="captions (beam size)", elem_id="beam"
-                )
+                beam = gr.Slider(1, endpoint.MAX_BEAM, size, step=1, label="captions (beam size)", elem_id="beam")
                 with gr.Accordion("decoding", open=False):
                     samples = gr.Slider(
                         0, endpoint.MAX_BEAM, 0, step=1, label="samples, 0 = beam search", elem_id="samples"
                     )
-                    settings = [_slider(name, first[name], *range_) for name, range_ in SLIDERS.items()]
+                    settings = [_slider(name, getattr(own, name), *range_) for name, range_ in SLIDERS.items()]
                 min_score = gr.Slider(0, 1, 0.3, step=0.05, label="minimum detection score", elem_id="min_score")
                 again = gr.Button("Caption", variant="primary", elem_id="caption")
             with gr.Column(scale=2, min_width=400):
@@ -247,9 +243,9 @@ def _taken(field, register):
 def _slider(name, value, lowest, highest, step, label):
     """Returns the gr.Slider of a setting of the decoding.
 
-    Args: name: of the setting. value: the first one shown. The others: as in SLIDERS.
+    Args: name: of the setting. value: the first one shown, at most `highest`. The others: as in SLIDERS.
     """
-    return gr.Slider(lowest, highest, value, step=step, label=label, elem_id=name)
+    return gr.Slider(lowest, highest, min(value, highest), step=step, label=label, elem_id=name)
 
 
 def _column(run, number):
