@@ -68,6 +68,7 @@ def main(options):
         raise cli.UserError(f"{options.output}: exists and is not empty; expected a new folder")
 
     from captioning import run_content
+    from evaluation import supervision
     from evaluation.results import add, archive
     from training import checkpoints
 
@@ -77,7 +78,7 @@ def main(options):
     wanted = {name: array for name, array in arrays.items() if name.startswith(KEPT)}
     if not wanted:
         raise cli.UserError(f"{options.job_dir}: a run of {content['stage']}; expected a captioner of image vectors")
-    pairs = str(content["settings"].get("captions", "")).startswith("pairs:")
+    pairs = supervision.of_run(content["settings"], content["settings"]["data_dir"]) == supervision.PAIRS
     row = archive.read_entry(options.scores).rows[0]
     if row["checkpoint_step"] != chosen.step:
         raise cli.UserError(
