@@ -13,8 +13,6 @@ TRAIN_ENCODER = (
     "train the last N blocks of the image encoder with the captioner, compact: or keras:, not with a feature bank "
     "(docs/detectors_encoders.md); 0 = none"
 )
-
-
 DECODE = "how caption.py and serve.py decode by default, a value of caption.py --decode; eval_val.py is told by its own"
 
 

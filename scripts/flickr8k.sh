@@ -88,7 +88,8 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
   step "scores of $2's checkpoints, beam search" python $1 "${flags[@]}"
   step "scores of $2's checkpoints, greedy" python $1 "${flags[@]}" --decode greedy
 }
-consensus() {  # consensus RUN ROW: the checkpoint that beam search chose, its captions chosen by their fit
+score_fitted() {  # score_fitted RUN ROW: as score; then the checkpoint that beam search chose, its captions by their fit
+  score eval_val.py "$1" "$2"
   step "scores of $1, decoding by consensus" python eval_val.py --job_dir "$folder/$1" --row "$2" --corpus "$corpus" \
     --table "$runs/table.json" --steps best --decode beam30,consensus_weight=10000
 }
@@ -108,25 +109,20 @@ for seed in $(seq "$first" "$seeds"); do
       prepare "captions assigned to embeddings" initialization.assign_captions "$expected"
     fi
     train "-m initialization.im_caption" feat2sen feat2sen "$expected"
-    score eval_val.py feat2sen feat2sen
-    consensus feat2sen feat2sen
+    score_fitted feat2sen feat2sen
     start=feat2sen
     if [ $eyes = wide ] && { wanted distilled || wanted full; }; then
       start=distilled
       step "captions chosen from the beam of feat2sen" python -m initialization.choose_captions --job_dir "$folder/feat2sen"
       train "-m initialization.im_caption" distilled distilled "$expected"
-      score eval_val.py distilled distilled
-      consensus distilled distilled
+      score_fitted distilled distilled
     fi
   fi
-  if wanted full && [ -z "$losses" ]; then
-    train train.py full full "$expected" --imcap_ckpt "$folder/$start"
-    score eval_val.py full full
-    consensus full full
-  elif wanted full; then
-    train train.py full_paper full_without_consensus "$expected" --imcap_ckpt "$folder/$start"
-    score eval_val.py full_paper full_without_consensus
-    consensus full_paper full_without_consensus
+  if wanted full; then
+    run=full row=full
+    [ -z "$losses" ] || run=full_paper row=full_without_consensus
+    train train.py $run $row "$expected" --imcap_ckpt "$folder/$start"
+    score_fitted $run $row
   fi
   if wanted scratch; then
     train train.py scratch scratch "$data"
