@@ -62,7 +62,7 @@ TABLES = {
     "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", DEMO, SIX),
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
-    "miniature-supervised": Table("scripts/supervised.sh miniature", "miniature", "test", PAIRED),
+    "miniature-supervised": Table("scripts/supervised.sh miniature --seeds 3", "miniature", "test", PAIRED),
     "flickr8k-supervised": Table(
         "scripts/supervised.sh flickr8k", "flickr8k_supervised", "val", PAIRED[:2], interval=True
     ),
