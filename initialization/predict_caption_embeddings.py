@@ -52,6 +52,9 @@ class Options:
     )
     temperature: float = cli.field(0.2, "temperature of the softmax over the fits; smaller prefers the best fits")
     sharpness: float = cli.field(2.0, "sharpness of the similarity of two images, exp(sharpness (cosine - 1))")
+    pca: int = cli.field(
+        0, "reduce the standardised image vectors to this many principal components first; 0: whole vectors"
+    )
     ridge: float = cli.field(3.0, "ridge penalty of the regression; larger smooths the predictions")
     landmarks: int = cli.field(
         8192, "training images used as landmarks, a fixed sample; computing time grows with the square of their number"
@@ -81,9 +84,9 @@ def check(options):
         raise cli.UserError("--temperature, --sharpness, --ridge and --sentence_temperature: expected numbers above 0")
     if options.sentence_encoder and options.set_power != 1:
         raise cli.UserError("--set_power: expected 1 with --sentence_encoder")
-    if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length) < 0:
+    if min(options.bonus, options.set_power, options.candidates, options.max_sentence_length, options.pca) < 0:
         raise cli.UserError(
-            "--bonus, --set_power, --candidates and --max_sentence_length: expected no negative numbers"
+            "--bonus, --set_power, --candidates, --max_sentence_length and --pca: expected no negative numbers"
         )
     if options.output_dir and os.path.realpath(options.output_dir) == os.path.realpath(options.data_dir):
         raise cli.UserError(
@@ -162,7 +165,7 @@ def learn(options, vocabulary, images, bank):
 
     from initialization.consensus_retrieval import ConsensusRetrieval
     from models.consensus.consensus_reward import NgramProjection
-    from models.consensus.kernel_regression import KernelFit, KnownImages, unit_vectors
+    from models.consensus.kernel_regression import KernelFit, KnownImages, principal_directions
     from models.standardise import standardised
 
     corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
@@ -186,14 +189,18 @@ def learn(options, vocabulary, images, bank):
         directions_TG = main_directions(retrieval.weights_IC, retrieval.means_CG, options.dim)
         targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
     general_T = targets_IT.mean(0)
-    statistics = bank.statistics
-    units_ID = unit_vectors(standardised(bank.centre(bank.rows(images.names)), *statistics))
+    mean_D, std_D = bank.statistics
+    vectors_ID = bank.centre(bank.rows(images.names))
+    directions_PD = principal_directions(standardised(vectors_ID, mean_D, std_D), options.pca) if options.pca else None
+    nothing = np.zeros((0, 0), np.float32)
+    known = KnownImages(nothing, nothing, mean_D, std_D, options.sharpness, bank.sidecar["encoder"], directions_PD)
+    units_ID = known.units(vectors_ID)
     chosen = np.arange(len(units_ID))
     if len(chosen) > options.landmarks:
         chosen = np.sort(np.random.default_rng(LANDMARK_SEED).permutation(len(chosen))[: options.landmarks])
     units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
-    known = KnownImages(units_MD, fit.weights_MT, *statistics, options.sharpness, bank.sidecar["encoder"])
+    known = dataclasses.replace(known, units_MD=units_MD, weights_MT=fit.weights_MT)
     return known, fit, NgramProjection.of(sentences, directions_TG, general_T)
 
 
@@ -324,6 +331,8 @@ def _make(options):
     settings = {name: getattr(options, name) for name in names}
     digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
     made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
+    if options.pca:
+        settings["pca"] = options.pca
     if options.sentence_encoder:
         settings["sentence_temperature"] = options.sentence_temperature
         made_from["sentence_encoder"] = sentence_encoders.identity(options.sentence_encoder)

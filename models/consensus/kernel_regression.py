@@ -32,6 +32,21 @@ def unit_vectors(vectors_ND):
     return vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-9)
 
 
+def principal_directions(vectors_ND, count):
+    """Returns the first principal directions of standardised image vectors: float32 [P, D], orthonormal rows.
+
+    Args:
+      vectors_ND: float32, standardised. count: int, number of directions P.
+    Raises: cli.UserError if the vectors have fewer dimensions, or there are fewer of them.
+    """
+    from sklearn.decomposition import PCA
+
+    if count > min(vectors_ND.shape):
+        images, dim = vectors_ND.shape
+        raise cli.UserError(f"--pca {count}: expected at most {min(images, dim)}: {images} images of {dim} dimensions")
+    return PCA(count, svd_solver="covariance_eigh").fit(vectors_ND).components_.astype(np.float32)
+
+
 def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
     """Returns the weights of the k nearest known images of each query image: float32 CSR matrix [N, I], rows sum to 1.
 
@@ -138,10 +153,11 @@ class KnownImages:
     """Landmarks and weights of a kernel regression: the content of `caption_embeddings:FILE.npz`.
 
     Attributes:
-      units_MD: float32, standardised vectors of the landmarks at unit length. weights_MT: float32, the
-        solution w of the regression (`KernelFit`).
+      units_MD: float32, standardised vectors of the landmarks at unit length, [M, P] if they are reduced. weights_MT:
+        float32, the solution w of the regression (`KernelFit`).
       mean_D, std_D: float32, mean and standard deviation of the image vectors. sharpness: float, of the kernel.
       base: description (dict, from `Encoder.describe`) of the encoder that makes the image vectors.
+      directions_PD: float32, `principal_directions` to which standardised vectors are reduced; None: whole vectors.
     """
 
     units_MD: np.ndarray
@@ -150,6 +166,15 @@ class KnownImages:
     std_D: np.ndarray
     sharpness: float
     base: dict
+    directions_PD: np.ndarray | None = None
+
+    def units(self, vectors_ND):
+        """Returns image vectors as the kernel compares them: float32 [N, D], or [N, P] if they are reduced.
+
+        Args: vectors_ND: float32 image vectors, not standardised.
+        """
+        standard_ND = standardised(vectors_ND, self.mean_D, self.std_D)
+        return unit_vectors(standard_ND if self.directions_PD is None else standard_ND @ self.directions_PD.T)
 
     def expected(self, vectors_ND, left_out_N=None, fit=None):
         """Returns the predicted targets of images: float32 [N, T].
@@ -160,8 +185,7 @@ class KnownImages:
             a regression without itself. None for new images.
           fit: the KernelFit that the weights are from, needed with `left_out_N`.
         """
-        units_ND = unit_vectors(standardised(vectors_ND, self.mean_D, self.std_D))
-        similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
+        similar_NM = similarities(self.units(vectors_ND), self.units_MD, self.sharpness)
         expected_NT = similar_NM @ self.weights_MT
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
 
@@ -171,6 +195,8 @@ class KnownImages:
         Args: vectors_ND: float32 tensor, image vectors, not standardised.
         """
         standard_ND = tf.math.divide_no_nan(vectors_ND - self.mean_D, usable_std(self.mean_D, self.std_D))
+        if self.directions_PD is not None:
+            standard_ND = tf.matmul(standard_ND, self.directions_PD, transpose_b=True)
         units_ND = standard_ND / tf.maximum(tf.norm(standard_ND, axis=1, keepdims=True), 1e-9)
         cosine_NM = tf.matmul(units_ND, self.units_MD, transpose_b=True)
         return tf.matmul(tf.exp(np.float32(self.sharpness) * (cosine_NM - 1.0)), self.weights_MT)
@@ -180,8 +206,10 @@ class KnownImages:
 
         Args: file: a path or an open file.
         """
+        reduction = {} if self.directions_PD is None else {"directions": self.directions_PD.astype(np.float32)}
         np.savez(
             file,
+            **reduction,
             units=self.units_MD.astype(np.float16),
             weights=self.weights_MT.astype(np.float32),
             mean=self.mean_D.astype(np.float32),
@@ -198,13 +226,16 @@ class KnownImages:
         if "std" not in found and "deviation" in found:  # written before the array was called std
             found["std"] = found.pop("deviation")
         wanted = {"units": ("f", 2), "weights": ("f", 2), "mean": ("f", 1), "std": ("f", 1)}
+        if "directions" in found:  # only where vectors are reduced
+            wanted["directions"] = ("f", 2)
         readers.check_arrays(found, wanted | {"sharpness": ("f", 0), "base": ("U", 0)}, path, mend)
         (landmarks, dim), sides = found["units"].shape, {name: found[name].shape for name in wanted}
-        if sides["mean"] != (dim,) or sides["std"] != (dim,) or sides["weights"][0] != landmarks:
+        reduced, whole = sides.get("directions", (dim, dim))
+        if sides["mean"] != (whole,) or sides["std"] != (whole,) or (reduced, sides["weights"][0]) != (dim, landmarks):
             raise cli.UserError(f"{path}: its arrays do not fit together, {sides}; {mend}")
         try:
             base = readers.parse_json(str(found["base"]))
         except ValueError as error:
             raise cli.UserError(f"{path}: base is not JSON ({error}); {mend}") from error
         numbers = (found["weights"], found["mean"], found["std"], float(found["sharpness"]))
-        return cls(found["units"].astype(np.float32), *numbers, base)
+        return cls(found["units"].astype(np.float32), *numbers, base, found.get("directions"))

@@ -13,7 +13,7 @@ SCORES = re.compile(r"^\|.*\b(CIDEr|BLEU-4|METEOR)\b.*\|\n\|[-|: ]+\|\n\|.*\|.*\
 
 
 def typed_tables(text):
-    """Returns the text before each table of scores outside the archive's places, from the last blank line but one on."""
+    """Returns the paragraph before each table of scores that is not in a place of the archive."""
     text = ARCHIVED.sub("", text)
     return [text[: match.start()].rstrip().rsplit("\n\n", 1)[-1] for match in SCORES.finditer(text)]
 

@@ -61,6 +61,18 @@ def test_vectors_are_what_the_other_images_let_expect(made, landmarks):
         np.testing.assert_allclose(new.statistics, [flat.mean(0), flat.std(0)], atol=2e-3)
 
 
+def test_reduced_vectors(made):
+    """--pca with as many components as there are dimensions predicts what whole vectors predict; with fewer, others."""
+    whole = FeatureBank(made.output_dir, "val").features.astype(np.float32)
+    dim = FeatureBank(made.data_dir, "train").dim
+    for count in (dim, 2):
+        predict_caption_embeddings.main(dataclasses.replace(made, pca=count, overwrite=True))
+        known = KnownImages.load(os.path.join(made.output_dir, "neighbours.npz"))
+        assert known.units_MD.shape == (40, count) and known.directions_PD.shape == (count, dim)
+        difference = np.abs(FeatureBank(made.output_dir, "val").features.astype(np.float32) - whole).max()
+        assert difference < 5e-3 if count == dim else difference > 0.02
+
+
 def test_images_of_one_concept_have_like_vectors(made):
     images = records.read_images(records.find_files(made.data_dir, "image_train"))
     counts = np.diff(images.class_offsets)

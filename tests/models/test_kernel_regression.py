@@ -1,5 +1,6 @@
 """Neighbour weights, kernel ridge regression, and the encoder `caption_embeddings:`."""
 
+import dataclasses
 import math
 import os
 import shutil
@@ -7,8 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
+import cli
 from models import encoders
-from models.consensus.kernel_regression import KernelFit, KnownImages, neighbour_weights, similarities, unit_vectors
+from models.consensus.kernel_regression import (
+    KernelFit,
+    KnownImages,
+    neighbour_weights,
+    principal_directions,
+    similarities,
+    unit_vectors,
+)
 from models.encoders import registry, saved
 from models.encoders.base import as_banked
 from models.standardise import Standardise, standardised
@@ -87,6 +96,17 @@ def test_the_same_photograph_twice_does_not_harm():
     assert expected[7:, 0] == pytest.approx(8.0, abs=0.1) and np.abs(expected - targets)[:7].max() < 0.3
 
 
+def test_principal_directions_keep_the_most_variance():
+    vectors = np.random.default_rng(6).normal(size=(50, 5)) * [1, 4, 2, 3, 0.1]
+    centred = vectors - vectors.mean(0)
+    directions = principal_directions(vectors.astype(np.float32), 3)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(3), atol=1e-5)
+    kept = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1][:3]
+    np.testing.assert_allclose(((centred @ directions.T) ** 2).sum(0), kept, rtol=1e-4)
+    with pytest.raises(cli.UserError, match="--pca 6: expected at most 5: 50 images of 5 dimensions"):
+        principal_directions(vectors.astype(np.float32), 6)
+
+
 @pytest.fixture
 def known(tmp_path):
     """Returns (path of the file, KnownImages, the base encoder) with six known images and two targets of each."""
@@ -113,6 +133,31 @@ def test_the_encoder_gives_what_known_images_let_expect(known):
     [row] = standardised(base.encode(crops)[:1], found.mean_D, found.std_D)
     cosine = found.units_MD @ (row / np.linalg.norm(row))
     np.testing.assert_allclose(vectors[0], np.exp(2 * (cosine - 1)) @ found.weights_MT, rtol=1e-3, atol=1e-4)
+
+
+def test_reduced_vectors_are_compared_alike_by_the_encoder(known, tmp_path):
+    """Reduced to all principal components a regression gives what it gave; with two of them, its definition."""
+    path, found, base = known
+    images = np.random.default_rng(3).integers(
+        0, 255, (3, *base.crops(np.zeros((40, 50, 3), np.uint8), 0, 7).shape[1:])
+    )
+    vectors = base.encode(images.astype(np.uint8))
+    for count in (base.dim, 2):
+        directions = np.linalg.qr(np.random.default_rng(4).normal(size=(base.dim, base.dim)))[0][:count]
+        units = unit_vectors(found.units_MD @ directions.T).astype(np.float16).astype(np.float32)
+        reduced = dataclasses.replace(found, units_MD=units, directions_PD=directions.astype(np.float32))
+        reduced.save(path)
+        encoder = encoders.load_encoder(f"caption_embeddings:{path}")
+        np.testing.assert_array_equal(encoder.encode(images.astype(np.uint8)), as_banked(reduced.expected(vectors)))
+        rows = standardised(vectors, found.mean_D, found.std_D) @ directions.T
+        cosine = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ units.T
+        np.testing.assert_allclose(reduced.expected(vectors), np.exp(2 * (cosine - 1)) @ found.weights_MT, atol=1e-4)
+        np.testing.assert_allclose(reduced.expected_in_graph(vectors), reduced.expected(vectors), atol=1e-4)
+        if count == base.dim:
+            np.testing.assert_allclose(reduced.expected(vectors), found.expected(vectors), atol=5e-3)
+    dataclasses.replace(reduced, directions_PD=directions[:, :-1]).save(path)
+    with pytest.raises(cli.UserError, match="its arrays do not fit together"):
+        KnownImages.load(path)
 
 
 def test_a_run_keeps_it_with_the_files_of_its_base(known, tmp_path):
