@@ -12,7 +12,8 @@ Reads the feature bank and the records of `--data_dir`. Writes into `--output_di
 - a feature bank of the same images and crops, with the new vectors;
 - `neighbours.npz`, the regression; the encoder `caption_embeddings:FILE` reads it, and a run keeps a copy;
 - `phrases.npz`, the projection of n-gram vectors, by which `train.py --reward consensus` compares captions with the
-  embedding.
+  embedding;
+- with `--sentence_encoder`, `sentence_space.npz`, the map to sentence vectors (`train.py --reward sentence_vectors`).
 All other files of `--data_dir` are linked there: pass this folder to the later stages as `--data_dir`.
 
 Shapes: N images of a split, I training images, M of them landmarks, C sets of concept words, G n-grams, D dimensions of
@@ -30,12 +31,8 @@ from formats import made_by, record_files, writing
 from initialization import retrieve_captions
 
 SPLITS = ("train", "val", "test")
-OWN = (
-    "features_",
-    "neighbours.",
-    "phrases.",
-    "sentence_vectors.",
-)  # first parts of the names of files that are not linked
+# First parts of the names of files that are not linked.
+OWN = ("features_", "neighbours.", "phrases.", "sentence_vectors.", "sentence_space.")
 LANDMARK_SEED = 5
 
 
@@ -155,10 +152,11 @@ def learn(options, vocabulary, images, bank):
     Args:
       options: Options. vocabulary: Vocabulary. images: records.Images of the training images. bank: their FeatureBank.
 
-    Returns: tuple of three objects:
+    Returns: tuple of four objects:
       KnownImages: predicts the embeddings of images from their vectors.
       KernelFit: what KnownImages needs to predict the embedding of a training image without using this image.
       NgramProjection: projects the n-gram vector of a caption into the space of the embeddings.
+      SentenceSpace: maps embeddings to sentence vectors; None without a sentence encoder.
     Raises: cli.UserError if no sentence of the corpus can be used, or the bank lacks an image.
     """
     import numpy as np
@@ -174,7 +172,7 @@ def learn(options, vocabulary, images, bank):
     sentences = [np.append(ids, vocabulary.end_id) for ids in corpus.sentences]
     detections = retrieve_captions.detections_of(images, options.threshold)
     if options.sentence_encoder:
-        directions_TG, targets_IT = _by_sentence_vectors(
+        directions_TG, targets_IT, space_of = _by_sentence_vectors(
             options, vocabulary, sentences, corpus.keys, images, detections
         )
     else:
@@ -201,7 +199,10 @@ def learn(options, vocabulary, images, bank):
     units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
     known = dataclasses.replace(known, units_MD=units_MD, weights_MT=fit.weights_MT)
-    return known, fit, NgramProjection.of(sentences, directions_TG, general_T)
+    space = None
+    if options.sentence_encoder:
+        space = space_of(known.expected(vectors_ID, np.arange(len(vectors_ID)), fit))
+    return known, fit, NgramProjection.of(sentences, directions_TG, general_T), space
 
 
 def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detections):
@@ -212,22 +213,26 @@ def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detection
       keys: list with the sorted ids of the concept words of each sentence. images: records.Images.
       detections: list over the images of dict concept word id -> score.
 
-    Returns: (principal directions float32 [T, G], targets float32 [I, T]).
+    Returns: (principal directions float32 [T, G], targets float32 [I, T], function of the predicted embeddings
+      float32 [I, T] that returns the SentenceSpace).
     Raises: cli.UserError if the sentence encoder or the detections cannot be read.
     """
+    import numpy as np
     import scipy.sparse
 
     from initialization import sentence_evidence
     from initialization.consensus_retrieval import sentence_vectors
     from models.consensus import sentence_encoders
+    from models.consensus.sentence_reward import SentenceSpace
 
     texts = [" ".join(vocabulary.word(i) for i in ids[:-1]) for ids in sentences]
     encode = sentence_encoders.load(options.sentence_encoder, texts)
     found = sentence_evidence.scores_of_names(options.data_dir, images.names)
+    units_ND, mean_D = sentence_evidence.corpus_vectors(encode, texts, options.output_dir)
     distribution = sentence_evidence.SentenceDistribution(
         keys,
         detections,
-        sentence_evidence.corpus_vectors(encode, texts, options.output_dir),
+        units_ND,
         sentence_evidence.image_vectors(encode, *found),
         options.bonus,
         options.temperature,
@@ -235,7 +240,15 @@ def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detection
     )
     vectors_NG = sentence_vectors(sentences)
     directions_TG = main_directions(scipy.sparse.csr_array(distribution.mean()[None]), vectors_NG, options.dim)
-    return directions_TG, distribution.expectations((vectors_NG @ directions_TG.T).astype("float32"))
+    embeddings_NT = (vectors_NG @ directions_TG.T).astype(np.float32)
+    targets_IT, expected_ID = np.split(
+        distribution.expectations(np.hstack([embeddings_NT, units_ND])), [embeddings_NT.shape[1]], axis=1
+    )
+    return (
+        directions_TG,
+        targets_IT,
+        lambda predicted_IT: SentenceSpace.of(predicted_IT, expected_ID, mean_D, options.sentence_encoder, encode),
+    )
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):
@@ -298,6 +311,7 @@ def _make(options):
     from models import encoders
     from models.consensus import sentence_encoders
     from models.consensus.kernel_regression import KnownImages
+    from models.consensus.sentence_reward import SentenceSpace
 
     output_dir = options.output_dir
     inventory.require_fit(options.data_dir, (*inventory.TEXT_AND_TRAINING_IMAGES, "features_val"), options.verify)
@@ -313,21 +327,11 @@ def _make(options):
 
     # ------------------------------------------------------------------------------------------- known images
     images = records.read_images(records.find_files(options.data_dir, "image_train"))
-    path, phrases_path, json_path = (
-        os.path.join(output_dir, name) for name in ("neighbours.npz", "phrases.npz", "neighbours.json")
+    path, phrases_path, space_path, json_path = (
+        os.path.join(output_dir, name)
+        for name in ("neighbours.npz", "phrases.npz", SentenceSpace.FILE, "neighbours.json")
     )
-    names = (
-        "dim",
-        "threshold",
-        "bonus",
-        "temperature",
-        "sharpness",
-        "ridge",
-        "landmarks",
-        "set_power",
-        "candidates",
-        "max_sentence_length",
-    )
+    names = "dim threshold bonus temperature sharpness ridge landmarks set_power candidates max_sentence_length".split()
     settings = {name: getattr(options, name) for name in names}
     digest = lambda sidecar: [entry["sha256"] for entry in sidecar["files"]]  # noqa: E731
     made_from = {"vocabulary": vocabulary.fingerprint(), "features": digest(banks["train"].sidecar)}
@@ -340,11 +344,14 @@ def _make(options):
         made_from[kind] = digest(sidecars.read_sidecar(os.path.join(options.data_dir, f"{kind}.json")))
     fit = None
     if not sidecars.already_made(json_path, settings, made_from, options.overwrite):
-        known, fit, phrases = learn(options, vocabulary, images, banks["train"])
-        for made, target in ((known, path), (phrases, phrases_path)):
+        known, fit, phrases, space = learn(options, vocabulary, images, banks["train"])
+        if not space and os.path.lexists(space_path):
+            os.remove(space_path)
+        made = {path: known, phrases_path: phrases} | ({space_path: space} if space else {})
+        for target, content in made.items():
             with writing.replacing(target) as part, open(part, "wb") as file:
-                made.save(file)
-        files = {"files": [path, phrases_path], "count": len(images)}
+                content.save(file)
+        files = {"files": list(made), "count": len(images)}
         source = os.path.relpath(os.path.realpath(options.data_dir), os.path.realpath(output_dir))
         sidecars.write_sidecar(json_path, settings=settings, made_from=made_from, source=source, **files)
         print(f"{path}: {len(images)} images, {known.weights_MT.shape[1]} dimensions")

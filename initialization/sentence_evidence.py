@@ -80,7 +80,7 @@ def image_vectors(encode, names, scores_IK):
 
 
 def corpus_vectors(encode, texts, folder):
-    """Returns the vectors of sentences: float32 [N, D], of unit length, their mean subtracted before.
+    """Returns (vectors of sentences, their mean): float32 [N, D], of unit length, the mean subtracted; float32 [D].
 
     The vectors are kept in `sentence_vectors.npz` in `folder` and read from there if encoder and texts are the same.
 
@@ -97,7 +97,8 @@ def corpus_vectors(encode, texts, folder):
         vectors_ND = encode(texts).astype(np.float16).astype(np.float32)
         with writing.replacing(path) as part, open(part, "wb") as file:
             np.savez(file, vectors=vectors_ND.astype(np.float16), made_from=np.array(made_from))
-    return unit_vectors(vectors_ND - vectors_ND.mean(0))
+    mean_D = vectors_ND.mean(0)
+    return unit_vectors(vectors_ND - mean_D), mean_D
 
 
 class SentenceDistribution:

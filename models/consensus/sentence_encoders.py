@@ -25,21 +25,22 @@ from models.consensus.kernel_regression import unit_vectors
 KINDS = ("tfidf", "minilm:FILE.onnx[#tokenizer=FILE.json]")
 DIMENSIONS = 384  # of a vector by tfidf
 BATCH = 64  # sentences of one call
+MANY = 1000  # more texts than these get a progress bar
 LONGEST = 64  # tokens of a sentence; later ones are cut off
 INSTALL = "pip install -r requirements-sentences.txt"
 
 
-def load(spec, corpus):
+def load(spec, corpus, arrays=None):
     """Returns an encoder of texts, a function (list of N str) -> float32 [N, D], with the attribute `identity`.
 
     `identity` is a dict for JSON that determines the vectors, together with the corpus.
 
     Args: spec: value of --sentence_encoder. corpus: list of str, the sentences of the corpus; words are separated by
-      spaces.
+      spaces. arrays: for tfidf in place of the corpus, the attribute `arrays` of the encoder of that corpus.
     Raises: cli.UserError if the kind is unknown, or a file or a package is missing.
     """
     described = identity(spec)
-    encode = LatentSemanticAnalysis(corpus) if spec == "tfidf" else SentenceTransformer(*_files(spec))
+    encode = LatentSemanticAnalysis(corpus, arrays) if spec == "tfidf" else SentenceTransformer(*_files(spec))
     encode.identity = described
     return encode
 
@@ -75,18 +76,30 @@ def _files(spec):
 class LatentSemanticAnalysis:
     """The encoder `tfidf` of a corpus.
 
-    Args: corpus: list of str, words separated by spaces.
+    Args: corpus: list of str, words separated by spaces; None if `arrays` are given. arrays: dict with the arrays of an
+      earlier one, from its attribute `arrays`.
     """
 
-    def __init__(self, corpus):
+    def __init__(self, corpus, arrays=None):
+        if arrays is not None:
+            self._column = {word: i for i, word in enumerate(arrays["words"].tolist())}
+            self._idf_V, self._directions_DV = arrays["idf"], arrays["directions"]
+            return
         counts = collections.Counter(word for text in corpus for word in set(text.split()))
         self._column = {word: i for i, word in enumerate(sorted(counts))}
         self._idf_V = np.array([np.log(len(corpus) / counts[word]) for word in sorted(counts)], np.float32)
         weighted_NV = self._weighted(corpus)
         dim = min(DIMENSIONS, min(weighted_NV.shape) - 1)
-        # A fixed start vector, or each call returns other directions.
-        start = np.ones(min(weighted_NV.shape), np.float32)
+        # A fixed start vector, or each call returns other directions. Not ones: orthogonal to what a corpus may be
+        # symmetrical in, e.g. two words in the same sentences, they make the method start again at random.
+        start = np.random.default_rng(0).normal(size=min(weighted_NV.shape)).astype(np.float32)
         _, _, self._directions_DV = scipy.sparse.linalg.svds(weighted_NV, k=dim, v0=start)
+
+    @property
+    def arrays(self):
+        """Arrays that make it again without the corpus: words str [V], idf float32 [V], directions float32 [D, V]."""
+        directions_DV = self._directions_DV.astype(np.float32)
+        return {"words": np.array(list(self._column)), "idf": self._idf_V, "directions": directions_DV}
 
     def __call__(self, texts):
         """Returns the vectors of texts: float32 [N, D], of unit length; zeros if no word is in the corpus."""
@@ -132,7 +145,8 @@ class SentenceTransformer:
         """Returns the vectors of texts: float32 [N, D], of unit length."""
         order = np.argsort([len(text) for text in texts], kind="stable")  # texts of one batch have similar lengths
         vectors = []
-        for start in cli.progress(range(0, len(texts), BATCH), "sentence vectors"):
+        starts = range(0, len(texts), BATCH)
+        for start in cli.progress(starts, "sentence vectors") if len(texts) > MANY else starts:
             encoded = self._tokenizer.encode_batch([texts[i] for i in order[start : start + BATCH]])
             ids_NT = np.zeros((len(encoded), max(len(one.ids) for one in encoded)), np.int64)
             mask_NT = np.zeros_like(ids_NT)

@@ -45,7 +45,7 @@ def test_vectors_are_what_the_other_images_let_expect(made, landmarks):
     units = unit_vectors(standardised(bank.centre(np.arange(40)), *bank.statistics))
     images = records.read_images(records.find_files(made.data_dir, "image_train"))
     assert images.names == bank.names
-    _, fit, _ = predict_caption_embeddings.learn(options, vocabulary, images, bank)
+    _, fit, *_ = predict_caption_embeddings.learn(options, vocabulary, images, bank)
     targets = fit.residual_IT + similarities(units, known.units_MD, 2.0) @ fit.weights_MT
     assert np.abs(targets.mean(0)).max() < 1e-4
     for split, count in (("train", 40), ("val", 20)):

@@ -116,10 +116,11 @@ def test_vectors_of_the_corpus_are_computed_once(tmp_path):
         return np.eye(3, dtype=np.float32)[[len(text) % 3 for text in texts]]
 
     encode.identity = {"kind": "length"}
-    first = sentence_evidence.corpus_vectors(encode, ["a", "bb", "ccc"], str(tmp_path))
+    first, mean = sentence_evidence.corpus_vectors(encode, ["a", "bb", "ccc"], str(tmp_path))
+    np.testing.assert_allclose(mean, 1 / 3, atol=1e-3)
     np.testing.assert_allclose(first.sum(0), 0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(sentence_evidence.corpus_vectors(encode, ["a", "bb", "ccc"], str(tmp_path)), first)
+    np.testing.assert_array_equal(sentence_evidence.corpus_vectors(encode, ["a", "bb", "ccc"], str(tmp_path))[0], first)
     assert calls == [3]
     sentence_evidence.corpus_vectors(encode, ["a", "bb", "cccc"], str(tmp_path))
     assert calls == [3, 3], "other texts, other vectors"

@@ -65,7 +65,7 @@ def test_one_spelling(given, kept):
 @pytest.mark.parametrize(
     "spec, message",
     [
-        ("own", "there is no such reward; expected consensus:weight=100,contrast=0.85 or FILE.py:ARGUMENT"),
+        ("own", "there is no such reward; expected consensus:weight=100,contrast=0.85, sentence_vectors:weight=10 or "),
         ("concept:weight=3", "its weight is --w_obj; expected"),
         ("consensus:weight", "'weight' is not understood; expected e.g. consensus:weight=100,contrast=0.85"),
         ("consensus:weight=x", "'weight=x' is not understood"),
