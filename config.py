@@ -83,6 +83,9 @@ class AdversarialTrainer(UnpairedTrainer):
 
     gen_lr: float = field(1e-4, "learning rate of the generator")
     dis_lr: float = field(1e-4, "learning rate of the discriminator")
+    lr_decay_steps: int = field(
+        0, "steps of the cosine decay of all learning rates to 0, after the warm-up; 0 = constant, as in the paper"
+    )
     beta1: float = field(0.5, "beta1 of both Adam optimizers")
     max_caption_length: int = field(20, "maximum number of words of a caption")
     gamma: float = field(0.9, "discount of later rewards")

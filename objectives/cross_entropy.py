@@ -8,7 +8,6 @@ Shapes: B batch (of one replica), S words of a sentence with start and end token
 N valid words of the batch, V vocabulary.
 """
 
-import keras
 import tensorflow as tf
 
 from models import layers
@@ -17,7 +16,7 @@ from models.token_loss import weighted_cross_entropy
 from objectives.counts import counted, replicas
 from objectives.encoder_updates import EncoderUpdates
 from training.accumulation import accumulated
-from training.optimization import apply_gradients, make_optimizer
+from training.optimization import apply_gradients, decayed, make_optimizer
 
 
 def teacher_forced(generator, feature_BE, inputs_BT, targets_BT, lengths_B, masks=None, input_embedding=None):
@@ -104,8 +103,7 @@ class OneOptimizerObjective:
 
     def decayed(self, rate):
         """Returns a Keras schedule that decays from `rate`, a float, over --lr_decay_steps; `rate` if these are 0."""
-        steps = self.options.lr_decay_steps
-        return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
+        return decayed(rate, self.options.lr_decay_steps)
 
     @property
     def trainable_variables(self):

@@ -29,7 +29,7 @@ from objectives.cross_entropy import teacher_forced
 from objectives.encoder_updates import EncoderUpdates
 from objectives.networks import build_discriminator, build_generator, build_rewards
 from training.accumulation import accumulated, kept
-from training.optimization import apply_gradients, make_optimizer, piecewise_rate
+from training.optimization import WarmedUp, apply_gradients, decayed, make_optimizer
 
 
 @dataclasses.dataclass
@@ -80,12 +80,14 @@ class FullObjective:
         self.standardise = Standardise(image_dim)
         self.rewards = build_rewards(options, image_dim)
         self.anchor = Anchor(options, vocabulary_size, image_dim) if options.w_anchor > 0 else None
-        self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
-        self.encoder_updates = EncoderUpdates(options, encode, options.encoder_lr)
-        rate = options.dis_lr
+        gen_lr, dis_lr, encoder_lr = (
+            decayed(rate, options.lr_decay_steps) for rate in (options.gen_lr, options.dis_lr, options.encoder_lr)
+        )
         if options.dis_warmup_steps:
-            rate = piecewise_rate([options.dis_warmup_steps], [options.dis_warmup_lr, options.dis_lr])
-        self.discriminator_optimizer = make_optimizer(options, rate, options.beta1, self.discriminator)
+            dis_lr = WarmedUp(options.dis_warmup_steps, options.dis_warmup_lr, dis_lr)
+        self.generator_optimizer = make_optimizer(options, gen_lr, options.beta1, self.generator)
+        self.encoder_updates = EncoderUpdates(options, encode, encoder_lr)
+        self.discriminator_optimizer = make_optimizer(options, dis_lr, options.beta1, self.discriminator)
 
     def checkpointed(self):
         """Returns what a checkpoint contains: dict name -> network or optimizer."""

@@ -14,7 +14,7 @@ from models import layers
 from models.randomness import fold_in
 from objectives.full import FullObjective
 from objectives.networks import build_discriminator, build_generator, build_rewards
-from training.optimization import make_optimizer
+from training.optimization import decayed, make_optimizer
 
 
 class SentenceGanObjective(FullObjective):
@@ -32,8 +32,9 @@ class SentenceGanObjective(FullObjective):
         self.rewards = build_rewards(options, None)
         self.generator = build_generator(options, vocabulary_size)
         self.discriminator = build_discriminator(options, vocabulary_size, heads=("fc",))
-        self.generator_optimizer = make_optimizer(options, options.gen_lr, options.beta1, self.generator)
-        self.discriminator_optimizer = make_optimizer(options, options.dis_lr, options.beta1, self.discriminator)
+        gen_lr, dis_lr = (decayed(rate, options.lr_decay_steps) for rate in (options.gen_lr, options.dis_lr))
+        self.generator_optimizer = make_optimizer(options, gen_lr, options.beta1, self.generator)
+        self.discriminator_optimizer = make_optimizer(options, dis_lr, options.beta1, self.discriminator)
 
     def checkpointed(self):
         """Returns what a checkpoint contains: dict name -> network or optimizer."""

@@ -14,6 +14,7 @@ import aliases
 import cli
 import config
 import experiments
+from configs.flickr8k_coco_wide import BY_CONSENSUS
 from tests.scripts import dry_run
 from training.run_directory import RunDirectory
 
@@ -218,6 +219,11 @@ def test_a_run_of_an_old_name_goes_on(name, handed_over, tmp_path, monkeypatch):
 
 def test_the_table_of_old_names_is_whole():
     assert set(aliases.RECIPES) == set(BEFORE["recipes"])
+
+
+def test_scripts_and_recipes_decode_alike_by_consensus():
+    script = (pathlib.Path(__file__).parents[1] / "scripts" / "flickr8k.sh").read_text()
+    assert re.findall(r"--decode (\S*consensus\S*)", script) == [BY_CONSENSUS]
 
 
 @pytest.mark.parametrize("case", BEFORE["scripts"])

@@ -53,15 +53,25 @@ def make_optimizer(options, learning_rate, beta1, network):
     return optimizer
 
 
-def piecewise_rate(boundaries, values):
-    """Returns a Keras learning rate schedule that is constant between given steps of the optimizer.
+def decayed(rate, steps):
+    """Returns a Keras schedule, the cosine decay from `rate`, a float, to 0 over `steps` updates; `rate` if it is 0."""
+    return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
 
-    The first boundaries[0] updates have the rate values[0]; values[i] follows from then on up to the update with number
-    boundaries[i], and the last value has no end.
 
-    Args: boundaries: ascending list of n numbers of updates. values: list of n + 1 learning rates.
+class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate schedule whose first updates have a rate of their own.
+
+    Args: updates: number of first updates. first: their rate. then: rate of the later ones, a float, or a schedule that
+      counts from the first of them.
     """
-    return keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
+
+    def __init__(self, updates, first, then):
+        self._updates, self._first, self._then = updates, first, then
+
+    def __call__(self, step):
+        later = tf.maximum(tf.cast(step, tf.int64) - self._updates, 0)
+        then = self._then(later) if callable(self._then) else self._then
+        return tf.where(tf.cast(step, tf.int64) < self._updates, tf.constant(self._first, tf.float32), then)
 
 
 def apply_gradients(optimizer, gradients, variables, clip_norm):

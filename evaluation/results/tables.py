@@ -14,6 +14,7 @@ import re
 import statistics
 
 from cli import UserError
+from configs.flickr8k_coco_wide import BY_CONSENSUS
 from evaluation import table
 from evaluation.results import archive
 from formats import sidecars
@@ -71,7 +72,7 @@ TABLES = {
             f"scripts/flickr8k.sh --corpus {corpus} {flags}",
             f"flickr8k_{corpus}{suffix}",
             "val",
-            decodes=("beam3", "greedy", "beam30,consensus_weight=10000", None),
+            decodes=("beam3", "greedy", BY_CONSENSUS, None),
             interval=True,
         )
         for corpus in ("coco", "flickr30k")

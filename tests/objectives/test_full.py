@@ -217,6 +217,14 @@ def test_warm_up_trains_the_discriminator_alone(batch):
     assert not any(changed[:parts]) and all(changed[parts:])
 
 
+def test_rates_decay_to_zero(batch):
+    objective = build(lr_decay_steps=2, dis_warmup_steps=1)
+    for phase, changes in (("warm-up", True), ("joint", True), ("joint", True), ("joint", False)):
+        before = [variable.numpy() for variable in all_variables(objective)]
+        objective.update(batch, SEED, phase)
+        assert changes == any(np.any(v != b) for v, b in zip(all_variables(objective), before, strict=True))
+
+
 def test_switches(batch):
     """A weight of zero removes its reward from the returns, the losses and their gradients."""
     rollout = build().rollout(batch, SEED)

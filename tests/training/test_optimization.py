@@ -24,7 +24,7 @@ def test_fused_adam_is_kerass():
 
     TensorFlow's kernel, which the authors used, computes 1 - beta2 in float32, which differs by 1.3e-5 from Keras's.
     """
-    networks, rate = (Network(), Network()), optimization.piecewise_rate([2], [0.1, 0.02])
+    networks, rate = (Network(), Network()), optimization.WarmedUp(2, 0.1, 0.02)
     options = config.Trainer()
     ours = optimization.make_optimizer(options, rate, 0.5, networks[0])
     theirs = keras.optimizers.Adam(rate, 0.5, 0.999, optimization.EPSILON, name="adam")
@@ -37,6 +37,15 @@ def test_fused_adam_is_kerass():
         np.testing.assert_allclose(one, two, rtol=3e-5, atol=1e-9)
     for one, two in zip(networks[0].trainable_variables, networks[1].trainable_variables, strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=3e-6)  # the steps add up to 0.26
+
+
+def test_rates_after_a_warm_up():
+    """The first updates have a rate of their own; the later one is constant, or decays from the first of them on."""
+    constant = optimization.WarmedUp(2, 0.1, optimization.decayed(0.02, 0))
+    np.testing.assert_allclose([constant(step) for step in range(4)], [0.1, 0.1, 0.02, 0.02])
+    decay = optimization.WarmedUp(2, 0.1, optimization.decayed(0.02, 10))
+    cosine = [0.01 * (1 + np.cos(np.pi * min(step, 10) / 10)) for step in range(12)]
+    np.testing.assert_allclose([decay(step) for step in range(14)], [0.1, 0.1, *cosine], atol=1e-7)
 
 
 def test_clip_by_the_global_norm():
