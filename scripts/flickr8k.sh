@@ -91,7 +91,7 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
 score_fitted() {  # score_fitted RUN ROW: as score; then the checkpoint that beam search chose, its captions by their fit
   score eval_val.py "$1" "$2"
   step "scores of $1, decoding by consensus" python eval_val.py --job_dir "$folder/$1" --row "$2" --corpus "$corpus" \
-    --table "$runs/table.json" --steps best --decode beam60,consensus_weight=10000
+    --table "$runs/table.json" --steps best --decode beam60,consensus_weight=3000
 }
 wanted() { case ,$rows, in *,$1,*) true ;; *) false ;; esac; }
 for seed in $(seq "$first" "$seeds"); do
