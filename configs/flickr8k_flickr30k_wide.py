@@ -13,4 +13,4 @@ Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables
 from configs import flickr8k_coco, flickr8k_coco_wide, flickr8k_flickr30k
 
 DATA = flickr8k_coco_wide.wide_data(flickr8k_flickr30k.PLAIN)
-ROWS = flickr8k_coco_wide.wide_rows(flickr8k_coco.ROWS)
+ROWS = flickr8k_coco_wide.wide_rows(flickr8k_coco.ROWS, "flickr30k")

@@ -88,10 +88,12 @@ score() {  # score COMMAND RUN ROW: every checkpoint, by beam search and greedil
   step "scores of $2's checkpoints, beam search" python $1 "${flags[@]}"
   step "scores of $2's checkpoints, greedy" python $1 "${flags[@]}" --decode greedy
 }
+by_consensus=beam60,consensus_weight=3000
+[ "$corpus" != coco ] || by_consensus=beam60,consensus_weight=10000
 score_fitted() {  # score_fitted RUN ROW: as score; then the checkpoint that beam search chose, its captions by their fit
   score eval_val.py "$1" "$2"
   step "scores of $1, decoding by consensus" python eval_val.py --job_dir "$folder/$1" --row "$2" --corpus "$corpus" \
-    --table "$runs/table.json" --steps best --decode beam60,consensus_weight=3000
+    --table "$runs/table.json" --steps best --decode "$by_consensus"
 }
 wanted() { case ,$rows, in *,$1,*) true ;; *) false ;; esac; }
 for seed in $(seq "$first" "$seeds"); do

@@ -223,7 +223,7 @@ def test_the_table_of_old_names_is_whole():
 
 def test_scripts_and_recipes_decode_alike_by_consensus():
     script = (pathlib.Path(__file__).parents[1] / "scripts" / "flickr8k.sh").read_text()
-    assert re.findall(r"--decode (\S*consensus\S*)", script) == [BY_CONSENSUS]
+    assert re.findall(r"by_consensus=(\S+)", script) == [BY_CONSENSUS["flickr30k"], BY_CONSENSUS["coco"]]
 
 
 @pytest.mark.parametrize("case", BEFORE["scripts"])

@@ -72,7 +72,7 @@ TABLES = {
             f"scripts/flickr8k.sh --corpus {corpus} {flags}",
             f"flickr8k_{corpus}{suffix}",
             "val",
-            decodes=("beam3", "greedy", BY_CONSENSUS, None),
+            decodes=("beam3", "greedy", BY_CONSENSUS[corpus], None),
             interval=True,
         )
         for corpus in ("coco", "flickr30k")
