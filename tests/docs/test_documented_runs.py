@@ -46,6 +46,7 @@ NOT_RUN = {
     r"downloads/|data/coco|runs/uic|captions_val2014|dataset_coco": "needs data that are downloaded",
     r"^-m evaluation\.confidence|--min_confidence": "needs 20 validation images; tests/evaluation/test_confidence.py",
     r"--hierarchy": "needs the files of Open Images",
+    r"compact:encoder\.npz": "needs an encoder of the reader's; tests/commands/test_train_encoder.py",
     r"^-c ": "is no command of this program",
     r"--runner": "needs a cluster or requirements-beam.txt",
     r"export_coco --captions captions\.json": "needs photographs of COCO, whose names have numbers",
