@@ -8,6 +8,7 @@ from evaluation import metrics, table
 from evaluation.metrics import tokenizers
 from evaluation.results import archive, tables
 from evaluation.results.add import corpus_of, references_digest
+from formats import readers
 
 TOLERANCE = 2e-4  # scores are written with four digits
 METRICS = ("BLEU", "ROUGE-L", "CIDEr")  # rescored by default: METEOR and SPICE take most of the time
@@ -86,6 +87,21 @@ class References:
         return {name: found.captions[name] for name in names if name in found.captions}
 
 
+def data_of(entry):
+    """Returns the name of the experiment in configs/ whose data an entry was scored on: str.
+
+    It is that of the entry. An experiment of the archive without recipes of its own (flickr8k_supervised) has those
+    that its runs name in their settings.
+
+    Args: entry: archive.Entry.
+    """
+    path = entry.file("config.json")
+    if entry.experiment in experiments.names() or not os.path.exists(path):
+        return entry.experiment
+    settings = readers.read_json(path, kind=dict).get("settings") or {}
+    return str(settings.get("recipe") or entry.experiment).partition("/")[0]
+
+
 def rescore(entries, references, names=METRICS):
     """Scores archived captions again, and compares the scores with the archived ones.
 
@@ -103,17 +119,16 @@ def rescore(entries, references, names=METRICS):
         for entry in entries:
             for row in entry.rows:
                 where = f"{entry.path} ({row['split']}, {row['decode'] or 'no decoding'})"
-                found, reason = references.of(entry.experiment, row["split"])
-                captions = found and archive.read_captions(
-                    entry.file(row["captions"]), references.sentences_of(entry.experiment)
-                )
+                data = data_of(entry)
+                found, reason = references.of(data, row["split"])
+                captions = found and archive.read_captions(entry.file(row["captions"]), references.sentences_of(data))
                 if found is None or captions is None:
                     unchecked.append(f"{where}: {reason or 'its corpus is not there'}")
                     continue
                 if references_digest(found) != row["references_sha256"]:
                     differences.append(f"{where}: scored against other references than those of the experiment today")
                     continue
-                key = entry.experiment, row["split"], row["tokenizer"]
+                key = data, row["split"], row["tokenizer"]
                 known = row["tokenizer"] if row["tokenizer"] in tokenizers.CHOICES else "auto"
                 scorers[key] = scorers.get(key) or metrics.Scorer(found, names, known)
                 lines = _differences(captions, found, row, scorers[key])

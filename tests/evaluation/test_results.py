@@ -258,3 +258,11 @@ def test_references_of_photographs_are_read_from_their_data_set(tmp_path, monkey
     assert not reason and found == {f"{name}.jpg": [f"A {name} 0 .", f"A {name} 1 ."] for name in "cd"}
     monkeypatch.delenv("UIC_REALDATA")
     assert check.References().of("flickr8k_coco", "val")[0] is None
+
+
+def test_data_of_an_experiment_without_recipes(tmp_path):
+    """They are those of its runs' recipes; an experiment of configs/ has its own, whatever its runs say."""
+    (tmp_path / "config.json").write_text(json.dumps({"settings": {"recipe": "flickr8k_coco/show_tell"}}))
+    for experiment, expected in (("flickr8k_supervised", "flickr8k_coco"), ("miniature", "miniature")):
+        assert check.data_of(archive.Entry(str(tmp_path), experiment, "show_tell", 1, [], {})) == expected
+    assert check.data_of(archive.Entry(str(tmp_path / "none"), "own", "row", None, [], {})) == "own"
