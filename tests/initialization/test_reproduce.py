@@ -21,7 +21,7 @@ STAGES = [
     *("initialization.sentence_ae", "initialization.sentence_gan"),
     *("train.py", "eval_val.py", "eval_test.py"),
     *("train.py", "eval_val.py", "eval_test.py"),
-    "evaluation.table",
+    *("evaluation.results", "evaluation.table"),
 ]
 
 
