@@ -15,6 +15,7 @@ import cli
 import config
 import experiments
 from configs.flickr8k_coco_wide import BY_CONSENSUS
+from evaluation.results import tables
 from tests.scripts import dry_run
 from training.run_directory import RunDirectory
 
@@ -221,7 +222,8 @@ def test_the_table_of_old_names_is_whole():
     assert set(aliases.RECIPES) == set(BEFORE["recipes"])
 
 
-def test_scripts_and_recipes_decode_alike_by_consensus():
+def test_scripts_recipes_and_tables_decode_alike_by_consensus():
+    assert tables.BY_CONSENSUS == BY_CONSENSUS
     script = (pathlib.Path(__file__).parents[1] / "scripts" / "flickr8k.sh").read_text()
     assert re.findall(r"by_consensus=(\S+)", script) == [BY_CONSENSUS["flickr30k"], BY_CONSENSUS["coco"]]
 
