@@ -34,6 +34,18 @@ def fake_scores(cider, matched):
     return types.SimpleNamespace(names=names, per_image={"CIDEr": np.array(cider)}, bleu_counts=counts)
 
 
+def test_intervals_hold_the_score_that_is_printed():
+    """METEOR's corpus score is no mean over images; its interval is as wide as that of the mean, around the score."""
+    sample = np.random.default_rng(4).normal(13.4, 5.0, 400)
+    scores = types.SimpleNamespace(
+        names=list(map(str, range(400))), per_image={"METEOR": sample}, values={"METEOR": 12.7}, bleu_counts=None
+    )
+    low, high = statistics.intervals(scores)["METEOR"]
+    assert low < 12.7 < high
+    below, above = statistics.bootstrap_interval(sample)
+    assert high - low == pytest.approx(above - below) and low - 12.7 == pytest.approx(below - sample.mean())
+
+
 def test_paired_sees_a_steady_difference_that_unpaired_intervals_hide():
     base = np.random.default_rng(0).uniform(0, 200, 100)
     first, second = fake_scores(base + 1.0, [6] * 100), fake_scores(base, [5] * 100)
