@@ -72,8 +72,8 @@ def bleu_from_counts(counts, order=4):
 def intervals(scores, resamples=RESAMPLES, seed=0):
     """Returns the 95 % bootstrap intervals of all metrics that have a score for each image: dict metric -> [low, high].
 
-    Bounds are x100. BLEU is computed anew from the counts of each draw. METEOR's corpus score is no mean over images and
-    cannot be resampled without the jar: its interval is that of the mean over images, moved by the difference of the two.
+    Bounds are x100. BLEU is computed anew from the counts of each draw. METEOR's corpus score is no mean over images
+    and cannot be resampled without the jar: its interval is that of the mean, moved by the difference of the two.
 
     Args: scores: `metrics.Scores`. resamples: number of bootstrap draws. seed: of the draws.
     """
