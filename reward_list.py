@@ -58,7 +58,7 @@ KINDS = {
     ),
     "sentence_vectors": Kind(
         "models.consensus.sentence_reward:make",
-        help="cosine of a caption's sentence vector and the one that the image lets expect, for vectors of "
+        help="cosine of a caption's sentence vector and the one predicted for the image, for vectors of "
         "initialization.predict_caption_embeddings --sentence_encoder",
         settings={"weight": 10.0},
         needs=("neighbours",),

@@ -116,15 +116,19 @@ class Vocabulary:
         """Returns the list of the ids of tokens (the unknown word's for unknown tokens); adds no markers."""
         return [self.id(token) for token in tokens]
 
-    def decode(self, ids):
-        """Returns the text of ids (`unicode_text.join`), up to the first end marker and without start markers."""
+    def words_of(self, ids):
+        """Returns the list of the words of ids, up to the first end marker and without start markers."""
         words = []
         for id in ids:
             if id == self.end_id:
                 break
             if id != self.start_id:
                 words.append(self.word(int(id)))
-        return unicode_text.join(words)
+        return words
+
+    def decode(self, ids):
+        """Returns the text of ids (`unicode_text.join`), up to the first end marker and without start markers."""
+        return unicode_text.join(self.words_of(ids))
 
     def fingerprint(self):
         """Returns the sha256 (hex) of the words in order; dictionaries with the same fingerprint give the same ids."""

@@ -21,6 +21,7 @@ an image vector, T `--dim`.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 
@@ -163,7 +164,7 @@ def learn(options, vocabulary, images, bank):
 
     from initialization.consensus_retrieval import ConsensusRetrieval
     from models.consensus.consensus_reward import NgramProjection
-    from models.consensus.kernel_regression import KernelFit, KnownImages, principal_directions
+    from models.consensus.kernel_regression import KernelFit, KnownImages, compared, principal_directions
     from models.standardise import standardised
 
     corpus = retrieve_captions.CandidateSentences(options.data_dir, vocabulary, options.max_sentence_length)
@@ -188,20 +189,17 @@ def learn(options, vocabulary, images, bank):
         targets_IT = retrieval.weights_IC @ (retrieval.means_CG @ directions_TG.T)
     general_T = targets_IT.mean(0)
     mean_D, std_D = bank.statistics
-    vectors_ID = bank.centre(bank.rows(images.names))
-    directions_PD = principal_directions(standardised(vectors_ID, mean_D, std_D), options.pca) if options.pca else None
-    nothing = np.zeros((0, 0), np.float32)
-    known = KnownImages(nothing, nothing, mean_D, std_D, options.sharpness, bank.sidecar["encoder"], directions_PD)
-    units_ID = known.units(vectors_ID)
+    standard_ID = standardised(bank.centre(bank.rows(images.names)), mean_D, std_D)
+    directions_PD = principal_directions(standard_ID, options.pca) if options.pca else None
+    units_ID = compared(standard_ID, directions_PD)
     chosen = np.arange(len(units_ID))
     if len(chosen) > options.landmarks:
         chosen = np.sort(np.random.default_rng(LANDMARK_SEED).permutation(len(chosen))[: options.landmarks])
     units_MD = units_ID[chosen].astype(np.float16).astype(np.float32)  # as the file holds them
     fit = KernelFit.of(units_ID, units_MD, targets_IT - general_T, options.sharpness, options.ridge)
-    known = dataclasses.replace(known, units_MD=units_MD, weights_MT=fit.weights_MT)
-    space = None
-    if options.sentence_encoder:
-        space = space_of(known.expected(vectors_ID, np.arange(len(vectors_ID)), fit))
+    encoder = bank.sidecar["encoder"]
+    known = KnownImages(units_MD, fit.weights_MT, mean_D, std_D, options.sharpness, encoder, directions_PD)
+    space = space_of(fit.left_out_IT) if options.sentence_encoder else None
     return known, fit, NgramProjection.of(sentences, directions_TG, general_T), space
 
 
@@ -225,7 +223,7 @@ def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detection
     from models.consensus import sentence_encoders
     from models.consensus.sentence_reward import SentenceSpace
 
-    texts = [" ".join(vocabulary.word(i) for i in ids[:-1]) for ids in sentences]
+    texts = [" ".join(vocabulary.words_of(ids)) for ids in sentences]
     encode = sentence_encoders.load(options.sentence_encoder, texts)
     found = sentence_evidence.scores_of_names(options.data_dir, images.names)
     units_ND, mean_D = sentence_evidence.corpus_vectors(encode, texts, options.output_dir)
@@ -244,11 +242,8 @@ def _by_sentence_vectors(options, vocabulary, sentences, keys, images, detection
     targets_IT, expected_ID = np.split(
         distribution.expectations(np.hstack([embeddings_NT, units_ND])), [embeddings_NT.shape[1]], axis=1
     )
-    return (
-        directions_TG,
-        targets_IT,
-        lambda predicted_IT: SentenceSpace.of(predicted_IT, expected_ID, mean_D, options.sentence_encoder, encode),
-    )
+    known = {"expected_ID": expected_ID, "mean_D": mean_D, "spec": options.sentence_encoder, "encode": encode}
+    return directions_TG, targets_IT, functools.partial(SentenceSpace.of, **known)
 
 
 def write_bank(path, bank, known, left_out=None, fit=None):

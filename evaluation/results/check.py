@@ -117,9 +117,9 @@ def rescore(entries, references, names=METRICS):
     scorers = {}
     try:
         for entry in entries:
+            data = data_of(entry)
             for row in entry.rows:
                 where = f"{entry.path} ({row['split']}, {row['decode'] or 'no decoding'})"
-                data = data_of(entry)
                 found, reason = references.of(data, row["split"])
                 captions = found and archive.read_captions(entry.file(row["captions"]), references.sentences_of(data))
                 if found is None or captions is None:

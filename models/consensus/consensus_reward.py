@@ -77,6 +77,11 @@ class NgramProjection:
         general_T, length = np.asarray(general_T, np.float32), float(np.mean([len(ids) for ids in sentences]))
         return cls(keys, idf, directions, float(np.log(len(sentences))), general_T, length)
 
+    @property
+    def image_dim(self):
+        """Dimension T of the embeddings."""
+        return len(self.general_T)
+
     def save(self, file):
         """Writes the projection in .npz format. Args: file: a path or an open file."""
         parts = {"keys": self.keys, "idf": self.idf, "directions": self.directions}
@@ -178,13 +183,23 @@ def load(path, image_dim, flag="--reward consensus"):
       for it, for messages.
     Raises: cli.UserError if the file is missing, damaged, or was made for vectors of another dimension.
     """
+    return ConsensusReward(load_for(NgramProjection, path, image_dim, flag))
+
+
+def load_for(kind, path, image_dim, flag):
+    """Returns what a file of predict_caption_embeddings holds for a reward: a NgramProjection or a SentenceSpace.
+
+    Args: kind: the class, whose attribute `image_dim` is the dimension of the predicted caption embeddings. path: of
+      the file. image_dim: dimension of the image vectors. flag: that asks for it, for messages.
+    Raises: cli.UserError if the file is missing, damaged, or was made for vectors of another dimension.
+    """
     try:
-        phrases = NgramProjection.load(path)
+        found = kind.load(path)
     except cli.UserError as error:
         raise cli.UserError(f"{flag}: {error}") from error
-    if len(phrases.general_T) != image_dim:
+    if found.image_dim != image_dim:
         raise cli.UserError(
-            f"{flag}: {path} is for image vectors of {len(phrases.general_T)} numbers, the feature bank "
+            f"{flag}: {path} is for image vectors of {found.image_dim} numbers, the feature bank "
             f"has {image_dim}; expected the folder that initialization.predict_caption_embeddings writes"
         )
-    return ConsensusReward(phrases)
+    return found

@@ -75,6 +75,14 @@ def neighbour_weights(units_ND, known_ID, k, left_out_N=None):
     return scipy.sparse.csr_array((values.ravel(), columns.ravel(), starts), (len(units_ND), len(known_ID)))
 
 
+def compared(standard_ND, directions_PD=None):
+    """Returns standardised image vectors as the kernel compares them: float32 [N, D], or [N, P], of unit length.
+
+    Args: standard_ND: float32. directions_PD: float32, `principal_directions` to which they are reduced; None: not.
+    """
+    return unit_vectors(standard_ND if directions_PD is None else standard_ND @ directions_PD.T)
+
+
 def similarities(units_ND, known_MD, sharpness):
     """Returns the kernel exp(sharpness (cosine - 1)) of each pair of vectors: float32 [N, M].
 
@@ -98,11 +106,13 @@ class KernelFit:
       weights_MT: float32, the solution w.
       influence_IM: float32; row i times residual i is what known image i adds to w.
       residual_IT: float32, target minus prediction of each known image.
+      left_out_IT: float32, prediction of each known image by a regression without it.
     """
 
     weights_MT: np.ndarray
     influence_IM: np.ndarray
     residual_IT: np.ndarray
+    left_out_IT: np.ndarray
 
     @classmethod
     def of(cls, units_ID, landmarks_MD, targets_IT, sharpness, ridge):
@@ -126,14 +136,17 @@ class KernelFit:
             products_MT += rows_BM.T @ targets_IT[block]
         factor = scipy.linalg.cho_factor(moments_MM, overwrite_a=True)
         weights_MT = scipy.linalg.cho_solve(factor, products_MT)
-        influence_IM = np.empty_like(similar_IM)
+        weights_MT = weights_MT.astype(np.float32)
+        residual_IT = (targets_IT - similar_IM @ weights_MT).astype(np.float32)
+        influence_IM, left_out_IT = np.empty_like(similar_IM), np.empty_like(residual_IT)
         for block in blocks:
             rows_BM = similar_IM[block].astype(np.float64)
             solved_BM = scipy.linalg.cho_solve(factor, rows_BM.T).T
             leverage_B = np.einsum("bm,bm->b", rows_BM, solved_BM)
-            influence_IM[block] = solved_BM / np.maximum(1.0 - leverage_B, 1e-6)[:, None]
-        weights_MT = weights_MT.astype(np.float32)
-        return cls(weights_MT, influence_IM, (targets_IT - similar_IM @ weights_MT).astype(np.float32))
+            rest_B1 = np.maximum(1.0 - leverage_B, 1e-6)[:, None]
+            influence_IM[block] = solved_BM / rest_B1
+            left_out_IT[block] = targets_IT[block] - residual_IT[block] / rest_B1
+        return cls(weights_MT, influence_IM, residual_IT, left_out_IT)
 
     def decided(self, similar_NM, left_out_N):
         """Returns how much a given known image contributes to each prediction: float32 [N, T].
@@ -168,14 +181,6 @@ class KnownImages:
     base: dict
     directions_PD: np.ndarray | None = None
 
-    def units(self, vectors_ND):
-        """Returns image vectors as the kernel compares them: float32 [N, D], or [N, P] if they are reduced.
-
-        Args: vectors_ND: float32 image vectors, not standardised.
-        """
-        standard_ND = standardised(vectors_ND, self.mean_D, self.std_D)
-        return unit_vectors(standard_ND if self.directions_PD is None else standard_ND @ self.directions_PD.T)
-
     def expected(self, vectors_ND, left_out_N=None, fit=None):
         """Returns the predicted targets of images: float32 [N, T].
 
@@ -185,7 +190,8 @@ class KnownImages:
             a regression without itself. None for new images.
           fit: the KernelFit that the weights are from, needed with `left_out_N`.
         """
-        similar_NM = similarities(self.units(vectors_ND), self.units_MD, self.sharpness)
+        units_ND = compared(standardised(vectors_ND, self.mean_D, self.std_D), self.directions_PD)
+        similar_NM = similarities(units_ND, self.units_MD, self.sharpness)
         expected_NT = similar_NM @ self.weights_MT
         return expected_NT if left_out_N is None else expected_NT - fit.decided(similar_NM, left_out_N)
 

@@ -1,12 +1,12 @@
-"""The sentence-vector reward: whether a caption means what its image lets expect (docs/consensus.md, C11).
+"""The sentence-vector reward: is a caption's meaning that predicted for its image? (docs/consensus.md, C11)
 
     r(c, i) = cos(v(c) - mean, M x_i)
 
 v(c) is the sentence vector of caption c (sentence_encoders.py), `mean` the mean over the corpus, x_i the predicted
-caption embedding of image i, and M a linear map, fitted on the training images: M x is the sentence vector that the
-evidence of the image lets expect (C8), minus the mean of these over the training images. In contrast to the consensus
-reward (C7), words count by their meaning: "a puppy" is near to "a dog". But the vector hardly changes with the order of
-words, so it says little about fluency.
+caption embedding of image i, and M a linear map, fitted on the training images. M x predicts the expected sentence
+vector of an image, which is the mean over the sentences weighted by C8, minus its mean over the training images. In
+contrast to the consensus reward (C7), words count by their meaning: "a puppy" is near to "a dog". But the vector hardly
+changes with the order of words, so it says little about fluency.
 
 Shapes: B batch, L words of a caption, N texts, I images, T dimensions of an embedding, D of a sentence vector.
 """
@@ -22,6 +22,7 @@ import cli
 from formats import readers
 from formats.vocabulary import Vocabulary
 from models.consensus import sentence_encoders
+from models.consensus.consensus_reward import load_for
 from models.consensus.kernel_regression import unit_vectors
 
 RIDGE = 1e-2  # share of the mean variance of an embedding's dimensions that is added to each
@@ -60,6 +61,11 @@ class SentenceSpace:
         moments_TT += RIDGE * np.trace(moments_TT) / len(moments_TT) * np.eye(len(moments_TT))
         map_TD = np.linalg.solve(moments_TT, x_IT.T @ (expected_ID - expected_ID.mean(0)))
         return cls(map_TD.astype(np.float32), mean_D, spec, encode.identity, getattr(encode, "arrays", {}))
+
+    @property
+    def image_dim(self):
+        """Dimension T of the embeddings."""
+        return len(self.map_TD)
 
     def save(self, file):
         """Writes it in .npz format. Args: file: a path or an open file."""
@@ -107,12 +113,9 @@ class SentenceReward:
     def vectors(self, tokens_BL):
         """Returns v(c) - mean of each caption at unit length: float32 [B, D].
 
-        Args: tokens_BL: int array of word ids; a caption ends before its first end token or 0 (padding).
+        Args: tokens_BL: int array of word ids; a caption ends before its first end token.
         """
-        texts = []
-        for row in np.asarray(tokens_BL):
-            ends = np.flatnonzero((row == self._vocabulary.end_id) | (row == 0))
-            texts.append(" ".join(self._vocabulary.word(i) for i in row[: ends[0] if len(ends) else len(row)]))
+        texts = [" ".join(self._vocabulary.words_of(ids)) for ids in np.asarray(tokens_BL)]
         return unit_vectors(self._encode(texts) - self._mean_D)
 
     def __call__(self, tokens_BL, image_BT):
@@ -132,14 +135,6 @@ def make(options, image_dim):
     Raises: cli.UserError if sentence_space.npz of the data folder is missing, damaged, or does not fit the data.
     """
     path = os.path.join(options.data_dir, SentenceSpace.FILE)
-    try:
-        space = SentenceSpace.load(path)
-    except cli.UserError as error:
-        raise cli.UserError(f"--reward sentence_vectors: {error}") from error
-    if len(space.map_TD) != image_dim:
-        raise cli.UserError(
-            f"--reward sentence_vectors: {path} is for image vectors of {len(space.map_TD)} numbers, the feature bank "
-            f"has {image_dim}; {MEND}"
-        )
+    space = load_for(SentenceSpace, path, image_dim, "--reward sentence_vectors")
     reward = SentenceReward(space, Vocabulary.load(os.path.join(options.data_dir, "word_counts.txt")))
     return lambda captions: reward(captions.tokens_BT, captions.batch["image"])

@@ -86,6 +86,8 @@ def test_an_image_is_left_out_of_the_fit_as_if_it_had_not_been_there(landmarks, 
         without = KernelFit.of(units[rest], marks, targets[rest], 2.0, 0.5)
         np.testing.assert_allclose(found[i], similar[i] @ without.weights_MT, atol=1e-4)
     assert np.abs(found - similar @ fit.weights_MT).max() > 0.01
+    own = similarities(units, marks, 2.0)
+    np.testing.assert_allclose(fit.left_out_IT, own @ fit.weights_MT - fit.decided(own, np.arange(20)), atol=1e-5)
 
 
 def test_the_same_photograph_twice_does_not_harm():

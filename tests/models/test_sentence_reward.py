@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import cli
+import config
 import train
 from formats import records
 from formats.vocabulary import Vocabulary
@@ -58,6 +59,12 @@ def test_reward_is_the_cosine(space, tmp_path):
 def test_other_files_of_the_encoder_are_refused(space):
     with pytest.raises(cli.UserError, match="are not those with which the data were made; expected what"):
         dataclasses.replace(space, identity={"kind": "minilm", "files": ["0"]}).load_encoder()
+
+
+def test_a_space_of_other_embeddings_is_refused(space, tmp_path):
+    space.save(str(tmp_path / SentenceSpace.FILE))
+    with pytest.raises(cli.UserError, match="sentence_vectors: .*image vectors of 2 numbers, the feature bank has 7"):
+        sentence_reward.make(config.FullModel(data_dir=str(tmp_path)), 7)
 
 
 @pytest.mark.parametrize("change", [{"mean_D": np.zeros(5, np.float32)}, {"arrays": {}}, {"map_TD": np.zeros(3)}])
