@@ -28,6 +28,7 @@ from formats.readers import check_fields, is_number, is_object, is_text, optiona
 ROWS = (
     *("random", "constant", "retrieval", "con2sen", "feat2sen", "distilled"),
     *("scratch_adv", "scratch_con", "scratch_im", "scratch", "adv", "con", "im", "full"),
+    *("chain_start", "chain_adv", "chain_con", "chain_im", "chain"),
     *("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m", "show_tell", "show_attend_tell", "supervised_ceiling"),
 )
 KEY = ("row", "corpus", "split", "decode", "seed")

@@ -5,13 +5,15 @@
 # of feat2sen, are printed after about three minutes; RUNS/report.html shows the runs and grows with each row. The same
 # command continues after an interruption.
 #   scripts/demo.sh [--data_dir data/miniature] [--runs runs/demo] [--seeds 1] [--only ROWS] [--ablations] [--baselines]
-#                   [--smoke]
+#                   [--chain] [--smoke]
 # --seeds N: trains all rows with the seeds 1 to N; the table shows mean and standard deviation.
 # --only ROWS: the rows to train, separated by commas, of feat2sen, full (starts from feat2sen, which is trained as well),
-#   con2sen, supervised_ceiling, scratch, and those of --ablations and --baselines. Without it: the first five.
+#   con2sen, supervised_ceiling, scratch, and those of the flags below. Without it: the first five.
 # --ablations: also the paper's ablation, with and without initialization: adv, con, im, scratch_adv, scratch_con,
 #   scratch_im; 20 minutes a seed.
 # --baselines: also r2m, R2M's four stages; 10 minutes a seed. (scripts/supervised.sh miniature: the supervised systems.)
+# --chain: also the paper's own initialization and losses: chain_start learns the captions that obj2sen (the row con2sen)
+#   makes from detections; from it chain_adv, chain_con, chain_im and chain, the paper's ablation; 15 minutes a seed.
 # --smoke: the same stages on a tiny world with a few updates, to see that they run; its scores mean nothing.
 # All settings are in configs/miniature.py (--smoke: configs/miniature_smoke.py). RUNS/results has what was scored, in the
 # layout of the archive results/ (docs/results/archive.md).
@@ -26,16 +28,21 @@ while [ $# -gt 0 ]; do
     --only) rows=$2; shift ;;
     --ablations) more=$more,adv,con,im,scratch_adv,scratch_con,scratch_im ;;
     --baselines) more=$more,r2m ;;
+    --chain) more=$more,chain_start,chain_adv,chain_con,chain_im,chain ;;
     --smoke) recipe=miniature_smoke ;;
     *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift
 done
 all="feat2sen full con2sen supervised_ceiling scratch adv con im scratch_adv scratch_con scratch_im r2m"
+all="$all chain_start chain_adv chain_con chain_im chain"
 rows=$rows$more
 for row in ${rows//,/ }; do
   case " $all " in *" $row "*) ;; *) echo "ERROR: --only $row: expected some of ${all// /,}" >&2; exit 2 ;; esac
-  case $row in full | adv | con | im) rows=feat2sen,$rows ;; esac  # they start from it
+  case $row in  # they start from it
+    full | adv | con | im) rows=feat2sen,$rows ;;
+    chain*) rows=con2sen,chain_start,$rows ;;
+  esac
 done
 source scripts/setup.sh requirements.txt
 
@@ -101,6 +108,17 @@ make_row() {  # make_row ROW: trains and scores it
         [ $stage = tri_rec ] && name=r2m
         step "score $name on test" python eval_test.py --job_dir "$folder/r2m/$stage" --row $name --table "$table"
       done
+      ;;
+    chain_start)
+      # Made once: all seeds learn the captions of the first one's obj2sen.
+      [ "$seed" != 1 ] || step "captions that obj2sen makes from detections" \
+        python -m initialization.gen_obj2sen_caption --job_dir "$runs/obj2sen" --data_dir "$data"
+      train "-m initialization.im_caption" "$folder/chain_start" chain_start
+      score "$folder/chain_start" chain_start
+      ;;
+    chain*)
+      train train.py "$folder/$1" "$1" --imcap_ckpt "$folder/chain_start"
+      score "$folder/$1" "$1"
       ;;
     full | adv | con | im)
       train train.py "$folder/$1" "$1" --imcap_ckpt "$folder/feat2sen"

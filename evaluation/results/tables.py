@@ -24,6 +24,7 @@ MAIN = ("CIDEr", "BLEU-4", "METEOR", "unique")
 SIX = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "unique")
 DEMO = ("random", "constant", "retrieval", "con2sen", "feat2sen", "scratch", "full", "supervised_ceiling")
 ABLATIONS = ("feat2sen", "adv", "con", "im", "full", "scratch_adv", "scratch_con", "scratch_im", "scratch")
+CHAIN = ("con2sen", "chain_start", "chain_adv", "chain_con", "chain_im", "chain")
 R2M = ("r2m_xe", "r2m_xe_rec", "r2m_tri", "r2m")
 PAIRED = ("show_tell", "show_attend_tell", "supervised_ceiling")
 ROWS_OF_PHOTOGRAPHS = "con2sen,feat2sen,full,scratch,r2m"
@@ -64,6 +65,9 @@ TABLES = {
     ),
     "miniature": Table("scripts/demo.sh --seeds 3", "miniature", "test", DEMO, SIX),
     "miniature-ablations": Table("scripts/demo.sh --seeds 3 --ablations", "miniature", "test", ABLATIONS),
+    "miniature-chain": Table(
+        "scripts/demo.sh --seeds 3 --chain", "miniature", "test", CHAIN, (*MAIN, "class_precision", "class_recall")
+    ),
     "miniature-r2m": Table("scripts/demo.sh --seeds 3 --baselines", "miniature", "test", R2M),
     "miniature-supervised": Table("scripts/supervised.sh miniature --seeds 3", "miniature", "test", PAIRED),
     "flickr8k-supervised": Table(
@@ -120,7 +124,8 @@ def markdown(entries, spec):
     if not lines:
         return f"`{spec.command}`: no row in the archive yet.\n"
     decoded = len([decode for decode in spec.decodes if decode]) > 1
-    heads = ["row", *(["decode"] if decoded else []), *spec.columns]
+    columns = [table.HEADINGS.get(column, column) for column in spec.columns]
+    heads = ["row", *(["decode"] if decoded else []), *columns]
     text = [header(entries, spec, lines), "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     every = {one["seed"] for _, _, group in lines for one in group} - {None}
     for name, decode, group in lines:

@@ -28,8 +28,8 @@ STAGES = [
 ]
 
 
-def run_demo(data, runs):
-    command = ["bash", "scripts/demo.sh", "--smoke", "--data_dir", str(data), "--runs", str(runs)]
+def run_demo(data, runs, *flags):
+    command = ["bash", "scripts/demo.sh", "--smoke", "--data_dir", str(data), "--runs", str(runs), *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
@@ -74,6 +74,19 @@ def test_the_demo_run_again_does_nothing_twice(demo):
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in (runs / "scratch").glob("ckpt-*")) == checkpoints
     assert "is complete: step 40 of 40" in process.stderr
+
+
+@pytest.mark.slow
+def test_the_papers_chain_starts_from_the_captions_of_obj2sen(demo):
+    data, runs, _ = demo
+    process = run_demo(data, runs, "--only", "chain,chain_adv")
+    assert process.returncode == 0, process.stderr[-3000:]
+    rows = {row["row"] for row in json.loads((runs / "table.json").read_text()) if row["split"] == "test"}
+    assert {"con2sen", "chain_start", "chain_adv", "chain"} <= rows
+    settings = json.loads((runs / "chain_start" / "config.json").read_text())["settings"]
+    assert settings["captions"] == "obj2sen" and (data / "obj2sen_captions.json").exists()
+    started = json.loads((runs / "chain" / "started_from.json").read_text())
+    assert "chain_start" in json.dumps(started)
 
 
 def test_a_copied_run_directory_captions_photographs(demo, tmp_path):
