@@ -132,7 +132,7 @@ def test_a_flag_overrides_the_recipe():
         ("none/full", "--recipe none/full: no such experiment"),
         ("os/path", "no such experiment"),
         ("miniature", "--recipe miniature: expected EXPERIMENT/ROW; rows of miniature with settings FullModel: full, "),
-        ("miniature/none", "--recipe miniature/none: expected EXPERIMENT/ROW; rows of .*: full, .*scratch_im$"),
+        ("miniature/none", "--recipe miniature/none: expected EXPERIMENT/ROW; rows of .*: full, .*chain_im$"),
         ("miniature/feat2sen", "rows of miniature with settings FullModel: full, "),
         ("attention_tutorial/full", "rows of attention_tutorial with settings FullModel: none"),
     ],
