@@ -127,10 +127,11 @@ CHAIN_START = dataclasses.replace(SUPERVISED_CEILING, captions="obj2sen", keep_p
 # feature, so its weight is small. What each choice was worth: docs/results/miniature.md.
 CHAIN = dataclasses.replace(
     FINE_TUNING,
-    gen_lr=6e-4,
+    gen_lr=1.2e-3,
     dis_lr=1e-3,
     dis_warmup_steps=100,
-    w_adv=0.3,
+    gamma=0.97,
+    w_adv=0.2,
     w_obj=30.0,
     w_mse=3000.0,
     w_sen=0.01,
