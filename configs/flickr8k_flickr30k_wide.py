@@ -5,9 +5,9 @@ Data:      everything below ${UIC_REALDATA}: flickr8k/, corpora/, models/.
 Cost:      see docs/results/flickr8k.md.
 Command:   scripts/flickr8k.sh --corpus flickr30k: the commands of configs/flickr8k_coco_wide.py.
 Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
-           feat2sen 22.1 ± 0.6 / 0.367 ± 0.002,
-           distilled 25.1 ± 0.5 / 0.353 ± 0.025,
-           full 25.4 ± 0.1 / 0.351 ± 0.031.
+           feat2sen 22.1 ± 0.4 / 0.369 ± 0.004,
+           distilled 24.9 ± 0.4 / 0.355 ± 0.018,
+           full 25.1 ± 0.5 / 0.347 ± 0.023.
 """
 
 from configs import flickr8k_coco, flickr8k_coco_wide, flickr8k_flickr30k
