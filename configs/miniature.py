@@ -123,8 +123,8 @@ SUPERVISED_CEILING = config.ImageCaption(
 CHAIN_START = dataclasses.replace(SUPERVISED_CEILING, captions="obj2sen", keep_prob=1.0)
 
 # Without an anchor captions drift away from English faster than they improve. The image reconstruction decides how much
-# captions differ, so its weight is large; the sentence reconstruction must not rewrite a decoder that never read a sentence
-# feature, so its weight is small. What each choice was worth: docs/results/miniature.md.
+# captions differ, so its weight is large; the sentence reconstruction must not rewrite a decoder that never read a
+# sentence feature, so its weight is small. What each choice was worth: docs/results/miniature.md.
 CHAIN = dataclasses.replace(
     FINE_TUNING,
     gen_lr=1.2e-3,
