@@ -88,10 +88,10 @@ def wide_rows(rows, corpus):
         save_checkpoint_steps=400,
     )
     # The paper's losses alone, weighted as in the drawn world; vectors have 320 dimensions here, so w_mse is larger.
-    size = {name: getattr(rows["full"], name) for name in ("emb_dim", "mem_dim", "feature_scale", "max_caption_length")}
     paper = dataclasses.replace(
         miniature.CHAIN,
-        **size,
+        **flickr8k_coco.SIZE,
+        max_caption_length=rows["full"].max_caption_length,
         gen_lr=1e-3,
         w_mse=5000.0,
         max_steps=1000,
