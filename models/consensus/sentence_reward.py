@@ -26,7 +26,7 @@ from models.consensus.consensus_reward import load_for
 from models.consensus.kernel_regression import unit_vectors
 
 RIDGE = 1e-2  # share of the mean variance of an embedding's dimensions that is added to each
-MEND = "expected what initialization.predict_caption_embeddings --sentence_encoder tfidf --overwrite writes"
+MEND = "expected what initialization.predict_caption_embeddings --sentence_encoder ENCODER --overwrite writes"
 
 
 @dataclasses.dataclass(frozen=True)
