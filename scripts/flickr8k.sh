@@ -3,23 +3,25 @@
 # No image-sentence pair is used for training; the 1,000 development images with their captions only choose the
 # checkpoints and give the scores. Data are read from $UIC_REALDATA. The same command continues after an interruption.
 #   scripts/flickr8k.sh [--corpus coco|flickr30k] [--eyes wide|ssd] [--only con2sen,feat2sen,full,scratch] [--seeds 1]
-#                       [--paper_losses]
+#                       [--paper_losses] [--sentence_encoder minilm|tfidf]
 # --eyes ssd: one detector of 80 classes and one encoder. wide: also Open Images and Places classes, a better classifier,
 #   three encoders, and sentence vectors (docs/consensus.md, C8); full starts from distilled, which is feat2sen trained
 #   further on the best captions of its own beam.
 # --only: the rows to train, also distilled and r2m. Rows that need no training are always scored; with the wide eyes
 #   full needs distilled.
 # --seeds N: trains the rows with the seeds 1 to N; the data are made once. --seed S: the seed S alone, in the same folder.
+# --sentence_encoder tfidf: sentence vectors computed from the corpus, in place of MiniLM, which was trained on pairs of
+#   sentences; its runs are in runs/flickr8k_CORPUS_wide_tfidf. For the wide eyes alone.
 # --paper_losses: the row full without the consensus reward, in the folder full_paper.
 # --more_concepts yes|no: --eyes ssd, with or without a classifier's words beside the detector's classes, in separate
 #   folders (flickr8k_CORPUS_yes).
-# All settings are in configs/: flickr8k_CORPUS_wide.py; flickr8k_coco.py, flickr8k_flickr30k.py (--eyes ssd),
-# flickr8k_coco_classifier.py (--more_concepts yes), flickr8k_flickr30k_no_classifier.py (--more_concepts no).
+# All settings are in configs/: flickr8k_CORPUS_wide.py, flickr8k_CORPUS_wide_tfidf.py; with --eyes ssd flickr8k_coco.py,
+# flickr8k_flickr30k.py, flickr8k_coco_classifier.py (--more_concepts yes), flickr8k_flickr30k_no_classifier.py (no).
 # Results: runs/flickr8k_CORPUS_wide/full (the run), b34.json in it, table.json and results/ beside it; with --eyes ssd in
 # runs/flickr8k_CORPUS. Further seeds: seedS/ beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-corpus=coco eyes=wide rows=con2sen,feat2sen,full,scratch seeds=1 asked="" first=1 losses=""
+corpus=coco eyes=wide rows=con2sen,feat2sen,full,scratch seeds=1 asked="" first=1 losses="" vectors=minilm
 while [ $# -gt 0 ]; do
   case $1 in
     --corpus) corpus=$2; shift ;;
@@ -28,20 +30,22 @@ while [ $# -gt 0 ]; do
     --seeds) seeds=$2; shift ;;
     --seed) first=$2 seeds=$2; shift ;;
     --paper_losses) losses=paper ;;
+    --sentence_encoder) vectors=$2; shift ;;
     --more_concepts) asked=$2 eyes=ssd; shift ;;
     *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift
 done
-case $eyes-$corpus-$asked in
-  wide-coco- | wide-flickr30k-) recipe=flickr8k_${corpus}_wide ;;
-  ssd-coco- | ssd-coco-no) recipe=flickr8k_coco ;;
-  ssd-coco-yes) recipe=flickr8k_coco_classifier ;;
-  ssd-flickr30k- | ssd-flickr30k-yes) recipe=flickr8k_flickr30k ;;
-  ssd-flickr30k-no) recipe=flickr8k_flickr30k_no_classifier ;;
+case $eyes-$corpus-$asked-$vectors in
+  wide-coco--minilm | wide-flickr30k--minilm) recipe=flickr8k_${corpus}_wide ;;
+  wide-coco--tfidf | wide-flickr30k--tfidf) recipe=flickr8k_${corpus}_wide_tfidf ;;
+  ssd-coco--minilm | ssd-coco-no-minilm) recipe=flickr8k_coco ;;
+  ssd-coco-yes-minilm) recipe=flickr8k_coco_classifier ;;
+  ssd-flickr30k--minilm | ssd-flickr30k-yes-minilm) recipe=flickr8k_flickr30k ;;
+  ssd-flickr30k-no-minilm) recipe=flickr8k_flickr30k_no_classifier ;;
   *)
-    echo "ERROR: --eyes $eyes --corpus $corpus --more_concepts $asked: expected wide or ssd, coco or flickr30k, and yes" \
-      "or no with --eyes ssd" >&2
+    echo "ERROR: --eyes $eyes --corpus $corpus --more_concepts $asked --sentence_encoder $vectors: expected wide or ssd," \
+      "coco or flickr30k, yes or no with --eyes ssd, and minilm, or tfidf with --eyes wide" >&2
     exit 2
     ;;
 esac
@@ -57,12 +61,14 @@ for needed in corpora flickr8k models; do
   echo "ERROR: $UIC_REALDATA/$needed is missing; set UIC_REALDATA to the folder that holds it" >&2
   exit 1
 done
-if [ $eyes = wide ]; then source scripts/setup.sh requirements-sentences.txt; else source scripts/setup.sh requirements.txt; fi
+needs=requirements.txt
+[ $eyes-$vectors != wide-minilm ] || needs=requirements-sentences.txt
+source scripts/setup.sh $needs
 
 name=flickr8k_$corpus
 [ $eyes = ssd ] || name=${name}_wide
-data=data/$name${asked:+_$asked} runs=runs/$name${asked:+_$asked}
-expected=${data}_expected
+data=data/$name${asked:+_$asked} runs=runs/$name${asked:+_$asked} expected=${data}_expected
+[ $vectors = minilm ] || runs=${runs}_$vectors expected=${data}_${vectors}_expected
 step() { echo; echo "== $1 ($(date +%H:%M:%S))"; shift; echo "\$ $*"; "$@"; }
 
 prepare() {  # prepare WHAT MODULE DATA FLAGS...: a data stage
@@ -70,7 +76,7 @@ prepare() {  # prepare WHAT MODULE DATA FLAGS...: a data stage
 }
 prepare "sentences" preprocessing.extract_descriptions "$data"
 case $recipe in
-  *_wide | flickr8k_coco_classifier | flickr8k_flickr30k)
+  *_wide* | flickr8k_coco_classifier | flickr8k_flickr30k)
     prepare "words of the classifiers' labels" preprocessing.classifier_words "$data"
     ;;
 esac

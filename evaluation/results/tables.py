@@ -82,7 +82,11 @@ TABLES = {
             interval=True,
         )
         for corpus in ("coco", "flickr30k")
-        for suffix, flags in (("", f"--eyes ssd --only {ROWS_OF_PHOTOGRAPHS}"), ("_wide", "--seeds 3"))
+        for suffix, flags in (
+            ("", f"--eyes ssd --only {ROWS_OF_PHOTOGRAPHS}"),
+            ("_wide", "--seeds 3"),
+            ("_wide_tfidf", "--sentence_encoder tfidf"),
+        )
     },
 }
 
