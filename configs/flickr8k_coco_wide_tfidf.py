@@ -17,7 +17,7 @@ def by_tfidf(data):
     Args: data: settings of the same form; it is not changed.
     """
     # Cosines of tf-idf vectors differ more than those of MiniLM, so their temperature is twice as high.
-    vectors = {"sentence_encoder": "tfidf", "sentence_temperature": 0.15}
+    vectors = {"sentence_encoder": "tfidf", "sentence_temperature": 0.15, "output_dir": "${data_dir}_tfidf_expected"}
     return data | {"predict_caption_embeddings": data["predict_caption_embeddings"] | vectors}
 
 

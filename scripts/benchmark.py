@@ -78,6 +78,7 @@ def cases():
         for semantics in both
         for length in lengths
     ]
+    found += [Case("full step, micro-batches of 16", 512, "fixed", length) for length in lengths]
     found += [Case("full step, encoder in the step", 16, semantics, "all 20") for semantics in both]
     found += [Case(f"part of it: {part}", 64, "fixed", "all 20") for part in PARTS]
     found += [Case(f"full step, vocabulary {size}", 64, "fixed", "all 20") for size in (1000, 5000, 100_000)]

@@ -35,6 +35,7 @@ CUBE = 2048
 AUTHORS = flops.Sizes()
 SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # the networks of scripts/demo.sh
 GROWING = {"full step, vocabulary": "vocabulary", "full step, captions of": "words"}
+MICRO_BATCHES = "full step, micro-batches of "
 TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
@@ -154,8 +155,12 @@ def run_training(objective, stack, clock, seed=1):
 def full_step(case, options, sizes, clock):
     """Adds times of steps of the full model from image vectors to `clock`; returns {"flop_per_example": float}."""
     changes = {"keep_prob": 1.0} if sizes is SMALL else {}
+    one = case  # what is computed at once
+    if case.item.startswith(MICRO_BATCHES):
+        one = dataclasses.replace(case, batch=int(case.item.removeprefix(MICRO_BATCHES)))
+        changes["accumulate"] = case.batch // one.batch
     objective = FullObjective(settings(config.FullModel, case, sizes, **changes), sizes.vocabulary, sizes.image_dim)
-    force_lengths(objective.generator, case, sizes)
+    force_lengths(objective.generator, one, sizes)
     rows = case.batch * (2 if case.semantics == "reference" else 1)
     steps = 10 if sizes is SMALL else 2 if case.batch < 512 else 1
     run_training(objective, stacked(case, sizes, READS["full"], rows, steps), clock)
