@@ -1,5 +1,6 @@
-"""Converts tiny `.tflite` networks with the signatures of real ones."""
+"""Makes networks by rule: tiny `.tflite` ones with the signatures of real ones, and weights of a large one."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -114,3 +115,15 @@ def colour_detector(path):
         return boxes, tf.cast(classes, tf.float32)[None], scores[None], found[None]
 
     return _convert(network, path)
+
+
+def mobilenet_weights(path):
+    """Writes a weights file of MobileNetV2 without its classifier, from a seed. Returns its path as str."""
+    network = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)
+    rng = np.random.default_rng(0)
+    for weight in network.weights:
+        if len(weight.shape) == 4:  # kernels; with Keras' initial ones the features vanish
+            inputs = np.prod(weight.shape[: 2 if weight.shape[3] == 1 else 3])
+            weight.assign(rng.normal(0, (2 / inputs) ** 0.5, weight.shape))
+    network.save_weights(path)
+    return str(path)

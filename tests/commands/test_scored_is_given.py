@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 
-import keras
 import numpy as np
 import pytest
 
@@ -55,15 +54,7 @@ def spec_of(kind, folder):
     if kind == "joined":
         return "+".join(spec_of(member, folder) for member in ("max", "compact", "tflite"))
     if kind == "keras":
-        path = str(folder / "small.weights.h5")
-        network = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)
-        rng = np.random.default_rng(0)
-        for weight in network.weights:
-            if len(weight.shape) == 4:  # kernels; with Keras' initial ones the features vanish
-                inputs = np.prod(weight.shape[: 2 if weight.shape[3] == 1 else 3])
-                weight.assign(rng.normal(0, (2 / inputs) ** 0.5, weight.shape))
-        network.save_weights(path)
-        return f"keras:MobileNetV2#{path}"
+        return f"keras:MobileNetV2#{small_networks.mobilenet_weights(folder / 'small.weights.h5')}"
     return "inception_v4:rule"
 
 

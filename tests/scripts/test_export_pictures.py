@@ -188,9 +188,15 @@ def test_a_hundred_pictures(run, form, decode, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "decode"), [("saved_model", "beam3"), ("tflite", "greedy")])
-def test_inception_v4(form, decode, paths, tmp_path):
-    run = exported_runs.make(str(tmp_path / "run"), "inception_v4:rule", WORDS, paths)
+@pytest.mark.parametrize("kind", ["inception_v4", "keras"])
+def test_a_hundred_pictures_through_a_large_network(kind, form, decode, tmp_path):
+    spec = "inception_v4:rule"
+    if kind == "keras":
+        spec = f"keras:MobileNetV2#{small_networks.mobilenet_weights(tmp_path / 'small.weights.h5')}"
+    paths = exported_runs.pictures(str(tmp_path), 100)
+    run = exported_runs.make(str(tmp_path / "run"), spec, WORDS, paths)
     folder = exported(run, tmp_path / form, format=form)
-    expected = texts(exported_runs.captions(run, paths[:6], decode))
-    lines = exported_runs.run_example(folder, *paths[:6])
-    assert lines == [f"{path}\t{text}" for path, text in zip(paths[:6], expected, strict=True)]
+    expected = texts(exported_runs.captions(run, paths, decode))
+    lines = exported_runs.run_example(folder, *paths)
+    assert lines == [f"{path}\t{text}" for path, text in zip(paths, expected, strict=True)]
+    assert len(set(expected)) > 20
