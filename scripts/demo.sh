@@ -34,15 +34,11 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-# Rows in the order in which they are made, and those from fresh weights, which are made beside them.
-ordered="feat2sen full con2sen supervised_ceiling adv con im r2m chain_start chain_adv chain_con chain_im chain"
-fresh="scratch scratch_adv scratch_con scratch_im"
+all="feat2sen full con2sen supervised_ceiling scratch adv con im scratch_adv scratch_con scratch_im r2m"
+all="$all chain_start chain_adv chain_con chain_im chain"
 rows=$rows$more
 for row in ${rows//,/ }; do
-  case " $ordered $fresh " in
-    *" $row "*) ;;
-    *) echo "ERROR: --only $row: expected some of ${ordered// /,},${fresh// /,}" >&2; exit 2 ;;
-  esac
+  case " $all " in *" $row "*) ;; *) echo "ERROR: --only $row: expected some of ${all// /,}" >&2; exit 2 ;; esac
   case $row in  # they start from it
     full | adv | con | im) rows=feat2sen,$rows ;;
     chain*) rows=con2sen,chain_start,$rows ;;
@@ -130,41 +126,17 @@ make_row() {  # make_row ROW: trains and scores it
       ;;
   esac
 }
-make_rows() {  # make_rows ROW...: makes those that are wanted, in this order
-  local row
-  for row in "$@"; do
-    case ,$rows, in *,$row,*) make_row "$row" ;; *) continue ;; esac
-    case $seed-$row in
-      1-feat2sen | 1-full) show "$runs/$row" ;;
-      1-supervised_ceiling) show "$runs/supervised" ;;
-    esac
-  done
-}
-beside=""  # the process that makes the rows from fresh weights
-trap '[ -z "$beside" ] || kill -- -"$beside" 2> /dev/null' EXIT
 for seed in $(seq "$seeds"); do
   folder=$runs
   [ "$seed" = 1 ] || folder=$runs/seed$seed
-  # The rows from fresh weights take as long as all others and need none of them: they are made beside them, because so
-  # small networks do not keep two cores busy. Job control gives them a process group, so that an interrupt reaches them.
-  case ,$rows, in *,scratch*)
-    mkdir -p "$folder"
-    echo; echo "== beside the next rows: train those from fresh weights ($folder/scratch.log)"
-    : > "$folder/scratch.log"
-    set -m
-    make_rows $fresh >> "$folder/scratch.log" 2>&1 &
-    beside=$!
-    set +m
-    ;;
-  esac
-  make_rows $ordered
-  if [ -n "$beside" ]; then
-    echo; echo "== the rows from fresh weights ($folder/scratch.log)"
-    tail -n +1 -f --pid="$beside" "$folder/scratch.log"
-    wait "$beside"
-    beside=""
-    case $seed-,$rows, in 1-*,scratch,*) show "$runs/scratch" ;; esac
-  fi
+  for row in $all; do
+    case ,$rows, in *,$row,*) ;; *) continue ;; esac
+    make_row $row
+    case $seed-$row in
+      1-feat2sen | 1-full | 1-scratch) show "$runs/$row" ;;
+      1-supervised_ceiling) show "$runs/supervised" ;;
+    esac
+  done
 done
 step "collect the scored rows" python -m evaluation.results --add "$table" --experiment $recipe --archive "$runs/results"
 step "the table" python -m evaluation.table "$table"

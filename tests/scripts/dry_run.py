@@ -10,9 +10,8 @@ import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Replaces the interpreter: writes its arguments, one a line, followed by an empty line. The program printf, unlike the
-# shell's own, writes them at once, so that two commands that run side by side do not mix their lines.
-PYTHON = 'python() { env printf "%s\\n" "$@" "" >> "$COMMANDS"; }; export -f python; exec bash "$@"'
+# Replaces the interpreter: writes its arguments, one a line, followed by an empty line.
+PYTHON = 'python() { printf "%s\\n" "$@" "" >> "$COMMANDS"; }; export -f python; exec bash "$@"'
 
 
 def commands(folder, script, *arguments, **environment):
