@@ -1,7 +1,7 @@
-"""configs/flickr8k_coco_wide.py with sentence vectors that are computed from the corpus alone: no sentence pair is used.
+"""configs/flickr8k_coco_wide.py with sentence vectors from the corpus alone: no sentence pair is used.
 
-Task:      as configs/flickr8k_coco_wide.py. In place of MiniLM, which was trained on pairs of sentences, class names meet
-           the corpus in the space of its latent semantic analysis (docs/consensus.md, C8).
+Task:      as configs/flickr8k_coco_wide.py. In place of MiniLM, which was trained on pairs of sentences, class names
+           meet the corpus in the space of its latent semantic analysis (docs/consensus.md, C8).
 Data:      as configs/flickr8k_coco_wide.py.
 Cost:      see docs/results/flickr8k.md.
 Command:   scripts/flickr8k.sh --corpus coco --sentence_encoder tfidf

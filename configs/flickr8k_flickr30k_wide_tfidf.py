@@ -1,4 +1,4 @@
-"""configs/flickr8k_flickr30k_wide.py with sentence vectors from the corpus alone, as configs/flickr8k_coco_wide_tfidf.py.
+"""configs/flickr8k_flickr30k_wide.py with sentence vectors from the corpus alone (flickr8k_coco_wide_tfidf.py).
 
 Task:      as configs/flickr8k_flickr30k_wide.py: name the corpus with every score.
 Data:      as configs/flickr8k_flickr30k_wide.py.

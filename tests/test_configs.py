@@ -14,10 +14,12 @@ import aliases
 import cli
 import config
 import experiments
+from captioning.decode import parse_decode
 from configs.flickr8k_coco_wide import BY_CONSENSUS
 from evaluation.results import tables
 from tests.scripts import dry_run
 from training.run_directory import RunDirectory
+from web import endpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The settings of each command before configs/, from recipes.py and the scripts: those that differ from the defaults.
@@ -222,8 +224,9 @@ def test_the_table_of_old_names_is_whole():
     assert set(aliases.RECIPES) == set(BEFORE["recipes"])
 
 
-def test_scripts_recipes_and_tables_decode_alike_by_consensus():
+def test_scripts_recipes_tables_and_the_page_decode_alike_by_consensus():
     assert tables.BY_CONSENSUS == BY_CONSENSUS
+    assert max(parse_decode(decode).size for decode in BY_CONSENSUS.values()) == endpoint.MAX_BEAM
     script = (pathlib.Path(__file__).parents[1] / "scripts" / "flickr8k.sh").read_text()
     assert re.findall(r"by_consensus=(\S+)", script) == [BY_CONSENSUS["flickr30k"], BY_CONSENSUS["coco"]]
 

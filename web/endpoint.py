@@ -18,8 +18,9 @@ from captioning.decode import DEFAULTS, OF_SAMPLES, RANGES, SETTINGS, DecodingFl
 from formats.images import ImageError, read_image
 from web import bodies, page_guard, showing, uploads
 
-MAX_BEAM = 10
-EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1", "samples": f"1 to {MAX_BEAM}"}
+MAX_BEAM = 60  # the largest that a recipe of configs/ has as its own decoding
+MAX_SAMPLES = 10
+EXPECTED = {"name": "a file name", "beam": f"1 to {MAX_BEAM}", "min_score": "0 to 1", "samples": f"1 to {MAX_SAMPLES}"}
 EXPECTED |= {name: RANGES[name][2] for name in SETTINGS}
 OLD_NAMES = {"least": "min_score"}
 
@@ -46,7 +47,7 @@ class Asked(pydantic.BaseModel):
     name: str = "picture"
     beam: int = pydantic.Field(3, ge=1, le=MAX_BEAM)
     min_score: float = pydantic.Field(0.3, ge=0, le=1)
-    samples: int | None = pydantic.Field(None, ge=1, le=MAX_BEAM)
+    samples: int | None = pydantic.Field(None, ge=1, le=MAX_SAMPLES)
     length_normalization: float | None = _setting("length_normalization")
     temperature: float | None = _setting("temperature")
     top_k: int | None = _whole("top_k")

@@ -41,6 +41,7 @@ SLIDERS = {  # setting of the decoding -> (lowest value, highest, step, label)
     "repetition_penalty": (1, 3, 0.1, "repetition penalty, 1 = off"),
     "consensus_weight": (0, 2000, 100, "weight of the fit to the predicted caption embedding, 0 = off"),
 }
+LISTED = 10  # captions of a beam that the page lists
 FONTS = ["system-ui", "sans-serif"]
 ANSWERS = html_pages.macros("web/answers.html")
 
@@ -96,9 +97,9 @@ def said(run, answer):
 
 
 def n_best(answer):
-    """Returns HTML: a table of the captions with probabilities, best first. Args: answer: showing.Answer."""
+    """Returns HTML: a table of the LISTED best captions with probabilities. Args: answer: showing.Answer."""
     lines = [["", "caption", "probability", "per word", "words"]]
-    for rank, hypothesis in enumerate(answer.hypotheses, 1):
+    for rank, hypothesis in enumerate(answer.hypotheses[:LISTED], 1):
         whole, word = showing.chances(hypothesis)
         lines.append(
             [
@@ -142,10 +143,10 @@ def page(runs, examples, register, order):
                 picture = upload_field()
                 if examples:
                     example_field(examples, picture, register)
-                beam = gr.Slider(1, endpoint.MAX_BEAM, size, step=1, label="captions (beam size)", elem_id="beam")
+                beam = gr.Slider(1, endpoint.MAX_BEAM, size, step=1, label="beam size", elem_id="beam")
                 with gr.Accordion("decoding", open=False):
                     samples = gr.Slider(
-                        0, endpoint.MAX_BEAM, 0, step=1, label="samples, 0 = beam search", elem_id="samples"
+                        0, endpoint.MAX_SAMPLES, 0, step=1, label="samples, 0 = beam search", elem_id="samples"
                     )
                     settings = [_slider(name, getattr(own, name), *range_) for name, range_ in SLIDERS.items()]
                 min_score = gr.Slider(0, 1, 0.3, step=0.05, label="minimum detection score", elem_id="min_score")

@@ -288,7 +288,7 @@ def test_foreign_pages_are_refused(world):
         ("min_score=inf", "min_score is inf"),
         ("min_score=-1", "min_score is -1"),
         ("min_score=", "min_score is ; expected"),
-        ("beam=abc", "beam is abc; expected 1 to 10"),
+        ("beam=abc", "beam is abc; expected 1 to 60"),
         ("beam=0", "beam is 0"),
         ("beam=2.5", "beam is 2.5"),
         ("beam=" + "9" * 5000, "beam is 999"),

@@ -115,7 +115,7 @@ def test_the_endpoint_refuses(world, address, tmp_path):
         (b"\0" * (11 << 20), "", 413, "11.0 MB; at most 10 MB"),
         (bomb(tmp_path / "b.png", 60000, 60000).read_bytes(), "", 413, "pixels"),
         (photo(world)[:900], "", 422, "cannot be read"),
-        (photo(world), "beam=11", 422, "beam is 11; expected 1 to 10"),
+        (photo(world), "beam=61", 422, "beam is 61; expected 1 to 60"),
         (photo(world), "name=" + "x" * 300, 422, "name cannot be used"),
     ]:
         code, answer = post(address, data, query)
