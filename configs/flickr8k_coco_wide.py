@@ -13,8 +13,8 @@ Command:   scripts/flickr8k.sh --corpus coco: the commands of configs/flickr8k_c
     python -m preprocessing.classifier_words --recipe flickr8k_coco_wide --data_dir data/flickr8k_coco_wide
 
 Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
-           feat2sen 17.6 / 0.333,
-           distilled 18.8 / 0.342,
+           feat2sen 17.4 ± 0.3 / 0.336 ± 0.004,
+           distilled 18.4 ± 0.5 / 0.355 ± 0.018,
            full 19.0 / 0.344,
            full_without_consensus 18.2 / 0.401.
 """
