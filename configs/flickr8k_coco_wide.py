@@ -13,9 +13,9 @@ Command:   scripts/flickr8k.sh --corpus coco: the commands of configs/flickr8k_c
     python -m preprocessing.classifier_words --recipe flickr8k_coco_wide --data_dir data/flickr8k_coco_wide
 
 Expected:  CIDEr / unique on val images, beam 3 (all scores: docs/results/tables.md):
-           feat2sen 17.4 ± 0.3 / 0.336 ± 0.004,
-           distilled 18.4 ± 0.5 / 0.355 ± 0.018,
-           full 18.7 ± 0.4 / 0.338 ± 0.008,
+           feat2sen 17.4 ± 0.2 / 0.336 ± 0.003,
+           distilled 18.4 ± 0.4 / 0.361 ± 0.017,
+           full 19.0 ± 0.6 / 0.336 ± 0.007,
            full_without_consensus 18.2 / 0.401.
 """
 
