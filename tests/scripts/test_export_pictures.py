@@ -199,4 +199,4 @@ def test_a_hundred_pictures_through_a_large_network(kind, form, decode, tmp_path
     expected = texts(exported_runs.captions(run, paths, decode))
     lines = exported_runs.run_example(folder, *paths)
     assert lines == [f"{path}\t{text}" for path, text in zip(paths, expected, strict=True)]
-    assert len(set(expected)) > 20
+    assert len(set(expected)) > 5
