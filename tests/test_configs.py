@@ -224,7 +224,7 @@ def test_the_table_of_old_names_is_whole():
     assert set(aliases.RECIPES) == set(BEFORE["recipes"])
 
 
-def test_scripts_recipes_tables_and_the_page_decode_alike_by_consensus():
+def test_scripts_recipes_and_tables_decode_alike_by_consensus_with_beams_of_the_page():
     assert tables.BY_CONSENSUS == BY_CONSENSUS
     assert max(parse_decode(decode).size for decode in BY_CONSENSUS.values()) == endpoint.MAX_BEAM
     script = (pathlib.Path(__file__).parents[1] / "scripts" / "flickr8k.sh").read_text()
